@@ -1,0 +1,69 @@
+"""The catalogue: every requirement there is, read off the collected tests. Nothing registers a check."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dgxcert.plan import Entry
+from dgxcert.requirement import Requirement
+
+
+def declared(function: object) -> Requirement | None:
+    """What `@requirement` put on a test function, or None."""
+    found = getattr(function, "dgxcert_requirement", None)
+    return found if isinstance(found, Requirement) else None
+
+
+def declared_by(item: pytest.Item) -> Requirement:
+    """What `@requirement` put on a collected test; raises ValueError when it carries none."""
+    found = declared(getattr(item, "function", None))
+    if found is None:
+        raise ValueError(f"{item.nodeid} carries no @requirement")
+    return found
+
+
+def entries(items: list[pytest.Item]) -> list[Entry]:
+    """One entry per collected requirement, in collection order; raises ValueError when an id names two tests."""
+    made = [_entry(item) for item in items]
+    tests: dict[str, str] = {}
+    for entry in made:
+        test = entry.nodeid.partition("[")[0]
+        if tests.setdefault(entry.id, test) != test:
+            raise ValueError(f"requirement id {entry.id} is used by {tests[entry.id]} and by {test}: give one its own")
+    return made
+
+
+def _entry(item: pytest.Item) -> Entry:
+    requirement = declared_by(item)
+    variant = getattr(getattr(item, "callspec", None), "id", None)
+    return Entry(
+        key=f"{requirement.id}[{variant}]" if variant else requirement.id,
+        id=requirement.id,
+        group=item.path.parent.name,
+        title=_sentence(item),
+        why=requirement.why,
+        remedy=requirement.remedy,
+        tier=requirement.tier,
+        takes_s=requirement.takes_s,
+        budget_s=requirement.budget_s,
+        nodeid=item.nodeid,
+    )
+
+
+def _sentence(item: pytest.Item) -> str:
+    """The test's name as the sentence that it is."""
+    name = getattr(item, "originalname", None) or item.name
+    words = re.sub(r"^test_", "", name).replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def write(made: list[Entry], path: Path) -> None:
+    """Write the catalogue as JSON."""
+    path.write_text(json.dumps([entry.model_dump(mode="json") for entry in made]), encoding="utf-8")
+
+
+def read(path: Path) -> list[Entry]:
+    """Read what `write` wrote."""
+    return [Entry.model_validate(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]

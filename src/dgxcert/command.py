@@ -1,0 +1,92 @@
+"""Every subprocess goes through here: an argument list, a time limit, the output kept, the whole group ended."""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a finished (or killed) command left behind."""
+
+    args: tuple[str, ...]
+    returncode: int | None
+    """None when it was killed at its time limit."""
+    stdout: str
+    stderr: str
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the command outlived its limit."""
+        return self.returncode is None
+
+    @property
+    def complaint(self) -> str:
+        """Why it is no success, in one line."""
+        if self.timed_out:
+            return f"`{' '.join(self.args)}` did not answer within its time limit"
+        last = (self.stderr.strip() or self.stdout.strip() or "no output").splitlines()[-1]
+        return f"`{' '.join(self.args)}` ended with {self.returncode}: {last[:300]}"
+
+
+def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None) -> Completed:
+    """Run to the end or to the limit, without a shell and without standard input.
+
+    Raises OSError when the program cannot be started at all.
+    """
+    with subprocess.Popen(
+        args,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            end_group(process)
+            return Completed(tuple(args), None, "", "")
+        except BaseException:
+            end_group(process)
+            raise
+    return Completed(tuple(args), process.returncode, stdout, stderr)
+
+
+def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a long-lived command in a process group of its own, its output going to a file."""
+    return subprocess.Popen(
+        args,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_s: float = 10.0) -> bool:
+    """Kill a process with its whole group; False when it is still there after `grace_s`, as in a hung driver call."""
+    signal_group(process, signal.SIGKILL)
+    deadline = time.monotonic() + grace_s
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def signal_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", number: signal.Signals) -> None:
+    """Signal a process group that `start` made; one that is gone already is no error."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return

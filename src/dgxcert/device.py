@@ -1,0 +1,38 @@
+"""The device that work runs on: one GPU, or the CPU where the profile looks at no GPU."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from dgxcert import command
+
+
+@dataclass(frozen=True)
+class Device:
+    """`kind` is torch's word for it; `index` counts in PCI bus order, as the driver does."""
+
+    kind: Literal["cuda", "cpu"]
+    index: int
+    product: str
+
+    @property
+    def name(self) -> str:
+        """torch's name: `cuda:0` or `cpu`."""
+        return f"cuda:{self.index}" if self.kind == "cuda" else "cpu"
+
+    def disturbance(self) -> str | None:
+        """Who else computes on this GPU, or None.
+
+        Our own process is one compute process; a second one is somebody else, whatever process ids a container
+        shows. The driver is asked from a process of its own, because that question can hang.
+        """
+        if self.kind == "cpu":
+            return None
+        asked = command.run(
+            [sys.executable, "-m", "dgxcert.probes.nvml", "processes", str(self.index)], timeout_s=15
+        )
+        if asked.returncode != 0:
+            return f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}"
+        pids = json.loads(asked.stdout)
+        return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if len(pids) > 1 else None

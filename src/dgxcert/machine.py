@@ -1,0 +1,52 @@
+"""The machine under test: who it is, so that a verdict can be tied to it. What could not be read says why."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Gpu(BaseModel):
+    """One GPU as the driver names it. `memory_gib` is None where the driver has no figure (unified memory)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    index: int
+    product: str
+    uuid: str
+    compute_capability: str
+    memory_gib: float | None = None
+    serial: str | None = None
+    vbios: str | None = None
+
+
+class Machine(BaseModel):
+    """One computer. A field is None when it could not be read; `unreadable` then says why, by field name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hostname: str
+    product: str | None = None
+    serial: str | None = None
+    firmware: str | None = None
+    dgx_release: str | None = None
+    operating_system: str | None = None
+    kernel: str
+    architecture: str
+    cpu: str | None = None
+    cores: int
+    memory_gib: float | None = None
+    uptime_s: float | None = None
+    boot_id: str | None = None
+    driver: str | None = None
+    cuda_driver: str | None = None
+    gpus: tuple[Gpu, ...] = ()
+    nvidia_pci_devices: int | None = None
+    unreadable: dict[str, str] = {}
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What must be the same for two runs to be of one machine."""
+        return {
+            "hostname": self.hostname,
+            "product": self.product,
+            "serial": self.serial,
+            "GPUs": sorted(gpu.uuid for gpu in self.gpus),
+        }

@@ -1,0 +1,117 @@
+"""The plan: for every requirement there is, whether this run runs it, and if not, why not. Pure."""
+
+import fnmatch
+import re
+
+from pydantic import BaseModel, ConfigDict
+
+from dgxcert.outcome import CannotStart
+from dgxcert.profile import Profile
+from dgxcert.requirement import Tier
+from dgxcert.units import nearest
+
+
+class Entry(BaseModel):
+    """One requirement of the catalogue, for one set of parameters: `DECODE-SPEED[int4]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    id: str
+    group: str
+    title: str
+    why: str
+    remedy: tuple[str, ...]
+    tier: Tier
+    takes_s: float
+    budget_s: float
+    nodeid: str
+
+
+class Planned(Entry):
+    """An entry with the plan's decision: both reasons empty means that it is run."""
+
+    not_applicable: str = ""
+    not_run: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether this run measures it."""
+        return not (self.not_applicable or self.not_run)
+
+
+class Options(BaseModel):
+    """What the user asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: str
+    tier: Tier = Tier.STANDARD
+    only: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether this asks for the whole standard tier, the one that certifies."""
+        return self.tier.includes(Tier.STANDARD) and not self.only
+
+
+def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Planned]:
+    """Decide for every requirement of the catalogue.
+
+    Raises CannotStart when a name in `--only` or in the profile matches nothing, or when nothing is left to run:
+    a run of nothing must not look like a run.
+    """
+    if not catalogue:
+        raise CannotStart("No requirement was found.", "Run from a checkout, or install the package whole.")
+    _check_names(list(profile.not_applicable), catalogue, f"profile {profile.name}: not_applicable")
+    _check_names(list(options.only), catalogue, "--only")
+    planned = [decide(entry, profile, options) for entry in catalogue]
+    if not any(entry.runs for entry in planned):
+        raise CannotStart(
+            f"Nothing is left to run: profile {profile.name} with tier {options.tier.value}"
+            f"{' and --only ' + ','.join(options.only) if options.only else ''} leaves every requirement out.",
+            "Name another requirement or tier; `dgxcert list` shows what there is.",
+        )
+    return planned
+
+
+def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
+    """Decide for one requirement. Only the profile can say that it does not apply."""
+    not_applicable = _not_applicable(entry, profile)
+    not_run = ""
+    if not not_applicable and options.only and not any(_matches(entry, name) for name in options.only):
+        not_run = "left out by --only"
+    elif not not_applicable and not options.tier.includes(entry.tier):
+        not_run = f"belongs to tier {entry.tier.value}"
+    return Planned(**entry.model_dump(), not_applicable=not_applicable, not_run=not_run)
+
+
+def _not_applicable(entry: Entry, profile: Profile) -> str:
+    for name in (entry.key, any_gpu(entry.key), entry.id):
+        if name in profile.not_applicable:
+            return profile.not_applicable[name]
+    return ""
+
+
+def any_gpu(key: str) -> str:
+    """A key without the GPU it is about: `DECODE-SPEED[int4-gpu3]` is `DECODE-SPEED[int4]`."""
+    return re.sub(r"-?gpu\d+\]$", "]", key).removesuffix("[]")
+
+
+def _matches(entry: Entry, name: str) -> bool:
+    """Whether a name from --only means this entry: its group, its id, its key, or a pattern of those."""
+    if name in (entry.group, entry.id, entry.key, any_gpu(entry.key)):
+        return True
+    return any(mark in name for mark in "*?") and any(
+        fnmatch.fnmatchcase(word, name) for word in (entry.id, entry.group)
+    )
+
+
+def _check_names(wanted: list[str], catalogue: list[Entry], where: str) -> None:
+    for name in wanted:
+        if not any(_matches(entry, name) for entry in catalogue):
+            known = sorted({word for entry in catalogue for word in (entry.id, entry.group, any_gpu(entry.key))})
+            raise CannotStart(
+                f"{where}: no requirement is called {name!r}; {nearest(name, known)}",
+                "`dgxcert list` shows every requirement and group.",
+            )

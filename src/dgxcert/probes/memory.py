@@ -1,0 +1,43 @@
+"""System memory, from /proc/meminfo: on machines with unified memory also the GPU's only true figure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgxcert.outcome import Inconclusive
+
+MEMINFO = Path("/proc/meminfo")
+KIB_PER_GIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Sizes in GiB. `available_gib` is what can be had without swapping, page cache included."""
+
+    total_gib: float
+    available_gib: float
+    swap_gib: float
+
+
+def read() -> Memory:
+    """The memory of this machine; raises Inconclusive where /proc does not tell."""
+    try:
+        return parse(MEMINFO.read_text(encoding="ascii"))
+    except OSError as error:
+        raise Inconclusive(f"{MEMINFO} cannot be read: {error.strerror}", "Run on Linux, with /proc mounted.") from error
+
+
+def parse(meminfo: str) -> Memory:
+    """The figures of a /proc/meminfo text, lines like `MemTotal:  127535596 kB`.
+
+    Raises Inconclusive when a figure is missing or not in kB.
+    """
+    kib: dict[str, int] = {}
+    for line in meminfo.splitlines():
+        name, _, rest = line.partition(":")
+        words = rest.split()
+        if len(words) == 2 and words[1] == "kB" and words[0].isdigit():
+            kib[name] = int(words[0])
+    missing = {"MemTotal", "MemAvailable", "SwapTotal"} - set(kib)
+    if missing:
+        raise Inconclusive(f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Look at the file: cat /proc/meminfo")
+    return Memory(kib["MemTotal"] / KIB_PER_GIB, kib["MemAvailable"] / KIB_PER_GIB, kib["SwapTotal"] / KIB_PER_GIB)

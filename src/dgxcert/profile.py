@@ -1,0 +1,274 @@
+"""A profile: what a machine of one type must be and reach. One YAML file per type, nothing by default."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from dgxcert.limit import Bound, Limit
+from dgxcert.outcome import CannotStart, Inconclusive
+from dgxcert.units import PEAKS, PRECISIONS, QUANTITIES, nearest
+
+SHIPPED = Path(__file__).parent / "profiles"
+FALLBACK = "generic-nvidia"
+
+
+class Part(BaseModel):
+    """A piece of a profile: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Match(Part):
+    """What the driver must say of every GPU for `--profile auto` to choose this profile."""
+
+    product: str
+    compute_capability: str
+
+
+class Gpus(Part):
+    """How many GPUs there must be, exactly or at the least; zero means that this profile looks at no GPU."""
+
+    count: int | None = Field(default=None, ge=0)
+    at_least: int | None = Field(default=None, ge=1)
+    unified_memory: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Gpus":
+        if (self.count is None) == (self.at_least is None):
+            raise ValueError("give exactly one of `count` and `at_least`")
+        return self
+
+    @property
+    def expected(self) -> int:
+        """The least number of GPUs with which this profile can pass."""
+        return self.count if self.count is not None else self.at_least or 1
+
+
+class Model(Part):
+    """What every model benchmark needs to know."""
+
+    model: str
+    rounds: int = Field(default=10, ge=3)
+    warmup_rounds: int = Field(default=3, ge=1)
+
+
+class Inference(Model):
+    """Sizes of a prefill or decode benchmark, in tokens."""
+
+    prompt: int = Field(ge=8)
+    new_tokens: int = Field(default=1, ge=1)
+
+
+class Lora(Model):
+    """Sizes of a LoRA benchmark: `batch` rows of `length` tokens per step."""
+
+    batch: int = Field(ge=1)
+    length: int = Field(ge=8)
+    rank: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+
+
+class Matmul(Part):
+    """Edge of the square matrices, and how many products one round holds."""
+
+    size: int = Field(ge=64)
+    products: int = Field(ge=1)
+    rounds: int = Field(default=10, ge=3)
+
+
+class Bandwidth(Part):
+    """Size of the buffer that is copied, in MiB: larger than any cache."""
+
+    size_mib: int = Field(ge=1)
+    rounds: int = Field(default=10, ge=3)
+
+
+class Workloads(Part):
+    """The sizes of the timed work."""
+
+    matmul: Matmul
+    bandwidth: Bandwidth
+    prefill: Inference
+    decode: Inference
+    lora: Lora
+
+
+def _text(value: Any) -> Any:
+    """YAML reads 12.1 as a number; a version is a word."""
+    return str(value) if isinstance(value, float) else value
+
+
+class Profile(Part):
+    """The whole file, checked."""
+
+    name: str
+    machine: str
+    certifies: bool
+    summary: str
+    match: Match | None = None
+    gpu: Gpus
+    physical: dict[str, Bound]
+    limits: dict[str, Limit]
+    workloads: Workloads
+    not_applicable: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+
+    @model_validator(mode="after")
+    def _units_and_names(self) -> "Profile":
+        for name, limit in self.limits.items():
+            _known(name, list(QUANTITIES), "limits")
+            if limit.unit not in QUANTITIES[name]:
+                raise ValueError(f"limits.{name}.unit: wanted {' or '.join(QUANTITIES[name])}, found {limit.unit!r}")
+        for name, peak in self.physical.items():
+            _known(name, list(PEAKS), "physical")
+            if peak.unit != PEAKS[name]:
+                raise ValueError(f"physical.{name}.unit: wanted {PEAKS[name]}, found {peak.unit!r}")
+            if not peak.source.strip():
+                raise ValueError(f"physical.{name}.source must say where the number comes from")
+        if self.certifies and self.gpu.count is None:
+            raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")
+        return self
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether this profile looks at a GPU at all."""
+        return self.gpu.expected > 0
+
+    def limit(self, name: str) -> Limit:
+        """The limit of that name; raises Inconclusive when the profile has none, which is never a pass."""
+        if name not in self.limits:
+            raise Inconclusive(
+                f"profile {self.name} has no limit {name!r}: a missing limit is never a pass",
+                f"Add `{name}` with its number, unit and source under `limits:` in the profile.",
+            )
+        return self.limits[name]
+
+    def peak(self, name: str) -> Bound:
+        """The physical peak of that name; raises Inconclusive when the profile has none."""
+        if name not in self.physical:
+            raise Inconclusive(
+                f"profile {self.name} has no physical peak {name!r}, so no reading can be checked against it",
+                f"Add `{name}` with its value, unit and source under `physical:` in the profile.",
+            )
+        return self.physical[name]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the meaning of the profile, whatever its comments and spacing."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _known(name: str, known: list[str], where: str) -> None:
+    if name not in known:
+        raise ValueError(f"{where}.{name}: unknown name; {nearest(name, known)}")
+
+
+def names() -> list[str]:
+    """The profiles that ship with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def load(name_or_path: str) -> Profile:
+    """Read a shipped profile by name, or any file by path.
+
+    Raises CannotStart naming file, key and nearest right word.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = SHIPPED / f"{name_or_path}.yaml"
+        if not path.is_file():
+            raise CannotStart(
+                f"There is no profile {name_or_path!r}.",
+                f"{nearest(name_or_path, [*names(), 'auto']).capitalize()} A file of your own must end in .yaml.",
+            )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"Profile {path} cannot be read: {error}.", "Check the path and its permissions.") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Profile:
+    """Check the text of a profile; `path` names it in errors. Raises CannotStart."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CannotStart(f"Profile {path} is not YAML: {_one_line(error)}.", "Mend that line.") from error
+    if not isinstance(content, dict):
+        raise CannotStart(f"Profile {path} holds no keys.", f"Start from one of: {', '.join(names())}.")
+    content.setdefault("name", path.stem)
+    for name, limit in _entries(content, "limits"):
+        limit.setdefault("name", name)
+    try:
+        return Profile.model_validate(content)
+    except ValidationError as error:
+        raise CannotStart(f"Profile {path}: {_explain(error)}", "Mend the file; nothing was run.") from error
+
+
+def _entries(content: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+    section = content.get(key)
+    if not isinstance(section, dict):
+        return []
+    return [(str(name), entry) for name, entry in section.items() if isinstance(entry, dict)]
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def _explain(error: ValidationError) -> str:
+    """The first three problems: key, what is wrong, nearest right word."""
+    return "; ".join(_problem(item) for item in error.errors()[:3]) + "."
+
+
+def _problem(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; {nearest(str(item['loc'][-1]), _siblings(item['loc'][:-1]))}"
+    if item["type"] == "missing":
+        return f"missing key {key!r}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    """The keys that may stand where an unknown one was found."""
+    model: Any = Profile
+    for part in location:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            break
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        model = field.annotation
+    for candidate in (model, *getattr(model, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return list(candidate.model_fields)
+    return list(Profile.model_fields)
+
+
+def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None) -> Profile:
+    """The profile for a machine whose driver lists GPUs as (product, compute capability).
+
+    No GPU, or none that a profile knows, gives `generic-nvidia`, whose presence check then has its say:
+    a machine without a GPU is never silently rehearsed. Raises CannotStart when two profiles match.
+    """
+    known = [load(name) for name in names()] if candidates is None else candidates
+    matching = [profile for profile in known if gpus and all(_fits(profile, gpu) for gpu in gpus)]
+    if len(matching) > 1:
+        raise CannotStart(
+            f"Profiles {' and '.join(profile.name for profile in matching)} both match {gpus[0][0]}.",
+            "Name one with --profile, or make their `match` differ.",
+        )
+    return matching[0] if matching else load(FALLBACK)
+
+
+def _fits(profile: Profile, gpu: tuple[str, str]) -> bool:
+    product, capability = gpu
+    match = profile.match
+    return match is not None and match.product in product and match.compute_capability == capability
+
+
+__all__ = ["PRECISIONS", "Profile", "choose", "load", "names", "parse"]

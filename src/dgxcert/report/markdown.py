@@ -1,0 +1,71 @@
+"""summary.md: the run for a CI job summary or a colleague, under any size limit that CI sets."""
+
+from dgxcert.evidence import quantity
+from dgxcert.outcome import Outcome
+from dgxcert.report.words import MEANING, measured, open_results, printable, rehearse_hint
+from dgxcert.run import Result, Run
+from dgxcert.verdict import tally
+
+CELL = 300
+"""Longest text in one table cell: GitHub refuses a job summary over 1 MiB."""
+
+REASON = 4000
+
+
+def render(run: Run) -> str:
+    """The run as Markdown: verdict, what to do, then everything."""
+    judgement = run.judgement
+    lines = [f"# {judgement.verdict.value}: {MEANING[judgement.verdict]}", "", tally(judgement.counts) + ".", ""]
+    hint = rehearse_hint(run)
+    lines += [hint, ""] if hint else []
+    for result in open_results(run):
+        lines += _trouble(result)
+    lines += ["## Machine and software", "", *_about(run), ""]
+    lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
+    lines += [_row(result) for result in run.results]
+    if run.notes:
+        lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in run.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _trouble(result: Result) -> list[str]:
+    steps = [f"{number}. {_cell(step, REASON)}" for number, step in enumerate(result.remedy, start=1)]
+    reason = printable(result.reason[:REASON]).replace("```", "'''")
+    return [f"## {result.outcome.words.upper()}: {result.key}", "", "```text", reason, "```", "", *steps, ""]
+
+
+def _about(run: Run) -> list[str]:
+    machine = run.machine
+    gpus = ", ".join(gpu.product for gpu in machine.gpus) or "no GPU"
+    lines = [
+        f"- machine: {machine.hostname}, {machine.product or 'product unknown'}, serial {machine.serial or 'not readable'}",
+        f"- {gpus}; driver {machine.driver or 'none'}; firmware {machine.firmware or 'not readable'}",
+        f"- {machine.cpu or 'CPU unknown'}, {machine.cores} cores, "
+        f"{quantity(machine.memory_gib or 0.0, 'GiB')}, kernel {machine.kernel}",
+        f"- profile {run.profile.name}, tier {run.options.tier.value}; suite {run.suite.version} "
+        f"commit {run.suite.commit or 'unknown'}{' with local changes' if run.suite.modified else ''}",
+    ]
+    for stage, software in run.software.items():
+        packages = ", ".join(f"{name} {version}" for name, version in software.packages.items() if version)
+        lines.append(f"- software ({stage}): Python {software.python}, CUDA {software.cuda or 'none'}, {packages}")
+    return [_escape(line) for line in lines]
+
+
+def _row(result: Result) -> str:
+    shown = result.outcome.words
+    if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
+        shown = f"**{shown}**"
+    detail = measured(result.evidence) if result.evidence else result.reason
+    return f"| `{result.key}` | {shown} | {_cell(detail)} |"
+
+
+def _cell(text: str, longest: int = CELL) -> str:
+    """Text that cannot break out of a table cell."""
+    short = text if len(text) <= longest else text[: longest - 1] + "…"
+    return _escape(printable(short).replace("\n", " "))
+
+
+def _escape(text: str) -> str:
+    for mark in ("\\", "|", "<", "*", "`", "[", "]"):
+        text = text.replace(mark, f"\\{mark}")
+    return printable(text)

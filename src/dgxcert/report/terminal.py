@@ -1,0 +1,68 @@
+"""The terminal summary: what does not hold and what to do first, the verdict last, where the eye rests."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dgxcert.outcome import Outcome
+from dgxcert.report.words import MEANING, measured, open_results, printable, rehearse_hint
+from dgxcert.run import Result, Run
+from dgxcert.verdict import Verdict, tally
+
+STYLE = {
+    Verdict.CERTIFIED: "bold green",
+    Verdict.REHEARSED: "bold green",
+    Verdict.PARTIAL: "bold cyan",
+    Verdict.REJECTED: "bold red",
+    Verdict.INCONCLUSIVE: "bold yellow",
+}
+
+OUTCOME_STYLE = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
+
+
+def show(run: Run, console: Console, folder: str) -> None:
+    """Print the whole run for a person."""
+    console.print()
+    console.print(_table(run))
+    for result in open_results(run):
+        _trouble(result, console)
+    for note in run.notes:
+        console.print(Text(f"note: {printable(note)}", style="dim"))
+    hint = rehearse_hint(run)
+    if hint:
+        console.print(hint, soft_wrap=True)
+    judgement = run.judgement
+    console.print()
+    console.print(tally(judgement.counts), highlight=False)
+    verdict = Text(judgement.verdict.value, style=STYLE[judgement.verdict])
+    console.print(verdict + Text(f": {MEANING[judgement.verdict]} (exit {judgement.exit_code})", style="default"))
+    console.print(f"kept in {folder}", soft_wrap=True, highlight=False)
+
+
+def _table(run: Run) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("requirement", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("measured")
+    for result in run.results:
+        if result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
+            continue
+        outcome = Text(result.outcome.words, style=OUTCOME_STYLE.get(result.outcome, ""))
+        table.add_row(Text(result.key), outcome, Text(_short(measured(result.evidence))))
+    return table
+
+
+def _short(text: str, longest: int = 160) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _trouble(result: Result, console: Console) -> None:
+    console.print()
+    heading = f"{result.outcome.words.upper()} {result.key}: {result.title}"
+    console.print(Text(heading, style=OUTCOME_STYLE.get(result.outcome, "yellow")))
+    console.print(Text(printable(result.reason)))
+    console.print(Text(f"why it matters: {result.why}", style="dim"))
+    if result.remedy:
+        console.print(f"--- {result.key}: what to do ---", markup=False, highlight=False)
+        for number, step in enumerate(result.remedy, start=1):
+            console.print(Text(f"{number}. {printable(step)}"))

@@ -1,0 +1,41 @@
+"""The words that every face uses: what a verdict means, what was measured, how to rehearse."""
+
+from collections.abc import Iterable
+
+from dgxcert.evidence import Evidence, quantity
+from dgxcert.outcome import Outcome
+from dgxcert.run import Result, Run
+from dgxcert.verdict import Verdict
+
+MEANING = {
+    Verdict.CERTIFIED: "every requirement of the standard tier holds on this machine",
+    Verdict.REHEARSED: "everything passed, on a profile that cannot certify a machine",
+    Verdict.PARTIAL: "all that was run passed; it was not the whole standard tier",
+    Verdict.REJECTED: "at least one requirement was measured and does not hold",
+    Verdict.INCONCLUSIVE: "nothing failed, but something could not be measured",
+}
+
+HOW_TO_REHEARSE = "To rehearse the suite on a machine without a GPU: make validate PROFILE=cpu"
+
+
+def printable(text: str) -> str:
+    """Text from a machine with control characters shown, not obeyed: a driver string may hold anything."""
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def measured(evidence: Iterable[Evidence]) -> str:
+    """The quantities of a requirement on one line, without the spread that only explains them."""
+    shown = [item for item in evidence if not item.name.startswith("spread of ")]
+    return printable("; ".join(f"{item.name} {quantity(item.value, item.unit)}" for item in shown))
+
+
+def open_results(run: Run) -> list[Result]:
+    """What keeps the run from passing, failures first."""
+    order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN)
+    return [result for outcome in order for result in run.results if result.outcome is outcome and result.wanted]
+
+
+def rehearse_hint(run: Run) -> str | None:
+    """How to rehearse, where a run was rejected for want of a GPU."""
+    absent = any(result.id == "GPU-PRESENT" and result.outcome is Outcome.FAILED for result in run.results)
+    return HOW_TO_REHEARSE if absent and not run.machine.gpus else None

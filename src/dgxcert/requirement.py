@@ -1,0 +1,71 @@
+"""A requirement: one sentence that must be true of a machine, as one pytest test."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+ID = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)*")
+MIN_BUDGET_S = 60.0
+
+
+class Tier(StrEnum):
+    """How much is run: each tier holds all of the ones before it."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+
+    def includes(self, other: "Tier") -> bool:
+        """Whether a run of this tier runs a requirement of the other."""
+        order = list(Tier)
+        return order.index(other) <= order.index(self)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What the author of a check declares; the sentence itself is the test's name."""
+
+    id: str
+    why: str
+    remedy: tuple[str, ...]
+    tier: Tier = Tier.QUICK
+    takes_s: float = 1.0
+    budget_s: float = MIN_BUDGET_S
+
+
+def requirement(
+    id: str,
+    *,
+    why: str,
+    remedy: tuple[str, ...],
+    tier: str = "quick",
+    takes_s: float = 1.0,
+    budget_s: float = MIN_BUDGET_S,
+) -> Callable[[Test], Test]:
+    """Mark a test as a requirement.
+
+    `why` names the Hugging Face work that suffers; `remedy` holds ordered steps: look, mend, escalate.
+    `takes_s` is what a healthy machine needs (for the expected time left); beyond `budget_s` the
+    supervisor kills the process and records the requirement as inconclusive.
+
+    Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget
+    that a healthy machine would exceed.
+    """
+    if not ID.fullmatch(id):
+        raise ValueError(f"requirement id {id!r}: wanted words in capitals joined by '-', like GPU-PRESENT")
+    if isinstance(remedy, str) or not remedy or not all(step.strip() for step in remedy):
+        raise ValueError(f"requirement {id}: `remedy` must be a tuple of one or more non-empty steps")
+    if not why.strip():
+        raise ValueError(f"requirement {id}: `why` must say which Hugging Face work suffers")
+    if budget_s <= takes_s:
+        raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
+    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s)
+
+    def mark(test: Test) -> Test:
+        test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # a function carries its own attributes
+        return test
+
+    return mark

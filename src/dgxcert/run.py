@@ -1,0 +1,190 @@
+"""A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dgxcert.evidence import Evidence
+from dgxcert.machine import Machine
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan import Options, Planned
+from dgxcert.profile import Profile
+from dgxcert.records import (
+    FORMAT,
+    Attempt,
+    Event,
+    Finished,
+    Interrupted,
+    Opened,
+    Resumed,
+    SoftwareRead,
+    StageEnded,
+    Started,
+    Suite,
+)
+from dgxcert.requirement import Tier
+from dgxcert.software import Software
+from dgxcert.verdict import Ending, Verdict, count, judge
+
+NAME = "run.json"
+
+
+class Part(BaseModel):
+    """A piece of run.json; nothing in it is unnamed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Result(Part):
+    """One requirement and how it ended."""
+
+    key: str
+    id: str
+    group: str
+    title: str
+    why: str
+    tier: Tier
+    wanted: bool
+    """Whether this run was to measure it."""
+    stage: str | None
+    outcome: Outcome
+    reason: str
+    remedy: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    started: str | None
+    duration_s: float | None
+    log: str | None
+
+
+class Judgement(Part):
+    """The verdict with its exit code and the five counts."""
+
+    verdict: Verdict
+    exit_code: int
+    counts: dict[str, int]
+
+
+class Run(Part):
+    """The whole of run.json."""
+
+    format: Literal[1] = FORMAT
+    name: str
+    suite: Suite
+    started: str
+    ended: str
+    options: Options
+    profile: Profile
+    profile_sha256: str
+    machine: Machine
+    software: dict[str, Software]
+    judgement: Judgement
+    notes: tuple[str, ...]
+    results: tuple[Result, ...]
+
+
+def assemble(events: list[Event], name: str) -> Run:
+    """Rebuild a run from its record. Pure; needs the record to begin with its opened line."""
+    opened = events[0]
+    if not isinstance(opened, Opened):
+        raise TypeError("the first event of a record must be Opened")
+    started = {event.key: event for event in events if isinstance(event, Started)}
+    finished = _first_by_key(events)
+    logs = {(event.stage, event.number): event.log for event in events if isinstance(event, Attempt)}
+    results = tuple(_result(entry, started.get(entry.key), finished.get(entry.key), logs) for entry in opened.plan)
+    return Run(
+        name=name,
+        suite=opened.suite,
+        started=opened.at,
+        ended=events[-1].at,
+        options=opened.options,
+        profile=opened.profile,
+        profile_sha256=opened.profile.sha256,
+        machine=opened.machine,
+        software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
+        judgement=_judgement(opened, results),
+        notes=tuple(_notes(events, opened)),
+        results=results,
+    )
+
+
+def load(folder: Path) -> Run:
+    """Read run.json; raises CannotStart where it is missing or not one."""
+    path = folder / NAME
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise CannotStart(
+            f"{path} cannot be read: {error.strerror}.",
+            f"Name a folder under results/; an unfinished run goes on with `dgxcert validate --resume {folder}`.",
+        ) from error
+    except ValidationError as error:
+        raise CannotStart(
+            f"{path} is not a run that this dgxcert reads ({error.error_count()} problems, first: "
+            f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}).",
+            "Use the dgxcert version named in the file.",
+        ) from error
+
+
+def _first_by_key(events: list[Event]) -> dict[str, Finished]:
+    """The first ending of each requirement counts: a later line can never turn a failure into a pass."""
+    endings: dict[str, Finished] = {}
+    for event in events:
+        if isinstance(event, Finished):
+            endings.setdefault(event.key, event)
+    return endings
+
+
+def _result(
+    entry: Planned, started: Started | None, finished: Finished | None, logs: dict[tuple[str, int], str]
+) -> Result:
+    outcome, reason, remedy = _outcome(entry, finished)
+    return Result(
+        **entry.model_dump(include={"key", "id", "group", "title", "why", "tier"}),
+        wanted=entry.runs,
+        stage=started.stage if started else None,
+        outcome=outcome,
+        reason=reason,
+        remedy=remedy,
+        evidence=finished.evidence if finished else (),
+        started=started.at if started else None,
+        duration_s=finished.duration_s if finished else None,
+        log=logs.get((started.stage, started.attempt)) if started else None,
+    )
+
+
+def _outcome(entry: Planned, finished: Finished | None) -> tuple[Outcome, str, tuple[str, ...]]:
+    if entry.not_applicable:
+        return Outcome.NOT_APPLICABLE, entry.not_applicable, ()
+    if entry.not_run:
+        return Outcome.NOT_RUN, entry.not_run, ()
+    if finished is None:
+        return Outcome.NOT_RUN, "the run ended before it was measured", ("Go on with --resume.",)
+    remedy = finished.remedy or (entry.remedy if finished.outcome is Outcome.FAILED else ())
+    return finished.outcome, finished.reason, remedy
+
+
+def _judgement(opened: Opened, results: tuple[Result, ...]) -> Judgement:
+    endings = [
+        Ending(result.outcome, excused=bool(entry.not_applicable), left_out=bool(entry.not_run))
+        for entry, result in zip(opened.plan, results, strict=True)
+    ]
+    verdict = judge(endings, certifies=opened.profile.certifies, whole=opened.options.whole)
+    return Judgement(
+        verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results)
+    )
+
+
+def _notes(events: list[Event], opened: Opened) -> list[str]:
+    """What a reader of the verdict should know about how it came about."""
+    notes = [f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment]
+    for event in events:
+        if isinstance(event, Interrupted):
+            notes.append(f"interrupted by {event.by}" + (f" during {event.key}" if event.key else ""))
+        elif isinstance(event, Resumed):
+            notes.append(f"resumed at {event.at}" + (" after the machine was restarted" if event.rebooted else ""))
+        elif isinstance(event, StageEnded) and event.problem:
+            notes.append(f"stage {event.stage}: {event.problem}")
+        elif isinstance(event, Attempt) and event.number > 1:
+            notes.append(f"stage {event.stage} went on in a fresh process ({event.log})")
+    return notes

@@ -1,0 +1,186 @@
+"""A pytest session seen from inside: what it must run, and where its outcomes go."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+from dgxcert import command, records, software
+from dgxcert import profile as profiles
+from dgxcert.benchmark_file import BenchmarkFile
+from dgxcert.judging import Trial
+from dgxcert.machine import Machine
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan import Entry, Options, Planned, decide
+from dgxcert.profile import Profile
+from dgxcert.requirement import Tier
+from dgxcert.verdict import count
+
+CANNOT_RECORD = 90
+"""Exit code of a child whose record could not be written."""
+
+PR_SET_PDEATHSIG = 1
+
+
+class Session(Protocol):
+    """What the plugin needs from either kind of session."""
+
+    profile: Profile
+    machine: Machine
+    planned: list[Planned]
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs requirements are made for."""
+
+    def choose(self, entries: list[Entry]) -> None:
+        """Decide what runs, now that it is known what is there."""
+
+    def runs(self, key: str) -> bool:
+        """Whether a requirement is run by this process."""
+
+    def started(self, key: str) -> None:
+        """A requirement is about to be measured."""
+
+    def finished(self, trial: Trial, config: object) -> None:
+        """A requirement has ended; `config` is pytest's, which knows the benchmarks."""
+
+    def counts(self) -> dict[str, int]:
+        """How many requirements ended in each outcome, as far as this process knows."""
+
+
+class Direct:
+    """`pytest checks` by hand: outcomes go to the terminal only, and no verdict comes of it."""
+
+    def __init__(self, profile: str, tier: str) -> None:
+        self.machine = read_machine()
+        self.profile = choose_profile(profile, self.machine)
+        self.options = Options(profile=profile, tier=Tier(tier))
+        self.planned: list[Planned] = []
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def gpus(self) -> int:
+        """See Session."""
+        return gpus_to_test(self.profile, self.machine)
+
+    def choose(self, entries: list[Entry]) -> None:
+        """See Session."""
+        self.planned = [decide(entry, self.profile, self.options) for entry in entries]
+
+    def runs(self, key: str) -> bool:
+        """See Session."""
+        return any(entry.key == key and entry.runs for entry in self.planned)
+
+    def started(self, key: str) -> None:
+        """See Session."""
+
+    def finished(self, trial: Trial, config: object) -> None:
+        """See Session."""
+        self._outcomes[trial.key] = trial.outcome or Outcome.INCONCLUSIVE
+
+    def counts(self) -> dict[str, int]:
+        """See Session."""
+        return count(_outcome_of(entry, self._outcomes) for entry in self.planned)
+
+
+class Supervised:
+    """A child of the supervisor: runs what the plan still wants, and records every step."""
+
+    def __init__(self, folder: Path, stage: str, attempt: int) -> None:
+        events = records.read(folder)
+        opened = events[0]
+        if not isinstance(opened, records.Opened):
+            raise CannotStart(f"{folder} does not begin with an opened run.", "Start a new run.")
+        self.profile = opened.profile
+        self.machine = opened.machine
+        self.stage, self.attempt = stage, attempt
+        self.planned = list(opened.plan)
+        self._ended = records.finished_keys(events)
+        self._outcomes: dict[str, Outcome] = {}
+        self._writer = records.Writer(folder)
+        self._began = 0.0
+        self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
+        if not any(isinstance(event, records.SoftwareRead) and event.stage == stage for event in events):
+            self._writer.append(records.SoftwareRead(stage=stage, software=software.read()))
+
+    @property
+    def gpus(self) -> int:
+        """See Session."""
+        return gpus_to_test(self.profile, self.machine)
+
+    def choose(self, entries: list[Entry]) -> None:
+        """The plan was made before this process began."""
+
+    def runs(self, key: str) -> bool:
+        """See Session."""
+        return key not in self._ended and any(entry.key == key and entry.runs for entry in self.planned)
+
+    def started(self, key: str) -> None:
+        """See Session."""
+        self._began = time.monotonic()
+        self._writer.append(records.Started(key=key, stage=self.stage, attempt=self.attempt))
+
+    def finished(self, trial: Trial, config: object) -> None:
+        """See Session."""
+        outcome = trial.outcome or Outcome.INCONCLUSIVE
+        self._outcomes[trial.key] = outcome
+        self._writer.append(
+            records.Finished(
+                key=trial.key,
+                outcome=outcome,
+                duration_s=round(time.monotonic() - self._began, 4),
+                reason=trial.reason if trial.outcome else "the test ended without an outcome",
+                remedy=trial.remedy,
+                evidence=tuple(trial.recorder.kept),
+            )
+        )
+        self._benchmark_file.keep(config)
+
+    def counts(self) -> dict[str, int]:
+        """See Session."""
+        return count(_outcome_of(entry, self._outcomes) for entry in self.planned)
+
+
+def _outcome_of(entry: Planned, outcomes: dict[str, Outcome]) -> Outcome:
+    if entry.not_applicable:
+        return Outcome.NOT_APPLICABLE
+    return outcomes.get(entry.key, Outcome.NOT_RUN)
+
+
+def read_machine() -> Machine:
+    """Read the machine from a process of its own: a driver call can hang, and must not take us along.
+
+    Raises CannotStart when that process does not answer.
+    """
+    asked = command.run([sys.executable, "-m", "dgxcert.probes.machine"], timeout_s=60)
+    if asked.returncode != 0:
+        raise CannotStart(
+            f"The machine could not be read: {asked.complaint}.",
+            "If `nvidia-smi` hangs too, the driver is stuck: restart the machine.",
+        )
+    return Machine.model_validate(json.loads(asked.stdout))
+
+
+def choose_profile(name: str, machine: Machine) -> Profile:
+    """The profile of that name, or with `auto` the one that fits the machine. Raises CannotStart."""
+    if name != "auto":
+        return profiles.load(name)
+    return profiles.choose([(gpu.product, gpu.compute_capability) for gpu in machine.gpus])
+
+
+def gpus_to_test(profile: Profile, machine: Machine) -> int:
+    """Every GPU that the profile expects, and any that is there beyond that; none is left unlooked at."""
+    return max(profile.gpu.expected, len(machine.gpus)) if profile.uses_gpu else 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when the supervisor dies, so that none goes on unwatched."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        os.kill(os.getpid(), signal.SIGKILL)

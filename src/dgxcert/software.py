@@ -1,0 +1,80 @@
+"""The software under test: every package that Hugging Face work stands on, read without importing any of it."""
+
+import os
+import platform
+import re
+import sys
+from importlib import metadata, util
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+STACK = (
+    "torch",
+    "transformers",
+    "datasets",
+    "peft",
+    "accelerate",
+    "evaluate",
+    "bitsandbytes",
+    "scikit-learn",
+    "huggingface-hub",
+    "tokenizers",
+    "safetensors",
+)
+"""The Hugging Face stack by distribution name, in the order in which it imports fastest when something is broken."""
+
+BESIDE = ("numpy", "triton", "hf-xet", "pyarrow", "pandas", "pytest", "pytest-benchmark", "nvidia-ml-py")
+
+
+class Software(BaseModel):
+    """What the requirements ran on. None means: not installed, or not known here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    python: str
+    executable: str
+    packages: dict[str, str | None]
+    cuda: str | None = None
+    image_digest: str | None = None
+    base_image: str | None = None
+    in_container: bool = False
+
+
+def read() -> Software:
+    """The software of this interpreter, from package metadata and the environment; imports nothing heavy."""
+    return Software(
+        python=platform.python_version(),
+        executable=sys.executable,
+        packages={name: version(name) for name in (*STACK, *BESIDE)},
+        cuda=_cuda_of_torch(),
+        image_digest=os.environ.get("DGXCERT_IMAGE_DIGEST"),
+        base_image=_base_image(),
+        in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+    )
+
+
+def version(distribution: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cuda_of_torch() -> str | None:
+    """CUDA version that torch was built for, from its generated version.py: importing torch would take seconds."""
+    spec = util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name("version.py")
+    if not path.is_file():
+        return None
+    found = re.search(r"^cuda[^=\n]*=\s*'([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def _base_image() -> str | None:
+    """NGC images say which release and build they are in their environment."""
+    release, build = os.environ.get("NVIDIA_PYTORCH_VERSION"), os.environ.get("NVIDIA_BUILD_ID")
+    return f"nvidia pytorch {release} build {build}" if release else None

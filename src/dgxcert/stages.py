@@ -1,0 +1,158 @@
+"""Validating: open or resume a run folder, run its stages under the supervisor, close it with a verdict."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from dgxcert import benchmark_file, plan, records, report, session, suite
+from dgxcert import run as runs
+from dgxcert.machine import Machine
+from dgxcert.outcome import CannotStart
+from dgxcert.plan import Options
+from dgxcert.progress import Progress
+from dgxcert.run import Run
+from dgxcert.supervisor import Supervisor
+
+NATIVE = "native"
+"""The stage that runs in this very environment, outside any container."""
+
+
+def validate(options: Options, results: Path, console: Console) -> tuple[Run, Path]:
+    """Run a new validation and return it with its folder.
+
+    Raises CannotStart when nothing can be run, before anything is written where possible.
+    """
+    where = suite.root()
+    machine = session.read_machine()
+    profile = session.choose_profile(options.profile, machine)
+    planned = plan.make(suite.collect(where, session.gpus_to_test(profile, machine)), profile, options)
+    opened = records.Opened(
+        suite=suite.identity(where),
+        options=options,
+        profile=profile,
+        machine=machine,
+        plan=tuple(planned),
+        ignored_environment=suite.ignored_environment(),
+    )
+    folder = _new_folder(results, machine)
+    writer = records.Writer(folder)
+    writer.claim()
+    writer.append(opened)
+    return _work(folder, writer, [opened], console), folder
+
+
+def resume(folder: Path, console: Console) -> Run:
+    """Go on with a run that ended early. What was being measured then is inconclusive, unless a user stopped it.
+
+    Raises CannotStart when the run was made on another machine or by another version of the suite.
+    """
+    events = records.read(folder)
+    opened = events[0]
+    if not isinstance(opened, records.Opened):
+        raise CannotStart(f"{folder} does not begin with an opened run.", "Start a new run.")
+    machine = session.read_machine()
+    _must_continue(opened, machine)
+    writer = records.Writer(folder)
+    writer.claim()
+    lost = records.in_flight(events)
+    writer.append(records.Resumed(rebooted=machine.boot_id != opened.machine.boot_id))
+    if lost is not None:
+        writer.append(records.lost(lost, rebooted=machine.boot_id != opened.machine.boot_id))
+    return _work(folder, writer, records.read(folder), console)
+
+
+def _must_continue(opened: records.Opened, machine: Machine) -> None:
+    for name, before in opened.machine.identity.items():
+        now = machine.identity[name]
+        if now != before:
+            raise CannotStart(
+                f"The run was begun on another machine: its {name} was {before}, here it is {now}.",
+                "Resume it there, or start a new run here.",
+            )
+    now_suite = suite.identity(suite.root())
+    if now_suite.sha256 != opened.suite.sha256:
+        raise CannotStart(
+            f"The run was begun by another version of the suite (commit {opened.suite.commit}, here {now_suite.commit}).",
+            "Check that version out to resume, or start a new run.",
+        )
+
+
+def _work(folder: Path, writer: records.Writer, events: list[records.Event], console: Console) -> Run:
+    """Run what is left, then write the faces of the run, whatever ended it."""
+    opened = events[0]
+    if not isinstance(opened, records.Opened):
+        raise TypeError("the first event of a record must be Opened")
+    to_run = [entry for entry in opened.plan if entry.runs]
+    console.print(f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}")
+    console.print(f"run folder {folder}", soft_wrap=True)
+    try:
+        with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
+            Supervisor(folder, writer, progress).run_stage(NATIVE, to_run, records.finished_keys(events))
+    except KeyboardInterrupt:
+        console.print("interrupted: writing what is known")
+    finally:
+        writer.close()
+    return close(folder)
+
+
+def close(folder: Path) -> Run:
+    """Rebuild run.json and its other faces from the record."""
+    run = runs.assemble(records.read(folder), folder.name)
+    benchmark_file.merge(folder)
+    report.write(run, folder)
+    return run
+
+
+@contextmanager
+def _stopped_like_ctrl_c() -> Iterator[None]:
+    """Let a polite kill or a lost terminal end the run as Ctrl-C does."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _new_folder(results: Path, machine: Machine) -> Path:
+    """Make the run's own folder; raises CannotStart when that cannot be written to."""
+    host = re.sub(r"[^A-Za-z0-9.-]+", "-", machine.hostname).strip("-.")[:40] or "machine"
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    for number in range(1, 100):
+        folder = results / (f"{stamp}-{host}" if number == 1 else f"{stamp}-{host}-{number}")
+        try:
+            (folder / "logs").mkdir(parents=True)
+        except FileExistsError:
+            if folder.is_dir():
+                continue
+            raise CannotStart(f"{results} is not a folder.", "Name another with --results.") from None
+        except OSError as error:
+            raise CannotStart(
+                f"Results folder {results} cannot be written: {error.strerror}.",
+                f"Name another with --results, or make it yours: sudo chown {os.getuid()} {results}",
+            ) from error
+        return folder
+    raise CannotStart(f"{results} holds 99 runs of this very second.", "Try again.")
+
+
+def _expected_s(folder: Path, opened: records.Opened) -> dict[str, float]:
+    """How long each requirement took in the last finished run of this profile here; a guess better than none."""
+    for other in sorted(folder.parent.glob(f"*/{runs.NAME}"), reverse=True):
+        try:
+            last = runs.load(other.parent)
+        except CannotStart:
+            continue  # written by another version: it only costs the estimate
+        if last.profile.name == opened.profile.name and last.machine.hostname == opened.machine.hostname:
+            return {result.key: result.duration_s for result in last.results if result.duration_s is not None}
+    return {}

@@ -1,0 +1,99 @@
+"""The suite on disk: where its checks and benchmarks are, what is in them, and which version they are."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from dgxcert import catalogue, command
+from dgxcert.outcome import CannotStart
+from dgxcert.plan import Entry
+from dgxcert.records import Suite
+
+FOLDERS = ("checks", "benchmarks")
+
+CHANGES_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONOPTIMIZE", "PYTHONWARNINGS")
+"""Variables that could change what a run measures; they are taken out of a child's environment, and the run says so."""
+
+
+def root() -> Path:
+    """The folder that holds `checks/` and `benchmarks/`: inside the installed package, or the checkout it runs from.
+
+    Raises CannotStart when there is neither.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "suite", package.parents[1]):
+        if all((folder / name).is_dir() for name in FOLDERS):
+            return folder
+    raise CannotStart(
+        f"The checks were not found beside {package}.", "Run from a checkout, or install the package whole."
+    )
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child: this one without what could change the suite, and with stable GPU numbering."""
+    kept = {name: value for name, value in os.environ.items() if name not in CHANGES_PYTEST}
+    return {**kept, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def ignored_environment() -> tuple[str, ...]:
+    """Names of the variables that are set here and kept from children."""
+    return tuple(name for name in CHANGES_PYTEST if os.environ.get(name))
+
+
+def pytest_command(suite: Path, *options: str) -> list[str]:
+    """A pytest call that depends on nothing but the suite: no user's configuration, no cache left behind."""
+    own_settings = ["-c", os.devnull, f"--rootdir={suite}", "-p", "no:cacheprovider", "--strict-markers"]
+    paths = [str(suite / name) for name in FOLDERS]
+    return [sys.executable, "-m", "pytest", *own_settings, *options, *paths]
+
+
+def collect(suite: Path, gpus: int) -> list[Entry]:
+    """Every requirement of the suite, for a machine with so many GPUs.
+
+    Raises CannotStart when a check cannot even be collected.
+    """
+    with tempfile.TemporaryDirectory(prefix="dgxcert-") as folder:
+        listing = Path(folder) / "catalogue.json"
+        options = ("--collect-only", "-q", f"--dgxcert-catalogue={listing}", f"--gpus={gpus}")
+        collected = command.run(pytest_command(suite, *options), timeout_s=60, cwd=suite, env=environment())
+        if listing.is_file() and collected.returncode == 0:
+            return catalogue.read(listing)
+    if collected.returncode == 5:
+        raise CannotStart(f"No requirement was found in {suite}.", "Run from a whole checkout.")
+    complaints = [line for line in (collected.stdout + collected.stderr).splitlines() if "rror" in line]
+    raise CannotStart(
+        f"The suite in {suite} cannot be collected: {'; '.join(complaints[:3]) or collected.complaint}.",
+        "Mend that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",
+    )
+
+
+def identity(suite: Path) -> Suite:
+    """Which suite this is: version, commit where it is a checkout, and a hash over its own source."""
+    commit = _git(suite, "rev-parse", "HEAD")
+    changes = _git(suite, "status", "--porcelain") if commit else ""
+    return Suite(version=metadata.version("dgxcert"), commit=commit or None, modified=bool(changes), sha256=_hash(suite))
+
+
+def _git(suite: Path, *args: str) -> str:
+    if not (suite / ".git").exists():
+        return ""
+    try:
+        asked = command.run(["git", "-C", str(suite), *args], timeout_s=20)
+    except FileNotFoundError:
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def _hash(suite: Path) -> str:
+    """SHA-256 over names and contents of all that can change a result: checks, benchmarks and the package."""
+    package = Path(__file__).resolve().parent
+    digest = hashlib.sha256()
+    for base in (package, *(suite / name for name in FOLDERS)):
+        for path in sorted(base.rglob("*")):
+            if path.is_file() and path.suffix in {".py", ".yaml", ".json", ".txt"} and "__pycache__" not in path.parts:
+                digest.update(f"{base.name}/{path.relative_to(base)}".encode() + b"\0")
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,36 @@
+"""The quantities a profile may limit, each with its one unit, so that a wrong unit is an error and not a factor."""
+
+from difflib import get_close_matches
+
+OF_ROOFLINE = "of roofline"
+OF_CEILING = "of ceiling"
+OF_MEDIAN = "of median"
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int4")
+
+QUANTITIES: dict[str, tuple[str, ...]] = {
+    "gpu.count": ("GPU",),
+    "gpu.compute_capability": ("version",),
+    "device.memory": ("GiB",),
+    "bandwidth.copy": ("GB/s",),
+    "spread": (OF_MEDIAN,),
+    **{f"matmul.{precision}": ("TFLOP/s",) for precision in PRECISIONS[:3]},
+    **{f"prefill.{precision}": ("token/s", OF_ROOFLINE, OF_CEILING) for precision in PRECISIONS},
+    **{f"decode.{precision}": ("token/s", OF_ROOFLINE, OF_CEILING) for precision in PRECISIONS},
+    **{f"lora.{precision}": ("step/s", OF_ROOFLINE, OF_CEILING) for precision in PRECISIONS[:3]},
+}
+"""Name of a limit: the units it may be written in. Shares are of the bound that a workload computes for itself."""
+
+PEAKS: dict[str, str] = {
+    "memory_bandwidth": "GB/s",
+    "matmul.fp32": "TFLOP/s",
+    "matmul.fp16": "TFLOP/s",
+    "matmul.bf16": "TFLOP/s",
+}
+"""Name of a physical peak: its unit."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint for an error message: the nearest right word, or all of them."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
