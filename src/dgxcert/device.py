@@ -10,16 +10,27 @@ from dgxcert import command
 
 @dataclass(frozen=True)
 class Device:
-    """`kind` is torch's word for it; `index` counts in PCI bus order, as the driver does."""
+    """`kind` is torch's word for it; `index` counts in PCI bus order, as the driver does.
+
+    `unified_memory` says that the GPU shares the system's memory, so that the system's figures are the true ones.
+    """
 
     kind: Literal["cuda", "cpu"]
     index: int
     product: str
+    unified_memory: bool = False
 
     @property
     def name(self) -> str:
         """torch's name: `cuda:0` or `cpu`."""
         return f"cuda:{self.index}" if self.kind == "cuda" else "cpu"
+
+    def wait(self) -> None:
+        """Return when the device has done all that was asked of it; without this a GPU's time means nothing."""
+        if self.kind == "cuda":
+            import torch
+
+            torch.cuda.synchronize(self.index)
 
     def disturbance(self) -> str | None:
         """Who else computes on this GPU, or None.
@@ -29,9 +40,7 @@ class Device:
         """
         if self.kind == "cpu":
             return None
-        asked = command.run(
-            [sys.executable, "-m", "dgxcert.probes.nvml", "processes", str(self.index)], timeout_s=15
-        )
+        asked = command.run([sys.executable, "-m", "dgxcert.probes.nvml", "processes", str(self.index)], timeout_s=15)
         if asked.returncode != 0:
             return f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}"
         pids = json.loads(asked.stdout)

@@ -93,6 +93,17 @@ class Measured:
             return NotImplemented
         return self._keep("==", wanted, self.evidence.unit, source, self.evidence.value, self.evidence.value == wanted)
 
+    def within(self, limit: Limit) -> bool:
+        """Hold the quantity against every edge that a limit has; all of them are recorded."""
+        edges = []
+        if limit.equals is not None:
+            edges.append(self == limit)
+        if limit.min is not None:
+            edges.append(self >= limit)
+        if limit.max is not None:
+            edges.append(self <= limit)
+        return all(edges)
+
     __hash__ = None  # type: ignore[assignment]  # == records, so a Measured must never be a dictionary key
 
     def __bool__(self) -> bool:

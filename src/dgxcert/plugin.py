@@ -109,7 +109,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _refuse_false_passes(config: pytest.Config) -> None:
     if sys.flags.optimize:
-        raise pytest.UsageError("python -O removes assertions, so nothing could fail: run without -O, unset PYTHONOPTIMIZE")
+        raise pytest.UsageError(
+            "python -O removes assertions, so nothing could fail: run without -O, unset PYTHONOPTIMIZE"
+        )
     if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         raise pytest.UsageError("pytest-xdist shares the device between tests and disables benchmarks: run without -n")
 
@@ -219,7 +221,8 @@ def gpu(request: pytest.FixtureRequest, gpu_index: int) -> Device:
     found = {gpu.index: gpu for gpu in _session(request.config).machine.gpus}
     if gpu_index not in found:
         raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
-    return Device("cuda", gpu_index, found[gpu_index].product)
+    unified = _session(request.config).profile.gpu.unified_memory
+    return Device("cuda", gpu_index, found[gpu_index].product, unified_memory=unified)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import CannotStart, Inconclusive
-from dgxcert.units import PEAKS, PRECISIONS, QUANTITIES, nearest
+from dgxcert.units import PEAKS, QUANTITIES, nearest
 
 SHIPPED = Path(__file__).parent / "profiles"
 FALLBACK = "generic-nvidia"
@@ -135,6 +135,12 @@ class Profile(Part):
     def uses_gpu(self) -> bool:
         """Whether this profile looks at a GPU at all."""
         return self.gpu.expected > 0
+
+    @property
+    def gpu_count(self) -> Limit:
+        """How many GPUs there must be, as a limit: the expected number never comes from what was detected."""
+        source = f"`gpu` in profile {self.name}"
+        return Limit(name="gpu.count", equals=self.gpu.count, min=self.gpu.at_least, unit="GPU", source=source)
 
     def limit(self, name: str) -> Limit:
         """The limit of that name; raises Inconclusive when the profile has none, which is never a pass."""
@@ -269,6 +275,3 @@ def _fits(profile: Profile, gpu: tuple[str, str]) -> bool:
     product, capability = gpu
     match = profile.match
     return match is not None and match.product in product and match.compute_capability == capability
-
-
-__all__ = ["PRECISIONS", "Profile", "choose", "load", "names", "parse"]

@@ -5,8 +5,9 @@ Throughput is work divided by total time, so a mean of rates can never creep in.
 
 import statistics
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from dgxcert.device import Device
 from dgxcert.evidence import Measured, Recorder
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import Inconclusive
@@ -18,23 +19,20 @@ GRACE = 1.02
 MIN_ROUNDS = 3
 
 
-class TimedWork(Protocol):
-    """What a workload tells about one round: how much work, and how fast physics lets it be."""
+@dataclass(frozen=True)
+class Work:
+    """One round of a benchmark: how much work it holds, where, and how fast it can be at all.
 
-    @property
-    def work(self) -> float:
-        """Units of work in one round (tokens, steps, TFLOP)."""
+    `amount` counts units of work (tokens, steps, TFLOP). The bounds are rates of it per second: `roofline` is what
+    the profile's physical peaks allow, `ceiling` what this machine's own measured peaks allow, and below `floor`
+    the measurement contradicts itself.
+    """
 
-    @property
-    def roofline(self) -> Bound:
-        """The rate that the profile's physical peaks allow."""
-
-    @property
-    def ceiling(self) -> Bound | None:
-        """The rate that this machine's own measured ceilings allow, where they were measured."""
-
-    def disturbance(self) -> str | None:
-        """What else used the device, or None."""
+    device: Device
+    amount: float
+    roofline: Bound
+    ceiling: Bound | None = None
+    floor: Bound | None = None
 
 
 @dataclass(frozen=True)
@@ -73,48 +71,61 @@ class Rounds:
         return (quartiles[2] - quartiles[0]) / statistics.median(self.seconds)
 
 
-def rate(evidence: Recorder, name: str, work: TimedWork, benchmark: Any, *, unit: str, spread: Limit) -> Measured:
+def rate(evidence: Recorder, name: str, work: Work, benchmark: Any, *, unit: str, spread: Limit) -> Measured:
     """Record a benchmark's throughput and refuse to believe it where it cannot be true.
 
-    Raises Inconclusive when the rate exceeds what physics allows, when the rounds differ more than `spread`
+    Raises Inconclusive when the rate lies outside what physics allows, when the rounds differ more than `spread`
     permits, or when something else used the device.
     """
     rounds = Rounds.of(benchmark)
-    value = work.work * len(rounds.seconds) / rounds.total_s
     measured = evidence.record(
         name,
-        value,
+        work.amount * len(rounds.seconds) / rounds.total_s,
         unit=unit,
-        source=f"{len(rounds.seconds)} rounds of {work.work:g} {unit.split('/')[0]}, {rounds.total_s:.3g} s in all, "
+        source=f"{len(rounds.seconds)} rounds of {work.amount:.4g} {unit.split('/')[0]}, {rounds.total_s:.3g} s in all, "
         f"spread {rounds.spread:.1%}",
         roofline=work.roofline,
         ceiling=work.ceiling,
         rounds_s=rounds.seconds,
     )
-    believe(measured, work.roofline)
-    disturbance = work.disturbance()
+    believe(measured, work)
+    disturbance = work.device.disturbance()
     if disturbance:
         raise Inconclusive(f"{name}: {disturbance}", "Stop the other work on this device and run again.")
+    _believe_spread(evidence, name, rounds, spread)
+    return measured
+
+
+def believe(measured: Measured, work: Work) -> None:
+    """Raise Inconclusive when a rate lies above its roofline by more than the grace, or below its floor."""
+    for bound in (work.roofline, work.ceiling, work.floor):
+        if bound is not None and bound.unit != measured.evidence.unit:
+            raise TypeError(f"{measured.evidence.name} is in {measured.evidence.unit}, a bound of it in {bound.unit}")
+    if measured.number > GRACE * work.roofline.value:
+        raise _wrong(measured, f"physics allows {work.roofline.value:.4g}", work.roofline)
+    if work.floor is not None and measured.number < work.floor.value:
+        raise _wrong(measured, f"it cannot be below {work.floor.value:.4g}", work.floor)
+
+
+def _wrong(measured: Measured, bounded: str, bound: Bound) -> Inconclusive:
+    return Inconclusive(
+        f"the measurement is wrong: {measured!r}, but {bounded} {bound.unit} ({bound.source})",
+        "Check that the work waits for the device, that the model is the one named, and the profile's peaks.",
+    )
+
+
+def _believe_spread(evidence: Recorder, name: str, rounds: Rounds, spread: Limit) -> None:
+    """Keep the spread between rounds; too much of it and the rate says nothing."""
     evidence.record(
         f"spread of {name}",
         rounds.spread,
         unit=OF_MEDIAN,
         source=f"interquartile range of the rounds over their median; limit {spread.name}: {spread.source}",
     )
-    if spread.max is None or rounds.spread > spread.max:
+    if spread.max is None:
+        raise Inconclusive(f"limit {spread.name} has no max", f"Give limit {spread.name} a max in the profile.")
+    if rounds.spread > spread.max:
         raise Inconclusive(
-            f"{name} is too noisy to judge: rounds spread {rounds.spread:.1%}, limit spread allows {spread.max or 0:.1%}",
+            f"{name} is too noisy to judge: rounds spread {rounds.spread:.1%}, limit spread allows {spread.max:.1%}",
             "Stop other work on this machine, let it cool, and run again.",
-        )
-    return measured
-
-
-def believe(measured: Measured, bound: Bound) -> None:
-    """Raise Inconclusive when a rate lies above its physical bound by more than the grace."""
-    if bound.unit != measured.evidence.unit:
-        raise TypeError(f"{measured.evidence.name} is in {measured.evidence.unit}, its bound in {bound.unit}")
-    if measured.number > GRACE * bound.value:
-        raise Inconclusive(
-            f"the measurement is wrong: {measured!r}, but physics allows {bound.value:.4g} {bound.unit} ({bound.source})",
-            "Check that the work waits for the device, that the model is the one named, and the profile's peaks.",
         )

@@ -170,14 +170,14 @@ def _judgement(opened: Opened, results: tuple[Result, ...]) -> Judgement:
         for entry, result in zip(opened.plan, results, strict=True)
     ]
     verdict = judge(endings, certifies=opened.profile.certifies, whole=opened.options.whole)
-    return Judgement(
-        verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results)
-    )
+    return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
 
 
 def _notes(events: list[Event], opened: Opened) -> list[str]:
     """What a reader of the verdict should know about how it came about."""
-    notes = [f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment]
+    notes = [
+        f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
+    ]
     for event in events:
         if isinstance(event, Interrupted):
             notes.append(f"interrupted by {event.by}" + (f" during {event.key}" if event.key else ""))

@@ -14,7 +14,13 @@ from dgxcert.records import Suite
 
 FOLDERS = ("checks", "benchmarks")
 
-CHANGES_PYTEST = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONOPTIMIZE", "PYTHONWARNINGS")
+CHANGES_PYTEST = (
+    "PYTEST_ADDOPTS",
+    "PYTEST_PLUGINS",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
+    "PYTHONOPTIMIZE",
+    "PYTHONWARNINGS",
+)
 """Variables that could change what a run measures; they are taken out of a child's environment, and the run says so."""
 
 
@@ -74,7 +80,9 @@ def identity(suite: Path) -> Suite:
     """Which suite this is: version, commit where it is a checkout, and a hash over its own source."""
     commit = _git(suite, "rev-parse", "HEAD")
     changes = _git(suite, "status", "--porcelain") if commit else ""
-    return Suite(version=metadata.version("dgxcert"), commit=commit or None, modified=bool(changes), sha256=_hash(suite))
+    return Suite(
+        version=metadata.version("dgxcert"), commit=commit or None, modified=bool(changes), sha256=_hash(suite)
+    )
 
 
 def _git(suite: Path, *args: str) -> str:

@@ -128,9 +128,7 @@ class Supervisor:
         log = Path("logs") / f"{stage}-{self._attempts}.log"
         follower = Follower(self._folder)
         with (self._folder / log).open("wb") as output:
-            process = command.start(
-                self._command(stage), output=output, cwd=suite.root(), env=suite.environment()
-            )
+            process = command.start(self._command(stage), output=output, cwd=suite.root(), env=suite.environment())
             child = Child(process, waiting)
             try:
                 self._record(records.Attempt(stage=stage, number=self._attempts, pid=process.pid, log=str(log)))
@@ -171,7 +169,9 @@ class Supervisor:
             if child.overdue:
                 gone = command.end_group(child.process)
                 self._follow(child, follower)
-                stuck = "" if gone else "; it does not even die when killed, so the driver holds it: restart the machine"
+                stuck = (
+                    "" if gone else "; it does not even die when killed, so the driver holds it: restart the machine"
+                )
                 return f"it was ended from outside after {child.budget_s:.0f} s, its time budget{stuck}"
             self._watcher.tick()
             time.sleep(POLL_S)

@@ -9,8 +9,7 @@ OF_MEDIAN = "of median"
 PRECISIONS = ("fp32", "fp16", "bf16", "int4")
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
-    "gpu.count": ("GPU",),
-    "gpu.compute_capability": ("version",),
+    "gpu.compute_capability": ("compute capability",),
     "device.memory": ("GiB",),
     "bandwidth.copy": ("GB/s",),
     "spread": (OF_MEDIAN,),

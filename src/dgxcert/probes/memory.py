@@ -23,7 +23,9 @@ def read() -> Memory:
     try:
         return parse(MEMINFO.read_text(encoding="ascii"))
     except OSError as error:
-        raise Inconclusive(f"{MEMINFO} cannot be read: {error.strerror}", "Run on Linux, with /proc mounted.") from error
+        raise Inconclusive(
+            f"{MEMINFO} cannot be read: {error.strerror}", "Run on Linux, with /proc mounted."
+        ) from error
 
 
 def parse(meminfo: str) -> Memory:
@@ -39,5 +41,7 @@ def parse(meminfo: str) -> Memory:
             kib[name] = int(words[0])
     missing = {"MemTotal", "MemAvailable", "SwapTotal"} - set(kib)
     if missing:
-        raise Inconclusive(f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Look at the file: cat /proc/meminfo")
+        raise Inconclusive(
+            f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Look at the file: cat /proc/meminfo"
+        )
     return Memory(kib["MemTotal"] / KIB_PER_GIB, kib["MemAvailable"] / KIB_PER_GIB, kib["SwapTotal"] / KIB_PER_GIB)

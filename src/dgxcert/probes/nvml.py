@@ -27,6 +27,19 @@ class Driver:
     gpus: tuple[Gpu, ...]
     absence: str | None = None
 
+    @property
+    def says(self) -> str:
+        """Where the list of GPUs comes from, for a record."""
+        return f"NVML: {self.absence}" if self.absence else f"NVML, driver {self.version}"
+
+
+def gpu(index: int) -> Gpu:
+    """One GPU, asked anew; raises Inconclusive where the driver does not list it."""
+    found = {each.index: each for each in read().gpus}
+    if index not in found:
+        raise Inconclusive(f"the driver lists no GPU {index}", "See GPU-PRESENT first.")
+    return found[index]
+
 
 def read() -> Driver:
     """Ask the driver for everything about its GPUs.

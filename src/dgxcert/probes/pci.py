@@ -15,6 +15,12 @@ def read(devices: Path = DEVICES) -> int | None:
     return sum(is_gpu(_word(device / "vendor"), _word(device / "class")) for device in devices.iterdir())
 
 
+def read_or_say() -> int | str:
+    """The same for a record: a number, or that it could not be told."""
+    found = read()
+    return "not readable" if found is None else found
+
+
 def is_gpu(vendor: str, device_class: str) -> bool:
     """Whether a device with these sysfs words (`0x10de`, `0x030200`) is an NVIDIA GPU."""
     return vendor == NVIDIA and device_class.startswith(DISPLAY_CLASSES)

@@ -57,7 +57,9 @@ def _case(suite: ElementTree.Element, result: Result, lost: bool) -> None:
     properties = ElementTree.SubElement(case, "properties")
     ElementTree.SubElement(properties, "property", {"name": "outcome", "value": result.outcome.value})
     if result.outcome is not Outcome.PASSED:
-        tag = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error"}.get(result.outcome, "error" if lost else "skipped")
+        tag = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error"}.get(
+            result.outcome, "error" if lost else "skipped"
+        )
         first = printable(result.reason.split("\n", 1)[0])
         trouble = ElementTree.SubElement(case, tag, {"message": f"{result.outcome.words}: {first}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]

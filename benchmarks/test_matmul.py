@@ -1,0 +1,30 @@
+"""Matmul: the rate of matrix products, which bounds prefill and training."""
+
+import pytest
+
+from dgxcert import requirement
+from dgxcert.rounds import rate
+from dgxcert.workloads import matmul
+
+
+@requirement(
+    "MATMUL-SPEED",
+    why="Training and reading long prompts are matrix products; a GPU stuck at a low clock does a third of them.",
+    remedy=(
+        "Run `nvidia-smi -q -d CLOCK,POWER,PERFORMANCE,TEMPERATURE` while this runs again and keep the output.",
+        "A DGX Spark at a third of its speed without a throttle reason: shut down, unplug it from the wall for a minute.",
+        "Hot: clear the vents. Still slow: update the firmware, then open a hardware case with the run folder.",
+    ),
+    tier="standard",
+    takes_s=10,
+    budget_s=240,
+)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_matmul_reaches_its_rate(benchmark, device, profile, evidence, precision):
+    workload = matmul.prepare(device, profile, precision)
+    benchmark.pedantic(workload.run, warmup_rounds=2, rounds=profile.workloads.matmul.rounds)
+    workload.verify(evidence)
+    measured = rate(
+        evidence, f"{precision} matmul", workload.work, benchmark, unit="TFLOP/s", spread=profile.limit("spread")
+    )
+    assert measured >= profile.limit(f"matmul.{precision}")

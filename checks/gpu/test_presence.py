@@ -1,0 +1,42 @@
+"""GPU presence: as many GPUs as the profile expects, and of the generation that it expects."""
+
+from dgxcert import requirement
+from dgxcert.probes import nvml, pci
+
+
+@requirement(
+    "GPU-PRESENT",
+    why="Without the driver's GPU, training and inference fall back to the CPU, hundreds of times slower, or stop.",
+    remedy=(
+        "Run `nvidia-smi`: it must list every GPU of this machine.",
+        "Run `lspci -d 10de:` to see whether the bus shows GPUs that the driver does not.",
+        "On the bus but not listed: install driver branch 580 or newer, then restart: sudo reboot",
+        "In a container: start it with `--gpus all`, and see that the NVIDIA Container Toolkit is set up on the host.",
+        "Not even on the bus: shut down, unplug the power for a minute, start again; then open a hardware case.",
+    ),
+)
+def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
+    driver = nvml.read()
+    evidence.record("NVIDIA GPUs on the PCI bus", pci.read_or_say(), source="/sys/bus/pci/devices")
+    count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.says)
+    assert count.within(profile.gpu_count)
+
+
+@requirement(
+    "GPU-CAPABILITY",
+    why="bf16 training and 4-bit inference need a GPU of a known generation: another one runs other code, or none.",
+    remedy=(
+        "Run `nvidia-smi --query-gpu=name,compute_cap --format=csv` and compare with the machine that was bought.",
+        "If the machine is of another type, name its profile: dgxcert validate --profile NAME",
+        "If the driver names the GPU wrongly, update the driver, then restart: sudo reboot",
+    ),
+)
+def test_compute_capability_is_what_the_profile_expects(gpu, profile, evidence):
+    found = nvml.gpu(gpu.index)
+    capability = evidence.record(
+        f"compute capability of {found.product}",
+        float(found.compute_capability),
+        unit="compute capability",
+        source="NVML",
+    )
+    assert capability.within(profile.limit("gpu.compute_capability"))

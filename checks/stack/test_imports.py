@@ -1,0 +1,26 @@
+"""Stack imports: every package of the Hugging Face stack is there and loads."""
+
+import pytest
+
+from dgxcert import requirement
+from dgxcert.probes import package
+from dgxcert.software import STACK
+
+
+@requirement(
+    "STACK-IMPORT",
+    why="One package that does not import stops every course notebook and training script that uses it.",
+    remedy=(
+        "Run `python -c 'import PACKAGE'` with the package's name and read the last line.",
+        "Install the stack as it is pinned: `make setup`, or use the container.",
+        "A version conflict: `pip check` names the packages that disagree.",
+    ),
+    takes_s=1,
+    budget_s=180,
+)
+@pytest.mark.parametrize("name", STACK)
+def test_the_package_imports(name, evidence):
+    found = package.read(name)
+    evidence.record("version", found.version, source="package metadata")
+    problem = evidence.record("problem", found.problem or "none", source=f"import {name}")
+    assert problem == "none"

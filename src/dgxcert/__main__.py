@@ -1,0 +1,6 @@
+"""`python -m dgxcert` is the `dgxcert` command."""
+
+from dgxcert.cli import main
+
+if __name__ == "__main__":
+    main()

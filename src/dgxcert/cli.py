@@ -1,0 +1,89 @@
+"""The `dgxcert` command: thin commands over stages, plan and report."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dgxcert import __doc__ as about
+from dgxcert.outcome import CannotStart
+from dgxcert.requirement import Tier
+
+CANNOT_START = 3
+
+app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def validate(
+    profile: Annotated[str, typer.Option(help="Profile name or file; `auto` matches the GPUs.")] = "auto",
+    tier: Annotated[Tier, typer.Option(help="How much to run; `standard` is what certifies.")] = Tier.STANDARD,
+    only: Annotated[str, typer.Option(help="Requirements or groups, by name, with commas between.")] = "",
+    results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = Path("results"),
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that ended early.")] = None,
+) -> None:
+    """Validate this machine: exit 0 certified, rehearsed or partial; 1 rejected; 2 inconclusive; 3 could not start."""
+    from dgxcert import stages
+    from dgxcert.plan import Options
+    from dgxcert.report import terminal
+
+    console = Console()
+    if resume is not None:
+        run, folder = stages.resume(resume, console), resume
+    else:
+        names = tuple(name.strip() for name in only.split(",") if name.strip())
+        _refuse_empty(only, names)
+        run, folder = stages.validate(Options(profile=profile, tier=tier, only=names), results, console)
+    terminal.show(run, console, str(folder))
+    raise typer.Exit(run.judgement.exit_code)
+
+
+def _refuse_empty(only: str, names: tuple[str, ...]) -> None:
+    if only and not names:
+        raise CannotStart(f"--only {only!r} names nothing.", "`dgxcert list` shows every requirement and group.")
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List every requirement and group."""
+    from dgxcert import suite
+    from dgxcert.plan import any_gpu
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("group", "requirement", "tier", "what must be true"):
+        table.add_column(heading, no_wrap=heading != "what must be true")
+    for entry in suite.collect(suite.root(), gpus=1):
+        table.add_row(entry.group, any_gpu(entry.key).replace("[", r"\["), entry.tier.value, entry.title)
+    Console().print(table)
+
+
+@app.command()
+def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under results/.")]) -> None:
+    """Show a finished run again; exits like the run did."""
+    from dgxcert import run as runs
+    from dgxcert.report import terminal
+
+    kept = runs.load(run)
+    terminal.show(kept, Console(), str(run))
+    raise typer.Exit(kept.judgement.exit_code)
+
+
+def main() -> None:
+    """Run the command; whatever keeps it from starting is one clear line and exit 3."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        code = _complain(f"{error} `dgxcert --help` and `dgxcert COMMAND --help` list what there is.")
+    except KeyboardInterrupt:
+        code = _complain("interrupted before anything was measured.")
+    except CannotStart as error:
+        code = _complain(f"{error.problem} {error.remedy}")
+    sys.exit(code)
+
+
+def _complain(text: str) -> int:
+    Console(stderr=True).print(f"dgxcert: {text}", markup=False, highlight=False, soft_wrap=True)
+    return CANNOT_START

@@ -1,0 +1,85 @@
+"""Numerics: how far a right answer may lie from the exact one, and the error of an answer against fp64."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dgxcert.limit import Limit
+from dgxcert.outcome import Wrong
+
+if TYPE_CHECKING:
+    import torch
+
+PRODUCT_ERROR = {
+    "fp32": (
+        1e-5,
+        "twenty times the error of honest 24-bit products at K up to 14k; TF32 (3e-4) must not pass as fp32",
+    ),
+    "fp16": (3.2e-4, "2.08e-4 measured on CPU for K of 1k to 14k, rounding of the result to 11 bits, times 1.5"),
+    "bf16": (2.5e-3, "1.66e-3 measured on CPU for K of 1k to 14k, rounding of the result to 8 bits, times 1.5"),
+    "int4": (2.5e-3, "as bf16, against fp64 on the dequantised weights: 1.67e-3 measured"),
+}
+"""Relative Frobenius error of a matrix product against fp64 of the same rounded inputs."""
+
+PATH_DIFFERENCE = {
+    "fp32": (1e-3, "two orders of summation in 24 bits through a few dozen layers"),
+    "fp16": (0.02, "two orders of summation in 11 bits through a few dozen layers"),
+    "bf16": (0.15, "two orders of summation in 8 bits through a few dozen layers"),
+    "int4": (0.15, "computes in bf16 or better on top of 4-bit weights"),
+}
+"""Difference between two ways to the same logits, in standard deviations of the logits."""
+
+
+def product_tolerance(precision: str) -> Limit:
+    """The largest relative error of a right matrix product."""
+    value, source = PRODUCT_ERROR[precision]
+    return Limit(name=f"tolerance of {precision} products", max=value, unit="relative", source=source)
+
+
+def path_tolerance(precision: str) -> Limit:
+    """The largest difference between two right ways to the same logits."""
+    value, source = PATH_DIFFERENCE[precision]
+    return Limit(name=f"tolerance of {precision} paths", max=value, unit="std of logits", source=source)
+
+
+def dtype(precision: str) -> "torch.dtype":
+    """torch's word for a precision that it computes in."""
+    import torch
+
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+
+
+def compute_precision(precision: str, kind: str) -> str:
+    """What 4-bit weights are multiplied in: bf16 on a GPU, fp32 on a CPU, where 16 bits are slow."""
+    if precision != "int4":
+        return precision
+    return "bf16" if kind == "cuda" else "fp32"
+
+
+def relative_error(found: "torch.Tensor", exact: "torch.Tensor") -> float:
+    """Frobenius norm of the difference over that of the exact answer, in fp64 on the CPU.
+
+    Raises Wrong where the answer is not finite: a NaN is a wrong answer, and compares with nothing.
+    """
+    answer, wanted = found.detach().cpu().double(), exact.detach().cpu().double()
+    broken = int((~answer.isfinite()).sum())
+    if broken:
+        raise Wrong(f"{broken} of {answer.numel()} computed values are not finite numbers")
+    return float((answer - wanted).norm() / wanted.norm())
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Matrix products with full-precision sums: no TF32, no 16-bit partial sums. Restores what was set before."""
+    import torch
+
+    flags = torch.backends.cuda.matmul
+    names = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+    before = {name: getattr(flags, name) for name in names}
+    try:
+        for name in names:
+            setattr(flags, name, False)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(flags, name, value)

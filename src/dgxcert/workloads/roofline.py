@@ -1,0 +1,75 @@
+"""Roofline: the rates that no machine with given peaks can exceed, from each workload's real bytes and operations.
+
+The formulas count only what cannot be avoided (weights read once, causal attention halved), so a bound is
+never too low: what exceeds it was measured wrongly.
+"""
+
+from dataclasses import dataclass
+
+from dgxcert.limit import Bound
+from dgxcert.profile import Profile
+from dgxcert.workloads.shapes import Shape
+
+BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int4": 4.5 / 8}
+"""Bytes per weight; int4 is NF4 with one fp32 scale per block of 64: 4.5 bits."""
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Bandwidth in GB/s and products in TFLOP/s at one precision: physical, or measured in this run."""
+
+    bandwidth: Bound
+    products: Bound
+
+    @classmethod
+    def of(cls, profile: Profile, compute: str) -> "Peaks":
+        """The physical peaks of a profile; raises Inconclusive where it has none."""
+        return cls(profile.peak("memory_bandwidth"), profile.peak(f"matmul.{compute}"))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of work cannot do without: bytes moved and floating-point operations."""
+
+    bytes: float
+    flops: float
+
+    def bound(self, amount: float, unit: str, peaks: Peaks) -> Bound:
+        """The rate of `amount` units of work at this cost."""
+        memory_s = self.bytes / (peaks.bandwidth.value * 1e9)
+        compute_s = self.flops / (peaks.products.value * 1e12)
+        if memory_s >= compute_s:
+            source = f"{peaks.bandwidth.value:.4g} GB/s over {self.bytes / 1e9:.4g} GB per {_each(amount, unit)}"
+            return Bound(value=amount / memory_s, unit=unit, source=f"{source}; {peaks.bandwidth.source}")
+        source = f"{peaks.products.value:.4g} TFLOP/s over {self.flops / 1e12:.4g} TFLOP per {_each(amount, unit)}"
+        return Bound(value=amount / compute_s, unit=unit, source=f"{source}; {peaks.products.source}")
+
+
+def _each(amount: float, unit: str) -> str:
+    noun = unit.split("/")[0]
+    return noun if amount == 1 else f"{amount:g} {noun}s"
+
+
+def weight_bytes(shape: Shape, precision: str, compute: str) -> float:
+    """Bytes of all weights that one forward pass reads: every matrix once, lm_head in the computing precision."""
+    return shape.layer_parameters * BYTES[precision] + shape.head_parameters * BYTES[compute]
+
+
+def decode(shape: Shape, precision: str, compute: str, context: int) -> Cost:
+    """One token of one row: every weight and the whole key-value cache are read once."""
+    cache = shape.cache_values_per_token * BYTES[compute] * context
+    flops = 2.0 * (shape.layer_parameters + shape.head_parameters)
+    return Cost(weight_bytes(shape, precision, compute) + cache, flops)
+
+
+def prefill(shape: Shape, precision: str, compute: str, tokens: int) -> Cost:
+    """One row of `tokens`: 2 operations per weight and token, causal attention, lm_head for the last token only."""
+    attention = 2.0 * shape.layers * shape.heads * shape.head_dim * tokens**2
+    flops = 2.0 * shape.layer_parameters * tokens + 2.0 * shape.head_parameters + attention
+    return Cost(weight_bytes(shape, precision, compute), flops)
+
+
+def lora(shape: Shape, compute: str, tokens: int) -> Cost:
+    """One training step on `tokens`: 4 operations per weight and token, as frozen weights need no gradient."""
+    parameters = shape.layer_parameters + shape.head_parameters
+    return Cost(2 * weight_bytes(shape, compute, compute), 4.0 * parameters * tokens)

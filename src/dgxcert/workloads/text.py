@@ -1,0 +1,39 @@
+"""Text: what LoRA trains on, made from prose and a tokenizer that ship with the package."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HERE = Path(__file__).parent / "data"
+CORPUS = HERE / "corpus.txt"
+TOKENIZER = HERE / "tokenizer.json"
+LEAST_ROWS = 64
+"""The prose is repeated until there are so many rows."""
+
+
+def tokenizer() -> Any:
+    """The shipped byte-level BPE tokenizer, as transformers users load one."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(tokenizer_file=str(TOKENIZER), eos_token="<eos>", pad_token="<eos>")
+
+
+def rows(length: int, vocabulary: int) -> "Dataset":
+    """A `datasets` data set in torch format whose `input_ids` are packed rows of exactly `length` tokens.
+
+    Raises ValueError when the tokenizer knows more tokens than a model of that vocabulary.
+    """
+    import datasets
+
+    reader = tokenizer()
+    if len(reader) > vocabulary:
+        raise ValueError(f"the tokenizer knows {len(reader)} tokens, the model only {vocabulary}")
+    paragraphs = CORPUS.read_text(encoding="utf-8").strip().split("\n\n")
+    prose = datasets.Dataset.from_dict({"text": [" ".join(each.split()) for each in paragraphs]})
+    tokens = prose.map(lambda batch: reader([each + "<eos>" for each in batch["text"]]), batched=True)
+    stream = [token for ids in tokens["input_ids"] for token in ids]
+    stream *= LEAST_ROWS * length // len(stream) + 1
+    packed = [stream[start : start + length] for start in range(0, len(stream) - length + 1, length)]
+    return datasets.Dataset.from_dict({"input_ids": packed}).with_format("torch")
