@@ -12,7 +12,7 @@ from dgxcert.workloads import matmul
     why="Training and reading long prompts are matrix products; a GPU stuck at a low clock does a third of them.",
     remedy=(
         "Run `nvidia-smi -q -d CLOCK,POWER,PERFORMANCE,TEMPERATURE` while this runs again and keep the output.",
-        "A DGX Spark at a third of its speed without a throttle reason: shut down, unplug it from the wall for a minute.",
+        "A DGX Spark at a third of its speed without a throttle reason: shut down, unplug it for a minute.",
         "Hot: clear the vents. Still slow: update the firmware, then open a hardware case with the run folder.",
     ),
     tier="standard",

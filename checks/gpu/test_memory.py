@@ -10,7 +10,7 @@ from dgxcert.probes import device_memory
     remedy=(
         "Compare `nvidia-smi --query-gpu=memory.total --format=csv` and `free -g` with the machine's data sheet.",
         "On unified memory [N/A] from nvidia-smi is normal; what counts is MemTotal in /proc/meminfo.",
-        "Part of it missing: look for a memory limit of the container (`docker inspect`) or reserved memory in `dmesg`.",
+        "Part of it missing: look for reserved memory in `sudo dmesg` and for a memory limit of the container.",
         "Still missing after a cold start: open a hardware case.",
     ),
 )

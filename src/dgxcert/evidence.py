@@ -95,19 +95,23 @@ class Measured:
 
     def within(self, limit: Limit) -> bool:
         """Hold the quantity against every edge that a limit has; all of them are recorded."""
-        edges = []
+        edges: list[bool] = []
         if limit.equals is not None:
-            edges.append(self == limit)
+            edges.append(bool(self == limit))
         if limit.min is not None:
             edges.append(self >= limit)
         if limit.max is not None:
             edges.append(self <= limit)
         return all(edges)
 
+    def holds(self) -> bool:
+        """Hold a yes-or-no fact against yes."""
+        return self._keep("==", True, "", "the requirement itself", self.evidence.value, self.evidence.value is True)
+
     __hash__ = None  # type: ignore[assignment]  # == records, so a Measured must never be a dictionary key
 
     def __bool__(self) -> bool:
-        raise TypeError(f"compare {self.evidence.name} with what it must be: `assert fact == True` or `>= limit`")
+        raise TypeError(f"compare {self.evidence.name} with what it must be: `fact.holds()`, `== word` or `>= limit`")
 
     def __repr__(self) -> str:
         return f"<{self.evidence.name} is {quantity(self.evidence.value, self.evidence.unit)}>"
@@ -208,10 +212,9 @@ class Recorder:
 
 def quantity(value: Value, unit: str = "") -> str:
     """A value and its unit for people: `91.5 TFLOP/s`, four significant digits."""
+    text = str(value)
     if isinstance(value, float):
         text = f"{value:.0f}" if abs(value) >= 10000 else f"{value:.4g}"
-    else:
-        text = str(value)
     return f"{text} {unit}".rstrip()
 
 

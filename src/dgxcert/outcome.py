@@ -18,7 +18,7 @@ class Outcome(StrEnum):
         return self.value.replace("_", " ")
 
 
-class Inconclusive(Exception):
+class Inconclusive(Exception):  # noqa: N818 (the outcome's own name is the word everywhere)
     """The quantity could not be measured, or not believably: neither a pass nor a fail.
 
     `reason` says what stood in the way; `remedy` holds steps that are about looking again, which
@@ -31,14 +31,14 @@ class Inconclusive(Exception):
         self.remedy = remedy
 
 
-class Wrong(Exception):
+class Wrong(Exception):  # noqa: N818 (reads as `raise Wrong`, beside Inconclusive)
     """Something was measured and it is wrong: the requirement fails.
 
     Workloads raise this (never AssertionError, which torch also raises when it merely could not look).
     """
 
 
-class CannotStart(Exception):
+class CannotStart(Exception):  # noqa: N818 (exit 3 is called that everywhere)
     """The run cannot start or go on at all: exit code 3, nothing that was written is lost."""
 
     def __init__(self, problem: str, remedy: str) -> None:

@@ -186,9 +186,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A session in which no requirement passed is never a success."""
     working = session.config.stash.get(SESSION, None)
-    if working is not None and working.planned and exitstatus == pytest.ExitCode.OK:
-        if working.counts()[Outcome.PASSED.value] == 0:
-            session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+    if working is None or not working.planned or exitstatus != pytest.ExitCode.OK:
+        return
+    if working.counts()[Outcome.PASSED.value] == 0:
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 @pytest.fixture
@@ -200,7 +201,8 @@ def evidence(request: pytest.FixtureRequest) -> Recorder:
 def _trial(request: pytest.FixtureRequest) -> Trial:
     if TRIAL not in request.node.stash:
         raise pytest.UsageError(f"{request.node.nodeid} uses a fixture of dgxcert but carries no @requirement")
-    return request.node.stash[TRIAL]
+    trial: Trial = request.node.stash[TRIAL]
+    return trial
 
 
 @pytest.fixture(scope="session")

@@ -55,8 +55,8 @@ class Progress:
         self._current, self._since = None, time.monotonic()
         colour = COLOUR.get(event.outcome, "default")
         self._console.print(
-            f"[{colour}]{event.outcome.words.upper():>12}[/]  "
-            f"{self._total - len(self._waiting):>3}/{self._total}  {escape(event.key)}  [dim]{event.duration_s:.1f} s[/]",
+            f"[{colour}]{event.outcome.words.upper():>12}[/]  {self._done}  {escape(event.key)}  "
+            f"[dim]{event.duration_s:.1f} s[/]",
             highlight=False,
         )
         self.tick()
@@ -65,12 +65,14 @@ class Progress:
         """Refresh the live line."""
         if not self._console.is_terminal:
             return
-        doing = self._current or "starting"
+        doing = escape(self._current or "starting")
         running_s = time.monotonic() - self._since
-        self._spinner.update(
-            text=f"{self._stage}: {escape(doing)} {running_s:.0f} s · {self._total - len(self._waiting)}/{self._total} done"
-            f" · about {self._left()} left"
-        )
+        left = f"about {self._left()} left"
+        self._spinner.update(text=f"{self._stage}: {doing} {running_s:.0f} s · {self._done.strip()} done · {left}")
+
+    @property
+    def _done(self) -> str:
+        return f"{self._total - len(self._waiting):>3}/{self._total}"
 
     def _left(self) -> str:
         """Expected time left, from the last run of this profile on this machine where there is one."""

@@ -213,6 +213,7 @@ def read(folder: Path) -> list[Event]:
 
 
 def parse(line: str) -> Event | None:
+    """One line of a record, or None where it is not a whole event."""
     try:
         parsed: Event = _RECORD.validate_json(line)
     except ValidationError:

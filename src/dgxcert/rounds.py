@@ -82,8 +82,8 @@ def rate(evidence: Recorder, name: str, work: Work, benchmark: Any, *, unit: str
         name,
         work.amount * len(rounds.seconds) / rounds.total_s,
         unit=unit,
-        source=f"{len(rounds.seconds)} rounds of {work.amount:.4g} {unit.split('/')[0]}, {rounds.total_s:.3g} s in all, "
-        f"spread {rounds.spread:.1%}",
+        source=f"{len(rounds.seconds)} rounds of {work.amount:.4g} {unit.split('/')[0]}, "
+        f"{rounds.total_s:.3g} s in all, spread {rounds.spread:.1%}",
         roofline=work.roofline,
         ceiling=work.ceiling,
         rounds_s=rounds.seconds,

@@ -11,7 +11,6 @@ from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan import Options, Planned
 from dgxcert.profile import Profile
 from dgxcert.records import (
-    FORMAT,
     Attempt,
     Event,
     Finished,
@@ -68,7 +67,7 @@ class Judgement(Part):
 class Run(Part):
     """The whole of run.json."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     name: str
     suite: Suite
     started: str

@@ -79,7 +79,7 @@ class Direct:
     def started(self, key: str) -> None:
         """See Session."""
 
-    def finished(self, trial: Trial, config: object) -> None:
+    def finished(self, trial: Trial, config: object) -> None:  # noqa: ARG002 (only a supervised session keeps benchmarks)
         """See Session."""
         self._outcomes[trial.key] = trial.outcome or Outcome.INCONCLUSIVE
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from dgxcert import benchmark_file, plan, records, report, session, suite
+from dgxcert import benchmark_file, plan, records, report, session, software, suite
 from dgxcert import run as runs
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart
@@ -59,6 +59,7 @@ def resume(folder: Path, console: Console) -> Run:
         raise CannotStart(f"{folder} does not begin with an opened run.", "Start a new run.")
     machine = session.read_machine()
     _must_continue(opened, machine)
+    _must_run_on(events)
     writer = records.Writer(folder)
     writer.claim()
     lost = records.in_flight(events)
@@ -79,8 +80,21 @@ def _must_continue(opened: records.Opened, machine: Machine) -> None:
     now_suite = suite.identity(suite.root())
     if now_suite.sha256 != opened.suite.sha256:
         raise CannotStart(
-            f"The run was begun by another version of the suite (commit {opened.suite.commit}, here {now_suite.commit}).",
+            f"The run was begun by another suite (commit {opened.suite.commit}, here {now_suite.commit}).",
             "Check that version out to resume, or start a new run.",
+        )
+
+
+def _must_run_on(events: list[records.Event]) -> None:
+    """The rest of a run must be measured on the software that its beginning was measured on."""
+    before = next((event.software for event in events if isinstance(event, records.SoftwareRead)), None)
+    now = software.read()
+    if before is not None and now != before:
+        names = {*now.packages, *before.packages}
+        changed = sorted(name for name in names if now.packages.get(name) != before.packages.get(name))
+        raise CannotStart(
+            f"The run was begun on other software: {', '.join(changed) or 'Python or the container'} changed since.",
+            "Install what it ran on, or start a new run.",
         )
 
 

@@ -194,9 +194,9 @@ class Supervisor:
             duration_s=round(time.monotonic() - child.since, 3),
             reason=f"{child.current} did not end by itself: {problem}",
             remedy=(
-                "Read the log named beside this requirement, and `sudo dmesg | tail -50` for the driver and for memory.",
+                "Read the end of this run's newest log, and `sudo dmesg | tail -50` for the driver and for memory.",
                 f"Run it alone: dgxcert validate --only '{child.current}'",
-                "If it hangs or dies again, restart the machine; if that does not help, keep this run folder for support.",
+                "If it hangs or dies again, restart the machine; after that, keep this run folder for support.",
             ),
         )
         self._record(event)

@@ -76,8 +76,11 @@ def _steps(host: str) -> tuple[str, ...]:
 
 def ask(endpoint: str) -> dict[str, object]:
     """One HTTP request; errors of the network come back as words."""
+    url = f"{endpoint}/api/models/{MODEL}"
+    if urlsplit(url).scheme not in ("http", "https"):
+        return {"error": f"{endpoint} is no web address"}
     try:
-        with urllib.request.urlopen(f"{endpoint}/api/models/{MODEL}", timeout=LIMIT_S / 2) as answer:
+        with urllib.request.urlopen(url, timeout=LIMIT_S / 2) as answer:  # noqa: S310 (the scheme was checked above)
             return {"status": answer.status, "body": answer.read(1 << 20).decode("utf-8", errors="replace")}
     except urllib.error.HTTPError as error:
         return {"status": error.code, "body": error.read(2000).decode("utf-8", errors="replace")}

@@ -17,6 +17,16 @@ class Package:
     location: str
     problem: str
 
+    @property
+    def imports(self) -> bool:
+        """Whether it loaded."""
+        return not self.problem
+
+    @property
+    def says(self) -> str:
+        """What came of the import, for a record."""
+        return f"import {self.name}: {self.problem or self.location}"
+
 
 def read(distribution: str) -> Package:
     """Import a package by its distribution name, in this process, and say what came of it.

@@ -38,7 +38,8 @@ def _about(run: Run) -> list[str]:
     machine = run.machine
     gpus = ", ".join(gpu.product for gpu in machine.gpus) or "no GPU"
     lines = [
-        f"- machine: {machine.hostname}, {machine.product or 'product unknown'}, serial {machine.serial or 'not readable'}",
+        f"- machine: {machine.hostname}, {machine.product or 'product unknown'}, "
+        f"serial {machine.serial or 'not readable'}",
         f"- {gpus}; driver {machine.driver or 'none'}; firmware {machine.firmware or 'not readable'}",
         f"- {machine.cpu or 'CPU unknown'}, {machine.cores} cores, "
         f"{quantity(machine.memory_gib or 0.0, 'GiB')}, kernel {machine.kernel}",

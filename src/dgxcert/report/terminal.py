@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, measured, open_results, printable, rehearse_hint
+from dgxcert.report.words import MEANING, headline, open_results, printable, rehearse_hint
 from dgxcert.run import Result, Run
 from dgxcert.verdict import Verdict, tally
 
@@ -48,12 +48,8 @@ def _table(run: Run) -> Table:
         if result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
             continue
         outcome = Text(result.outcome.words, style=OUTCOME_STYLE.get(result.outcome, ""))
-        table.add_row(Text(result.key), outcome, Text(_short(measured(result.evidence))))
+        table.add_row(Text(result.key), outcome, Text(headline(result.evidence)))
     return table
-
-
-def _short(text: str, longest: int = 160) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _trouble(result: Result, console: Console) -> None:

@@ -29,6 +29,12 @@ def measured(evidence: Iterable[Evidence]) -> str:
     return printable("; ".join(f"{item.name} {quantity(item.value, item.unit)}" for item in shown))
 
 
+def headline(evidence: Iterable[Evidence]) -> str:
+    """The quantity that a requirement is about: the last one that explains more than the spread of another."""
+    shown = [item for item in evidence if not item.name.startswith("spread of ")]
+    return measured(shown[-1:])
+
+
 def open_results(run: Run) -> list[Result]:
     """What keeps the run from passing, failures first."""
     order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN)

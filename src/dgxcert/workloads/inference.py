@@ -56,7 +56,8 @@ class Inference:
         A chosen token counts as the reference's where the reference rates none higher by more than rounding explains.
         """
         finite = bool(found.isfinite().all()) and bool(reference.isfinite().all())
-        evidence.require(evidence.record("logits are finite", finite, source="all of the last timed round") == True)  # noqa: E712 (comparing a quantity is what records the limit)
+        sound = evidence.record("logits are finite", finite, source="all of the last timed round")
+        evidence.require(sound.holds())
         reference = reference.float()
         std = float(reference.std())
         difference = float((found.float() - reference).square().mean().sqrt()) / std

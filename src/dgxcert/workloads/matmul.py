@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
 
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
@@ -11,9 +10,6 @@ from dgxcert.profile import Profile
 from dgxcert.rounds import Work
 from dgxcert.workloads import numerics, room
 from dgxcert.workloads.stopwatch import fastest_s
-
-if TYPE_CHECKING:
-    import torch
 
 SEED = 7
 PROBES = 8

@@ -40,7 +40,7 @@ def build(device: Device, shape: Shape, precision: str) -> Any:
 
 
 def size_bytes(shape: Shape, precision: str, compute: str) -> float:
-    """Memory of the weights in bytes, with the embedding table, half a GiB for activations and a cache of 4096 tokens."""
+    """Bytes of all weights, half a GiB for activations, and a cache of 4096 tokens."""
     table = 0 if shape.tied else shape.head_parameters * roofline.BYTES[compute]
     cache = 4096 * shape.cache_values_per_token * roofline.BYTES[compute]
     return roofline.weight_bytes(shape, precision, compute) + table + cache + room.GIB / 2

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent / "data"
 CORPUS = HERE / "corpus.txt"
 TOKENIZER = HERE / "tokenizer.json"
+END = "<eos>"
 LEAST_ROWS = 64
 """The prose is repeated until there are so many rows."""
 
@@ -17,7 +18,7 @@ def tokenizer() -> Any:
     """The shipped byte-level BPE tokenizer, as transformers users load one."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(tokenizer_file=str(TOKENIZER), eos_token="<eos>", pad_token="<eos>")
+    return PreTrainedTokenizerFast(tokenizer_file=str(TOKENIZER), eos_token=END, pad_token=END)
 
 
 def rows(length: int, vocabulary: int) -> "Dataset":
@@ -32,7 +33,7 @@ def rows(length: int, vocabulary: int) -> "Dataset":
         raise ValueError(f"the tokenizer knows {len(reader)} tokens, the model only {vocabulary}")
     paragraphs = CORPUS.read_text(encoding="utf-8").strip().split("\n\n")
     prose = datasets.Dataset.from_dict({"text": [" ".join(each.split()) for each in paragraphs]})
-    tokens = prose.map(lambda batch: reader([each + "<eos>" for each in batch["text"]]), batched=True)
+    tokens = prose.map(lambda batch: reader([each + END for each in batch["text"]]), batched=True)
     stream = [token for ids in tokens["input_ids"] for token in ids]
     stream *= LEAST_ROWS * length // len(stream) + 1
     packed = [stream[start : start + length] for start in range(0, len(stream) - length + 1, length)]
