@@ -127,7 +127,7 @@ class Measured:
             wanted, source, unit = _edge(sign, required), _origin(required), required.unit
             mine = self._in_unit_of(required)
         else:
-            return NotImplemented
+            raise TypeError(f"compare {self.evidence.name} with a limit or another quantity, not with {required!r}")
         return self._keep(sign, wanted, unit, source, mine, compare(mine, wanted))
 
     def _in_unit_of(self, limit: Limit) -> float:

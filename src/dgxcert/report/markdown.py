@@ -2,7 +2,7 @@
 
 from dgxcert.evidence import quantity
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, measured, open_results, printable, rehearse_hint
+from dgxcert.report.words import MEANING, keys, measured, printable, rehearse_hint, troubles
 from dgxcert.run import Result, Run
 from dgxcert.verdict import tally
 
@@ -18,8 +18,8 @@ def render(run: Run) -> str:
     lines = [f"# {judgement.verdict.value}: {MEANING[judgement.verdict]}", "", tally(judgement.counts) + ".", ""]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
-    for result in open_results(run):
-        lines += _trouble(result)
+    for results in troubles(run):
+        lines += _trouble(results)
     lines += ["## Machine and software", "", *_about(run), ""]
     lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
     lines += [_row(result) for result in run.results]
@@ -28,10 +28,20 @@ def render(run: Run) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _trouble(result: Result) -> list[str]:
+def _trouble(results: list[Result]) -> list[str]:
+    result = results[0]
     steps = [f"{number}. {_cell(step, REASON)}" for number, step in enumerate(result.remedy, start=1)]
     reason = printable(result.reason[:REASON]).replace("```", "'''")
-    return [f"## {result.outcome.words.upper()}: {result.key}", "", "```text", reason, "```", "", *steps, ""]
+    return [
+        f"## {result.outcome.words.upper()}: {_cell(keys(results), REASON)}",
+        "",
+        "```text",
+        reason,
+        "```",
+        "",
+        *steps,
+        "",
+    ]
 
 
 def _about(run: Run) -> list[str]:

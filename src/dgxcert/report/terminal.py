@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, headline, open_results, printable, rehearse_hint
+from dgxcert.report.words import MEANING, headline, keys, printable, rehearse_hint, required, troubles
 from dgxcert.run import Result, Run
 from dgxcert.verdict import Verdict, tally
 
@@ -24,8 +24,8 @@ def show(run: Run, console: Console, folder: str) -> None:
     """Print the whole run for a person."""
     console.print()
     console.print(_table(run))
-    for result in open_results(run):
-        _trouble(result, console)
+    for results in troubles(run):
+        _trouble(results, console)
     for note in run.notes:
         console.print(Text(f"note: {printable(note)}", style="dim"))
     hint = rehearse_hint(run)
@@ -44,21 +44,25 @@ def _table(run: Run) -> Table:
     table.add_column("requirement", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     table.add_column("measured")
+    table.add_column("required")
     for result in run.results:
         if result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
             continue
         outcome = Text(result.outcome.words, style=OUTCOME_STYLE.get(result.outcome, ""))
-        table.add_row(Text(result.key), outcome, Text(headline(result.evidence)))
+        table.add_row(Text(result.key), outcome, Text(headline(result.evidence)), Text(required(result.evidence)))
     return table
 
 
-def _trouble(result: Result, console: Console) -> None:
+def _trouble(results: list[Result], console: Console) -> None:
+    first = results[0]
     console.print()
-    heading = f"{result.outcome.words.upper()} {result.key}: {result.title}"
-    console.print(Text(heading, style=OUTCOME_STYLE.get(result.outcome, "yellow")))
-    console.print(Text(printable(result.reason)))
-    console.print(Text(f"why it matters: {result.why}", style="dim"))
-    if result.remedy:
-        console.print(f"--- {result.key}: what to do ---", markup=False, highlight=False)
-        for number, step in enumerate(result.remedy, start=1):
+    console.print(
+        Text(f"{first.outcome.words.upper()} {keys(results)}", style=OUTCOME_STYLE.get(first.outcome, "yellow"))
+    )
+    console.print(Text(printable(first.reason)))
+    if len(results) == 1:
+        console.print(Text(f"why it matters: {first.why}", style="dim"))
+    if first.remedy:
+        console.print(Text(f"--- {keys(results[:1])}: what to do ---"))
+        for number, step in enumerate(first.remedy, start=1):
             console.print(Text(f"{number}. {printable(step)}"))

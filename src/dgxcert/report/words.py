@@ -41,6 +41,26 @@ def open_results(run: Run) -> list[Result]:
     return [result for outcome in order for result in run.results if result.outcome is outcome and result.wanted]
 
 
+def troubles(run: Run) -> list[list[Result]]:
+    """What keeps the run from passing, told once where several requirements ended the same way for the same reason."""
+    groups: dict[tuple[Outcome, str, tuple[str, ...]], list[Result]] = {}
+    for result in open_results(run):
+        groups.setdefault((result.outcome, result.reason, result.remedy), []).append(result)
+    return list(groups.values())
+
+
+def keys(results: list[Result]) -> str:
+    """The requirements of one trouble, on one line."""
+    return ", ".join(result.key for result in results)
+
+
+def required(evidence: Iterable[Evidence]) -> str:
+    """What the headline's quantity was last held against."""
+    shown = [item for item in evidence if not item.name.startswith("spread of ")]
+    held = shown[-1].held_against if shown else []
+    return printable("; ".join(f"{each.sign} {quantity(each.value, each.unit)}" for each in held))
+
+
 def rehearse_hint(run: Run) -> str | None:
     """How to rehearse, where a run was rejected for want of a GPU."""
     absent = any(result.id == "GPU-PRESENT" and result.outcome is Outcome.FAILED for result in run.results)

@@ -22,6 +22,16 @@ def product_error(device: Device, precision: str) -> float:
     return max(errors)
 
 
+def supports_bf16(device: Device) -> bool:
+    """Whether the device itself computes in bf16; emulation does not count. torch's CPU code always can."""
+    import torch
+
+    if device.kind == "cpu":
+        return True
+    with torch.cuda.device(device.index):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
 def softmax_error(device: Device) -> float:
     """Relative error of a softmax over fp32 rows against fp64 on the CPU: exponentials, maxima and sums."""
     import torch

@@ -1,7 +1,7 @@
-"""GPU presence: as many GPUs as the profile expects, and of the generation that it expects."""
+"""GPU availability: driver and torch offer as many GPUs as the profile expects, of the generation it expects."""
 
 from dgxcert import requirement
-from dgxcert.probes import nvml, pci
+from dgxcert.probes import cuda, nvml, pci
 
 
 @requirement(
@@ -19,6 +19,25 @@ def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     driver = nvml.read()
     evidence.record("NVIDIA GPUs on the PCI bus", pci.read_or_say(), source="/sys/bus/pci/devices")
     count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.says)
+    assert count.within(profile.gpu_count)
+
+
+@requirement(
+    "GPU-CUDA",
+    why="Every Hugging Face library asks torch.cuda.is_available() and silently uses the CPU when it says no.",
+    remedy=(
+        "Run `python -c 'import torch; print(torch.version.cuda); torch.cuda.init()'` and read the last line.",
+        "torch.version.cuda is None: a CPU build of torch is installed; use the container, or install a CUDA build.",
+        "The driver is older than torch's CUDA: install driver branch 580 or newer, then restart: sudo reboot",
+    ),
+    takes_s=6,
+    budget_s=120,
+)
+def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
+    found = cuda.read()
+    available = evidence.record("torch.cuda.is_available()", found.available, source=found.build)
+    assert available.holds()
+    count = evidence.record("GPUs of torch", found.count, unit="GPU", source="torch.cuda.device_count()")
     assert count.within(profile.gpu_count)
 
 

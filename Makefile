@@ -1,0 +1,63 @@
+# Every verb of dgxcert; each target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+STACK ?= course
+VENV ?= .venv
+PROFILE ?= auto
+TIER ?= standard
+RESULTS ?= results
+
+BIN = $(VENV)/bin
+DGXCERT = $(BIN)/dgxcert
+SELECT = $(if $(ONLY),--only '$(ONLY)')
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## install everything into .venv (STACK=course|current)
+	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK)
+
+validate: setup ## validate this machine (PROFILE= TIER= ONLY= RESULTS= RESUME=)
+	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' --results '$(RESULTS)' $(SELECT))
+
+rehearse: ## validate PROFILE=cpu: rehearse everything on a machine without a GPU
+	@$(MAKE) --no-print-directory validate PROFILE=cpu
+
+quick: ## validate only the quick tier, under a minute
+	@$(MAKE) --no-print-directory validate TIER=quick
+
+check: setup ## run the checks by hand under pytest, without a verdict
+	@$(BIN)/python -m pytest checks --profile '$(PROFILE)'
+
+bench: setup ## run the benchmarks by hand under pytest, without a verdict
+	@$(BIN)/python -m pytest benchmarks --profile '$(PROFILE)'
+
+list: setup ## list every requirement
+	@$(DGXCERT) list
+
+show: setup ## show a finished run again (RUN=results/...)
+	@$(DGXCERT) show '$(RUN)'
+
+test: setup ## run the tests of dgxcert itself
+	@$(BIN)/python -m pytest
+
+lint: setup ## check style, types and generated documents
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python scripts/generate_docs.py --check
+
+docs: setup ## write the generated documents anew
+	@$(BIN)/python scripts/generate_docs.py
+
+bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_harness.py
+
+tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
+	@$(BIN)/python scripts/train_tokenizer.py
+
+clean: ## remove the environment and caches; run folders stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+
+.PHONY: help setup validate rehearse quick check bench list show test lint docs bench-harness tokenizer clean

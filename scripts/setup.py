@@ -1,0 +1,71 @@
+"""Set up everything that dgxcert needs in one virtual environment: `make setup`. Needs only Python 3.11 or newer.
+
+A second call with nothing changed returns at once: a stamp in the environment holds the hash of all inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STACKS = ROOT / "container" / "stacks"
+TORCH = "torch==2.13.0"
+"""The torch for a machine that has none; in the container the base image brings its own."""
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+
+def main() -> None:
+    """Create or refresh the environment; exits with one clear line when that cannot be done."""
+    options = _options()
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        sys.exit(
+            f"setup: wanted Python 3.11 to 3.13, found {sys.version.split()[0]} ({sys.executable}). "
+            "Name another: make setup PYTHON=python3.12"
+        )
+    stack = STACKS / f"{options.stack}.in"
+    if not stack.is_file():
+        known = ", ".join(sorted(path.stem for path in STACKS.glob("*.in")))
+        sys.exit(f"setup: there is no stack {options.stack!r}. Known: {known}")
+    venv = Path(options.venv).absolute()
+    stamp, wanted = venv / "dgxcert-setup", _fingerprint(stack)
+    if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
+        return
+    print(f"setup: installing torch, the {options.stack} stack and dgxcert into {options.venv}; minutes the first time")
+    stamp.unlink(missing_ok=True)
+    if not (venv / "bin" / "python").exists():
+        _run("create the environment", [sys.executable, "-m", "venv", str(venv)], "On Debian: apt install python3-venv")
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    again = "See what pip says above; behind a proxy set HTTPS_PROXY, then run it again."
+    _run("install torch", [*pip, "install", "-q", TORCH], again)
+    _run("install the stack", [*pip, "install", "-q", "-r", str(stack), "-e", f"{ROOT}[dev]"], again)
+    _run("check the packages", [*pip, "check"], "Packages disagree: make clean, then make setup.")
+    stamp.write_text(wanted, encoding="ascii")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--venv", default=".venv")
+    parser.add_argument("--stack", default="course")
+    return parser.parse_args()
+
+
+def _fingerprint(stack: Path) -> str:
+    """Hash of all that decides what is installed."""
+    inputs = [ROOT / "pyproject.toml", stack, Path(__file__)]
+    return hashlib.sha256(b"\0".join([sys.version.encode(), *(path.read_bytes() for path in inputs)])).hexdigest()
+
+
+def _run(what: str, args: list[str], otherwise: str) -> None:
+    done = subprocess.run(args, check=False, env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})  # its own environment
+    if done.returncode != 0:
+        sys.exit(f"setup: could not {what} ({args[0]} ended with {done.returncode}). {otherwise}")
+
+
+if __name__ == "__main__":
+    main()
