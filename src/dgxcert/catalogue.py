@@ -9,6 +9,9 @@ import pytest
 from dgxcert.plan import Entry
 from dgxcert.requirement import Requirement
 
+CAPITALS = {"gpu": "GPU", "gpus": "GPUs", "cuda": "CUDA", "hub": "Hub", "lora": "LoRA"}
+"""Words that a test's name cannot write as they are."""
+
 
 def declared(function: object) -> Requirement | None:
     """What `@requirement` put on a test function, or None."""
@@ -55,8 +58,9 @@ def _entry(item: pytest.Item) -> Entry:
 def _sentence(item: pytest.Item) -> str:
     """The test's name as the sentence that it is."""
     name = getattr(item, "originalname", None) or item.name
-    words = re.sub(r"^test_", "", name).replace("_", " ")
-    return words[:1].upper() + words[1:]
+    words = [CAPITALS.get(word, word) for word in re.sub(r"^test_", "", name).split("_")]
+    words[0] = words[0][:1].upper() + words[0][1:]
+    return " ".join(words)
 
 
 def write(made: list[Entry], path: Path) -> None:

@@ -1,0 +1,155 @@
+"""What dgxcert itself costs, as ratios measured in one go: `make bench-harness`.
+
+Prints a Markdown table for docs/performance.md; --write puts it there.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- bench-harness -->", "<!-- end of bench-harness -->"
+THREADS = "2"
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """One `dgxcert validate --profile cpu`: seconds in all, seconds of measured work, peak bytes of the supervisor."""
+
+    wall_s: float
+    measured_s: float
+    peak_bytes: int
+    run: dict[str, object]
+
+
+def environment() -> dict[str, str]:
+    """The same thread count for both sides of every comparison."""
+    return {**os.environ, "OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS, "COLUMNS": "120"}
+
+
+def rehearse(*options: str) -> Rehearsal:
+    """Run the suite as a user would and watch the supervisor's memory from outside."""
+    with tempfile.TemporaryDirectory(prefix="dgxcert-bench-") as folder:
+        command = [sys.executable, "-m", "dgxcert", "validate", "--profile", "cpu", "--results", folder, *options]
+        began = time.monotonic()
+        with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            peak = 0
+            while process.poll() is None:
+                peak = max(peak, _peak_bytes(process.pid))
+                time.sleep(0.05)
+            output = process.stdout.read() if process.stdout else b""
+        wall_s = time.monotonic() - began
+        if process.returncode != 0:
+            sys.exit(f"the rehearsal ended with {process.returncode}:\n{output.decode()}")
+        run = json.loads(next(Path(folder).glob("*/run.json")).read_text(encoding="utf-8"))
+    measured_s = sum(result["duration_s"] or 0.0 for result in run["results"])
+    return Rehearsal(wall_s, measured_s, peak, run)
+
+
+def _peak_bytes(pid: int) -> int:
+    """Highest resident size of one process so far, without its children."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
+    return int(line.split()[1]) * 1024
+
+
+def decode_of_suite() -> float:
+    """Token/s that the suite reports for fp32 decode."""
+    results = rehearse("--only", "DECODE-SPEED[fp32]").run["results"]
+    if not isinstance(results, list):
+        raise TypeError("run.json holds no results")
+    evidence = next(result["evidence"] for result in results if result["key"] == "DECODE-SPEED[fp32]")
+    return float(next(item["value"] for item in evidence if item["name"] == "fp32 decode"))
+
+
+def decode_bare(kind: str) -> float:
+    """Token/s of a bare transformers program on the same model, in a process of its own."""
+    program = ROOT / "scripts" / "bare_decode.py"
+    done = subprocess.run([sys.executable, str(program), kind], env=environment(), capture_output=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def decode_ratios(pairs: int) -> tuple[float, float, float]:
+    """Medians in token/s, interleaved so that a busy moment hits all sides: suite, bare loop, bare generate."""
+    figures = [(decode_of_suite(), decode_bare("loop"), decode_bare("generate")) for _ in range(pairs)]
+    suite, loop, generate = (statistics.median(column) for column in zip(*figures, strict=True))
+    return suite, loop, generate
+
+
+def measure(pairs: int) -> list[tuple[str, str, str]]:
+    """Rows of the table: what, measured, wanted."""
+    suite, loop, generate = decode_ratios(pairs)
+    rehearsal = rehearse()
+    outside_s = rehearsal.wall_s - rehearsal.measured_s
+    return [
+        (
+            f"decode: suite / bare loop (medians of {pairs})",
+            f"{suite / loop:.3f} ({suite:.0f} / {loop:.0f})",
+            ">= 0.97",
+        ),
+        ("decode: suite / bare `generate`", f"{suite / generate:.3f} ({suite:.0f} / {generate:.0f})", "for comparison"),
+        ("rehearsal, wall time", f"{rehearsal.wall_s:.1f} s", "under 180 s"),
+        (
+            "rehearsal, outside measured work",
+            f"{outside_s:.1f} s ({outside_s / rehearsal.wall_s:.0%})",
+            "at most 15 % or 10 s",
+        ),
+        ("supervisor, peak memory", f"{rehearsal.peak_bytes / MIB:.0f} MiB", "under 80 MB (76 MiB)"),
+    ]
+
+
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """The table with where and when it was measured."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True)
+    where = f"{os.cpu_count()} cores, {_cpu()}, Python {platform.python_version()}, {THREADS} threads"
+    head = f"Measured {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.decode().strip()}, on {where}."
+    lines = [
+        head,
+        "",
+        "| what | measured | wanted |",
+        "| --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def write(text: str) -> None:
+    """Put the table between its marks in docs/performance.md."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, print, and keep when asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")
+    options = parser.parse_args()
+    text = table(measure(options.pairs))
+    print(text)
+    if options.write:
+        write(text)
+
+
+if __name__ == "__main__":
+    main()

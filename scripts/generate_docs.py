@@ -1,0 +1,133 @@
+"""Write the documents that are made from the code: `make docs`; with --check, only say which are stale."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dgxcert import cli, profile, suite
+from dgxcert.evidence import quantity
+from dgxcert.limit import Limit
+from dgxcert.plan import Entry
+from dgxcert.run import Run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+MADE = "<!-- Made by `make docs`; change the code, not this file. -->"
+
+
+def schema() -> str:
+    """The JSON Schema of run.json."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Run.model_json_schema(mode="serialization")}
+    return json.dumps(made, indent=1) + "\n"
+
+
+def requirements() -> str:
+    """Every requirement: what must be true, why, how long it takes, what to do."""
+    lines = ["# Requirements", "", MADE, ""]
+    for entry in _one_per_id(suite.collect(suite.root(), gpus=1)):
+        budget = (
+            f"tier {entry.tier.value}, takes about {entry.takes_s:g} s, ended from outside after {entry.budget_s:g} s"
+        )
+        lines += [f"## {entry.id}", "", f"{entry.title}. {entry.why}", "", f"*{entry.group}, {budget}.*", ""]
+        lines += [*(f"{number}. {step}" for number, step in enumerate(entry.remedy, start=1)), ""]
+    return "\n".join(lines)
+
+
+def _one_per_id(entries: list[Entry]) -> list[Entry]:
+    return list({entry.id: entry for entry in reversed(entries)}.values())[::-1]
+
+
+def profiles() -> str:
+    """Every profile: what it expects, and each limit with its source."""
+    lines = ["# Profiles", "", MADE, ""]
+    for name in profile.names():
+        found = profile.load(name)
+        lines += [
+            f"## {name}",
+            "",
+            found.summary,
+            "",
+            "| limit | required | where the number comes from |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            f"| {limit.name} | {_edges(limit)} | {limit.source} |"
+            for limit in (found.gpu_count, *found.limits.values())
+        ]
+        lines += ["", "| physical peak | value | where the number comes from |", "| --- | --- | --- |"]
+        lines += [f"| {peak} | {quantity(at.value, at.unit)} | {at.source} |" for peak, at in found.physical.items()]
+        lines += ["", "Does not apply:", "", *(f"- {key}: {why}" for key, why in found.not_applicable.items()), ""]
+    return "\n".join(lines)
+
+
+def _edges(limit: Limit) -> str:
+    edges = {"exactly": limit.equals, "at least": limit.min, "at most": limit.max}
+    said = [
+        f"{word} {value:g}" if isinstance(value, float) else f"{word} {value}"
+        for word, value in edges.items()
+        if value is not None
+    ]
+    return f"{', '.join(said)} {limit.unit}"
+
+
+def commands() -> str:
+    """Every command with its options."""
+    lines = ["# Commands", "", MADE, ""]
+    group: Any = typer.main.get_command(cli.app)
+    for name, command in group.commands.items():
+        lines += [
+            f"## dgxcert {name}",
+            "",
+            command.help or "",
+            "",
+            "| option | meaning | default |",
+            "| --- | --- | --- |",
+        ]
+        for parameter in command.params:
+            if parameter.name != "help":
+                lines.append(f"| {_written(parameter)} | {parameter.help} | {_default(parameter.default)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _written(parameter: Any) -> str:
+    return f"`{', '.join(parameter.opts)}`" if parameter.param_type_name == "option" else f"`{parameter.metavar}`"
+
+
+def _default(value: Any) -> str:
+    return "" if value in (None, "", ...) else f"`{getattr(value, 'value', value)}`"
+
+
+PAGES = {
+    "run.schema.json": schema,
+    "requirements.md": requirements,
+    "profiles.md": profiles,
+    "commands.md": commands,
+}
+
+
+def stale() -> list[str]:
+    """The pages that no longer say what the code says."""
+    return [name for name, make in PAGES.items() if not _same(DOCS / name, make())]
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def main() -> None:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is stale")
+    if not parser.parse_args().check:
+        for name, make in PAGES.items():
+            (DOCS / name).write_text(make(), encoding="utf-8")
+    elif outdated := stale():
+        sys.exit(f"stale: {', '.join('docs/' + name for name in outdated)}. Write them anew: make docs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The documents say what the code says, and everything a user can name is documented."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from dgxcert import profile
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "scripts" / "generate_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_documents_are_up_to_date(generator: ModuleType) -> None:
+    assert generator.stale() == [], "write them anew: make docs"
+
+
+def test_the_schema_is_a_schema_and_forbids_what_it_does_not_name() -> None:
+    import jsonschema
+
+    schema = json.loads((ROOT / "docs" / "run.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+
+
+def test_every_make_target_has_a_help_line_and_stands_in_the_readme() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert targets == set(re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE))
+    wanted = {
+        "help",
+        "setup",
+        "validate",
+        "rehearse",
+        "quick",
+        "check",
+        "bench",
+        "list",
+        "show",
+        "test",
+        "lint",
+        "clean",
+    }
+    assert wanted <= targets
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for verb in ("make validate", "make rehearse", "make test", "make help"):
+        assert verb in readme
+
+
+def test_the_file_map_of_the_readme_names_every_file() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    folders = ("src/dgxcert", "checks", "benchmarks", "scripts", "container", "docs", "tests")
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*"):
+            hidden = any(part.startswith((".", "__pycache__")) for part in path.parts)
+            if (
+                path.is_file()
+                and not hidden
+                and path.suffix in {".py", ".md", ".yaml", ".in"}
+                and "suites" not in path.parts
+            ):
+                assert path.name in readme or path.name == "__init__.py", f"{path.relative_to(ROOT)} is not in the map"
+
+
+def test_every_verdict_and_exit_code_is_explained_in_the_readme() -> None:
+    from dgxcert.verdict import Verdict
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for verdict in Verdict:
+        assert re.search(rf"\| {verdict.value} \|.*\| {verdict.exit_code} \|", readme), verdict
+
+
+def test_every_profile_is_in_the_catalogue_of_profiles() -> None:
+    page = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
+    for name in profile.names():
+        assert f"## {name}\n" in page
+
+
+def test_the_documents_name_no_place_of_their_making() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        assert "/work/" not in path.read_text(encoding="utf-8"), path.name
