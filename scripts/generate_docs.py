@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import file_map
 import typer
 
 from dgxcert import cli, profile, suite
@@ -102,16 +103,17 @@ def _default(value: Any) -> str:
 
 
 PAGES = {
-    "run.schema.json": schema,
-    "requirements.md": requirements,
-    "profiles.md": profiles,
-    "commands.md": commands,
+    DOCS / "run.schema.json": schema,
+    DOCS / "requirements.md": requirements,
+    DOCS / "profiles.md": profiles,
+    DOCS / "commands.md": commands,
+    file_map.README: file_map.readme,
 }
 
 
 def stale() -> list[str]:
     """The pages that no longer say what the code says."""
-    return [name for name, make in PAGES.items() if not _same(DOCS / name, make())]
+    return [path.name for path, make in PAGES.items() if not _same(path, make())]
 
 
 def _same(path: Path, text: str) -> bool:
@@ -123,10 +125,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is stale")
     if not parser.parse_args().check:
-        for name, make in PAGES.items():
-            (DOCS / name).write_text(make(), encoding="utf-8")
+        for path, make in PAGES.items():
+            path.write_text(make(), encoding="utf-8")
     elif outdated := stale():
-        sys.exit(f"stale: {', '.join('docs/' + name for name in outdated)}. Write them anew: make docs")
+        sys.exit(f"stale: {', '.join(outdated)}. Write them anew: make docs")
 
 
 if __name__ == "__main__":
