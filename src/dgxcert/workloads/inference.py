@@ -122,12 +122,15 @@ class Decode(Inference):
 
     def run(self) -> None:
         """One round; returns when the device is done."""
+        import torch
+
         token = self.prompt[:, -1:]
-        for _ in range(self.new_tokens):
-            step = self.forward(token, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-            self._logits.append(step.logits[:, -1])
-            token = step.logits[:, -1].argmax(-1, keepdim=True)
-            self._tokens.append(token)
+        with torch.inference_mode():
+            for _ in range(self.new_tokens):
+                logits = self.model(token, past_key_values=self._cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+                token = logits.argmax(-1, keepdim=True)
+                self._logits.append(logits)
+                self._tokens.append(token)
         self.device.wait()
 
     def verify(self, evidence: Recorder) -> None:
