@@ -1,5 +1,6 @@
 """Every subprocess goes through here: an argument list, a time limit, the output kept, the whole group ended."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -74,8 +75,13 @@ def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str])
 
 
 def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_s: float = 10.0) -> bool:
-    """Kill a process with its whole group; False when it is still there after `grace_s`, as in a hung driver call."""
-    signal_group(process, signal.SIGKILL)
+    """Kill a process with its whole group and all that it has started; False when it is still there after `grace_s`.
+
+    That happens in a hung driver call. What it has started may lead a group of its own: `run` sees to that.
+    """
+    below = _groups_below(process.pid)
+    for group in (process.pid, *below):
+        _signal(group, signal.SIGKILL)
     deadline = time.monotonic() + grace_s
     while process.poll() is None:
         if time.monotonic() > deadline:
@@ -86,7 +92,22 @@ def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_
 
 def signal_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", number: signal.Signals) -> None:
     """Signal a process group that `start` made; one that is gone already is no error."""
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
+    _signal(process.pid, number)
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _groups_below(pid: int) -> set[int]:
+    """The process groups of all that a process has started, as far as the kernel says."""
+    groups: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        for listing in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # it ended while we looked
+                children = [int(child) for child in listing.read_text(encoding="ascii").split()]
+                waiting.extend(children)
+                groups.update(os.getpgid(child) for child in children)
+    return groups - {os.getpgid(0)}

@@ -1,5 +1,6 @@
 """The device that work runs on: one GPU, or the CPU where the profile looks at no GPU."""
 
+import gc
 import json
 import sys
 from dataclasses import dataclass
@@ -32,11 +33,26 @@ class Device:
 
             torch.cuda.synchronize(self.index)
 
+    def release(self) -> None:
+        """Give back the memory of work that is done, so that the next is sized from what is really free.
+
+        Python keeps the frames of the last failure, and with them a failed workload's model; torch keeps freed
+        memory for itself, which the driver then counts as used.
+        """
+        for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+            vars(sys).pop(name, None)
+        gc.collect()
+        if self.kind == "cuda" and "torch" in sys.modules:
+            import torch
+
+            torch.cuda.empty_cache()
+
     def disturbance(self) -> str | None:
         """Who else computes on this GPU, or None.
 
         Our own process is one compute process; a second one is somebody else, whatever process ids a container
-        shows. The driver is asked from a process of its own, because that question can hang.
+        shows. A driver that does not even list us cannot tell. It is asked from a process of its own, because
+        that question can hang.
         """
         if self.kind == "cpu":
             return None
@@ -44,4 +60,6 @@ class Device:
         if asked.returncode != 0:
             return f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}"
         pids = json.loads(asked.stdout)
+        if not pids:
+            return f"the driver lists nobody on GPU {self.index}, not even this process: sharing would not show"
         return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if len(pids) > 1 else None

@@ -93,6 +93,9 @@ class Measured:
             return NotImplemented
         return self._keep("==", wanted, self.evidence.unit, source, self.evidence.value, self.evidence.value == wanted)
 
+    def __ne__(self, required: object) -> bool:
+        raise TypeError(f"say what {self.evidence.name} must be: `!=` says only what it must not be")
+
     def within(self, limit: Limit) -> bool:
         """Hold the quantity against every edge that a limit has; all of them are recorded."""
         edges: list[bool] = []

@@ -47,11 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Join the supervisor's run, if there is one."""
     if config.getoption("--dgxcert-run"):
         session.die_with_parent(config.getoption("--dgxcert-parent"))
-        config.stash[SESSION] = session.Supervised(
-            Path(config.getoption("--dgxcert-run")),
-            config.getoption("--dgxcert-stage"),
-            config.getoption("--dgxcert-attempt"),
-        )
+        with _session_ends_when_the_record_cannot_be_written():
+            config.stash[SESSION] = session.Supervised(
+                Path(config.getoption("--dgxcert-run")),
+                config.getoption("--dgxcert-stage"),
+                config.getoption("--dgxcert-attempt"),
+            )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -231,6 +232,8 @@ def gpu(request: pytest.FixtureRequest, gpu_index: int) -> Device:
 def device(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Device]:
     """The device that work runs on: the GPU, or the CPU where the profile looks at no GPU."""
     if profile.uses_gpu:
-        yield request.getfixturevalue("gpu")
+        found: Device = request.getfixturevalue("gpu")
     else:
-        yield Device("cpu", 0, _session(request.config).machine.cpu or "CPU")
+        found = Device("cpu", 0, _session(request.config).machine.cpu or "CPU")
+    yield found
+    found.release()

@@ -150,6 +150,7 @@ class Writer:
         try:
             written = os.write(self._file, line)
             if written < len(line):
+                self._take_back(line[:written])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except OSError as error:
@@ -168,6 +169,12 @@ class Writer:
     def close(self) -> None:
         """Give the file back."""
         os.close(self._file)
+
+    def _take_back(self, part: bytes) -> None:
+        """Cut off a line that the disk took only in part, so that another process's next line cannot join it."""
+        before = os.fstat(self._file).st_size - len(part)
+        if os.pread(self._file, len(part), before) == part:
+            os.ftruncate(self._file, before)
 
     def _end_torn_line(self) -> None:
         """Close off a line that was cut short, so that the next one starts on its own."""
@@ -222,9 +229,12 @@ def parse(line: str) -> Event | None:
 
 
 def _may_be_torn(lines: list[str], number: int) -> bool:
-    """Only the last line, or the last before a resumed run, can have been cut short by a crash or a full disk."""
-    following = [line for line in lines[number:] if line]
-    return not following or isinstance(parse(following[0]), Resumed)
+    """Only the last line, or the last before a resumed run, can have been cut short by a crash or a full disk.
+
+    A second crash can tear the resumed run's own first line, so what follows may be torn as well.
+    """
+    following = next((event for line in lines[number:] if (event := parse(line)) is not None), None)
+    return following is None or isinstance(following, Resumed)
 
 
 def _check_format(first_line: str, path: Path) -> None:
@@ -242,6 +252,11 @@ def _check_format(first_line: str, path: Path) -> None:
 def finished_keys(events: list[Event]) -> set[str]:
     """The requirements that have ended."""
     return {event.key for event in events if isinstance(event, Finished)}
+
+
+def attempts(events: list[Event]) -> int:
+    """How many processes have worked on the run so far."""
+    return max((event.number for event in events if isinstance(event, Attempt)), default=0)
 
 
 def in_flight(events: list[Event]) -> Started | None:

@@ -108,7 +108,8 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
     console.print(f"run folder {folder}", soft_wrap=True)
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
-            Supervisor(folder, writer, progress).run_stage(NATIVE, to_run, records.finished_keys(events))
+            supervisor = Supervisor(folder, writer, progress, records.attempts(events))
+            supervisor.run_stage(NATIVE, to_run, records.finished_keys(events))
     except KeyboardInterrupt:
         console.print("interrupted: writing what is known")
     finally:

@@ -41,7 +41,8 @@ def root() -> Path:
 def environment() -> dict[str, str]:
     """The environment of a child: this one without what could change the suite, and with stable GPU numbering."""
     kept = {name: value for name, value in os.environ.items() if name not in CHANGES_PYTEST}
-    return {**kept, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, **own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def ignored_environment() -> tuple[str, ...]:
@@ -51,9 +52,12 @@ def ignored_environment() -> tuple[str, ...]:
 
 def pytest_command(suite: Path, *options: str) -> list[str]:
     """A pytest call that depends on nothing but the suite: no user's configuration, no cache left behind."""
-    own_settings = ["-c", os.devnull, f"--rootdir={suite}", "-p", "no:cacheprovider", "--strict-markers"]
+    # A conftest.py in any folder above would be loaded too, and could turn failures into passes; so could other
+    # plugins that happen to be installed, which `environment` keeps from loading by themselves.
+    own_settings = ["-c", os.devnull, f"--rootdir={suite}", "--noconftest", "-p", "no:cacheprovider"]
     paths = [str(suite / name) for name in FOLDERS]
-    return [sys.executable, "-m", "pytest", *own_settings, *options, *paths]
+    plugins = ["-p", "pytest_benchmark.plugin", "-p", "dgxcert.plugin"]
+    return [sys.executable, "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
 
 
 def collect(suite: Path, gpus: int) -> list[Entry]:
@@ -69,7 +73,7 @@ def collect(suite: Path, gpus: int) -> list[Entry]:
             return catalogue.read(listing)
     if collected.returncode == 5:
         raise CannotStart(f"No requirement was found in {suite}.", "Run from a whole checkout.")
-    complaints = [line for line in (collected.stdout + collected.stderr).splitlines() if "rror" in line]
+    complaints = [line for line in (collected.stdout + collected.stderr).splitlines() if "rror" in line and line[:1] != "!"]
     raise CannotStart(
         f"The suite in {suite} cannot be collected: {'; '.join(complaints[:3]) or collected.complaint}.",
         "Mend that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",

@@ -99,11 +99,12 @@ class Child:
 class Supervisor:
     """Runs the stages of one run."""
 
-    def __init__(self, folder: Path, writer: records.Writer, watcher: Watcher) -> None:
+    def __init__(self, folder: Path, writer: records.Writer, watcher: Watcher, attempts: int = 0) -> None:
+        """`attempts` is how many children the run has had before: each one's log and benchmarks are kept."""
         self._folder = folder
         self._writer = writer
         self._watcher = watcher
-        self._attempts = 0
+        self._attempts = attempts
 
     def run_stage(self, stage: str, plan: list[Planned], done: set[str]) -> None:
         """Run every requirement of the plan that has not ended yet.

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from dgxcert import command
 from dgxcert.machine import Machine
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes import memory, nvml, pci
@@ -63,7 +64,7 @@ def read() -> Machine:
         operating_system=quoted(reader.file("operating_system", OS_RELEASE) or "", "PRETTY_NAME"),
         kernel=platform.release(),
         architecture=platform.machine(),
-        cpu=cpu_model(reader.file("cpu", Path("/proc/cpuinfo")) or "") or platform.processor() or None,
+        cpu=cpu_model(reader.file("cpu", Path("/proc/cpuinfo")) or "") or reader.ask("cpu", cores_by_lscpu),
         cores=os.cpu_count() or 1,
         memory_gib=total.total_gib if total else None,
         uptime_s=uptime(reader.file("uptime_s", Path("/proc/uptime"))),
@@ -80,6 +81,23 @@ def cpu_model(cpuinfo: str) -> str | None:
     """The first `model name` of a /proc/cpuinfo text; Arm kernels print none."""
     found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return found.group(1).strip() if found else None
+
+
+def cores_by_lscpu() -> str:
+    """The kinds of cores as lscpu names them, like `Cortex-X925, Cortex-A725`; raises Inconclusive without lscpu."""
+    try:
+        asked = command.run(["lscpu"], timeout_s=10, env={**os.environ, "LC_ALL": "C"})
+    except OSError as error:
+        raise Inconclusive(f"/proc/cpuinfo names no model, and lscpu: {error.strerror}") from error
+    kinds = lscpu_models(asked.stdout)
+    if not kinds:
+        raise Inconclusive("neither /proc/cpuinfo nor lscpu names a model")
+    return kinds
+
+
+def lscpu_models(text: str) -> str:
+    """The values of lscpu's `Model name:` lines, each once."""
+    return ", ".join(dict.fromkeys(re.findall(r"^\s*Model name:\s*(\S.*?)\s*$", text, re.MULTILINE)))
 
 
 def uptime(text: str | None) -> float | None:

@@ -1,0 +1,9 @@
+"""What is left when a run ends early."""
+
+from dgxcert import requirement
+
+
+@requirement("LAST", why="a run must end in the truth", remedy=("look",), tier="standard")
+def test_last(benchmark, evidence):
+    benchmark(lambda: None)
+    assert evidence.record("reached", True, source="here").holds()

@@ -1,0 +1,38 @@
+"""A suite that does what the environment asks for: pass, fail, take long, or find the disk full."""
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from dgxcert import requirement
+
+ASKED = os.environ.get("DGXCERT_TEST_ASKS", "").split()
+
+ABOUT: dict[str, Any] = {"why": "a run must end in the truth", "remedy": ("look",)}
+
+
+@requirement("FIRST", **ABOUT)
+def test_first(benchmark, evidence):
+    benchmark(lambda: None)
+    assert evidence.record("nanoseconds", time.time_ns(), source="clock, another one each time") != 0
+    assert evidence.record("as asked", "fail" not in ASKED, source="environment").holds()
+
+
+@requirement("LONG", **ABOUT)
+def test_long(evidence):
+    if "defy" in ASKED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if "sleep" in ASKED:
+        time.sleep(600)
+    assert evidence.record("awake", True, source="here").holds()
+
+
+@requirement("DISK", **ABOUT)
+def test_disk(request, evidence):
+    if "full" in ASKED:
+        size = (Path(request.config.getoption("--dgxcert-run")) / "records.jsonl").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 200, size + 200))  # room for `started`, not for `finished`
+    assert evidence.record("written", True, source="here").holds()

@@ -1,0 +1,91 @@
+"""Events of a run that never happened, for tests of what is made from a record."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dgxcert import profile as profiles
+from dgxcert import records, software
+from dgxcert.evidence import Evidence
+from dgxcert.machine import Machine
+from dgxcert.outcome import Outcome
+from dgxcert.plan import Options, Planned
+from dgxcert.profile import Profile
+
+AT = "2026-11-23T18:40:12.000Z"
+
+MACHINE = Machine(hostname="spark-07", product="NVIDIA DGX Spark", kernel="6.14", architecture="aarch64", cores=20)
+
+MEASURED = Evidence(name="decode", value=9.8, unit="token/s", source="median of 10 rounds")
+"""Held against nothing yet: see `short_of`."""
+
+
+def profile_for_any_suite() -> Profile:
+    """The `cpu` profile without the names of real requirements."""
+    return profiles.load("cpu").model_copy(update={"not_applicable": {}})
+
+
+def profile_file(folder: Path) -> Path:
+    """The same as a file, for `--profile`."""
+    path = folder / "any-suite.yaml"
+    path.write_text(yaml.safe_dump(profile_for_any_suite().model_dump(mode="json")), encoding="utf-8")
+    return path
+
+
+def planned(key: str, **decision: Any) -> Planned:
+    """One requirement of a plan; `decision` sets not_applicable, not_run, takes_s."""
+    id, _, _ = key.partition("[")
+    about = {"why": f"why of {id}", "remedy": (f"mend {id}",), "tier": "quick", "takes_s": 10.0, "budget_s": 60.0}
+    return Planned(
+        key=key, id=id, group="gpu", title=f"title of {id}", nodeid=f"checks/test_gpu.py::{key}", **(about | decision)
+    )
+
+
+def opened(*plan: Planned, **about: Any) -> records.Opened:
+    """The first line of a record."""
+    usual: dict[str, Any] = {
+        "suite": records.Suite(version="0.1.0", commit="abc", sha256="00"),
+        "options": Options(profile="any-suite"),
+        "profile": profile_for_any_suite(),
+        "machine": MACHINE,
+    }
+    return records.Opened(at=AT, plan=plan, **(usual | about))
+
+
+def started(key: str, attempt: int = 1) -> records.Started:
+    """A requirement begins."""
+    return records.Started(at=AT, key=key, stage="native", attempt=attempt)
+
+
+def finished(key: str, outcome: Outcome = Outcome.PASSED, **about: Any) -> records.Finished:
+    """A requirement ends; `about` sets reason, remedy, evidence."""
+    return records.Finished(at=AT, key=key, outcome=outcome, duration_s=2.5, **about)
+
+
+def short_of(required: float) -> Evidence:
+    """A quantity that misses its limit."""
+    held = {
+        "sign": ">=",
+        "name": "decode",
+        "value": required,
+        "unit": "token/s",
+        "source": "limit decode.fp16: 85 % of 273 GB/s",
+        "measured": 9.8,
+        "holds": False,
+    }
+    return Evidence.model_validate(MEASURED.model_dump() | {"held_against": [held]})
+
+
+def every_event() -> list[records.Event]:
+    """One of each kind of line."""
+    return [
+        opened(planned("A"), planned("B", not_applicable="no GPU here"), ignored_environment=("PYTHONWARNINGS",)),
+        records.Attempt(at=AT, stage="native", number=1, pid=4711, log="logs/native-1.log"),
+        records.SoftwareRead(at=AT, stage="native", software=software.read()),
+        started("A"),
+        finished("A", Outcome.FAILED, reason="9.8 < 13\nµ ✓", remedy=("look",), evidence=(short_of(13.0),)),
+        records.StageEnded(at=AT, stage="native", problem="1 requirements were never begun"),
+        records.Interrupted(at=AT, by="the user", key="A"),
+        records.Resumed(at=AT, rebooted=True),
+    ]

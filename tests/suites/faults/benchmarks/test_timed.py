@@ -1,0 +1,11 @@
+"""What comes after every fault."""
+
+import os
+
+from dgxcert import requirement
+
+
+@requirement("AFTER-ALL", why="a fault must not hide the rest", remedy=("look",))
+def test_timed_after_every_fault(benchmark, evidence):
+    benchmark(lambda: None)
+    assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()

@@ -1,0 +1,67 @@
+"""A suite in which every second requirement takes its process along, each in its own way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from dgxcert import command, requirement
+
+PIDS = Path(os.environ.get("DGXCERT_TEST_PIDS", os.devnull))
+
+ABOUT: dict[str, Any] = {"why": "a fault must cost one requirement", "remedy": ("look",)}
+
+
+@requirement("BEFORE-ALL", **ABOUT)
+def test_timed_before_every_fault(benchmark, evidence):
+    benchmark(lambda: None)
+    assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
+
+
+@requirement("HANGS", takes_s=0.1, budget_s=1.5, **ABOUT)
+def test_hangs():
+    time.sleep(600)
+
+
+@requirement("AFTER-HANG", **ABOUT)
+def test_after_hang(evidence):
+    assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
+
+
+@requirement("DEFIES", takes_s=0.1, budget_s=1.5, **ABOUT)
+def test_defies_signals_and_has_children():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ours = subprocess.Popen(["sleep", "600"])
+    PIDS.write_text(f"{os.getpid()} {ours.pid} ")
+    tell = f"import os, time; open({str(PIDS)!r}, 'a').write(str(os.getpid())); time.sleep(600)"
+    command.run([sys.executable, "-c", tell], timeout_s=600)  # in a process group of its own
+
+
+@requirement("CRASHES", **ABOUT)
+def test_crashes():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@requirement("AFTER-CRASH", **ABOUT)
+def test_after_crash(evidence):
+    assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
+
+
+@requirement("LEAVES", **ABOUT)
+def test_leaves_as_if_all_were_well(evidence):
+    assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
+    os._exit(0)
+
+
+@requirement("KILLED", **ABOUT)
+def test_is_killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@requirement("RAISES", **ABOUT)
+def test_raises(evidence):
+    raise OSError("no such instrument")

@@ -1,0 +1,171 @@
+"""The record: what was written is read back, a torn line costs only itself, and nothing damaged is passed over."""
+
+import os
+from pathlib import Path
+
+import pytest
+from suites import example
+
+from dgxcert import records
+from dgxcert.outcome import CannotStart, Outcome
+
+OPENED = example.opened(example.planned("A"), example.planned("B"))
+RESUMED = records.Resumed(at=example.AT, rebooted=False)
+TORN = '{"at":"2026-11-23T18:40:12.000Z","event":"finished","key":"A","outco'
+
+
+def write(folder: Path, *lines: records.Event | str, end: str = "\n") -> Path:
+    """A record with whole and broken lines."""
+    texts = [line if isinstance(line, str) else line.model_dump_json() for line in lines]
+    (folder / records.NAME).write_text("\n".join(texts) + end, encoding="utf-8")
+    return folder
+
+
+def test_every_event_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    events = example.every_event()
+    writer = records.Writer(tmp_path)
+    for event in events:
+        writer.append(event)
+    writer.close()
+    assert records.read(tmp_path) == events
+    assert len({event.__class__ for event in events}) == len(records.Event.__subclasses__()), "an event is missing here"
+
+
+def test_a_torn_last_line_is_tolerated(tmp_path: Path) -> None:
+    events = records.read(write(tmp_path, OPENED, example.started("A"), TORN, end=""))
+    assert events == [OPENED, example.started("A")]
+
+
+def test_a_last_line_torn_inside_a_character_is_tolerated(tmp_path: Path) -> None:
+    whole = f"{OPENED.model_dump_json()}\n".encode()
+    (tmp_path / records.NAME).write_bytes(whole + '{"reason":"µ'.encode()[:-1])
+    assert records.read(tmp_path) == [OPENED]
+
+
+def test_a_torn_line_before_a_resumed_run_is_tolerated(tmp_path: Path) -> None:
+    events = records.read(write(tmp_path, OPENED, example.started("A"), TORN, RESUMED, example.finished("A")))
+    assert events == [OPENED, example.started("A"), RESUMED, example.finished("A")]
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_whatever_a_crash_cut_off_a_resumed_run_can_be_read(tmp_path: Path, cut: int) -> None:
+    write(tmp_path, OPENED, example.started("A"), TORN[: len(TORN) // cut], end="")
+    writer = records.Writer(tmp_path)
+    writer.append(RESUMED)
+    writer.close()
+    assert records.read(tmp_path) == [OPENED, example.started("A"), RESUMED]
+
+
+def test_a_crash_between_a_line_and_its_end_loses_nothing(tmp_path: Path) -> None:
+    writer = records.Writer(write(tmp_path, OPENED, example.finished("A"), end=""))
+    writer.append(RESUMED)
+    writer.close()
+    assert records.read(tmp_path) == [OPENED, example.finished("A"), RESUMED]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        TORN,
+        '{"event":"finished","key":"A","outcome":"splendid","duration_s":1,"at":"x"}',
+        example.finished("A").model_dump_json() + example.finished("B").model_dump_json(),
+        "\x00" * 40,
+    ],
+)
+def test_a_damaged_line_in_the_middle_stops_with_its_number(tmp_path: Path, damage: str) -> None:
+    write(tmp_path, OPENED, example.started("A"), damage, example.finished("A", Outcome.FAILED))
+    with pytest.raises(CannotStart, match="line 3 is damaged"):
+        records.read(tmp_path)
+
+
+def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    newer = OPENED.model_dump_json().replace('"format":1', '"format":2')
+    write(tmp_path, newer, TORN, end="")
+    before = (tmp_path / records.NAME).read_bytes()
+    with pytest.raises(CannotStart, match="newer dgxcert"):
+        records.read(tmp_path)
+    assert (tmp_path / records.NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "file", "empty"])
+def test_what_is_no_run_folder_is_named(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CannotStart, match=f"{folder} is no run"):
+        records.read(tmp_path / folder)
+
+
+@pytest.mark.parametrize("first", ["", TORN, "[]", example.started("A").model_dump_json()])
+def test_a_record_without_its_opened_line_is_no_run(tmp_path: Path, first: str) -> None:
+    with pytest.raises(CannotStart):
+        records.read(write(tmp_path, first, example.finished("A")))
+
+
+def test_what_was_being_measured_when_the_record_stops_is_in_flight() -> None:
+    events = [OPENED, example.started("A"), example.finished("A"), example.started("B")]
+    assert records.in_flight(events) == example.started("B")
+    assert records.in_flight([*events, RESUMED]) == example.started("B"), "a crash of the resumed run changes nothing"
+    assert records.in_flight([*events, example.finished("B")]) is None
+    assert records.in_flight([OPENED]) is None
+
+
+def test_what_a_user_interrupted_is_not_in_flight() -> None:
+    interrupted = records.Interrupted(by="the user", key="A")
+    assert records.in_flight([OPENED, example.started("A"), interrupted]) is None
+    assert records.in_flight([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]) is not None
+
+
+@pytest.mark.parametrize(("rebooted", "how"), [(True, "the machine was restarted"), (False, "the run was killed")])
+def test_a_lost_requirement_is_inconclusive_and_says_how_it_was_lost(rebooted: bool, how: str) -> None:
+    lost = records.lost(example.started("A"), rebooted=rebooted)
+    assert lost.outcome is Outcome.INCONCLUSIVE
+    assert lost.reason.startswith(how)
+    assert "A" in lost.reason
+    assert lost.remedy
+
+
+def test_only_one_process_works_on_a_run(tmp_path: Path) -> None:
+    first, second = records.Writer(tmp_path), records.Writer(tmp_path)
+    first.claim()
+    with pytest.raises(CannotStart, match="still being worked on"):
+        second.claim()
+    first.close()
+    second.claim()
+    second.close()
+
+
+def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / records.NAME).symlink_to("/dev/full")
+    writer = records.Writer(tmp_path)
+    with pytest.raises(CannotStart, match="No space left on device"):
+        writer.append(OPENED)
+    writer.close()
+
+
+def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_what_was_written(tmp_path: Path) -> None:
+    """In a child of its own: the limit on a file's size cannot be lifted again."""
+    writer = records.Writer(tmp_path)
+    writer.append(OPENED)
+    child = os.fork()
+    if child == 0:
+        os._exit(_append_where_half_a_line_fits(writer))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    writer.close()
+    assert not (tmp_path / records.NAME).read_bytes().endswith(b"\n"), "half a line was written"
+    assert records.read(tmp_path) == [OPENED]
+    again = records.Writer(tmp_path)
+    again.append(RESUMED)
+    again.close()
+    assert records.read(tmp_path) == [OPENED, RESUMED]
+
+
+def _append_where_half_a_line_fits(writer: records.Writer) -> int:
+    import resource
+
+    size = writer.path.stat().st_size + 20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        writer.append(example.finished("A"))
+    except CannotStart:
+        return 3
+    return 0
