@@ -1,6 +1,6 @@
 """The documents say what the code says, and everything a user can name is documented."""
 
-import importlib.util
+import importlib
 import json
 import re
 from pathlib import Path
@@ -13,14 +13,10 @@ from dgxcert import profile
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "scripts" / "generate_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def generator(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("generate_docs")
 
 
 def test_generated_documents_are_up_to_date(generator: ModuleType) -> None:
@@ -59,19 +55,11 @@ def test_every_make_target_has_a_help_line_and_stands_in_the_readme() -> None:
         assert verb in readme
 
 
-def test_the_file_map_of_the_readme_names_every_file() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    folders = ("src/dgxcert", "checks", "benchmarks", "scripts", "container", "docs", "tests")
-    for folder in folders:
-        for path in (ROOT / folder).rglob("*"):
-            hidden = any(part.startswith((".", "__pycache__")) for part in path.parts)
-            if (
-                path.is_file()
-                and not hidden
-                and path.suffix in {".py", ".md", ".yaml", ".in"}
-                and "suites" not in path.parts
-            ):
-                assert path.name in readme or path.name == "__init__.py", f"{path.relative_to(ROOT)} is not in the map"
+def test_a_file_that_does_not_say_what_it_is_is_an_error(generator: ModuleType, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.py"
+    silent.write_text("x = 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="begin it with a phrase"):
+        generator.file_map.phrase(silent)
 
 
 def test_every_verdict_and_exit_code_is_explained_in_the_readme() -> None:

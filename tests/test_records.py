@@ -1,10 +1,11 @@
 """The record: what was written is read back, a torn line costs only itself, and nothing damaged is passed over."""
 
-import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from suites import example
+from suites import disk, example
 
 from dgxcert import records
 from dgxcert.outcome import CannotStart, Outcome
@@ -45,6 +46,12 @@ def test_a_last_line_torn_inside_a_character_is_tolerated(tmp_path: Path) -> Non
 def test_a_torn_line_before_a_resumed_run_is_tolerated(tmp_path: Path) -> None:
     events = records.read(write(tmp_path, OPENED, example.started("A"), TORN, RESUMED, example.finished("A")))
     assert events == [OPENED, example.started("A"), RESUMED, example.finished("A")]
+
+
+def test_a_resumed_run_that_was_torn_too_is_tolerated(tmp_path: Path) -> None:
+    torn = RESUMED.model_dump_json()[:30]
+    events = records.read(write(tmp_path, OPENED, example.started("A"), TORN, torn, RESUMED))
+    assert events == [OPENED, example.started("A"), RESUMED]
 
 
 @pytest.mark.parametrize("cut", range(1, 4))
@@ -142,30 +149,28 @@ def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_what_was_written(tmp_path: Path) -> None:
-    """In a child of its own: the limit on a file's size cannot be lifted again."""
+def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_every_whole_one(tmp_path: Path) -> None:
     writer = records.Writer(tmp_path)
     writer.append(OPENED)
-    child = os.fork()
-    if child == 0:
-        os._exit(_append_where_half_a_line_fits(writer))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    whole = (tmp_path / records.NAME).read_bytes()
+    with disk.with_room_up_to(len(whole) + 20), pytest.raises(CannotStart, match="No space left on device"):
+        writer.append(example.finished("A"))
+    assert (tmp_path / records.NAME).read_bytes() == whole
+    writer.append(RESUMED)
     writer.close()
-    assert not (tmp_path / records.NAME).read_bytes().endswith(b"\n"), "half a line was written"
-    assert records.read(tmp_path) == [OPENED]
-    again = records.Writer(tmp_path)
-    again.append(RESUMED)
-    again.close()
     assert records.read(tmp_path) == [OPENED, RESUMED]
 
 
-def _append_where_half_a_line_fits(writer: records.Writer) -> int:
-    import resource
-
-    size = writer.path.stat().st_size + 20
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    try:
-        writer.append(example.finished("A"))
-    except CannotStart:
-        return 3
-    return 0
+def test_a_really_full_disk_keeps_every_whole_line_and_the_run_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    """A small file system of its own, in a mount namespace that ends with the process."""
+    small = f"mount -t tmpfs -o size=64k none {tmp_path}"
+    mounting = subprocess.run(["unshare", "-rm", "sh", "-c", small], capture_output=True, text=True)
+    if mounting.returncode != 0:
+        pytest.skip(f"no file system can be mounted here, so no real disk was filled: {mounting.stderr.strip()}")
+    filled = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"{small} && exec {sys.executable} -m suites.disk {tmp_path}"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    assert "No space left on device. kept True, went on True, more than ten lines True" in filled.stdout, filled.stderr

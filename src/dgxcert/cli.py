@@ -1,6 +1,7 @@
 """The `dgxcert` command: thin commands over stages, plan and report."""
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dgxcert import __doc__ as about
+from dgxcert import screen
 from dgxcert.outcome import CannotStart
 from dgxcert.requirement import Tier
 
@@ -30,7 +32,7 @@ def validate(
     from dgxcert.plan import Options
     from dgxcert.report import terminal
 
-    console = Console()
+    console = screen.console()
     if resume is not None:
         run, folder = stages.resume(resume, console), resume
     else:
@@ -57,7 +59,7 @@ def list_() -> None:
         table.add_column(heading, no_wrap=heading != "what must be true")
     for entry in suite.collect(suite.root(), gpus=1):
         table.add_row(entry.group, any_gpu(entry.key).replace("[", r"\["), entry.tier.value, entry.title)
-    Console().print(table)
+    screen.console().print(table)
 
 
 @app.command()
@@ -67,7 +69,7 @@ def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under
     from dgxcert.report import terminal
 
     kept = runs.load(run)
-    terminal.show(kept, Console(), str(run))
+    terminal.show(kept, screen.console(), str(run))
     raise typer.Exit(kept.judgement.exit_code)
 
 
@@ -81,6 +83,9 @@ def main() -> None:
         code = _complain("interrupted before anything was measured.")
     except CannotStart as error:
         code = _complain(f"{error.problem} {error.remedy}")
+    except Exception:  # a bug of ours: Python's own exit code would read REJECTED
+        traceback.print_exc()
+        code = CANNOT_START
     sys.exit(code)
 
 

@@ -37,9 +37,10 @@ class Completed:
 def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None) -> Completed:
     """Run to the end or to the limit, without a shell and without standard input.
 
-    Raises OSError when the program cannot be started at all.
+    A process that not even SIGKILL ends, as in a hung driver call, is left behind. Raises OSError when the program
+    cannot be started at all.
     """
-    with subprocess.Popen(
+    process = subprocess.Popen(
         args,
         cwd=cwd,
         env=env,
@@ -49,16 +50,25 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
         text=True,
         errors="replace",
         start_new_session=True,
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            end_group(process)
-            return Completed(tuple(args), None, "", "")
-        except BaseException:
-            end_group(process)
-            raise
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired as late:
+        end_group(process)
+        return Completed(tuple(args), None, _text(late.stdout), _text(late.stderr))
+    except BaseException:
+        end_group(process)
+        raise
+    finally:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
     return Completed(tuple(args), process.returncode, stdout, stderr)
+
+
+def _text(output: bytes | str | None) -> str:
+    """What was read before the limit: bytes even where text was asked for."""
+    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
 def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
@@ -79,7 +89,7 @@ def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_
 
     That happens in a hung driver call. What it has started may lead a group of its own: `run` sees to that.
     """
-    below = _groups_below(process.pid)
+    below = _groups_below(process.pid) if process.poll() is None else set()
     for group in (process.pid, *below):
         _signal(group, signal.SIGKILL)
     deadline = time.monotonic() + grace_s

@@ -86,11 +86,13 @@ class Measured:
         if isinstance(required, Limit):
             if required.equals is None:
                 raise Inconclusive(f"limit {required.name} has no `equals` to hold {self.evidence.name} against")
+            if required.unit != self.evidence.unit:
+                raise self._other_unit(required)
             wanted, source = required.equals, _origin(required)
         elif isinstance(required, bool | int | float | str):
             wanted, source = required, "the requirement itself"
         else:
-            return NotImplemented
+            raise TypeError(f"compare {self.evidence.name} with a limit or a plain fact, not with {required!r}")
         return self._keep("==", wanted, self.evidence.unit, source, self.evidence.value, self.evidence.value == wanted)
 
     def __ne__(self, required: object) -> bool:
@@ -138,12 +140,14 @@ class Measured:
             return self.number
         bound = {OF_ROOFLINE: self.evidence.roofline, OF_CEILING: self.evidence.ceiling}.get(limit.unit)
         if bound is None:
-            raise Inconclusive(
-                f"limit {limit.name} is in {limit.unit!r}, but {self.evidence.name} was measured in "
-                f"{self.evidence.unit!r}",
-                f"Write limit {limit.name} in {self.evidence.unit!r} in the profile.",
-            )
+            raise self._other_unit(limit)
         return self.number / bound.value
+
+    def _other_unit(self, limit: Limit) -> Inconclusive:
+        return Inconclusive(
+            f"limit {limit.name} is in {limit.unit!r}, but {self.evidence.name} was measured in {self.evidence.unit!r}",
+            f"Write limit {limit.name} in {self.evidence.unit!r} in the profile.",
+        )
 
     def _keep(self, sign: Sign, wanted: Value, unit: str, source: str, mine: Value, holds: bool) -> bool:
         name = self.evidence.name

@@ -33,18 +33,18 @@ class Trial:
         """Take in one phase (setup, call or teardown) of the test."""
         if raised is not None:
             self.end(*self._judge(raised))
-        elif phase == "call":
+        elif phase == "call" or (phase == "teardown" and self.recorder.violated):
             self.end(*self._judge_silence(untimed))
 
     def _judge(self, raised: pytest.ExceptionInfo[BaseException]) -> tuple[Outcome, str, tuple[str, ...]]:
         error = raised.value
         if isinstance(error, Inconclusive):
             return Outcome.INCONCLUSIVE, error.reason, error.remedy
+        if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):  # the latter is a fail.Exception too
+            reason = f"the test excused itself ({error.msg}); only the profile may leave a requirement out"
+            return Outcome.INCONCLUSIVE, reason, ("Mend what the test misses, or name it in the profile.",)
         if isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised):
             return Outcome.FAILED, self._failure(error), self.requirement.remedy
-        if isinstance(error, pytest.skip.Exception):
-            reason = f"the test skipped itself ({error.msg}); only the profile may leave a requirement out"
-            return Outcome.INCONCLUSIVE, reason, ("Mend what the test misses, or name it in the profile.",)
         place = raised.traceback[-1]
         reason = f"could not look: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
         return Outcome.INCONCLUSIVE, reason, (LOOK_AT_LOG,)

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class Limit(BaseModel):
     """At least one of `min`, `max` and `equals`, in one unit, with a source. Comparing lives in `evidence`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     min: float | None = None
@@ -29,7 +29,7 @@ class Limit(BaseModel):
 class Bound(BaseModel):
     """A value that physics does not let a quantity exceed, and how it was derived."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     value: float
     unit: str

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,6 +26,7 @@ class Entry(BaseModel):
     tier: Tier
     takes_s: float
     budget_s: float
+    engine: bool = False
     nodeid: str
 
 
@@ -40,6 +42,13 @@ class Planned(Entry):
         return not (self.not_applicable or self.not_run)
 
 
+class Runtime(StrEnum):
+    """Where the requirements run that are not about the host: in the container, or in this very environment."""
+
+    DOCKER = "docker"
+    NATIVE = "native"
+
+
 class Options(BaseModel):
     """What the user asked for."""
 
@@ -48,6 +57,7 @@ class Options(BaseModel):
     profile: str
     tier: Tier = Tier.STANDARD
     only: tuple[str, ...] = ()
+    runtime: Runtime = Runtime.NATIVE
 
     @property
     def whole(self) -> bool:
@@ -63,8 +73,7 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
     """
     if not catalogue:
         raise CannotStart("No requirement was found.", "Run from a checkout, or install the package whole.")
-    _check_names(list(profile.not_applicable), catalogue, f"profile {profile.name}: not_applicable")
-    _check_names(list(options.only), catalogue, "--only")
+    _check_names(catalogue, profile, options)
     planned = [decide(entry, profile, options) for entry in catalogue]
     if not any(entry.runs for entry in planned):
         raise CannotStart(
@@ -76,8 +85,10 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
 
 
 def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
-    """Decide for one requirement. Only the profile can say that it does not apply."""
+    """Decide for one requirement. Only the profile can say that it does not apply, or that there is no engine to ask."""
     not_applicable = _not_applicable(entry, profile)
+    if entry.engine and options.runtime is Runtime.NATIVE:
+        not_applicable = not_applicable or "this run uses no container engine"
     not_run = ""
     if not not_applicable and options.only and not any(_matches(entry, name) for name in options.only):
         not_run = "left out by --only"
@@ -87,10 +98,12 @@ def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
 
 
 def _not_applicable(entry: Entry, profile: Profile) -> str:
-    for name in (entry.key, any_gpu(entry.key), entry.id):
-        if name in profile.not_applicable:
-            return profile.not_applicable[name]
-    return ""
+    return next((profile.not_applicable[name] for name in _names(entry) if name in profile.not_applicable), "")
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    """What a profile may call this entry: its key, with or without the GPU, or its id."""
+    return entry.key, any_gpu(entry.key), entry.id
 
 
 def any_gpu(key: str) -> str:
@@ -100,18 +113,27 @@ def any_gpu(key: str) -> str:
 
 def _matches(entry: Entry, name: str) -> bool:
     """Whether a name from --only means this entry: its group, its id, its key, or a pattern of those."""
-    if name in (entry.group, entry.id, entry.key, any_gpu(entry.key)):
+    if name == entry.group or name in _names(entry):
         return True
     return any(mark in name for mark in "*?") and any(
         fnmatch.fnmatchcase(word, name) for word in (entry.id, entry.group)
     )
 
 
-def _check_names(wanted: list[str], catalogue: list[Entry], where: str) -> None:
-    for name in wanted:
+def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> None:
+    """A profile may name ids and keys; `--only` groups and patterns too."""
+    ids = {word for entry in catalogue for word in (entry.id, any_gpu(entry.key))}
+    names = {name for entry in catalogue for name in _names(entry)}
+    for name in profile.not_applicable:
+        if name not in names:
+            raise _unknown(f"profile {profile.name}: not_applicable", name, ids)
+    for name in options.only:
         if not any(_matches(entry, name) for entry in catalogue):
-            known = sorted({word for entry in catalogue for word in (entry.id, entry.group, any_gpu(entry.key))})
-            raise CannotStart(
-                f"{where}: no requirement is called {name!r}; {nearest(name, known)}",
-                "`dgxcert list` shows every requirement and group.",
-            )
+            raise _unknown("--only", name, ids | {entry.group for entry in catalogue})
+
+
+def _unknown(where: str, name: str, known: set[str]) -> CannotStart:
+    return CannotStart(
+        f"{where}: no requirement is called {name!r}; {nearest(name, sorted(known))}",
+        "`dgxcert list` shows every requirement and group.",
+    )

@@ -149,8 +149,9 @@ def pytest_runtest_makereport(
     trial = item.stash.get(TRIAL, None)
     if trial is None:
         return report
+    before = trial.outcome
     trial.take(call.when, call.excinfo, untimed=_untimed(item))
-    if call.excinfo is not None or call.when == "call":
+    if call.excinfo is not None or call.when == "call" or trial.outcome is not before:
         report.outcome = "passed" if trial.outcome is Outcome.PASSED else "failed"
         report.dgxcert = trial  # type: ignore[attr-defined]  # reports carry what plugins add
         report.longrepr = None if trial.outcome is Outcome.PASSED else text(trial)

@@ -104,8 +104,8 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
     if not isinstance(opened, records.Opened):
         raise TypeError("the first event of a record must be Opened")
     to_run = [entry for entry in opened.plan if entry.runs]
-    console.print(f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}")
-    console.print(f"run folder {folder}", soft_wrap=True)
+    about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
+    console.print(f"{about}\nrun folder {folder}", soft_wrap=True, markup=False)
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
             supervisor = Supervisor(folder, writer, progress, records.attempts(events))
@@ -132,7 +132,9 @@ def _stopped_like_ctrl_c() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # Under nohup a lost terminal is ignored, and stays so.
+    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:

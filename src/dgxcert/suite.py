@@ -73,7 +73,8 @@ def collect(suite: Path, gpus: int) -> list[Entry]:
             return catalogue.read(listing)
     if collected.returncode == 5:
         raise CannotStart(f"No requirement was found in {suite}.", "Run from a whole checkout.")
-    complaints = [line for line in (collected.stdout + collected.stderr).splitlines() if "rror" in line and line[:1] != "!"]
+    lines = (collected.stdout + collected.stderr).splitlines()
+    complaints = [line for line in lines if "rror" in line and not line.startswith("!")]
     raise CannotStart(
         f"The suite in {suite} cannot be collected: {'; '.join(complaints[:3]) or collected.complaint}.",
         "Mend that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",

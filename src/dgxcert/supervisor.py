@@ -5,6 +5,7 @@ requirement it was in. Either is recorded by name and the rest goes on in a fres
 calls the driver and never imports torch, so nothing that hangs or crashes there can take it along.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -206,10 +207,11 @@ class Supervisor:
 
     def _interrupt(self, child: Child, follower: Follower) -> None:
         """End the child as Ctrl-C would, then record what it was doing; that may be measured again."""
-        command.signal_group(child.process, signal.SIGINT)
-        deadline = time.monotonic() + INTERRUPT_GRACE_S
-        while child.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C means: at once
+            command.signal_group(child.process, signal.SIGINT)
+            deadline = time.monotonic() + INTERRUPT_GRACE_S
+            while child.process.poll() is None and time.monotonic() < deadline:
+                time.sleep(POLL_S)
         command.end_group(child.process)
         self._follow(child, follower)
         self._record(records.Interrupted(by="the user", key=child.current))

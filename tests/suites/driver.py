@@ -1,9 +1,71 @@
-"""`python driver.py SUITE ARGUMENT...` is the dgxcert command on a suite of the tests' own."""
+"""`python driver.py SUITE ARGUMENT...` is the dgxcert command on a suite of the tests' own; tests start it here."""
 
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
-from dgxcert import cli, suite
+from dgxcert import cli, records, suite
+
+SUITES = Path(__file__).parent
+
+
+def start(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -> "subprocess.Popen[str]":
+    """Start `dgxcert ARGUMENT...` on a suite of this folder; `asks` and `pids` are for that suite's checks."""
+    return subprocess.Popen(
+        [sys.executable, __file__, str(SUITES / name), *map(str, arguments)],
+        env={**os.environ, "DGXCERT_TEST_ASKS": asks, "DGXCERT_TEST_PIDS": pids},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -> "subprocess.CompletedProcess[str]":
+    """The same, to its end: exit code and everything that was printed."""
+    process = start(name, *arguments, asks=asks, pids=pids)
+    try:
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, printed)
+
+
+def only_run(results: Path) -> Path:
+    """The one run folder that there is."""
+    (folder,) = results.iterdir()
+    return folder
+
+
+def wait_until_measuring(results: Path, key: str) -> Path:
+    """Wait until a requirement is being measured; returns the run folder."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for record in results.glob(f"*/{records.NAME}"):
+            if f'"started","key":"{key}"' in record.read_text(encoding="utf-8"):
+                return record.parent
+        time.sleep(0.02)
+    raise TimeoutError(f"{key} was not begun within 30 s")
+
+
+def all_end(pids: list[int], within_s: float = 5.0) -> bool:
+    """Whether none of these processes is alive any more (a zombie is dead) within a while."""
+    deadline = time.monotonic() + within_s
+    while any(_alive(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
 
 if __name__ == "__main__":
     where = Path(sys.argv.pop(1)).resolve()

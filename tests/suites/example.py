@@ -35,10 +35,10 @@ def profile_file(folder: Path) -> Path:
 
 def planned(key: str, **decision: Any) -> Planned:
     """One requirement of a plan; `decision` sets not_applicable, not_run, takes_s."""
-    id, _, _ = key.partition("[")
-    about = {"why": f"why of {id}", "remedy": (f"mend {id}",), "tier": "quick", "takes_s": 10.0, "budget_s": 60.0}
+    name, _, _ = key.partition("[")
+    about = {"why": f"why of {name}", "remedy": (f"mend {name}",), "tier": "quick", "takes_s": 10.0, "budget_s": 60.0}
     return Planned(
-        key=key, id=id, group="gpu", title=f"title of {id}", nodeid=f"checks/test_gpu.py::{key}", **(about | decision)
+        key=key, id=name, group="gpu", title=f"title of {name}", nodeid=f"checks/test_gpu.py::{key}", **about | decision
     )
 
 

@@ -7,9 +7,14 @@ from dgxcert.run import Result, Run
 from dgxcert.verdict import tally
 
 CELL = 300
-"""Longest text in one table cell: GitHub refuses a job summary over 1 MiB."""
+"""Longest text in one table cell."""
 
 REASON = 4000
+
+TROUBLE_BYTES = 400_000
+ROW_BYTES = 400_000
+NOTE_BYTES = 50_000
+"""Room for each part: GitHub refuses a job summary over 1 MiB."""
 
 
 def render(run: Run) -> str:
@@ -18,14 +23,24 @@ def render(run: Run) -> str:
     lines = [f"# {judgement.verdict.value}: {MEANING[judgement.verdict]}", "", tally(judgement.counts) + ".", ""]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
-    for results in troubles(run):
-        lines += _trouble(results)
+    lines += _fitting([_trouble(results) for results in troubles(run)], TROUBLE_BYTES)
     lines += ["## Machine and software", "", *_about(run), ""]
     lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
-    lines += [_row(result) for result in run.results]
+    lines += _fitting([[_row(result)] for result in run.results], ROW_BYTES)
     if run.notes:
-        lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in run.notes)]
+        lines += ["", "## Notes", "", *_fitting([[f"- {_cell(note)}"] for note in run.notes], NOTE_BYTES)]
     return "\n".join(lines) + "\n"
+
+
+def _fitting(blocks: list[list[str]], room_bytes: int) -> list[str]:
+    """As many blocks as there is room for, and how many are left out."""
+    lines: list[str] = []
+    for number, block in enumerate(blocks):
+        room_bytes -= sum(len(line.encode()) + 1 for line in block)
+        if room_bytes < 0:
+            return [*lines, "", f"… and {len(blocks) - number} more: run.json has them all.", ""]
+        lines += block
+    return lines
 
 
 def _trouble(results: list[Result]) -> list[str]:
@@ -59,7 +74,7 @@ def _about(run: Run) -> list[str]:
     for stage, software in run.software.items():
         packages = ", ".join(f"{name} {version}" for name, version in software.packages.items() if version)
         lines.append(f"- software ({stage}): Python {software.python}, CUDA {software.cuda or 'none'}, {packages}")
-    return [_escape(line) for line in lines]
+    return [_cell(line, REASON) for line in lines]
 
 
 def _row(result: Result) -> str:
@@ -73,10 +88,7 @@ def _row(result: Result) -> str:
 def _cell(text: str, longest: int = CELL) -> str:
     """Text that cannot break out of a table cell."""
     short = text if len(text) <= longest else text[: longest - 1] + "…"
-    return _escape(printable(short).replace("\n", " "))
-
-
-def _escape(text: str) -> str:
+    line = printable(short).replace("\n", " ")
     for mark in ("\\", "|", "<", "*", "`", "[", "]"):
-        text = text.replace(mark, f"\\{mark}")
-    return printable(text)
+        line = line.replace(mark, f"\\{mark}")
+    return line

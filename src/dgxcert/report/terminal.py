@@ -36,7 +36,7 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print(tally(judgement.counts), highlight=False)
     verdict = Text(judgement.verdict.value, style=STYLE[judgement.verdict])
     console.print(verdict + Text(f": {MEANING[judgement.verdict]} (exit {judgement.exit_code})", style="default"))
-    console.print(f"kept in {folder}", soft_wrap=True, highlight=False)
+    console.print(f"kept in {folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _table(run: Run) -> Table:

@@ -16,8 +16,8 @@ ABOUT: dict[str, Any] = {"why": "a run must end in the truth", "remedy": ("look"
 
 @requirement("FIRST", **ABOUT)
 def test_first(benchmark, evidence):
-    benchmark(lambda: None)
-    assert evidence.record("nanoseconds", time.time_ns(), source="clock, another one each time") != 0
+    benchmark.pedantic(lambda: None, rounds=3)
+    evidence.record("nanoseconds", time.time_ns(), source="clock: another one each time")
     assert evidence.record("as asked", "fail" not in ASKED, source="environment").holds()
 
 

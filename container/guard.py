@@ -1,0 +1,161 @@
+"""Guards the base image while a stack is installed into it: what NVIDIA built stays as NVIDIA built it.
+
+`before` notes what the base holds and writes constraints for pip; `after` fails the build when torch is another one,
+when a constrained package moved, or when packages now disagree that agreed before. Standard library only: it runs
+in the base image, before anything is installed.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+HERE = Path("/opt/dgxcert")
+KEPT = re.compile(
+    r"^(torch|torchvision|torchaudio|torch-tensorrt|torchao|triton|pytorch-triton|numpy|cupy.*|apex|flash-attn|"
+    r"transformer-engine.*|nvidia-.*|cuda-.*|cudf.*|rmm.*|tensorrt.*)$"
+)
+"""Packages that are NVIDIA's own builds or that those were built against."""
+
+LAST_PEFT_WITHOUT_TORCHAO_CHECK = (0, 18)
+OLDEST_TORCHAO = (0, 17)
+"""peft from 0.19 on refuses to attach LoRA beside an older torchao; it is content with none."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What was there before anything was installed."""
+
+    torch: str
+    torch_sha256: str
+    kept: dict[str, str]
+    conflicts: list[str]
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as package indexes write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed() -> dict[str, str]:
+    """Every installed distribution and its version."""
+    return {
+        canonical(each.metadata["Name"]): each.version for each in metadata.distributions() if each.metadata["Name"]
+    }
+
+
+def constraints(packages: dict[str, str]) -> str:
+    """pip constraints that pin what must stay; alphas are pinned as they are, since 2.10.0a0 sorts below 2.10."""
+    return "".join(f"{name}=={version}\n" for name, version in sorted(packages.items()) if KEPT.match(name))
+
+
+def hash_of_torch(folder: Path) -> str:
+    """SHA-256 over names and contents of every file of the installed torch, caches left out."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(folder)}\0".encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def conflicts() -> list[str]:
+    """What `pip check` complains about, one line each."""
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if line and not line.startswith("No broken")]
+
+
+def wanted_tag(environment: dict[str, str]) -> str:
+    """The build tag that the base image's torch must end in, from its release: `nv25.11`; exits where there is none."""
+    release = environment.get("NVIDIA_PYTORCH_VERSION")
+    if not release:
+        sys.exit(
+            "guard: NVIDIA_PYTORCH_VERSION is not set, so this is no NVIDIA PyTorch image. Name another BASE_IMAGE."
+        )
+    return f"nv{release}"
+
+
+def read_base(environment: dict[str, str]) -> Base:
+    """Read the base image; exits when its torch does not carry the build tag."""
+    packages = installed()
+    torch = packages.get("torch", "not installed")
+    if not torch.endswith(wanted_tag(environment)):
+        sys.exit(
+            f"guard: wanted a torch that ends in {wanted_tag(environment)}, found {torch}. Name another BASE_IMAGE."
+        )
+    kept = {name: version for name, version in packages.items() if KEPT.match(name)}
+    return Base(torch, hash_of_torch(_folder_of_torch()), kept, conflicts())
+
+
+def _folder_of_torch() -> Path:
+    return Path(str(metadata.distribution("torch").locate_file("torch")))
+
+
+def torchao_in_the_way(packages: dict[str, str]) -> bool:
+    """Whether this peft would refuse to attach LoRA because of this torchao."""
+    if "torchao" not in packages or "peft" not in packages:
+        return False
+    return (
+        _release(packages["peft"]) > LAST_PEFT_WITHOUT_TORCHAO_CHECK and _release(packages["torchao"]) < OLDEST_TORCHAO
+    )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def complaints(base: Base, packages: dict[str, str], torch_sha256: str, now: list[str]) -> list[str]:
+    """What an installation has done that it must not; nothing when the base is as it was."""
+    found = []
+    for name, version in base.kept.items():
+        if packages.get(name) != version and not (name == "torchao" and name not in packages):
+            found.append(f"{name} was {version} in the base image and is {packages.get(name, 'gone')} now")
+    if torch_sha256 != base.torch_sha256:
+        found.append(f"the files of torch {base.torch} are not those of the base image any more")
+    if torchao_in_the_way(packages):
+        found.append(f"peft {packages['peft']} refuses to attach LoRA beside torchao {packages['torchao']}")
+    found += [f"new conflict: {line}" for line in now if line not in base.conflicts]
+    return found
+
+
+def before() -> None:
+    """Note the base and write the constraints."""
+    base = read_base(dict(os.environ))
+    (HERE / "base.json").write_text(json.dumps(asdict(base), indent=1), encoding="utf-8")
+    (HERE / "constraints.txt").write_text(constraints(base.kept), encoding="utf-8")
+    print(f"guard: torch {base.torch}; {len(base.kept)} packages of the base are pinned")
+
+
+def fit() -> None:
+    """Remove a torchao that would keep peft from attaching LoRA; nothing else of the base is ever removed."""
+    if torchao_in_the_way(installed()):
+        subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", "torchao"], check=True)
+        print("guard: removed torchao, beside which this peft refuses to attach LoRA")
+
+
+def after() -> None:
+    """Fail unless the base is as it was."""
+    base = Base(**json.loads((HERE / "base.json").read_text(encoding="utf-8")))
+    found = complaints(base, installed(), hash_of_torch(_folder_of_torch()), conflicts())
+    if found:
+        sys.exit("\n".join(["guard: the stack does not fit this base image:", *(f"  {line}" for line in found)]))
+    print(f"guard: torch {base.torch} is untouched, no new conflict")
+
+
+def main() -> None:
+    """Run one step of the build."""
+    steps = {"before": before, "fit": fit, "after": after}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("step", choices=steps)
+    steps[parser.parse_args().step]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The screen: a terminal that is lost, or a pipe that nobody reads, takes neither a run nor its verdict along."""
+
+import contextlib
+import os
+import sys
+from typing import IO, TextIO, cast
+
+from rich.console import Console
+
+
+class Screen:
+    """Standard output until it takes no more; from then on what is printed is dropped, and all else goes on."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> int:
+        """Print, or drop."""
+        try:
+            self._file.write(text)
+        except OSError:
+            self._drop_from_now_on()
+        return len(text)
+
+    def flush(self) -> None:
+        """Print what waits, or drop it."""
+        try:
+            self._file.flush()
+        except OSError:
+            self._drop_from_now_on()
+
+    def _drop_from_now_on(self) -> None:
+        """Lead the stream to nowhere: Python flushes it once more at the end, and would change our exit code."""
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._file.fileno())
+            os.close(nowhere)
+
+
+def console() -> Console:
+    """The console that every command prints on."""
+    return Console(file=cast("IO[str]", Screen(sys.stdout)))

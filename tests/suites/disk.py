@@ -1,0 +1,49 @@
+"""Full disks; `python disk.py FOLDER` fills a small one with a record, then goes on with it once there is room."""
+
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from suites import example
+
+from dgxcert import records
+from dgxcert.outcome import CannotStart
+
+
+@contextmanager
+def with_room_up_to(size_bytes: int) -> Iterator[None]:
+    """No file grows beyond so many bytes, in this process and those that it starts now: the rest is cut off."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def fill(folder: Path) -> str:
+    """Returns what happened in words; every line that was taken must be read back, before and after making room."""
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(8192))
+    writer = records.Writer(folder)
+    writer.append(example.opened(example.planned("A")))
+    taken: list[records.Event] = []
+    try:
+        while True:
+            taken.append(example.finished("A", reason=f"line {len(taken)} " + "x" * 300))
+            writer.append(taken[-1])
+    except CannotStart as error:
+        problem = error.problem
+        taken.pop()
+    kept = records.read(folder)[1:] == taken
+    ballast.unlink()
+    again = records.Writer(folder)
+    again.append(records.Resumed(at=example.AT, rebooted=False))
+    went_on = records.read(folder)[1:] == [*taken, records.Resumed(at=example.AT, rebooted=False)]
+    return f"{problem} kept {kept}, went on {went_on}, more than ten lines {len(taken) > 10}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(fill(Path(sys.argv[1])))

@@ -1,0 +1,183 @@
+"""Throughput is work divided by total time, and a rate that cannot be true or was disturbed is never believed."""
+
+import statistics
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dgxcert import command
+from dgxcert.device import Device
+from dgxcert.evidence import Measured, Recorder
+from dgxcert.limit import Bound, Limit
+from dgxcert.outcome import Inconclusive
+from dgxcert.rounds import Rounds, Work, rate
+
+UNIT = "TFLOP/s"
+CPU = Device("cpu", 0, "CPU")
+GPU = Device("cuda", 1, "NVIDIA H200")
+SPREAD = Limit(name="spread", max=0.125, unit="of median", source="healthy units stay within it")
+
+
+def timed(*seconds: float) -> Any:
+    """A benchmark fixture that has run, as far as anybody looks at it."""
+    return SimpleNamespace(stats=SimpleNamespace(stats=SimpleNamespace(data=list(seconds))))
+
+
+def bound(value: float, source: str = "data sheet", unit: str = UNIT) -> Bound:
+    return Bound(value=value, unit=unit, source=source)
+
+
+@pytest.fixture
+def evidence() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def judged(evidence: Recorder) -> Callable[..., Measured]:
+    """Rounds of 10 TFLOP each, put through `rate`."""
+
+    def judge(*seconds: float, device: Device = CPU, spread: Limit = SPREAD, **bounds: Bound) -> Measured:
+        work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
+        return rate(evidence, "matmul", work, timed(*seconds), unit=UNIT, spread=spread)
+
+    return judge
+
+
+def test_throughput_is_work_divided_by_total_time(judged: Callable[..., Measured]) -> None:
+    seconds = (1.0, 1.0, 1.0, 1.0, 6.0)
+    measured = judged(*seconds)
+    assert measured.number == pytest.approx(50 / 10)
+    assert measured.number < statistics.mean(10 / each for each in seconds), "a mean of rates flatters"
+
+
+def test_the_rounds_and_both_bounds_are_kept_with_the_rate(judged: Callable[..., Measured], evidence: Recorder) -> None:
+    judged(1.0, 1.02, 1.01, ceiling=bound(50.0, "measured here"))
+    kept = evidence.kept[0]
+    assert kept.rounds_s == (1.0, 1.02, 1.01)
+    assert kept.roofline == bound(100.0)
+    assert kept.ceiling == bound(50.0, "measured here")
+    assert kept.source == "3 rounds of 10 TFLOP, 3.03 s in all, spread 1.0%"
+    assert (evidence.kept[1].name, evidence.kept[1].unit) == ("spread of matmul", "of median")
+
+
+def test_spread_is_the_interquartile_range_over_the_median() -> None:
+    assert Rounds((1.0, 2.0, 3.0, 4.0, 5.0)).spread == pytest.approx((4 - 2) / 3)
+    assert Rounds((5.0, 1.0, 4.0, 2.0, 3.0)).spread == pytest.approx((4 - 2) / 3)
+
+
+def test_one_stray_round_does_not_move_the_spread_but_the_rate(judged: Callable[..., Measured]) -> None:
+    measured = judged(*(1.0,) * 9, 3.0)
+    assert measured.number == pytest.approx(100 / 12)
+
+
+@pytest.mark.parametrize("seconds", [0.0999, 0.0981])
+def test_a_rate_within_two_percent_above_physics_is_believed(judged: Callable[..., Measured], seconds: float) -> None:
+    assert judged(seconds, seconds, seconds).number > 100
+
+
+@pytest.mark.parametrize("seconds", [0.0979, 0.01])
+def test_a_rate_above_physics_is_inconclusive(
+    judged: Callable[..., Measured], evidence: Recorder, seconds: float
+) -> None:
+    with pytest.raises(Inconclusive, match=r"measurement is wrong: .*physics allows 100 TFLOP/s \(data sheet\)"):
+        judged(seconds, seconds, seconds)
+    assert evidence.kept[0].rounds_s == (seconds,) * 3, "what is not believed is kept all the same"
+
+
+def test_16_bits_slower_than_32_is_inconclusive(judged: Callable[..., Measured]) -> None:
+    floor = bound(10.0, "fp32 products, measured in this run")
+    with pytest.raises(Inconclusive, match=r"cannot be below 10 TFLOP/s \(fp32 products"):
+        judged(1.01, 1.01, 1.01, floor=floor)
+    assert judged(1.0, 1.0, 1.0, floor=floor).number == pytest.approx(10)
+
+
+@pytest.mark.parametrize("name", ["roofline", "ceiling", "floor"])
+def test_a_bound_in_another_unit_is_refused(judged: Callable[..., Measured], name: str) -> None:
+    """100 GB/s would else be held against TFLOP/s."""
+    with pytest.raises(TypeError, match="matmul is in TFLOP/s, a bound of it in GB/s"):
+        judged(1.0, 1.0, 1.0, **{name: bound(1.0, unit="GB/s")})
+
+
+def test_rounds_that_differ_too_much_are_inconclusive(judged: Callable[..., Measured]) -> None:
+    assert judged(0.9375, 0.9375, 1.0, 1.0625, 1.0625).number == pytest.approx(10), "a spread of 12.5 % is allowed"
+    with pytest.raises(Inconclusive, match=r"too noisy to judge: rounds spread 13\.0%, limit spread allows 12\.5%"):
+        judged(0.935, 0.935, 1.0, 1.065, 1.065)
+
+
+def test_a_spread_limit_without_an_upper_edge_allows_nothing(judged: Callable[..., Measured]) -> None:
+    with pytest.raises(Inconclusive, match="limit spread has no max"):
+        judged(1.0, 1.0, 1.0, spread=Limit(name="spread", min=0, unit="of median", source="a slip"))
+
+
+def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Measured], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "disturbance", lambda self: "GPU 0 was shared")
+    with pytest.raises(Inconclusive, match="matmul: GPU 0 was shared") as raised:
+        judged(1.0, 1.0, 1.0)
+    assert raised.value.remedy == ("Stop the other work on this device and run again.",)
+
+
+@pytest.mark.parametrize("fixture", [SimpleNamespace(), SimpleNamespace(stats=None), timed()])
+def test_a_benchmark_that_timed_nothing_is_inconclusive(fixture: Any) -> None:
+    with pytest.raises(Inconclusive, match="timed 0 rounds, at least 3 are needed"):
+        Rounds.of(fixture)
+
+
+def test_two_rounds_are_too_few_to_know_the_spread() -> None:
+    with pytest.raises(Inconclusive, match="timed 2 rounds"):
+        Rounds.of(timed(1.0, 1.0))
+    assert Rounds.of(timed(1.0, 1.0, 1.0)).total_s == 3.0
+
+
+@pytest.mark.parametrize("stopped", [0.0, -0.5])
+def test_a_clock_that_stands_still_or_goes_back_is_inconclusive(stopped: float) -> None:
+    with pytest.raises(Inconclusive, match="the timer is wrong"):
+        Rounds.of(timed(1.0, stopped, 1.0))
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
+    """Answers for the driver; returns what it was asked."""
+
+    def answer(returncode: int | None, stdout: str, stderr: str = "") -> list[list[str]]:
+        asked: list[list[str]] = []
+
+        def run(args: list[str], **_: object) -> command.Completed:
+            asked.append(args)
+            return command.Completed(("ask",), returncode, stdout, stderr)
+
+        monkeypatch.setattr(command, "run", run)
+        return asked
+
+    return answer
+
+
+def test_a_gpu_that_only_we_compute_on_is_undisturbed(driver: Callable[..., list[list[str]]]) -> None:
+    asked = driver(0, "[4711]")
+    assert GPU.disturbance() is None
+    assert asked[0][-2:] == ["processes", "1"], "the GPU that was measured"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((0, "[4711, 4712]"), r"GPU 1 was shared: 2 compute processes \(\[4711, 4712\]\)"),
+        ((0, "[]"), "lists nobody on GPU 1, not even this process"),
+        ((1, "", "NVMLError_Unknown: Unknown Error"), "could not ask the driver whether GPU 1 was shared: .*Unknown"),
+        ((None, ""), "could not ask the driver .* did not answer within its time limit"),
+    ],
+    ids=["shared", "blind", "error", "hangs"],
+)
+def test_sharing_that_is_seen_or_cannot_be_seen_is_inconclusive(
+    judged: Callable[..., Measured], driver: Callable[..., object], answer: tuple[Any, ...], says: str
+) -> None:
+    driver(*answer)
+    with pytest.raises(Inconclusive, match=says):
+        judged(1.0, 1.0, 1.0, device=GPU)
+
+
+def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> None:
+    asked = driver(1, "")
+    assert CPU.disturbance() is None
+    assert not asked
