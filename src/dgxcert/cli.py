@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from dgxcert import __doc__ as about
@@ -15,6 +14,8 @@ from dgxcert.outcome import CannotStart
 from dgxcert.requirement import Tier
 
 CANNOT_START = 3
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C outside the part of a run that can be resumed at once."""
 
 app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -77,10 +78,10 @@ def main() -> None:
     """Run the command; whatever keeps it from starting is one clear line and exit 3."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            code = _complain("interrupted. A run that had begun goes on with --resume.")
     except typer.TyperException as error:
         code = _complain(f"{error} `dgxcert --help` and `dgxcert COMMAND --help` list what there is.")
-    except KeyboardInterrupt:
-        code = _complain("interrupted before anything was measured.")
     except CannotStart as error:
         code = _complain(f"{error.problem} {error.remedy}")
     except Exception:  # a bug of ours: Python's own exit code would read REJECTED
@@ -90,5 +91,5 @@ def main() -> None:
 
 
 def _complain(text: str) -> int:
-    Console(stderr=True).print(f"dgxcert: {text}", markup=False, highlight=False, soft_wrap=True)
+    screen.console(sys.stderr).print(f"dgxcert: {text}", markup=False, highlight=False, soft_wrap=True)
     return CANNOT_START

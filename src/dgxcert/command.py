@@ -4,7 +4,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -69,6 +71,31 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
 def _text(output: bytes | str | None) -> str:
     """What was read before the limit: bytes even where text was asked for."""
     return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
+
+
+def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Callable[[str], None]) -> int:
+    """Run to the end or to the limit, handing over each line as it comes; the exit code, -9 when it was killed."""
+    with subprocess.Popen(
+        args,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        watch = threading.Timer(timeout_s, end_group, [process])
+        watch.start()
+        try:
+            for text in process.stdout or ():
+                line(text.rstrip("\n"))
+        except BaseException:
+            end_group(process)
+            raise
+        finally:
+            watch.cancel()
+    return process.returncode
 
 
 def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":

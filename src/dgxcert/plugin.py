@@ -45,6 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Join the supervisor's run, if there is one."""
+    if config.getoption("--dgxcert-catalogue"):
+        config.option.collectonly = True
     if config.getoption("--dgxcert-run"):
         session.die_with_parent(config.getoption("--dgxcert-parent"))
         with _session_ends_when_the_record_cannot_be_written():
@@ -55,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
             )
 
 
+@pytest.hookimpl(trylast=True)  # the GPU ends a key: DECODE-SPEED[int4-gpu3], which plan.any_gpu relies on
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """On a machine with several GPUs every requirement about a GPU is held against each of them."""
     if not {"gpu", "device"} & set(metafunc.fixturenames) or catalogue.declared(metafunc.function) is None:
@@ -230,8 +233,11 @@ def gpu(request: pytest.FixtureRequest, gpu_index: int) -> Device:
 
 
 @pytest.fixture
-def device(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Device]:
-    """The device that work runs on: the GPU, or the CPU where the profile looks at no GPU."""
+def device(request: pytest.FixtureRequest, profile: Profile, gpu_index: int) -> Iterator[Device]:  # noqa: ARG001 (see below)
+    """The device that work runs on: the GPU, or the CPU where the profile looks at no GPU.
+
+    It names `gpu_index` so that pytest makes one requirement per GPU; `gpu` itself must not be asked for on a CPU.
+    """
     if profile.uses_gpu:
         found: Device = request.getfixturevalue("gpu")
     else:

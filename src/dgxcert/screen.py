@@ -9,7 +9,7 @@ from rich.console import Console
 
 
 class Screen:
-    """Standard output until it takes no more; from then on what is printed is dropped, and all else goes on."""
+    """Standard output or error until it takes no more; then what is printed is dropped, and all else goes on."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -40,6 +40,6 @@ class Screen:
             os.close(nowhere)
 
 
-def console() -> Console:
-    """The console that every command prints on."""
-    return Console(file=cast("IO[str]", Screen(sys.stdout)))
+def console(file: TextIO | None = None) -> Console:
+    """The console that every command prints on: standard output, where no other is given."""
+    return Console(file=cast("IO[str]", Screen(file or sys.stdout)))

@@ -94,7 +94,7 @@ def _gpu(index: int) -> Gpu:
         product=pynvml.nvmlDeviceGetName(handle),
         uuid=pynvml.nvmlDeviceGetUUID(handle),
         compute_capability="{}.{}".format(*pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
-        memory_gib=None if memory is None else memory / BYTES_PER_GIB,
+        memory_gib=memory / BYTES_PER_GIB if memory else None,  # some GB10 drivers say zero where they have no figure
         serial=_if_supported(lambda: pynvml.nvmlDeviceGetSerial(handle)),
         vbios=_if_supported(lambda: pynvml.nvmlDeviceGetVbiosVersion(handle)),
     )

@@ -1,0 +1,161 @@
+"""The plugin turns a test into exactly one honest outcome: whatever did not measure and compare has not passed."""
+
+import re
+
+import pytest
+from suites.inline import Inline, counts, ended
+
+
+@pytest.fixture
+def inline(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inline:
+    return Inline(pytester, monkeypatch)
+
+
+def test_what_was_measured_and_reaches_its_limit_passes(inline: Inline) -> None:
+    assert ended(inline.judge("assert speed(evidence) >= FAST"), "passed")
+
+
+def test_what_misses_its_limit_fails_with_both_numbers_their_sources_and_the_remedy(inline: Inline) -> None:
+    result = inline.judge("assert speed(evidence, 9.8) >= FAST")
+    assert ended(result, "failed")
+    result.stdout.fnmatch_lines(
+        [
+            "decode is 9.8 token/s, required >= 13 token/s",
+            "  measured: 10 rounds of 128 tokens",
+            "  required: limit decode.fp32: 85 % of 273 GB/s",
+            "--- X: what to do ---",
+            "1. Look at it.",
+            "2. Mend it.",
+        ],
+        consecutive=True,
+    )
+
+
+FAILED = {
+    "violated, not asserted": "speed(evidence, 9.8) >= FAST",
+    "violated, then fine": "speed(evidence, 9.8) >= FAST\nassert speed(evidence) >= FAST",
+    "bare assertion": "assert 1 + 1 == 3",
+    "called wrong": "raise Wrong('the answer differs')",
+    "pytest.fail": "pytest.fail('it is wrong')",
+    "required by the library": "evidence.require(False)",
+}
+
+
+@pytest.mark.parametrize("body", FAILED.values(), ids=FAILED)
+def test_what_was_found_wrong_fails(inline: Inline, body: str) -> None:
+    result = inline.judge(body)
+    assert ended(result, "failed")
+    result.stdout.fnmatch_lines(["1. Look at it."])
+
+
+INCONCLUSIVE = {
+    "said so": ("raise Inconclusive('the meter is broken')", "the meter is broken"),
+    "any error": (
+        "raise OSError('no such instrument')",
+        "could not look: OSError: no such instrument (*test_suite.py:*",
+    ),
+    "no message": ("raise ValueError", "could not look: ValueError: no message (*"),
+    "leaves": ("raise SystemExit(0)", "could not look: SystemExit: 0 (*"),
+    "nothing at all": ("pass", "nothing was held against a limit, so nothing was proved"),
+    "recorded only": ("speed(evidence)", "nothing was held against a limit, so nothing was proved"),
+    "truth of a number": ("assert speed(evidence)", "could not look: TypeError: compare decode with what it must be*"),
+    "not a number": ("assert speed(evidence, float('nan')) >= FAST", "decode came out as nan: *"),
+    "no such limit": ("evidence.record('x', 1, unit='GB/s', source='s').within(FAST)", "limit decode.fp32 is in *"),
+    "skips": ("assert speed(evidence) >= FAST\npytest.skip('not today')", "the test excused itself (not today); *"),
+    "import": ("pytest.importorskip('no_such_library')", "the test excused itself (could not import *"),
+    "xfails": ("assert speed(evidence) >= FAST\npytest.xfail('known')", "the test excused itself (known); *"),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), INCONCLUSIVE.values(), ids=INCONCLUSIVE)
+def test_what_could_not_be_looked_at_is_inconclusive_and_says_why(inline: Inline, body: str, reason: str) -> None:
+    result = inline.judge(body)
+    assert ended(result, "inconclusive")
+    reason = reason.replace("[", "[[]")
+    result.stdout.fnmatch_lines(["*_ INCONCLUSIVE X _*", reason])
+
+
+def test_an_inconclusive_requirement_prints_how_to_look_again_and_no_traceback(inline: Inline) -> None:
+    result = inline.judge("raise Inconclusive('the meter is broken', 'Plug it in.', 'Run again.')")
+    result.stdout.fnmatch_lines(
+        ["the meter is broken", "--- X: what to do ---", "1. Plug it in.", "2. Run again."], consecutive=True
+    )
+    assert "Look at it." not in result.stdout.str(), "that is how to mend the machine, of which nothing is known"
+    assert not re.search(r"Traceback|^E  |test_suite\.py:\d+", result.stdout.str(), re.MULTILINE)
+
+
+def test_an_assertion_counts_only_where_the_check_itself_makes_it(pytester: pytest.Pytester, inline: Inline) -> None:
+    """torch asserts that it was "compiled with CUDA enabled": that is no measurement."""
+    pytester.makepyfile(library="def look():\n    raise AssertionError('Torch not compiled with CUDA enabled')")
+    result = inline.judge("import library\nassert speed(evidence) >= FAST\nlibrary.look()")
+    assert ended(result, "inconclusive")
+    result.stdout.fnmatch_lines(
+        ["could not look: AssertionError: Torch not compiled with CUDA enabled (*library.py:2)"]
+    )
+    assert ended(inline.judge("assert speed(evidence, 9.8) >= FAST\nimport library\nlibrary.look()"), "failed")
+
+
+SKIPS = ["@pytest.mark.skip(reason='no')", "@pytest.mark.skipif(True, reason='no')"]
+XFAILS = ["@pytest.mark.xfail", "@pytest.mark.xfail(strict=True)", "@pytest.mark.xfail(raises=AssertionError)"]
+
+
+@pytest.mark.parametrize("mark", [*SKIPS, "@pytest.mark.xfail(run=False)"])
+def test_a_mark_cannot_leave_a_requirement_out(inline: Inline, mark: str) -> None:
+    assert ended(inline.judge("assert speed(evidence) >= FAST", marks=mark), "inconclusive")
+
+
+@pytest.mark.parametrize("mark", XFAILS)
+def test_an_expected_failure_is_a_failure_and_an_unexpected_pass_a_pass(inline: Inline, mark: str) -> None:
+    assert ended(inline.judge("assert speed(evidence, 9.8) >= FAST", marks=mark), "failed")
+    assert ended(inline.judge("assert speed(evidence) >= FAST", marks=mark), "passed")
+    assert ended(inline.judge("raise OSError", marks=mark), "inconclusive")
+
+
+FIXTURE = """
+@pytest.fixture
+def bench(evidence):
+    {before}
+    yield
+    {after}
+
+@requirement("X", **ABOUT)
+def test_x(evidence, bench):
+    assert speed(evidence, {value}) >= FAST
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after", "outcome"),
+    [
+        ("pass", 20.0, "pass", "passed"),
+        ("raise OSError('in setup')", 20.0, "pass", "inconclusive"),
+        ("raise Inconclusive('in setup')", 20.0, "pass", "inconclusive"),
+        ("pytest.skip('in setup')", 20.0, "pass", "inconclusive"),
+        ("speed(evidence, 9.8) >= FAST", 20.0, "pass", "failed"),
+        ("pass", 20.0, "raise OSError('in teardown')", "inconclusive"),
+        ("pass", 20.0, "raise Inconclusive('in teardown')", "inconclusive"),
+        ("pass", 20.0, "pytest.skip('in teardown')", "inconclusive"),
+        ("pass", 20.0, "speed(evidence, 9.8) >= FAST", "failed"),
+        ("pass", 20.0, "raise Wrong('in teardown')", "failed"),
+        ("pass", 9.8, "raise OSError('in teardown')", "failed"),
+    ],
+)
+def test_trouble_before_and_after_the_test_belongs_to_its_requirement(
+    inline: Inline, before: str, value: float, after: str, outcome: str
+) -> None:
+    assert ended(inline.run(FIXTURE.format(before=before, value=value, after=after)), outcome)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outcome"),
+    [
+        ("assert speed(evidence, 9.8) >= FAST", "failed"),
+        ("raise OSError", "inconclusive"),
+        ("pytest.skip()", "inconclusive"),
+    ],
+)
+def test_trouble_in_a_subtest_is_not_swallowed(inline: Inline, inside: str, outcome: str) -> None:
+    body = f"assert speed(evidence) >= FAST\nwith subtests.test('part'):\n    {inside}"
+    result = inline.judge(body, arguments="evidence, subtests")
+    assert counts(result) == {outcome: 1}
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
