@@ -47,6 +47,7 @@ lint: setup ## check style, types and generated documents
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/generate_docs.py --check
+	@$(BIN)/python scripts/lock.py --check
 
 docs: setup ## write the generated documents anew
 	@$(BIN)/python scripts/generate_docs.py
@@ -54,10 +55,16 @@ docs: setup ## write the generated documents anew
 bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py
 
+image: setup ## build the container image (STACK= BASE_IMAGE= IMAGE=)
+	@$(DGXCERT) image --stack '$(STACK)' --base '$(BASE_IMAGE)' --name '$(IMAGE)'
+
+lock: setup ## pin every package of the container's stacks anew, with hashes
+	@$(BIN)/python scripts/lock.py
+
 tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 	@$(BIN)/python scripts/train_tokenizer.py
 
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate rehearse quick check bench list show test lint docs bench-harness tokenizer clean
+.PHONY: help setup validate rehearse quick check bench list show test lint docs bench-harness image lock tokenizer clean

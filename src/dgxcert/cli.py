@@ -74,6 +74,23 @@ def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under
     raise typer.Exit(kept.judgement.exit_code)
 
 
+@app.command()
+def image(
+    stack: Annotated[str, typer.Option(help="The stack to install: course or current.")] = "course",
+    base: Annotated[str, typer.Option(help="The base image; empty means the pinned one.")] = "",
+    name: Annotated[str, typer.Option(help="What to call it; empty means dgxcert:STACK.")] = "",
+    build: Annotated[bool, typer.Option(help="Build it where it does not fit this checkout.")] = True,
+) -> None:
+    """Build the container image, or reuse the one that fits this checkout."""
+    from dgxcert import image as images
+
+    def say(text: str) -> None:
+        screen.console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+    made = images.ensure(name or f"dgxcert:{stack}", images.recipe(stack, base or None), build=build, show=say)
+    say(f"{made.reference} {made.id}")
+
+
 def main() -> None:
     """Run the command; whatever keeps it from starting is one clear line and exit 3."""
     try:

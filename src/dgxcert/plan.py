@@ -85,7 +85,7 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
 
 
 def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
-    """Decide for one requirement. It does not apply where the profile says so, or where no engine is used to be asked."""
+    """Decide for one requirement. It does not apply where the profile says so, or no engine is used to be asked."""
     not_applicable = _not_applicable(entry, profile)
     if entry.engine and options.runtime is Runtime.NATIVE:
         not_applicable = not_applicable or "this run uses no container engine"
