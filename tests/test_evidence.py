@@ -91,9 +91,9 @@ def test_a_limit_is_held_with_its_edges_included_or_not_at_all(
         compare(decode(13.0), AT_LEAST_13)
 
 
-@pytest.mark.parametrize("equals", [None, 13])
-def test_a_limit_in_another_unit_is_inconclusive(decode: Callable[..., Measured], equals: float | None) -> None:
-    limit = Limit(name="decode.fp16", min=13, equals=equals, unit="GB/s", source="a slip")
+@pytest.mark.parametrize("edge", ["min", "max", "equals"])
+def test_a_limit_in_another_unit_is_inconclusive(decode: Callable[..., Measured], edge: str) -> None:
+    limit = Limit.model_validate({"name": "decode.fp16", edge: 13, "unit": "GB/s", "source": "a slip"})
     with pytest.raises(Inconclusive, match="is in 'GB/s', but decode was measured in 'token/s'") as raised:
         decode(13.0).within(limit)
     assert raised.value.remedy == ("Write limit decode.fp16 in 'token/s' in the profile.",)
