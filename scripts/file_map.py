@@ -10,7 +10,7 @@ BEGIN, END = "<!-- file map, made by `make docs` -->", "<!-- end of file map -->
 FOLDERS = ("checks", "benchmarks", "src", "container", "scripts", "docs", "tests")
 WHOLE = {
     "tests/suites": "small suites with faults in them, which the tests of the supervisor run",
-    "tests/recorded": "real tool output that the tests of the probes read",
+    "tests/recorded": "tool output that the probes' tests read: captured, or put together from published readings",
     "src/dgxcert/workloads/data": "the prose that LoRA trains on, and its tokenizer",
 }
 """Folders that are one line together."""

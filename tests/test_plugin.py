@@ -34,6 +34,8 @@ def test_what_misses_its_limit_fails_with_both_numbers_their_sources_and_the_rem
 FAILED = {
     "violated, not asserted": "speed(evidence, 9.8) >= FAST",
     "violated, then fine": "speed(evidence, 9.8) >= FAST\nassert speed(evidence) >= FAST",
+    "violated, then in doubt": "speed(evidence, 9.8) >= FAST\nraise Inconclusive('and then the meter broke')",
+    "violated, then an error": "speed(evidence, 9.8) >= FAST\nraise OSError('no such instrument')",
     "bare assertion": "assert 1 + 1 == 3",
     "called wrong": "raise Wrong('the answer differs')",
     "pytest.fail": "pytest.fail('it is wrong')",

@@ -115,6 +115,7 @@ def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> Non
     ("text", "complaint"),
     [
         ("machine: [", "is not YAML: while parsing"),
+        ("limits:\n  spread: {max: 0.1}\n  spread: {max: 9}\n", "is not YAML: key 'spread' stands twice"),
         ("\tmachine: x", "is not YAML"),
         ("", "holds no keys"),
         ("# only a comment\n", "holds no keys"),
@@ -161,6 +162,7 @@ H200 = ("NVIDIA H200", "9.0")
         ([GB10], "dgx-spark"),
         ([H200], "h200"),
         ([H200] * 8, "h200"),
+        ([("NVIDIA H200 NVL", "9.0")], "generic-nvidia"),
         ([("NVIDIA A100-SXM4-80GB", "8.0")], "generic-nvidia"),
         ([("NVIDIA GB10", "12.0")], "generic-nvidia"),
         ([GB10, H200], "generic-nvidia"),

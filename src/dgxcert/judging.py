@@ -38,12 +38,13 @@ class Trial:
 
     def _judge(self, raised: pytest.ExceptionInfo[BaseException]) -> tuple[Outcome, str, tuple[str, ...]]:
         error = raised.value
-        if isinstance(error, Inconclusive):
+        if isinstance(error, Inconclusive) and not self.recorder.violated:
             return Outcome.INCONCLUSIVE, error.reason, error.remedy
         if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):  # the latter is a fail.Exception too
             reason = f"the test excused itself ({error.msg}); only the profile may leave a requirement out"
             return Outcome.INCONCLUSIVE, reason, ("Mend what the test misses, or name it in the profile.",)
-        if isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised):
+        wrong = isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised)
+        if wrong or self.recorder.violated:  # what was measured and is wrong outranks what could not be looked at
             return Outcome.FAILED, self._failure(error), self.requirement.remedy
         place = raised.traceback[-1]
         reason = f"could not look: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"

@@ -196,10 +196,23 @@ def load(name_or_path: str) -> Profile:
     return parse(text, path)
 
 
+class Strict(yaml.SafeLoader):
+    """Reads YAML, and refuses a key that stands twice: the second would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See SafeLoader; raises ConstructorError for a repeated key."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def parse(text: str, path: Path) -> Profile:
     """Check the text of a profile; `path` names it in errors. Raises CannotStart."""
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=Strict)  # noqa: S506 (a SafeLoader that refuses more)
     except yaml.YAMLError as error:
         raise CannotStart(f"Profile {path} is not YAML: {_one_line(error)}.", "Mend that line.") from error
     if not isinstance(content, dict):
@@ -274,4 +287,4 @@ def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None)
 def _fits(profile: Profile, gpu: tuple[str, str]) -> bool:
     product, capability = gpu
     match = profile.match
-    return match is not None and match.product in product and match.compute_capability == capability
+    return match is not None and match.product == product and match.compute_capability == capability
