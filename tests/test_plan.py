@@ -103,15 +103,6 @@ def test_nothing_but_the_profile_makes_a_requirement_not_applicable() -> None:
         assert not any(each.not_applicable for each in make(EXCUSES_NOTHING, *only, tier=tier))
 
 
-@pytest.mark.parametrize(("runtime", "reason"), [("docker", ""), ("native", "this run uses no container engine")])
-def test_what_is_about_a_container_engine_is_run_wherever_one_is_used(runtime: str, reason: str) -> None:
-    about_engine = CATALOGUE[0].model_copy(update={"engine": True})
-    options = Options.model_validate({"profile": "mine", "runtime": runtime})
-    assert plan.decide(about_engine, EXCUSES_NOTHING, options).not_applicable == reason
-    assert plan.decide(about_engine, excusing("GPU-PRESENT"), options).not_applicable == "not on this machine"
-    assert plan.decide(CATALOGUE[0], EXCUSES_NOTHING, options).runs
-
-
 def test_what_the_profile_excuses_is_not_applicable_rather_than_left_out() -> None:
     for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick")):
         planned = make(excusing("DECODE-SPEED"), *only, tier=tier)

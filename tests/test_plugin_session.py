@@ -10,7 +10,7 @@ from suites.inline import MACHINE, Inline, counts, ended
 from dgxcert import catalogue, command, session
 from dgxcert import profile as profiles
 from dgxcert.machine import Gpu
-from dgxcert.plan import Options, Runtime, any_gpu, make
+from dgxcert.plan import Options, any_gpu, make
 
 ROOT = Path(__file__).parents[1]
 
@@ -221,7 +221,7 @@ def test_collecting_the_whole_suite_imports_no_torch(collected: Path) -> None:
 @pytest.mark.parametrize("name", ["generic-nvidia", "h200"])
 def test_a_profile_excuses_the_same_on_every_gpu(collected: Path, name: str) -> None:
     profile = profiles.load(name)
-    planned = make(catalogue.read(collected / "list.json"), profile, Options(profile=name, runtime=Runtime.DOCKER))
+    planned = make(catalogue.read(collected / "list.json"), profile, Options(profile=name))
     for key in profile.not_applicable:
         assert [each.key for each in planned if each.not_applicable and any_gpu(each.key) == key] == [
             f"{key.removesuffix(']')}-gpu{index}]" for index in range(2)

@@ -51,7 +51,6 @@ def _entry(item: pytest.Item) -> Entry:
         tier=requirement.tier,
         takes_s=requirement.takes_s,
         budget_s=requirement.budget_s,
-        engine=requirement.engine,
         nodeid=item.nodeid,
     )
 

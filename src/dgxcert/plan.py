@@ -2,7 +2,6 @@
 
 import fnmatch
 import re
-from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,7 +25,6 @@ class Entry(BaseModel):
     tier: Tier
     takes_s: float
     budget_s: float
-    engine: bool = False
     nodeid: str
 
 
@@ -42,13 +40,6 @@ class Planned(Entry):
         return not (self.not_applicable or self.not_run)
 
 
-class Runtime(StrEnum):
-    """Where the requirements run that are not about the host: in the container, or in this very environment."""
-
-    DOCKER = "docker"
-    NATIVE = "native"
-
-
 class Options(BaseModel):
     """What the user asked for."""
 
@@ -57,7 +48,6 @@ class Options(BaseModel):
     profile: str
     tier: Tier = Tier.STANDARD
     only: tuple[str, ...] = ()
-    runtime: Runtime = Runtime.NATIVE
 
     @property
     def whole(self) -> bool:
@@ -85,10 +75,8 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
 
 
 def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
-    """Decide for one requirement. It does not apply where the profile says so, or no engine is used to be asked."""
+    """Decide for one requirement. Only the profile can say that it does not apply."""
     not_applicable = _not_applicable(entry, profile)
-    if entry.engine and options.runtime is Runtime.NATIVE:
-        not_applicable = not_applicable or "this run uses no container engine"
     not_run = ""
     if not not_applicable and options.only and not any(_matches(entry, name) for name in options.only):
         not_run = "left out by --only"

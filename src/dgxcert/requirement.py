@@ -34,7 +34,6 @@ class Requirement:
     tier: Tier = Tier.QUICK
     takes_s: float = 1.0
     budget_s: float = MIN_BUDGET_S
-    engine: bool = False
 
 
 def requirement(
@@ -45,14 +44,12 @@ def requirement(
     tier: str = "quick",
     takes_s: float = 1.0,
     budget_s: float = MIN_BUDGET_S,
-    engine: bool = False,
 ) -> Callable[[Test], Test]:
     """Mark a test as a requirement.
 
     `why` names the Hugging Face work that suffers; `remedy` holds ordered steps: look, mend, escalate.
     `takes_s` is what a healthy machine needs (for the expected time left); beyond `budget_s` the
-    supervisor kills the process and records the requirement as inconclusive. `engine` says that it is about the
-    container engine, so that it does not apply to a run that uses none.
+    supervisor kills the process and records the requirement as inconclusive.
 
     Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget
     that a healthy machine would exceed.
@@ -65,7 +62,7 @@ def requirement(
         raise ValueError(f"requirement {id}: `why` must say which Hugging Face work suffers")
     if budget_s <= takes_s:
         raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
-    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s, engine)
+    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s)
 
     def mark(test: Test) -> Test:
         test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # a function carries its own attributes
