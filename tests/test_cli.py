@@ -63,6 +63,10 @@ def own_suite(monkeypatch: pytest.MonkeyPatch) -> None:
         (["validate", "--profile", "nowhere.yaml"], ["nowhere.yaml", "cannot be read", "No such file"]),
         (["validate", "stray"], ["stray"]),
         (["validate", "--resume", "nowhere"], ["nowhere is no run", "records.jsonl", "results/"]),
+        (
+            ["validate", "--resume", "nowhere", "--tier", "quick"],
+            ["--resume goes on with what the run began with", "--tier"],
+        ),
         (["show", "nowhere"], ["nowhere/run.json cannot be read", "--resume nowhere"]),
         (["show"], ["Missing"]),
     ],

@@ -146,7 +146,7 @@ def test_no_machine_breaks_the_markdown(hostile: Run) -> None:
     assert not set(markdown.render(hostile)) & set("\x1b\x07\x00\u202e")
 
 
-@pytest.mark.parametrize("character", ["x", "|", "é", "\x07"])
+@pytest.mark.parametrize("character", ["é", "\x07"])
 def test_a_summary_of_a_thousand_troubles_fits_into_a_ci_job_summary(character: str) -> None:
     plan = [planned(f"R-{number}") for number in range(2000)]
     ends = [finished(entry.key, Outcome.FAILED, reason=f"{entry.key} {character * 9000}") for entry in plan]

@@ -155,7 +155,10 @@ def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_written(profile: Pa
     full = driver.run("calm", "validate", "--profile", profile, "--results", tmp_path, asks="full")
     folder = driver.only_run(tmp_path)
     assert full.returncode == 3
-    assert f"Make room on that disk, then: dgxcert validate --resume {folder}" in full.stdout
+    assert f"logs/native-1.log says why. Make room if the disk is full, then: dgxcert validate --resume {folder}" in (
+        full.stdout
+    )
+    assert "records.jsonl cannot be written" in (folder / "logs" / "native-1.log").read_text()
     before = (folder / records.NAME).read_bytes()
     resumed = driver.run("calm", "validate", "--resume", folder)
     assert resumed.returncode == 2

@@ -14,6 +14,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.requirement import Tier
 
 CANNOT_START = 3
+RESULTS = Path("results")
 INTERRUPTED = 130
 """What typer makes of Ctrl-C outside the part of a run that can be resumed at once."""
 
@@ -25,7 +26,7 @@ def validate(
     profile: Annotated[str, typer.Option(help="Profile name or file; `auto` matches the GPUs.")] = "auto",
     tier: Annotated[Tier, typer.Option(help="How much to run; `standard` is what certifies.")] = Tier.STANDARD,
     only: Annotated[str, typer.Option(help="Requirements or groups, by name, with commas between.")] = "",
-    results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that ended early.")] = None,
 ) -> None:
     """Validate this machine: exit 0 certified, rehearsed or partial; 1 rejected; 2 inconclusive; 3 could not start."""
@@ -35,6 +36,7 @@ def validate(
 
     console = screen.console()
     if resume is not None:
+        _refuse_other_options(profile, tier, only, results)
         run, folder = stages.resume(resume, console), resume
     else:
         names = tuple(name.strip() for name in only.split(",") if name.strip())
@@ -42,6 +44,21 @@ def validate(
         run, folder = stages.validate(Options(profile=profile, tier=tier, only=names), results, console)
     terminal.show(run, console, str(folder))
     raise typer.Exit(run.judgement.exit_code)
+
+
+def _refuse_other_options(profile: str, tier: Tier, only: str, results: Path) -> None:
+    given = {
+        "--profile": profile != "auto",
+        "--tier": tier != Tier.STANDARD,
+        "--only": only,
+        "--results": results != RESULTS,
+    }
+    names = [name for name, was_given in given.items() if was_given]
+    if names:
+        raise CannotStart(
+            f"--resume goes on with what the run began with, so {', '.join(names)} cannot be given again.",
+            "Leave it out, or start a new run.",
+        )
 
 
 def _refuse_empty(only: str, names: tuple[str, ...]) -> None:

@@ -142,8 +142,8 @@ class Supervisor:
                 command.end_group(process, grace_s=1.0)
         if process.returncode == CANNOT_RECORD:
             raise CannotStart(
-                f"{self._folder / records.NAME} could not be written by the {stage} stage.",
-                f"Make room on that disk, then: dgxcert validate --resume {self._folder}",
+                f"{self._folder / records.NAME} could not be gone on with by the {stage} stage: {log} says why.",
+                f"Make room if the disk is full, then: dgxcert validate --resume {self._folder}",
             )
         self._settle(child, problem)
         return child, problem

@@ -1,10 +1,15 @@
 """summary.md: the run for a CI job summary or a colleague, under any size limit that CI sets."""
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 from dgxcert.evidence import quantity
 from dgxcert.outcome import Outcome
 from dgxcert.report.words import MEANING, keys, measured, printable, rehearse_hint, troubles
 from dgxcert.run import Result, Run
 from dgxcert.verdict import tally
+
+T = TypeVar("T")
 
 CELL = 300
 """Longest text in one table cell."""
@@ -23,22 +28,23 @@ def render(run: Run) -> str:
     lines = [f"# {judgement.verdict.value}: {MEANING[judgement.verdict]}", "", tally(judgement.counts) + ".", ""]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
-    lines += _fitting([_trouble(results) for results in troubles(run)], TROUBLE_BYTES)
+    lines += _fitting(troubles(run), _trouble, TROUBLE_BYTES)
     lines += ["## Machine and software", "", *_about(run), ""]
     lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
-    lines += _fitting([[_row(result)] for result in run.results], ROW_BYTES)
+    lines += _fitting(run.results, _row, ROW_BYTES)
     if run.notes:
-        lines += ["", "## Notes", "", *_fitting([[f"- {_cell(note)}"] for note in run.notes], NOTE_BYTES)]
+        lines += ["", "## Notes", "", *_fitting(run.notes, _note, NOTE_BYTES)]
     return "\n".join(lines) + "\n"
 
 
-def _fitting(blocks: list[list[str]], room_bytes: int) -> list[str]:
-    """As many blocks as there is room for, and how many are left out."""
+def _fitting(items: Sequence[T], shown: Callable[[T], list[str]], room_bytes: int) -> list[str]:
+    """The lines of as many items as there is room for, and how many are left out."""
     lines: list[str] = []
-    for number, block in enumerate(blocks):
+    for number, item in enumerate(items):
+        block = shown(item)
         room_bytes -= sum(len(line.encode()) + 1 for line in block)
         if room_bytes < 0:
-            return [*lines, "", f"… and {len(blocks) - number} more: run.json has them all.", ""]
+            return [*lines, "", f"… and {len(items) - number} more: run.json has them all.", ""]
         lines += block
     return lines
 
@@ -77,12 +83,16 @@ def _about(run: Run) -> list[str]:
     return [_cell(line, REASON) for line in lines]
 
 
-def _row(result: Result) -> str:
+def _note(note: str) -> list[str]:
+    return [f"- {_cell(note)}"]
+
+
+def _row(result: Result) -> list[str]:
     shown = result.outcome.words
     if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         shown = f"**{shown}**"
     detail = measured(result.evidence) if result.evidence else result.reason
-    return f"| `{result.key}` | {shown} | {_cell(detail)} |"
+    return [f"| `{result.key}` | {shown} | {_cell(detail)} |"]
 
 
 def _cell(text: str, longest: int = CELL) -> str:
