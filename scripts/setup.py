@@ -38,8 +38,9 @@ def main() -> None:
         return
     print(f"setup: installing torch, the {options.stack} stack and dgxcert into {options.venv}; minutes the first time")
     stamp.unlink(missing_ok=True)
-    if not (venv / "bin" / "python").exists():
-        _run("create the environment", [sys.executable, "-m", "venv", str(venv)], "On Debian: apt install python3-venv")
+    if not _has_pip(venv):  # where Debian's python3-venv is missing, half an environment is left behind
+        create = [sys.executable, "-m", "venv", "--clear", str(venv)]
+        _run("create the environment", create, "On Debian and DGX OS: sudo apt install python3-venv")
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     again = "See what pip says above; behind a proxy set HTTPS_PROXY, then run it again."
     _run("install torch", [*pip, "install", "-q", TORCH], again)
@@ -59,6 +60,11 @@ def _fingerprint(stack: Path) -> str:
     """Hash of all that decides what is installed."""
     inputs = [ROOT / "pyproject.toml", stack, Path(__file__)]
     return hashlib.sha256(b"\0".join([sys.version.encode(), *(path.read_bytes() for path in inputs)])).hexdigest()
+
+
+def _has_pip(venv: Path) -> bool:
+    python = venv / "bin" / "python"
+    return python.exists() and subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0
 
 
 def _run(what: str, args: list[str], otherwise: str) -> None:

@@ -33,6 +33,25 @@ def test_every_shipped_profile_loads_under_its_own_name(name: str) -> None:
     assert profiles.load(str(profiles.SHIPPED / f"{name}.yaml")) == profiles.load(name)
 
 
+def test_a_profile_of_ones_own_certifies_nothing_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+    shipped = (profiles.SHIPPED / "dgx-spark.yaml").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(shipped, encoding="utf-8")
+    found = profiles.load(str(mine))
+    assert (found.own, found.certifies) == (True, False)
+    mine.write_text(f"name: dgx-spark\nown: false\n{shipped}", encoding="utf-8")
+    with pytest.raises(CannotStart, match="calls itself dgx-spark, which ships"):
+        profiles.load(str(mine))
+
+
+def test_a_speed_is_held_to_the_edge_that_the_benchmarks_compare() -> None:
+    text = (profiles.SHIPPED / "cpu.yaml").read_text(encoding="utf-8")
+    with pytest.raises(CannotStart, match=r"limits\.matmul\.fp32: a speed is held to `min`"):
+        profiles.parse(
+            text.replace("matmul.fp32: {min: 0.004,", "matmul.fp32: {min: 0.004, max: 0.005,"), Path("x.yaml")
+        )
+
+
 def test_only_a_calibrated_machine_is_certified() -> None:
     assert [name for name in profiles.names() if profiles.load(name).certifies] == ["dgx-spark"]
 

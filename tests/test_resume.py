@@ -206,7 +206,16 @@ def test_a_run_is_not_resumed_with_another_suite(
 def test_a_run_is_not_resumed_on_another_machine(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = session.read_machine().model_copy(update={"serial": "1660224000077"})
     monkeypatch.setattr(session, "read_machine", lambda: other)
-    refuses(at_rest, "begun on another machine: its serial was .*, here it is 1660224000077")
+    refuses(at_rest, "begun on another machine, or another state of it: serial was .* and is 1660224000077")
+
+
+@pytest.mark.parametrize("field", ["driver", "cuda_driver", "kernel", "firmware"])
+def test_a_run_is_not_resumed_after_its_system_software_changed(
+    at_rest: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    other = session.read_machine().model_copy(update={field: "590.9"})
+    monkeypatch.setattr(session, "read_machine", lambda: other)
+    refuses(at_rest, "another state of it: .* and is 590.9")
 
 
 def test_a_run_is_not_resumed_on_other_software(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:

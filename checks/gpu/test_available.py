@@ -17,9 +17,12 @@ from dgxcert.probes import cuda, nvml, pci
 )
 def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     driver = nvml.read()
-    evidence.record("NVIDIA GPUs on the PCI bus", pci.read_or_say(), source="/sys/bus/pci/devices")
+    lost = evidence.record("GPUs that the driver has lost", len(driver.lost), unit="GPU", source=driver.says)
     count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.says)
     assert count.within(profile.gpu_count)
+    assert lost == 0
+    bus = evidence.record("NVIDIA GPUs on the PCI bus", pci.count(), unit="GPU", source="/sys/bus/pci/devices")
+    assert count >= bus
 
 
 @requirement(
@@ -38,6 +41,8 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
     available = evidence.record("torch.cuda.is_available()", found.available, source=found.build)
     assert available.holds()
     count = evidence.record("GPUs of torch", found.count, unit="GPU", source="torch.cuda.device_count()")
+    driver = evidence.record("GPUs of the driver", len(nvml.read().gpus), unit="GPU", source="NVML")
+    assert count >= driver
     assert count.within(profile.gpu_count)
 
 

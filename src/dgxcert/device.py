@@ -56,7 +56,9 @@ class Device:
         """
         if self.kind == "cpu":
             return None
-        asked = command.run([sys.executable, "-m", "dgxcert.probes.nvml", "processes", str(self.index)], timeout_s=15)
+        asked = command.run(
+            [sys.executable, "-P", "-m", "dgxcert.probes.nvml", "processes", str(self.index)], timeout_s=15
+        )
         if asked.returncode != 0:
             return f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}"
         pids = json.loads(asked.stdout)

@@ -23,6 +23,8 @@ class Trial:
     outcome: Outcome | None = None
     reason: str = ""
     remedy: tuple[str, ...] = ()
+    poisoned: bool = False
+    """A CUDA error was raised, after which nothing that this process asks of the GPU can be believed."""
 
     def end(self, outcome: Outcome, reason: str, remedy: tuple[str, ...]) -> None:
         """Keep how it ended. The first trouble stays, except that a measured failure outranks a later doubt."""
@@ -38,6 +40,7 @@ class Trial:
 
     def _judge(self, raised: pytest.ExceptionInfo[BaseException]) -> tuple[Outcome, str, tuple[str, ...]]:
         error = raised.value
+        self.poisoned = self.poisoned or type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
         if isinstance(error, Inconclusive) and not self.recorder.violated:
             return Outcome.INCONCLUSIVE, error.reason, error.remedy
         if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):  # the latter is a fail.Exception too

@@ -43,10 +43,14 @@ class Machine(BaseModel):
 
     @property
     def identity(self) -> dict[str, object]:
-        """What must be the same for two runs to be of one machine."""
+        """What must be the same throughout one run: the same machine, in the same state of its system software."""
         return {
             "hostname": self.hostname,
             "product": self.product,
             "serial": self.serial,
+            "driver": self.driver,
+            "CUDA of the driver": self.cuda_driver,
+            "kernel": self.kernel,
+            "firmware": self.firmware,
             "GPUs": sorted(gpu.uuid for gpu in self.gpus),
         }

@@ -9,7 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import CannotStart, Inconclusive
-from dgxcert.units import PEAKS, QUANTITIES, nearest
+from dgxcert.units import PEAKS, QUANTITIES, SPEEDS, nearest
+from dgxcert.yaml_reader import StrictLoader
 
 SHIPPED = Path(__file__).parent / "profiles"
 FALLBACK = "generic-nvidia"
@@ -114,6 +115,8 @@ class Profile(Part):
     limits: dict[str, Limit]
     workloads: Workloads
     not_applicable: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+    own: bool = False
+    """Whether it comes from a user's file: such a profile is applied as it is, and certifies nothing."""
 
     @model_validator(mode="after")
     def _units_and_names(self) -> "Profile":
@@ -127,6 +130,9 @@ class Profile(Part):
                 raise ValueError(f"physical.{name}.unit: wanted {PEAKS[name]}, found {peak.unit!r}")
             if not peak.source.strip():
                 raise ValueError(f"physical.{name}.source must say where the number comes from")
+        for name in [name for name in self.limits if name.split(".")[0] in SPEEDS]:
+            if self.limits[name].min is None or self.limits[name].max is not None:
+                raise ValueError(f"limits.{name}: a speed is held to `min` and to nothing else")
         if self.certifies and self.gpu.count is None:
             raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")
         return self
@@ -193,26 +199,18 @@ def load(name_or_path: str) -> Profile:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CannotStart(f"Profile {path} cannot be read: {error}.", "Check the path and its permissions.") from error
-    return parse(text, path)
-
-
-class Strict(yaml.SafeLoader):
-    """Reads YAML, and refuses a key that stands twice: the second would silently replace the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """See SafeLoader; raises ConstructorError for a repeated key."""
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    profile = parse(text, path)
+    if path.resolve().parent == SHIPPED.resolve():
+        return profile
+    if profile.name in names():
+        raise CannotStart(f"Profile {path} calls itself {profile.name}, which ships.", "Give it another `name:`.")
+    return profile.model_copy(update={"own": True, "certifies": False})
 
 
 def parse(text: str, path: Path) -> Profile:
     """Check the text of a profile; `path` names it in errors. Raises CannotStart."""
     try:
-        content = yaml.load(text, Loader=Strict)  # noqa: S506 (a SafeLoader that refuses more)
+        content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
     except yaml.YAMLError as error:
         raise CannotStart(f"Profile {path} is not YAML: {_one_line(error)}.", "Mend that line.") from error
     if not isinstance(content, dict):

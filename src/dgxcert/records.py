@@ -41,13 +41,13 @@ class Event(BaseModel):
 
 
 class Suite(BaseModel):
-    """Which version of the suite ran. `commit` is None outside a checkout."""
+    """Which version of the suite ran. `commit` and `modified` are None outside a checkout."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: str
     commit: str | None = None
-    modified: bool = False
+    modified: bool | None = None
     sha256: str
 
 

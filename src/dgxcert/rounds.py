@@ -66,9 +66,14 @@ class Rounds:
 
     @property
     def spread(self) -> float:
-        """Interquartile range of the round times over their median; one stray round does not move it."""
+        """How much the rounds differ, as a share of their median: the larger of two signs of noise.
+
+        The interquartile range sees rounds that wander; the mean's distance from the median sees the single
+        stray round that the range does not, and which moves the rate as much.
+        """
         quartiles = statistics.quantiles(self.seconds, n=4, method="inclusive")
-        return (quartiles[2] - quartiles[0]) / statistics.median(self.seconds)
+        median = statistics.median(self.seconds)
+        return max(quartiles[2] - quartiles[0], abs(statistics.fmean(self.seconds) - median)) / median
 
 
 def rate(evidence: Recorder, name: str, work: Work, benchmark: Any, *, unit: str, spread: Limit) -> Measured:
@@ -120,7 +125,8 @@ def _believe_spread(evidence: Recorder, name: str, rounds: Rounds, spread: Limit
         f"spread of {name}",
         rounds.spread,
         unit=OF_MEDIAN,
-        source=f"interquartile range of the rounds over their median; limit {spread.name}: {spread.source}",
+        source="interquartile range of the rounds, or their mean's distance from the median; "
+        f"limit {spread.name}: {spread.source}",
     )
     if spread.max is None:
         raise Inconclusive(f"limit {spread.name} has no max", f"Give limit {spread.name} a max in the profile.")

@@ -177,6 +177,8 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     notes = [
         f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
     ]
+    if opened.profile.own:
+        notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
     for event in events:
         if isinstance(event, Interrupted):
             notes.append(f"interrupted by {event.by}" + (f" during {event.key}" if event.key else ""))

@@ -157,11 +157,15 @@ def read_machine() -> Machine:
 
     Raises CannotStart when that process does not answer.
     """
-    asked = command.run([sys.executable, "-m", "dgxcert.probes.machine"], timeout_s=60)
-    if asked.returncode != 0:
+    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.machine"], timeout_s=60)
+    if asked.timed_out:
         raise CannotStart(
             f"The machine could not be read: {asked.complaint}.",
             "If `nvidia-smi` hangs too, the driver is stuck: restart the machine.",
+        )
+    if asked.returncode != 0:
+        raise CannotStart(
+            f"The machine could not be read: {asked.complaint}.", "Mend that; `make setup` installs anew."
         )
     return Machine.model_validate(json.loads(asked.stdout))
 
@@ -175,7 +179,7 @@ def choose_profile(name: str, machine: Machine) -> Profile:
 
 def gpus_to_test(profile: Profile, machine: Machine) -> int:
     """Every GPU that the profile expects, and any that is there beyond that; none is left unlooked at."""
-    return max(profile.gpu.expected, len(machine.gpus)) if profile.uses_gpu else 1
+    return max(profile.gpu.expected, *(gpu.index + 1 for gpu in machine.gpus), 1) if profile.uses_gpu else 1
 
 
 def die_with_parent(parent: int) -> None:

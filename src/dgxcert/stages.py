@@ -74,7 +74,7 @@ def _must_continue(opened: records.Opened, machine: Machine) -> None:
         now = machine.identity[name]
         if now != before:
             raise CannotStart(
-                f"The run was begun on another machine: its {name} was {before}, here it is {now}.",
+                f"The run was begun on another machine, or another state of it: {name} was {before} and is {now}.",
                 "Resume it there, or start a new run here.",
             )
     now_suite = suite.identity(suite.root())

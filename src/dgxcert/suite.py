@@ -20,6 +20,7 @@ CHANGES_PYTEST = (
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
     "PYTHONOPTIMIZE",
     "PYTHONWARNINGS",
+    "CUDA_VISIBLE_DEVICES",
 )
 """Variables that could change what a run measures; they are taken out of a child's environment, and the run says so."""
 
@@ -57,7 +58,7 @@ def pytest_command(suite: Path, *options: str) -> list[str]:
     own_settings = ["-c", os.devnull, f"--rootdir={suite}", "--noconftest", "-p", "no:cacheprovider"]
     paths = [str(suite / name) for name in FOLDERS]
     plugins = ["-p", "pytest_benchmark.plugin", "-p", "dgxcert.plugin"]
-    return [sys.executable, "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
+    return [sys.executable, "-P", "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
 
 
 def collect(suite: Path, gpus: int) -> list[Entry]:
@@ -65,7 +66,7 @@ def collect(suite: Path, gpus: int) -> list[Entry]:
 
     Raises CannotStart when a check cannot even be collected.
     """
-    with tempfile.TemporaryDirectory(prefix="dgxcert-") as folder:
+    with _temporary_folder() as folder:
         listing = Path(folder) / "catalogue.json"
         options = ("--collect-only", "-q", f"--dgxcert-catalogue={listing}", f"--gpus={gpus}")
         collected = command.run(pytest_command(suite, *options), timeout_s=60, cwd=suite, env=environment())
@@ -81,20 +82,30 @@ def collect(suite: Path, gpus: int) -> list[Entry]:
     )
 
 
+def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    try:
+        return tempfile.TemporaryDirectory(prefix="dgxcert-")
+    except OSError as error:
+        raise CannotStart(
+            f"There is no folder for temporary files ({error.strerror}).",
+            "Make room, or set TMPDIR to one that has some.",
+        ) from error
+
+
 def identity(suite: Path) -> Suite:
     """Which suite this is: version, commit where it is a checkout, and a hash over its own source."""
     commit = _git(suite, "rev-parse", "HEAD")
-    changes = _git(suite, "status", "--porcelain") if commit else ""
-    return Suite(
-        version=metadata.version("dgxcert"), commit=commit or None, modified=bool(changes), sha256=_hash(suite)
-    )
+    modified = bool(_git(suite, "status", "--porcelain")) if commit else None
+    return Suite(version=metadata.version("dgxcert"), commit=commit or None, modified=modified, sha256=_hash(suite))
 
 
 def _git(suite: Path, *args: str) -> str:
     if not (suite / ".git").exists():
         return ""
     try:
-        asked = command.run(["git", "-C", str(suite), *args], timeout_s=20)
+        # Variables of a hook or a CI job would name another repository; a checkout of another owner is refused.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        asked = command.run(["git", "-c", f"safe.directory={suite}", "-C", str(suite), *args], timeout_s=20, env=env)
     except FileNotFoundError:
         return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""

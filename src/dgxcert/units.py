@@ -20,6 +20,9 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
 }
 """Name of a limit: the units it may be written in. Shares are of the bound that a workload computes for itself."""
 
+SPEEDS = ("bandwidth", "matmul", "prefill", "decode", "lora")
+"""Quantities of which more is better."""
+
 PEAKS: dict[str, str] = {
     "memory_bandwidth": "GB/s",
     "matmul.fp32": "TFLOP/s",

@@ -29,7 +29,8 @@ def profile_for_any_suite() -> Profile:
 def profile_file(folder: Path) -> Path:
     """The same as a file, for `--profile`."""
     path = folder / "any-suite.yaml"
-    path.write_text(yaml.safe_dump(profile_for_any_suite().model_dump(mode="json")), encoding="utf-8")
+    mine = profile_for_any_suite().model_copy(update={"name": "any-suite"})
+    path.write_text(yaml.safe_dump(mine.model_dump(mode="json")), encoding="utf-8")
     return path
 
 

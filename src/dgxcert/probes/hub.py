@@ -34,11 +34,12 @@ def read() -> Hub:
 
     Raises Inconclusive, with what to do, when it is switched off, not reached in time, or something else answers.
     """
-    endpoint = os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        raise Inconclusive("HF_HUB_OFFLINE is set, so the Hub was not asked", "To test the Hub: unset HF_HUB_OFFLINE")
+    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}:
+            raise Inconclusive(f"{name} is set, so the Hub was not asked", f"To test the Hub: unset {name}")
     host = urlsplit(endpoint).hostname or endpoint
-    asked = command.run([sys.executable, "-m", "dgxcert.probes.hub", endpoint], timeout_s=LIMIT_S)
+    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.hub", endpoint], timeout_s=LIMIT_S)
     if asked.timed_out:
         raise Inconclusive(f"{host} did not answer within {LIMIT_S:.0f} s", *_steps(host))
     if asked.returncode != 0:

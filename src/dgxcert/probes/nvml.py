@@ -26,6 +26,8 @@ class Driver:
     cuda: str | None
     gpus: tuple[Gpu, ...]
     absence: str | None = None
+    lost: tuple[int, ...] = ()
+    """Indexes of GPUs that fell off the bus since the driver was loaded."""
 
     @property
     def says(self) -> str:
@@ -51,9 +53,8 @@ def read() -> Driver:
 
     try:
         with _session():
-            count = pynvml.nvmlDeviceGetCount()
-            gpus = tuple(_gpu(index) for index in range(count))
-            return Driver(pynvml.nvmlSystemGetDriverVersion(), _cuda_version(), gpus)
+            gpus, lost = _gpus(pynvml.nvmlDeviceGetCount())
+            return Driver(pynvml.nvmlSystemGetDriverVersion(), _cuda_version(), gpus, lost=lost)
     except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded) as error:
         return Driver(None, None, (), absence=str(error))
     except pynvml.NVMLError as error:
@@ -82,6 +83,19 @@ def _session() -> Iterator[None]:
         yield
     finally:
         pynvml.nvmlShutdown()
+
+
+def _gpus(count: int) -> tuple[tuple[Gpu, ...], tuple[int, ...]]:
+    """Every GPU that answers, and the indexes of those that are lost: one dead card must not hide the others."""
+    import pynvml
+
+    gpus, lost = [], []
+    for index in range(count):
+        try:
+            gpus.append(_gpu(index))
+        except pynvml.NVMLError_GpuIsLost:
+            lost.append(index)
+    return tuple(gpus), tuple(lost)
 
 
 def _gpu(index: int) -> Gpu:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from dgxcert.outcome import Inconclusive
+
 DEVICES = Path("/sys/bus/pci/devices")
 NVIDIA = "0x10de"
 DISPLAY_CLASSES = ("0x0300", "0x0302")
@@ -15,10 +17,12 @@ def read(devices: Path = DEVICES) -> int | None:
     return sum(is_gpu(_word(device / "vendor"), _word(device / "class")) for device in devices.iterdir())
 
 
-def read_or_say() -> int | str:
-    """The same for a record: a number, or that it could not be told."""
+def count() -> int:
+    """The same; raises Inconclusive where there is no bus to look at."""
     found = read()
-    return "not readable" if found is None else found
+    if found is None:
+        raise Inconclusive(f"{DEVICES} is not there, so it cannot be told how many GPUs the bus shows", "Mount /sys.")
+    return found
 
 
 def is_gpu(vendor: str, device_class: str) -> bool:

@@ -30,9 +30,14 @@ def measured(evidence: Iterable[Evidence]) -> str:
 
 
 def headline(evidence: Iterable[Evidence]) -> str:
-    """The quantity that a requirement is about: the last one that explains more than the spread of another."""
-    shown = [item for item in evidence if not item.name.startswith("spread of ")]
-    return measured(shown[-1:])
+    """The quantity that a requirement is about, with its value."""
+    return measured(_first(evidence))
+
+
+def _first(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """What was timed, where something was; else what was recorded last."""
+    kept = list(evidence)
+    return [item for item in kept if item.rounds_s][:1] or kept[-1:]
 
 
 def open_results(run: Run) -> list[Result]:
@@ -49,6 +54,15 @@ def troubles(run: Run) -> list[list[Result]]:
     return list(groups.values())
 
 
+def not_applicable(run: Run) -> dict[str, list[Result]]:
+    """What the profile excuses, by its reason: whoever signs a verdict should see what it leaves out."""
+    groups: dict[str, list[Result]] = {}
+    for result in run.results:
+        if result.outcome is Outcome.NOT_APPLICABLE:
+            groups.setdefault(result.reason, []).append(result)
+    return groups
+
+
 def keys(results: list[Result]) -> str:
     """The requirements of one trouble, on one line."""
     return ", ".join(result.key for result in results)
@@ -56,8 +70,7 @@ def keys(results: list[Result]) -> str:
 
 def required(evidence: Iterable[Evidence]) -> str:
     """What the headline's quantity was last held against."""
-    shown = [item for item in evidence if not item.name.startswith("spread of ")]
-    held = shown[-1].held_against if shown else []
+    held = [each for item in _first(evidence) for each in item.held_against]
     return printable("; ".join(f"{each.sign} {quantity(each.value, each.unit)}" for each in held))
 
 
