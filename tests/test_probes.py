@@ -219,3 +219,14 @@ def test_memory_that_nobody_tells_is_inconclusive(memory_of: Callable[..., Any])
         memory_of(Device("cuda", 0, "H200"), None)
     with pytest.raises(Inconclusive, match="lists no GPU 1"):
         memory_of(Device("cuda", 1, "H200"), 140.4)
+
+
+def test_one_lost_gpu_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gpu(index: int) -> Gpu:
+        if index == 1:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        return GB10.model_copy(update={"index": index})
+
+    monkeypatch.setattr(nvml, "_gpu", gpu)
+    gpus, lost = nvml._gpus(3)
+    assert ([each.index for each in gpus], lost) == ([0, 2], (1,))

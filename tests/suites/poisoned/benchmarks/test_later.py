@@ -1,0 +1,8 @@
+"""What comes after the poison in the other folder."""
+
+from dgxcert import requirement
+
+
+@requirement("LAST", why="a run must end in the truth", remedy=("look",))
+def test_last(evidence):
+    assert evidence.record("awake", True, source="here").holds()
