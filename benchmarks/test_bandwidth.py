@@ -1,7 +1,7 @@
 """Bandwidth: how fast the device's memory is copied, which bounds decode."""
 
 from dgxcert import requirement
-from dgxcert.rounds import rate
+from dgxcert.rounds import Rounds, rate
 from dgxcert.workloads import bandwidth
 
 
@@ -20,6 +20,7 @@ from dgxcert.workloads import bandwidth
 def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence):
     workload = bandwidth.prepare(device, profile)
     benchmark.pedantic(workload.run, warmup_rounds=2, rounds=profile.workloads.bandwidth.rounds)
-    measured = rate(evidence, "copy", workload.work, benchmark, unit="GB/s", spread=profile.limit("spread"))
+    rounds = Rounds.of(benchmark, device)
     workload.verify(evidence)
+    measured = rate(evidence, "copy", workload.work, rounds, unit="GB/s", spread=profile.limit("spread"))
     assert measured >= profile.limit("bandwidth.copy")

@@ -3,7 +3,7 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.rounds import rate
+from dgxcert.rounds import Rounds, rate
 from dgxcert.workloads import inference
 
 
@@ -24,8 +24,9 @@ def test_decode_reaches_its_rate(benchmark, device, profile, evidence, precision
     sizes = profile.workloads.decode
     workload = inference.prepare_decode(device, profile, precision)
     benchmark.pedantic(workload.run, setup=workload.fill_cache, warmup_rounds=sizes.warmup_rounds, rounds=sizes.rounds)
-    measured = rate(
-        evidence, f"{precision} decode", workload.work, benchmark, unit="token/s", spread=profile.limit("spread")
-    )
+    rounds = Rounds.of(benchmark, device)
     workload.verify(evidence)
+    measured = rate(
+        evidence, f"{precision} decode", workload.work, rounds, unit="token/s", spread=profile.limit("spread")
+    )
     assert measured >= profile.limit(f"decode.{precision}")

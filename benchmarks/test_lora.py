@@ -3,7 +3,7 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.rounds import rate
+from dgxcert.rounds import Rounds, rate
 from dgxcert.workloads import lora
 
 
@@ -24,8 +24,7 @@ def test_lora_training_reaches_its_rate(benchmark, device, profile, evidence, pr
     sizes = profile.workloads.lora
     workload = lora.prepare(device, profile, precision)
     benchmark.pedantic(workload.run, warmup_rounds=sizes.warmup_rounds, rounds=sizes.rounds)
-    measured = rate(
-        evidence, f"{precision} LoRA", workload.work, benchmark, unit="step/s", spread=profile.limit("spread")
-    )
+    rounds = Rounds.of(benchmark, device)
     workload.verify(evidence)
+    measured = rate(evidence, f"{precision} LoRA", workload.work, rounds, unit="step/s", spread=profile.limit("spread"))
     assert measured >= profile.limit(f"lora.{precision}")

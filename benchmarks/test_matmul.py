@@ -3,7 +3,7 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.rounds import rate
+from dgxcert.rounds import Rounds, rate
 from dgxcert.workloads import matmul
 
 
@@ -23,8 +23,9 @@ from dgxcert.workloads import matmul
 def test_matmul_reaches_its_rate(benchmark, device, profile, evidence, precision):
     workload = matmul.prepare(device, profile, precision)
     benchmark.pedantic(workload.run, warmup_rounds=2, rounds=profile.workloads.matmul.rounds)
-    measured = rate(
-        evidence, f"{precision} matmul", workload.work, benchmark, unit="TFLOP/s", spread=profile.limit("spread")
-    )
+    rounds = Rounds.of(benchmark, device)
     workload.verify(evidence)
+    measured = rate(
+        evidence, f"{precision} matmul", workload.work, rounds, unit="TFLOP/s", spread=profile.limit("spread")
+    )
     assert measured >= profile.limit(f"matmul.{precision}")

@@ -3,7 +3,7 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.rounds import rate
+from dgxcert.rounds import Rounds, rate
 from dgxcert.workloads import inference
 
 
@@ -24,8 +24,9 @@ def test_prefill_reaches_its_rate(benchmark, device, profile, evidence, precisio
     sizes = profile.workloads.prefill
     workload = inference.prepare_prefill(device, profile, precision)
     benchmark.pedantic(workload.run, warmup_rounds=sizes.warmup_rounds, rounds=sizes.rounds)
-    measured = rate(
-        evidence, f"{precision} prefill", workload.work, benchmark, unit="token/s", spread=profile.limit("spread")
-    )
+    rounds = Rounds.of(benchmark, device)
     workload.verify(evidence)
+    measured = rate(
+        evidence, f"{precision} prefill", workload.work, rounds, unit="token/s", spread=profile.limit("spread")
+    )
     assert measured >= profile.limit(f"prefill.{precision}")

@@ -139,6 +139,7 @@ def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> Non
         ("", "holds no keys"),
         ("# only a comment\n", "holds no keys"),
         ("- machine", "holds no keys"),
+        ("? [a]\n: b\n", "is not YAML"),
         ("!!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
     ],
 )

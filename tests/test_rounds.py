@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.rounds import Rounds, Work, rate
 
 UNIT = "TFLOP/s"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 CPU = Device("cpu", 0, "CPU")
 GPU = Device("cuda", 1, "NVIDIA H200")
 SPREAD = Limit(name="spread", max=0.125, unit="of median", source="healthy units stay within it")
@@ -40,7 +42,7 @@ def judged(evidence: Recorder) -> Callable[..., Measured]:
 
     def judge(*seconds: float, device: Device = CPU, spread: Limit = SPREAD, **bounds: Bound) -> Measured:
         work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
-        return rate(evidence, "matmul", work, timed(*seconds), unit=UNIT, spread=spread)
+        return rate(evidence, "matmul", work, Rounds.of(timed(*seconds), device), unit=UNIT, spread=spread)
 
     return judge
 
@@ -122,19 +124,19 @@ def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Measured], mon
 @pytest.mark.parametrize("fixture", [SimpleNamespace(), SimpleNamespace(stats=None), timed()])
 def test_a_benchmark_that_timed_nothing_is_inconclusive(fixture: Any) -> None:
     with pytest.raises(Inconclusive, match="timed 0 rounds, at least 3 are needed"):
-        Rounds.of(fixture)
+        Rounds.of(fixture, CPU)
 
 
 def test_two_rounds_are_too_few_to_know_the_spread() -> None:
     with pytest.raises(Inconclusive, match="timed 2 rounds"):
-        Rounds.of(timed(1.0, 1.0))
-    assert Rounds.of(timed(1.0, 1.0, 1.0)).total_s == 3.0
+        Rounds.of(timed(1.0, 1.0), CPU)
+    assert Rounds.of(timed(1.0, 1.0, 1.0), CPU).total_s == 3.0
 
 
 @pytest.mark.parametrize("stopped", [0.0, -0.5])
 def test_a_clock_that_stands_still_or_goes_back_is_inconclusive(stopped: float) -> None:
     with pytest.raises(Inconclusive, match="the timer is wrong"):
-        Rounds.of(timed(1.0, stopped, 1.0))
+        Rounds.of(timed(1.0, stopped, 1.0), CPU)
 
 
 @pytest.fixture
@@ -182,3 +184,17 @@ def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> N
     asked = driver(1, "")
     assert CPU.disturbance() is None
     assert not asked
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("test_*.py")), ids=lambda path: path.stem)
+def test_sharing_is_asked_at_once_and_a_wrong_answer_fails_however_fast_it_came(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    steps = (
+        "benchmark.pedantic(",
+        "Rounds.of(benchmark, device)",
+        "workload.verify(evidence)",
+        " = rate(",
+        "assert measured",
+    )
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)

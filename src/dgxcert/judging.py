@@ -27,7 +27,7 @@ class Trial:
     """A CUDA error was raised, after which nothing that this process asks of the GPU can be believed."""
 
     def end(self, outcome: Outcome, reason: str, remedy: tuple[str, ...]) -> None:
-        """Keep how it ended. The first trouble stays, except that a measured failure outranks a later doubt."""
+        """Keep how it ended: the first trouble stays."""
         if self.outcome in (None, Outcome.PASSED):
             self.outcome, self.reason, self.remedy = outcome, reason, remedy
 
@@ -43,8 +43,9 @@ class Trial:
         self.poisoned = self.poisoned or type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
         if isinstance(error, Inconclusive) and not self.recorder.violated:
             return Outcome.INCONCLUSIVE, error.reason, error.remedy
-        if isinstance(error, pytest.skip.Exception | pytest.xfail.Exception):  # the latter is a fail.Exception too
-            reason = f"the test excused itself ({error.msg}); only the profile may leave a requirement out"
+        excuse = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
+        if excuse and not self.recorder.violated:  # the latter is a fail.Exception too
+            reason = f"the test excused itself ({error}); only the profile may leave a requirement out"
             return Outcome.INCONCLUSIVE, reason, ("Mend what the test misses, or name it in the profile.",)
         wrong = isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised)
         if wrong or self.recorder.violated:  # what was measured and is wrong outranks what could not be looked at

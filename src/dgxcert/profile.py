@@ -131,7 +131,8 @@ class Profile(Part):
             if not peak.source.strip():
                 raise ValueError(f"physical.{name}.source must say where the number comes from")
         for name in [name for name in self.limits if name.split(".")[0] in SPEEDS]:
-            if self.limits[name].min is None or self.limits[name].max is not None:
+            held = self.limits[name]
+            if held.min is None or held.max is not None or held.equals is not None:
                 raise ValueError(f"limits.{name}: a speed is held to `min` and to nothing else")
         if self.certifies and self.gpu.count is None:
             raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")

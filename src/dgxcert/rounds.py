@@ -37,13 +37,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds of each timed round, in order."""
+    """Seconds of each timed round, in order, and who else used the device, or None."""
 
     seconds: tuple[float, ...]
+    disturbance: str | None = None
 
     @classmethod
-    def of(cls, benchmark: Any) -> "Rounds":
-        """The rounds of a pytest-benchmark fixture that has run.
+    def of(cls, benchmark: Any, device: Device) -> "Rounds":
+        """The rounds of a pytest-benchmark fixture that has just run; asks at once who else used the device.
 
         Raises Inconclusive when nothing was timed, as with --benchmark-disable: a benchmark that did not run
         proves nothing.
@@ -57,7 +58,7 @@ class Rounds:
             )
         if min(seconds) <= 0:
             raise Inconclusive("a round took no time at all: the timer is wrong")
-        return cls(seconds)
+        return cls(seconds, device.disturbance())
 
     @property
     def total_s(self) -> float:
@@ -76,13 +77,12 @@ class Rounds:
         return max(quartiles[2] - quartiles[0], abs(statistics.fmean(self.seconds) - median)) / median
 
 
-def rate(evidence: Recorder, name: str, work: Work, benchmark: Any, *, unit: str, spread: Limit) -> Measured:
+def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str, spread: Limit) -> Measured:
     """Record a benchmark's throughput and refuse to believe it where it cannot be true.
 
     Raises Inconclusive when the rate lies outside what physics allows, when the rounds differ more than `spread`
     permits, or when something else used the device.
     """
-    rounds = Rounds.of(benchmark)
     measured = evidence.record(
         name,
         work.amount * len(rounds.seconds) / rounds.total_s,
@@ -94,9 +94,8 @@ def rate(evidence: Recorder, name: str, work: Work, benchmark: Any, *, unit: str
         rounds_s=rounds.seconds,
     )
     believe(measured, work)
-    disturbance = work.device.disturbance()
-    if disturbance:
-        raise Inconclusive(f"{name}: {disturbance}", "Stop the other work on this device and run again.")
+    if rounds.disturbance:
+        raise Inconclusive(f"{name}: {rounds.disturbance}", "Stop the other work on this device and run again.")
     _believe_spread(evidence, name, rounds, spread)
     return measured
 

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +26,6 @@ END_BUDGET_S = 60.0
 INTERRUPT_GRACE_S = 5.0
 STRIKES = 2
 """So many children in a row may end without having begun a requirement."""
-
-Clock = Callable[[], float]
 
 
 class Watcher(Protocol):
