@@ -5,10 +5,13 @@ VENV ?= .venv
 PROFILE ?= auto
 TIER ?= standard
 RESULTS ?= results
+RUNTIME ?= auto
 
 BIN = $(VENV)/bin
 DGXCERT = $(BIN)/dgxcert
 SELECT = $(if $(ONLY),--only '$(ONLY)')
+IMAGE_OPTIONS = --stack '$(STACK)' --base '$(BASE_IMAGE)'
+PLACE = --runtime '$(RUNTIME)' $(IMAGE_OPTIONS) --image '$(IMAGE)' $(if $(NO_BUILD),--no-build)
 
 .DEFAULT_GOAL := help
 
@@ -18,10 +21,11 @@ help: ## show this list
 setup: ## install everything into .venv (STACK=course|current)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK)
 
-validate: setup ## validate this machine (PROFILE= TIER= ONLY= RESULTS= RESUME=)
-	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' --results '$(RESULTS)' $(SELECT))
+validate: ## validate this machine (PROFILE= TIER= ONLY= RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= RESUME=)
+	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
+	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' --results '$(RESULTS)' $(SELECT) $(PLACE))
 
-rehearse: ## validate PROFILE=cpu: rehearse everything on a machine without a GPU
+rehearse: ## validate PROFILE=cpu: rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
 	@$(MAKE) --no-print-directory validate PROFILE=cpu
 
 quick: ## validate only the quick tier, under a minute
@@ -55,8 +59,9 @@ docs: setup ## write the generated documents anew
 bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py
 
-image: setup ## build the container image (STACK= BASE_IMAGE= IMAGE=)
-	@$(DGXCERT) image --stack '$(STACK)' --base '$(BASE_IMAGE)' --name '$(IMAGE)'
+image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
+	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime docker
+	@$(DGXCERT) image $(IMAGE_OPTIONS) --name '$(IMAGE)'
 
 lock: setup ## pin every package of the container's stacks anew, with hashes
 	@$(BIN)/python scripts/lock.py

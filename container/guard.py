@@ -1,8 +1,10 @@
 """Guards the base image while a stack is installed into it: what NVIDIA built stays as NVIDIA built it.
 
-`before` notes what the base holds and writes constraints for pip; `after` fails the build when torch is another one,
-when a constrained package moved, or when packages now disagree that agreed before. Standard library only: it runs
-in the base image, before anything is installed.
+`before` notes what the base holds and writes constraints for pip; `install` installs a lock under them; `after` fails
+the build when torch is another one, when a constrained package moved, or when packages now disagree that agreed
+before. Standard library only: it runs in the base image, before anything is installed.
+
+A failure is one line `guard: FAILED ...` and one `guard| ...` per finding, which `dgxcert.builder` picks out.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 HERE = Path("/opt/dgxcert")
 KEPT = re.compile(
@@ -72,13 +75,16 @@ def conflicts() -> list[str]:
     return [line for line in done.stdout.splitlines() if line and not line.startswith("No broken")]
 
 
+def fail(what: str, findings: list[str]) -> NoReturn:
+    """End the build with what went wrong."""
+    sys.exit("\n".join([f"guard: FAILED {what}:", *(f"guard| {line}" for line in findings)]))
+
+
 def wanted_tag(environment: dict[str, str]) -> str:
     """The build tag that the base image's torch must end in, from its release: `nv25.11`; exits where there is none."""
     release = environment.get("NVIDIA_PYTORCH_VERSION")
     if not release:
-        sys.exit(
-            "guard: NVIDIA_PYTORCH_VERSION is not set, so this is no NVIDIA PyTorch image. Name another BASE_IMAGE."
-        )
+        fail("this is no NVIDIA PyTorch image", ["NVIDIA_PYTORCH_VERSION is not set; name another BASE_IMAGE"])
     return f"nv{release}"
 
 
@@ -87,9 +93,8 @@ def read_base(environment: dict[str, str]) -> Base:
     packages = installed()
     torch = packages.get("torch", "not installed")
     if not torch.endswith(wanted_tag(environment)):
-        sys.exit(
-            f"guard: wanted a torch that ends in {wanted_tag(environment)}, found {torch}. Name another BASE_IMAGE."
-        )
+        wanted = f"wanted a torch that ends in {wanted_tag(environment)}, found {torch}"
+        fail("torch is not the base image's own build", [f"{wanted}; name another BASE_IMAGE"])
     kept = {name: version for name, version in packages.items() if KEPT.match(name)}
     return Base(torch, hash_of_torch(_folder_of_torch()), kept, conflicts())
 
@@ -133,6 +138,42 @@ def before() -> None:
     print(f"guard: torch {base.torch}; {len(base.kept)} packages of the base are pinned")
 
 
+def install(lock: Path) -> None:
+    """Install a lock beside what the base holds, showing pip's progress."""
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--no-deps"]
+    pip += ["--require-hashes", "--constraint", str(HERE / "constraints.txt"), "--requirement", str(lock)]
+    # The base's own constraint knows nothing of hashes; the guard's replace it.
+    environment = {**os.environ, "PIP_CONSTRAINT": "", "PIP_ROOT_USER_ACTION": "ignore"}
+    lines = []
+    with subprocess.Popen(
+        pip, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip())
+    if process.returncode != 0:
+        fail("the stack could not be installed", explain(lines))
+
+
+def explain(lines: list[str]) -> list[str]:
+    """Why pip gave up, from what it printed: which package, and what was wrong with it."""
+    text = "\n".join(lines)
+    found = [
+        f"{name} does not have the hash that the lock pins: the lock or the package index was tampered with"
+        for name in re.findall(r"^ {4}(\S+==\S+) from .+:\n +Expected sha256", text, re.MULTILINE)
+    ]
+    found += [
+        f"{name} could not be had from the package index: no such file there, or no network"
+        for name in re.findall(r"(?:No matching distribution found for|satisfies the requirement) (\S+)", text)
+    ]
+    found += [
+        f"{name} is not the version that the base image holds, which must stay as NVIDIA built it"
+        for name in re.findall(r"Cannot install (\S+?)(?: and .+)? because", text)
+    ]
+    last = [line for line in lines if line.strip()][-1:] or ["pip said nothing"]
+    return list(dict.fromkeys(found)) or last
+
+
 def fit() -> None:
     """Remove a torchao that would keep peft from attaching LoRA; nothing else of the base is ever removed."""
     if torchao_in_the_way(installed()):
@@ -145,7 +186,7 @@ def after() -> None:
     base = Base(**json.loads((HERE / "base.json").read_text(encoding="utf-8")))
     found = complaints(base, installed(), hash_of_torch(_folder_of_torch()), conflicts())
     if found:
-        sys.exit("\n".join(["guard: the stack does not fit this base image:", *(f"  {line}" for line in found)]))
+        fail("the stack does not fit this base image", found)
     print(f"guard: torch {base.torch} is untouched, no new conflict")
 
 
@@ -153,8 +194,13 @@ def main() -> None:
     """Run one step of the build."""
     steps = {"before": before, "fit": fit, "after": after}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=steps)
-    steps[parser.parse_args().step]()
+    parser.add_argument("step", choices=[*steps, "install"])
+    parser.add_argument("lock", type=Path, nargs="?", help="for install: the lock")
+    options = parser.parse_args()
+    if options.step == "install":
+        install(options.lock)
+    else:
+        steps[options.step]()
 
 
 if __name__ == "__main__":

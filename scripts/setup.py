@@ -33,18 +33,25 @@ def main() -> None:
         known = ", ".join(sorted(path.stem for path in STACKS.glob("*.in")))
         sys.exit(f"setup: there is no stack {options.stack!r}. Known: {known}")
     venv = Path(options.venv).absolute()
-    stamp, wanted = venv / "dgxcert-setup", _fingerprint(stack)
-    if stamp.is_file() and stamp.read_text(encoding="ascii") == wanted:
+    stamp, whole = venv / "dgxcert-setup", _fingerprint(stack, "whole")
+    host = _fingerprint(stack, "host")
+    work_is_elsewhere = _in_container(options)
+    wanted = host if work_is_elsewhere else whole
+    if stamp.is_file() and stamp.read_text(encoding="ascii") in {wanted, whole}:
         return
-    print(f"setup: installing torch, the {options.stack} stack and dgxcert into {options.venv}; minutes the first time")
+    what = "dgxcert" if work_is_elsewhere else f"torch, the {options.stack} stack and dgxcert"
+    print(f"setup: installing {what} into {options.venv}; minutes the first time", flush=True)
     stamp.unlink(missing_ok=True)
     if not _has_pip(venv):  # where Debian's python3-venv is missing, half an environment is left behind
         create = [sys.executable, "-m", "venv", "--clear", str(venv)]
         _run("create the environment", create, "On Debian and DGX OS: sudo apt install python3-venv")
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     again = "See what pip says above; behind a proxy set HTTPS_PROXY, then run it again."
-    _run("install torch", [*pip, "install", "-q", TORCH], again)
-    _run("install the stack", [*pip, "install", "-q", "-r", str(stack), "-e", f"{ROOT}[dev]"], again)
+    if work_is_elsewhere:
+        _run("install dgxcert", [*pip, "install", "-q", "-e", f"{ROOT}[host]"], again)
+    else:
+        _run("install torch", [*pip, "install", "-q", TORCH], again)
+        _run("install the stack", [*pip, "install", "-q", "-r", str(stack), "-e", f"{ROOT}[host,dev]"], again)
     _run("check the packages", [*pip, "check"], "Packages disagree: make clean, then make setup.")
     stamp.write_text(wanted, encoding="ascii")
 
@@ -53,13 +60,27 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venv", default=".venv")
     parser.add_argument("--stack", default="course")
+    parser.add_argument("--runtime", default="native", help="where the work is done: the container needs no stack here")
+    parser.add_argument("--profile", default="auto")
     return parser.parse_args()
 
 
-def _fingerprint(stack: Path) -> str:
+def _in_container(options: argparse.Namespace) -> bool:
+    """Whether a run with these options works in the container, by the very rule that `dgxcert validate` goes by."""
+    sys.path.insert(0, str(ROOT / "src"))
+    from dgxcert import runtime
+
+    if options.runtime not in list(runtime.Asked):
+        sys.exit(f"setup: there is no runtime {options.runtime!r}. Known: {', '.join(runtime.Asked)}")
+    place, _ = runtime.resolve(runtime.Asked(options.runtime), options.profile)
+    return place is runtime.Runtime.DOCKER
+
+
+def _fingerprint(stack: Path, extent: str) -> str:
     """Hash of all that decides what is installed."""
     inputs = [ROOT / "pyproject.toml", stack, Path(__file__)]
-    return hashlib.sha256(b"\0".join([sys.version.encode(), *(path.read_bytes() for path in inputs)])).hexdigest()
+    known = [sys.version.encode(), extent.encode(), *(path.read_bytes() for path in inputs)]
+    return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
 def _has_pip(venv: Path) -> bool:

@@ -109,8 +109,10 @@ def test_a_run_by_a_newer_version_is_refused_and_left_alone(
     dgxcert, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     opened = example.opened(example.planned("A"))
-    (tmp_path / records.NAME).write_text(opened.model_dump_json().replace('"format":1', '"format":2') + "\n")
-    (tmp_path / runs.NAME).write_text('{"format": 2}')
+    (tmp_path / records.NAME).write_text(
+        opened.model_dump_json().replace(f'"format":{records.FORMAT}', '"format":99') + "\n"
+    )
+    (tmp_path / runs.NAME).write_text('{"format": 99}')
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     dgxcert(*arguments, tmp_path).refused(str(tmp_path))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

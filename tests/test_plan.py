@@ -42,7 +42,9 @@ EVERYTHING = [each.key for each in CATALOGUE]
 
 def excusing(*names: str) -> Profile:
     excused = dict.fromkeys(names, "not on this machine")
-    return profiles.load("cpu").model_copy(update={"name": "mine", "not_applicable": excused})
+    return profiles.load("cpu").model_copy(
+        update={"name": "mine", "not_applicable": excused, "not_applicable_native": {}}
+    )
 
 
 EXCUSES_NOTHING = excusing()

@@ -17,20 +17,22 @@ def recorded(name: str) -> str:
 def test_memory_is_read_in_gib() -> None:
     spark = recorded("meminfo-x86").replace("24684084", "127535084")
     assert memory.parse(spark).total_gib == pytest.approx(121.63, abs=0.005)
-    available = memory.parse("MemTotal: 4194304 kB\nMemAvailable: 2097152 kB\nMemFree: 1 kB\nSwapTotal: 1048576 kB\n")
-    assert available == memory.Memory(total_gib=4.0, available_gib=2.0, swap_gib=1.0)
+    available = memory.parse(
+        "MemTotal: 4194304 kB\nMemAvailable: 2097152 kB\nMemFree: 1 kB\nSwapTotal: 1048576 kB\nSwapFree: 524288 kB\n"
+    )
+    assert available == memory.Memory(total_gib=4.0, available_gib=2.0, swap_gib=1.0, swap_used_gib=0.5)
 
 
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        (lambda text: "", "MemAvailable, MemTotal, SwapTotal"),
-        (lambda text: "<html>", "MemAvailable, MemTotal, SwapTotal"),
+        (lambda text: "", "MemAvailable, MemTotal, SwapFree, SwapTotal"),
+        (lambda text: "<html>", "MemAvailable, MemTotal, SwapFree, SwapTotal"),
         (lambda text: text.replace("MemAvailable", "MemAvail"), "MemAvailable"),
         (lambda text: text.replace("24684084 kB", "24684084 MB"), "MemTotal"),
         (lambda text: text.replace("24684084 kB", "24684084"), "MemTotal"),
         (lambda text: text.replace("24684084", "-24684084"), "MemTotal"),
-        (lambda text: text[: text.index("SwapTotal") + 12], "SwapTotal"),
+        (lambda text: text[: text.index("SwapTotal") + 12], "SwapFree, SwapTotal"),
     ],
     ids=["empty", "another file", "old kernel", "another unit", "no unit", "negative", "cut off"],
 )

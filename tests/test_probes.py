@@ -190,7 +190,7 @@ def memory_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., device_memory.De
     def read(device: Device, gib: float | None) -> device_memory.DeviceMemory:
         driver = nvml.Driver("580", "13.0", (GB10.model_copy(update={"memory_gib": gib}),))
         monkeypatch.setattr(nvml, "read", lambda: driver)
-        monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, 100.0, 15.0))
+        monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, 100.0, 15.0, 0.0))
         return device_memory.read(device)
 
     return read

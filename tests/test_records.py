@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from suites import disk, example
 
-from dgxcert import records
+from dgxcert import records, standing
 from dgxcert.outcome import CannotStart, Outcome
 
 OPENED = example.opened(example.planned("A"), example.planned("B"))
@@ -86,7 +86,7 @@ def test_a_damaged_line_in_the_middle_stops_with_its_number(tmp_path: Path, dama
 
 
 def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    newer = OPENED.model_dump_json().replace('"format":1', '"format":2')
+    newer = OPENED.model_dump_json().replace(f'"format":{records.FORMAT}', '"format":99')
     write(tmp_path, newer, TORN, end="")
     before = (tmp_path / records.NAME).read_bytes()
     with pytest.raises(CannotStart, match="newer dgxcert"):
@@ -110,21 +110,21 @@ def test_a_record_without_its_opened_line_is_no_run(tmp_path: Path, first: str) 
 
 def test_what_was_being_measured_when_the_record_stops_is_in_flight() -> None:
     events = [OPENED, example.started("A"), example.finished("A"), example.started("B")]
-    assert records.in_flight(events) == example.started("B")
-    assert records.in_flight([*events, RESUMED]) == example.started("B"), "a crash of the resumed run changes nothing"
-    assert records.in_flight([*events, example.finished("B")]) is None
-    assert records.in_flight([OPENED]) is None
+    assert standing.in_flight(events) == example.started("B")
+    assert standing.in_flight([*events, RESUMED]) == example.started("B"), "a crash of the resumed run changes nothing"
+    assert standing.in_flight([*events, example.finished("B")]) is None
+    assert standing.in_flight([OPENED]) is None
 
 
 def test_what_a_user_interrupted_is_not_in_flight() -> None:
     interrupted = records.Interrupted(by="the user", key="A")
-    assert records.in_flight([OPENED, example.started("A"), interrupted]) is None
-    assert records.in_flight([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]) is not None
+    assert standing.in_flight([OPENED, example.started("A"), interrupted]) is None
+    assert standing.in_flight([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]) is not None
 
 
 @pytest.mark.parametrize(("rebooted", "how"), [(True, "the machine was restarted"), (False, "the run was killed")])
 def test_a_lost_requirement_is_inconclusive_and_says_how_it_was_lost(rebooted: bool, how: str) -> None:
-    lost = records.lost(example.started("A"), rebooted=rebooted)
+    lost = standing.lost(example.started("A"), rebooted=rebooted)
     assert lost.outcome is Outcome.INCONCLUSIVE
     assert lost.reason.startswith(how)
     assert "A" in lost.reason

@@ -2,9 +2,19 @@
 
 import jsonschema
 import pytest
-from suites.example import AT, every_event, finished, opened, planned, profile_for_any_suite, short_of, started
+from suites.example import (
+    AT,
+    every_event,
+    finished,
+    image_ready,
+    opened,
+    planned,
+    profile_for_any_suite,
+    short_of,
+    started,
+)
 
-from dgxcert import records
+from dgxcert import records, standing
 from dgxcert import run as runs
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan import Options
@@ -29,7 +39,7 @@ def test_a_later_line_never_changes_how_a_requirement_ended(later: Outcome) -> N
 
 
 def test_a_lost_requirement_stays_lost_when_its_process_turns_out_to_have_gone_on() -> None:
-    run = assemble(opened(planned("A")), records.lost(started("A"), rebooted=False), finished("A"))
+    run = assemble(opened(planned("A")), standing.lost(started("A"), rebooted=False), finished("A"))
     assert (only(run).outcome, run.judgement.verdict) == (Outcome.INCONCLUSIVE, Verdict.INCONCLUSIVE)
 
 
@@ -39,15 +49,38 @@ def test_all_passed_on_a_profile_that_cannot_certify_is_a_rehearsal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("certifies", "only", "verdict"), [(True, (), Verdict.CERTIFIED), (True, ("A",), Verdict.PARTIAL)]
+    ("certifies", "only", "used", "verdict"),
+    [
+        (True, (), [image_ready()], Verdict.CERTIFIED),
+        (True, ("A",), [image_ready()], Verdict.PARTIAL),
+        (False, (), [image_ready()], Verdict.REHEARSED),
+        (True, (), [], Verdict.REHEARSED),
+        (True, (), [image_ready(standin=True)], Verdict.REHEARSED),
+    ],
+    ids=["whole", "a part", "a rehearsal's profile", "outside the image", "a stand-in"],
 )
-def test_only_a_whole_run_of_a_certifying_profile_certifies(
-    certifies: bool, only: tuple[str, ...], verdict: Verdict
+def test_only_a_whole_run_of_a_certifying_profile_in_the_real_image_certifies(
+    certifies: bool, only: tuple[str, ...], used: list[records.Event], verdict: Verdict
 ) -> None:
     profile = profile_for_any_suite().model_copy(update={"certifies": certifies})
     options = Options(profile="any-suite", only=only)
-    run = assemble(opened(planned("A"), profile=profile, options=options), finished("A"))
+    run = assemble(opened(planned("A"), profile=profile, options=options), *used, finished("A"))
     assert run.judgement.verdict is verdict
+
+
+def test_a_stand_in_and_a_native_run_say_that_they_certify_nothing() -> None:
+    certifying = profile_for_any_suite().model_copy(update={"certifies": True})
+    native = assemble(opened(planned("A"), profile=certifying), finished("A"))
+    assert "the work was done outside the container, so this run certifies nothing" in native.notes
+    standin = assemble(opened(planned("A")), image_ready(standin=True), finished("A"))
+    assert "built on a stand-in for NVIDIA's, so this run certifies nothing" in standin.notes[0]
+
+
+def test_a_stage_that_could_not_begin_says_why_at_each_of_its_requirements() -> None:
+    ended = records.StageEnded(stage="native", problem="it needs DOCKER-REACHABLE to pass first")
+    run = assemble(opened(planned("A"), planned("B", stage="host")), finished("B"), ended)
+    assert run.results[0].reason == "the native stage could not do it: it needs DOCKER-REACHABLE to pass first"
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("seen", [[], [started("B")]])
@@ -115,8 +148,12 @@ def test_the_notes_tell_how_the_verdict_came_about() -> None:
 
 
 def test_a_fresh_process_is_noted() -> None:
-    second = records.Attempt(stage="native", number=2, pid=1, log="logs/native-2.log")
-    assert "fresh process (logs/native-2.log)" in assemble(opened(planned("A")), second).notes[0]
+    attempts = [
+        records.Attempt(stage=stage, number=n, pid=n, log=f"logs/{stage}-{n}.log")
+        for n, stage in enumerate(("host", "native", "native"), start=1)
+    ]
+    notes = assemble(opened(planned("A")), *attempts).notes
+    assert notes == ("stage native went on in a fresh process (logs/native-3.log)",)
 
 
 def test_run_json_holds_to_its_schema() -> None:
@@ -145,6 +182,6 @@ def test_what_is_no_run_is_refused(tmp_path, content: str) -> None:
 
 def test_a_field_that_this_version_does_not_know_is_refused(tmp_path) -> None:
     run = assemble(*every_event()).model_dump_json()
-    (tmp_path / runs.NAME).write_text(run.replace('{"format":1', '{"waived":true,"format":1', 1))
+    (tmp_path / runs.NAME).write_text(run.replace('{"format"', '{"waived":true,"format"', 1))
     with pytest.raises(CannotStart, match="waived"):
         runs.load(tmp_path)

@@ -3,6 +3,7 @@
 import importlib
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +38,14 @@ def test_a_python_that_is_too_old_is_named(setup: ModuleType, monkeypatch: pytes
 
 
 def test_what_decides_the_installation_is_in_the_stamp(setup: ModuleType) -> None:
-    stacks = [setup._fingerprint(setup.STACKS / f"{name}.in") for name in ("course", "current")]
+    stacks = [setup._fingerprint(setup.STACKS / f"{name}.in", "whole") for name in ("course", "current")]
     assert stacks[0] != stacks[1]
-    assert stacks[0] == setup._fingerprint(setup.STACKS / "course.in")
+    assert stacks[0] == setup._fingerprint(setup.STACKS / "course.in", "whole")
+    assert stacks[0] != setup._fingerprint(setup.STACKS / "course.in", "host")
+
+
+def test_where_the_container_works_no_stack_is_installed(setup: ModuleType) -> None:
+    for runtime, elsewhere in (("docker", True), ("native", False)):
+        assert setup._in_container(Namespace(runtime=runtime, profile="auto")) is elsewhere
+    with pytest.raises(SystemExit, match="no runtime 'podman'"):
+        setup._in_container(Namespace(runtime="podman", profile="auto"))

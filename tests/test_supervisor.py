@@ -12,6 +12,7 @@ from suites import disk, driver, example
 
 from dgxcert import command, records, suite
 from dgxcert import run as runs
+from dgxcert.launcher import Here
 from dgxcert.outcome import Outcome
 from dgxcert.progress import Progress
 from dgxcert.run import Result, Run
@@ -205,7 +206,9 @@ def test_a_process_that_does_not_even_die_is_left_behind_and_named(
     writer = records.Writer(tmp_path)
     writer.append(example.opened(*plan))
     (tmp_path / "logs").mkdir()
-    Supervisor(tmp_path, writer, Progress(Console(file=io.StringIO()), {})).run_stage("native", plan, set())
+    Supervisor(tmp_path, writer, Progress(Console(file=io.StringIO()), {})).run_stage(
+        "native", Here(tmp_path), plan, set()
+    )
     writer.close()
     run = runs.assemble(records.read(tmp_path), "run")
     assert "does not even die when killed, so the driver holds it: restart the machine" in result(run, "HANGS").reason

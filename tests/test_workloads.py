@@ -12,7 +12,8 @@ from dgxcert import profile as profiles  # noqa: E402 (after the guard above)
 from dgxcert.device import Device  # noqa: E402
 from dgxcert.evidence import Recorder  # noqa: E402
 from dgxcert.outcome import Inconclusive, Wrong  # noqa: E402
-from dgxcert.profile import Inference, Lora, Profile  # noqa: E402
+from dgxcert.profile import Profile  # noqa: E402
+from dgxcert.sizes import Inference, Lora  # noqa: E402
 from dgxcert.workloads import bandwidth, inference, kernel, lora, matmul, models, nf4, room, shapes, text  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and its friends warn about is no finding here

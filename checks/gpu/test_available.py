@@ -14,6 +14,7 @@ from dgxcert.probes import cuda, nvml, pci
         "In a container: start it with `--gpus all`, and see that the NVIDIA Container Toolkit is set up on the host.",
         "Not even on the bus: shut down, unplug the power for a minute, start again; then open a hardware case.",
     ),
+    stage="host",
 )
 def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     driver = nvml.read()

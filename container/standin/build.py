@@ -16,7 +16,8 @@ from pathlib import Path
 
 RELEASE = "25.11"
 """The release of the base image that this stands in for."""
-TAG = f"+standin.nv{RELEASE}"
+TORCH_VERSION = f"2.10.0a0+standin.nv{RELEASE}"
+"""What its torch calls itself, whatever it is: like NVIDIA's own an alpha that sorts below 2.10, with the build tag."""
 NUMPY = "numpy==2.1.0"
 DEBIAN = "bookworm"
 PYTHON = "3.11"
@@ -74,13 +75,12 @@ def bootstrap(root: Path, architecture: Architecture) -> None:
 
 
 def install_torch(root: Path, architecture: Architecture, wheels: Path) -> None:
-    """torch and numpy, with torch's version tagged as NVIDIA tags its own: an alpha that sorts below its release."""
+    """torch and numpy, with torch's version written as NVIDIA writes its own."""
     wanted = [architecture.torch, NUMPY]
-    kind = ["--only-binary=:all:", f"--python-version={PYTHON}", "--implementation=cp"]
-    kind += [f"--platform={architecture.wheels}", "--platform=manylinux2014_" + architecture.wheels.split("_", 3)[3]]
-    if architecture.debian == _own_architecture() and sys.version_info[:2] == tuple(map(int, PYTHON.split("."))):
-        kind = []  # the plain download also finds what is on this machine's own disk
-    _run(sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels), *kind, *wanted)
+    if architecture.debian == _own_architecture():
+        download(wheels, wanted, _own_kind())
+    else:
+        download(wheels, resolve(wanted, architecture), _kind(architecture))
     inside = root / "wheels"
     shutil.copytree(wheels, inside)
     install = ["python3", "-m", "pip", "install", "-q", "--break-system-packages", "--no-index", "--find-links=/wheels"]
@@ -89,17 +89,52 @@ def install_torch(root: Path, architecture: Architecture, wheels: Path) -> None:
     _tag(root)
 
 
+def download(wheels: Path, wanted: list[str], kind: list[str]) -> None:
+    """The wheels of some packages, into a folder."""
+    _run(sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels), *kind, *wanted)
+
+
+def _own_kind() -> list[str]:
+    """For this very processor; with the same Python pip also finds what is on this machine's own disk."""
+    same = sys.version_info[:2] == tuple(map(int, PYTHON.split(".")))
+    return [] if same else _kind(ARCHITECTURES[_own_architecture()])
+
+
+def _kind(architecture: Architecture) -> list[str]:
+    """pip's options for another Python or processor: it then takes wheels only, and only those that are named."""
+    return [
+        "--no-deps" if architecture.debian != _own_architecture() else "--prefer-binary",
+        "--only-binary=:all:",
+        f"--python-version={PYTHON}",
+        "--implementation=cp",
+        f"--platform={architecture.wheels}",
+        "--platform=manylinux2014_" + architecture.wheels.split("_", 3)[3],
+    ]
+
+
+def resolve(wanted: list[str], architecture: Architecture) -> list[str]:
+    """All that some packages need on another processor. pip would ask markers about this one; uv does not."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+    platform = f"{architecture.wheels.split('_', 3)[3]}-manylinux_2_28"
+    command = [uv, "pip", "compile", "-q", "--no-header", "--no-annotate"]
+    command += ["--python-version", PYTHON, "--python-platform", platform, "-"]
+    done = subprocess.run(command, input="\n".join(wanted), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"standin: {wanted} cannot be resolved for {platform}:\n{done.stderr}")
+    return done.stdout.split()
+
+
 def _tag(root: Path) -> None:
-    """Rename the installed torch from X.Y.Z to X.Y.Za0+standin.nvRELEASE in every place that says its version."""
+    """Rename the installed torch to TORCH_VERSION in every place that says its version."""
     packages = next(root.glob(f"usr/local/lib/python{PYTHON}/dist-packages"))
     info = next(packages.glob("torch-*.dist-info"))
     version = info.name.removeprefix("torch-").removesuffix(".dist-info")
-    tagged = f"{version.partition('+')[0]}a0{TAG}"
     for path in (info / "METADATA", packages / "torch" / "version.py"):
-        path.write_text(path.read_text(encoding="utf-8").replace(version, tagged), encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(version, TORCH_VERSION), encoding="utf-8")
+    named = f"torch-{TORCH_VERSION}.dist-info"
     record = (info / "RECORD").read_text(encoding="utf-8")
-    (info / "RECORD").write_text(record.replace(info.name, f"torch-{tagged}.dist-info"), encoding="utf-8")
-    info.rename(info.with_name(f"torch-{tagged}.dist-info"))
+    (info / "RECORD").write_text(record.replace(info.name, named), encoding="utf-8")
+    info.rename(info.with_name(named))
 
 
 def dress(root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from dgxcert.plan import Entry
 from dgxcert.requirement import Requirement
 
-CAPITALS = {"gpu": "GPU", "gpus": "GPUs", "cuda": "CUDA", "hub": "Hub", "lora": "LoRA"}
+CAPITALS = {"gpu": "GPU", "gpus": "GPUs", "cuda": "CUDA", "hub": "Hub", "lora": "LoRA", "api": "API"}
 """Words that a test's name cannot write as they are."""
 
 
@@ -52,6 +52,8 @@ def _entry(item: pytest.Item) -> Entry:
         takes_s=requirement.takes_s,
         budget_s=requirement.budget_s,
         nodeid=item.nodeid,
+        stage=requirement.stage,
+        gate=requirement.gate,
     )
 
 

@@ -1,5 +1,6 @@
 """The `dgxcert` command: thin commands over stages, plan and report."""
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -12,6 +13,7 @@ from dgxcert import __doc__ as about
 from dgxcert import screen
 from dgxcert.outcome import CannotStart
 from dgxcert.requirement import Tier
+from dgxcert.runtime import Asked, resolve
 
 CANNOT_START = 3
 RESULTS = Path("results")
@@ -23,11 +25,17 @@ app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_m
 
 @app.command()
 def validate(
+    context: typer.Context,
     profile: Annotated[str, typer.Option(help="Profile name or file; `auto` matches the GPUs.")] = "auto",
     tier: Annotated[Tier, typer.Option(help="How much to run; `standard` is what certifies.")] = Tier.STANDARD,
     only: Annotated[str, typer.Option(help="Requirements or groups, by name, with commas between.")] = "",
     results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that ended early.")] = None,
+    runtime: Annotated[Asked, typer.Option(help="Work in the container (docker) or in this environment.")] = Asked.AUTO,
+    stack: Annotated[str, typer.Option(help="The image's stack: course or current.")] = "course",
+    image: Annotated[str, typer.Option(help="Name of the image; empty means dgxcert:STACK.")] = "",
+    base: Annotated[str, typer.Option(help="The base image; empty means the pinned one.")] = "",
+    build: Annotated[bool, typer.Option(help="Build the image where it does not fit this checkout.")] = True,
 ) -> None:
     """Validate this machine: exit 0 certified, rehearsed or partial; 1 rejected; 2 inconclusive; 3 could not start."""
     from dgxcert import stages
@@ -36,29 +44,37 @@ def validate(
 
     console = screen.console()
     if resume is not None:
-        _refuse_other_options(profile, tier, only, results)
+        _refuse_other_options(context)
         run, folder = stages.resume(resume, console), resume
     else:
         names = tuple(name.strip() for name in only.split(",") if name.strip())
         _refuse_empty(only, names)
-        run, folder = stages.validate(Options(profile=profile, tier=tier, only=names), results, console)
+        place, because = resolve(runtime, profile)
+        options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
+        recipe = {"stack": stack, "image": image, "base": base, "build": build}
+        run, folder = stages.validate(options.model_copy(update=recipe), results, console)
     terminal.show(run, console, str(folder))
     raise typer.Exit(run.judgement.exit_code)
 
 
-def _refuse_other_options(profile: str, tier: Tier, only: str, results: Path) -> None:
-    given = {
-        "--profile": profile != "auto",
-        "--tier": tier != Tier.STANDARD,
-        "--only": only,
-        "--results": results != RESULTS,
-    }
-    names = [name for name, was_given in given.items() if was_given]
+def _refuse_other_options(context: typer.Context) -> None:
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name and _was_given(context, parameter.name)
+    ]
+    names = [name for name in given if name != "--resume"]
     if names:
         raise CannotStart(
             f"--resume goes on with what the run began with, so {', '.join(names)} cannot be given again.",
             "Leave it out, or start a new run.",
         )
+
+
+def _was_given(context: typer.Context, parameter: str) -> bool:
+    """Whether an option was typed, even with its default."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _refuse_empty(only: str, names: tuple[str, ...]) -> None:
@@ -99,13 +115,35 @@ def image(
     build: Annotated[bool, typer.Option(help="Build it where it does not fit this checkout.")] = True,
 ) -> None:
     """Build the container image, or reuse the one that fits this checkout."""
-    from dgxcert import image as images
+    from dgxcert import builder
 
     def say(text: str) -> None:
         screen.console().print(text, markup=False, highlight=False, soft_wrap=True)
 
-    made = images.ensure(name or f"dgxcert:{stack}", images.recipe(stack, base or None), build=build, show=say)
+    made = builder.ensure(name or f"dgxcert:{stack}", stack, base, build=build, show=say)
     say(f"{made.reference} {made.id}")
+
+
+@app.command(hidden=True)
+def stage(
+    name: Annotated[str, typer.Argument(metavar="STAGE")],
+    run: Annotated[Path, typer.Option(help="The run folder.")],
+    attempt: Annotated[int, typer.Option(help="Which child of the run this is.")],
+) -> None:
+    """Work on a stage of a run, as a child of the supervisor outside the container; for `dgxcert validate` only."""
+    from dgxcert import records, suite
+
+    opened = records.opened(run)
+    here = suite.identity(suite.root())
+    if here.sha256 != opened.suite.sha256:
+        raise CannotStart(
+            f"This image holds another suite ({here.sha256[:12]}) than the run was begun by "
+            f"({opened.suite.sha256[:12]}).",
+            "Build the image anew: make image",
+        )
+    os.chdir(suite.root())
+    child = suite.stage_command(suite.root(), run, name, attempt, parent=0)
+    os.execve(sys.executable, child, suite.environment())  # noqa: S606 (an argument list; it becomes that child)
 
 
 def main() -> None:

@@ -177,6 +177,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.kept: list[Evidence] = []
+        self.advice: tuple[str, ...] = ()
 
     def record(
         self,
@@ -200,6 +201,10 @@ class Recorder:
         )
         self.kept.append(kept)
         return Measured(kept)
+
+    def advise(self, *remedy: str) -> None:
+        """Say what to do about this very finding, in place of the requirement's general remedy, should it fail."""
+        self.advice = remedy
 
     def require(self, holds: bool) -> None:
         """Fail the requirement unless a comparison holds; for code outside a check, which must not `assert`."""

@@ -49,7 +49,7 @@ class Trial:
             return Outcome.INCONCLUSIVE, reason, ("Mend what the test misses, or name it in the profile.",)
         wrong = isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised)
         if wrong or self.recorder.violated:  # what was measured and is wrong outranks what could not be looked at
-            return Outcome.FAILED, self._failure(error), self.requirement.remedy
+            return Outcome.FAILED, self._failure(error), self._remedy
         place = raised.traceback[-1]
         reason = f"could not look: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
         return Outcome.INCONCLUSIVE, reason, (LOOK_AT_LOG,)
@@ -57,13 +57,17 @@ class Trial:
     def _judge_silence(self, untimed: bool) -> tuple[Outcome, str, tuple[str, ...]]:
         """Nothing was raised: a pass, if something was really measured and compared."""
         if self.recorder.violated:
-            return Outcome.FAILED, self._failure(None), self.requirement.remedy
+            return Outcome.FAILED, self._failure(None), self._remedy
         if untimed:
             return Outcome.INCONCLUSIVE, "the benchmark timed nothing", ("Run without --benchmark-disable.",)
         if not self.recorder.compared:
             reason = "nothing was held against a limit, so nothing was proved"
             return Outcome.INCONCLUSIVE, reason, ("Mend the check: record a quantity and compare it.",)
         return Outcome.PASSED, "", ()
+
+    @property
+    def _remedy(self) -> tuple[str, ...]:
+        return self.recorder.advice or self.requirement.remedy
 
     def _asserted_here(self, raised: pytest.ExceptionInfo[BaseException]) -> bool:
         """Whether the check itself asserted: torch and others raise AssertionError when they merely could not look."""

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from dgxcert.outcome import Inconclusive
+
 
 class Gpu(BaseModel):
     """One GPU as the driver names it. `memory_gib` is None where the driver has no figure (unified memory)."""
@@ -40,6 +42,14 @@ class Machine(BaseModel):
     gpus: tuple[Gpu, ...] = ()
     nvidia_pci_devices: int | None = None
     unreadable: dict[str, str] = {}
+
+    def known(self, field: str) -> str:
+        """A field that must have been read; raises Inconclusive, saying why it was not."""
+        value = getattr(self, field)
+        if value is None:
+            why = self.unreadable.get(field, "nothing there names it")
+            raise Inconclusive(f"the {field} of this machine could not be read: {why}", "Run on the machine itself.")
+        return str(value)
 
     @property
     def identity(self) -> dict[str, object]:

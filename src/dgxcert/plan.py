@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert.outcome import CannotStart
 from dgxcert.profile import Profile
-from dgxcert.requirement import Tier
+from dgxcert.requirement import Stage, Tier
+from dgxcert.runtime import Runtime
 from dgxcert.units import nearest
 
 
@@ -26,6 +27,8 @@ class Entry(BaseModel):
     takes_s: float
     budget_s: float
     nodeid: str
+    stage: Stage = Stage.WORK
+    gate: bool = False
 
 
 class Planned(Entry):
@@ -48,6 +51,27 @@ class Options(BaseModel):
     profile: str
     tier: Tier = Tier.STANDARD
     only: tuple[str, ...] = ()
+    runtime: Runtime = Runtime.NATIVE
+    runtime_because: str = ""
+    """Why it is this runtime, where nobody named one."""
+    stack: str = "course"
+    image: str = ""
+    """Name of the container image; empty means `dgxcert:STACK`."""
+    base: str = ""
+    """The base image; empty means the pinned one."""
+    build: bool = True
+    """Whether an image that does not fit this checkout is built anew."""
+
+    @property
+    def reference(self) -> str:
+        """The image's name."""
+        return self.image or f"dgxcert:{self.stack}"
+
+    def place(self, stage: Stage) -> str:
+        """The stage's name in this run: work is done in the `container`, or `native`."""
+        if stage is Stage.WORK:
+            return "container" if self.runtime is Runtime.DOCKER else "native"
+        return stage.value
 
     @property
     def whole(self) -> bool:
@@ -76,7 +100,7 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
 
 def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
     """Decide for one requirement. Only the profile can say that it does not apply."""
-    not_applicable = _not_applicable(entry, profile)
+    not_applicable = _not_applicable(entry, profile.excuses(options.runtime))
     not_run = ""
     if not not_applicable and options.only and not any(_matches(entry, name) for name in options.only):
         not_run = "left out by --only"
@@ -85,8 +109,8 @@ def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
     return Planned(**entry.model_dump(), not_applicable=not_applicable, not_run=not_run)
 
 
-def _not_applicable(entry: Entry, profile: Profile) -> str:
-    return next((profile.not_applicable[name] for name in _names(entry) if name in profile.not_applicable), "")
+def _not_applicable(entry: Entry, excuses: dict[str, str]) -> str:
+    return next((excuses[name] for name in _names(entry) if name in excuses), "")
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -112,9 +136,10 @@ def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> 
     """A profile may name ids and keys; `--only` groups and patterns too."""
     ids = {word for entry in catalogue for word in (entry.id, any_gpu(entry.key))}
     names = {name for entry in catalogue for name in _names(entry)}
-    for name in profile.not_applicable:
-        if name not in names:
-            raise _unknown(f"profile {profile.name}: not_applicable", name, ids)
+    for section in ("not_applicable", "not_applicable_native"):
+        for name in getattr(profile, section):
+            if name not in names:
+                raise _unknown(f"profile {profile.name}: {section}", name, ids)
     for name in options.only:
         if not any(_matches(entry, name) for entry in catalogue):
             raise _unknown("--only", name, ids | {entry.group for entry in catalogue})

@@ -15,7 +15,9 @@ import pytest
 from dgxcert import catalogue, session
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
+from dgxcert.image import Image
 from dgxcert.judging import Trial, text
+from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Inconclusive, Outcome
 from dgxcert.profile import Profile
 from dgxcert.verdict import tally
@@ -40,7 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
     group.addoption("--dgxcert-stage", default="native", help="the stage that this process works on")
     group.addoption("--dgxcert-attempt", type=int, default=1, help="which process of the stage this is")
-    group.addoption("--dgxcert-parent", type=int, metavar="PID", help="the supervisor, without which to stop")
+    group.addoption(
+        "--dgxcert-parent", type=int, metavar="PID", help="the supervisor, without which to stop; 0: outside"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,7 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--dgxcert-catalogue"):
         config.option.collectonly = True
     if config.getoption("--dgxcert-run"):
-        session.die_with_parent(config.getoption("--dgxcert-parent"))
+        if parent := config.getoption("--dgxcert-parent"):
+            session.die_with_parent(parent)
+        else:
+            session.die_with_supervisor(Path(config.getoption("--dgxcert-run")))
         with _session_ends_when_the_record_cannot_be_written():
             config.stash[SESSION] = session.Supervised(
                 Path(config.getoption("--dgxcert-run")),
@@ -216,6 +223,21 @@ def _trial(request: pytest.FixtureRequest) -> Trial:
 def profile(request: pytest.FixtureRequest) -> Profile:
     """The profile of this run."""
     return _session(request.config).profile
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """The machine under test, as it was read when the run began."""
+    return _session(request.config).machine
+
+
+@pytest.fixture
+def image(request: pytest.FixtureRequest) -> Image:
+    """The image that this run works in. Inconclusive where there is none: the work is done without a container."""
+    found = _session(request.config).image
+    if found is None:
+        raise Inconclusive("this run works in no container image", "Run it in the container: make validate")
+    return found
 
 
 @pytest.fixture

@@ -5,21 +5,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import CannotStart, Inconclusive
+from dgxcert.runtime import Runtime
+from dgxcert.sizes import Part, Workloads
 from dgxcert.units import PEAKS, QUANTITIES, SPEEDS, nearest
 from dgxcert.yaml_reader import StrictLoader
 
 SHIPPED = Path(__file__).parent / "profiles"
 FALLBACK = "generic-nvidia"
-
-
-class Part(BaseModel):
-    """A piece of a profile: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Match(Part):
@@ -48,55 +44,6 @@ class Gpus(Part):
         return self.count if self.count is not None else self.at_least or 1
 
 
-class Model(Part):
-    """What every model benchmark needs to know."""
-
-    model: str
-    rounds: int = Field(default=10, ge=3)
-    warmup_rounds: int = Field(default=3, ge=1)
-
-
-class Inference(Model):
-    """Sizes of a prefill or decode benchmark, in tokens."""
-
-    prompt: int = Field(ge=8)
-    new_tokens: int = Field(default=1, ge=1)
-
-
-class Lora(Model):
-    """Sizes of a LoRA benchmark: `batch` rows of `length` tokens per step."""
-
-    batch: int = Field(ge=1)
-    length: int = Field(ge=8)
-    rank: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-
-
-class Matmul(Part):
-    """Edge of the square matrices, and how many products one round holds."""
-
-    size: int = Field(ge=64)
-    products: int = Field(ge=1)
-    rounds: int = Field(default=10, ge=3)
-
-
-class Bandwidth(Part):
-    """Size of the buffer that is copied, in MiB: larger than any cache."""
-
-    size_mib: int = Field(ge=1)
-    rounds: int = Field(default=10, ge=3)
-
-
-class Workloads(Part):
-    """The sizes of the timed work."""
-
-    matmul: Matmul
-    bandwidth: Bandwidth
-    prefill: Inference
-    decode: Inference
-    lora: Lora
-
-
 def _text(value: Any) -> Any:
     """YAML reads 12.1 as a number; a version is a word."""
     return str(value) if isinstance(value, float) else value
@@ -115,6 +62,8 @@ class Profile(Part):
     limits: dict[str, Limit]
     workloads: Workloads
     not_applicable: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+    not_applicable_native: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+    """What does not apply where the work is done without a container."""
     own: bool = False
     """Whether it comes from a user's file: such a profile is applied as it is, and certifies nothing."""
 
@@ -143,11 +92,22 @@ class Profile(Part):
         """Whether this profile looks at a GPU at all."""
         return self.gpu.expected > 0
 
+    def excuses(self, runtime: Runtime) -> dict[str, str]:
+        """What does not apply, and why, where the work is done so."""
+        return {**self.not_applicable, **(self.not_applicable_native if runtime is Runtime.NATIVE else {})}
+
     @property
     def gpu_count(self) -> Limit:
         """How many GPUs there must be, as a limit: the expected number never comes from what was detected."""
         source = f"`gpu` in profile {self.name}"
         return Limit(name="gpu.count", equals=self.gpu.count, min=self.gpu.at_least, unit="GPU", source=source)
+
+    @property
+    def device_count(self) -> Limit:
+        """The same for work on devices: on a profile without a GPU it is the CPU that works."""
+        if self.uses_gpu:
+            return self.gpu_count.model_copy(update={"unit": "device"})
+        return Limit(name="gpu.count", equals=1, unit="device", source=f"the CPU, in profile {self.name}")
 
     def limit(self, name: str) -> Limit:
         """The limit of that name; raises Inconclusive when the profile has none, which is never a pass."""

@@ -44,6 +44,10 @@ class Progress:
         already = f", {len(done)} already done" if done else ""
         self._console.print(f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
 
+    def say(self, line: str) -> None:
+        """A line about what happens between requirements: the image is built."""
+        self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
     def started(self, key: str) -> None:
         """A requirement begins."""
         self._current, self._since = key, time.monotonic()

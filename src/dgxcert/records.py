@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,16 +16,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dgxcert.evidence import Evidence
+from dgxcert.image import Image
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan import Options, Planned
 from dgxcert.profile import Profile
 from dgxcert.software import Software
 
-FORMAT = 1
+FORMAT = 2
 """Version of the record; raised when an older reader would misread it."""
 
 NAME = "records.jsonl"
+
+CLAIM_S = 2.0
 
 
 def now() -> str:
@@ -82,6 +86,13 @@ class SoftwareRead(Event):
     software: Software
 
 
+class ImageReady(Event):
+    """The image that the container stage runs in is there and fits this checkout."""
+
+    event: Literal["image"] = "image"
+    image: Image
+
+
 class Started(Event):
     """A requirement is about to be measured."""
 
@@ -127,7 +138,7 @@ class Resumed(Event):
 
 
 Record = Annotated[
-    Opened | Attempt | SoftwareRead | Started | Finished | StageEnded | Interrupted | Resumed,
+    Opened | Attempt | SoftwareRead | ImageReady | Started | Finished | StageEnded | Interrupted | Resumed,
     Field(discriminator="event"),
 ]
 _RECORD: TypeAdapter[Any] = TypeAdapter(Record)
@@ -159,12 +170,23 @@ class Writer:
     def claim(self) -> None:
         """Hold the run for this process as long as it lives; raises CannotStart when another one has it."""
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except OSError as error:
             raise CannotStart(
                 f"Run {self.path.parent} is still being worked on by another dgxcert.",
                 "Wait for it or end it, then resume.",
             ) from error
+
+    def _lock(self) -> None:
+        """Take the lock; a child in a container has it for a moment when it ends because its supervisor is gone."""
+        until = time.monotonic() + CLAIM_S
+        while True:
+            try:
+                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def close(self) -> None:
         """Give the file back."""
@@ -219,6 +241,14 @@ def read(folder: Path) -> list[Event]:
     return events
 
 
+def opened(folder: Path) -> Opened:
+    """The first line of a run; raises CannotStart as `read` does."""
+    first = read(folder)[0]
+    if not isinstance(first, Opened):
+        raise CannotStart(f"{folder} does not begin with an opened run.", "Start a new run.")
+    return first
+
+
 def parse(line: str) -> Event | None:
     """One line of a record, or None where it is not a whole event."""
     try:
@@ -247,40 +277,3 @@ def _check_format(first_line: str, path: Path) -> None:
             f"{path} was written by a newer dgxcert (format {found}, this one reads up to {FORMAT}).",
             "Use that newer dgxcert; nothing was changed.",
         )
-
-
-def finished_keys(events: list[Event]) -> set[str]:
-    """The requirements that have ended."""
-    return {event.key for event in events if isinstance(event, Finished)}
-
-
-def attempts(events: list[Event]) -> int:
-    """How many processes have worked on the run so far."""
-    return max((event.number for event in events if isinstance(event, Attempt)), default=0)
-
-
-def in_flight(events: list[Event]) -> Started | None:
-    """The requirement that was being measured when the record stops, unless somebody interrupted it."""
-    done = finished_keys(events)
-    for event in reversed(events):
-        if isinstance(event, Interrupted):
-            return None
-        if isinstance(event, Started):
-            return None if event.key in done else event
-    return None
-
-
-def lost(started: Started, *, rebooted: bool) -> Finished:
-    """How a requirement ends that was being measured when the whole run went down."""
-    how = "the machine was restarted" if rebooted else "the run was killed"
-    return Finished(
-        key=started.key,
-        outcome=Outcome.INCONCLUSIVE,
-        duration_s=0.0,
-        reason=f"{how} while {started.key} was being measured, at some time after {started.at}",
-        remedy=(
-            "If the machine went down by itself, this requirement may have caused it: "
-            "`journalctl -b -1 -k | tail -100` shows the kernel's last words.",
-            f"Measure it alone in a new run: dgxcert validate --only '{started.key}'",
-        ),
-    )

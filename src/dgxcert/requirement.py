@@ -24,6 +24,17 @@ class Tier(StrEnum):
         return order.index(other) <= order.index(self)
 
 
+class Stage(StrEnum):
+    """Where a requirement is measured, in the order in which a run goes through them."""
+
+    HOST = "host"
+    """On the machine itself, before anything is built."""
+    IMAGE = "image"
+    """On the machine itself, once the image is there."""
+    WORK = "work"
+    """Where Hugging Face work is done: in the container, or in this very environment (`native`)."""
+
+
 @dataclass(frozen=True)
 class Requirement:
     """What the author of a check declares; the sentence itself is the test's name."""
@@ -34,6 +45,8 @@ class Requirement:
     tier: Tier = Tier.QUICK
     takes_s: float = 1.0
     budget_s: float = MIN_BUDGET_S
+    stage: Stage = Stage.WORK
+    gate: bool = False
 
 
 def requirement(
@@ -44,12 +57,15 @@ def requirement(
     tier: str = "quick",
     takes_s: float = 1.0,
     budget_s: float = MIN_BUDGET_S,
+    stage: str = "work",
+    gate: bool = False,
 ) -> Callable[[Test], Test]:
     """Mark a test as a requirement.
 
     `why` names the Hugging Face work that suffers; `remedy` holds ordered steps: look, mend, escalate.
     `takes_s` is what a healthy machine needs (for the expected time left); beyond `budget_s` the
-    supervisor kills the process and records the requirement as inconclusive.
+    supervisor kills the process and records the requirement as inconclusive. `stage` says where it is
+    measured; unless a `gate` passes, no image is built and no container started.
 
     Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget
     that a healthy machine would exceed.
@@ -62,7 +78,7 @@ def requirement(
         raise ValueError(f"requirement {id}: `why` must say which Hugging Face work suffers")
     if budget_s <= takes_s:
         raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
-    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s)
+    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate)
 
     def mark(test: Test) -> Test:
         test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # a function carries its own attributes

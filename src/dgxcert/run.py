@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dgxcert.evidence import Evidence
+from dgxcert.image import Image
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan import Options, Planned
@@ -23,7 +24,9 @@ from dgxcert.records import (
     Suite,
 )
 from dgxcert.requirement import Tier
+from dgxcert.runtime import Runtime
 from dgxcert.software import Software
+from dgxcert.standing import image
 from dgxcert.verdict import Ending, Verdict, count, judge
 
 NAME = "run.json"
@@ -67,7 +70,7 @@ class Judgement(Part):
 class Run(Part):
     """The whole of run.json."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     suite: Suite
     started: str
@@ -76,6 +79,8 @@ class Run(Part):
     profile: Profile
     profile_sha256: str
     machine: Machine
+    image: Image | None
+    """The container image that the work was done in; None for a native run, which certifies nothing."""
     software: dict[str, Software]
     judgement: Judgement
     notes: tuple[str, ...]
@@ -90,7 +95,11 @@ def assemble(events: list[Event], name: str) -> Run:
     started = {event.key: event for event in events if isinstance(event, Started)}
     finished = _first_by_key(events)
     logs = {(event.stage, event.number): event.log for event in events if isinstance(event, Attempt)}
-    results = tuple(_result(entry, started.get(entry.key), finished.get(entry.key), logs) for entry in opened.plan)
+    problems = {event.stage: event.problem for event in events if isinstance(event, StageEnded)}
+    results = tuple(
+        _result(entry, started.get(entry.key), finished.get(entry.key), logs, _never_begun(entry, opened, problems))
+        for entry in opened.plan
+    )
     return Run(
         name=name,
         suite=opened.suite,
@@ -100,8 +109,9 @@ def assemble(events: list[Event], name: str) -> Run:
         profile=opened.profile,
         profile_sha256=opened.profile.sha256,
         machine=opened.machine,
+        image=image(events),
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
-        judgement=_judgement(opened, results),
+        judgement=_judgement(opened, results, image(events)),
         notes=tuple(_notes(events, opened)),
         results=results,
     )
@@ -135,9 +145,13 @@ def _first_by_key(events: list[Event]) -> dict[str, Finished]:
 
 
 def _result(
-    entry: Planned, started: Started | None, finished: Finished | None, logs: dict[tuple[str, int], str]
+    entry: Planned,
+    started: Started | None,
+    finished: Finished | None,
+    logs: dict[tuple[str, int], str],
+    never_begun: str,
 ) -> Result:
-    outcome, reason, remedy = _outcome(entry, finished)
+    outcome, reason, remedy = _outcome(entry, finished, never_begun)
     return Result(
         **entry.model_dump(include={"key", "id", "group", "title", "why", "tier"}),
         wanted=entry.runs,
@@ -152,23 +166,31 @@ def _result(
     )
 
 
-def _outcome(entry: Planned, finished: Finished | None) -> tuple[Outcome, str, tuple[str, ...]]:
+def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
+    """Why a requirement that was never begun was not."""
+    stage = opened.options.place(entry.stage)
+    problem = problems.get(stage)
+    return f"the {stage} stage could not do it: {problem}" if problem else "the run ended before it was measured"
+
+
+def _outcome(entry: Planned, finished: Finished | None, never_begun: str) -> tuple[Outcome, str, tuple[str, ...]]:
     if entry.not_applicable:
         return Outcome.NOT_APPLICABLE, entry.not_applicable, ()
     if entry.not_run:
         return Outcome.NOT_RUN, entry.not_run, ()
     if finished is None:
-        return Outcome.NOT_RUN, "the run ended before it was measured", ("Go on with --resume.",)
+        return Outcome.NOT_RUN, never_begun, ("Mend what is said above, then go on with --resume or start a new run.",)
     remedy = finished.remedy or (entry.remedy if finished.outcome is Outcome.FAILED else ())
     return finished.outcome, finished.reason, remedy
 
 
-def _judgement(opened: Opened, results: tuple[Result, ...]) -> Judgement:
+def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) -> Judgement:
     endings = [
         Ending(result.outcome, excused=bool(entry.not_applicable), left_out=bool(entry.not_run))
         for entry, result in zip(opened.plan, results, strict=True)
     ]
-    verdict = judge(endings, certifies=opened.profile.certifies, whole=opened.options.whole)
+    proven = used is not None and not used.standin  # only the real image says which software a verdict is about
+    verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
     return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
 
 
@@ -179,6 +201,12 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     ]
     if opened.profile.own:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
+    used = image(events)
+    if used is not None and used.standin:
+        notes.append(f"image {used.reference} is built on a stand-in for NVIDIA's, so this run certifies nothing")
+    if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
+        notes.append("the work was done outside the container, so this run certifies nothing")
+    stages_seen: set[str] = set()
     for event in events:
         if isinstance(event, Interrupted):
             notes.append(f"interrupted by {event.by}" + (f" during {event.key}" if event.key else ""))
@@ -186,6 +214,8 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
             notes.append(f"resumed at {event.at}" + (" after the machine was restarted" if event.rebooted else ""))
         elif isinstance(event, StageEnded) and event.problem:
             notes.append(f"stage {event.stage}: {event.problem}")
-        elif isinstance(event, Attempt) and event.number > 1:
-            notes.append(f"stage {event.stage} went on in a fresh process ({event.log})")
+        elif isinstance(event, Attempt):
+            if event.stage in stages_seen:
+                notes.append(f"stage {event.stage} went on in a fresh process ({event.log})")
+            stages_seen.add(event.stage)
     return notes

@@ -1,17 +1,20 @@
 """A pytest session seen from inside: what it must run, and where its outcomes go."""
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Protocol
 
-from dgxcert import command, records, software
+from dgxcert import command, records, software, standing
 from dgxcert import profile as profiles
 from dgxcert.benchmark_file import BenchmarkFile
+from dgxcert.image import Image
 from dgxcert.judging import Trial
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
@@ -31,6 +34,7 @@ class Session(Protocol):
 
     profile: Profile
     machine: Machine
+    image: Image | None
     planned: list[Planned]
 
     @property
@@ -58,6 +62,7 @@ class Direct:
 
     def __init__(self, profile: str, tier: str) -> None:
         self.machine = read_machine()
+        self.image: Image | None = None
         self.profile = choose_profile(profile, self.machine)
         self.options = Options(profile=profile, tier=Tier(tier))
         self.planned: list[Planned] = []
@@ -93,14 +98,14 @@ class Supervised:
 
     def __init__(self, folder: Path, stage: str, attempt: int) -> None:
         events = records.read(folder)
-        opened = events[0]
-        if not isinstance(opened, records.Opened):
-            raise CannotStart(f"{folder} does not begin with an opened run.", "Start a new run.")
+        opened = records.opened(folder)
         self.profile = opened.profile
         self.machine = opened.machine
+        self._options = opened.options
         self.stage, self.attempt = stage, attempt
         self.planned = list(opened.plan)
-        self._ended = records.finished_keys(events)
+        self.image = standing.image(events)
+        self._ended = standing.finished_keys(events)
         self._outcomes: dict[str, Outcome] = {}
         self._writer = records.Writer(folder)
         self._began = 0.0
@@ -118,7 +123,8 @@ class Supervised:
 
     def runs(self, key: str) -> bool:
         """See Session."""
-        return key not in self._ended and any(entry.key == key and entry.runs for entry in self.planned)
+        mine = (entry for entry in self.planned if entry.runs and self._options.place(entry.stage) == self.stage)
+        return key not in self._ended and any(entry.key == key for entry in mine)
 
     def started(self, key: str) -> None:
         """See Session."""
@@ -180,6 +186,20 @@ def choose_profile(name: str, machine: Machine) -> Profile:
 def gpus_to_test(profile: Profile, machine: Machine) -> int:
     """Every GPU that the profile expects, and any that is there beyond that; none is left unlooked at."""
     return max(profile.gpu.expected, *(gpu.index + 1 for gpu in machine.gpus), 1) if profile.uses_gpu else 1
+
+
+def die_with_supervisor(folder: Path) -> None:
+    """In a container, where no kernel tie leads to the supervisor: wait for its lock on the record, and end with it.
+
+    The lock is held as long as the supervisor lives; whoever gets it knows that there is none.
+    """
+
+    def wait() -> None:
+        with (folder / records.NAME).open("rb") as record:
+            fcntl.flock(record, fcntl.LOCK_SH)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="supervisor watch", daemon=True).start()
 
 
 def die_with_parent(parent: int) -> None:

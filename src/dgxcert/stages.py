@@ -1,4 +1,4 @@
-"""Validating: open or resume a run folder, run its stages under the supervisor, close it with a verdict."""
+"""Validating: open or resume a run folder, go through its stages, close it with a verdict."""
 
 import os
 import re
@@ -11,17 +11,17 @@ from types import FrameType
 
 from rich.console import Console
 
-from dgxcert import benchmark_file, plan, records, report, session, software, suite
+from dgxcert import benchmark_file, builder, engine, plan, records, report, session, software, standing, suite
 from dgxcert import run as runs
+from dgxcert.course import Course
+from dgxcert.image import difference
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import Options
 from dgxcert.progress import Progress
 from dgxcert.run import Run
+from dgxcert.runtime import Runtime
 from dgxcert.supervisor import Supervisor
-
-NATIVE = "native"
-"""The stage that runs in this very environment, outside any container."""
 
 
 def validate(options: Options, results: Path, console: Console) -> tuple[Run, Path]:
@@ -30,6 +30,7 @@ def validate(options: Options, results: Path, console: Console) -> tuple[Run, Pa
     Raises CannotStart when nothing can be run, before anything is written where possible.
     """
     where = suite.root()
+    _must_fit(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
     planned = plan.make(suite.collect(where, session.gpus_to_test(profile, machine)), profile, options)
@@ -54,19 +55,28 @@ def resume(folder: Path, console: Console) -> Run:
     Raises CannotStart when the run was made on another machine or by another version of the suite.
     """
     events = records.read(folder)
-    opened = events[0]
-    if not isinstance(opened, records.Opened):
-        raise CannotStart(f"{folder} does not begin with an opened run.", "Start a new run.")
+    opened = records.opened(folder)
     machine = session.read_machine()
     _must_continue(opened, machine)
     _must_run_on(events)
     writer = records.Writer(folder)
     writer.claim()
-    lost = records.in_flight(events)
+    lost = standing.in_flight(events)
     writer.append(records.Resumed(rebooted=machine.boot_id != opened.machine.boot_id))
     if lost is not None:
-        writer.append(records.lost(lost, rebooted=machine.boot_id != opened.machine.boot_id))
+        writer.append(standing.lost(lost, rebooted=machine.boot_id != opened.machine.boot_id))
     return _work(folder, writer, records.read(folder), console)
+
+
+def _must_fit(options: Options) -> None:
+    """With --no-build, refuse an image that does not fit before anything is written."""
+    if options.runtime is Runtime.NATIVE or options.build:
+        return
+    wanted = builder.recipe(options.stack, options.base)
+    found = builder.find(options.reference)
+    if found is None or difference(found, wanted):
+        why = f"does not fit this checkout: {difference(found, wanted)}" if found else "does not exist"
+        raise CannotStart(f"Image {options.reference} {why}.", "Build it: make image; or leave out --no-build.")
 
 
 def _must_continue(opened: records.Opened, machine: Machine) -> None:
@@ -103,18 +113,29 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
     opened = events[0]
     if not isinstance(opened, records.Opened):
         raise TypeError("the first event of a record must be Opened")
-    to_run = [entry for entry in opened.plan if entry.runs]
     about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
-    console.print(f"{about}\nrun folder {folder}", soft_wrap=True, markup=False)
+    console.print(f"{about}\n{_where(opened.options)}\nrun folder {folder}", soft_wrap=True, markup=False)
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
-            supervisor = Supervisor(folder, writer, progress, records.attempts(events))
-            supervisor.run_stage(NATIVE, to_run, records.finished_keys(events))
+            supervisor = Supervisor(folder, writer, progress, standing.attempts(events))
+            Course(opened, folder, writer, supervisor, progress.say).run()
     except KeyboardInterrupt:
         console.print("interrupted: writing what is known")
     finally:
         writer.close()
     return close(folder)
+
+
+def _where(options: Options) -> str:
+    """Where the work is done, and by which clients and engine."""
+    if options.runtime is Runtime.NATIVE:
+        because = f", since {options.runtime_because}" if options.runtime_because else ""
+        return f"runtime native: the work is done in this environment{because}"
+    try:
+        clients = f"{engine.docker()}, {' '.join(engine.compose())}"
+    except CannotStart as error:
+        return f"runtime docker: {error.problem}"
+    return f"runtime docker: image {options.reference}, engine {engine.endpoint() or 'unknown'} by {clients}"
 
 
 def close(folder: Path) -> Run:

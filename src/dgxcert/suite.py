@@ -61,6 +61,20 @@ def pytest_command(suite: Path, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
 
 
+def stage_command(suite: Path, run: Path, stage: str, attempt: int, *, parent: int) -> list[str]:
+    """The pytest call of a supervisor's child; `parent` is 0 where the supervisor is outside the container."""
+    return pytest_command(
+        suite,
+        "-v",
+        "-rN",
+        f"--dgxcert-run={run}",
+        f"--dgxcert-stage={stage}",
+        f"--dgxcert-attempt={attempt}",
+        f"--dgxcert-parent={parent}",
+        "--benchmark-columns=min,median,max,iqr,rounds",
+    )
+
+
 def collect(suite: Path, gpus: int) -> list[Entry]:
     """Every requirement of the suite, for a machine with so many GPUs.
 

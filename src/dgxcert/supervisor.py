@@ -6,14 +6,14 @@ calls the driver and never imports torch, so nothing that hangs or crashes there
 """
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Protocol
 
-from dgxcert import command, records, suite
+from dgxcert import command, records
+from dgxcert.launcher import GRACE_S, Launcher
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan import Planned
 from dgxcert.session import CANNOT_RECORD
@@ -104,8 +104,8 @@ class Supervisor:
         self._watcher = watcher
         self._attempts = attempts
 
-    def run_stage(self, stage: str, plan: list[Planned], done: set[str]) -> None:
-        """Run every requirement of the plan that has not ended yet.
+    def run_stage(self, stage: str, launcher: Launcher, plan: list[Planned], done: set[str]) -> None:
+        """Run every requirement of the plan that has not ended yet, in children of the launcher.
 
         Raises CannotStart when the record cannot be written, KeyboardInterrupt (after recording it) when the user
         ends the run.
@@ -114,29 +114,29 @@ class Supervisor:
         waiting = {entry.key: entry for entry in plan if entry.key not in done}
         strikes = 0
         while waiting and strikes < STRIKES:
-            child, problem = self._run_child(stage, waiting)
+            child, problem = self._run_child(stage, launcher, waiting)
             for key in child.done:
                 waiting.pop(key, None)
             strikes = 0 if child.began_any else strikes + 1
         ending = f"{len(waiting)} requirements were never begun: {problem}" if waiting else ""
         self._record(records.StageEnded(stage=stage, problem=ending))
 
-    def _run_child(self, stage: str, waiting: dict[str, Planned]) -> tuple[Child, str]:
+    def _run_child(self, stage: str, launcher: Launcher, waiting: dict[str, Planned]) -> tuple[Child, str]:
         """Run one child to its end, whatever that is. Returns it and, in words, how it ended."""
         self._attempts += 1
         log = Path("logs") / f"{stage}-{self._attempts}.log"
         follower = Follower(self._folder)
         with (self._folder / log).open("wb") as output:
-            process = command.start(self._command(stage), output=output, cwd=suite.root(), env=suite.environment())
+            process = launcher.start(stage, self._attempts, output)
             child = Child(process, waiting)
             try:
                 self._record(records.Attempt(stage=stage, number=self._attempts, pid=process.pid, log=str(log)))
-                problem = self._watch(child, follower)
+                problem = self._watch(child, launcher, follower, self._folder / log)
             except KeyboardInterrupt:
-                self._interrupt(child, follower)
+                self._interrupt(child, launcher, follower)
                 raise
             finally:
-                command.end_group(process, grace_s=1.0)
+                launcher.end(process, grace_s=1.0)
         if process.returncode == CANNOT_RECORD:
             raise CannotStart(
                 f"{self._folder / records.NAME} could not be gone on with by the {stage} stage: {log} says why.",
@@ -145,28 +145,19 @@ class Supervisor:
         self._settle(child, problem)
         return child, problem
 
-    def _command(self, stage: str) -> list[str]:
-        return suite.pytest_command(
-            suite.root(),
-            "-v",
-            "-rN",
-            f"--dgxcert-run={self._folder.resolve()}",
-            f"--dgxcert-stage={stage}",
-            f"--dgxcert-attempt={self._attempts}",
-            f"--dgxcert-parent={os.getpid()}",
-            "--benchmark-columns=min,median,max,iqr,rounds",
-        )
-
-    def _watch(self, child: Child, follower: Follower) -> str:
+    def _watch(self, child: Child, launcher: Launcher, follower: Follower, log: Path) -> str:
         """Follow the child until it ends or has to be ended; returns why it ended, in words."""
         oom_kills = _oom_kills()
         while True:
             running = child.process.poll() is None
             self._follow(child, follower)
             if not running:
-                return _death(child.process.returncode, _oom_kills() > oom_kills)
+                words, killed = launcher.death(child.process.returncode, log)
+                return (
+                    f"{words}, by the kernel's out-of-memory killer" if killed and _oom_kills() > oom_kills else words
+                )
             if child.overdue:
-                gone = command.end_group(child.process)
+                gone = launcher.end(child.process, GRACE_S)
                 self._follow(child, follower)
                 stuck = (
                     "" if gone else "; it does not even die when killed, so the driver holds it: restart the machine"
@@ -202,28 +193,19 @@ class Supervisor:
         child.take(event)
         self._watcher.finished(event)
 
-    def _interrupt(self, child: Child, follower: Follower) -> None:
+    def _interrupt(self, child: Child, launcher: Launcher, follower: Follower) -> None:
         """End the child as Ctrl-C would, then record what it was doing; that may be measured again."""
         with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C means: at once
             command.signal_group(child.process, signal.SIGINT)
             deadline = time.monotonic() + INTERRUPT_GRACE_S
             while child.process.poll() is None and time.monotonic() < deadline:
                 time.sleep(POLL_S)
-        command.end_group(child.process)
+        launcher.end(child.process, GRACE_S)
         self._follow(child, follower)
         self._record(records.Interrupted(by="the user", key=child.current))
 
     def _record(self, event: records.Event) -> None:
         self._writer.append(event)
-
-
-def _death(returncode: int, out_of_memory: bool) -> str:
-    """A child's end in words."""
-    if returncode >= 0:
-        return f"its process ended with exit code {returncode}"
-    name = signal.Signals(-returncode).name
-    hint = ", by the kernel's out-of-memory killer" if out_of_memory and name == "SIGKILL" else ""
-    return f"its process was killed by {name}{hint}"
 
 
 def _oom_kills() -> int:

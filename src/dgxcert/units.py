@@ -11,6 +11,11 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int4")
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.compute_capability": ("compute capability",),
     "device.memory": ("GiB",),
+    "driver.branch": ("driver branch",),
+    "disk.free": ("GiB",),
+    "memory.available": ("GiB",),
+    "swap.used": ("GiB",),
+    "clock.error": ("s",),
     "bandwidth.copy": ("GB/s",),
     "spread": (OF_MEDIAN,),
     **{f"matmul.{precision}": ("TFLOP/s",) for precision in PRECISIONS[:3]},

@@ -8,6 +8,7 @@ import yaml
 from dgxcert import profile as profiles
 from dgxcert import records, software
 from dgxcert.evidence import Evidence
+from dgxcert.image import Image
 from dgxcert.machine import Machine
 from dgxcert.outcome import Outcome
 from dgxcert.plan import Options, Planned
@@ -23,7 +24,7 @@ MEASURED = Evidence(name="decode", value=9.8, unit="token/s", source="median of 
 
 def profile_for_any_suite() -> Profile:
     """The `cpu` profile without the names of real requirements."""
-    return profiles.load("cpu").model_copy(update={"not_applicable": {}})
+    return profiles.load("cpu").model_copy(update={"not_applicable": {}, "not_applicable_native": {}})
 
 
 def profile_file(folder: Path) -> Path:
@@ -52,6 +53,23 @@ def opened(*plan: Planned, **about: Any) -> records.Opened:
         "machine": MACHINE,
     }
     return records.Opened(at=AT, plan=plan, **(usual | about))
+
+
+def image_ready(**about: Any) -> records.ImageReady:
+    """The image is there; `about` sets standin and the like."""
+    usual: dict[str, Any] = {
+        "reference": "dgxcert:course",
+        "id": "sha256:77",
+        "architecture": "arm64",
+        "commit": "abc",
+        "size_bytes": 20_000_000_000,
+        "stack": "course",
+        "base": "base@sha256:1",
+        "base_digest": "sha256:1",
+        "lock_sha256": "aa",
+        "suite_sha256": "00",
+    }
+    return records.ImageReady(at=AT, image=Image(**(usual | about)))
 
 
 def started(key: str, attempt: int = 1) -> records.Started:
@@ -84,6 +102,7 @@ def every_event() -> list[records.Event]:
         opened(planned("A"), planned("B", not_applicable="no GPU here"), ignored_environment=("PYTHONWARNINGS",)),
         records.Attempt(at=AT, stage="native", number=1, pid=4711, log="logs/native-1.log"),
         records.SoftwareRead(at=AT, stage="native", software=software.read()),
+        image_ready(),
         started("A"),
         finished("A", Outcome.FAILED, reason="9.8 < 13\nµ ✓", remedy=("look",), evidence=(short_of(13.0),)),
         records.StageEnded(at=AT, stage="native", problem="1 requirements were never begun"),

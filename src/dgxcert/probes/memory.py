@@ -16,6 +16,7 @@ class Memory:
     total_gib: float
     available_gib: float
     swap_gib: float
+    swap_used_gib: float
 
 
 def read() -> Memory:
@@ -39,9 +40,14 @@ def parse(meminfo: str) -> Memory:
         words = rest.split()
         if len(words) == 2 and words[1] == "kB" and words[0].isdigit():
             kib[name] = int(words[0])
-    missing = {"MemTotal", "MemAvailable", "SwapTotal"} - set(kib)
+    missing = {"MemTotal", "MemAvailable", "SwapTotal", "SwapFree"} - set(kib)
     if missing:
         raise Inconclusive(
             f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Look at the file: cat /proc/meminfo"
         )
-    return Memory(kib["MemTotal"] / KIB_PER_GIB, kib["MemAvailable"] / KIB_PER_GIB, kib["SwapTotal"] / KIB_PER_GIB)
+    return Memory(
+        total_gib=kib["MemTotal"] / KIB_PER_GIB,
+        available_gib=kib["MemAvailable"] / KIB_PER_GIB,
+        swap_gib=kib["SwapTotal"] / KIB_PER_GIB,
+        swap_used_gib=(kib["SwapTotal"] - kib["SwapFree"]) / KIB_PER_GIB,
+    )

@@ -30,6 +30,14 @@ class Driver:
     """Indexes of GPUs that fell off the bus since the driver was loaded."""
 
     @property
+    def branch(self) -> int:
+        """580 of version 580.95.05; raises Inconclusive where the version says no such number."""
+        first = (self.version or "").partition(".")[0]
+        if not first.isdigit():
+            raise Inconclusive(f"driver version {self.version!r} names no branch", "Run `nvidia-smi`.")
+        return int(first)
+
+    @property
     def says(self) -> str:
         """Where the list of GPUs comes from, for a record."""
         return f"NVML: {self.absence}" if self.absence else f"NVML, driver {self.version}"
@@ -41,6 +49,14 @@ def gpu(index: int) -> Gpu:
     if index not in found:
         raise Inconclusive(f"the driver lists no GPU {index}", "See GPU-PRESENT first.")
     return found[index]
+
+
+def present() -> Driver:
+    """The driver; raises Inconclusive where there is none, which GPU-PRESENT judges."""
+    driver = read()
+    if driver.absence:
+        raise Inconclusive(f"there is no driver to look at: {driver.absence}", "See GPU-PRESENT first.")
+    return driver
 
 
 def read() -> Driver:

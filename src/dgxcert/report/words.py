@@ -35,9 +35,10 @@ def headline(evidence: Iterable[Evidence]) -> str:
 
 
 def _first(evidence: Iterable[Evidence]) -> list[Evidence]:
-    """What was timed, where something was; else what was recorded last."""
+    """What was timed, where something was; else what was held against something last, or at least recorded."""
     kept = list(evidence)
-    return [item for item in kept if item.rounds_s][:1] or kept[-1:]
+    held = [item for item in kept if item.held_against]
+    return [item for item in kept if item.rounds_s][:1] or held[-1:] or kept[-1:]
 
 
 def open_results(run: Run) -> list[Result]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.limit import Limit
-from dgxcert.profile import Lora, Profile
+from dgxcert.profile import Profile
 from dgxcert.rounds import Work
+from dgxcert.sizes import Lora
 from dgxcert.workloads import ceiling, models, roofline, room, shapes, text
 from dgxcert.workloads.roofline import Peaks
 

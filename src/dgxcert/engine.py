@@ -1,0 +1,99 @@
+"""The engine's command-line clients: which `docker` builds, which `compose` runs, and which endpoint both reach."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import cache
+
+from dgxcert import command
+from dgxcert.outcome import CannotStart
+
+ASK_S = 10.0
+
+FIRST_WITHOUT_BUILDKIT = 23
+"""From this release on Docker's CLI builds with BuildKit through its buildx plugin only."""
+
+
+@cache
+def docker() -> str:
+    """A Docker CLI that can build with BuildKit: Debian's has it built in, newer ones need their buildx.
+
+    Raises CannotStart when none is on the PATH.
+    """
+    looked = []
+    for path in _on_path("docker"):
+        if 0 < _major(path) < FIRST_WITHOUT_BUILDKIT or _answers([path, "buildx", "version"]):
+            return path
+        looked.append(path)
+    found = f"found {', '.join(looked)} without buildx" if looked else "found no `docker` on the PATH"
+    raise CannotStart(
+        f"Wanted a Docker CLI that builds with BuildKit, {found}.",
+        "Install Docker Engine with its buildx plugin, or Debian's docker.io; without containers: RUNTIME=native",
+    )
+
+
+@cache
+def compose() -> tuple[str, ...]:
+    """The compose to call: the plugin of a Docker CLI, else the older `docker-compose` of its own.
+
+    Raises CannotStart when there is neither.
+    """
+    candidates = [
+        *((path, "compose") for path in _on_path("docker")),
+        *((path,) for path in _on_path("docker-compose")),
+    ]
+    for candidate in candidates:
+        if _answers([*candidate, "version"]):
+            return candidate
+    raise CannotStart(
+        "Wanted `docker compose` (or `docker-compose` 1.29 or newer), found neither.",
+        "Install it: sudo apt install docker-compose-plugin (Docker's packages), docker-compose-v2 (Ubuntu) "
+        "or docker-compose (Debian)",
+    )
+
+
+@cache
+def endpoint() -> str:
+    """Where the clients reach the engine: DOCKER_HOST, else the current context's address."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    asked = command.run([docker(), "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout_s=ASK_S)
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a client: this one, without what would lead compose to other files, and with one endpoint."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
+    return {**kept, **({"DOCKER_HOST": endpoint()} if endpoint() else {}), "DOCKER_BUILDKIT": "1", **settings}
+
+
+def ask(*args: str) -> command.Completed:
+    """A short question to the engine through the CLI."""
+    return command.run([docker(), *args], timeout_s=ASK_S, env=environment())
+
+
+def _answers(args: list[str]) -> bool:
+    return command.run(args, timeout_s=ASK_S).returncode == 0
+
+
+def _major(path: str) -> int:
+    """20 of `Docker version 20.10.24+dfsg1, build 297e128`; 0 where it says something else."""
+    version = command.run([path, "--version"], timeout_s=ASK_S).stdout
+    return int("".join(_digits(version.removeprefix("Docker version "))) or 0)
+
+
+def _digits(text: str) -> Iterator[str]:
+    for letter in text:
+        if not letter.isdigit():
+            return
+        yield letter
+
+
+def _on_path(program: str) -> list[str]:
+    """Every program of that name on the PATH, in order, links to the same file once."""
+    found: dict[str, str] = {}
+    for folder in os.get_exec_path():
+        path = shutil.which(program, path=folder)
+        if path:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())

@@ -1,0 +1,117 @@
+"""Launchers: how a stage's child process is started, ended for good, and what its exit code means."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import IO, Protocol
+
+from dgxcert import command, engine, suite
+from dgxcert.image import Image
+
+GRACE_S = 10.0
+FILE_OF_NOTHING = "/dev/null"
+FIRST_SIGNAL = 128
+"""A container whose process was killed by signal N ends with 128 + N."""
+
+
+class Launcher(Protocol):
+    """What the supervisor needs of a place where children run."""
+
+    def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Start a child; its output goes to a file."""
+
+    def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
+        """Kill the child with all that it has started; False when it is still there after `grace_s`."""
+
+    def death(self, returncode: int, log: Path) -> tuple[str, bool]:
+        """How a child ended, in words, and whether it was killed by SIGKILL."""
+
+
+class Here:
+    """Children run in this very environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """See Launcher."""
+        args = suite.stage_command(suite.root(), self._folder.resolve(), stage, attempt, parent=os.getpid())
+        return command.start(args, output=output, cwd=suite.root(), env=suite.environment())
+
+    def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
+        """See Launcher."""
+        return command.end_group(process, grace_s)
+
+    def death(self, returncode: int, log: Path) -> tuple[str, bool]:  # noqa: ARG002 (all is in the code)
+        """See Launcher."""
+        return _in_words(returncode)
+
+
+class InContainer:
+    """Children run in the compose service, each in a container of its own.
+
+    The container must not outlive anything: it is removed by name when its child has ended or is ended, and the
+    process inside ends by itself when this one is gone (`session.die_with_supervisor`).
+    """
+
+    def __init__(self, folder: Path, image: Image, service: str) -> None:
+        self._folder = folder.resolve()
+        self._image = image
+        self._service = service
+        self._name = ""
+
+    def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """See Launcher."""
+        self._name = f"dgxcert-{os.getpid()}-{attempt}"
+        args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
+        args += ["run", "--rm", "-T", "--name", self._name, self._service]
+        args += ["stage", stage, "--run", f"/results/{self._folder.name}", "--attempt", str(attempt)]
+        return command.start(args, output=output, cwd=suite.root(), env=engine.environment(**self._settings()))
+
+    def _settings(self) -> dict[str, str]:
+        """What compose.yaml asks for."""
+        return {
+            "DGXCERT_IMAGE": self._image.id,
+            "DGXCERT_UID": str(os.getuid()),
+            "DGXCERT_GID": str(os.getgid()),
+            "DGXCERT_RESULTS": str(self._folder.parent),
+            "HF_TOKEN_FILE": token_file(),
+        }
+
+    def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
+        """See Launcher."""
+        with contextlib.suppress(OSError):
+            removed = engine.ask("rm", "--force", self._name)
+            gone = removed.returncode == 0 or "No such container" in removed.stderr
+        return command.end_group(process, grace_s) and gone
+
+    def death(self, returncode: int, log: Path) -> tuple[str, bool]:
+        """See Launcher."""
+        if FIRST_SIGNAL < returncode <= FIRST_SIGNAL + signal.SIGRTMAX:
+            return _in_words(FIRST_SIGNAL - returncode)
+        words, killed = _in_words(returncode)
+        return f"{words} ({_last_words(log)})" if returncode else words, killed
+
+
+def token_file() -> str:
+    """The file that holds the user's Hub token, for the container's secret; an empty file where there is none."""
+    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+    for name in (os.environ.get("HF_TOKEN_FILE"), os.environ.get("HF_TOKEN_PATH"), f"{home}/token"):
+        if name and Path(name).expanduser().is_file():
+            return str(Path(name).expanduser().resolve())
+    return FILE_OF_NOTHING
+
+
+def _in_words(returncode: int) -> tuple[str, bool]:
+    if returncode >= 0:
+        return f"its process ended with exit code {returncode}", False
+    name = signal.Signals(-returncode).name
+    return f"its process was killed by {name}", name == "SIGKILL"
+
+
+def _last_words(log: Path) -> str:
+    """The last line of a log: compose and the engine say there why a container did not start."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][-400:] if lines else "it printed nothing"

@@ -1,0 +1,56 @@
+"""Where a run stands, read off its events: what has ended, what was in flight, in which image it works. Pure."""
+
+from dgxcert.image import Image
+from dgxcert.outcome import Outcome
+from dgxcert.records import Attempt, Event, Finished, ImageReady, Interrupted, Started
+
+
+def finished_keys(events: list[Event]) -> set[str]:
+    """The requirements that have ended."""
+    return {event.key for event in events if isinstance(event, Finished)}
+
+
+def passed_keys(events: list[Event]) -> set[str]:
+    """The requirements whose first ending is a pass."""
+    endings: dict[str, Outcome] = {}
+    for event in events:
+        if isinstance(event, Finished):
+            endings.setdefault(event.key, event.outcome)
+    return {key for key, outcome in endings.items() if outcome is Outcome.PASSED}
+
+
+def image(events: list[Event]) -> Image | None:
+    """The image that the run used, or None for a run without one."""
+    return next((event.image for event in events if isinstance(event, ImageReady)), None)
+
+
+def attempts(events: list[Event]) -> int:
+    """How many processes have worked on the run so far."""
+    return max((event.number for event in events if isinstance(event, Attempt)), default=0)
+
+
+def in_flight(events: list[Event]) -> Started | None:
+    """The requirement that was being measured when the record stops, unless somebody interrupted it."""
+    done = finished_keys(events)
+    for event in reversed(events):
+        if isinstance(event, Interrupted):
+            return None
+        if isinstance(event, Started):
+            return None if event.key in done else event
+    return None
+
+
+def lost(started: Started, *, rebooted: bool) -> Finished:
+    """How a requirement ends that was being measured when the whole run went down."""
+    how = "the machine was restarted" if rebooted else "the run was killed"
+    return Finished(
+        key=started.key,
+        outcome=Outcome.INCONCLUSIVE,
+        duration_s=0.0,
+        reason=f"{how} while {started.key} was being measured, at some time after {started.at}",
+        remedy=(
+            "If the machine went down by itself, this requirement may have caused it: "
+            "`journalctl -b -1 -k | tail -100` shows the kernel's last words.",
+            f"Measure it alone in a new run: dgxcert validate --only '{started.key}'",
+        ),
+    )
