@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dgxcert import builder, records, standing
+from dgxcert import builder, hub_token, records, standing
 from dgxcert.launcher import Here, InContainer, Launcher
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import Planned
@@ -46,7 +46,8 @@ class Course:
         if obstacle := self._obstacle(Stage.IMAGE):
             self._leave_out(Stage.WORK, obstacle)
             return
-        self._run(Stage.WORK, self._container())
+        with hub_token.as_file() as token:
+            self._run(Stage.WORK, self._container(token))
 
     def _planned(self, stage: Stage) -> list[Planned]:
         return [entry for entry in self._opened.plan if entry.runs and entry.stage is stage]
@@ -96,8 +97,8 @@ class Course:
             return f"the run was begun in image {before.id[:19]} and {image.reference} is another now; start a new run"
         return ""
 
-    def _container(self) -> InContainer:
+    def _container(self, token: Path) -> InContainer:
         image = standing.image(records.read(self._folder))
         if image is None:
             raise TypeError("the container stage begins after the image was recorded")
-        return InContainer(self._folder, image, "gpu" if self._opened.profile.uses_gpu else "cpu")
+        return InContainer(self._folder, image, "gpu" if self._opened.profile.uses_gpu else "cpu", token)

@@ -11,7 +11,6 @@ from dgxcert import command, engine, suite
 from dgxcert.image import Image
 
 GRACE_S = 10.0
-FILE_OF_NOTHING = "/dev/null"
 FIRST_SIGNAL = 128
 """A container whose process was killed by signal N ends with 128 + N."""
 
@@ -56,10 +55,11 @@ class InContainer:
     process inside ends by itself when this one is gone (`session.die_with_supervisor`).
     """
 
-    def __init__(self, folder: Path, image: Image, service: str) -> None:
+    def __init__(self, folder: Path, image: Image, service: str, token: Path) -> None:
         self._folder = folder.resolve()
         self._image = image
         self._service = service
+        self._token = token
         self._name = ""
 
     def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
@@ -77,7 +77,7 @@ class InContainer:
             "DGXCERT_UID": str(os.getuid()),
             "DGXCERT_GID": str(os.getgid()),
             "DGXCERT_RESULTS": str(self._folder.parent),
-            "HF_TOKEN_FILE": token_file(),
+            "HF_TOKEN_FILE": str(self._token),
         }
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
@@ -93,15 +93,6 @@ class InContainer:
             return _in_words(FIRST_SIGNAL - returncode)
         words, killed = _in_words(returncode)
         return f"{words} ({_last_words(log)})" if returncode else words, killed
-
-
-def token_file() -> str:
-    """The file that holds the user's Hub token, for the container's secret; an empty file where there is none."""
-    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
-    for name in (os.environ.get("HF_TOKEN_FILE"), os.environ.get("HF_TOKEN_PATH"), f"{home}/token"):
-        if name and Path(name).expanduser().is_file():
-            return str(Path(name).expanduser().resolve())
-    return FILE_OF_NOTHING
 
 
 def _in_words(returncode: int) -> tuple[str, bool]:

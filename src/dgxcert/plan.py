@@ -12,6 +12,10 @@ from dgxcert.runtime import Runtime
 from dgxcert.units import nearest
 
 
+CONTAINER = "container"
+"""Name of the stage that works in the image rather than on the machine itself."""
+
+
 class Entry(BaseModel):
     """One requirement of the catalogue, for one set of parameters: `DECODE-SPEED[int4]`."""
 
@@ -70,7 +74,7 @@ class Options(BaseModel):
     def place(self, stage: Stage) -> str:
         """The stage's name in this run: work is done in the `container`, or `native`."""
         if stage is Stage.WORK:
-            return "container" if self.runtime is Runtime.DOCKER else "native"
+            return CONTAINER if self.runtime is Runtime.DOCKER else "native"
         return stage.value
 
     @property

@@ -41,7 +41,8 @@ class Progress:
         self._stage, self._total = name, len(plan)
         self._waiting = {entry.key: entry for entry in plan if entry.key not in done}
         self._since = time.monotonic()
-        already = f", {len(done)} already done" if done else ""
+        ended = self._total - len(self._waiting)
+        already = f", {ended} already done" if ended else ""
         self._console.print(f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
 
     def say(self, line: str) -> None:

@@ -96,8 +96,12 @@ def _must_continue(opened: records.Opened, machine: Machine) -> None:
 
 
 def _must_run_on(events: list[records.Event]) -> None:
-    """The rest of a run must be measured on the software that its beginning was measured on."""
-    before = next((event.software for event in events if isinstance(event, records.SoftwareRead)), None)
+    """The rest of a run must be measured on the software that its beginning was measured on.
+
+    Inside the container that is the image, by whose id the course holds it.
+    """
+    here = [event for event in events if isinstance(event, records.SoftwareRead) and event.stage != plan.CONTAINER]
+    before = here[0].software if here else None
     now = software.read()
     if before is not None and now != before:
         names = {*now.packages, *before.packages}

@@ -1,0 +1,185 @@
+"""A run in real containers: what happens inside costs itself only, and nothing outlives its supervisor."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from suites import driver, example
+
+from dgxcert import engine, records
+from dgxcert import run as runs
+from dgxcert.image import Image
+from dgxcert.outcome import Outcome
+from dgxcert.run import Result, Run
+from dgxcert.verdict import Verdict
+
+MakeImage = Callable[[str], tuple[Image, Path]]
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return example.profile_file(tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture(scope="module")
+def contained(make_image: MakeImage) -> tuple[Image, Path]:
+    return make_image("contained")
+
+
+def validate(contained: tuple[Image, Path], *options: object) -> "subprocess.Popen[str]":
+    """Start a run of the contained suite in its image."""
+    image, checkout = contained
+    where = ("--runtime", "docker", "--image", image.reference, "--stack", "tiny", "--base", image.base)
+    return driver.start(str(checkout), "validate", *where, *options)
+
+
+def containers() -> list[str]:
+    """Names of the containers of children that there are, running or not."""
+    return engine.ask("ps", "-a", "--filter", "name=dgxcert-", "--format", "{{.Names}}").stdout.split()
+
+
+@pytest.fixture(scope="module")
+def folder(contained: tuple[Image, Path], profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("results")
+    process = validate(contained, "--profile", profile, "--results", results)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 2, printed
+    return driver.only_run(results)
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Run:
+    return runs.load(folder)
+
+
+def result(run: Run, key: str) -> Result:
+    return next(result for result in run.results if result.key == key)
+
+
+@pytest.mark.parametrize(
+    ("key", "stage"),
+    [("HOST-FIRST", "host"), ("IMAGE-SECOND", "image"), ("INSIDE", "container"), ("WAITS", "container")],
+)
+def test_each_requirement_is_measured_where_it_belongs(run: Run, key: str, stage: str) -> None:
+    assert (result(run, key).outcome, result(run, key).stage) == (Outcome.PASSED, stage), result(run, key).reason
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("HANGS", "ended from outside after 3 s, its time budget"),
+        ("CRASHES", "killed by SIGSEGV"),
+        ("KILLED", "killed by SIGKILL"),
+    ],
+)
+def test_a_fault_in_a_container_costs_itself_and_is_named(run: Run, key: str, said: str) -> None:
+    assert result(run, key).outcome is Outcome.INCONCLUSIVE
+    assert said in result(run, key).reason
+
+
+def test_the_run_says_in_which_image_it_worked(run: Run, contained: tuple[Image, Path]) -> None:
+    assert run.image == contained[0]
+    assert run.image is not None
+    assert run.image.standin
+    assert run.image.base_digest.startswith("sha256:")
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+def test_everything_in_the_run_folder_belongs_to_the_caller(folder: Path) -> None:
+    owners = {path.stat().st_uid for path in (folder, *folder.rglob("*"))}
+    assert owners == {folder.parent.stat().st_uid}
+
+
+def test_no_container_is_left_behind(folder: Path) -> None:
+    assert folder
+    assert containers() == []
+
+
+def test_a_container_ends_when_its_supervisor_is_killed_and_the_run_goes_on(
+    contained: tuple[Image, Path], profile: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "hold").touch()
+    supervisor = validate(contained, "--profile", profile, "--results", tmp_path, "--only", "INSIDE,WAITS")
+    folder = wait_until_measuring(tmp_path, "WAITS")
+    assert len(containers()) == 1
+    supervisor.kill()
+    supervisor.communicate()
+    assert no_container_within(10)
+    (tmp_path / "hold").unlink()
+    resumed = driver.run(str(contained[1]), "validate", "--resume", folder)
+    run = runs.load(folder)
+    assert "the run was killed while WAITS was being measured" in result(run, "WAITS").reason, resumed.stdout
+    assert result(run, "INSIDE").outcome is Outcome.PASSED
+
+
+def test_ctrl_c_ends_the_container_too_and_the_run_goes_on(
+    contained: tuple[Image, Path], profile: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "hold").touch()
+    supervisor = validate(contained, "--profile", profile, "--results", tmp_path, "--only", "WAITS")
+    folder = wait_until_measuring(tmp_path, "WAITS")
+    supervisor.terminate()
+    printed, _ = supervisor.communicate(timeout=60)
+    assert "interrupted: writing what is known" in printed
+    assert no_container_within(5)
+    (tmp_path / "hold").unlink()
+    resumed = driver.run(str(contained[1]), "validate", "--resume", folder)
+    assert resumed.returncode == 0, resumed.stdout
+    assert result(runs.load(folder), "WAITS").outcome is Outcome.PASSED
+
+
+def wait_until_measuring(results: Path, key: str) -> Path:
+    for _ in range(3):  # building the image, where another test has not, takes longer than one wait
+        try:
+            return driver.wait_until_measuring(results, key)
+        except TimeoutError:
+            continue
+    raise TimeoutError(f"{key} was not begun")
+
+
+def no_container_within(seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while containers():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_another_image_under_the_same_name_does_not_go_on_with_a_run(
+    contained: tuple[Image, Path], profile: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The rest of a run must be measured on the software that its beginning was measured on."""
+    events = records.read(folder)
+    other = contained[0].model_copy(update={"id": "sha256:" + "0" * 64})
+    changed = [
+        records.ImageReady(at=event.at, image=other) if isinstance(event, records.ImageReady) else event
+        for event in events
+    ]
+    kept = [event for event in changed if not (isinstance(event, records.Finished) and event.key == "WAITS")]
+    (tmp_path / "logs").mkdir()
+    lines = "".join(f"{event.model_dump_json()}\n" for event in kept if getattr(event, "key", "") != "WAITS")
+    (tmp_path / records.NAME).write_text(lines, encoding="utf-8")
+    resumed = driver.run(str(contained[1]), "validate", "--resume", tmp_path)
+    assert "is another now; start a new run" in resumed.stdout
+    assert result(runs.load(tmp_path), "WAITS").outcome is Outcome.NOT_RUN
+
+
+def test_an_image_that_may_not_be_built_is_an_error_before_anything_is_written(
+    contained: tuple[Image, Path], profile: Path, tmp_path: Path
+) -> None:
+    where = ("--runtime", "docker", "--image", "dgxcert-test:nowhere", "--stack", "tiny", "--base", contained[0].base)
+    refused = driver.run(
+        str(contained[1]), "validate", *where, "--no-build", "--profile", profile, "--results", tmp_path / "results"
+    )
+    assert refused.returncode == 3
+    assert "Image dgxcert-test:nowhere does not exist." in refused.stdout
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_interpreter_of_the_tests_is_not_the_images(run: Run) -> None:
+    assert run.software["container"].executable != sys.executable
+    assert run.software["container"].in_container
