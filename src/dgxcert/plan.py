@@ -11,7 +11,6 @@ from dgxcert.requirement import Stage, Tier
 from dgxcert.runtime import Runtime
 from dgxcert.units import nearest
 
-
 CONTAINER = "container"
 """Name of the stage that works in the image rather than on the machine itself."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from needs import missing
 
 from dgxcert import builder, engine, suite
 from dgxcert.image import Image
@@ -22,14 +23,6 @@ ROOT = Path(__file__).parents[2]
 STANDIN = "dgxcert-standin:amd64"
 NETWORK = "host"
 """Builds use the machine's own network, where a package index may listen on the loopback address."""
-
-
-def missing(what: str, how: str) -> None:
-    """Say what is missing: a failure where everything must be there, else a skipped test."""
-    said = f"MISSING: {what}. {how}"
-    if os.environ.get("CI"):
-        pytest.fail(said)
-    pytest.skip(said)
 
 
 @pytest.fixture(scope="session")
