@@ -9,20 +9,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from checkout import Checkout, copy_of_checkout
 from needs import missing
 
-from dgxcert import builder, engine, suite
+from dgxcert import engine, suite
 from dgxcert.image import Image
 from dgxcert.outcome import CannotStart
 
 ROOT = Path(__file__).parents[2]
 STANDIN = "dgxcert-standin:amd64"
-NETWORK = "host"
-"""Builds use the machine's own network, where a package index may listen on the loopback address."""
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +44,6 @@ def standin(docker: str) -> str:
     return STANDIN
 
 
-def copy_of_checkout(folder: Path) -> Path:
-    """A checkout that may be changed: what git knows, as it stands here."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
-    for name in listed.stdout.decode().splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def tiny_lock(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A real lock of what dgxcert itself needs and nothing else: small enough to build often."""
@@ -69,25 +57,6 @@ def tiny_lock(tmp_path_factory: pytest.TempPathFactory) -> str:
         lock = importlib.import_module("lock")
         patch.setattr(lock, "STACKS", stack.parent)
         return str(lock.lock(stack))
-
-
-@dataclass
-class Checkout:
-    """A copy of this checkout with a stack of its own, and the image that is built from it."""
-
-    folder: Path
-
-    def lock(self, name: str, text: str) -> None:
-        """Give it another stack."""
-        (self.folder / "container" / "stacks" / f"{name}.lock").write_text(text, encoding="utf-8")
-
-    def build(self, reference: str, stack: str, base: str) -> tuple[Image, list[str]]:
-        """Build by the real builder; the image and all that was printed."""
-        lines: list[str] = []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(suite, "root", lambda: self.folder)
-            patch.setenv("BUILD_NETWORK", os.environ.get("BUILD_NETWORK", NETWORK))
-            return builder.ensure(reference, stack, base, build=True, show=lines.append), lines
 
 
 @pytest.fixture
@@ -118,8 +87,14 @@ def make_image(
     return make
 
 
-def composes() -> list[tuple[str, ...]]:
-    """Every compose that is on this machine: the plugin and the older program."""
-    docker = [(path, "compose") for path in engine._on_path("docker")]
-    older = [(path,) for path in engine._on_path("docker-compose")]
-    return [each for each in (*docker, *older) if engine._answers([*each, "version"])]
+@pytest.fixture(scope="session")
+def composes(docker: str) -> dict[str, tuple[str, ...]]:
+    """Every compose that is on this machine, by its generation: `compose 2` as the CLI's plugin, `compose 1` alone."""
+    candidates = [("compose 2", (docker, "compose")), ("compose 1", ("docker-compose",))]
+    return {name: call for name, call in candidates if shutil.which(call[0]) and is_of(name[-1], call)}
+
+
+def is_of(generation: str, call: tuple[str, ...]) -> bool:
+    """Whether a compose answers and is of a generation; newer `docker-compose` programs are of the second."""
+    asked = subprocess.run([*call, "version", "--short"], capture_output=True, text=True, check=False)
+    return asked.returncode == 0 and asked.stdout.strip().lstrip("v").startswith(f"{generation}.")

@@ -63,16 +63,27 @@ def private(docker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     """Start an engine of the tests' own; a new one each time."""
     dockerd = shutil.which("dockerd", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if os.getuid() != 0 or dockerd is None:
-        missing("root or dockerd, with which engines of the tests' own are started", "Run: sudo scripts/system-packages")
+        missing(
+            "root or dockerd, with which engines of the tests' own are started", "Run: sudo scripts/system-packages"
+        )
     started: list[PrivateEngine] = []
 
     def start() -> PrivateEngine:
         folder = tmp_path_factory.mktemp("engine")
         (folder / "run").mkdir()
         socket = folder / "run" / "docker.sock"
-        args = [str(dockerd), "-H", f"unix://{socket}", "--data-root", str(folder / "data")]
-        args += ["--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid")]
-        args += ["--bridge", "none", "--iptables=false", "--ip-masq=false"]
+        # In a network of its own, since an engine without a bridge removes the one that the machine's engine uses, and
+        # with mounts of its own, which then end with it.
+        args = ["unshare", "--net", "--mount", str(dockerd), "-H", f"unix://{socket}"]
+        args += [
+            "--data-root",
+            str(folder / "data"),
+            "--exec-root",
+            str(folder / "exec"),
+            "--pidfile",
+            str(folder / "pid"),
+        ]
+        args += ["--pidfile", str(folder / "pid"), "--bridge", "none", "--iptables=false", "--ip-masq=false"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(args, stdout=log, stderr=log, start_new_session=True)
         made = PrivateEngine(process, folder / "run")
@@ -161,7 +172,7 @@ def test_an_engine_that_this_user_may_not_use(private: Callable[[], PrivateEngin
     made = private()
     made.socket.chmod(0o660)
     for folder in (made.run, *made.run.parents):
-        if folder.owner() == "root" and folder.is_relative_to("/tmp") and folder != Path("/tmp"):  # noqa: S108
+        if folder.owner() == "root" and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
     found = ask(*in_its_world(made.run), program=ASK_AS_NOBODY)
     assert "this user may not use" in str(found["found"])

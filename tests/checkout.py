@@ -1,0 +1,45 @@
+"""A copy of this checkout that tests may change, and the image that is built from it by the real builder."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dgxcert import builder, suite
+from dgxcert.image import Image
+
+ROOT = Path(__file__).parents[1]
+NETWORK = "host"
+"""Builds use the machine's own network, where a package index may listen on the loopback address."""
+
+
+def copy_of_checkout(folder: Path) -> Path:
+    """A checkout that may be changed: what git knows, as it stands here."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    for name in listed.stdout.decode().splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@dataclass
+class Checkout:
+    """A copy of this checkout with a stack of its own, and the image that is built from it."""
+
+    folder: Path
+
+    def lock(self, name: str, text: str) -> None:
+        """Give it another stack."""
+        (self.folder / "container" / "stacks" / f"{name}.lock").write_text(text, encoding="utf-8")
+
+    def build(self, reference: str, stack: str, base: str) -> tuple[Image, list[str]]:
+        """Build by the real builder; the image and all that was printed."""
+        lines: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(suite, "root", lambda: self.folder)
+            patch.setenv("BUILD_NETWORK", os.environ.get("BUILD_NETWORK", NETWORK))
+            return builder.ensure(reference, stack, base, build=True, show=lines.append), lines

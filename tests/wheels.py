@@ -1,0 +1,102 @@
+"""Small wheels of the tests' own, and a package index that serves wheels: private, behind a password and its own CA."""
+
+import base64
+import hashlib
+import ssl
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import trustme
+
+
+def wheel(folder: Path, name: str, version: str, requires: str = "", files: dict[str, str] | None = None) -> Path:
+    """Make a wheel that holds one empty module, or the files named."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    about += f"Requires-Dist: {requires}\n" if requires else ""
+    contents = files or {f"{module}.py": ""}
+    contents |= {
+        f"{info}/METADATA": about,
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in (*contents, f"{info}/RECORD"))
+    path = folder / f"{module}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, text in (*contents.items(), (f"{info}/RECORD", record)):
+            archive.writestr(inside, text)
+    return path
+
+
+def pin(path: Path) -> str:
+    """A lock's line for a wheel."""
+    name, version = path.name.split("-")[:2]
+    return f"{name.replace('_', '-')}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+@dataclass(frozen=True)
+class Index:
+    """A running package index: its address with the password in it, and the file of the authority it is signed by."""
+
+    url: str
+    authority: Path
+    asked: list[str]
+    """What was asked for, in order."""
+
+
+@contextmanager
+def served(wheels: Path, private: Path, user: str, password: str) -> Iterator[Index]:
+    """Serve the wheels of a folder over TLS on the loopback address, to those who know the password only."""
+    authority = trustme.CA(organization_name="The laboratory's own authority")
+    authority.cert_pem.write_to_path(str(private / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.headers.get("Authorization") != wanted:
+                self.answer(401, b"who are you?")
+                return
+            kind, _, name = self.path.strip("/").partition("/")
+            file = wheels / name
+            if kind == "files" and file.is_file():
+                self.answer(200, file.read_bytes())
+                return
+            found = [path.name for path in wheels.iterdir() if _canonical(path.name.split("-")[0]) == name]
+            links = "".join(f'<a href="/files/{each}">{each}</a><br>' for each in found)
+            self.answer(200 if found else 404, f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            if status == 401:
+                self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"127.0.0.1:{server.server_port}"
+        yield Index(f"https://{user}:{password}@{address}/simple", private / "authority.pem", asked)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _canonical(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-").lower()
