@@ -16,7 +16,7 @@ PLACE = --runtime '$(RUNTIME)' $(IMAGE_OPTIONS) --image '$(IMAGE)' $(if $(NO_BUI
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## install everything into .venv (STACK=course|current)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK)
@@ -46,6 +46,9 @@ show: setup ## show a finished run again (RUN=results/...)
 test: setup ## run the tests of dgxcert itself
 	@$(BIN)/python -m pytest
 
+test-arm64: setup ## build and use the image of the DGX Spark's processor in emulation; minutes
+	@$(BIN)/python -m pytest -s tests/arm64
+
 lint: setup ## check style, types and generated documents
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -72,4 +75,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate rehearse quick check bench list show test lint docs bench-harness image lock tokenizer clean
+.PHONY: help setup validate rehearse quick check bench list show test test-arm64 lint docs bench-harness image lock tokenizer clean

@@ -1,13 +1,17 @@
 """Check a run folder from outside: `python scripts/check_run.py FOLDER VERDICT`. Exits 1 naming what is wrong."""
 
 import json
+import os
 import sys
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import jsonschema
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "run.schema.json"
+BEGIN = ("opened", "started")
 
 
 def problems(folder: Path, verdict: str) -> list[str]:
@@ -26,9 +30,36 @@ def problems(folder: Path, verdict: str) -> list[str]:
         found.append("benchmark.json holds no benchmark, or one with fewer than 3 rounds")
     if verdict not in (folder / "summary.md").read_text(encoding="utf-8"):
         found.append("summary.md does not name the verdict")
+    found += image_problems(folder, run)
     measured = [result for result in run["results"] if result["outcome"] == "passed"]
     found += [f"{result['key']} passed without evidence" for result in measured if not result["evidence"]]
     return found
+
+
+def image_problems(folder: Path, run: dict[str, Any]) -> list[str]:
+    """What is wrong with a run that should have worked in the container: the image's facts, and whose files it left."""
+    if run["options"]["runtime"] != "docker":
+        return []
+    facts = run["image"] or {}
+    found = [f"run.json: the image's {name} is unknown" for name in ("id", "base_digest") if not is_digest(facts, name)]
+    if not facts.get("lock_sha256"):
+        found.append("run.json: the image's lock is unknown")
+    if not any(result["stage"] == "container" for result in run["results"]):
+        found.append("nothing was measured in the container")
+    strangers = [path.name for path in (folder, *folder.rglob("*")) if path.stat().st_uid != os.getuid()]
+    return found + [f"{name} does not belong to the caller" for name in strangers]
+
+
+def is_digest(facts: dict[str, Any], name: str) -> bool:
+    """Whether a fact is there and is a digest."""
+    return str(facts.get(name, "")).startswith("sha256:")
+
+
+def began(folder: Path) -> str:
+    """When the first check began, for a reader: a time decides nothing here."""
+    events = [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+    times = [datetime.fromisoformat(next(each["at"] for each in events if each["event"] == kind)) for kind in BEGIN]
+    return f"the first check began {(times[1] - times[0]).total_seconds():.1f} s after the run was opened"
 
 
 def main() -> None:
@@ -37,7 +68,7 @@ def main() -> None:
     found = problems(folder, verdict)
     if found:
         sys.exit("\n".join([f"{folder}:", *found]))
-    print(f"{folder}: a whole {verdict} run, as docs/run.schema.json describes it")
+    print(f"{folder}: a whole {verdict} run, as docs/run.schema.json describes it; {began(folder)}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """The guard of the image: NVIDIA's packages stay as they are, and a build that would change them fails by name."""
 
+import hashlib
 import importlib
+import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from dgxcert import builder
 
 ROOT = Path(__file__).parents[1]
 NVIDIA = "2.10.0a0+b558c986e8.nv25.11"
@@ -123,3 +128,97 @@ def test_one_changed_byte_of_torch_changes_its_hash(guard: ModuleType, tmp_path:
     before = guard.hash_of_torch(tmp_path)
     (tmp_path / "lib" / "libtorch.so").write_bytes(b"weighty")
     assert guard.hash_of_torch(tmp_path) != before
+
+
+@pytest.fixture
+def install(guard: ModuleType, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Let the guard install a lock with the real pip, which changes nothing; returns what it ends the build with."""
+    settings = {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(index), "IGNORE_INSTALLED": "1"}
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    for name, value in (settings | {"DRY_RUN": "1"}).items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setattr(guard, "HERE", tmp_path)
+
+    def act(*lock: str, base: dict[str, str] | None = None) -> str:
+        (tmp_path / "constraints.txt").write_text(guard.constraints(base or {}), encoding="utf-8")
+        (tmp_path / "stack.lock").write_text("\n".join(lock), encoding="utf-8")
+        try:
+            guard.install(tmp_path / "stack.lock")
+        except SystemExit as ended:
+            return str(ended.code)
+        return ""
+
+    return act
+
+
+def pinned(index: Path, requirement: str, sha256: str = "") -> str:
+    """A line of a lock, with the hash that the index's wheel has or with another one."""
+    name, _, version = requirement.partition("==")
+    (file,) = index.glob(f"{name.replace('-', '_')}-{version}-*.whl")
+    return f"{requirement} --hash=sha256:{sha256 or hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def failed(*findings: str) -> str:
+    return "\n".join(["guard: FAILED the stack could not be installed:", *(f"guard| {each}" for each in findings)])
+
+
+TAMPERED = "does not have the hash that the lock pins: the lock or the package index was tampered with"
+MISSING = "could not be had from the package index: no such file there, or no network"
+NOT_THE_BASES = "is not the version that the base image holds, which must stay as NVIDIA built it"
+
+
+def test_a_lock_that_fits_the_base_is_installed(index: Path, install: Callable[..., str]) -> None:
+    """As the image does: what wants another torch comes without its dependencies, for `after` to judge."""
+    assert install(pinned(index, "wants-torch==1.0"), base={"torch": NVIDIA}) == ""
+
+
+def test_a_package_that_was_tampered_with_is_named_once_however_many_hashes_are_pinned(
+    index: Path, install: Callable[..., str]
+) -> None:
+    torch = f"{pinned(index, 'torch==2.10.0', '0' * 64)} --hash=sha256:{'1' * 64}"
+    said = install(pinned(index, "wants-torch==1.0"), torch)
+    assert said == failed(f"torch==2.10.0 {TAMPERED}")
+
+
+def test_a_package_that_the_index_does_not_have_is_named_once(install: Callable[..., str]) -> None:
+    assert install(f"peft==0.18.1 --hash=sha256:{'0' * 64}") == failed(f"peft==0.18.1 {MISSING}")
+
+
+def test_a_lock_that_would_move_a_package_of_the_base_is_refused_by_its_name(
+    index: Path, install: Callable[..., str]
+) -> None:
+    said = install(pinned(index, "wants-torch==1.0"), pinned(index, "torch==2.10.0"), base={"torch": NVIDIA})
+    assert said == failed(f"torch==2.10.0 {NOT_THE_BASES}")
+
+
+def test_a_lock_without_hashes_is_not_installed(install: Callable[..., str]) -> None:
+    said = install("wants-torch==1.0")
+    assert said.startswith("guard: FAILED the stack could not be installed:\nguard| ")
+    assert "wants-torch==1.0" in said
+
+
+def test_words_of_pip_that_nobody_knows_are_shown_as_they_are(guard: ModuleType) -> None:
+    assert guard.explain(["Collecting peft", "ERROR: [Errno 28] No space left on device", ""]) == [
+        "ERROR: [Errno 28] No space left on device"
+    ]
+    assert guard.explain([]) == ["pip said nothing"]
+    assert guard.explain(["", "  "]) == ["pip said nothing"]
+
+
+def test_several_things_that_went_wrong_are_all_told(guard: ModuleType) -> None:
+    lines = [
+        "ERROR: Cannot install torch==2.10.0 and torch==2.11.0 because these package versions have conflicting "
+        "dependencies.",
+        "ERROR: No matching distribution found for peft==0.18.1",
+    ]
+    assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", f"torch==2.10.0 {NOT_THE_BASES}"]
+
+
+def test_a_failure_is_one_line_and_one_per_finding_as_the_builder_reads_it(guard: ModuleType) -> None:
+    with pytest.raises(SystemExit) as ended:
+        guard.fail("the stack does not fit this base image", ["torch was 2 and is 3", "numpy is gone"])
+    lines = [f"#9 1.234 {line}" for line in str(ended.value.code).splitlines()]
+    assert builder.explain([*lines, "#9 ERROR: exit code: 1"]) == (
+        "guard: the stack does not fit this base image; torch was 2 and is 3; numpy is gone"
+    )

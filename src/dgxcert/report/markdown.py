@@ -77,6 +77,11 @@ def _about(run: Run) -> list[str]:
         f"- profile {run.profile.name}, tier {run.options.tier.value}; suite {run.suite.version} "
         f"commit {run.suite.commit or 'unknown'}{' with local changes' if run.suite.modified else ''}",
     ]
+    if run.image is not None:
+        lines.append(
+            f"- image {run.image.reference} ({run.image.id}), from {run.image.base} ({run.image.base_digest}), stack "
+            f"{run.image.stack}, lock {run.image.lock_sha256}{'; its base is a stand-in' if run.image.standin else ''}"
+        )
     for stage, software in run.software.items():
         packages = ", ".join(f"{name} {version}" for name, version in software.packages.items() if version)
         lines.append(f"- software ({stage}): Python {software.python}, CUDA {software.cuda or 'none'}, {packages}")
