@@ -52,6 +52,14 @@ def test_an_image_that_is_not_there_is_not_made_where_building_is_forbidden(ther
         ensure(build=False)
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_an_image_says_whether_its_base_is_the_pinned_one(there, monkeypatch: pytest.MonkeyPatch, pinned: bool) -> None:
+    there(image_with())
+    name = "mirror/pytorch@sha256:1" if pinned else "mirror/pytorch@sha256:2"
+    monkeypatch.setattr(builder, "_pinned_base", lambda container: name)
+    assert ensure().on_pinned_base is pinned
+
+
 def test_an_image_that_fits_is_reused_without_building(there, monkeypatch: pytest.MonkeyPatch) -> None:
     there(image_with())
     monkeypatch.setattr(builder, "make", lambda *given: pytest.fail("built"))

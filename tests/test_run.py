@@ -56,8 +56,9 @@ def test_all_passed_on_a_profile_that_cannot_certify_is_a_rehearsal() -> None:
         (False, (), [image_ready()], Verdict.REHEARSED),
         (True, (), [], Verdict.REHEARSED),
         (True, (), [image_ready(standin=True)], Verdict.REHEARSED),
+        (True, (), [image_ready(on_pinned_base=False)], Verdict.REHEARSED),
     ],
-    ids=["whole", "a part", "a rehearsal's profile", "outside the image", "a stand-in"],
+    ids=["whole", "a part", "a rehearsal's profile", "outside the image", "a stand-in", "another base"],
 )
 def test_only_a_whole_run_of_a_certifying_profile_in_the_real_image_certifies(
     certifies: bool, only: tuple[str, ...], used: list[records.Event], verdict: Verdict
@@ -74,6 +75,8 @@ def test_a_stand_in_and_a_native_run_say_that_they_certify_nothing() -> None:
     assert "the work was done outside the container, so this run certifies nothing" in native.notes
     standin = assemble(opened(planned("A")), image_ready(standin=True), finished("A"))
     assert "built on a stand-in for NVIDIA's, so this run certifies nothing" in standin.notes[0]
+    other = assemble(opened(planned("A")), image_ready(on_pinned_base=False), finished("A"))
+    assert "base@sha256:1, which is not the pinned base image, so this run certifies nothing" in other.notes[0]
 
 
 def test_a_stage_that_could_not_begin_says_why_at_each_of_its_requirements() -> None:

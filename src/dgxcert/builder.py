@@ -82,7 +82,7 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
     found = find(reference)
     if found is not None and not difference(found, wanted):
         show(f"image {reference} fits this checkout ({found.id[:19]}), reused")
-        return found
+        return _compared_with_pinned(found)
     why = f"does not fit this checkout: {difference(found, wanted)}" if found else "does not exist yet"
     if not build:
         raise CannotStart(f"Image {reference} {why}.", "Build it: make image")
@@ -96,7 +96,13 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
         raise CannotStart(
             f"Image {reference} was built and still does not fit.", "Report this with the build's output."
         )
-    return made
+    return _compared_with_pinned(made)
+
+
+def _compared_with_pinned(image: Image) -> Image:
+    """The image with the answer to whether its base, from wherever it was had, is the pinned one."""
+    digest = _pinned_base(_container()).partition("@")[2]
+    return image.model_copy(update={"on_pinned_base": image.base_digest == digest})
 
 
 def _pull(base: str, show: Show) -> None:

@@ -39,7 +39,7 @@ class Recipe(BaseModel):
 
 
 class Image(Recipe):
-    """The image that a run used, as its record keeps it. A stand-in for the base image can only rehearse."""
+    """The image that a run used, as its record keeps it; only one that is `proven` can certify."""
 
     reference: str
     id: str
@@ -47,6 +47,13 @@ class Image(Recipe):
     commit: str
     size_bytes: int
     standin: bool = False
+    on_pinned_base: bool = False
+    """Whether its base is the very one that this checkout pins by digest."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether a verdict about the software in it is one about the software that dgxcert certifies."""
+        return self.on_pinned_base and not self.standin
 
     @property
     def kernels_architecture(self) -> str:

@@ -189,7 +189,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) 
         Ending(result.outcome, excused=bool(entry.not_applicable), left_out=bool(entry.not_run))
         for entry, result in zip(opened.plan, results, strict=True)
     ]
-    proven = used is not None and not used.standin  # only the real image says which software a verdict is about
+    proven = used is not None and used.proven
     verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
     return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
 
@@ -202,8 +202,9 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     if opened.profile.own:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
     used = image(events)
-    if used is not None and used.standin:
-        notes.append(f"image {used.reference} is built on a stand-in for NVIDIA's, so this run certifies nothing")
+    if used is not None and not used.proven:
+        base = "a stand-in for NVIDIA's" if used.standin else f"{used.base}, which is not the pinned base image"
+        notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
     stages_seen: set[str] = set()
