@@ -42,7 +42,7 @@ ARCHITECTURES = {
 
 
 def main() -> None:
-    """Build and import the image; prints its name last."""
+    """Build the image; prints its name last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default=_own_architecture())
     parser.add_argument("--name", help="image name (default dgxcert-standin:ARCH)")
@@ -60,7 +60,7 @@ def main() -> None:
         bootstrap(root, architecture)
         install_torch(root, architecture, Path(folder, "wheels"))
         dress(root)
-        import_image(root, architecture, name, options.docker)
+        make_image(root, architecture, name, options.docker)
     print(name)
 
 
@@ -166,23 +166,21 @@ def dress(root: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def import_image(root: Path, architecture: Architecture, name: str, docker: str) -> None:
-    """Hand the tree to the engine as one layer."""
+def make_image(root: Path, architecture: Architecture, name: str, docker: str) -> None:
+    """Make the tree an image of one layer. Not by `docker import`: it marks what it makes as this processor's."""
     about = [
-        f"ENV NVIDIA_PYTORCH_VERSION={RELEASE}",
-        "ENV NVIDIA_BUILD_ID=standin",
-        "ENV PIP_CONSTRAINT=/etc/pip/constraint.txt",
-        "ENV PIP_BREAK_SYSTEM_PACKAGES=1",
-        "ENV DGXCERT_STANDIN=1",
+        "FROM scratch",
+        "ADD root.tar /",
+        f"ENV NVIDIA_PYTORCH_VERSION={RELEASE} NVIDIA_BUILD_ID=standin DGXCERT_STANDIN=1",
+        "ENV PIP_CONSTRAINT=/etc/pip/constraint.txt PIP_BREAK_SYSTEM_PACKAGES=1",
         f"LABEL org.dgxcert.standin={own_hash()}",
     ]
-    changes = [word for line in about for word in ("--change", line)]
-    tar = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
-    done = subprocess.run(
-        [docker, "import", f"--platform={architecture.platform}", *changes, "-", name], stdin=tar.stdout, check=False
-    )
-    if tar.wait() or done.returncode:
-        sys.exit(f"standin: the image could not be imported ({docker} import ended with {done.returncode})")
+    context = root.with_name("context")
+    context.mkdir()
+    _run("tar", "-C", str(root), "-cf", str(context / "root.tar"), ".")
+    (context / "Dockerfile").write_text("\n".join(about), encoding="utf-8")
+    build = [docker, "build", "-q", f"--platform={architecture.platform}", "-t", name, str(context)]
+    _run("env", "DOCKER_BUILDKIT=1", *build)
 
 
 def _own_architecture() -> str:

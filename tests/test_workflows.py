@@ -1,0 +1,184 @@
+"""The workflows: no pull request reaches a machine, nothing unpinned runs, and every verdict is kept."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dgxcert import profile
+from dgxcert.requirement import Tier
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".github" / "workflows"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yml"))
+
+Workflow = dict[Any, Any]
+
+
+def read(name: str) -> Workflow:
+    return yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
+
+
+def triggers(workflow: Workflow) -> dict[str, Any]:
+    return workflow[True]  # YAML 1.1 reads the key `on` as true
+
+
+def steps(workflow: Workflow) -> list[dict[str, Any]]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def scripts(workflow: Workflow) -> list[str]:
+    return [step["run"] for step in steps(workflow) if "run" in step]
+
+
+def jobs_on_own_machines(workflow: Workflow) -> dict[str, Any]:
+    return {name: job for name, job in workflow["jobs"].items() if "self-hosted" in job["runs-on"]}
+
+
+def uploads(job: dict[str, Any]) -> dict[str, Any]:
+    found = [step for step in job["steps"] if step.get("uses", "").startswith("actions/upload-artifact@")]
+    return {step["with"]["path"]: step for step in found}
+
+
+def test_there_are_the_workflows_that_the_page_describes() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    assert NAMES == ["cpu", "gpu"]
+    assert all(f"`{name}.yml`" in page for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_may_only_read(name: str) -> None:
+    workflow = read(name)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert not [job for job in workflow["jobs"].values() if "permissions" in job]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_action_is_pinned_by_its_commit_and_names_its_version(name: str) -> None:
+    text = (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
+    used = re.findall(r"\buses: *(.+)", text)
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkout_keeps_no_credentials(name: str) -> None:
+    checkouts = [step for step in steps(read(name)) if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_script_is_put_together_from_what_a_stranger_wrote(name: str) -> None:
+    for script in scripts(read(name)):
+        assert "${{" not in script, "pass it through env"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_make_target_of_a_workflow_exists(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
+    called = {target for script in scripts(read(name)) for target in re.findall(r"\bmake ([a-z0-9-]+)", script)}
+    assert called
+    assert called <= targets
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_job_has_a_time_limit(name: str) -> None:
+    assert all(job["timeout-minutes"] > 0 for job in read(name)["jobs"].values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_failure_is_let_pass(name: str) -> None:
+    text = (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
+    assert "continue-on-error" not in text
+    assert "|| true" not in text
+
+
+def test_every_program_that_the_rehearsal_runs_exists() -> None:
+    called = re.findall(r"\b(?:scripts|container)/[\w./-]+", "\n".join(scripts(read("cpu"))))
+    assert called
+    assert [path for path in called if not (ROOT / path).is_file()] == []
+
+
+def test_a_change_is_tried_on_a_hosted_machine_alone() -> None:
+    workflow = read("cpu")
+    assert set(triggers(workflow)) == {"pull_request", "push"}
+    assert triggers(workflow)["push"] == {"branches": ["main"]}
+    assert {job["runs-on"] for job in workflow["jobs"].values()} == {"ubuntu-24.04"}
+    assert "secrets." not in (FOLDER / "cpu.yml").read_text(encoding="utf-8")
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    assert "github.ref" in workflow["concurrency"]["group"]
+
+
+def test_a_rehearsal_keeps_its_run_folder_and_summary_however_it_ends() -> None:
+    (job,) = read("cpu")["jobs"].values()
+    assert uploads(job)["results/"]["if"] == "always()"
+    (summary,) = [step for step in job["steps"] if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
+    assert summary["if"] == "always()"
+
+
+def test_no_event_of_a_pull_request_starts_a_workflow_with_machines() -> None:
+    for name in NAMES:
+        workflow = read(name)
+        if jobs_on_own_machines(workflow):
+            assert set(triggers(workflow)) <= {"workflow_dispatch", "schedule", "push"}, name
+            assert triggers(workflow)["push"] == {"branches": ["main"]}, name
+
+
+def test_only_the_protected_main_branch_reaches_a_machine() -> None:
+    jobs = jobs_on_own_machines(read("gpu"))
+    assert jobs
+    assert {job["if"] for job in jobs.values()} == {"github.ref == 'refs/heads/main' && github.ref_protected"}
+
+
+def test_a_branch_that_may_not_reach_a_machine_fails_and_is_not_skipped() -> None:
+    jobs = read("gpu")["jobs"]
+    assert jobs["refuse"]["if"] == f"${{{{ !({jobs['validate']['if']}) }}}}"
+    assert jobs["refuse"]["runs-on"] == "ubuntu-24.04"
+    assert scripts({"jobs": {"refuse": jobs["refuse"]}})[-1].splitlines()[-1] == "exit 1"
+
+
+def test_a_machine_has_one_run_at_a_time_and_none_is_cut_short_by_the_next() -> None:
+    for job in jobs_on_own_machines(read("gpu")).values():
+        assert job["concurrency"]["cancel-in-progress"] is False
+        assert job["concurrency"]["group"] == "dgx-${{ matrix.runner }}"
+        assert job["runs-on"] == ["self-hosted", "${{ matrix.runner }}"]
+        assert job["strategy"]["fail-fast"] is False
+
+
+def test_a_validation_starts_from_a_clean_checkout_and_is_one_command() -> None:
+    job = read("gpu")["jobs"]["validate"]
+    assert job["steps"][0]["with"]["clean"] is True
+    assert [step["run"] for step in job["steps"] if "make" in step.get("run", "")] == ["make validate"]
+
+
+def test_the_token_is_in_one_step_only() -> None:
+    assert (FOLDER / "gpu.yml").read_text(encoding="utf-8").count("secrets.") == 1
+    (step,) = [step for step in steps(read("gpu")) if "HF_TOKEN" in step.get("env", {})]
+    assert step["run"] == "make validate"
+    assert step["env"]["HF_TOKEN"] == "${{ secrets.HF_TOKEN }}"
+
+
+def test_summary_report_and_run_folder_are_kept_however_a_run_ends() -> None:
+    job = read("gpu")["jobs"]["validate"]
+    assert {path: step["if"] for path, step in uploads(job).items()} == {
+        "results/": "always()",
+        "results/*/junit.xml": "always()",
+    }
+    (summary,) = [step for step in job["steps"] if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
+    assert summary["if"] == "always()"
+    for step in uploads(job).values():  # two machines, or two attempts, must not claim one name
+        assert "${{ matrix.runner }}" in step["with"]["name"]
+        assert "${{ github.run_attempt }}" in step["with"]["name"]
+
+
+def test_what_make_is_told_can_only_be_chosen_from_a_list() -> None:
+    inputs = triggers(read("gpu"))["workflow_dispatch"]["inputs"]
+    assert {inputs["profile"]["type"], inputs["tier"]["type"]} == {"choice"}
+    assert set(inputs["profile"]["options"]) == {"auto", *profile.names()} - {"cpu"}
+    assert set(inputs["tier"]["options"]) == {tier.value for tier in Tier}
+    assert "runner" not in str([step.get("env") for step in steps(read("gpu"))])
