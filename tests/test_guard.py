@@ -1,16 +1,16 @@
 """The guard of the image: NVIDIA's packages stay as they are, and a build that would change them fails by name."""
 
-import hashlib
 import importlib
 import os
 import subprocess
+import re
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from wheels import pin, wheel
 
 from dgxcert import builder
 
@@ -33,18 +33,6 @@ def index(tmp_path: Path) -> Path:
     wheel(folder, "torch", "2.10.0")
     wheel(folder, "wants-torch", "1.0", requires="torch>=2.10")
     return folder
-
-
-def wheel(folder: Path, name: str, version: str, requires: str = "") -> None:
-    module = name.replace("-", "_")
-    info = f"{module}-{version}.dist-info"
-    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    about += f"Requires-Dist: {requires}\n" if requires else ""
-    with zipfile.ZipFile(folder / f"{module}-{version}-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{module}.py", "")
-        archive.writestr(f"{info}/METADATA", about)
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
 
 
 def resolve(index: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -142,7 +130,7 @@ def install(guard: ModuleType, index: Path, tmp_path: Path, monkeypatch: pytest.
 
     def act(*lock: str, base: dict[str, str] | None = None) -> str:
         (tmp_path / "constraints.txt").write_text(guard.constraints(base or {}), encoding="utf-8")
-        (tmp_path / "stack.lock").write_text("\n".join(lock), encoding="utf-8")
+        (tmp_path / "stack.lock").write_text("".join(lock), encoding="utf-8")
         try:
             guard.install(tmp_path / "stack.lock")
         except SystemExit as ended:
@@ -152,11 +140,15 @@ def install(guard: ModuleType, index: Path, tmp_path: Path, monkeypatch: pytest.
     return act
 
 
-def pinned(index: Path, requirement: str, sha256: str = "") -> str:
-    """A line of a lock, with the hash that the index's wheel has or with another one."""
+def pinned(index: Path, requirement: str) -> str:
+    """A lock's line for a wheel of the index."""
     name, _, version = requirement.partition("==")
-    (file,) = index.glob(f"{name.replace('-', '_')}-{version}-*.whl")
-    return f"{requirement} --hash=sha256:{sha256 or hashlib.sha256(file.read_bytes()).hexdigest()}"
+    return pin(index / f"{name.replace('-', '_')}-{version}-py3-none-any.whl")
+
+
+def tampered(line: str) -> str:
+    """The same line with the hash of some other file."""
+    return re.sub(r"[0-9a-f]{64}", "0" * 64, line)
 
 
 def failed(*findings: str) -> str:
@@ -176,7 +168,7 @@ def test_a_lock_that_fits_the_base_is_installed(index: Path, install: Callable[.
 def test_a_package_that_was_tampered_with_is_named_once_however_many_hashes_are_pinned(
     index: Path, install: Callable[..., str]
 ) -> None:
-    torch = f"{pinned(index, 'torch==2.10.0', '0' * 64)} --hash=sha256:{'1' * 64}"
+    torch = f"{tampered(pinned(index, 'torch==2.10.0')).rstrip()} --hash=sha256:{'1' * 64}"
     said = install(pinned(index, "wants-torch==1.0"), torch)
     assert said == failed(f"torch==2.10.0 {TAMPERED}")
 

@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yml"))
 
+REVIEWED = "github.ref == 'refs/heads/main' && github.ref_protected"
+NO_FORK = "!github.event.repository.fork"
+
 Workflow = dict[Any, Any]
 
 
@@ -116,9 +119,12 @@ def test_a_change_is_tried_on_a_hosted_machine_alone() -> None:
 
 def test_a_rehearsal_keeps_its_run_folder_and_summary_however_it_ends() -> None:
     (job,) = read("cpu")["jobs"].values()
-    assert uploads(job)["results/"]["if"] == "always()"
+    however = "always() && steps.rehearse.outcome != 'skipped'"
+    assert uploads(job)["results/"]["if"] == however
+    assert uploads(job)["results/"]["with"]["if-no-files-found"] == "error"
     (summary,) = [step for step in job["steps"] if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
-    assert summary["if"] == "always()"
+    assert summary["if"] == however
+    assert [step["id"] for step in job["steps"] if "make validate" in step.get("run", "")] == ["rehearse"]
 
 
 def test_no_event_of_a_pull_request_starts_a_workflow_with_machines() -> None:
@@ -132,12 +138,12 @@ def test_no_event_of_a_pull_request_starts_a_workflow_with_machines() -> None:
 def test_only_the_protected_main_branch_reaches_a_machine() -> None:
     jobs = jobs_on_own_machines(read("gpu"))
     assert jobs
-    assert {job["if"] for job in jobs.values()} == {"github.ref == 'refs/heads/main' && github.ref_protected"}
+    assert {job["if"] for job in jobs.values()} == {f"{REVIEWED} && {NO_FORK}"}
 
 
 def test_a_branch_that_may_not_reach_a_machine_fails_and_is_not_skipped() -> None:
     jobs = read("gpu")["jobs"]
-    assert jobs["refuse"]["if"] == f"${{{{ !({jobs['validate']['if']}) }}}}"
+    assert jobs["refuse"]["if"] == f"${{{{ !({REVIEWED}) && {NO_FORK} }}}}"
     assert jobs["refuse"]["runs-on"] == "ubuntu-24.04"
     assert scripts({"jobs": {"refuse": jobs["refuse"]}})[-1].splitlines()[-1] == "exit 1"
 
@@ -165,12 +171,15 @@ def test_the_token_is_in_one_step_only() -> None:
 
 def test_summary_report_and_run_folder_are_kept_however_a_run_ends() -> None:
     job = read("gpu")["jobs"]["validate"]
+    however = "always() && steps.validate.outcome != 'skipped'"
     assert {path: step["if"] for path, step in uploads(job).items()} == {
-        "results/": "always()",
-        "results/*/junit.xml": "always()",
+        "results/": however,
+        "results/*/junit.xml": however,
     }
+    assert uploads(job)["results/"]["with"]["if-no-files-found"] == "error"
     (summary,) = [step for step in job["steps"] if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
-    assert summary["if"] == "always()"
+    assert summary["if"] == however
+    assert [step["id"] for step in job["steps"] if step.get("run") == "make validate"] == ["validate"]
     for step in uploads(job).values():  # two machines, or two attempts, must not claim one name
         assert "${{ matrix.runner }}" in step["with"]["name"]
         assert "${{ github.run_attempt }}" in step["with"]["name"]

@@ -8,6 +8,7 @@ Needs root, debootstrap and a Docker engine; for arm64 on another machine also q
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -147,13 +148,22 @@ def _tag(root: Path) -> None:
     """Rename the installed torch to TORCH_VERSION in every place that says its version."""
     packages = next(root.glob(f"usr/local/lib/python{PYTHON}/dist-packages"))
     info = next(packages.glob("torch-*.dist-info"))
-    version = info.name.removeprefix("torch-").removesuffix(".dist-info")
-    for path in (info / "METADATA", packages / "torch" / "version.py"):
-        path.write_text(path.read_text(encoding="utf-8").replace(version, TORCH_VERSION), encoding="utf-8")
+    # The two need not agree: one may call a build `+cpu` and the other not.
+    _put_version(info / "METADATA", r"^Version: (.+)$")
+    _put_version(packages / "torch" / "version.py", r"^__version__ = '([^']+)'$")
     named = f"torch-{TORCH_VERSION}.dist-info"
     record = (info / "RECORD").read_text(encoding="utf-8")
     (info / "RECORD").write_text(record.replace(info.name, named), encoding="utf-8")
     info.rename(info.with_name(named))
+
+
+def _put_version(path: Path, form: str) -> None:
+    """Write TORCH_VERSION where a line of that form says another."""
+    text = path.read_text(encoding="utf-8")
+    found = re.search(form, text, re.MULTILINE)
+    if found is None:
+        sys.exit(f"standin: {path} does not say its version as torch's usually does")
+    path.write_text(text[: found.start(1)] + TORCH_VERSION + text[found.end(1) :], encoding="utf-8")
 
 
 def dress(root: Path) -> None:
