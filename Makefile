@@ -69,6 +69,9 @@ docs: setup ## write the generated documents anew
 bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py
 
+bench-image: setup ## measure what the container costs (BASE_IMAGE=); the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)'
+
 image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime docker
 	@$(DGXCERT) image $(IMAGE_OPTIONS) --name '$(IMAGE)'
@@ -82,4 +85,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate rehearse quick check bench list show test test-arm64 lint docs bench-harness image lock tokenizer clean
+.PHONY: help setup validate rehearse quick check bench list show test test-arm64 lint docs bench-harness bench-image image lock tokenizer clean

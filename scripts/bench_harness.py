@@ -6,19 +6,17 @@ Prints a Markdown table for docs/performance.md; --write puts it there.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+import performance_page
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- bench-harness -->", "<!-- end of bench-harness -->"
 THREADS = "2"
 MIB = 1024**2
 
@@ -112,43 +110,13 @@ def measure(pairs: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def table(rows: list[tuple[str, str, str]]) -> str:
-    """The table with where and when it was measured."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True)
-    where = f"{os.cpu_count()} cores, {_cpu()}, Python {platform.python_version()}, {THREADS} threads"
-    head = f"Measured {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.decode().strip()}, on {where}."
-    lines = [
-        head,
-        "",
-        "| what | measured | wanted |",
-        "| --- | --- | --- |",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    return "\n".join(lines)
-
-
-def _cpu() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def write(text: str) -> None:
-    """Put the table between its marks in docs/performance.md."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-
-
 def main() -> None:
     """Measure, print, and keep when asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")
     options = parser.parse_args()
-    text = table(measure(options.pairs))
-    print(text)
-    if options.write:
-        write(text)
+    performance_page.show("bench-harness", measure(options.pairs), f"{THREADS} threads", keep=options.write)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import importlib.util
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from dgxcert.requirement import Requirement, Stage
 CHECKS = Path(__file__).parents[1] / "checks" / "host"
 
 COMMAND = re.compile(
-    r"(?:: |`|; |&& |or )(?:sudo )?(?:docker|nvidia-smi|nvidia-ctk|timedatectl|df|cat|ps|free|swapoff|make|apt)\b"
+    r"(?:: |`|; |&& )"
+    r"(?:(?:sudo )?(?:apt|cat|df|docker|free|make|nvidia-ctk|ps|swapoff|timedatectl) [\w/.-]|nvidia-smi\b)"
 )
-"""Something to type: after a colon, or quoted."""
+"""Something to type, after a colon or quoted: a program and what it is to do; nvidia-smi does it unasked."""
 
 GATES = {"DOCKER-REACHABLE", "DOCKER-ROOTFUL", "DOCKER-ARCHITECTURE", "DISK-SPACE", "IMAGE-ARCHITECTURE"}
 """Without these nothing is built or started: what came of it could not be believed, or would fill the disk."""
@@ -69,7 +70,9 @@ def engine(name: str = "spark-29", **changed: object) -> docker_engine.Engine:
     folder = Path(__file__).parent / "recorded" / "engines"
     recorded = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     info = {**recorded["info"], "CDISpecDirs": ["/nowhere"], **changed}
-    return docker_engine.parse(docker_engine.DEFAULT_ENDPOINT, recorded["version"], info, ("1.24", "1.45"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(docker_engine, "DAEMON_PLACES", "/nowhere")
+        return docker_engine.parse(docker_engine.DEFAULT_ENDPOINT, recorded["version"], info, ("1.24", "1.45"))
 
 
 def driver(version: str | None) -> nvml.Driver:
@@ -146,6 +149,16 @@ def test_a_requirement_of_the_host_is_measured_there_and_says_why_and_what_to_do
     assert any(COMMAND.search(step) for step in requirement.remedy), "nothing to type"
 
 
+@pytest.mark.parametrize("step", ["Look at it: docker version", "Run `docker info --format x`.", "Look: nvidia-smi"])
+def test_a_program_with_its_arguments_is_something_to_type(step: str) -> None:
+    assert COMMAND.search(step)
+
+
+@pytest.mark.parametrize("step", ["Look at docker closely.", "Restart it: docker", "Update the `docker` package."])
+def test_the_mere_name_of_a_program_is_nothing_to_type(step: str) -> None:
+    assert not COMMAND.search(step)
+
+
 def test_what_needs_the_image_waits_for_it() -> None:
     waits = {name for name, check in DECLARED.items() if check.requirement.stage is Stage.IMAGE}
     assert waits == {"IMAGE-ARCHITECTURE", "CONTAINER-COMPUTES"}
@@ -180,6 +193,47 @@ def machine(**changed: object) -> Ail:
 
 def image(found: Image | None) -> Ail:
     return lambda world: setattr(world, "image", found)
+
+
+HEALTHY: dict[str, tuple[tuple[str, ...], Ail]] = {
+    "the oldest engine in use, with the nvidia runtime": (
+        ("DOCKER-REACHABLE", "DOCKER-API", "DOCKER-ROOTFUL", "DOCKER-GPU"),
+        finds(docker_engine, "reach", engine("nvidia-runtime-20")),
+    ),
+    "an engine that gives GPUs by the toolkit's hook": (
+        ("DOCKER-GPU",),
+        finds(
+            docker_engine, "reach", replace(engine("x86_64-28"), gpu_ways=("/usr/bin/nvidia-container-runtime-hook",))
+        ),
+    ),
+    "the newest driver that NVIDIA supports": (("DRIVER-BRANCH",), finds(nvml, "read", driver("594.99"))),
+    "a machine without swap": (("SWAP-UNUSED",), finds(memory, "read", memory.Memory(121.6, 110.0, 0.0, 0.0))),
+    "a machine with another system than DGX OS": (("FIRMWARE-RECORDED",), machine(dgx_release=None)),
+}
+
+
+@pytest.mark.parametrize(("ids", "other"), HEALTHY.values(), ids=HEALTHY)
+def test_a_machine_that_is_healthy_in_another_way_passes_too(world: World, ids: tuple[str, ...], other: Ail) -> None:
+    other(world)
+    assert counts(world.run(*ids)) == {"passed": len(ids)}
+
+
+def test_architectures_agree_on_an_intel_machine_as_well(world: World) -> None:
+    """Docker calls it amd64 in an image and x86_64 in an engine, as the kernel does."""
+    world.machine = SPARK.model_copy(update={"architecture": "x86_64"})
+    world.image = IMAGE.model_copy(update={"architecture": "amd64"})
+    world.set(docker_engine, "reach", engine("x86_64-28"))
+    assert counts(world.run("DOCKER-ARCHITECTURE", "IMAGE-ARCHITECTURE")) == {"passed": 2}
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_whoever_computes_on_any_of_the_gpus_is_found(world: World, monkeypatch: pytest.MonkeyPatch, busy: int) -> None:
+    world.machine = SPARK.model_copy(update={"gpus": (GB10, GB10.model_copy(update={"index": 1, "uuid": "GPU-1"}))})
+    assert ended(world.run("HOST-GPU-IDLE"), "passed")
+    monkeypatch.setattr(nvml, "compute_processes", lambda index: [4711] if index == busy else [])
+    result = world.run("HOST-GPU-IDLE")
+    assert ended(result, "inconclusive")
+    assert f"somebody else computes on this machine (GPU {busy}: " in result.stdout.str()
 
 
 SICK: list[tuple[str, Ail, str, str]] = [
@@ -218,6 +272,12 @@ SICK: list[tuple[str, Ail, str, str]] = [
         finds(container, "read", computed("cuda:0 (NVIDIA GB10)", "cuda:1 (NVIDIA GB10)")),
         "devices in the container is 2 device, required == 1 device",
         "nvidia-smi -L",
+    ),
+    (
+        "CONTAINER-COMPUTES",
+        finds(container, "read", computed()),
+        "devices in the container is 0 device, required == 1 device",
+        "docker run --rm --gpus all",
     ),
     (
         "DISK-SPACE",
@@ -338,7 +398,9 @@ def test_what_could_not_be_looked_at_is_inconclusive_and_says_why(world: World, 
     ail(world)
     result = world.run(id)
     assert ended(result, "inconclusive")
-    assert said in result.stdout.str()
+    printed = result.stdout.str()
+    assert said in printed
+    assert f"--- {id}: what to do ---" in printed, "there is always a way to look again"
 
 
 def test_every_requirement_of_the_host_has_met_a_sick_machine_and_an_unseen_one() -> None:

@@ -2,8 +2,8 @@
 
 import importlib
 import os
-import subprocess
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -188,6 +188,74 @@ def test_a_lock_without_hashes_is_not_installed(install: Callable[..., str]) -> 
     said = install("wants-torch==1.0")
     assert said.startswith("guard: FAILED the stack could not be installed:\nguard| ")
     assert "wants-torch==1.0" in said
+
+
+MARKER = " ; python_version >= '3.8' --hash"
+
+
+def test_a_version_that_the_index_does_not_have_is_named_though_it_has_others(
+    index: Path, install: Callable[..., str]
+) -> None:
+    assert install(pinned(index, "torch==2.10.0").replace("2.10.0", "2.10.1")) == failed(f"torch==2.10.1 {MISSING}")
+
+
+def test_a_package_that_is_there_for_another_processor_only_is_not_there(
+    index: Path, install: Callable[..., str]
+) -> None:
+    wheel(index, "peft", "0.18.1").rename(index / "peft-0.18.1-cp27-cp27m-win32.whl")
+    assert install(pin(index / "peft-0.18.1-cp27-cp27m-win32.whl")) == failed(f"peft==0.18.1 {MISSING}")
+
+
+@pytest.mark.parametrize(
+    ("change", "base", "said"),
+    [
+        (tampered, {}, TAMPERED),
+        (lambda line: line.replace("2.10.0 ", "2.10.1 "), {}, MISSING),
+        (str, {"torch": NVIDIA}, NOT_THE_BASES),
+    ],
+    ids=["tampered", "missing", "not the base's"],
+)
+def test_a_pin_that_holds_for_some_pythons_only_is_named_without_its_marker(
+    index: Path, install: Callable[..., str], change: Callable[[str], str], base: dict[str, str], said: str
+) -> None:
+    """As locks have them: `pandas==3.1.1 ; python_full_version < '3.14'`."""
+    line = change(pinned(index, "torch==2.10.0"))
+    assert install(line.replace(" --hash", MARKER), base=base) == failed(f"{line.split()[0]} {said}")
+
+
+def test_a_pin_that_holds_for_other_pythons_is_left_alone(index: Path, install: Callable[..., str]) -> None:
+    line = tampered(pinned(index, "torch==2.10.0")).replace(" --hash", MARKER)
+    assert install(line.replace(">=", "<"), base={"torch": NVIDIA}) == ""
+
+
+def test_the_bases_own_constraint_which_knows_no_hashes_gives_way_to_the_guards(
+    index: Path, install: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base.txt").write_text("wants-torch==0.9\n", encoding="utf-8")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "base.txt"))
+    assert install(pinned(index, "wants-torch==1.0")) == ""
+
+
+def test_whoever_waits_for_a_build_sees_what_pip_says_and_then_the_cause_alone(
+    index: Path, install: Callable[..., str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    line = pinned(index, "torch==2.10.0")
+    said = install(pinned(index, "wants-torch==1.0"), tampered(line))
+    shown = capfd.readouterr().out
+    assert shown.index("wants_torch-1.0") < shown.index("Expected sha256 0000")
+    assert line.rpartition(":")[2].strip() in shown, "the hash that was found, for whoever looks into it"
+    log = [f"#9 1.234 {each}" for each in (shown + said).splitlines()]
+    assert builder.explain([*log, "#9 ERROR: exit code: 1"]) == (
+        f"guard: the stack could not be installed; torch==2.10.0 {TAMPERED}"
+    )
+
+
+def test_the_build_ends_with_the_guards_words_and_an_error_code() -> None:
+    call = "import guard; guard.fail('the stack could not be installed', ['peft is gone', 'torch is another'])"
+    command = [sys.executable, "-B", "-c", call]
+    done = subprocess.run(command, cwd=ROOT / "container", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == failed("peft is gone", "torch is another") + "\n"
 
 
 def test_words_of_pip_that_nobody_knows_are_shown_as_they_are(guard: ModuleType) -> None:
