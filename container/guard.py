@@ -26,6 +26,9 @@ KEPT = re.compile(
 )
 """Packages that are NVIDIA's own builds or that those were built against."""
 
+INTO_THE_SYSTEM = {"PIP_BREAK_SYSTEM_PACKAGES": "1"}
+"""The image's Python may be marked as the distribution's own (PEP 668); here it is the base's that is added to."""
+
 LAST_PEFT_WITHOUT_TORCHAO_CHECK = (0, 18)
 OLDEST_TORCHAO = (0, 17)
 """peft from 0.19 on refuses to attach LoRA beside an older torchao; it is content with none."""
@@ -143,7 +146,7 @@ def install(lock: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--no-deps"]
     pip += ["--require-hashes", "--constraint", str(HERE / "constraints.txt"), "--requirement", str(lock)]
     # The base's own constraint knows nothing of hashes; the guard's replace it.
-    environment = {**os.environ, "PIP_CONSTRAINT": "", "PIP_ROOT_USER_ACTION": "ignore"}
+    environment = {**os.environ, "PIP_CONSTRAINT": "", "PIP_ROOT_USER_ACTION": "ignore", **INTO_THE_SYSTEM}
     lines = []
     with subprocess.Popen(
         pip, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -166,10 +169,13 @@ def explain(lines: list[str]) -> list[str]:
         f"{name} could not be had from the package index: no such file there, or no network"
         for name in re.findall(r"(?:No matching distribution found for|satisfies the requirement) (\S+)", text)
     ]
-    found += [
-        f"{name} is not the version that the base image holds, which must stay as NVIDIA built it"
-        for name in re.findall(r"Cannot install (\S+?)(?: and .+)? because", text)
-    ]
+    conflict = "stands in the lock in more than one version; lock anew: make lock"
+    if "(constraint)" in text:
+        conflict = "is not the version that the base image holds, which must stay as NVIDIA built it"
+    found += [f"{name} {conflict}" for name in re.findall(r"Cannot install (\S+?)(?: and .+)? because", text)]
+    if "Hashes are required" in text:
+        unpinned = re.findall(r"^ {4}(\S+==\S+) --hash=", text, re.MULTILINE)
+        found += [f"{name} stands in the lock without its hash; lock anew: make lock" for name in unpinned]
     last = [line for line in lines if line.strip()][-1:] or ["pip said nothing"]
     return list(dict.fromkeys(found)) or last
 
@@ -177,7 +183,8 @@ def explain(lines: list[str]) -> list[str]:
 def fit() -> None:
     """Remove a torchao that would keep peft from attaching LoRA; nothing else of the base is ever removed."""
     if torchao_in_the_way(installed()):
-        subprocess.run([sys.executable, "-m", "pip", "uninstall", "-y", "-q", "torchao"], check=True)
+        uninstall = [sys.executable, "-m", "pip", "uninstall", "-y", "-q", "torchao"]
+        subprocess.run(uninstall, env={**os.environ, **INTO_THE_SYSTEM}, check=True)
         print("guard: removed torchao, beside which this peft refuses to attach LoRA")
 
 

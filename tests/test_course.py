@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from suites import example
 
-from dgxcert import builder, course, hub_token, records, standing
+from dgxcert import builder, course, engine, records, standing
 from dgxcert import profile as profiles
 from dgxcert.course import Course
 from dgxcert.image import Image
@@ -101,7 +101,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return "container", folder, image.id, service
 
     monkeypatch.setattr(course, "InContainer", in_container)
-    for name in ("HF_TOKEN_FILE", "HF_TOKEN_PATH", hub_token.WORKING_MEMORY):
+    monkeypatch.setattr(engine, "compose", lambda: ("docker", "compose"))
+    for name in ("HF_TOKEN_FILE", "HF_TOKEN_PATH", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_TOKEN", "hf_lent")
     yield made
@@ -221,6 +222,16 @@ def test_an_image_that_cannot_be_had_is_the_problem_of_both_stages(world: World)
     assert world.problems == dict.fromkeys(("image", "container"), f"{said} (logs/image.log)")
     assert world.shown[-1] == said
     assert world.images == []
+
+
+def test_without_a_compose_no_image_is_built_and_the_run_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise CannotStart("Wanted `docker compose`, found none.", "Install it.")
+
+    monkeypatch.setattr(engine, "compose", missing)
+    world.go()
+    assert world.asked == []
+    assert "Wanted `docker compose`, found none. Install it." in world.problems["container"]
 
 
 def test_a_stage_in_which_nothing_is_left_to_do_has_no_problem(world: World) -> None:

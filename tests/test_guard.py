@@ -272,7 +272,19 @@ def test_several_things_that_went_wrong_are_all_told(guard: ModuleType) -> None:
         "dependencies.",
         "ERROR: No matching distribution found for peft==0.18.1",
     ]
+    twice = "torch==2.10.0 stands in the lock in more than one version; lock anew: make lock"
+    assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", twice]
+    lines.append("    The user requested (constraint) torch==2.10.0a0")
     assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", f"torch==2.10.0 {NOT_THE_BASES}"]
+
+
+def test_a_pin_without_its_hash_is_told(guard: ModuleType) -> None:
+    lines = [
+        "ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements. Here is a "
+        "list of those requirements along with the hashes their downloaded archives actually had.",
+        f"    torch==2.10.0 --hash=sha256:{'0' * 64}",
+    ]
+    assert guard.explain(lines) == ["torch==2.10.0 stands in the lock without its hash; lock anew: make lock"]
 
 
 def test_a_failure_is_one_line_and_one_per_finding_as_the_builder_reads_it(guard: ModuleType) -> None:

@@ -12,11 +12,11 @@ TOKENS = {"HF_TOKEN_FILE": "hf_named", "HF_TOKEN": "hf_variable", "HF_TOKEN_PATH
 
 @pytest.fixture(autouse=True)
 def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in TOKENS:
+    for name in (*TOKENS, "HUGGING_FACE_HUB_TOKEN", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "run").mkdir()
-    monkeypatch.setenv(hub_token.WORKING_MEMORY, str(tmp_path / "run"))
+    monkeypatch.setattr(hub_token.tempfile, "tempdir", str(tmp_path / "run"))
 
 
 def keep(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,3 +115,21 @@ def test_without_a_token_the_file_is_empty(token: str | None, monkeypatch: pytes
     with hub_token.as_file() as path:
         assert path.read_bytes() == b""
     assert not path.exists()
+
+
+def test_a_path_that_is_named_counts_alone_so_that_a_user_can_lend_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To the Hub's client /dev/null means: no token."""
+    keep("HF_HOME", monkeypatch, tmp_path)
+    monkeypatch.setenv("HF_TOKEN_PATH", "/dev/null")
+    assert lent() == ""
+
+
+def test_the_older_variable_and_another_cache_are_known_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cache" / "huggingface").mkdir(parents=True)
+    (tmp_path / "cache" / "huggingface" / "token").write_text("hf_cache", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert lent() == "hf_cache"
+    monkeypatch.setenv("HUGGING_FACE_HUB_TOKEN", "hf_older")
+    assert lent() == "hf_older"

@@ -1,13 +1,21 @@
 """An image is known by its labels: what it was built from, and whether it is a stand-in that cannot certify."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from dgxcert import image
 from dgxcert.image import Image, Recipe
 
-WANTED = Recipe(stack="course", base="base@sha256:1", base_digest="sha256:1", lock_sha256="aa", suite_sha256="bb")
+WANTED = Recipe(
+    stack="course",
+    base="base@sha256:1",
+    base_digest="sha256:1",
+    lock_sha256="aa",
+    suite_sha256="b",
+    recipe_sha256="cc",
+)
 
 
 def answer(labels: dict[str, str] | None) -> str:
@@ -30,7 +38,7 @@ def test_an_image_that_was_built_so_fits() -> None:
         (image.LABEL_BASE, "base image is other"),
         (image.LABEL_BASE_DIGEST, "base digest is other, wanted sha256:1"),
         (image.LABEL_LOCK, "lock is other, wanted aa"),
-        (image.LABEL_SUITE, "suite is other, wanted bb"),
+        (image.LABEL_SUITE, "suite is other, wanted b"),
     ],
 )
 def test_each_label_that_differs_is_named(label: str, said: str) -> None:
@@ -52,3 +60,17 @@ def test_an_image_without_that_label_is_none() -> None:
 
 def test_its_architecture_is_named_as_a_kernel_names_it() -> None:
     assert image_with().kernels_architecture == "aarch64"
+
+
+def test_an_image_to_which_something_was_added_does_not_fit_whatever_its_labels_say() -> None:
+    """Labels are inherited by what is built on an image, and by what is committed from its container."""
+    ours = image.parse(answer(WANTED.labels), "dgxcert:course", 'CMD ["--help"]')
+    assert image.difference(ours, WANTED) == ""
+    changed = image.parse(answer(WANTED.labels), "dgxcert:course", "RUN /bin/sh -c pip install torch # buildkit")
+    assert image.difference(changed, WANTED) == "something was added to it after it was built"
+    assert not changed.model_copy(update={"on_pinned_base": True}).proven
+
+
+def test_the_last_step_is_the_last_of_the_dockerfile() -> None:
+    dockerfile = Path(__file__).parents[1] / "container" / "Dockerfile"
+    assert dockerfile.read_text(encoding="utf-8").rstrip().splitlines()[-1] == image.LAST_STEP

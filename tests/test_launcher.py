@@ -94,12 +94,37 @@ def test_compose_is_told_nothing_by_anybody_else(
     assert started.env["DGXCERT_IMAGE"] == "sha256:77"
 
 
-def test_every_setting_that_compose_is_told_is_one_that_it_asks_for(started: Started, tmp_path: Path) -> None:
+def test_every_setting_that_compose_is_told_is_one_that_it_asks_for(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "authority.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     start(in_container(tmp_path))
     asks = (suite.root() / "compose.yaml").read_text(encoding="utf-8")
     told = [name for name in started.env if name.startswith("DGXCERT_") and name not in os.environ]
-    assert len(told) == 4
+    assert len(told) == 6
     assert all(f"${{{name}:-" in asks for name in (*told, "HF_TOKEN_FILE"))
+    assert started.env["DGXCERT_AUTHORITY"] == str(tmp_path / "authority.pem")
+
+
+def test_without_an_authority_of_ones_own_the_images_list_counts(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    start(in_container(tmp_path))
+    assert not {"DGXCERT_AUTHORITY", "DGXCERT_TRUSTED"} & set(started.env)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_a_proxy_reaches_the_container_however_it_is_written(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for each in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, "http://proxy:3128")
+    start(in_container(tmp_path))
+    assert started.env["HTTPS_PROXY"] == "http://proxy:3128"
 
 
 def test_a_relative_run_folder_is_named_whole(
@@ -226,6 +251,29 @@ def end(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> En
         return launcher.end(process, 1.5), done
 
     return act
+
+
+def test_an_engine_that_cannot_be_asked_does_not_keep_the_client_alive(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*args: str) -> command.Completed:
+        raise FileNotFoundError(2, "No such file or directory", "docker")
+
+    ended: list[object] = []
+    launcher = in_container(tmp_path)
+    process: Any = start(launcher, 7)
+    monkeypatch.setattr(engine, "ask", ask)
+    monkeypatch.setattr(command, "end_group", lambda *given: bool(ended.append(given)) or True)
+    assert not launcher.end(process, 1.5)
+    assert ended == [(process, 1.5)]
+
+
+@pytest.mark.parametrize("code", [-35, -64])
+def test_a_signal_without_a_name_has_its_number(code: int, tmp_path: Path) -> None:
+    assert Here(tmp_path).death(code, tmp_path / "log") == (
+        f"its process was killed by signal {-code}".replace("signal 64", "SIGRTMAX"),
+        False,
+    )
 
 
 def test_ending_removes_the_container_by_its_name_and_the_client_that_waits_for_it(end: End) -> None:

@@ -132,6 +132,39 @@ def test_a_cdi_specification_and_the_toolkits_programs_are_ways_too(tmp_path: Pa
     )
 
 
+def test_devices_of_other_vendors_are_no_way(tmp_path: Path) -> None:
+    devices = [{"Source": "cdi", "ID": "intel.com/gpu=0"}]
+    assert parsed("x86_64-28", tmp_path, DiscoveredDevices=devices).gpu_ways == ()
+
+
+def test_where_cdi_is_switched_off_or_unknown_its_files_are_no_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_engine.os, "listdir", lambda folder: ["nvidia.yaml"])
+    assert parsed("x86_64-28", tmp_path, CDISpecDirs=[]).gpu_ways == ()
+    assert parsed("x86_64-28", tmp_path, CDISpecDirs=None).gpu_ways == ()
+
+
+def test_a_cdi_folder_that_cannot_be_read_is_no_other_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(folder: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(docker_engine.os, "listdir", forbidden)
+    assert parsed("x86_64-28", tmp_path).gpu_ways == ()
+
+
+@pytest.mark.parametrize("info", [{"Architecture": "arm64"}, {"Architecture": "aarch64"}, {}])
+def test_an_architecture_is_called_as_the_kernel_does(info: dict[str, Any]) -> None:
+    version = {"Version": "29", "ApiVersion": "1.50", "Arch": "arm64"}
+    assert docker_engine.parse(SOCKET, version, info, SDK).architecture == "aarch64"
+
+
+def test_an_architecture_that_is_not_told_is_no_finding() -> None:
+    found = docker_engine.parse(SOCKET, {"Version": "29", "ApiVersion": "1.50"}, {}, SDK)
+    with pytest.raises(Inconclusive, match="does not say for which processor"):
+        docker_engine.architecture(found)
+
+
 def test_an_answer_without_an_api_version_is_no_engine() -> None:
     with pytest.raises(KeyError, match="ApiVersion"):
         docker_engine.parse(SOCKET, {"Version": "28.2.2"}, {}, SDK)
@@ -233,13 +266,18 @@ def test_what_the_sdk_raises_is_traced_to_its_cause(
     assert (trouble.endpoint, trouble.conclusive) == (SOCKET, conclusive)
 
 
-def test_a_cause_that_is_only_among_the_arguments_is_found() -> None:
-    """As the SDK's HTTP library hands it on where Python keeps no context."""
+@pytest.mark.parametrize("link", ["args", "__cause__", "__context__"])
+def test_a_cause_is_found_by_whatever_it_hangs_on(link: str) -> None:
+    """The SDK raises from its HTTP library's error, which keeps the kernel's among its arguments."""
     wrapped = requests.exceptions.ConnectionError(ProtocolError("Connection aborted.", FORBIDDEN))
-    assert wrapped.__context__ is None
-    error = errors.DockerException(f"Error while fetching server API version: {wrapped}")
-    error.__cause__ = wrapped
+    error = errors.DockerException("Error while fetching server API version")
+    setattr(error, link, (wrapped,) if link == "args" else wrapped)
     assert docker_engine.diagnose(error, SOCKET, chosen=False).found == f"this user may not use {SOCKET}"
+
+
+def test_words_alone_tell_that_time_ran_out() -> None:
+    error = errors.DockerException("Error while fetching server API version: Read timed out. (read timeout=3)")
+    assert docker_engine.diagnose(error, SOCKET, chosen=False) == docker_engine.silent(SOCKET)
 
 
 def test_a_chain_that_bites_its_own_tail_comes_to_an_end() -> None:
@@ -293,6 +331,8 @@ def test_each_cause_has_its_own_words_and_its_own_remedy(monkeypatch: pytest.Mon
         ("tcp://localhost:2375", True),
         ("tcp://LOCALHOST:2375", True),
         ("tcp://[::1]:2375", True),
+        ("localhost:2375", True),
+        ("elsewhere:2375", False),
         ("tcp://192.0.2.1:2375", False),
         ("tcp://localhost.example.org:2375", False),
         ("ssh://somebody@elsewhere", False),
@@ -335,6 +375,22 @@ def test_the_variable_goes_before_the_current_context(tmp_path: Path, monkeypatc
     assert docker_engine.where() == ("ssh://lab", True)
     monkeypatch.setenv("DOCKER_CONTEXT", "default")
     assert docker_engine.where() == (SOCKET, False)
+
+
+def test_a_context_that_is_not_there_or_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker's CLI refuses; the system's socket instead would be another engine than the user's commands reach."""
+    monkeypatch.setenv("DOCKER_CONTEXT", "nosuch")
+    found = docker_engine.ask()
+    assert isinstance(found, Trouble)
+    assert "there is no Docker context nosuch" in found.found
+    assert not found.conclusive
+    context(tmp_path, "damaged", "unix:///run/x")
+    for meta in (tmp_path / "docker").rglob("meta.json"):
+        meta.write_text("{", encoding="utf-8")
+    monkeypatch.setenv("DOCKER_CONTEXT", "damaged")
+    found = docker_engine.ask()
+    assert isinstance(found, Trouble)
+    assert "Docker's contexts cannot be followed" in found.found
 
 
 def test_a_named_host_goes_before_every_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,7 +484,16 @@ def test_a_question_that_never_comes_back_is_an_engine_that_is_silent(
         docker_engine.judged()
 
 
+def test_in_a_container_an_engine_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_engine, "inside_container", lambda: True)
+    completed(monkeypatch, 1, stderr="ModuleNotFoundError: No module named 'docker'\n")
+    with pytest.raises(Inconclusive, match="this is a container") as raised:
+        docker_engine.judged()
+    assert raised.value.remedy == ("Outside, run: make validate",)
+
+
 def test_a_question_that_could_not_be_asked_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_engine, "inside_container", lambda: False)
     completed(monkeypatch, 1, stderr="Traceback\nModuleNotFoundError: No module named 'docker'\n")
     with pytest.raises(Inconclusive, match=r"could not be asked: .*No module named 'docker'") as raised:
         docker_engine.judged()

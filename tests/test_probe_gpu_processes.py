@@ -85,3 +85,8 @@ def test_processes_are_those_that_nvml_lists_and_its_session_is_closed(monkeypat
     monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", listed.__getitem__)
     assert nvml.compute_processes(2) == [4711]
     assert steps == ["init", "shutdown"]
+
+
+def test_without_a_gpu_nothing_is_idle() -> None:
+    with pytest.raises(Inconclusive, match="lists no GPU"):
+        gpu_processes.read(machine(0))

@@ -182,7 +182,7 @@ def make_image(root: Path, architecture: Architecture, name: str, docker: str) -
         "FROM scratch",
         "ADD root.tar /",
         f"ENV NVIDIA_PYTORCH_VERSION={RELEASE} NVIDIA_BUILD_ID=standin DGXCERT_STANDIN=1",
-        "ENV PIP_CONSTRAINT=/etc/pip/constraint.txt PIP_BREAK_SYSTEM_PACKAGES=1",
+        "ENV PIP_CONSTRAINT=/etc/pip/constraint.txt",
         f"LABEL org.dgxcert.standin={own_hash()}",
     ]
     context = root.with_name("context")

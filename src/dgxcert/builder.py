@@ -36,7 +36,12 @@ def recipe(stack: str, base: str) -> Recipe:
         base_digest=_digest(name),
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest(),
         suite_sha256=suite.identity(suite.root()).sha256,
+        recipe_sha256=_hash(container / "Dockerfile", container / "guard.py", suite.root() / "pyproject.toml"),
     )
+
+
+def _hash(*paths: Path) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _container() -> Path:
@@ -67,10 +72,12 @@ def find(reference: str) -> Image | None:
     """The image of that name, or None; raises CannotStart when the engine does not answer."""
     asked = engine.ask("image", "inspect", reference)
     if asked.returncode == 0:
-        return parse(asked.stdout, reference)
+        history = engine.ask("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference)
+        return parse(asked.stdout, reference, next(iter(history.stdout.splitlines()), ""))
     if "No such image" in asked.stderr:
         return None
-    raise CannotStart(f"The container engine does not answer: {asked.complaint}.", "See DOCKER-REACHABLE.")
+    found, remedy = engine.trouble()
+    raise CannotStart(f"The container engine does not answer: {found or asked.complaint}.", remedy)
 
 
 def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) -> Image:
@@ -147,6 +154,7 @@ def _arguments(wanted: Recipe) -> list[str]:
         "COMMIT": (about.commit or "unknown") + ("-modified" if about.modified else ""),
         "LOCK_SHA256": wanted.lock_sha256,
         "SUITE_SHA256": wanted.suite_sha256,
+        "RECIPE_SHA256": wanted.recipe_sha256,
     }
     words = [f"{name}={value}" for name, value in arguments.items()]
     words += [name for name in PROXIES if os.environ.get(name)]  # without a value: taken from the environment

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from dgxcert import builder, hub_token, records, standing
+from dgxcert import builder, engine, hub_token, records, standing
 from dgxcert.launcher import Here, InContainer, Launcher
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import Planned
@@ -80,6 +80,7 @@ class Course:
         log = self._folder / "logs" / "image.log"
         options = self._options
         try:
+            engine.compose()  # without which the image would be of no use
             with log.open("a", encoding="utf-8") as file:
 
                 def show(line: str) -> None:

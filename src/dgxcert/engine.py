@@ -1,7 +1,9 @@
 """The engine's command-line clients: which `docker` builds, which `compose` runs, and which endpoint both reach."""
 
+import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from functools import cache
 
@@ -9,6 +11,10 @@ from dgxcert import command
 from dgxcert.outcome import CannotStart
 
 ASK_S = 10.0
+CONTEXT_S = 3.0
+
+NOWHERE = "unix:///dev/null/no-engine"
+"""Some clients ask the engine even to say their own version, and wait for one that is silent: here they need not."""
 
 FIRST_WITHOUT_BUILDKIT = 23
 """From this release on Docker's CLI builds with BuildKit through its buildx plugin only."""
@@ -57,7 +63,8 @@ def endpoint() -> str:
     """Where the clients reach the engine: DOCKER_HOST, else the current context's address."""
     if host := os.environ.get("DOCKER_HOST"):
         return host
-    asked = command.run([docker(), "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout_s=ASK_S)
+    inspect = [docker(), "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    asked = command.run(inspect, timeout_s=CONTEXT_S)
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
@@ -72,13 +79,30 @@ def ask(*args: str) -> command.Completed:
     return command.run([docker(), *args], timeout_s=ASK_S, env=environment())
 
 
+def trouble() -> tuple[str, str]:
+    """Why the engine does not answer and what to do, as its probe says; empty where it answers or says nothing."""
+    probe = [sys.executable, "-P", "-m", "dgxcert.probes.docker_engine"]
+    asked = command.run(probe, timeout_s=ASK_S)
+    if asked.timed_out:
+        return "it takes the question and says nothing", "sudo systemctl restart docker"
+    try:
+        said = json.loads(asked.stdout)
+    except ValueError:
+        return "", "docker version"
+    return str(said.get("found", "")), " ".join(said.get("remedy", ("docker version",)))
+
+
 def _answers(args: list[str]) -> bool:
-    return command.run(args, timeout_s=ASK_S).returncode == 0
+    return _without_engine(args).returncode == 0
+
+
+def _without_engine(args: list[str]) -> command.Completed:
+    return command.run(args, timeout_s=ASK_S, env={**os.environ, "DOCKER_HOST": NOWHERE})
 
 
 def _major(path: str) -> int:
     """20 of `Docker version 20.10.24+dfsg1, build 297e128`; 0 where it says something else."""
-    version = command.run([path, "--version"], timeout_s=ASK_S).stdout
+    version = _without_engine([path, "--version"]).stdout
     return int("".join(_digits(version.removeprefix("Docker version "))) or 0)
 
 

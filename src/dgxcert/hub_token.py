@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-WORKING_MEMORY = "XDG_RUNTIME_DIR"
-"""Names the user's own folder that no disk keeps, where there is one."""
+VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 @contextmanager
 def as_file() -> Iterator[Path]:
     """The file that holds the token, for as long as a container may read it; an empty file where there is none.
 
-    Looks where the Hub's client looks, in its order, after a file that was named for this (HF_TOKEN_FILE).
+    Looks where the Hub's client looks, in its order, after a file that was named for this (HF_TOKEN_FILE). What stands
+    in a variable is lent in a folder that outlives a login: a run goes on when its user has logged out.
     """
-    token = os.environ.get("HF_TOKEN", "").strip()
+    token = next((found for name in VARIABLES if (found := os.environ.get(name, "").strip())), "")
     named = _existing(os.environ.get("HF_TOKEN_FILE"))
     if named is None and not token:
-        named = _existing(os.environ.get("HF_TOKEN_PATH")) or _existing(f"{_home()}/token")
+        named = _existing(os.environ.get("HF_TOKEN_PATH") or f"{_home()}/token")
     if named is not None:
         yield named
         return
-    with tempfile.TemporaryDirectory(prefix="dgxcert-token-", dir=os.environ.get(WORKING_MEMORY)) as private:
+    with tempfile.TemporaryDirectory(prefix="dgxcert-token-") as private:
         lent = Path(private, "hf_token")
         lent.touch(mode=0o600)
         lent.write_text(token, encoding="utf-8")
@@ -31,7 +31,7 @@ def as_file() -> Iterator[Path]:
 
 
 def _home() -> str:
-    return os.environ.get("HF_HOME") or "~/.cache/huggingface"
+    return os.environ.get("HF_HOME") or f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/huggingface"
 
 
 def _existing(name: str | None) -> Path | None:

@@ -1,6 +1,5 @@
 """Launchers: how a stage's child process is started, ended for good, and what its exit code means."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +10,11 @@ from dgxcert import command, engine, suite
 from dgxcert.image import Image
 
 GRACE_S = 10.0
+PROXIES = ("HTTPS_PROXY", "NO_PROXY")
+AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+TRUSTED_INSIDE = "/run/secrets/authority"
+"""Where the container finds the certificates that its user trusts."""
+
 FIRST_SIGNAL = 128
 """A container whose process was killed by signal N ends with 128 + N."""
 
@@ -72,7 +76,12 @@ class InContainer:
 
     def _settings(self) -> dict[str, str]:
         """What compose.yaml asks for."""
+        authority = next((path for name in AUTHORITIES if (path := os.environ.get(name)) and os.path.isfile(path)), "")
+        trusted = {"DGXCERT_AUTHORITY": os.path.realpath(authority), "DGXCERT_TRUSTED": TRUSTED_INSIDE}
+        proxies = {name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES}
         return {
+            **proxies,
+            **(trusted if authority else {}),
             "DGXCERT_IMAGE": self._image.id,
             "DGXCERT_UID": str(os.getuid()),
             "DGXCERT_GID": str(os.getgid()),
@@ -82,10 +91,15 @@ class InContainer:
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
         """See Launcher."""
-        with contextlib.suppress(OSError):
-            removed = engine.ask("rm", "--force", self._name)
-            gone = removed.returncode == 0 or "No such container" in removed.stderr
+        gone = self._remove()
         return command.end_group(process, grace_s) and gone
+
+    def _remove(self) -> bool:
+        try:
+            removed = engine.ask("rm", "--force", self._name)
+        except OSError:
+            return False
+        return removed.returncode == 0 or "No such container" in removed.stderr
 
     def death(self, returncode: int, log: Path) -> tuple[str, bool]:
         """See Launcher."""
@@ -98,8 +112,9 @@ class InContainer:
 def _in_words(returncode: int) -> tuple[str, bool]:
     if returncode >= 0:
         return f"its process ended with exit code {returncode}", False
-    name = signal.Signals(-returncode).name
-    return f"its process was killed by {name}", name == "SIGKILL"
+    number = -returncode
+    known = {each.value: each.name for each in signal.Signals}  # real-time signals have no names
+    return f"its process was killed by {known.get(number, f'signal {number}')}", number == signal.SIGKILL
 
 
 def _last_words(log: Path) -> str:

@@ -36,7 +36,6 @@ class Software(BaseModel):
     executable: str
     packages: dict[str, str | None]
     cuda: str | None = None
-    image_digest: str | None = None
     base_image: str | None = None
     in_container: bool = False
 
@@ -48,7 +47,6 @@ def read() -> Software:
         executable=sys.executable,
         packages={name: version(name) for name in (*STACK, *BESIDE)},
         cuda=_cuda_of_torch(),
-        image_digest=os.environ.get("DGXCERT_IMAGE_DIGEST"),
         base_image=_base_image(),
         in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
     )

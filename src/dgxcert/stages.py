@@ -127,7 +127,8 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
         console.print("interrupted: writing what is known")
     finally:
         writer.close()
-    return close(folder)
+        run = close(folder)  # whatever happened: nothing that was measured is lost
+    return run
 
 
 def _where(options: Options) -> str:

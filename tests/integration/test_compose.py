@@ -30,13 +30,16 @@ def run_a_program():
     path.chmod(0o755)
     subprocess.run([path], check=True)
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-kept = pathlib.Path("/cache/huggingface/kept")
+kept = pathlib.Path(os.environ["HF_HOME"]) / "kept"
+def keep():
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("weights")
 before = kept.exists()
 print(json.dumps({
     "user": [os.getuid(), os.getgid()],
     "write to the root": able(lambda: pathlib.Path("/usr/new").touch()),
     "run a program in /tmp": able(run_a_program),
-    "keep in the cache": able(lambda: kept.write_text("weights")),
+    "keep in the cache": able(keep),
     "kept before": before,
     "leave a result": able(lambda: pathlib.Path("/results/left").touch()),
     "capabilities": status["CapEff"].strip().strip("0"),
@@ -119,6 +122,10 @@ def test_any_user_can_use_the_cache_and_leave_results(service: Service) -> None:
     os.chown(service.folder / "results", *service.user)
     seen = service.look()
     assert (seen["user"], seen["keep in the cache"], seen["leave a result"]) == ([4711, 4712], "yes", "yes")
+    service.user = (4713, 4714)
+    os.chown(service.folder / "results", *service.user)
+    seen = service.look()
+    assert (seen["kept before"], seen["keep in the cache"]) == (False, "yes"), "a second user beside the first"
 
 
 def test_the_token_comes_as_a_file_and_stands_in_no_environment(service: Service) -> None:
@@ -127,6 +134,15 @@ def test_the_token_comes_as_a_file_and_stands_in_no_environment(service: Service
     seen = service.look(HF_TOKEN_FILE=str(token), HF_TOKEN="hf_between_us")
     assert seen["token"] == "hf_between_us"
     assert "hf_between_us" not in json.dumps(seen["environment"])
+
+
+def test_the_users_own_authority_is_trusted_inside(service: Service) -> None:
+    authority = service.folder / "authority.pem"
+    authority.write_text("-----BEGIN CERTIFICATE-----", encoding="utf-8")
+    inside = {"DGXCERT_AUTHORITY": str(authority), "DGXCERT_TRUSTED": "/run/secrets/authority"}
+    show = ["run", "--rm", "-T", "--entrypoint", "sh", "cpu", "-c", 'cat "$SSL_CERT_FILE" "$REQUESTS_CA_BUNDLE"']
+    assert service(*show, **inside).stdout == "-----BEGIN CERTIFICATE-----" * 2
+    assert service(*show).stdout.startswith("-----BEGIN"), "the image's own list"
 
 
 def test_without_a_token_the_file_is_empty_and_nobody_complains(service: Service) -> None:

@@ -173,6 +173,34 @@ def test_a_base_that_is_not_nvidias_is_refused_by_name(checkout: Checkout, stand
         checkout.build(REFERENCE, "tiny", "dgxcert-test:other-base")
 
 
+def test_what_was_added_to_an_image_makes_it_another(checkout: Checkout, standin: str, docker: str) -> None:
+    """Its labels are all there still: `docker commit` and a build on top of it inherit them."""
+    made, _ = checkout.build(REFERENCE, "tiny", standin)
+    assert made.untouched
+    dockerfile = f"FROM {made.id}\nRUN touch /added\n"
+    args = [docker, "build", "-q", "--network=none", "-t", "dgxcert-test:added", "-"]
+    subprocess.run(args, input=dockerfile.encode(), env=engine.environment(), check=True, capture_output=True)
+    added = builder.find("dgxcert-test:added")
+    assert added is not None
+    assert added.suite_sha256 == made.suite_sha256
+    assert not added.untouched
+    container = engine.ask("create", made.id, "sh").stdout.strip()
+    engine.ask("commit", container, "dgxcert-test:committed")
+    engine.ask("rm", container)
+    committed = builder.find("dgxcert-test:committed")
+    assert committed is not None
+    assert not committed.untouched
+
+
+@pytest.mark.parametrize("path", ["container/Dockerfile", "container/guard.py", "pyproject.toml"])
+def test_an_image_of_another_recipe_does_not_fit(checkout: Checkout, standin: str, path: str) -> None:
+    checkout.build(REFERENCE, "tiny", standin)
+    with (checkout.folder / path).open("a", encoding="utf-8") as file:
+        file.write("\n# changed\n")
+    _, lines = checkout.build(REFERENCE, "tiny", standin)
+    assert any("does not fit this checkout: recipe is" in line for line in lines)
+
+
 def test_a_change_of_the_suite_rebuilds_nothing_but_the_suite(checkout: Checkout, standin: str) -> None:
     first, _ = checkout.build(REFERENCE, "tiny", standin)
     with (checkout.folder / "checks" / "host" / "test_clock.py").open("a", encoding="utf-8") as file:

@@ -68,6 +68,7 @@ def image_ready(**about: Any) -> records.ImageReady:
         "base_digest": "sha256:1",
         "lock_sha256": "aa",
         "suite_sha256": "00",
+        "recipe_sha256": "cc",
         "on_pinned_base": True,
     }
     return records.ImageReady(at=AT, image=Image(**(usual | about)))

@@ -15,6 +15,16 @@ LIMIT_S = 150.0
 """Importing torch in a container that was never started before reads gigabytes from the disk."""
 ANSWER_S = 30
 
+NO_CDI_SPECIFICATION = (
+    "Look at it: nvidia-ctk cdi list; ls /etc/cdi /var/run/cdi",
+    "Two files that name nvidia.com/gpu: remove the older one.",
+    "Make it anew: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
+)
+LOST_ITS_GPUS = (
+    "Start a new container; that alone may be enough.",
+    "For good: use CDI, or cgroupfs as the engine's cgroup driver; see NVIDIA's notes on this very message.",
+)
+
 CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         'could not select device driver "cdi"',
@@ -36,11 +46,12 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "unresolvable cdi devices",
         "the CDI specification of the GPUs is missing or stale",
-        (
-            "Look at it: nvidia-ctk cdi list; ls /etc/cdi /var/run/cdi",
-            "Two files that name nvidia.com/gpu: remove the older one.",
-            "Make it anew: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
-        ),
+        NO_CDI_SPECIFICATION,
+    ),
+    (
+        "failed to discover gpu vendor from cdi",  # Docker 29, which gives GPUs by CDI where it can
+        "the engine found no CDI specification of NVIDIA GPUs",
+        NO_CDI_SPECIFICATION,
     ),
     (
         "unknown or invalid runtime name",
@@ -50,10 +61,12 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "failed to initialize nvml: unknown error",
         "the container lost its GPUs when the system's services were reloaded (systemctl daemon-reload)",
-        (
-            "Start a new container; that alone may be enough.",
-            "For good: use CDI, or cgroupfs as the engine's cgroup driver; see NVIDIA's notes on this very message.",
-        ),
+        LOST_ITS_GPUS,
+    ),
+    (
+        "can't initialize nvml",  # the same, in torch's words
+        "the container has no working driver: its GPUs were taken from it, or never given to it",
+        LOST_ITS_GPUS,
     ),
     (
         "nvidia-container-cli: ",
@@ -96,7 +109,8 @@ class Container:
 def read(image: Image, *, gpus: bool) -> Container:
     """Start a container of the image that computes on every GPU (or the CPU), and read what it did.
 
-    Raises Inconclusive where the engine does not answer or the container does not end in time.
+    Raises Inconclusive where the engine does not answer, cannot start a container for a reason that is not in CAUSES
+    (a full disk, an image that is gone), or the container does not end in time.
     """
     import docker
     from docker import errors
@@ -109,7 +123,10 @@ def read(image: Image, *, gpus: bool) -> Container:
             output = container.logs(stdout=True, stderr=False).decode(errors="replace")
             return parse(ended, output, container.logs(stdout=False, stderr=True).decode(errors="replace"))
     except errors.APIError as error:
-        return failed(str(error.explanation or error))
+        words = str(error.explanation or error)
+        if cause(words) is None:
+            raise Inconclusive(f"the engine could not start a container: {_last(words)}", *OTHERWISE) from error
+        return failed(words)
     except OSError as error:  # what the SDK's HTTP library raises where time runs out
         raise Inconclusive(
             f"the container did not end within {LIMIT_S:.0f} s, or the engine stopped answering: {error}",
@@ -150,20 +167,25 @@ def parse(code: int, output: str, complaints: str) -> Container:
         return failed(complaints or output or f"exit code {code}")
     try:
         done = json.loads(output.splitlines()[-1])
-    except (ValueError, IndexError):
+        devices = tuple(f"{each['device']} ({each['product']})" for each in done)
+        wrong = sum(int(each["wrong"]) for each in done)
+    except (ValueError, IndexError, KeyError, TypeError):
         return failed(f"it printed something else than its results: {output[-200:]!r}")
-    devices = tuple(f"{each['device']} ({each['product']})" for each in done)
     if not devices:
-        return failed(f"torch found no GPU in the container. {_last(complaints)}")
-    return Container(devices, sum(each["wrong"] for each in done), "", ())
+        known = cause(complaints) is not None
+        return failed(complaints if known else f"torch found no GPU in the container. {_last(complaints)}")
+    return Container(devices, wrong, "", ())
 
 
 def failed(words: str) -> Container:
     """A container that could not start or compute, with the cause that its words stand for."""
-    for mark, meaning, remedy in CAUSES:
-        if mark in words.lower():
-            return Container((), 0, f"{meaning}: {_last(words)}", remedy)
-    return Container((), 0, f"the container could not compute: {_last(words)}", OTHERWISE)
+    meaning, remedy = cause(words) or ("the container could not compute", OTHERWISE)
+    return Container((), 0, f"{meaning}: {_last(words)}", remedy)
+
+
+def cause(words: str) -> tuple[str, tuple[str, ...]] | None:
+    """What an engine's or a container's words mean and what to do, where that is known."""
+    return next(((meaning, remedy) for mark, meaning, remedy in CAUSES if mark in words.lower()), None)
 
 
 def _last(words: str) -> str:

@@ -4,6 +4,7 @@ Run as `python -m dgxcert.probes.docker_engine` it asks once and prints what cam
 from a process of its own, because a socket that takes a question and never answers must not take us along.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,7 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dgxcert import command
+from dgxcert.image import kernels_architecture
 from dgxcert.outcome import Inconclusive
+from dgxcert.runtime import inside_container
 
 LIMIT_S = 9.0
 ANSWER_S = 3
@@ -24,9 +27,10 @@ DEFAULT_ENDPOINT = "unix:///var/run/docker.sock"
 DAEMON_PLACES = "/usr/bin:/usr/sbin:/usr/local/bin:/snap/bin"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
+OWN_ENGINE = ("Use this machine's own engine: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",)
+
 GIVES_GPUS = ("nvidia-container-runtime-hook", "nvidia-container-runtime")
 """Programs of the NVIDIA Container Toolkit, any of which an engine can give GPUs to a container with."""
-
 
 FIRST_WITH_DEVICE_REQUESTS = 40
 WHY_NEEDED = (
@@ -94,6 +98,8 @@ def reach() -> Engine | Trouble:
     asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.docker_engine"], timeout_s=LIMIT_S)
     if asked.timed_out:
         return silent(os.environ.get("DOCKER_HOST") or "the current context's endpoint")
+    if asked.returncode != 0 and inside_container():
+        return Trouble("", "this is a container: its engine is outside", ("Outside, run: make validate",), False)
     if asked.returncode != 0:
         return Trouble("", f"the question could not be asked: {asked.complaint}", ("Install anew: make setup",), False)
     answer = json.loads(asked.stdout)
@@ -133,7 +139,7 @@ def parse(endpoint: str, version: dict[str, Any], info: dict[str, Any], sdk: tup
         oldest_api=minor(version.get("MinAPIVersion", version["ApiVersion"])),
         sdk_api=minor(sdk[1]),
         oldest_sdk_api=minor(sdk[0]),
-        architecture=str(info.get("Architecture", version.get("Arch", ""))),
+        architecture=kernels_architecture(str(info.get("Architecture") or version.get("Arch", ""))),
         root=str(info.get("DockerRootDir", "")),
         rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
         gpu_ways=tuple(_gpu_ways(info)),
@@ -145,13 +151,21 @@ def minor(version: str) -> int:
     return int(version.partition(".")[2])
 
 
+def architecture(engine: Engine) -> str:
+    """Its processor as a kernel calls it; raises Inconclusive where the engine does not say."""
+    if not engine.architecture:
+        raise Inconclusive(f"{engine.says} does not say for which processor it is", "Ask it: docker info")
+    return engine.architecture
+
+
 def _gpu_ways(info: dict[str, Any]) -> Iterator[str]:
     """The ways in which this engine may give a GPU to a container, as far as can be seen without trying."""
     if "nvidia" in (info.get("Runtimes") or {}):
         yield "runtime nvidia"
-    yield from (f"CDI device {device.get('ID')}" for device in info.get("DiscoveredDevices") or ())
-    for folder in info.get("CDISpecDirs") or ("/etc/cdi", "/var/run/cdi"):
-        if os.path.isdir(folder):
+    ids = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ()]
+    yield from (f"CDI device {name}" for name in ids if name.startswith("nvidia.com/"))
+    for folder in info.get("CDISpecDirs") or ():  # none: this engine is too old for CDI, or it is switched off
+        with contextlib.suppress(OSError):
             yield from (f"CDI spec {folder}/{name}" for name in sorted(os.listdir(folder)) if "nvidia" in name)
     yield from (found for name in GIVES_GPUS if (found := shutil.which(name, path=DAEMON_PLACES)))
 
@@ -194,7 +208,7 @@ def _no_socket(endpoint: str, *, chosen: bool) -> Trouble:
         return Trouble(
             endpoint,
             f"DOCKER_HOST or the Docker context names {endpoint}, and there is no such socket",
-            ("Use this machine's own engine: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",),
+            OWN_ENGINE,
             conclusive=False,
         )
     if shutil.which("dockerd", path=DAEMON_PLACES):
@@ -205,7 +219,7 @@ def _no_socket(endpoint: str, *, chosen: bool) -> Trouble:
         (
             "Look for it: dpkg -l | grep -iE 'docker|containerd'",
             "Install it: sudo apt install docker.io (or Docker's own packages), then the NVIDIA Container Toolkit.",
-            "DGX OS brings both: if they are gone, somebody removed them; ask before installing others.",
+            "DGX OS brings both, so ask who removed them. Without containers, and a certificate: RUNTIME=native.",
         ),
         conclusive=True,
     )
@@ -227,8 +241,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error with all that it stems from: the SDK wraps, and its HTTP library keeps causes among the arguments."""
     waiting, seen = [error], set()
     while waiting:
-        each = waiting.pop()
-        if id(each) in seen:
+        if id(each := waiting.pop()) in seen:
             continue
         seen.add(id(each))
         yield each
@@ -237,16 +250,22 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def local(endpoint: str) -> bool:
     """Whether an endpoint leads to an engine on this machine."""
-    parts = urlsplit(endpoint)
+    parts = urlsplit(endpoint if "://" in endpoint else f"tcp://{endpoint}")
     return parts.scheme in {"unix", "http+unix"} or (parts.hostname or "") in LOCAL_HOSTS
 
 
 def where() -> tuple[str, bool]:
-    """The endpoint in force, by the rules of Docker's own CLI, and whether somebody chose it."""
+    """The endpoint in force, by the rules of Docker's own CLI, and whether somebody chose it.
+
+    Raises LookupError for a context that there is not.
+    """
     from docker.context import ContextAPI
 
     if host := os.environ.get("DOCKER_HOST"):
         return host, True
+    name = os.environ.get("DOCKER_CONTEXT")
+    if ContextAPI.get_context(name) is None:
+        raise LookupError(f"there is no Docker context {name or 'of the name that is set as current'}")
     found = ContextAPI.kwargs_from_context(environment=os.environ).get("base_url", "")
     endpoint = str(found or DEFAULT_ENDPOINT).replace("http+unix:", "unix:")
     return endpoint, endpoint != DEFAULT_ENDPOINT
@@ -257,12 +276,15 @@ def ask() -> Engine | Trouble:
     import docker
     from docker import constants, errors
 
-    endpoint, chosen = where()
+    try:
+        endpoint, chosen = where()
+    except Exception as error:
+        return Trouble("", f"Docker's contexts cannot be followed: {' '.join(str(error).split())}", OWN_ENGINE, False)
     if not local(endpoint):
         return Trouble(
             endpoint,
             f"{endpoint} is on another machine, so this machine's own engine was not looked at",
-            ("Use this machine's own engine: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",),
+            OWN_ENGINE,
             conclusive=False,
         )
     try:

@@ -10,9 +10,11 @@ from dgxcert.probes import nvml
 def read(machine: Machine) -> int:
     """On how many GPUs nobody computes, out of all that the driver lists.
 
-    Raises Inconclusive, naming whoever computes there: an idle notebook is no fault of the machine, but nothing that
-    is measured beside it can be believed.
+    Raises Inconclusive without a GPU, and where somebody computes, naming whom: an idle notebook is no fault of the
+    machine, but nothing that is measured beside it can be believed.
     """
+    if not machine.gpus:
+        raise Inconclusive("the driver lists no GPU on which anybody could compute", "See GPU-PRESENT first.")
     busy = {gpu.index: nvml.compute_processes(gpu.index) for gpu in machine.gpus}
     others = [f"GPU {index}: {', '.join(map(name, pids))}" for index, pids in busy.items() if pids]
     if others:
