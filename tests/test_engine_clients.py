@@ -41,6 +41,25 @@ def test_a_cli_without_buildx_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         engine.docker()
 
 
+def test_a_client_says_its_version_without_waiting_for_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debian's CLI asks the engine first, whatever it is asked; a silent one would cost a quarter of a minute."""
+    waits = 'case "$DOCKER_HOST" in *no-engine) ;; *) exit 1;; esac; echo "Docker version 20.10.24, build 1"'
+    path = program(tmp_path, "docker", waits)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///silent")
+    assert engine.docker() == path
+    assert engine.compose() == (path, "compose")
+
+
+def test_why_an_engine_does_not_answer_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    found, remedy = engine.trouble()
+    assert "unix:///nowhere/docker.sock, and there is no such socket" in found
+    assert "unset DOCKER_HOST" in remedy
+
+
 def test_the_compose_plugin_goes_before_the_older_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docker = program(tmp_path, "docker", "exit 0")
     older = program(tmp_path, "docker-compose", "exit 0")

@@ -12,6 +12,8 @@ from dgxcert.outcome import CannotStart
 
 BUILD_S = 3 * 3600.0
 PULL_S = 3 * 3600.0
+FIND_S = 5.0
+"""With the diagnosis of a silent engine still within 10 s."""
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 """Build arguments that Docker knows by itself and keeps out of an image's history."""
@@ -70,7 +72,7 @@ def _digest(base: str) -> str:
 
 def find(reference: str) -> Image | None:
     """The image of that name, or None; raises CannotStart when the engine does not answer."""
-    asked = engine.ask("image", "inspect", reference)
+    asked = engine.ask("image", "inspect", reference, timeout_s=FIND_S)
     if asked.returncode == 0:
         history = engine.ask("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference)
         return parse(asked.stdout, reference, next(iter(history.stdout.splitlines()), ""))

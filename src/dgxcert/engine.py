@@ -74,9 +74,9 @@ def environment(**settings: str) -> dict[str, str]:
     return {**kept, **({"DOCKER_HOST": endpoint()} if endpoint() else {}), "DOCKER_BUILDKIT": "1", **settings}
 
 
-def ask(*args: str) -> command.Completed:
+def ask(*args: str, timeout_s: float = ASK_S) -> command.Completed:
     """A short question to the engine through the CLI."""
-    return command.run([docker(), *args], timeout_s=ASK_S, env=environment())
+    return command.run([docker(), *args], timeout_s=timeout_s, env=environment())
 
 
 def trouble() -> tuple[str, str]:
@@ -84,12 +84,13 @@ def trouble() -> tuple[str, str]:
     probe = [sys.executable, "-P", "-m", "dgxcert.probes.docker_engine"]
     asked = command.run(probe, timeout_s=ASK_S)
     if asked.timed_out:
-        return "it takes the question and says nothing", "sudo systemctl restart docker"
+        return "it takes the question and says nothing", "Start it anew: sudo systemctl restart docker"
     try:
         said = json.loads(asked.stdout)
     except ValueError:
-        return "", "docker version"
-    return str(said.get("found", "")), " ".join(said.get("remedy", ("docker version",)))
+        return "", "Ask it by hand: docker version"
+    steps = said.get("remedy", ("docker version",))
+    return str(said.get("found", "")), "".join(f"\n  {step}" for step in steps)
 
 
 def _answers(args: list[str]) -> bool:

@@ -1,0 +1,36 @@
+"""A run is closed with what it has, whatever ends it."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from suites import example
+
+from dgxcert import records, stages
+from dgxcert import run as runs
+from dgxcert.verdict import Verdict
+
+
+class Breaks:
+    """A course that ends as none of ours should."""
+
+    def __init__(self, *given: object) -> None:
+        pass
+
+    def run(self) -> None:
+        raise RuntimeError("nobody thought of this")
+
+
+def test_an_error_of_our_own_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "Course", Breaks)
+    (tmp_path / "logs").mkdir()
+    opened = example.opened(example.planned("A"), example.planned("B"))
+    writer = records.Writer(tmp_path)
+    writer.append(opened)
+    writer.append(example.finished("A"))
+    with pytest.raises(RuntimeError, match="nobody thought of this"):
+        stages._work(tmp_path, writer, records.read(tmp_path), Console(file=io.StringIO()))
+    run = runs.load(tmp_path)
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
+    assert [result.outcome.value for result in run.results] == ["passed", "not_run"]
