@@ -1,0 +1,192 @@
+/* A simulated NVIDIA driver: NVML's functions, answered from a table in the file that SIMULATED_DRIVER names.
+ *
+ * Each line of the table is `GPU FIELD VALUE`, with `-` for what belongs to no GPU. A VALUE is text or a number, or what
+ * a driver does instead of answering: `!3` returns that NVML error, `!hangs` never returns, `!crashes` takes the process
+ * along. A field that is not in the table is not supported. driver.py writes the table from a machine's description.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, UNKNOWN = 999 };
+
+#define LINE 512
+#define NOBODY (-1)
+
+typedef unsigned long long u64;
+typedef struct { char unused; } *device_t;
+
+static device_t handle(int gpu) { return (device_t)(size_t)(gpu + 1); }
+static int gpu_of(device_t device) { return (int)(size_t)device - 1; }
+
+/* The table is read anew for each question, so that a test can change the machine while it is being looked at. */
+static int look(int gpu, const char *field, char *value) {
+    const char *path = getenv("SIMULATED_DRIVER");
+    FILE *table = path ? fopen(path, "r") : NULL;
+    char line[LINE], wanted[LINE];
+    int result = NOT_SUPPORTED;
+    if (!table) return UNKNOWN;
+    if (gpu == NOBODY) snprintf(wanted, sizeof wanted, "- %s ", field);
+    else snprintf(wanted, sizeof wanted, "%d %s ", gpu, field);
+    while (fgets(line, sizeof line, table)) {
+        if (strncmp(line, wanted, strlen(wanted))) continue;
+        line[strcspn(line, "\n")] = 0;
+        strcpy(value, line + strlen(wanted));
+        result = SUCCESS;
+        break;
+    }
+    fclose(table);
+    if (result || value[0] != '!') return result;
+    if (!strcmp(value, "!hangs")) for (;;) pause();
+    if (!strcmp(value, "!crashes")) raise(SIGSEGV);
+    return atoi(value + 1);
+}
+
+static int text(int gpu, const char *field, char *out, unsigned size) {
+    char value[LINE];
+    int result = look(gpu, field, value);
+    if (result) return result;
+    if (strlen(value) + 1 > size) return INSUFFICIENT_SIZE;
+    strcpy(out, value);
+    return SUCCESS;
+}
+
+static int number(int gpu, const char *field, u64 *out) {
+    char value[LINE];
+    int result = look(gpu, field, value);
+    if (!result) *out = strtoull(value, NULL, 0);
+    return result;
+}
+
+static int small(int gpu, const char *field, unsigned *out) {
+    u64 value = 0;
+    int result = number(gpu, field, &value);
+    if (!result) *out = (unsigned)value;
+    return result;
+}
+
+/* Functions of one answer, in NVML's own names. */
+#define SYSTEM_TEXT(NAME, FIELD) int NAME(char *out, unsigned size) { return text(NOBODY, FIELD, out, size); }
+#define TEXT(NAME, FIELD) int NAME(device_t d, char *out, unsigned size) { return text(gpu_of(d), FIELD, out, size); }
+#define SMALL(NAME, FIELD) int NAME(device_t d, unsigned *out) { return small(gpu_of(d), FIELD, out); }
+#define NUMBER(NAME, FIELD) int NAME(device_t d, u64 *out) { return number(gpu_of(d), FIELD, out); }
+#define TWO(NAME, FIRST, SECOND) \
+    int NAME(device_t d, unsigned *first, unsigned *second) { \
+        int result = small(gpu_of(d), FIRST, first); \
+        return result ? result : small(gpu_of(d), SECOND, second); \
+    }
+
+int nvmlInit_v2(void) { u64 unused; int result = number(NOBODY, "init", &unused); return result == NOT_SUPPORTED ? SUCCESS : result; }
+int nvmlInitWithFlags(unsigned flags) { (void)flags; return nvmlInit_v2(); }
+int nvmlShutdown(void) { return SUCCESS; }
+int nvmlDeviceGetCount_v2(unsigned *out) { return small(NOBODY, "count", out); }
+int nvmlSystemGetCudaDriverVersion_v2(int *out) { return small(NOBODY, "cuda", (unsigned *)out); }
+SYSTEM_TEXT(nvmlSystemGetDriverVersion, "driver")
+SYSTEM_TEXT(nvmlSystemGetNVMLVersion, "driver")
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, device_t *out) {
+    unsigned count = 0;
+    u64 unused;
+    int result = nvmlDeviceGetCount_v2(&count);
+    if (result) return result;
+    if (index >= count) return INVALID_ARGUMENT;
+    result = number((int)index, "handle", &unused);
+    if (result && result != NOT_SUPPORTED) return result;
+    *out = handle((int)index);
+    return SUCCESS;
+}
+
+TEXT(nvmlDeviceGetName, "name")
+TEXT(nvmlDeviceGetUUID, "uuid")
+TEXT(nvmlDeviceGetSerial, "serial")
+TEXT(nvmlDeviceGetVbiosVersion, "vbios")
+TWO(nvmlDeviceGetCudaComputeCapability, "capability.major", "capability.minor")
+TWO(nvmlDeviceGetEccMode, "ecc.current", "ecc.pending")
+TWO(nvmlDeviceGetMigMode, "mig.current", "mig.pending")
+SMALL(nvmlDeviceGetPowerUsage, "power.draw")
+SMALL(nvmlDeviceGetEnforcedPowerLimit, "power.enforced")
+SMALL(nvmlDeviceGetPowerManagementLimit, "power.limit")
+SMALL(nvmlDeviceGetPowerManagementDefaultLimit, "power.default")
+SMALL(nvmlDeviceGetPerformanceState, "pstate")
+SMALL(nvmlDeviceGetComputeMode, "compute_mode")
+SMALL(nvmlDeviceGetPersistenceMode, "persistence")
+SMALL(nvmlDeviceGetMaxPcieLinkGeneration, "pcie.gen.max")
+SMALL(nvmlDeviceGetCurrPcieLinkGeneration, "pcie.gen")
+SMALL(nvmlDeviceGetMaxPcieLinkWidth, "pcie.width.max")
+SMALL(nvmlDeviceGetCurrPcieLinkWidth, "pcie.width")
+NUMBER(nvmlDeviceGetCurrentClocksEventReasons, "event_reasons")
+NUMBER(nvmlDeviceGetCurrentClocksThrottleReasons, "event_reasons")
+
+int nvmlDeviceGetMemoryInfo(device_t d, u64 *total_free_used) {
+    static const char *fields[] = {"memory.total", "memory.free", "memory.used"};
+    for (int i = 0, result; i < 3; i++)
+        if ((result = number(gpu_of(d), fields[i], total_free_used + i))) return result;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetTemperature(device_t d, int sensor, unsigned *out) {
+    return sensor ? INVALID_ARGUMENT : small(gpu_of(d), "temperature", out);
+}
+
+int nvmlDeviceGetUtilizationRates(device_t d, unsigned *gpu_memory) {
+    int result = small(gpu_of(d), "utilization.gpu", gpu_memory);
+    return result ? result : small(gpu_of(d), "utilization.memory", gpu_memory + 1);
+}
+
+static int clock_of(device_t d, int kind, const char *prefix, unsigned *out) {
+    static const char *kinds[] = {"graphics", "sm", "memory", "video"};
+    char field[LINE];
+    if (kind < 0 || kind > 3) return INVALID_ARGUMENT;
+    snprintf(field, sizeof field, "%s.%s", prefix, kinds[kind]);
+    return small(gpu_of(d), field, out);
+}
+
+int nvmlDeviceGetClockInfo(device_t d, int kind, unsigned *out) { return clock_of(d, kind, "clock", out); }
+int nvmlDeviceGetMaxClockInfo(device_t d, int kind, unsigned *out) { return clock_of(d, kind, "clock.max", out); }
+
+int nvmlDeviceGetRemappedRows(device_t d, unsigned *corrected, unsigned *uncorrected, unsigned *pending, unsigned *failed) {
+    int result = small(gpu_of(d), "remapped.correctable", corrected);
+    if (!result) result = small(gpu_of(d), "remapped.uncorrectable", uncorrected);
+    if (!result) result = small(gpu_of(d), "remapped.pending", pending);
+    return result ? result : small(gpu_of(d), "remapped.failure", failed);
+}
+
+int nvmlDeviceGetTotalEccErrors(device_t d, int uncorrected, int aggregate, u64 *out) {
+    char field[LINE];
+    snprintf(field, sizeof field, "ecc.%s.%s", uncorrected ? "uncorrectable" : "correctable", aggregate ? "aggregate" : "volatile");
+    return number(gpu_of(d), field, out);
+}
+
+typedef struct { unsigned pid; u64 used; unsigned gpu_instance, compute_instance; } process_t;
+
+static int processes(device_t d, const char *field, unsigned *count, process_t *out) {
+    char value[LINE], *rest;
+    unsigned found = 0;
+    int result = look(gpu_of(d), field, value);
+    if (result) return result;
+    for (char *pid = strtok_r(value, ",", &rest); pid; pid = strtok_r(NULL, ",", &rest), found++)
+        if (out && found < *count) out[found] = (process_t){(unsigned)atoi(pid), 0, ~0u, ~0u};
+    result = found > *count ? INSUFFICIENT_SIZE : SUCCESS;
+    *count = found;
+    return result;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(device_t d, unsigned *count, process_t *out) {
+    return processes(d, "processes.compute", count, out);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t d, unsigned *count, process_t *out) {
+    return processes(d, "processes.graphics", count, out);
+}
+
+const char *nvmlErrorString(int result) {
+    switch (result) {
+        case 3: return "Not Supported";
+        case 9: return "Driver Not Loaded";
+        case 15: return "GPU is lost";
+        case 18: return "Driver/library version mismatch";
+        default: return "Unknown Error";
+    }
+}
