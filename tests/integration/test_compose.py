@@ -94,7 +94,7 @@ def service(
     (tmp_path / "results").mkdir()
     made = Service(composes[request.param], make_image("contained")[0], tmp_path)
     yield made
-    made("down", "--volumes")
+    made("--profile", "cpu", "--profile", "gpu", "down", "--volumes")
 
 
 def test_the_service_can_do_what_the_suite_needs_and_no_more(service: Service) -> None:
