@@ -169,6 +169,11 @@ def read_machine() -> Machine:
             f"The machine could not be read: {asked.complaint}.",
             "If `nvidia-smi` hangs too, the driver is stuck: restart the machine.",
         )
+    if asked.returncode is not None and asked.returncode < 0:
+        raise CannotStart(
+            f"The machine could not be read: whoever asks the NVIDIA driver is killed by signal {-asked.returncode}.",
+            "Run `nvidia-smi`: if it dies too, restart the machine, then install the driver anew.",
+        )
     if asked.returncode != 0:
         raise CannotStart(
             f"The machine could not be read: {asked.complaint}.", "Mend that; `make setup` installs anew."

@@ -91,6 +91,15 @@ def test_a_fault_is_caught_by_the_requirement_meant_for_it(
     assert said in result.reason
 
 
+def test_a_driver_that_takes_its_caller_along_is_named(library: Path, tmp_path: Path) -> None:
+    env = machine.load("spark-driver-crashes").played(tmp_path, library)
+    command = [sys.executable, "-m", "dgxcert", "validate", "--profile", "dgx-spark", "--results", str(tmp_path / "r")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 3
+    assert "whoever asks the NVIDIA driver is killed by signal 11" in done.stderr + done.stdout
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize("path", sorted(machine.MACHINES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_machine_can_be_played_and_says_where_it_comes_from(path: Path) -> None:
     found = machine.load(path.stem)
