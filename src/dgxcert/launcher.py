@@ -76,12 +76,9 @@ class InContainer:
 
     def _settings(self) -> dict[str, str]:
         """What compose.yaml asks for."""
-        authority = next((path for name in AUTHORITIES if (path := os.environ.get(name)) and os.path.isfile(path)), "")
-        trusted = {"DGXCERT_AUTHORITY": os.path.realpath(authority), "DGXCERT_TRUSTED": TRUSTED_INSIDE}
-        proxies = {name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES}
         return {
-            **proxies,
-            **(trusted if authority else {}),
+            **{name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES},
+            **_trusted(),
             "DGXCERT_IMAGE": self._image.id,
             "DGXCERT_UID": str(os.getuid()),
             "DGXCERT_GID": str(os.getgid()),
@@ -107,6 +104,15 @@ class InContainer:
             return _in_words(FIRST_SIGNAL - returncode)
         words, killed = _in_words(returncode)
         return f"{words} ({_last_words(log)})" if returncode else words, killed
+
+
+def _trusted() -> dict[str, str]:
+    """The file of certificates that the user trusts, where one is named, and where the container finds it."""
+    for name in AUTHORITIES:
+        path = os.environ.get(name, "")
+        if os.path.isfile(path):
+            return {"DGXCERT_AUTHORITY": os.path.realpath(path), "DGXCERT_TRUSTED": TRUSTED_INSIDE}
+    return {}
 
 
 def _in_words(returncode: int) -> tuple[str, bool]:
