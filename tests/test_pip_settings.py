@@ -12,7 +12,7 @@ LISTING = """\
 global.cert='/etc/ssl/lab.pem'
 global.constraint='/etc/pip/constraints.txt'
 global.extra-index-url='file:///opt/simple https://more.lab/simple'
-global.find-links='/opt/wheels'
+global.find-links='/srv/wheels'
 global.index-url='https://other.lab/simple'
 install.trusted-host='packages.lab'
 """
