@@ -24,7 +24,7 @@ def answer(labels: dict[str, str] | None) -> str:
 
 
 def image_with(**changed: str) -> Image:
-    return image.parse(answer({**WANTED.labels, **changed}), "dgxcert:course")
+    return image.parse(answer({**WANTED.labels, **changed}), "dgxcert:course", image.LAST_STEP)
 
 
 def test_an_image_that_was_built_so_fits() -> None:
@@ -46,7 +46,7 @@ def test_each_label_that_differs_is_named(label: str, said: str) -> None:
 
 
 def test_an_image_without_labels_is_of_unknown_making() -> None:
-    assert "suite is unknown" in image.difference(image.parse(answer(None), "python:3"), WANTED)
+    assert "suite is unknown" in image.difference(image.parse(answer(None), "python:3", image.LAST_STEP), WANTED)
 
 
 @pytest.mark.parametrize("said", ["true", "false", ""])

@@ -12,6 +12,7 @@ from dgxcert.outcome import CannotStart
 
 ASK_S = 10.0
 CONTEXT_S = 3.0
+QUESTION_S = 9.0
 
 NOWHERE = "unix:///dev/null/no-engine"
 """Some clients ask the engine even to say their own version, and wait for one that is silent: here they need not."""
@@ -79,10 +80,17 @@ def ask(*args: str, timeout_s: float = ASK_S) -> command.Completed:
     return command.run([docker(), *args], timeout_s=timeout_s, env=environment())
 
 
+def question() -> command.Completed:
+    """Let the probe ask the engine in a process of its own; it prints an engine, or what is in the way, as JSON.
+
+    A socket that takes a question and never answers must not take us along.
+    """
+    return command.run([sys.executable, "-P", "-m", "dgxcert.probes.docker_engine"], timeout_s=QUESTION_S)
+
+
 def trouble() -> tuple[str, str]:
     """Why the engine does not answer and what to do, as its probe says; empty where it answers or says nothing."""
-    probe = [sys.executable, "-P", "-m", "dgxcert.probes.docker_engine"]
-    asked = command.run(probe, timeout_s=ASK_S)
+    asked = question()
     if asked.timed_out:
         return "it takes the question and says nothing", "Start it anew: sudo systemctl restart docker"
     try:

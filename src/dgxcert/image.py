@@ -60,7 +60,7 @@ class Image(Recipe):
     commit: str
     size_bytes: int
     standin: bool = False
-    untouched: bool = True
+    untouched: bool = False
     """Whether nothing was added to it after it was built."""
     on_pinned_base: bool = False
     """Whether its base is the very one that this checkout pins by digest."""
@@ -76,7 +76,7 @@ class Image(Recipe):
         return kernels_architecture(self.architecture)
 
 
-def parse(answer: str, reference: str, last_step: str = LAST_STEP) -> Image:
+def parse(answer: str, reference: str, last_step: str) -> Image:
     """What `docker image inspect` prints, as an Image; labels that are missing stay empty.
 
     `last_step` is the newest line of `docker history`.

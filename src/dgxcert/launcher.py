@@ -70,7 +70,9 @@ class InContainer:
         """See Launcher."""
         self._name = f"dgxcert-{os.getpid()}-{attempt}"
         args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
-        args += ["run", "--rm", "-T", "--name", self._name, self._service]
+        authority = _authority()
+        trusting = [word for name in AUTHORITIES if authority for word in ("-e", f"{name}={TRUSTED_INSIDE}")]
+        args += ["run", "--rm", "-T", "--name", self._name, *trusting, self._service]
         args += ["stage", stage, "--run", f"/results/{self._folder.name}", "--attempt", str(attempt)]
         return command.start(args, output=output, cwd=suite.root(), env=engine.environment(**self._settings()))
 
@@ -78,12 +80,12 @@ class InContainer:
         """What compose.yaml asks for."""
         return {
             **{name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES},
-            **_trusted(),
             "DGXCERT_IMAGE": self._image.id,
             "DGXCERT_UID": str(os.getuid()),
             "DGXCERT_GID": str(os.getgid()),
             "DGXCERT_RESULTS": str(self._folder.parent),
             "HF_TOKEN_FILE": str(self._token),
+            **({"DGXCERT_AUTHORITY": authority} if (authority := _authority()) else {}),
         }
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
@@ -106,13 +108,10 @@ class InContainer:
         return f"{words} ({_last_words(log)})" if returncode else words, killed
 
 
-def _trusted() -> dict[str, str]:
-    """The file of certificates that the user trusts, where one is named, and where the container finds it."""
-    for name in AUTHORITIES:
-        path = os.environ.get(name, "")
-        if os.path.isfile(path):
-            return {"DGXCERT_AUTHORITY": os.path.realpath(path), "DGXCERT_TRUSTED": TRUSTED_INSIDE}
-    return {}
+def _authority() -> str:
+    """The file of certificates that the user trusts; empty where none is named."""
+    named = (os.environ.get(name, "") for name in AUTHORITIES)
+    return next((os.path.realpath(path) for path in named if os.path.isfile(path)), "")
 
 
 def _in_words(returncode: int) -> tuple[str, bool]:

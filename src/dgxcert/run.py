@@ -173,8 +173,10 @@ def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> st
     return f"the {stage} stage could not do it: {problem}" if problem else "the run ended before it was measured"
 
 
-AFTER_A_GATE = "Mend that first, then start a new run: what has once been measured stays as it is in this one."
-AFTER_THE_END = "Mend what is said above, then go on with --resume or start a new run."
+NEVER_BEGUN = (
+    "Mend what is said above, then start a new run: what has once been measured stays as it is in this one.",
+    "A run that was only cut short goes on with --resume.",
+)
 
 
 def _outcome(entry: Planned, finished: Finished | None, never_begun: str) -> tuple[Outcome, str, tuple[str, ...]]:
@@ -183,7 +185,7 @@ def _outcome(entry: Planned, finished: Finished | None, never_begun: str) -> tup
     if entry.not_run:
         return Outcome.NOT_RUN, entry.not_run, ()
     if finished is None:
-        return Outcome.NOT_RUN, never_begun, (AFTER_A_GATE if "to pass first" in never_begun else AFTER_THE_END,)
+        return Outcome.NOT_RUN, never_begun, NEVER_BEGUN
     remedy = finished.remedy or (entry.remedy if finished.outcome is Outcome.FAILED else ())
     return finished.outcome, finished.reason, remedy
 

@@ -69,6 +69,7 @@ def image_ready(**about: Any) -> records.ImageReady:
         "lock_sha256": "aa",
         "suite_sha256": "00",
         "recipe_sha256": "cc",
+        "untouched": True,
         "on_pinned_base": True,
     }
     return records.ImageReady(at=AT, image=Image(**(usual | about)))

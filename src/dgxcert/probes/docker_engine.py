@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dgxcert import command
+from dgxcert.engine import QUESTION_S as LIMIT_S
+from dgxcert.engine import question
 from dgxcert.image import kernels_architecture
 from dgxcert.outcome import Inconclusive
 from dgxcert.runtime import inside_container
 
-LIMIT_S = 9.0
 ANSWER_S = 3
 """For each of the three questions; together within the limit."""
 
@@ -95,7 +95,7 @@ def judged() -> Answer:
 
 def reach() -> Engine | Trouble:
     """The engine, or what is in the way of it."""
-    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.docker_engine"], timeout_s=LIMIT_S)
+    asked = question()
     if asked.timed_out:
         return silent(os.environ.get("DOCKER_HOST") or "the current context's endpoint")
     if asked.returncode != 0 and inside_container():
