@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pynvml
 import pytest
@@ -10,7 +11,7 @@ from suites import example
 
 from dgxcert.machine import Gpu, Machine
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes import gpu_processes, nvml
+from dgxcert.probes import driver_answers, gpu_processes, nvml
 
 GONE = 2**22 + 1
 """Beyond the largest process id that Linux gives."""
@@ -69,22 +70,46 @@ def test_a_name_that_is_no_text_is_shown_all_the_same(monkeypatch: pytest.Monkey
 
 def test_a_driver_that_does_not_tell_does_not_pass_for_an_idle_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(index: int) -> list[int]:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        raise Inconclusive(f"the driver does not answer for GPU {index}: GPU is lost")
 
     monkeypatch.setattr(nvml, "compute_processes", refuse)
-    with pytest.raises(pynvml.NVMLError):  # the plugin makes that inconclusive
+    with pytest.raises(Inconclusive, match="does not answer for GPU 0: GPU is lost"):
         gpu_processes.read(machine(1))
 
 
-def test_processes_are_those_that_nvml_lists_and_its_session_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[str] = []
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: steps.append("init"))
-    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: steps.append("shutdown"))
+def told(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]:
+    """Let NVML list these processes, in this very process; returns what it is asked."""
+    asked: list[tuple[str, ...]] = []
+
+    def processes(gpu: object) -> list[SimpleNamespace]:
+        if not isinstance(pids, list):
+            raise pynvml.NVMLError(pids)
+        assert gpu == "GPU 2"
+        return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in pids]
+
+    def ask(*question: str) -> dict[str, Any]:
+        asked.append(question)
+        return driver_answers.main(*question)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: f"GPU {index}")
-    listed = {"GPU 2": [SimpleNamespace(pid=4711, usedGpuMemory=None)]}
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", listed.__getitem__)
-    assert nvml.compute_processes(2) == [4711]
-    assert steps == ["init", "shutdown"]
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", processes)
+    monkeypatch.setattr(nvml, "_ask", ask)
+    return asked
+
+
+@pytest.mark.parametrize("pids", [[4711], [], [4711, 4712]])
+def test_processes_are_those_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, pids: list[int]) -> None:
+    asked = told(monkeypatch, pids)
+    assert nvml.compute_processes(2) == pids
+    assert asked == [("gpu", "2", "compute_processes")]
+
+
+@pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST])
+def test_a_list_that_the_driver_refuses_is_no_empty_one(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    told(monkeypatch, code)
+    with pytest.raises(Inconclusive, match="does not tell compute processes of GPU 2: "):
+        nvml.compute_processes(2)
 
 
 def test_without_a_gpu_nothing_is_idle() -> None:

@@ -121,3 +121,20 @@ def test_a_machine_says_why_a_field_could_not_be_read(monkeypatch: pytest.Monkey
     assert found.serial is None
     assert "No such file" in found.unreadable["serial"]
     assert "does not answer" in found.unreadable["driver"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "says"),
+    [
+        (nvml.Driver(None, None, (), absence="NVML Shared Library Not Found"), "NVML Shared Library Not Found"),
+        (nvml.Driver(None, None, (), mismatch="Driver/library version mismatch"), "Driver/library version mismatch"),
+    ],
+    ids=["absent", "half updated"],
+)
+def test_a_machine_without_gpus_says_why_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, driver: nvml.Driver, says: str
+) -> None:
+    monkeypatch.setattr(nvml, "read", lambda: driver)
+    found = machine.read()
+    assert (found.gpus, found.driver, found.cuda_driver) == ((), None, None)
+    assert says in found.unreadable["driver"]

@@ -13,6 +13,15 @@ class Cuda:
     available: bool
     count: int
     build: str
+    version: str | None = None
+    """The CUDA that torch was built for, like `13.0`; None for a build without."""
+
+    @property
+    def major(self) -> int:
+        """13 of 13.0; raises Inconclusive for a build without CUDA, which GPU-CUDA judges."""
+        if self.version is None:
+            raise Inconclusive(f"{self.build}: there is no CUDA that a driver could serve", "See GPU-CUDA first.")
+        return int(self.version.partition(".")[0])
 
 
 def read() -> Cuda:
@@ -29,4 +38,4 @@ def read() -> Cuda:
     import torch
 
     build = f"torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'}"
-    return Cuda(torch.cuda.is_available(), torch.cuda.device_count(), build)
+    return Cuda(torch.cuda.is_available(), torch.cuda.device_count(), build, torch.version.cuda)

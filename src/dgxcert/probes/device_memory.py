@@ -15,13 +15,30 @@ class DeviceMemory:
     source: str
 
 
+@dataclass(frozen=True)
+class Free:
+    """What CUDA calls free, and what there is for work to take: the system's figure where memory is unified. In GiB."""
+
+    cuda_gib: float
+    available_gib: float
+    source: str
+
+
+def free(device: Device) -> Free:
+    """Both figures for one GPU; raises Inconclusive where nobody tells."""
+    cuda_gib = device.cuda_free_bytes() / nvml.BYTES_PER_GIB
+    if device.shares_system_memory:
+        return Free(cuda_gib, memory.read().available_gib, "MemAvailable of /proc/meminfo: memory is unified")
+    return Free(cuda_gib, read(device).total_gib, "all memory of the card, by NVML")
+
+
 def read(device: Device) -> DeviceMemory:
     """The memory that work on this device can use; raises Inconclusive where nobody tells."""
     if device.kind == "cpu":
         return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo")
-    found = nvml.gpu(device.index).memory_gib
-    if found is not None:
-        return DeviceMemory(found, "NVML")
+    total = nvml.ask(device.index, "memory_total").if_supported("memory_total")
+    if total:  # some GB10 drivers say zero where they have no figure
+        return DeviceMemory(total / nvml.BYTES_PER_GIB, "NVML")
     if device.unified_memory:
         return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo: memory is unified, NVML has no figure")
     raise Inconclusive(

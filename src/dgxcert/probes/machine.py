@@ -52,8 +52,8 @@ def read() -> Machine:
     """Everything that can be known about this machine without special rights."""
     reader = Reader()
     driver = reader.ask("driver", nvml.read)
-    if driver is not None and driver.absence:
-        reader.unreadable["driver"] = driver.absence
+    if driver is not None and (why := driver.absence or driver.mismatch):
+        reader.unreadable["driver"] = why
     total = reader.ask("memory_gib", memory.read)
     return Machine(
         hostname=socket.gethostname(),

@@ -10,11 +10,11 @@ DISPLAY_CLASSES = ("0x0300", "0x0302")
 """VGA controller and 3D controller, the first four digits of the class."""
 
 
-def read(devices: Path = DEVICES) -> int | None:
+def read() -> int | None:
     """How many NVIDIA GPUs the bus shows; None where there is no bus to look at."""
-    if not devices.is_dir():
+    if not DEVICES.is_dir():
         return None
-    return sum(is_gpu(_word(device / "vendor"), _word(device / "class")) for device in devices.iterdir())
+    return sum(is_gpu(_word(device / "vendor"), _word(device / "class")) for device in DEVICES.iterdir())
 
 
 def count() -> int:
