@@ -139,7 +139,7 @@ def test_int4_decoding_passes_and_a_layer_with_wrong_weights_does_not(
     quantised.fill_cache()
     quantised.run()
     quantised.verify(evidence)
-    assert next(kept for kept in evidence.kept if kept.name == "int4 product error").value < 3.5e-3
+    assert next(kept for kept in evidence.kept if kept.name == "int4 product error").value < 4.5e-3
     sample = quantised.model.nf4_samples[0]
     right, sample.weights = sample.weights, sample.weights.roll(1, 0)
     try:

@@ -1,17 +1,23 @@
 """Bandwidth: how fast memory is read and written, which bounds decode."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.limit import Bound
 from dgxcert.profile import Profile
 from dgxcert.rounds import Work
-from dgxcert.workloads import room
+from dgxcert.workloads import numerics, room
 from dgxcert.workloads.stopwatch import fastest_s
+
+if TYPE_CHECKING:
+    import torch
 
 MIB = 1024**2
 SEED = 11
+POISON = 0x5A5A5A5A
+"""What the target holds before a copy that must not be believed to have been done already."""
 
 
 class Copy:
@@ -33,6 +39,14 @@ class Copy:
         """One round; returns when the device is done."""
         self._target.copy_(self._source)
         self.device.wait()
+
+    def poison(self) -> None:
+        """Overwrite the target, so that a copy that does nothing leaves something else there; does not wait."""
+        self._target.fill_(POISON)
+
+    def differing(self) -> "torch.Tensor":
+        """How many copied words differ, as a number that stays on the device."""
+        return numerics.differing(self._target, self._source)
 
     def verify(self, evidence: Recorder) -> None:
         """Hold the copy against the original, every byte; raises Wrong."""

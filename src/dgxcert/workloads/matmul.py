@@ -1,7 +1,9 @@
 """Matmul: sustained rate of square matrix products, which bounds prefill and training."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
@@ -10,6 +12,9 @@ from dgxcert.profile import Profile
 from dgxcert.rounds import Work
 from dgxcert.workloads import numerics, room
 from dgxcert.workloads.stopwatch import fastest_s
+
+if TYPE_CHECKING:
+    import torch
 
 SEED = 7
 PROBES = 8
@@ -33,17 +38,23 @@ class Matmul:
         self._product = torch.empty_like(self._left)
         self.work = Work(device, 2.0 * size**3 * products / 1e12, peak)
 
-    def run(self) -> None:
-        """One round; returns when the device is done."""
+    def run(self, see: "Callable[[torch.Tensor], None] | None" = None) -> None:
+        """One round; returns when the device is done. `see` is handed every product before the next overwrites it."""
         import torch
 
         with numerics.exact_products(), torch.inference_mode():
             for _ in range(self._products):
                 torch.mm(self._left, self._right, out=self._product)
+                if see is not None:
+                    see(self._product)
             self.device.wait()
 
-    def verify(self, evidence: Recorder) -> None:
-        """Hold the last timed product against fp64 on the CPU; raises Wrong.
+    def fingerprint(self) -> str:
+        """SHA-256 of the last product: the same inputs give the same bits, as long as the device is well."""
+        return numerics.fingerprint(self._product)
+
+    def error(self) -> float:
+        """Relative error of the last product against fp64 on the CPU; raises Wrong where it is not finite.
 
         By Freivalds' check: with random vectors x, C x is compared with A (B x), which costs n² and sees every entry.
         """
@@ -52,10 +63,13 @@ class Matmul:
         left, right, product = (each.cpu().double() for each in (self._left, self._right, self._product))
         generator = torch.Generator("cpu").manual_seed(SEED)
         vectors = torch.randn(left.shape[0], PROBES, generator=generator, dtype=torch.float64)
-        error = numerics.relative_error(product @ vectors, left @ (right @ vectors))
+        return numerics.relative_error(product @ vectors, left @ (right @ vectors))
+
+    def verify(self, evidence: Recorder) -> None:
+        """Hold the last timed product against fp64 on the CPU; raises Wrong."""
         limit = numerics.product_tolerance(self.precision)
         source = f"the last timed product times {PROBES} random vectors, against fp64 on the CPU"
-        found = evidence.record(f"{self.precision} product error", error, unit="relative", source=source)
+        found = evidence.record(f"{self.precision} product error", self.error(), unit="relative", source=source)
         evidence.require(found.within(limit))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dgxcert.device import Device
+from dgxcert.limit import Limit
 from dgxcert.workloads import numerics
 
 if TYPE_CHECKING:
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
 BLOCK = 64
 ROWS = (1, 8)
 """Rows of the random inputs that a quantised layer is judged by: a single one runs the kernel that decode uses."""
+
+LAYERS = ((4096, 1024), (2048, 5632), (1536, 576))
+"""Inner and outer size of layers that are judged alone: of Llamas with 8 B and 1 B parameters, and a small odd one."""
+
+QUANTISATION = Limit(
+    name="NF4 quantisation error",
+    min=0.090,
+    max=0.094,
+    unit="relative",
+    source=f"0.092 measured for normal weights in blocks of {BLOCK}; 2 % around it",
+)
+"""Frobenius norm of what the quantisation changes over that of the weights; a wrong scale of one block moves it."""
 
 
 @dataclass
@@ -50,22 +63,23 @@ def materialise(model: Any, config: Any, device: Device, generator: "torch.Gener
 
 
 def _quantised(linear: Any, device: Device, generator: "torch.Generator", std: float) -> Any:
-    import bitsandbytes
     import torch
 
-    kind = linear.weight.dtype
-    weights = torch.empty(linear.weight.shape, dtype=kind, device=device.name).normal_(0, std, generator=generator)
+    shape, kind = linear.weight.shape, linear.weight.dtype
+    return _layer(torch.empty(shape, dtype=kind, device=device.name).normal_(0, std, generator=generator))
+
+
+def _layer(weights: "torch.Tensor") -> Any:
+    """A layer that holds these weights as NF4 and computes in their type, where they lie."""
+    import bitsandbytes
+
+    outer, inner = weights.shape
     layer = bitsandbytes.nn.Linear4bit(
-        linear.in_features,
-        linear.out_features,
-        bias=False,
-        compute_dtype=kind,
-        quant_type="nf4",
-        device="meta",
+        inner, outer, bias=False, compute_dtype=weights.dtype, quant_type="nf4", device="meta"
     )
     layer.weight = bitsandbytes.nn.Params4bit(
         weights, requires_grad=False, quant_type="nf4", blocksize=BLOCK, compress_statistics=False
-    ).to(device.name)
+    ).to(weights.device)
     return layer
 
 
@@ -91,18 +105,41 @@ def _fill_what_is_left(model: Any, device: Device, generator: "torch.Generator",
 
 
 def error(model: Any, device: Device, compute: str) -> float:
-    """The largest relative error of the sampled layers' products against fp64 on their dequantised weights.
+    """The largest relative error of the sampled layers' products against fp64 on their dequantised weights."""
+    return max(_product_error(sample, rows, device, compute) for sample in model.nf4_samples for rows in ROWS)
 
-    The inputs are rounded to bf16 before either product: fused kernels multiply in bf16 whatever they are given.
-    """
+
+def _product_error(sample: Sample, count: int, device: Device, compute: str) -> float:
+    """The inputs are rounded to bf16 before either product: fused kernels multiply in bf16 whatever they are given."""
     import torch
 
-    worst = 0.0
-    for sample, count in itertools.product(model.nf4_samples, ROWS):
-        generator = torch.Generator("cpu").manual_seed(1)
-        rows = torch.randn(count, sample.weights.shape[1], generator=generator).bfloat16()
-        with torch.inference_mode(), numerics.exact_products():
-            found = sample.layer(rows.to(device.name, numerics.dtype(compute)))
-        exact = rows.double() @ sample.weights.double().T
-        worst = max(worst, numerics.relative_error(found, exact))
-    return worst
+    generator = torch.Generator("cpu").manual_seed(1)
+    rows = torch.randn(count, sample.weights.shape[1], generator=generator).bfloat16()
+    with torch.inference_mode(), numerics.exact_products():
+        found = sample.layer(rows.to(device.name, numerics.dtype(compute)))
+    return numerics.relative_error(found, rows.double() @ sample.weights.double().T)
+
+
+def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
+    """Single layers with normal weights, each with the weights that it was made from, fp32 on the CPU."""
+    import torch
+
+    compute = numerics.dtype(numerics.compute_precision("int4", device.kind))
+    made = []
+    for inner, outer in LAYERS:
+        weights = torch.randn(outer, inner, generator=torch.Generator("cpu").manual_seed(inner)).to(compute)
+        layer = _layer(weights.to(device.name))
+        made.append((Sample(f"{inner}x{outer}", layer, _dequantised(layer.weight)), weights.float()))
+    return made
+
+
+def product_errors(device: Device, made: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
+    """The relative errors of layers' products against fp64 on their dequantised weights, by rows and shape."""
+    compute = numerics.compute_precision("int4", device.kind)
+    pairs = itertools.product(ROWS, (sample for sample, _ in made))
+    return {f"{rows}x{sample.name}": _product_error(sample, rows, device, compute) for rows, sample in pairs}
+
+
+def quantisation_errors(made: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
+    """What quantisation changed of each layer's weights, relative, by shape."""
+    return {sample.name: numerics.relative_error(sample.weights, weights) for sample, weights in made}

@@ -1,41 +1,42 @@
-"""Room: nothing is built that would not fit, because on unified memory an oversized allocation can hang the host."""
+"""Room: the one place that decides how much memory work may take; on unified memory too much can hang the host.
+
+What is available comes from the system where memory is shared with it, never from CUDA or NVML, whose figures leave
+out the page cache there. The margin that stays free comes from the profile.
+"""
 
 from dgxcert.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes import memory
 
 GIB = 1024**3
-MARGIN_GIB = {"unified": 16.0, "cuda": 2.0, "cpu": 1.0}
-"""What is left free: the whole system lives in unified memory; a discrete GPU only needs its libraries' workspace."""
+SHARED_MARGIN_GIB = 16.0
+"""The least that stays free where a GPU shares the system's memory, also where the profile does not know of it."""
 
 
 def require(device: Device, needed_bytes: float, what: str) -> None:
     """Raise Inconclusive unless `what` fits beside everything else, with a margin."""
-    kind = "unified" if _shares_system_memory(device) else device.kind
-    available_gib, needed_gib = _available_gib(device, kind), needed_bytes / GIB
-    if needed_gib + MARGIN_GIB[kind] > available_gib:
+    needed_gib, margin_gib = needed_bytes / GIB, _margin_gib(device)
+    available_gib = _available_gib(device)
+    if needed_gib + margin_gib > available_gib:
         raise Inconclusive(
-            f"{what} needs {needed_gib:.1f} GiB beside a margin of {MARGIN_GIB[kind]:.0f} GiB; "
+            f"{what} needs {needed_gib:.1f} GiB beside a margin of {margin_gib:.0f} GiB; "
             f"{available_gib:.1f} GiB are available on {device.name}",
             "See who uses the memory: nvidia-smi; free -g",
             "End other work, then run again.",
         )
 
 
-def _shares_system_memory(device: Device) -> bool:
-    """Whether a GPU's memory is the system's: the profile says so, or the GPU itself does."""
-    if device.kind == "cpu" or device.unified_memory:
-        return device.unified_memory
-    import torch
-
-    return bool(torch.cuda.get_device_properties(device.index).is_integrated)
+def allowed_bytes(device: Device) -> int:
+    """How much work may take at the most: what is available less the margin; 0 where not even that is there."""
+    return max(0, int((_available_gib(device) - _margin_gib(device)) * GIB))
 
 
-def _available_gib(device: Device, kind: str) -> float:
-    """GiB that can be had: the driver's figure for a card of its own, the system's for everything else."""
-    if kind == "cuda":
-        import torch
+def _margin_gib(device: Device) -> float:
+    return max(device.margin_gib, SHARED_MARGIN_GIB) if device.shares_system_memory else device.margin_gib
 
-        free, _total = torch.cuda.mem_get_info(device.index)
-        return float(free) / GIB
+
+def _available_gib(device: Device) -> float:
+    """GiB that can be had: CUDA's figure for a card of its own, the system's for everything else."""
+    if device.kind == "cuda" and not device.shares_system_memory:
+        return device.cuda_free_bytes() / GIB
     return memory.read().available_gib

@@ -1,0 +1,232 @@
+"""The record of a burn-in: what each cycle did and found, kept line by line in a file, and what can be said of it all.
+
+The file outlives the process, so that a burn-in that was interrupted goes on where it was.
+"""
+
+import json
+import os
+import statistics
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dgxcert.limit import Bound
+from dgxcert.outcome import Inconclusive
+
+LEAST = 4
+"""Fewer cycles cannot be compared: three say how it began."""
+WINDOW = 3
+"""Cycles whose median counts: the one that something else took a second from is none."""
+LONGER = "Burn in for longer: make burn-in MINUTES=30"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One turn of products, copies and training: what was measured and found."""
+
+    at: float
+    """When it ended, in seconds since 1970."""
+    seconds: float
+    matmul: float
+    """TFLOP/s, comparing included."""
+    copy: float
+    """GB/s."""
+    training: float
+    """Steps per second."""
+    wrong: int
+    """Values of products, copies and trained weights that differ from what they must be."""
+    product: str
+    weights: str
+    """Hashes of the last product and of the trained weights: the same in every cycle of a machine that is well."""
+    errors: int = 0
+    """Uncorrected memory errors since the driver was loaded."""
+    shared: str = ""
+    """In words, who else used the GPU: then speed, heat and clock say nothing, and the time does not count."""
+    clock_mhz: float | None = None
+    hottest: float | None = None
+    hot: float | None = None
+    """Share of the time slowed down for heat."""
+    capped: float | None = None
+    """Share of the time in which power was capped."""
+
+    @property
+    def line(self) -> str:
+        """For a person who leaves this running."""
+        seen = [f"{self.matmul:.4g} TFLOP/s", f"{self.copy:.4g} GB/s", f"{self.training:.3g} step/s"]
+        seen += [f"{self.clock_mhz:.0f} MHz"] if self.clock_mhz is not None else []
+        seen += [f"{self.hottest:.0f} °C"] if self.hottest is not None else []
+        seen += [f"{self.wrong} WRONG VALUES"] if self.wrong else []
+        seen += ["shared, so it does not count"] if self.shared else []
+        return ", ".join(seen)
+
+
+@dataclass(frozen=True)
+class BurnIn:
+    """All cycles of a burn-in, and how it was interrupted."""
+
+    cycles: tuple[Cycle, ...] = ()
+    pauses: int = 0
+    """How often it went on after Ctrl-C; what the machine did in between is nobody's business."""
+    interruptions: int = 0
+    """How often it went on after anything else: it was killed, crashed, or the machine went down."""
+    restarts: int = 0
+    """How many of these interruptions came with a restart of the machine."""
+    counters: tuple[int, ...] = ()
+    """The driver's count of uncorrected memory errors, read before the first cycle of each beginning and after each."""
+    begun: dict[str, Any] = field(default_factory=dict)
+    """What determines the answers, as it was at first."""
+    highest_mhz: float | None = None
+
+    @property
+    def counting(self) -> tuple[Cycle, ...]:
+        """The cycles during which nobody else used the GPU."""
+        return tuple(cycle for cycle in self.cycles if not cycle.shared)
+
+    @property
+    def shared(self) -> int:
+        """How many cycles do not count because somebody else used the GPU."""
+        return len(self.cycles) - len(self.counting)
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of work that count."""
+        return sum(cycle.seconds for cycle in self.counting) / 60
+
+    @property
+    def says(self) -> str:
+        """How this was measured, for a record."""
+        return f"{len(self.counting)} cycles of products, copies and training steps in {self.minutes:.1f} min"
+
+    @property
+    def wrong_values(self) -> int:
+        """Values that were wrong, in all cycles: a right GPU computes right also when it is shared."""
+        return sum(cycle.wrong for cycle in self.cycles)
+
+    def other(self, name: str) -> int:
+        """How many cycles gave another hash of `product` or `weights` than the first one."""
+        return sum(getattr(cycle, name) != getattr(self.cycles[0], name) for cycle in self.cycles)
+
+    @property
+    def new_errors(self) -> int:
+        """Uncorrected memory errors that came since it began; a counter that began anew counts from there."""
+        steps = zip(self.counters, self.counters[1:], strict=False)
+        return sum(max(0, after - before) for before, after in steps)
+
+    @property
+    def highest_clock(self) -> Bound | None:
+        """The highest clock of this GPU; None where its driver has no figure."""
+        if not self.highest_mhz:
+            return None
+        return Bound(value=self.highest_mhz, unit="MHz", source="NVML: the highest clock that this GPU can do")
+
+    def enough(self) -> "BurnIn":
+        """Itself; raises Inconclusive where there are too few cycles."""
+        if len(self.counting) < LEAST:
+            raise Inconclusive(
+                f"only {len(self.counting)} cycles, too few to compare: burn in for longer", LONGER, "See BURN-IN."
+            )
+        return self
+
+    def whole(self, minutes: float) -> "BurnIn":
+        """Itself; raises Inconclusive where it was cut short, which proves nothing for as long as asked."""
+        if self.minutes < minutes:
+            raise Inconclusive(
+                f"the burn-in was cut short: it worked {self.minutes:.1f} of {minutes:g} min", "See BURN-IN first."
+            )
+        return self.enough()
+
+    def steadiness(self, name: str) -> float:
+        """The slowest three cycles in a row over the first three, by medians; raises Inconclusive for too few."""
+        rates = [float(getattr(cycle, name)) for cycle in self.enough().counting]
+        medians = [statistics.median(rates[at : at + WINDOW]) for at in range(len(rates) - WINDOW + 1)]
+        return min(medians) / medians[0]
+
+    def highest(self, name: str) -> float:
+        """The highest of a sampled figure; raises Inconclusive where nothing was sampled."""
+        return max(value for _, value in self._sampled(name))
+
+    def lowest(self, name: str) -> float:
+        """The lowest of a sampled figure; raises Inconclusive where nothing was sampled."""
+        return min(value for _, value in self._sampled(name))
+
+    def mean(self, name: str) -> float:
+        """The mean of a sampled share of time, over all the time; raises Inconclusive where nothing was sampled."""
+        found = self._sampled(name)
+        return sum(seconds * value for seconds, value in found) / sum(seconds for seconds, _ in found)
+
+    def _sampled(self, name: str) -> list[tuple[float, float]]:
+        """Seconds and figure of each cycle that counts."""
+        values = ((cycle.seconds, getattr(cycle, name)) for cycle in self.counting)
+        found = [(seconds, float(value)) for seconds, value in values if value is not None]
+        if not found:
+            raise Inconclusive(f"no cycle of a burn-in tells {name}", "See BURN-IN first.")
+        return found
+
+
+def begin(path: Path, begun: dict[str, Any], errors: int, highest_mhz: float | None) -> None:
+    """Keep that it begins or goes on, under which boot, with what, and how many memory errors there are already."""
+    try:
+        boot = BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = "unknown"
+    line = {"boot": boot, "at": time.time(), "begun": begun, "errors": errors, "highest_mhz": highest_mhz}
+    _append(path, line)
+
+
+def keep(path: Path, cycle: Cycle) -> None:
+    """Keep a cycle."""
+    _append(path, {"cycle": asdict(cycle)})
+
+
+def pause(path: Path) -> None:
+    """Keep that whoever ran it ended it: what happens to the machine until it goes on is no finding."""
+    _append(path, {"paused": time.time()})
+
+
+def load(path: Path) -> BurnIn:
+    """What a file holds; nothing where there is none. A line torn by a power cut is left out."""
+    entries = _entries(path)
+    beginnings = [entry for entry in entries if "boot" in entry]
+    first = beginnings[0] if beginnings else {}
+    return BurnIn(
+        cycles=tuple(Cycle(**entry["cycle"]) for entry in entries if "cycle" in entry),
+        counters=tuple(found for entry in entries if (found := entry.get("cycle", entry).get("errors")) is not None),
+        begun=first.get("begun", {}),
+        highest_mhz=first.get("highest_mhz"),
+        **_interruptions(entries),
+    )
+
+
+def _interruptions(entries: list[dict[str, Any]]) -> dict[str, int]:
+    found = {"pauses": 0, "interruptions": 0, "restarts": 0}
+    boot, paused = None, False
+    for entry in entries:
+        if "paused" in entry:
+            paused = True
+        elif "boot" in entry:
+            if boot is not None:
+                found["pauses" if paused else "interruptions"] += 1
+                found["restarts"] += not paused and entry["boot"] != boot
+            boot, paused = entry["boot"], False
+    return found
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    entries = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries
+
+
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    """One line, on the disk before anything else is done; after a torn one it begins anew."""
+    torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if torn else "") + json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
