@@ -27,6 +27,7 @@ CLOCK = example.planned("CLOCK-SYNCHRONISED", stage=Stage.HOST)
 ARCHITECTURE = example.planned("IMAGE-ARCHITECTURE", stage=Stage.IMAGE, gate=True)
 COMPUTES = example.planned("CONTAINER-COMPUTES", stage=Stage.IMAGE)
 DECODE = example.planned("DECODE-SPEED[int4]")
+AFTERMATH = example.planned("GPU-XID-AFTER", stage=Stage.AFTER)
 PLAN = (REACHABLE, ROOM, CLOCK, ARCHITECTURE, COMPUTES, DECODE)
 
 
@@ -315,3 +316,25 @@ def test_a_run_that_is_ended_while_its_image_is_built_has_recorded_no_image(
     world.go()
     assert world.images == ["sha256:77"]
     assert sorted(world.measured) == sorted(entry.key for entry in PLAN)
+
+
+def test_what_the_work_left_behind_is_looked_at_on_the_machine_once_it_is_done(world: World) -> None:
+    world.go(*PLAN, AFTERMATH)
+    stage, launcher = world.stages[-1]
+    assert (stage, world.measured[-1]) == ("after", "GPU-XID-AFTER")
+    assert isinstance(launcher, Here)
+
+
+def test_without_work_there_is_no_aftermath(world: World) -> None:
+    world.ends["DISK-SPACE"] = Outcome.FAILED
+    world.go(*PLAN, AFTERMATH)
+    assert "GPU-XID-AFTER" not in world.measured
+    ended = [event for event in records.read(world.folder) if isinstance(event, records.StageEnded)]
+    assert ended[-1].stage == "after"
+    assert ended[-1].problem.startswith("the work was not done: it needs DISK-SPACE to pass first")
+
+
+def test_the_aftermath_alone_needs_no_image(world: World) -> None:
+    world.go(AFTERMATH)
+    assert world.measured == ["GPU-XID-AFTER"]
+    assert not world.asked

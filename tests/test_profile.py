@@ -104,6 +104,32 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda c: c["physical"].update(bandwidth=c["physical"].pop("memory_bandwidth")),
         "physical.bandwidth: unknown name; did you mean 'memory_bandwidth'?",
     ),
+    "no memory": (lambda c: c.pop("memory"), "missing key 'memory'"),
+    "no margin": (lambda c: c["memory"].pop("margin"), "missing key 'memory.margin'"),
+    "no floor": (lambda c: c["memory"].pop("floor"), "missing key 'memory.floor'"),
+    "memory key": (lambda c: c["memory"].update(flor={}), "unknown key 'memory.flor'; did you mean 'floor'?"),
+    "margin without a source": (lambda c: c["memory"]["margin"].pop("source"), "missing key 'memory.margin.source'"),
+    "margin in GB": (
+        lambda c: c["memory"]["margin"].update(unit="GB"),
+        "memory: margin: wanted a value above 0 in GiB, with a source",
+    ),
+    "floor in MiB": (
+        lambda c: c["memory"]["floor"].update(unit="MiB"),
+        "memory: floor: wanted a value above 0 in GiB, with a source",
+    ),
+    "blank margin source": (
+        lambda c: c["memory"]["margin"].update(source=" "),
+        "memory: margin: wanted a value above 0 in GiB, with a source",
+    ),
+    "floor at margin": (
+        lambda c: c["memory"]["floor"].update(value=c["memory"]["margin"]["value"]),
+        "memory: floor must be below margin, or work of the allowed size would be stopped",
+    ),
+    "floor above margin": (lambda c: c["memory"]["margin"].update(value=3), "memory: floor must be below margin"),
+    "margin without end": (
+        lambda c: c["memory"]["margin"].update(value=float("inf")),
+        "memory.margin.value: Input should be a finite",
+    ),
     "word": (lambda c: c["limits"]["spread"].update(max="little"), "limits.spread.max: Input should be a valid number"),
     "nan": (lambda c: c["limits"]["spread"].update(max=float("nan")), "limits.spread.max: Input should be a finite"),
     "infinite": (
@@ -222,10 +248,20 @@ def test_the_number_of_gpus_comes_from_the_profile(gpu: dict[str, int], expected
     assert (profile.gpu_count.equals, profile.gpu_count.min) == edges
 
 
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_shipped_profile_leaves_memory_free_where_the_system_lives_in_it(name: str) -> None:
+    """On unified memory an allocation that does not fit hangs the machine, and with it whoever looks after it."""
+    profile = profiles.load(name)
+    assert profile.memory.margin.value >= (16 if profile.gpu.unified_memory else 1)
+    assert 0 < profile.memory.floor.value < profile.memory.margin.value
+
+
 def test_the_hash_is_of_what_a_profile_means() -> None:
     spark = profiles.parse(changed(lambda c: None), MINE)
     assert profiles.parse("# a comment\n" + changed(lambda c: None) + "\n\n", MINE).sha256 == spark.sha256
     assert profiles.parse(changed(lambda c: c["limits"]["spread"].update(max=0.2)), MINE).sha256 != spark.sha256
+    other_floor = changed(lambda c: c["memory"]["floor"].update(value=3))
+    assert profiles.parse(other_floor, MINE).sha256 != spark.sha256
 
 
 SUITE = [*(ROOT / "checks").rglob("test_*.py"), *(ROOT / "benchmarks").glob("test_*.py")]
@@ -251,7 +287,9 @@ def test_every_limit_that_the_suite_asks_for_can_be_written() -> None:
     assert {limit for limit, _ in used} <= set(QUANTITIES)
     for path in SUITE:
         text = path.read_text(encoding="utf-8")
-        assert text.count("limit(") == len(LIMIT.findall(text)), f"{path.name} asks in a way that is not found here"
+        assert len(re.findall(r"\blimit\(", text)) == len(LIMIT.findall(text)), (
+            f"{path.name} asks in a way that is not found here"
+        )
 
 
 @pytest.mark.parametrize("name", profiles.names())

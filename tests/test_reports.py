@@ -217,3 +217,10 @@ def test_every_face_is_rebuilt_from_run_json_to_the_byte(hostile: Run, tmp_path:
     names = sorted(path.name for path in first.iterdir())
     assert names == ["junit.xml", "run.json", "summary.md"]
     assert [(first / name).read_bytes() for name in names] == [(second / name).read_bytes() for name in names]
+
+
+def test_the_terminal_says_what_was_not_to_be_run_and_why(run: Run) -> None:
+    (reason,) = {result.reason for result in run.results if result.outcome is Outcome.NOT_RUN and not result.wanted}
+    printed = shown(run, 200)
+    assert f"not run, {reason}: " in printed
+    assert [line for line in printed.splitlines() if line.startswith("not applicable, ")]

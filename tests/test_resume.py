@@ -142,7 +142,7 @@ def stopped(request: pytest.FixtureRequest, profile: Path, tmp_path_factory: pyt
     for number in signals:
         process.send_signal(number)
         time.sleep(0.3)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     soon = time.monotonic() - began < soon_s
     (child,) = [event.pid for event in records.read(folder) if isinstance(event, records.Attempt)]
     assert driver.all_end([child])

@@ -1,5 +1,6 @@
 """Throughput is work divided by total time, and a rate that cannot be true or was disturbed is never believed."""
 
+import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from dgxcert.device import Device
 from dgxcert.evidence import Measured, Recorder
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes import nvml
 from dgxcert.rounds import Rounds, Work, rate
 
 UNIT = "TFLOP/s"
@@ -156,21 +158,44 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
     return answer
 
 
+def listed(*pids: int) -> str:
+    """What the process that asks the driver prints where these compute."""
+    return json.dumps({"answered": {"compute_processes": pids}, "refused": {}})
+
+
+def refused(code: int, says: str) -> str:
+    """What it prints where the driver does not tell."""
+    return json.dumps({"answered": {}, "refused": {"compute_processes": {"code": code, "says": says}}})
+
+
 def test_a_gpu_that_only_we_compute_on_is_undisturbed(driver: Callable[..., list[list[str]]]) -> None:
-    asked = driver(0, "[4711]")
+    asked = driver(0, listed(4711))
     assert GPU.disturbance() is None
-    assert asked[0][-2:] == ["processes", "1"], "the GPU that was measured"
+    assert asked[0][-3:] == ["gpu", "1", "compute_processes"], "the GPU that was measured"
+
+
+def test_what_it_asks_is_a_question_that_the_driver_is_asked_elsewhere_too(
+    driver: Callable[..., list[list[str]]],
+) -> None:
+    """The core may not import probes, so that nothing else would show a question that has another name there."""
+    asked = driver(0, listed(4711))
+    GPU.disturbance()
+    nvml.compute_processes(GPU.index)
+    assert asked[0] == asked[1]
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        ((0, "[4711, 4712]"), r"GPU 1 was shared: 2 compute processes \(\[4711, 4712\]\)"),
-        ((0, "[]"), "lists nobody on GPU 1, not even this process"),
+        ((0, listed(4711, 4712)), r"GPU 1 was shared: 2 compute processes \(\[4711, 4712\]\)"),
+        ((0, listed()), "lists nobody on GPU 1, not even this process"),
+        ((0, refused(3, "Not Supported")), "does not tell whether GPU 1 was shared: .*Not Supported"),
+        ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not tell whether GPU 1 was shared: GPU is lost"),
         ((1, "", "NVMLError_Unknown: Unknown Error"), "could not ask the driver whether GPU 1 was shared: .*Unknown"),
+        ((-11, "", "nvmlInit"), "could not ask the driver whether GPU 1 was shared: .*ended with -11: nvmlInit"),
         ((None, ""), "could not ask the driver .* did not answer within its time limit"),
     ],
-    ids=["shared", "blind", "error", "hangs"],
+    ids=["shared", "blind", "refused", "lost", "error", "crashes", "hangs"],
 )
 def test_sharing_that_is_seen_or_cannot_be_seen_is_inconclusive(
     judged: Callable[..., Measured], driver: Callable[..., object], answer: tuple[Any, ...], says: str

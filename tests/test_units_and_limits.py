@@ -86,8 +86,20 @@ def test_what_has_a_roofline_may_be_limited_in_its_own_unit_or_as_a_share(kind: 
         assert QUANTITIES[name][1:] == (OF_ROOFLINE, OF_CEILING)
 
 
+OF_THE_MOST_THAT_IS_POSSIBLE = {"link.width", "link.generation", "clock.under_load"}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_MOST_THAT_IS_POSSIBLE))
+def test_what_the_driver_knows_the_most_of_may_be_limited_in_its_own_unit_or_as_a_share_of_that(name: str) -> None:
+    """A rule for all cards can say no number here; the most is measured, so that there is no share of a roofline."""
+    own, *shares = QUANTITIES[name]
+    assert not own.startswith("of ")
+    assert shares == [OF_CEILING]
+
+
 def test_every_other_quantity_has_exactly_one_unit() -> None:
-    others = [name for name in QUANTITIES if not name.startswith(("prefill.", "decode.", "lora."))]
+    bounded = {name for name in QUANTITIES if name.startswith(("prefill.", "decode.", "lora."))}
+    others = QUANTITIES.keys() - bounded - OF_THE_MOST_THAT_IS_POSSIBLE
     assert {name: len(QUANTITIES[name]) for name in others} == dict.fromkeys(others, 1)
 
 

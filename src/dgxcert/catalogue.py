@@ -54,6 +54,7 @@ def _entry(item: pytest.Item) -> Entry:
         nodeid=item.nodeid,
         stage=requirement.stage,
         gate=requirement.gate,
+        resumes=requirement.resumes,
     )
 
 

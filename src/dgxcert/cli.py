@@ -28,6 +28,7 @@ def validate(
     context: typer.Context,
     profile: Annotated[str, typer.Option(help="Profile name or file; `auto` matches the GPUs.")] = "auto",
     tier: Annotated[Tier, typer.Option(help="How much to run; `standard` is what certifies.")] = Tier.STANDARD,
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long the burn-in tier works on each GPU.")] = 30.0,
     only: Annotated[str, typer.Option(help="Requirements or groups, by name, with commas between.")] = "",
     results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that ended early.")] = None,
@@ -49,9 +50,11 @@ def validate(
     else:
         names = tuple(name.strip() for name in only.split(",") if name.strip())
         _refuse_empty(only, names)
+        if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
+            raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
         place, because = resolve(runtime, profile)
         options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
-        recipe = {"stack": stack, "image": image, "base": base, "build": build}
+        recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes}
         run, folder = stages.validate(options.model_copy(update=recipe), results, console)
     terminal.show(run, console, str(folder))
     raise typer.Exit(run.judgement.exit_code)
@@ -153,7 +156,8 @@ def main() -> None:
         if code == INTERRUPTED:
             code = _complain("interrupted. A run that had begun goes on with --resume.")
     except typer.TyperException as error:
-        code = _complain(f"{error} `dgxcert --help` and `dgxcert COMMAND --help` list what there is.")
+        wrong = error.format_message().rstrip(".")
+        code = _complain(f"{wrong}. `dgxcert --help` and `dgxcert COMMAND --help` list what there is.")
     except CannotStart as error:
         code = _complain(f"{error.problem} {error.remedy}")
     except Exception:  # a bug of ours: Python's own exit code would read REJECTED

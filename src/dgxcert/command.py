@@ -127,6 +127,12 @@ def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_
     return True
 
 
+def kill_below() -> None:
+    """Kill all that this process has started, and what that has started, whatever group it leads."""
+    for group in _groups_below(os.getpid()):
+        _signal(group, signal.SIGKILL)
+
+
 def signal_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", number: signal.Signals) -> None:
     """Signal a process group that `start` made; one that is gone already is no error."""
     _signal(process.pid, number)

@@ -31,23 +31,31 @@ class Course:
         """Run every stage that has something to run. Raises what the supervisor raises."""
         here = Here(self._folder)
         self._run(Stage.HOST, here)
+        if problem := self._work(here):
+            self._leave_out(Stage.AFTER, f"the work was not done: {problem}")
+        else:
+            self._run(Stage.AFTER, here)
+
+    def _work(self, here: Here) -> str:
+        """Go through the stages between the first and the last; returns what kept the work from being done."""
         if self._options.runtime is Runtime.NATIVE:
             self._run(Stage.IMAGE, here)
             self._run(Stage.WORK, here)
-            return
+            return ""
         if not (self._waiting(Stage.IMAGE) or self._waiting(Stage.WORK)):
-            return
+            return ""
         problem = self._obstacle(Stage.HOST) or self._make_image()
         if problem:
             self._leave_out(Stage.IMAGE, problem)
             self._leave_out(Stage.WORK, problem)
-            return
+            return problem
         self._run(Stage.IMAGE, here)
         if obstacle := self._obstacle(Stage.IMAGE):
             self._leave_out(Stage.WORK, obstacle)
-            return
+            return obstacle
         with hub_token.as_file() as token:
             self._run(Stage.WORK, self._container(token))
+        return ""
 
     def _planned(self, stage: Stage) -> list[Planned]:
         return [entry for entry in self._opened.plan if entry.runs and entry.stage is stage]

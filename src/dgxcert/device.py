@@ -13,13 +13,15 @@ from dgxcert import command
 class Device:
     """`kind` is torch's word for it; `index` counts in PCI bus order, as the driver does.
 
-    `unified_memory` says that the GPU shares the system's memory, so that the system's figures are the true ones.
+    `unified_memory` says that the GPU shares the system's memory, so that the system's figures are the true ones;
+    `margin_gib` is what work leaves free.
     """
 
     kind: Literal["cuda", "cpu"]
     index: int
     product: str
     unified_memory: bool = False
+    margin_gib: float = 2.0
 
     @property
     def name(self) -> str:
@@ -32,6 +34,21 @@ class Device:
             import torch
 
             torch.cuda.synchronize(self.index)
+
+    @property
+    def shares_system_memory(self) -> bool:
+        """Whether this GPU's memory is the system's: the profile says so, or the GPU itself does."""
+        if self.kind == "cpu" or self.unified_memory:
+            return self.unified_memory
+        import torch
+
+        return bool(torch.cuda.get_device_properties(self.index).is_integrated)
+
+    def cuda_free_bytes(self) -> int:
+        """What CUDA calls free; on unified memory that leaves out whatever the page cache holds."""
+        import torch
+
+        return int(torch.cuda.mem_get_info(self.index)[0])
 
     def release(self) -> None:
         """Give back the memory of work that is done, so that the next is sized from what is really free.
@@ -56,12 +73,14 @@ class Device:
         """
         if self.kind == "cpu":
             return None
-        asked = command.run(
-            [sys.executable, "-P", "-m", "dgxcert.probes.nvml", "processes", str(self.index)], timeout_s=15
-        )
+        question = ["gpu", str(self.index), "compute_processes"]
+        asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.driver_answers", *question], timeout_s=15)
         if asked.returncode != 0:
             return f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}"
-        pids = json.loads(asked.stdout)
+        said = json.loads(asked.stdout)
+        pids = said.get("answered", {}).get("compute_processes")
+        if pids is None:
+            return f"the driver does not tell whether GPU {self.index} was shared: {said.get('says', said)}"
         if not pids:
             return f"the driver lists nobody on GPU {self.index}, not even this process: sharing would not show"
         return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if len(pids) > 1 else None

@@ -13,6 +13,8 @@ from dgxcert.units import nearest
 
 CONTAINER = "container"
 """Name of the stage that works in the image rather than on the machine itself."""
+NATIVE = "native"
+"""Name of the stage that does the same work in this very environment."""
 
 
 class Entry(BaseModel):
@@ -32,6 +34,7 @@ class Entry(BaseModel):
     nodeid: str
     stage: Stage = Stage.WORK
     gate: bool = False
+    resumes: bool = False
 
 
 class Planned(Entry):
@@ -62,6 +65,8 @@ class Options(BaseModel):
     """Name of the container image; empty means `dgxcert:STACK`."""
     base: str = ""
     """The base image; empty means the pinned one."""
+    minutes: float = 30.0
+    """How long a requirement of the burn-in tier works."""
     build: bool = True
     """Whether an image that does not fit this checkout is built anew."""
 
@@ -73,7 +78,7 @@ class Options(BaseModel):
     def place(self, stage: Stage) -> str:
         """The stage's name in this run: work is done in the `container`, or `native`."""
         if stage is Stage.WORK:
-            return CONTAINER if self.runtime is Runtime.DOCKER else "native"
+            return CONTAINER if self.runtime is Runtime.DOCKER else NATIVE
         return stage.value
 
     @property
@@ -109,7 +114,9 @@ def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
         not_run = "left out by --only"
     elif not not_applicable and not options.tier.includes(entry.tier):
         not_run = f"belongs to tier {entry.tier.value}"
-    return Planned(**entry.model_dump(), not_applicable=not_applicable, not_run=not_run)
+    asked_s = 60 * options.minutes if entry.resumes else 0.0
+    longer = {"takes_s": entry.takes_s + asked_s, "budget_s": entry.budget_s + asked_s}
+    return Planned(**entry.model_dump() | longer, not_applicable=not_applicable, not_run=not_run)
 
 
 def _not_applicable(entry: Entry, excuses: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ It acts only on such tests, so it is harmless beside any other suite. Three ways
 `pytest checks` (a developer looks), `--dgxcert-catalogue FILE` (what is there), `--dgxcert-run FOLDER` (supervised).
 """
 
+import functools
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from dgxcert.judging import Trial, text
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Inconclusive, Outcome
 from dgxcert.profile import Profile
+from dgxcert.requirement import Tier
 from dgxcert.verdict import tally
 
 TRIAL: pytest.StashKey[Trial] = pytest.StashKey()
@@ -36,7 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The plugin's options; --dgxcert-* are for the supervisor."""
     group = parser.getgroup("dgxcert", "certifying a DGX")
     group.addoption("--profile", default="auto", help="profile name or file (default: auto)")
-    group.addoption("--tier", default="standard", choices=("quick", "standard"), help="how much to run")
+    group.addoption("--tier", default="standard", choices=[tier.value for tier in Tier], help="how much to run")
+    group.addoption("--minutes", type=float, default=1.0, help="how long the burn-in tier works (default: 1)")
     group.addoption("--gpus", type=int, default=None, help="number of GPUs to make requirements for")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
@@ -83,7 +86,8 @@ def _session(config: pytest.Config) -> session.Session:
     """The session, made when it is first needed: reading a machine takes time that other suites should not pay."""
     if SESSION not in config.stash:
         try:
-            config.stash[SESSION] = session.Direct(config.getoption("--profile"), config.getoption("--tier"))
+            asked = [config.getoption(name) for name in ("--profile", "--tier", "--minutes")]
+            config.stash[SESSION] = session.Direct(*asked)
         except CannotStart as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION]
@@ -209,7 +213,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Recorder:
     """Where a requirement records what it measured."""
-    return _trial(request).recorder
+    trial = _trial(request)
+    trial.recorder.say = functools.partial(_session(request.config).said, trial.key)
+    return trial.recorder
 
 
 def _trial(request: pytest.FixtureRequest) -> Trial:
@@ -240,6 +246,20 @@ def image(request: pytest.FixtureRequest) -> Image:
     return found
 
 
+@pytest.fixture(scope="session")
+def minutes(request: pytest.FixtureRequest) -> float:
+    """How long a requirement of the burn-in tier works."""
+    return _session(request.config).options.minutes
+
+
+@pytest.fixture(scope="session")
+def keeps(request: pytest.FixtureRequest) -> Path:
+    """The folder where a requirement may keep files; of a run that goes on, with what it kept before."""
+    folder = _session(request.config).keeps
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture
 def gpu_index() -> int:
     """Which GPU a requirement is about; made one per GPU on machines with several."""
@@ -252,8 +272,9 @@ def gpu(request: pytest.FixtureRequest, gpu_index: int) -> Device:
     found = {gpu.index: gpu for gpu in _session(request.config).machine.gpus}
     if gpu_index not in found:
         raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
-    unified = _session(request.config).profile.gpu.unified_memory
-    return Device("cuda", gpu_index, found[gpu_index].product, unified_memory=unified)
+    profile = _session(request.config).profile
+    product, unified = found[gpu_index].product, profile.gpu.unified_memory
+    return Device("cuda", gpu_index, product, unified_memory=unified, margin_gib=profile.memory.margin.value)
 
 
 @pytest.fixture
@@ -265,6 +286,7 @@ def device(request: pytest.FixtureRequest, profile: Profile, gpu_index: int) -> 
     if profile.uses_gpu:
         found: Device = request.getfixturevalue("gpu")
     else:
-        found = Device("cpu", 0, _session(request.config).machine.cpu or "CPU")
+        product = _session(request.config).machine.cpu or "CPU"
+        found = Device("cpu", 0, product, margin_gib=profile.memory.margin.value)
     yield found
     found.release()

@@ -44,6 +44,22 @@ class Gpus(Part):
         return self.count if self.count is not None else self.at_least or 1
 
 
+class Memory(Part):
+    """How much work leaves free: `margin` when it is sized, `floor` below which it is stopped. Both in GiB."""
+
+    margin: Bound
+    floor: Bound
+
+    @model_validator(mode="after")
+    def _in_gib(self) -> "Memory":
+        for name, each in (("margin", self.margin), ("floor", self.floor)):
+            if each.unit != "GiB" or each.value <= 0 or not each.source.strip():
+                raise ValueError(f"{name}: wanted a value above 0 in GiB, with a source")
+        if self.floor.value >= self.margin.value:
+            raise ValueError("floor must be below margin, or work of the allowed size would be stopped")
+        return self
+
+
 def _text(value: Any) -> Any:
     """YAML reads 12.1 as a number; a version is a word."""
     return str(value) if isinstance(value, float) else value
@@ -58,6 +74,7 @@ class Profile(Part):
     summary: str
     match: Match | None = None
     gpu: Gpus
+    memory: Memory
     physical: dict[str, Bound]
     limits: dict[str, Limit]
     workloads: Workloads

@@ -9,7 +9,7 @@ from rich.spinner import Spinner
 
 from dgxcert.outcome import Outcome
 from dgxcert.plan import Planned
-from dgxcert.records import Finished
+from dgxcert.records import Finished, Said
 
 COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 
@@ -53,6 +53,10 @@ class Progress:
         """A requirement begins."""
         self._current, self._since = key, time.monotonic()
         self.tick()
+
+    def said(self, event: Said) -> None:
+        """A long requirement tells how far it has come: the newest line is enough on a terminal that redraws."""
+        self._console.print(f"              {event.key}: {event.text}", style="dim", markup=False, highlight=False)
 
     def finished(self, event: Finished) -> None:
         """A requirement has ended: its line stays on the screen."""

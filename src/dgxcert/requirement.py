@@ -17,6 +17,7 @@ class Tier(StrEnum):
 
     QUICK = "quick"
     STANDARD = "standard"
+    BURN_IN = "burn-in"
 
     def includes(self, other: "Tier") -> bool:
         """Whether a run of this tier runs a requirement of the other."""
@@ -33,6 +34,8 @@ class Stage(StrEnum):
     """On the machine itself, once the image is there."""
     WORK = "work"
     """Where Hugging Face work is done: in the container, or in this very environment (`native`)."""
+    AFTER = "after"
+    """On the machine itself, once all work is done: what it has left behind."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Requirement:
     budget_s: float = MIN_BUDGET_S
     stage: Stage = Stage.WORK
     gate: bool = False
+    resumes: bool = False
 
 
 def requirement(
@@ -59,13 +63,15 @@ def requirement(
     budget_s: float = MIN_BUDGET_S,
     stage: str = "work",
     gate: bool = False,
+    resumes: bool = False,
 ) -> Callable[[Test], Test]:
     """Mark a test as a requirement.
 
     `why` names the Hugging Face work that suffers; `remedy` holds ordered steps: look, mend, escalate.
     `takes_s` is what a healthy machine needs (for the expected time left); beyond `budget_s` the
     supervisor kills the process and records the requirement as inconclusive. `stage` says where it is
-    measured; unless a `gate` passes, no image is built and no container started.
+    measured; unless a `gate` passes, no image is built and no container started. One that `resumes`
+    works for the minutes that the user asks for, beside `takes_s` and `budget_s`, and goes on where it was killed.
 
     Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget
     that a healthy machine would exceed.
@@ -78,7 +84,7 @@ def requirement(
         raise ValueError(f"requirement {id}: `why` must say which Hugging Face work suffers")
     if budget_s <= takes_s:
         raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
-    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate)
+    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate, resumes)
 
     def mark(test: Test) -> Test:
         test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # a function carries its own attributes

@@ -205,6 +205,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     notes = [
         f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
     ]
+    notes.extend(opened.fallen)
     if opened.profile.own:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
     used = image(events)

@@ -1,24 +1,28 @@
 """A pytest session seen from inside: what it must run, and where its outcomes go."""
 
+import atexit
 import ctypes
 import fcntl
+import functools
 import json
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import Protocol
 
-from dgxcert import command, records, software, standing
+from dgxcert import command, headroom, records, software, standing
 from dgxcert import profile as profiles
 from dgxcert.benchmark_file import BenchmarkFile
 from dgxcert.image import Image
 from dgxcert.judging import Trial
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan import Entry, Options, Planned, decide
+from dgxcert.plan import CONTAINER, NATIVE, Entry, Options, Planned, decide
 from dgxcert.profile import Profile
 from dgxcert.requirement import Tier
 from dgxcert.verdict import count
@@ -36,10 +40,15 @@ class Session(Protocol):
     machine: Machine
     image: Image | None
     planned: list[Planned]
+    options: Options
 
     @property
     def gpus(self) -> int:
         """How many GPUs requirements are made for."""
+
+    @property
+    def keeps(self) -> Path:
+        """Where a requirement may keep files, such as samples; of a run, so that it can go on from them."""
 
     def choose(self, entries: list[Entry]) -> None:
         """Decide what runs, now that it is known what is there."""
@@ -49,6 +58,9 @@ class Session(Protocol):
 
     def started(self, key: str) -> None:
         """A requirement is about to be measured."""
+
+    def said(self, key: str, text: str) -> None:
+        """A long requirement tells how far it has come."""
 
     def finished(self, trial: Trial, config: object) -> None:
         """A requirement has ended; `config` is pytest's, which knows the benchmarks."""
@@ -60,11 +72,11 @@ class Session(Protocol):
 class Direct:
     """`pytest checks` by hand: outcomes go to the terminal only, and no verdict comes of it."""
 
-    def __init__(self, profile: str, tier: str) -> None:
+    def __init__(self, profile: str, tier: str, minutes: float) -> None:
         self.machine = read_machine()
         self.image: Image | None = None
         self.profile = choose_profile(profile, self.machine)
-        self.options = Options(profile=profile, tier=Tier(tier))
+        self.options = Options(profile=profile, tier=Tier(tier), minutes=minutes)
         self.planned: list[Planned] = []
         self._outcomes: dict[str, Outcome] = {}
 
@@ -72,6 +84,13 @@ class Direct:
     def gpus(self) -> int:
         """See Session."""
         return gpus_to_test(self.profile, self.machine)
+
+    @functools.cached_property
+    def keeps(self) -> Path:
+        """See Session. Gone with this process."""
+        folder = tempfile.mkdtemp(prefix="dgxcert-kept-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
     def choose(self, entries: list[Entry]) -> None:
         """See Session."""
@@ -83,6 +102,10 @@ class Direct:
 
     def started(self, key: str) -> None:
         """See Session."""
+
+    def said(self, key: str, text: str) -> None:
+        """See Session."""
+        sys.stderr.write(f"{key}: {text}\n")
 
     def finished(self, trial: Trial, config: object) -> None:  # noqa: ARG002 (only a supervised session keeps benchmarks)
         """See Session."""
@@ -101,7 +124,8 @@ class Supervised:
         opened = records.opened(folder)
         self.profile = opened.profile
         self.machine = opened.machine
-        self._options = opened.options
+        self.options = opened.options
+        self.folder = folder
         self.stage, self.attempt = stage, attempt
         self.planned = list(opened.plan)
         self.image = standing.image(events)
@@ -109,6 +133,9 @@ class Supervised:
         self._outcomes: dict[str, Outcome] = {}
         self._writer = records.Writer(folder)
         self._began = 0.0
+        self._current: str | None = None
+        if self.stage in (CONTAINER, NATIVE):
+            headroom.guard(self.profile.memory.floor, lambda: self._current is not None, self._stop)
         self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
         if not any(isinstance(event, records.SoftwareRead) and event.stage == stage for event in events):
             self._writer.append(records.SoftwareRead(stage=stage, software=software.read()))
@@ -118,21 +145,39 @@ class Supervised:
         """See Session."""
         return gpus_to_test(self.profile, self.machine)
 
+    @property
+    def keeps(self) -> Path:
+        """See Session."""
+        return self.folder / "kept"
+
     def choose(self, entries: list[Entry]) -> None:
         """The plan was made before this process began."""
 
     def runs(self, key: str) -> bool:
         """See Session."""
-        mine = (entry for entry in self.planned if entry.runs and self._options.place(entry.stage) == self.stage)
+        mine = (entry for entry in self.planned if entry.runs and self.options.place(entry.stage) == self.stage)
         return key not in self._ended and any(entry.key == key for entry in mine)
 
     def started(self, key: str) -> None:
         """See Session."""
-        self._began = time.monotonic()
+        self._began, self._current = time.monotonic(), key
         self._writer.append(records.Started(key=key, stage=self.stage, attempt=self.attempt))
+
+    def _stop(self, reason: str) -> None:
+        """End this process and all that it has started, at once: what they give back may save the machine."""
+        try:
+            self._writer.append(records.Stopped(key=self._current, reason=reason))
+        finally:  # also where the disk takes no line
+            command.kill_below()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def said(self, key: str, text: str) -> None:
+        """See Session."""
+        self._writer.append(records.Said(key=key, text=text))
 
     def finished(self, trial: Trial, config: object) -> None:
         """See Session."""
+        self._current = None
         outcome = trial.outcome or Outcome.INCONCLUSIVE
         self._outcomes[trial.key] = outcome
         self._writer.append(
@@ -163,7 +208,7 @@ def read_machine() -> Machine:
 
     Raises CannotStart when that process does not answer.
     """
-    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.machine"], timeout_s=60)
+    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.machine"], timeout_s=90)
     if asked.timed_out:
         raise CannotStart(
             f"The machine could not be read: {asked.complaint}.",

@@ -48,11 +48,36 @@ class Bandwidth(Part):
     rounds: int = Field(default=10, ge=3)
 
 
+class Sustained(Part):
+    """Seconds of products of this size during which the GPU is sampled; `products` are asked for at a time."""
+
+    seconds: float = Field(default=10.0, gt=0)
+    size: int = Field(ge=64)
+    products: int = Field(ge=1)
+
+
+class MemoryPattern(Part):
+    """How much of the memory that work may take is written and read back: a share, and GiB at the most."""
+
+    share: float = Field(gt=0, le=1)
+    max_gib: float = Field(gt=0)
+
+
+class BurnIn(Part):
+    """Seconds of one cycle of products, copies and training, and the steps of that training."""
+
+    cycle_s: float = Field(gt=0)
+    steps: int = Field(ge=1)
+
+
 class Workloads(Part):
     """The sizes of the timed work."""
 
     matmul: Matmul
+    sustained: Sustained
+    burn_in: BurnIn
     bandwidth: Bandwidth
+    memory_pattern: MemoryPattern
     prefill: Inference
     decode: Inference
     lora: Lora

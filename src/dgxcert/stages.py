@@ -1,5 +1,6 @@
 """Validating: open or resume a run folder, go through its stages, close it with a verdict."""
 
+import functools
 import os
 import re
 import signal
@@ -11,7 +12,20 @@ from types import FrameType
 
 from rich.console import Console
 
-from dgxcert import benchmark_file, builder, engine, plan, records, report, session, software, standing, suite
+from dgxcert import (
+    benchmark_file,
+    builder,
+    engine,
+    headroom,
+    plan,
+    predecessors,
+    records,
+    report,
+    session,
+    software,
+    standing,
+    suite,
+)
 from dgxcert import run as runs
 from dgxcert.course import Course
 from dgxcert.image import difference
@@ -33,6 +47,9 @@ def validate(options: Options, results: Path, console: Console) -> tuple[Run, Pa
     _must_fit(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
+    fallen = predecessors.close_fallen(results, machine)
+    for words in fallen:
+        console.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
     planned = plan.make(suite.collect(where, session.gpus_to_test(profile, machine)), profile, options)
     opened = records.Opened(
         suite=suite.identity(where),
@@ -41,6 +58,7 @@ def validate(options: Options, results: Path, console: Console) -> tuple[Run, Pa
         machine=machine,
         plan=tuple(planned),
         ignored_environment=suite.ignored_environment(),
+        fallen=fallen,
     )
     folder = _new_folder(results, machine)
     writer = records.Writer(folder)
@@ -61,10 +79,10 @@ def resume(folder: Path, console: Console) -> Run:
     _must_run_on(events)
     writer = records.Writer(folder)
     writer.claim()
-    lost = standing.in_flight(events)
-    writer.append(records.Resumed(rebooted=machine.boot_id != opened.machine.boot_id))
-    if lost is not None:
-        writer.append(standing.lost(lost, rebooted=machine.boot_id != opened.machine.boot_id))
+    lost, rebooted = standing.in_flight(events), machine.boot_id != opened.machine.boot_id
+    writer.append(records.Resumed(rebooted=rebooted))
+    if lost is not None and (rebooted or not standing.resumes(lost, opened.plan)):
+        writer.append(standing.lost(lost, rebooted=rebooted))
     return _work(folder, writer, records.read(folder), console)
 
 
@@ -121,7 +139,9 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
     console.print(f"{about}\n{_where(opened.options)}\nrun folder {folder}", soft_wrap=True, markup=False)
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
-            supervisor = Supervisor(folder, writer, progress, standing.attempts(events))
+            floor = opened.profile.memory.floor
+            short = functools.partial(headroom.shortage, floor)
+            supervisor = Supervisor(folder, writer, progress, standing.attempts(events), short)
             Course(opened, folder, writer, supervisor, progress.say).run()
     except KeyboardInterrupt:
         console.print("interrupted: writing what is known")

@@ -2,6 +2,7 @@
 
 from dgxcert.image import Image
 from dgxcert.outcome import Outcome
+from dgxcert.plan import Planned
 from dgxcert.records import Attempt, Event, Finished, ImageReady, Interrupted, Started
 
 
@@ -38,6 +39,11 @@ def in_flight(events: list[Event]) -> Started | None:
         if isinstance(event, Started):
             return None if event.key in done else event
     return None
+
+
+def resumes(started: Started, plan: tuple[Planned, ...]) -> bool:
+    """Whether a requirement that was killed goes on where it was."""
+    return any(entry.key == started.key and entry.resumes for entry in plan)
 
 
 def lost(started: Started, *, rebooted: bool) -> Finished:

@@ -9,6 +9,7 @@ import contextlib
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +37,9 @@ class Watcher(Protocol):
 
     def started(self, key: str) -> None:
         """A requirement begins."""
+
+    def said(self, event: records.Said) -> None:
+        """A requirement tells how far it has come."""
 
     def finished(self, event: records.Finished) -> None:
         """A requirement has ended."""
@@ -69,6 +73,8 @@ class Child:
         self.current: str | None = None
         self.began_any = False
         self.done: set[str] = set()
+        self.stopped = ""
+        """Why it ended itself, if it did."""
         self._plan = plan
         self.since = time.monotonic()
 
@@ -79,7 +85,10 @@ class Child:
         elif isinstance(event, records.Finished):
             self.current = None
             self.done.add(event.key)
-        self.since = time.monotonic()
+        elif isinstance(event, records.Stopped):
+            self.stopped = event.reason
+        if not isinstance(event, records.Said):  # talking does not prolong a budget
+            self.since = time.monotonic()
 
     @property
     def budget_s(self) -> float:
@@ -97,8 +106,20 @@ class Child:
 class Supervisor:
     """Runs the stages of one run."""
 
-    def __init__(self, folder: Path, writer: records.Writer, watcher: Watcher, attempts: int = 0) -> None:
-        """`attempts` is how many children the run has had before: each one's log and benchmarks are kept."""
+    def __init__(
+        self,
+        folder: Path,
+        writer: records.Writer,
+        watcher: Watcher,
+        attempts: int = 0,
+        shortage: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`attempts` is how many children the run has had before: each one's log and benchmarks are kept.
+
+        `shortage` says in words when the machine runs out of memory. Children guard themselves against that; this is
+        for one that no longer can.
+        """
+        self._shortage = shortage
         self._folder = folder
         self._writer = writer
         self._watcher = watcher
@@ -152,25 +173,36 @@ class Supervisor:
             running = child.process.poll() is None
             self._follow(child, follower)
             if not running:
+                if child.stopped:
+                    return f"it stopped itself: {child.stopped}"
                 words, killed = launcher.death(child.process.returncode, log)
                 return (
                     f"{words}, by the kernel's out-of-memory killer" if killed and _oom_kills() > oom_kills else words
                 )
-            if child.overdue:
+            if trouble := self._trouble(child):
                 gone = launcher.end(child.process, GRACE_S)
                 self._follow(child, follower)
                 stuck = (
                     "" if gone else "; it does not even die when killed, so the driver holds it: restart the machine"
                 )
-                return f"it was ended from outside after {child.budget_s:.0f} s, its time budget{stuck}"
+                return f"it was ended from outside {trouble}{stuck}"
             self._watcher.tick()
             time.sleep(POLL_S)
+
+    def _trouble(self, child: Child) -> str:
+        """Why a child must be ended from outside, if so: its time is over, or the machine runs out of memory."""
+        if child.overdue:
+            return f"after {child.budget_s:.0f} s, its time budget"
+        words = self._shortage() if child.current is not None else ""
+        return f"because {words}" if words else ""
 
     def _follow(self, child: Child, follower: Follower) -> None:
         for event in follower.events():
             child.take(event)
             if isinstance(event, records.Started):
                 self._watcher.started(event.key)
+            elif isinstance(event, records.Said):
+                self._watcher.said(event)
             elif isinstance(event, records.Finished):
                 self._watcher.finished(event)
 

@@ -5,6 +5,10 @@ from difflib import get_close_matches
 OF_ROOFLINE = "of roofline"
 OF_CEILING = "of ceiling"
 OF_MEDIAN = "of median"
+OF_TIME = "of time"
+OF_START = "of start"
+OF_DEFAULT = "of default"
+OF_AVAILABLE = "of available"
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int4")
 
@@ -12,10 +16,30 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.compute_capability": ("compute capability",),
     "device.memory": ("GiB",),
     "driver.branch": ("driver branch",),
+    "gpu.product": ("",),
+    "gpu.persistence": ("",),
+    "gpu.compute_mode": ("",),
+    "gpu.mig": ("",),
+    "gpu.ecc": ("",),
+    "ecc.uncorrected": ("error",),
+    "memory.free": (OF_AVAILABLE,),
+    "memory.pattern": ("GiB",),
+    "link.width": ("lane", OF_CEILING),
+    "link.generation": ("PCIe generation", OF_CEILING),
+    "clock.under_load": ("MHz", OF_CEILING),
+    "clock.steadiness": (OF_START,),
+    "temperature.under_load": ("°C",),
+    "slowdown.thermal": (OF_TIME,),
+    "slowdown.power_cap": (OF_TIME,),
+    "slowdown.power_brake": (OF_TIME,),
+    "burn_in.steadiness": (OF_START,),
+    "power.limit": (OF_DEFAULT,),
     "disk.free": ("GiB",),
     "memory.available": ("GiB",),
     "swap.used": ("GiB",),
     "clock.error": ("s",),
+    "xid.faults": ("event",),
+    "attention.backends": ("backend",),
     "bandwidth.copy": ("GB/s",),
     "spread": (OF_MEDIAN,),
     **{f"matmul.{precision}": ("TFLOP/s",) for precision in PRECISIONS[:3]},

@@ -107,6 +107,8 @@ def every_event() -> list[records.Event]:
         records.SoftwareRead(at=AT, stage="native", software=software.read()),
         image_ready(),
         started("A"),
+        records.Said(at=AT, key="A", text="1.0 of 30 min"),
+        records.Stopped(at=AT, key="A", reason="only 3.1 GiB of memory were left to the machine"),
         finished("A", Outcome.FAILED, reason="9.8 < 13\nµ ✓", remedy=("look",), evidence=(short_of(13.0),)),
         records.StageEnded(at=AT, stage="native", problem="1 requirements were never begun"),
         records.Interrupted(at=AT, by="the user", key="A"),

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, headline, keys, not_applicable, printable, rehearse_hint, required, troubles
+from dgxcert.report.words import MEANING, headline, keys, left_out, printable, rehearse_hint, required, troubles
 from dgxcert.run import Result, Run
 from dgxcert.verdict import Verdict, tally
 
@@ -24,8 +24,8 @@ def show(run: Run, console: Console, folder: str) -> None:
     """Print the whole run for a person."""
     console.print()
     console.print(_table(run))
-    for reason, excused in not_applicable(run).items():
-        console.print(Text(f"not applicable, {printable(reason)}: {keys(excused)}", style="dim"))
+    for reason, results in left_out(run).items():
+        console.print(Text(f"{reason}: {keys(results)}", style="dim"))
     for results in troubles(run):
         _trouble(results, console)
     for note in run.notes:

@@ -55,12 +55,13 @@ def troubles(run: Run) -> list[list[Result]]:
     return list(groups.values())
 
 
-def not_applicable(run: Run) -> dict[str, list[Result]]:
-    """What the profile excuses, by its reason: whoever signs a verdict should see what it leaves out."""
+def left_out(run: Run) -> dict[str, list[Result]]:
+    """What was not to be measured, by its reason: whoever signs a verdict should see what it leaves out."""
     groups: dict[str, list[Result]] = {}
-    for result in run.results:
-        if result.outcome is Outcome.NOT_APPLICABLE:
-            groups.setdefault(result.reason, []).append(result)
+    for outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
+        for result in run.results:
+            if result.outcome is outcome and (outcome is Outcome.NOT_APPLICABLE or not result.wanted):
+                groups.setdefault(f"{outcome.words}, {printable(result.reason)}", []).append(result)
     return groups
 
 

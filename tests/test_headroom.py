@@ -1,0 +1,83 @@
+"""Headroom: work is stopped before the machine has no memory left, by itself or from outside, and named."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from suites import driver, example
+
+from dgxcert import headroom
+from dgxcert import run as runs
+from dgxcert.limit import Bound
+
+FLOOR = Bound(value=4, unit="GiB", source="below this the kernel writes pages out")
+
+
+@pytest.mark.parametrize(("available_kib", "words"), [(4_194_304, ""), (4_194_303, "only 4.0 GiB of memory were left")])
+def test_a_shortage_is_less_than_the_floor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, available_kib: int, words: str
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 127535596 kB\nMemAvailable: {available_kib} kB\n", encoding="ascii")
+    monkeypatch.setattr(headroom, "MEMINFO", meminfo)
+    assert headroom.shortage(FLOOR)[: len(words)] == words
+    assert bool(headroom.shortage(FLOOR)) == bool(words)
+
+
+def test_a_kernel_that_does_not_say_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(headroom, "MEMINFO", tmp_path / "none")
+    assert headroom.shortage(FLOOR) == ""
+    (tmp_path / "none").write_text("MemTotal: 12 kB\n", encoding="ascii")
+    assert headroom.shortage(FLOOR) == ""
+
+
+def test_nobody_is_stopped_who_does_not_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(headroom, "MEMINFO", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemAvailable: 1 kB\n", encoding="ascii")
+    works, stopped = [False], []
+    thread = headroom.guard(FLOOR, lambda: works[0], stopped.append)
+    time.sleep(0.1)
+    assert stopped == []
+    works[0] = True
+    thread.join(timeout=5)
+    assert len(stopped) == 1
+    assert "0.0 GiB of memory were left to the machine" in stopped[0]
+
+
+def _profile_with_floor(folder: Path, gib: float) -> Path:
+    path = example.profile_file(folder)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["memory"]["floor"]["value"], content["memory"]["margin"]["value"] = gib, 2 * gib
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: Path) -> None:
+    """A floor above what this machine has stands for a workload that takes too much."""
+    results = tmp_path / "results"
+    profile = _profile_with_floor(tmp_path, gib=1e6)
+    done = driver.run("calm", "validate", "--profile", profile, "--results", results, "--only", "LONG", asks="sleep")
+    assert done.returncode == 2, done.stdout
+    found = {result.key: result for result in runs.load(driver.only_run(results)).results}
+    stopped = found["LONG"]
+    assert stopped.outcome.value == "inconclusive"
+    assert "it stopped itself: only" in stopped.reason or "ended from outside because only" in stopped.reason
+    assert "less than the 1e+06 GiB below which work is stopped" in stopped.reason
+
+
+def test_what_a_stopped_process_has_started_goes_with_it(tmp_path: Path) -> None:
+    """In a process of its own: it kills all that it has started, whatever group that leads."""
+    program = (
+        "import subprocess, sys; from dgxcert import command;"
+        "child = subprocess.Popen(['sleep', '60'], start_new_session=True); print(child.pid, flush=True);"
+        "command.kill_below(); child.wait(); print(child.returncode)"
+    )
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    pid, code = done.stdout.split()
+    assert code == "-9"
+    assert not Path(f"/proc/{pid}").exists() or int(pid) != os.getpid()
