@@ -17,7 +17,7 @@ from dgxcert import profile as profiles
 from dgxcert.image import Image
 from dgxcert.machine import Gpu, Machine
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes import clock, container, disk, docker_engine, memory, nvml
+from dgxcert.probes import clock, container, disk, docker_engine, kernel_log, kernel_module, memory, nvml
 from dgxcert.requirement import Requirement, Stage
 
 CHECKS = Path(__file__).parents[1] / "checks" / "host"
@@ -80,6 +80,15 @@ def driver(version: str | None) -> nvml.Driver:
     return nvml.Driver(version, "13.0" if version else None, (GB10,) if version else (), absence=absence)
 
 
+def half_updated() -> nvml.Driver:
+    return nvml.Driver(None, None, (), mismatch="Driver/library version mismatch")
+
+
+def log(*lines: str) -> kernel_log.KernelLog:
+    """The kernel's log since the boot, with these lines in it."""
+    return kernel_log.parse("\n".join(["[    0.000000] Linux version 6.17", *lines]), "`dmesg`")
+
+
 def computed(*devices: str, wrong: int = 0) -> container.Container:
     return container.Container(devices, wrong, "", ())
 
@@ -101,6 +110,8 @@ class World:
         self.set(clock, "read", clock.Clock(synchronised=True, max_error_s=1.0))
         self.set(container, "read", computed("cuda:0 (NVIDIA GB10)"))
         self.set(disk, "read", disk.Disk("/var/lib/docker", 60.0))
+        self.set(kernel_log, "read", log())
+        self.set(kernel_module, "read", kernel_module.KernelModule("580.126.09", is_open=True))
         self.set(docker_engine, "reach", engine())
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))
         self.set(nvml, "read", driver("580.126.09"))
@@ -120,8 +131,8 @@ class World:
         """Run these checks as they stand in checks/host, through the plugin."""
         make = session.Direct.__init__
 
-        def with_image(direct: session.Direct, profile: str, tier: str) -> None:
-            make(direct, profile, tier)
+        def with_image(direct: session.Direct, *asked: Any) -> None:
+            make(direct, *asked)
             direct.image = self.image
 
         self._monkeypatch.setattr(session.Direct, "__init__", with_image)
@@ -195,6 +206,11 @@ def image(found: Image | None) -> Ail:
     return lambda world: setattr(world, "image", found)
 
 
+FALLEN = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 79, GPU has fallen off the bus."
+CRASHED = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 31, pid=4711, name=python, MMU Fault."
+UNHEARD = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 9999, pid=4711, name=python, what nobody knows."
+
+
 HEALTHY: dict[str, tuple[tuple[str, ...], Ail]] = {
     "the oldest engine in use, with the nvidia runtime": (
         ("DOCKER-REACHABLE", "DOCKER-API", "DOCKER-ROOTFUL", "DOCKER-GPU"),
@@ -206,6 +222,11 @@ HEALTHY: dict[str, tuple[tuple[str, ...], Ail]] = {
             docker_engine, "reach", replace(engine("x86_64-28"), gpu_ways=("/usr/bin/nvidia-container-runtime-hook",))
         ),
     ),
+    "a closed kernel module of the same version as its library": (
+        ("DRIVER-AGREES",),
+        finds(kernel_module, "read", kernel_module.KernelModule("580.126.09", is_open=False)),
+    ),
+    "a machine on which a program crashed": (("GPU-XID",), finds(kernel_log, "read", log(CRASHED))),
     "the newest driver that NVIDIA supports": (("DRIVER-BRANCH",), finds(nvml, "read", driver("594.99"))),
     "a machine without swap": (("SWAP-UNUSED",), finds(memory, "read", memory.Memory(121.6, 110.0, 0.0, 0.0))),
     "a machine with another system than DGX OS": (("FIRMWARE-RECORDED",), machine(dgx_release=None)),
@@ -286,6 +307,18 @@ SICK: list[tuple[str, Ail, str, str]] = [
         "docker system prune",
     ),
     (
+        "DRIVER-AGREES",
+        finds(nvml, "read", half_updated()),
+        "library fits the module is False, required == True",
+        "sudo reboot",
+    ),
+    (
+        "DRIVER-AGREES",
+        finds(kernel_module, "read", kernel_module.KernelModule("580.95.05", is_open=True)),
+        "version of the library is 580.126.09, required == 580.95.05",
+        "sudo reboot",
+    ),
+    (
         "DRIVER-BRANCH",
         finds(nvml, "read", driver("575.64.03")),
         "driver branch is 575 driver branch, required >= 580 driver branch",
@@ -340,6 +373,18 @@ SICK: list[tuple[str, Ail, str, str]] = [
         "fwupdmgr get-devices",
     ),
     (
+        "GPU-XID",
+        finds(kernel_log, "read", log(FALLEN)),
+        "faults in the kernel log is 1 event, required <= 0 event",
+        "sudo reboot",
+    ),
+    (
+        "GPU-XID",
+        finds(kernel_log, "read", log(FALLEN, FALLEN, UNHEARD)),
+        "faults in the kernel log is 2 event, required <= 0 event",
+        "sudo reboot",
+    ),
+    (
         "MEMORY-AVAILABLE",
         finds(memory, "read", memory.Memory(121.6, 79.9, 15.0, 0.0)),
         "MemAvailable is 79.9 GiB, required >= 80 GiB",
@@ -374,6 +419,10 @@ UNSEEN: list[tuple[str, Ail, str]] = [
     ("CONTAINER-COMPUTES", image(None), "this run works in no container image"),
     ("CONTAINER-COMPUTES", finds(container, "read", NOT_ASKED), "no instrument answered"),
     ("DISK-SPACE", finds(disk, "read", NOT_ASKED), "no instrument answered"),
+    ("DRIVER-AGREES", finds(kernel_module, "read", NOT_ASKED), "no instrument answered"),
+    ("DRIVER-AGREES", finds(nvml, "read", Inconclusive("the driver hangs", "Look for it.")), "the driver hangs"),
+    ("DRIVER-AGREES", finds(nvml, "read", driver(None)), "there is no driver to look at"),
+    ("DRIVER-BRANCH", finds(nvml, "read", half_updated()), "the driver is only half updated"),
     ("DRIVER-BRANCH", finds(nvml, "read", driver(None)), "there is no driver to look at"),
     ("DRIVER-BRANCH", finds(nvml, "read", driver("unknown")), "names no branch"),
     ("DOCKER-REACHABLE", finds(docker_engine, "reach", SILENT), "takes the question and does not answer"),
@@ -388,6 +437,8 @@ UNSEEN: list[tuple[str, Ail, str]] = [
     ),
     ("HOST-GPU-IDLE", finds(nvml, "compute_processes", [4711]), "somebody else computes on this machine (GPU 0: "),
     ("HOST-GPU-IDLE", finds(nvml, "compute_processes", OSError("GPU is lost")), "could not look: OSError: GPU is lost"),
+    ("GPU-XID", finds(kernel_log, "read", NOT_ASKED), "no instrument answered"),
+    ("GPU-XID", finds(kernel_log, "read", log(UNHEARD)), "the kernel log holds what is in no table here"),
     ("MEMORY-AVAILABLE", finds(memory, "read", NOT_ASKED), "no instrument answered"),
     ("SWAP-UNUSED", finds(memory, "read", NOT_ASKED), "no instrument answered"),
 ]
