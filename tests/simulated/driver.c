@@ -1,13 +1,19 @@
 /* A simulated NVIDIA driver: NVML's functions, answered from a table in the file that SIMULATED_DRIVER names.
  *
- * Each line of the table is `GPU FIELD VALUE`, with `-` for what belongs to no GPU. A VALUE is text or a number, or what
- * a driver does instead of answering: `!3` returns that NVML error, `!hangs` never returns, `!crashes` takes the process
- * along. A field that is not in the table is not supported. driver.py writes the table from a machine's description.
+ * Each line of the table is `GPU FIELD VALUE`, with `-` for what belongs to no GPU and `GPU*` for what a GPU says while
+ * it works. A VALUE is text or a number, or what a driver does instead of answering: `!3` returns that NVML error,
+ * `!hangs` never returns, `!crashes` takes the process along. Numbers with commas between are gone through in ten
+ * seconds of work. A field that is not in the table is not supported. machine.py writes the table.
+ *
+ * The GPU works while the file that SIMULATED_WORK names is young; it holds who works, and for how many seconds by now,
+ * once in the GPU's own time, which may run faster, and once in ours.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, UNKNOWN = 999 };
@@ -21,23 +27,57 @@ typedef struct { char unused; } *device_t;
 static device_t handle(int gpu) { return (device_t)(size_t)(gpu + 1); }
 static int gpu_of(device_t device) { return (int)(size_t)device - 1; }
 
+/* Seconds for which the GPU has worked by now, and who works; nobody (0) when the last sign of it is old. */
+#define FRESH_S 2.0
+enum { ITS_TIME, OUR_TIME };
+static double work(unsigned *pid, int whose) {
+    const char *path = getenv("SIMULATED_WORK");
+    struct stat about;
+    struct timespec now;
+    double seconds[2] = {0, 0};
+    FILE *file;
+    *pid = 0;
+    if (!path || stat(path, &about)) return 0;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if ((now.tv_sec - about.st_mtim.tv_sec) + (now.tv_nsec - about.st_mtim.tv_nsec) / 1e9 > FRESH_S) return 0;
+    if (!(file = fopen(path, "r"))) return 0;
+    if (fscanf(file, "%u %lf %lf", pid, seconds, seconds + 1) != 3) *pid = 0;
+    fclose(file);
+    return seconds[whose];
+}
+
+/* Of numbers with commas between, the one that belongs to this moment of the work. */
+#define COURSE_S 10.0
+static void choose_by_time(char *value, double seconds) {
+    char *starts[LINE / 2];
+    int count = 0;
+    for (char *part = strtok(value, ","); part; part = strtok(NULL, ",")) starts[count++] = part;
+    int index = (int)(seconds / COURSE_S * count);
+    memmove(value, starts[index < count ? index : count - 1], strlen(starts[index < count ? index : count - 1]) + 1);
+}
+
 /* The table is read anew for each question, so that a test can change the machine while it is being looked at. */
 static int look(int gpu, const char *field, char *value) {
     const char *path = getenv("SIMULATED_DRIVER");
     FILE *table = path ? fopen(path, "r") : NULL;
-    char line[LINE], wanted[LINE];
+    char line[LINE], resting[LINE], working[LINE];
+    unsigned pid;
+    double seconds = work(&pid, ITS_TIME);
     int result = NOT_SUPPORTED;
     if (!table) return UNKNOWN;
-    if (gpu == NOBODY) snprintf(wanted, sizeof wanted, "- %s ", field);
-    else snprintf(wanted, sizeof wanted, "%d %s ", gpu, field);
+    if (gpu == NOBODY) snprintf(resting, sizeof resting, "- %s ", field);
+    else snprintf(resting, sizeof resting, "%d %s ", gpu, field);
+    snprintf(working, sizeof working, "%d* %s ", gpu, field);
     while (fgets(line, sizeof line, table)) {
-        if (strncmp(line, wanted, strlen(wanted))) continue;
+        int at_work = pid && !strncmp(line, working, strlen(working));
+        if (!at_work && strncmp(line, resting, strlen(resting))) continue;
         line[strcspn(line, "\n")] = 0;
-        strcpy(value, line + strlen(wanted));
+        strcpy(value, line + strlen(at_work ? working : resting));
         result = SUCCESS;
-        break;
+        if (at_work) break;
     }
     fclose(table);
+    if (!result && value[0] != '!' && strchr(value, ',') && !strstr(field, "processes")) choose_by_time(value, seconds);
     if (result || value[0] != '!') return result;
     if (!strcmp(value, "!hangs")) for (;;) pause();
     if (!strcmp(value, "!crashes")) raise(SIGSEGV);
@@ -108,6 +148,7 @@ TWO(nvmlDeviceGetMigMode, "mig.current", "mig.pending")
 SMALL(nvmlDeviceGetPowerUsage, "power.draw")
 SMALL(nvmlDeviceGetEnforcedPowerLimit, "power.enforced")
 SMALL(nvmlDeviceGetPowerManagementLimit, "power.limit")
+SMALL(nvmlDeviceGetGpuMaxPcieLinkGeneration, "pcie.gen.gpu.max")
 SMALL(nvmlDeviceGetPowerManagementDefaultLimit, "power.default")
 SMALL(nvmlDeviceGetPerformanceState, "pstate")
 SMALL(nvmlDeviceGetComputeMode, "compute_mode")
@@ -161,29 +202,71 @@ int nvmlDeviceGetTotalEccErrors(device_t d, int uncorrected, int aggregate, u64 
 
 typedef struct { unsigned pid; u64 used; unsigned gpu_instance, compute_instance; } process_t;
 
-static int processes(device_t d, const char *field, unsigned *count, process_t *out) {
+static int processes(device_t d, const char *field, int ours, unsigned *count, process_t *out) {
     char value[LINE], *rest;
-    unsigned found = 0;
+    unsigned found = 0, pid;
     int result = look(gpu_of(d), field, value);
     if (result) return result;
-    for (char *pid = strtok_r(value, ",", &rest); pid; pid = strtok_r(NULL, ",", &rest), found++)
-        if (out && found < *count) out[found] = (process_t){(unsigned)atoi(pid), 0, ~0u, ~0u};
+    for (char *word = strtok_r(value, ",", &rest); word; word = strtok_r(NULL, ",", &rest), found++)
+        if (out && found < *count) out[found] = (process_t){(unsigned)atoi(word), 0, ~0u, ~0u};
+    work(&pid, ITS_TIME);
+    if (ours && pid) {
+        if (out && found < *count) out[found] = (process_t){pid, 0, ~0u, ~0u};
+        found++;
+    }
     result = found > *count ? INSUFFICIENT_SIZE : SUCCESS;
     *count = found;
     return result;
 }
 
 int nvmlDeviceGetComputeRunningProcesses_v3(device_t d, unsigned *count, process_t *out) {
-    return processes(d, "processes.compute", count, out);
+    return processes(d, "processes.compute", 1, count, out);
 }
 
 int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t d, unsigned *count, process_t *out) {
-    return processes(d, "processes.graphics", count, out);
+    return processes(d, "processes.graphics", 0, count, out);
+}
+
+/* Counters of clock events, in nanoseconds; the table has them in microseconds, and how many are added per second. */
+typedef struct {
+    unsigned field, scope;
+    long long timestamp, latency_us;
+    int type, result;
+    u64 value;
+} field_t;
+enum { UNSIGNED_LONG_LONG = 3 };
+
+static const char *counter_name(unsigned field) {
+    switch (field) {
+        case 74: return "counter.power_cap";
+        case 76: return "counter.sync_boost";
+        case 269: return "counter.thermal_software";
+        case 270: return "counter.thermal_hardware";
+        case 271: return "counter.power_brake";
+        default: return NULL;
+    }
+}
+
+int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
+    for (int i = 0; i < count; i++) {
+        const char *name = counter_name(fields[i].field);
+        char growth[LINE];
+        unsigned pid;
+        u64 base = 0, per_s = 0;
+        fields[i].type = UNSIGNED_LONG_LONG;
+        fields[i].result = name ? number(gpu_of(d), name, &base) : NOT_SUPPORTED;
+        if (fields[i].result) continue;
+        snprintf(growth, sizeof growth, "%s.per_s", name);
+        if (number(gpu_of(d), growth, &per_s)) per_s = 0;
+        fields[i].value = (base + (u64)(work(&pid, OUR_TIME) * (double)per_s)) * 1000;
+    }
+    return SUCCESS;
 }
 
 const char *nvmlErrorString(int result) {
     switch (result) {
         case 3: return "Not Supported";
+        case 4: return "Insufficient Permissions";
         case 9: return "Driver Not Loaded";
         case 15: return "GPU is lost";
         case 18: return "Driver/library version mismatch";

@@ -1,8 +1,8 @@
 """A simulated machine: a description in YAML, played to the real nvidia-ml-py by the driver that driver.c builds.
 
-A description names fields as nvidia-smi's long listing does, in lower case with their unit; `like` names another one
-that it differs from, `each` what single GPUs say otherwise. In place of a value may stand what a driver does instead of
-answering: `not_supported`, `gpu_is_lost`, `hangs`, `crashes` or `error N`.
+docs/faults.md says how a machine is described. In short: fields are named as in nvidia-smi's long listing, in lower
+case with their unit. What a description does not say is as on the healthy machine of its product. `like` names another
+description that it differs from, `each` what single GPUs say otherwise, `under_load` what GPUs say while they work.
 """
 
 import os
@@ -19,10 +19,41 @@ MACHINES = HERE / "machines"
 LIBRARY = "libnvidia-ml.so.1"
 
 Form = Callable[[Any], object]
+Fields = dict[str, Any]
 
-INSTEAD = {"not_supported": "!3", "unknown": "!3", "absent": "!3", "gpu_is_lost": "!15", "mismatch": "!18"}
-DOES = {"hangs": "!hangs", "crashes": "!crashes"}
+HEALTHY = {"NVIDIA GB10": "spark-idle", "NVIDIA H100 80GB HBM3": "h100-idle", "NVIDIA H200": "h200-idle"}
+"""Product: the healthy machine that fills what a description leaves out."""
+PREFIXES = {"spark": "NVIDIA GB10", "h200": "NVIDIA H200"}
+"""How the file of a description without a name begins; any other is an H100's."""
+
+UNSAID = {"unknown", "equal_to_driver_version"}
+INSTEAD = {
+    "not_supported": "!3",
+    "absent": "!3",
+    "no_permission": "!4",
+    "gpu_is_lost": "!15",
+    "mismatch": "!18",
+    "Unknown Error": "!999",
+    "hangs": "!hangs",
+    "crashes": "!crashes",
+}
 COMPUTE_MODES = ("Default", "Exclusive_Thread", "Prohibited", "Exclusive_Process")
+REASONS = {
+    "gpu_idle": 0x1,
+    "applications_clocks_setting": 0x2,
+    "sw_power_cap": 0x4,
+    "hw_slowdown": 0x8,
+    "sync_boost": 0x10,
+    "sw_thermal_slowdown": 0x20,
+    "hw_thermal_slowdown": 0x40,
+    "hw_power_brake_slowdown": 0x80,
+    "display_clock_setting": 0x100,
+}
+HELD_BACK = 0xEC
+"""Event reasons that only a GPU at work has."""
+BUSY_PERCENT = 50
+COUNTED_S = 10
+"""A counter that a machine at work shows has been counting for so long."""
 
 
 def switch(value: object) -> int:
@@ -31,16 +62,28 @@ def switch(value: object) -> int:
 
 
 def times(factor: int) -> Form:
-    """A number in a unit of NVML's own."""
-    return lambda value: round(float(value) * factor)
+    """A number in a unit of NVML's own; several of them are gone through while the GPU works."""
+
+    def form(value: Any) -> object:
+        return ",".join(str(form(each)) for each in value) if isinstance(value, list) else round(float(value) * factor)
+
+    return form
 
 
-MIB = times(1024**2)
+MIB, MILLI, ONE = times(1024**2), times(1000), times(1)
+
+
+def pids(value: Any) -> str:
+    """Process ids, given as such or as what nvidia-smi lists of each."""
+    if not isinstance(value, list):
+        return ""
+    return ",".join(str(each.get("pid", 1) if isinstance(each, dict) else each) for each in value)
+
 
 OF_THE_SYSTEM: dict[str, tuple[str, Form]] = {
     "nvml_init": ("init", str),
     "driver_version": ("driver", str),
-    "cuda_driver_version": ("cuda", lambda value: round(float(value) * 1000)),
+    "cuda_driver_version": ("cuda", MILLI),
     "device_count": ("count", int),
 }
 OF_A_GPU: dict[str, tuple[str, Form]] = {
@@ -53,78 +96,209 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "fb_memory_used_mib": ("memory.used", MIB),
     "ecc_mode_current": ("ecc.current", switch),
     "ecc_mode_pending": ("ecc.pending", switch),
-    "ecc_errors_dram_correctable_volatile": ("ecc.correctable.volatile", int),
-    "ecc_errors_dram_uncorrectable_volatile": ("ecc.uncorrectable.volatile", int),
-    "ecc_errors_dram_correctable_aggregate": ("ecc.correctable.aggregate", int),
-    "ecc_errors_dram_uncorrectable_aggregate": ("ecc.uncorrectable.aggregate", int),
+    "ecc_errors_correctable_volatile": ("ecc.correctable.volatile", int),
+    "ecc_errors_uncorrectable_volatile": ("ecc.uncorrectable.volatile", int),
+    "ecc_errors_correctable_aggregate": ("ecc.correctable.aggregate", int),
+    "ecc_errors_uncorrectable_aggregate": ("ecc.uncorrectable.aggregate", int),
     "remapped_rows_correctable": ("remapped.correctable", int),
     "remapped_rows_uncorrectable": ("remapped.uncorrectable", int),
     "remapped_rows_pending": ("remapped.pending", switch),
     "remapped_rows_failure": ("remapped.failure", switch),
     "mig_mode_current": ("mig.current", switch),
     "mig_mode_pending": ("mig.pending", switch),
-    "compute_mode": ("compute_mode", COMPUTE_MODES.index),
+    "compute_mode": ("compute_mode", lambda value: COMPUTE_MODES.index(str(value))),
     "persistence_mode": ("persistence", switch),
     "pcie_link_gen_max": ("pcie.gen.max", int),
-    "pcie_link_gen_current": ("pcie.gen", int),
+    "pcie_link_gen_gpu_max": ("pcie.gen.gpu.max", int),
+    "pcie_link_gen_current": ("pcie.gen", ONE),
     "pcie_link_width_max": ("pcie.width.max", int),
-    "pcie_link_width_current": ("pcie.width", int),
+    "pcie_link_width_current": ("pcie.width", ONE),
     "performance_state": ("pstate", lambda value: int(str(value).removeprefix("P"))),
     "clocks_event_reasons_hex": ("event_reasons", str),
-    "temperature_gpu_c": ("temperature", int),
-    "power_draw_w": ("power.draw", times(1000)),
-    "power_limit_current_w": ("power.limit", times(1000)),
-    "power_limit_enforced_w": ("power.enforced", times(1000)),
-    "power_limit_default_w": ("power.default", times(1000)),
-    "utilization_gpu_percent": ("utilization.gpu", int),
-    "utilization_memory_percent": ("utilization.memory", int),
-    "clock_graphics_mhz": ("clock.graphics", int),
-    "clock_sm_mhz": ("clock.sm", int),
-    "clock_memory_mhz": ("clock.memory", int),
+    "temperature_gpu_c": ("temperature", ONE),
+    "power_draw_w": ("power.draw", MILLI),
+    "power_limit_current_w": ("power.limit", MILLI),
+    "power_limit_enforced_w": ("power.enforced", MILLI),
+    "power_limit_default_w": ("power.default", MILLI),
+    "utilization_gpu_percent": ("utilization.gpu", ONE),
+    "utilization_memory_percent": ("utilization.memory", ONE),
+    "clock_graphics_mhz": ("clock.graphics", ONE),
+    "clock_sm_mhz": ("clock.sm", ONE),
+    "clock_memory_mhz": ("clock.memory", ONE),
     "clock_max_graphics_mhz": ("clock.max.graphics", int),
     "clock_max_sm_mhz": ("clock.max.sm", int),
     "clock_max_memory_mhz": ("clock.max.memory", int),
-    "compute_processes": ("processes.compute", lambda pids: ",".join(map(str, pids))),
-    "graphics_processes": ("processes.graphics", lambda pids: ",".join(map(str, pids))),
+    "event_counter_sw_power_capping_us": ("counter.power_cap", int),
+    "event_counter_sync_boost_us": ("counter.sync_boost", int),
+    "event_counter_sw_thermal_slowdown_us": ("counter.thermal_software", int),
+    "event_counter_hw_thermal_slowdown_us": ("counter.thermal_hardware", int),
+    "event_counter_hw_power_braking_us": ("counter.power_brake", int),
+    "event_counter_sw_power_capping_us_per_s": ("counter.power_cap.per_s", int),
+    "event_counter_sw_thermal_slowdown_us_per_s": ("counter.thermal_software.per_s", int),
+    "event_counter_hw_thermal_slowdown_us_per_s": ("counter.thermal_hardware.per_s", int),
+    "event_counter_hw_power_braking_us_per_s": ("counter.power_brake.per_s", int),
+    "compute_processes": ("processes.compute", pids),
+    "graphics_processes": ("processes.graphics", pids),
 }
-ABOUT = {"summary", "sources", "like", "each", "cuda_compute_capability"}
+OF_WORK = {
+    "performance_state",
+    "clocks_event_reasons_hex",
+    "temperature_gpu_c",
+    "power_draw_w",
+    "utilization_gpu_percent",
+    "utilization_memory_percent",
+    "clock_graphics_mhz",
+    "clock_sm_mhz",
+    "clock_memory_mhz",
+    "pcie_link_gen_current",
+    "pcie_link_width_current",
+    *(name for name in OF_A_GPU if name.endswith("_per_s")),
+}
+"""What changes when a GPU begins to work."""
+OF_THE_HOST = {
+    "mem_total_gib",
+    "mem_available_gib",
+    "swap_used_gib",
+    "cuda_free_gib",
+    "kernel_log",
+    "kernel_log_begins_s",
+    "kernel_module_version",
+    "kernel_module_kind",
+    "pci_devices",
+}
+"""Played by the files and programs of the host: see host.py."""
+ABOUT = {
+    "summary",
+    "sources",
+    "like",
+    "each",
+    "under_load",
+    "cuda_compute_capability",
+    "profile",
+    "meant_for",
+    "cannot_tell",
+}
+
+NOT_PLAYED = set((HERE / "not_played.txt").read_text(encoding="ascii").splitlines()[1:])
+"""What listings and reports of real machines say beside, which no requirement reads."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A described machine."""
+    """A described machine, with everything that it leaves out filled in."""
 
     name: str
-    fields: dict[str, Any]
+    fields: Fields
 
     def table(self) -> str:
-        """What driver.c reads. Raises ValueError for a field that it does not play."""
-        known = {*OF_THE_SYSTEM, *OF_A_GPU, *ABOUT}
-        strange = sorted(set(self.fields) - known)
-        if strange:
-            raise ValueError(f"{self.name}: no such field: {', '.join(strange)}; known: {', '.join(sorted(known))}")
+        """What driver.c reads."""
         lines = list(_lines("-", OF_THE_SYSTEM, self.fields))
-        for index in range(self.fields.get("device_count", 0)):
-            own = {**self.fields, **self.fields.get("each", {}).get(index, {})}
+        for index in range(int(self.fields.get("device_count", 0))):
+            each = self.fields.get("each", {}).get(index, {})
+            own = {**self.fields, **each}
             major, _, minor = str(own["cuda_compute_capability"]).partition(".")
             lines += [f"{index} uuid GPU-{index:08d}-0000-0000-0000-000000000000"]
             lines += [f"{index} capability.major {major}", f"{index} capability.minor {minor}"]
             lines += _lines(str(index), OF_A_GPU, own)
+            lines += _lines(f"{index}*", OF_A_GPU, {**self.fields.get("under_load", {}), **each.get("under_load", {})})
         return "\n".join(lines) + "\n"
 
     def played(self, folder: Path, library: Path) -> dict[str, str]:
         """Write the table into a folder; returns the environment in which nvidia-ml-py meets this machine."""
         table = folder / f"{self.name}.table"
         table.write_text(self.table(), encoding="utf-8")
-        return {**os.environ, "LD_LIBRARY_PATH": str(library.parent), "SIMULATED_DRIVER": str(table)}
+        work = str(folder / f"{self.name}.work")
+        library_path = {"LD_LIBRARY_PATH": str(library.parent)}
+        return {**os.environ, **library_path, "SIMULATED_DRIVER": str(table), "SIMULATED_WORK": work}
 
 
 def load(name: str, folder: Path = MACHINES) -> Machine:
-    """A machine by the name of its file, with what it takes over from the one that it is `like`."""
-    fields = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
-    if "like" in fields:
-        fields = {**load(fields["like"], folder).fields, **fields}
-    return Machine(name, fields)
+    """A machine by the name of its file. Raises ValueError for a field of which nobody has heard."""
+    said = _said(name, folder)
+    product = said.get("name") if said.get("name") in HEALTHY else _product_of(name)
+    healthy = _said(HEALTHY[product], MACHINES)
+    at_work = _at_work(said)
+    working = {field: said[field] for field in OF_WORK if field in said} if at_work else {}
+    if at_work:
+        working |= _growing(said)
+    load_ = {**healthy["under_load"], **said.get("under_load", {}), **working}
+    return Machine(name, {**healthy, **said, "under_load": load_})
+
+
+def _said(name: str, folder: Path) -> Fields:
+    """What a description says, with what it takes over from the one that it is `like`; nothing that is unknown."""
+    path = folder / f"{name}.yaml"
+    path = path if path.exists() else MACHINES / path.name
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    fields = _understood({name: value for name, value in own.items() if not _is_unsaid(value)})
+    strange = sorted(
+        set(fields) - {*OF_THE_SYSTEM, *OF_A_GPU, *OF_THE_HOST, *ABOUT, *NOT_PLAYED} - set(_remarks(fields))
+    )
+    if strange:
+        known = sorted({*OF_THE_SYSTEM, *OF_A_GPU, *OF_THE_HOST, *ABOUT})
+        raise ValueError(f"{path}: no such field: {', '.join(strange)}; played are: {', '.join(known)}")
+    if "like" not in fields:
+        return fields
+    other = _said(str(fields["like"]), folder)
+    return {**other, **fields, "under_load": {**other.get("under_load", {}), **fields.get("under_load", {})}}
+
+
+def _is_unsaid(value: object) -> bool:
+    return isinstance(value, str) and (value in UNSAID or value.startswith("unknown "))
+
+
+def _remarks(fields: Fields) -> list[str]:
+    """Fields that explain others."""
+    return [name for name in fields if name.endswith(("_note", "_range", "_text", "_text_forms"))]
+
+
+def _product_of(name: str) -> str:
+    return next((product for prefix, product in PREFIXES.items() if name.startswith(prefix)), "NVIDIA H100 80GB HBM3")
+
+
+def _at_work(said: Fields) -> bool:
+    """Whether a description is of a machine that works: in P0 and not idle, or held back by something."""
+    if int(str(said.get("clocks_event_reasons_hex", "0")), 0) & HELD_BACK:
+        return True
+    busy = said.get("utilization_gpu_percent", 100)
+    counts = isinstance(busy, int | float) and busy >= BUSY_PERCENT
+    return said.get("performance_state") == "P0" and counts
+
+
+def _growing(said: Fields) -> Fields:
+    """A machine at work that shows a counter has been counting while it worked, however it came there."""
+    counters = [name for name in OF_A_GPU if name.startswith("event_counter") and f"{name}_per_s" in OF_A_GPU]
+    values = {name: said[name] for name in counters if isinstance(said.get(name), int | float)}
+    return {f"{name}_per_s": min(1_000_000, round(value / COUNTED_S)) for name, value in values.items() if value}
+
+
+def _understood(fields: Fields) -> Fields:
+    """Other words for the same: named event reasons, power under another name, error counters by place."""
+    active = fields.pop("clocks_event_reasons_active", None)
+    if active and "clocks_event_reasons_hex" not in fields:
+        fields["clocks_event_reasons_hex"] = hex(sum(REASONS[name] for name in active))
+    for name in ("power_draw_average_w", "power_draw_instant_w"):
+        if fields.get("power_draw_w", "absent") == "absent" and name in fields:
+            fields["power_draw_w"] = fields[name]
+    if "power_limit_current_w" in fields:
+        fields.setdefault("power_limit_enforced_w", fields["power_limit_current_w"])
+    said = str(fields.pop("nvml_return", ""))
+    if "(" in said:
+        fields["device_handle"] = f"error {said.partition('(')[2].rstrip(')')}"
+    for when in ("volatile", "aggregate"):
+        for kind in ("correctable", "uncorrectable"):
+            counts = [
+                value
+                for name, value in fields.items()
+                if name.startswith("ecc_errors_") and f"_{kind}" in name and name.endswith(when)
+            ]
+            counts += [fields["ecc_errors_all"]] if "ecc_errors_all" in fields else []
+            numbers = [value for value in counts if isinstance(value, int)]
+            if numbers:
+                fields[f"ecc_errors_{kind}_{when}"] = sum(numbers)
+            elif counts:
+                fields[f"ecc_errors_{kind}_{when}"] = counts[0]
+    return fields
 
 
 def build(folder: Path) -> Path:
@@ -135,7 +309,7 @@ def build(folder: Path) -> Path:
     return library
 
 
-def _lines(gpu: str, known: dict[str, tuple[str, Form]], fields: dict[str, Any]) -> Iterator[str]:
+def _lines(gpu: str, known: dict[str, tuple[str, Form]], fields: Fields) -> Iterator[str]:
     for name, (field, form) in known.items():
         if name in fields:
             yield f"{gpu} {field} {_value(fields[name], form)}"
@@ -145,8 +319,6 @@ def _value(value: object, form: Form) -> object:
     if isinstance(value, str):
         if value in INSTEAD:
             return INSTEAD[value]
-        if value in DOES:
-            return DOES[value]
         if value.startswith("error "):
             return f"!{value.removeprefix('error ')}"
     return form(value)

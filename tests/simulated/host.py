@@ -1,0 +1,64 @@
+"""The host of a simulated machine: its files under /proc and /sys and its kernel log, for this process and below it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from simulated.machine import Machine
+
+from dgxcert.probes import kernel_module, memory, pci
+
+KIB_PER_GIB = 1024**2
+BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia (buildd@bos03-arm64-001) #21-Ubuntu SMP PREEMPT_DYNAMIC"
+
+
+def play(machine: Machine, folder: Path) -> None:
+    """Show this process the machine's host; only for one that plays nothing else afterwards."""
+    fields = machine.fields
+    memory.MEMINFO = _written(folder / "meminfo", _meminfo(fields))
+    kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
+    pci.DEVICES = folder / "pci"
+    for index in range(int(fields.get("pci_devices", max(1, int(fields["device_count"]))))):
+        device = folder / "pci" / f"000{index:x}:01:00.0"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text("0x10de\n", encoding="ascii")
+        (device / "class").write_text("0x030200\n", encoding="ascii")
+    programs = folder / "bin"
+    programs.mkdir()
+    log = _written(folder / "kernel.log", _kernel_log(fields))
+    for name in ("dmesg", "journalctl"):
+        program = programs / name
+        program.write_text(f"#!/bin/sh\nexec cat {log}\n", encoding="ascii")
+        program.chmod(0o755)
+    os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _meminfo(fields: dict[str, Any]) -> str:
+    swap_gib = 15
+    kib = {
+        "MemTotal": fields["mem_total_gib"],
+        "MemFree": fields["mem_available_gib"] / 2,
+        "MemAvailable": fields["mem_available_gib"],
+        "SwapTotal": swap_gib,
+        "SwapFree": swap_gib - fields.get("swap_used_gib", 0),
+    }
+    return "".join(f"{name}: {round(gib * KIB_PER_GIB)} kB\n" for name, gib in kib.items())
+
+
+def _kernel_module(fields: dict[str, Any]) -> str:
+    version = fields.get("kernel_module_version", fields.get("driver_version"))
+    kind = {"open": "Open Kernel Module for aarch64", "proprietary": "aarch64 Kernel Module"}
+    name = kind[str(fields.get("kernel_module_kind", "open"))]
+    return f"NVRM version: NVIDIA UNIX {name}  {version}  Release Build  (dvs-builder@U22-I3-AF04-07-5)\n"
+
+
+def _kernel_log(fields: dict[str, Any]) -> str:
+    lines = [str(line) for line in fields.get("kernel_log", [])]
+    begins_s = float(fields.get("kernel_log_begins_s", 0))
+    stamped = [line if line.startswith("[") else f"[ {begins_s + 1024:.6f}] {line}" for line in lines]
+    return "\n".join([*([] if begins_s else [BOOT]), *stamped]) + "\n"
