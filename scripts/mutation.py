@@ -1,0 +1,292 @@
+"""Breaks every comparison of every check, one at a time, and sees to it that a test notices: `make mutation`.
+
+Prints a Markdown table: each mutant, and which test or simulated machine killed it. Ends with 1 where one survived, and
+with 2 where the tests do not even pass the checks as they are, since then they prove nothing.
+"""
+
+import argparse
+import ast
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgxcert import command, suite
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("checks", "benchmarks", "src", "tests", "scripts", "docs", "container", "compose.yaml", "pyproject.toml")
+"""What a copy of the checkout holds."""
+LIMIT_S = 600.0
+
+MATRIX = "tests/simulated/matrix.py"
+COMPLAINTS = ("and must be", "does not say", "is well, and")
+"""How the matrix says that a machine was not judged as its description says."""
+
+HOST = ("tests/test_checks_host.py", "-k", "{id} or healthy")
+BASIC = ("tests/test_checks_gpu_basic.py",)
+COMPILED, NUMERICS = "tests/test_compiled_checks.py", "tests/test_numerics_checks.py"
+TESTS: dict[str, tuple[str, ...]] = {
+    "checks/gpu/test_aftermath.py": BASIC,
+    "checks/gpu/test_available.py": ("tests/test_check_presence.py", *BASIC),
+    "checks/gpu/test_burn_in.py": ("tests/test_burn_in_checks.py",),
+    "checks/gpu/test_compute.py": BASIC,
+    "checks/gpu/test_compiled.py": (COMPILED,),
+    "checks/gpu/test_load.py": BASIC,
+    "checks/gpu/test_memory.py": BASIC,
+    "checks/gpu/test_numerics.py": (NUMERICS,),
+    "checks/host/test_clock.py": HOST,
+    "checks/host/test_container.py": HOST,
+    "checks/host/test_disk.py": HOST,
+    "checks/host/test_driver.py": BASIC,
+    "checks/host/test_engine.py": HOST,
+    "checks/host/test_firmware.py": HOST,
+    "checks/host/test_kernel_log.py": ("tests/test_check_kernel_log.py",),
+    "checks/host/test_processes.py": BASIC,
+    "checks/host/test_system_memory.py": HOST,
+    "checks/hub/test_reach.py": ("tests/test_checks_stack.py",),
+    "checks/stack/test_imports.py": ("tests/test_checks_stack.py",),
+    "CONTAINER-COMPUTES": ("tests/test_checks_container.py",),
+    "TRITON-KERNEL": (COMPILED, "-k", "triton"),
+    "MATMUL-CORRECT": (NUMERICS, "-k", "products"),
+    "ATTENTION-CORRECT": (NUMERICS, "-k", "attention or kernel"),
+    "NF4-CORRECT": (NUMERICS, *BASIC, "-k", "four_bit or scale or quantised"),
+    "MEMORY-PATTERN": (NUMERICS, "-k", "memory or one_bit"),
+    "TRAINING-REPEATS": (NUMERICS, "-k", "training"),
+}
+"""Check file, or one requirement of it: what pytest runs to judge it, after the fault matrix if that asks for it."""
+
+TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.GtE: ast.LtE, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.Lt: ast.Gt}
+"""Comparisons that have a direction. A quantity refuses `!=`: of anything else the opposite is demanded with `not`."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A check file with one statement broken."""
+
+    requirement: str
+    file: str
+    line: int
+    kind: str
+    before: str
+    after: str
+    text: str
+
+
+def mutants(source: str, file: str) -> list[Mutant]:
+    """Every mutant of one check file.
+
+    A comparison is removed, and it is turned round. The only one of a requirement is also held against itself, which
+    always holds: without any, nothing passes, so that a healthy machine would notice, but a sick one must.
+    """
+    found = []
+    for requirement, function in requirements(source):
+        alone = sum(isinstance(each, ast.Assert) for each in ast.walk(function)) == 1
+        for statement in ast.walk(function):
+            for kind, after in _broken(statement, alone):
+                assert isinstance(statement, ast.stmt)
+                before = ast.unparse(statement)
+                text = _replaced(source, statement, after)
+                found.append(Mutant(requirement, file, statement.lineno, kind, before, after, text))
+    return found
+
+
+def requirements(source: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """The requirements of a check file: id and function."""
+    for node in ast.parse(source).body:
+        for mark in node.decorator_list if isinstance(node, ast.FunctionDef) else ():
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "requirement":
+                assert isinstance(node, ast.FunctionDef)
+                yield ast.literal_eval(mark.args[0]), node
+
+
+def _broken(statement: ast.AST, alone: bool) -> Iterator[tuple[str, str]]:
+    """The ways to break a statement that demands something; none for any other."""
+    if isinstance(statement, ast.Assert):
+        yield "removed", "pass"
+        yield "turned round", f"assert {_turned(statement.test)}"
+        if alone and (quantity := _quantity(statement.test)):
+            yield "held against itself", f"assert {quantity} == {quantity}.evidence.value"
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        function = statement.value.func
+        if isinstance(function, ast.Attribute) and function.attr.startswith("require"):
+            yield "removed", "pass"
+
+
+def _turned(test: ast.expr) -> str:
+    """The opposite of what is demanded."""
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in TURNED:
+        return ast.unparse(ast.Compare(test.left, [TURNED[type(test.ops[0])]()], test.comparators))
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return ast.unparse(test.operand)
+    return ast.unparse(ast.UnaryOp(ast.Not(), test))
+
+
+def _quantity(test: ast.expr) -> str:
+    """The measured quantity that a test compares, if it is a plain one."""
+    if isinstance(test, ast.Compare):
+        return ast.unparse(test.left)
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute):
+        return ast.unparse(test.func.value)
+    return ""
+
+
+def _replaced(source: str, statement: ast.stmt, after: str) -> str:
+    lines = source.splitlines()
+    lines[statement.lineno - 1 : statement.end_lineno] = [" " * statement.col_offset + after]
+    return "\n".join([*lines, ""])
+
+
+def check_files(root: Path) -> list[str]:
+    """Every check file, from the root of a checkout."""
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("checks/**/test_*.py"))
+
+
+def in_matrix(root: Path) -> tuple[str, ...]:
+    """The requirements that the fault matrix judges."""
+    for node in ast.parse((root / MATRIX).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "REQUIREMENTS":
+            return tuple(ast.literal_eval(node.value))
+    raise ValueError(f"{MATRIX} names no REQUIREMENTS")
+
+
+def judges(requirement: str, file: str, matrix: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """What judges a requirement: arguments of Python, in the order in which they are tried."""
+    found: list[tuple[str, ...]] = []
+    if requirement in matrix:
+        found.append((MATRIX, "--only", requirement))
+    if words := [word.format(id=requirement) for word in TESTS.get(requirement) or TESTS.get(file, ())]:
+        found.append(("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *words))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How one command ended: with nothing to say, with what it found wrong, or in a way that says nothing."""
+
+    passed: bool
+    found: str
+    trouble: str
+
+
+def judgement(done: command.Completed) -> Judgement:
+    """Only a test that failed, or the matrix's own complaint, has found something."""
+    if done.returncode == 0:
+        return Judgement(True, "", "")
+    lines = done.stdout.splitlines()
+    failed = [line.removeprefix("FAILED ") for line in lines if line.startswith("FAILED tests/")]  # not of a test's own
+    if done.returncode == 1 and failed:
+        return Judgement(False, f"`{failed[0].partition(' - ')[0]}`", "")
+    complaints = [line for line in done.stderr.splitlines() if any(words in line for words in COMPLAINTS)]
+    if done.returncode == 1 and complaints and "Traceback" not in done.stderr:
+        return Judgement(False, f"matrix: {complaints[0]}", "")
+    last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+    return Judgement(False, "", f"{done.complaint}\n" + "\n".join(last))
+
+
+def copy(source: Path, folder: Path) -> Path:
+    """A copy of a checkout: what checks and tests need of it."""
+    for name in PARTS:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, folder / name)
+    return folder
+
+
+def run(checkout: Path, words: tuple[str, ...]) -> command.Completed:
+    """Python with these arguments, of a copy: its package goes before the one that is installed."""
+    kept = {name: value for name, value in os.environ.items() if name not in suite.CHANGES_PYTEST}
+    own = {"PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    return command.run([sys.executable, *words], timeout_s=LIMIT_S, cwd=checkout, env={**kept, **own})
+
+
+def uses_itself(checkout: Path) -> bool:
+    """Whether Python in a copy takes package and checks from the copy: dgxcert is installed from the original."""
+    asked = run(checkout, ("-P", "-c", "from dgxcert import suite; print(suite.__file__, suite.root())"))
+    package, root = asked.stdout.split()
+    return Path(package).is_relative_to(checkout.resolve()) and Path(root) == checkout.resolve()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A mutant, what killed it, and what went wrong in trying."""
+
+    mutant: Mutant
+    killed_by: str
+    trouble: str
+
+
+def attempt(mutant: Mutant, original: Path, matrix: tuple[str, ...]) -> Tried:
+    """Try one mutant in a copy of its own, until one of its judges finds something."""
+    trouble = ""
+    with tempfile.TemporaryDirectory(prefix="dgxcert-mutant-") as folder:
+        checkout = copy(original, Path(folder))
+        (checkout / mutant.file).write_text(mutant.text, encoding="utf-8")
+        for words in judges(mutant.requirement, mutant.file, matrix):
+            judged = judgement(run(checkout, words))
+            trouble = trouble or judged.trouble
+            if judged.found:
+                return Tried(mutant, judged.found, "")
+    return Tried(mutant, "", trouble)
+
+
+def row(tried: Tried) -> str:
+    """One line of the table."""
+    mutant, end = tried.mutant, tried.killed_by or ("**not judged**" if tried.trouble else "**survived**")
+    cell = end.replace("|", "\\|")
+    change = f"{mutant.kind}: `{mutant.before}` → `{mutant.after}`"
+    return f"| {mutant.requirement} | {mutant.file}:{mutant.line} | {change} | {cell} |"
+
+
+def unproved(original: Path, asked: list[tuple[str, ...]], pool: ThreadPoolExecutor) -> list[str]:
+    """Why nothing can be proved: commands that do not pass even without a mutant, or do not look at the copy."""
+    if not uses_itself(original):
+        return ["a copy of the checkout takes the installed package for its own: no mutant would be seen"]
+    judged = pool.map(lambda words: judgement(run(original, words)), asked)
+    return [
+        f"`python {' '.join(words)}` fails without a mutant: {each.found or each.trouble}"
+        for words, each in zip(asked, judged, strict=True)
+        if not each.passed
+    ]
+
+
+def main() -> None:
+    """Try every mutant, two at a time."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], help="a requirement")
+    parser.add_argument("--jobs", type=int, default=2, help="how many mutants at a time")
+    options = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="dgxcert-original-") as folder, ThreadPoolExecutor(options.jobs) as pool:
+        original = copy(ROOT, Path(folder))  # so that whoever works on the checkout meanwhile does not change it
+        sources = {file: (original / file).read_text(encoding="utf-8") for file in check_files(original)}
+        made = [mutant for file, source in sources.items() for mutant in mutants(source, file)]
+        if strange := set(options.only) - {mutant.requirement for mutant in made}:
+            parser.error(f"no check compares anything for {', '.join(sorted(strange))}")
+        made = [mutant for mutant in made if not options.only or mutant.requirement in options.only]
+        matrix = in_matrix(original)
+        asked = list(dict.fromkeys(words for each in made for words in judges(each.requirement, each.file, matrix)))
+        if why := unproved(original, asked, pool):
+            print("\n".join(why), file=sys.stderr)
+            sys.exit(2)
+        print(f"{len(asked)} commands pass without a mutant; trying {len(made)} mutants", file=sys.stderr, flush=True)
+        print("| requirement | line | mutation | killed by |\n| --- | --- | --- | --- |")
+        alive = []
+        for tried in pool.map(lambda mutant: attempt(mutant, original, matrix), made):
+            print(row(tried), flush=True)
+            alive += [] if tried.killed_by else [tried]
+    checks, minutes = len({mutant.requirement for mutant in made}), (time.monotonic() - began) / 60
+    print(f"\n{len(made)} mutants of {checks} requirements in {minutes:.0f} min: {len(alive)} survived.")
+    for tried in alive:
+        print(f"\n{row(tried)}\n{tried.trouble}".rstrip(), file=sys.stderr)
+    sys.exit(1 if alive else 0)
+
+
+if __name__ == "__main__":
+    main()
