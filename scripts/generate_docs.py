@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fault_catalogue
 import file_map
 import typer
 
@@ -58,6 +59,10 @@ def profiles() -> str:
             f"| {limit.name} | {_edges(limit)} | {limit.source} |"
             for limit in (found.gpu_count, *found.limits.values())
         ]
+        kept = {"margin": "work leaves free", "floor": "below this work is stopped"}
+        for word, meaning in kept.items():
+            bound = getattr(found.memory, word)
+            lines.append(f"| memory {word} ({meaning}) | {quantity(bound.value, bound.unit)} | {bound.source} |")
         lines += ["", "| physical peak | value | where the number comes from |", "| --- | --- | --- |"]
         lines += [f"| {peak} | {quantity(at.value, at.unit)} | {at.source} |" for peak, at in found.physical.items()]
         lines += ["", "Does not apply:", "", *(f"- {key}: {why}" for key, why in found.not_applicable.items()), ""]
@@ -107,6 +112,7 @@ PAGES = {
     DOCS / "requirements.md": requirements,
     DOCS / "profiles.md": profiles,
     DOCS / "commands.md": commands,
+    DOCS / "faults.md": fault_catalogue.page,
     file_map.README: file_map.readme,
 }
 

@@ -1,0 +1,251 @@
+"""The page docs/faults.md: every known fault from docs/faults.yaml, and which requirement notices it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+
+from dgxcert.sizes import Part
+from dgxcert.units import nearest
+from dgxcert.yaml_reader import StrictLoader
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+DATA = DOCS / "faults.yaml"
+PAGE = DOCS / "faults.md"
+MADE = "<!-- Made by `make docs` from faults.yaml; change that, not this file. -->"
+MATRIX_BEGINS, MATRIX_ENDS = "<!-- matrix begins -->", "<!-- matrix ends -->"
+NO_MATRIX = "\nNot made yet.\n"
+LOOK_ALIKES = "H"
+
+CONFIDENCE = {
+    "vendor-confirmed": ("vendor-confirmed", "the vendor, or the project whose software it is, says so"),
+    "several": ("several reports", "two or more independent ones"),
+    "single": ("a single report", "one machine, one user"),
+    "knowledge-base": ("knowledge base", "a community's collected notes alone, not traced to where they came from"),
+}
+"""Word of the data: how the page says it, and what it means."""
+
+INTRODUCTION = f"""\
+What is known in public to go wrong with these machines, how it shows exactly, what to do, and which requirement
+notices it. A requirement notices a fault when it does not pass on a machine that has it: it fails, or it is
+inconclusive and names what stood in its way. What nothing notices is listed all the same, with the reason.
+
+- *Caught by* names the requirements that notice it, and what has to be so for that.
+- *Must not fire* stands where a reading is healthy or harmless: those requirements may meet it and must not fail on it.
+- *Not checked* says why no requirement looks.
+- A step marked *ours* is this project's own suggestion. Every other step comes from the sources.
+- GPU-XID reads the kernel log of this boot, so what it catches has happened since the machine was started.
+- Numbers in signatures are readings of single machines, not limits: [the profiles](profiles.md) hold those.
+
+How far to believe an entry:
+
+{chr(10).join(f"- *{words}*: {meaning}" for words, meaning in CONFIDENCE.values())}
+"""
+
+MATRIX = "Simulated machines, each with one of these faults, and how every requirement that sees it ends."
+
+DESCRIBING = """\
+A machine is one YAML file in `tests/simulated/machines/`. A small C library plays it to the real nvidia-ml-py;
+checks, workloads, sampler and supervisor are the real ones, and only the multiplying is done by the CPU.
+`make fault-matrix` judges every machine there, `make fault-matrix MACHINES=folder` those of any other folder. It exits
+1 where a machine is not judged as its description says, and where something fires on a machine that is well.
+
+```yaml
+# One line that says what this machine is
+like: spark-idle                         # differs from this one in what follows
+summary: Stuck in low power; nothing says so but clock and power under load
+meant_for: {GPU-CLOCK-UNDER-LOAD: unplug}  # what must fail, and a word that its remedy must hold
+driver_version: 580.173.02
+under_load: {clock_sm_mhz: [799, 721, 745], power_draw_w: 19.5}
+sources: [where the readings come from]
+```
+
+- `cannot_tell` is like `meant_for`, for what must be inconclusive. A machine with neither is well: nothing may fire.
+- Fields are named as in nvidia-smi's long listing, in lower case with their unit: `clock_sm_mhz`, `power_draw_w`,
+  `remapped_rows_pending`, `ecc_mode_current`. An unknown name is an error that lists those that are played.
+- What a description leaves out, or calls `unknown`, is as on the healthy machine of its product: `spark-idle`,
+  `h100-idle` or `h200-idle`, by `name`, or else by how the file is called.
+- In place of a value may stand what a driver does instead: `not_supported`, `absent`, `no_permission`, `gpu_is_lost`,
+  `mismatch`, `Unknown Error`, `error N` (NVML's number), `hangs` and `crashes`.
+- `under_load` holds what the GPU says while it works; several numbers are gone through in ten seconds of work. A
+  machine described at work (P0 and busy, or held back by an event reason) says the same all the time.
+- `event_counter_*_us` stand still at rest. They grow by `event_counter_*_us_per_s` under load; in a description of a
+  machine at work without that, as if they had been counting for the last ten seconds.
+- `each` says what single GPUs say otherwise, by index; `device_count: 8` makes eight of them. `device_handle` is what
+  the driver does when that GPU is asked for at all.
+- Of the host: `kernel_log` (lines), `kernel_log_begins_s` (where it has lost its beginning),
+  `kernel_module_version`, `kernel_module_kind` (`open`, `proprietary`),
+  `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, and `cuda_free_gib`, what CUDA calls free.
+- `profile` names the profile, where it is not the one of the product.
+
+A fault that is found on a machine becomes a file there, and an entry in `faults.yaml`.
+"""
+
+Confidence = Literal["vendor-confirmed", "several", "single", "knowledge-base"]
+
+
+class Step(Part):
+    """One thing to do; `own` where no source says it."""
+
+    text: str = Field(min_length=1)
+    own: bool = False
+
+
+def _step(value: Any) -> Any:
+    """`Do this`, or `own: Do this`."""
+    if isinstance(value, str):
+        return {"text": value}
+    if isinstance(value, dict) and list(value) == ["own"]:
+        return {"text": value["own"], "own": True}
+    raise ValueError(f"a step is a sentence, or `own:` with a sentence; found {value!r}")
+
+
+class Fault(Part):
+    """One known fault: how it shows, what to do, who says so, and what notices it."""
+
+    symptom: str = Field(min_length=1)
+    signature: str = Field(min_length=1)
+    versions: str = Field(min_length=1)
+    remedy: tuple[Annotated[Step, BeforeValidator(_step)], ...]
+    sources: tuple[str, ...] = Field(min_length=1)
+    confidence: Confidence
+    caught_by: tuple[str, ...] = ()
+    only_if: str = ""
+    not_checked: str = ""
+    must_not_fire: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_fate(self) -> "Fault":
+        if sum(map(bool, (self.caught_by, self.not_checked, self.must_not_fire))) != 1:
+            raise ValueError("give exactly one of `caught_by`, `not_checked` and `must_not_fire`")
+        if self.only_if and not self.caught_by:
+            raise ValueError("`only_if` belongs to `caught_by`")
+        return self
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """Every requirement that the entry names."""
+        return self.caught_by + self.must_not_fire
+
+
+class Group(Part):
+    """Faults of one kind."""
+
+    title: str
+    faults: dict[str, Fault]
+
+
+class Catalogue(Part):
+    """The whole file, checked: groups by letter, faults by id."""
+
+    groups: dict[str, Group]
+
+    @model_validator(mode="after")
+    def _ids(self) -> "Catalogue":
+        for letter, group in self.groups.items():
+            for name, fault in group.faults.items():
+                if not re.fullmatch(rf"{letter}[1-9]\d*", name):
+                    raise ValueError(f"{name}: an id of group {letter} is {letter} and a number")
+                if letter == LOOK_ALIKES and fault.caught_by:
+                    raise ValueError(f"{name}: what is healthy is not caught; name `must_not_fire`")
+        return self
+
+    @property
+    def faults(self) -> dict[str, Fault]:
+        """Every fault by its id, in the file's order."""
+        return {name: fault for group in self.groups.values() for name, fault in group.faults.items()}
+
+
+def load(path: Path = DATA) -> Catalogue:
+    """Read the catalogue; raises ValueError naming file, entry, key and nearest right word."""
+    return parse(path.read_text(encoding="utf-8"), path.name)
+
+
+def parse(text: str, name: str) -> Catalogue:
+    """Check the text of a catalogue; `name` stands for it in errors. Raises ValueError."""
+    try:
+        content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Catalogue.model_validate({"groups": content})
+    except ValidationError as error:
+        raise ValueError(f"{name}: {'; '.join(_problem(item) for item in error.errors()[:3])}") from error
+
+
+def _problem(item: Mapping[str, Any]) -> str:
+    """`A1: unknown key 'sympton'; did you mean 'symptom'?`"""
+    place = [str(part) for part in item["loc"][1:]]
+    inside = len(place) > 2 and place[1] == "faults"
+    entry, *key = place[2:] if inside else place or [""]
+    at = f"{entry}: " if entry else ""
+    if item["type"] == "extra_forbidden":
+        known: type[BaseModel] = Fault if inside else Group
+        return f"{at}unknown key {key[-1]!r}; {nearest(key[-1], list(known.model_fields))}"
+    if item["type"] == "missing":
+        return f"{at}missing key {key[-1]!r}"
+    where = f"{'.'.join(key)}: " if key else ""
+    return f"{at}{where}{item['msg'].removeprefix('Value error, ')}"
+
+
+def page() -> str:
+    """The whole page; what stands between the marks of the matrix is kept, since another program writes it."""
+    catalogue = load()
+    lines = ["# Known faults", "", MADE, "", INTRODUCTION, *_counts(catalogue), ""]
+    for letter, group in catalogue.groups.items():
+        lines += [f"## {letter}. {group.title}", ""]
+        for name, fault in group.faults.items():
+            lines += [*_section(name, fault), ""]
+    lines += ["## The fault matrix", "", MATRIX, "", f"{MATRIX_BEGINS}{_matrix()}{MATRIX_ENDS}", ""]
+    return "\n".join([*lines, "## Describing a machine", "", DESCRIBING])
+
+
+def _matrix() -> str:
+    """What the page on disk has between the marks."""
+    text = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+    found = re.search(f"{re.escape(MATRIX_BEGINS)}(.*?){re.escape(MATRIX_ENDS)}", text, re.DOTALL)
+    return found.group(1) if found else NO_MATRIX
+
+
+def _counts(catalogue: Catalogue) -> list[str]:
+    rows = [(f"{letter}. {group.title}", list(group.faults.values())) for letter, group in catalogue.groups.items()]
+    rows.append(("all", list(catalogue.faults.values())))
+    lines = ["| group | caught | must not fire | not checked | entries |", "| --- | --- | --- | --- | --- |"]
+    for title, faults in rows:
+        fates = ([fault.caught_by for fault in faults], [fault.must_not_fire for fault in faults])
+        caught, spared = (sum(map(bool, fate)) for fate in fates)
+        lines.append(f"| {title} | {caught} | {spared} | {len(faults) - caught - spared} | {len(faults)} |")
+    return lines
+
+
+def _section(name: str, fault: Fault) -> list[str]:
+    lines = [f"### {name}", "", f"**{fault.symptom}.** {_capital(fault.signature)}.", ""]
+    lines += [f"- Seen with: {fault.versions}.", f"- {_fate(fault)}."]
+    words, _ = CONFIDENCE[fault.confidence]
+    lines += [f"- Sources ({words}): {'; '.join(map(_linked, fault.sources))}.", ""]
+    steps = [f"{'*Ours:* ' if step.own else ''}{step.text}" for step in fault.remedy]
+    return lines + ([f"{number}. {step}" for number, step in enumerate(steps, start=1)] or ["No remedy is on record."])
+
+
+def _fate(fault: Fault) -> str:
+    if fault.not_checked:
+        return f"Not checked: {fault.not_checked}"
+    links = ", ".join(f"[{name}](requirements.md#{name.lower()})" for name in fault.requirements)
+    if fault.must_not_fire:
+        return f"Must not fire: {links}"
+    return f"Caught by {links}{f', if {fault.only_if}' if fault.only_if else ''}"
+
+
+def _linked(source: str) -> str:
+    """A source with its GitHub threads, forum threads and addresses as links."""
+    source = re.sub(r"https://[^\s,]+", r"<\g<0>>", source)
+    source = re.sub(r"\b([\w.-]+/[\w.-]+)#(\d+)", r"[\g<0>](https://github.com/\1/issues/\2)", source)
+    return re.sub(r"NVIDIA forum (\d+)", r"[\g<0>](https://forums.developer.nvidia.com/t/\1)", source)
+
+
+def _capital(text: str) -> str:
+    """A sentence's first letter; code and numbers stay as they are."""
+    return text[0].upper() + text[1:]
