@@ -6,6 +6,8 @@ PROFILE ?= auto
 TIER ?= standard
 RESULTS ?= results
 RUNTIME ?= auto
+MINUTES ?= 30
+MACHINES ?=
 
 BIN = $(VENV)/bin
 DGXCERT = $(BIN)/dgxcert
@@ -23,13 +25,16 @@ setup: ## install everything into .venv (STACK=course|current)
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= RESUME=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' --results '$(RESULTS)' $(SELECT) $(PLACE))
+	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(PLACE))
 
 rehearse: ## validate PROFILE=cpu: rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
 	@$(MAKE) --no-print-directory validate PROFILE=cpu
 
 quick: ## validate only the quick tier, under a minute
 	@$(MAKE) --no-print-directory validate TIER=quick
+
+burn-in: ## the standard tier, then a load on each GPU for MINUTES=30 or a whole night; RESUME= goes on
+	@$(MAKE) --no-print-directory validate TIER=burn-in
 
 check: setup ## run the checks by hand under pytest, without a verdict
 	@$(BIN)/python -m pytest checks --profile '$(PROFILE)'
@@ -43,11 +48,23 @@ list: setup ## list every requirement
 show: setup ## show a finished run again (RUN=results/...)
 	@$(DGXCERT) show '$(RUN)'
 
-test: setup ## run the tests of dgxcert itself
-	@$(BIN)/python -m pytest
+test: setup ## run the tests of dgxcert itself: both halves at a time, each shown when it is done
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
+
+test-without-engine: setup ## half of the tests: what needs neither an engine nor a driver
+	@$(BIN)/python -m pytest tests --ignore=tests/integration --ignore=tests/simulated
+
+test-with-engine: setup ## the other half: the container, with a real engine, and the simulated machines
+	@$(BIN)/python -m pytest tests/integration tests/simulated
 
 test-arm64: setup ## build and use the image of the DGX Spark's processor in emulation; minutes
 	@$(BIN)/python -m pytest -s tests/arm64
+
+fault-matrix: setup ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
+	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),'$(MACHINES)') $(if $(WRITE),--write '$(WRITE)')
+
+mutation: setup ## break every check's comparisons, one at a time: a test must notice each; a quarter of an hour
+	@$(BIN)/python scripts/mutation.py
 
 lint: setup ## check style, types, scripts, workflows, the Dockerfile and generated documents
 	@$(BIN)/ruff check .
@@ -72,6 +89,9 @@ bench-harness: setup ## measure what dgxcert itself costs; the table goes into d
 bench-image: setup ## measure what the container costs (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)'
 
+bench-sampler: setup ## measure what sampling a GPU costs; the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_sampler.py --write
+
 image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime docker
 	@$(DGXCERT) image $(IMAGE_OPTIONS) --name '$(IMAGE)'
@@ -85,4 +105,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate rehearse quick check bench list show test test-arm64 lint docs bench-harness bench-image image lock tokenizer clean
+.PHONY: help setup validate rehearse quick burn-in check bench list show test test-without-engine test-with-engine test-arm64 fault-matrix mutation lint docs bench-harness bench-image bench-sampler image lock tokenizer clean
