@@ -63,7 +63,7 @@ test-arm64: setup ## build and use the image of the DGX Spark's processor in emu
 fault-matrix: setup ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
 	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),'$(MACHINES)') $(if $(WRITE),--write '$(WRITE)')
 
-mutation: setup ## break every check's comparisons, one at a time: a test must notice each; a quarter of an hour
+mutation: setup ## break every check's comparisons, one at a time: a test must notice each; up to half an hour
 	@$(BIN)/python scripts/mutation.py
 
 lint: setup ## check style, types, scripts, workflows, the Dockerfile and generated documents
