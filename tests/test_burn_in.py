@@ -1,5 +1,6 @@
 """A burn-in really works: it tells how far it is, goes on where it was, and refuses what cannot be compared."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +19,8 @@ from suites import driver
 from dgxcert import profile as profiles
 from dgxcert import run as runs
 from dgxcert.device import Device
-from dgxcert.outcome import Inconclusive
+from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes import boot as boots
 from dgxcert.probes import gpu_health, nvml
 from dgxcert.profile import Profile
 from dgxcert.workloads import burn_in, burn_in_record
@@ -100,7 +103,7 @@ def test_after_ctrl_c_it_goes_on_and_a_restart_is_none(
     short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boot = tmp_path / "boot"
-    monkeypatch.setattr(burn_in_record, "BOOT", boot)
+    monkeypatch.setattr(boots, "ID", boot)
     boot.write_text("a", encoding="ascii")
     monkeypatch.setattr(burn_in, "_Worker", Played(GOOD))
     with pytest.raises(KeyboardInterrupt):
@@ -138,8 +141,71 @@ def test_a_gpu_that_is_shared_now_and_then_is_judged_by_the_rest_and_one_that_st
     monkeypatch.setattr(burn_in, "_Worker", Played(*(shared,) * 10))
     with pytest.raises(Inconclusive, match="GPU 0 was shared: 2 compute processes") as raised:
         burn_in.run(CPU, short, 100.0, tmp_path, lambda _: None)
-    assert raised.value.remedy == ("End other work on this GPU, then burn in again.",)
+    assert raised.value.remedy == ("End other work on this GPU; then burn in again.",)
     assert burn_in_record.load(tmp_path / FILE).shared == 28, "what was shared is kept, marked"
+
+
+class Silent(Played):
+    """Plays its cycles; then the driver falls silent."""
+
+    def cycle(self) -> Cycle:
+        if not self._waiting:
+            raise Inconclusive("the driver did not answer within 30 s")
+        return super().cycle()
+
+
+def test_what_was_wrong_before_the_driver_fell_silent_is_a_finding_all_the_same(
+    short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(burn_in, "_Worker", Silent(GOOD))
+    with pytest.raises(Inconclusive, match="did not answer"):
+        burn_in.run(CPU, short, 100.0, tmp_path, lambda _: None)
+    monkeypatch.setattr(burn_in, "_Worker", Silent(replace(GOOD, wrong=5)))
+    with pytest.raises(Wrong, match="5 wrong values"):
+        burn_in.run(CPU, short, 100.0, tmp_path, lambda _: None)
+    with pytest.raises(Wrong, match="5 wrong values"):
+        burn_in.kept(CPU, tmp_path, 100.0)
+
+
+def test_a_driver_that_stays_mute_ends_it(short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mute = replace(GOOD, unseen="the driver does not tell")
+    monkeypatch.setattr(burn_in, "_Worker", Played(*(mute,) * 10))
+    with pytest.raises(Inconclusive, match="the driver does not tell") as raised:
+        burn_in.run(CPU, short, 100.0, tmp_path, lambda _: None)
+    assert "nvidia-smi" in raised.value.remedy[0]
+
+
+def test_what_was_computed_is_kept_where_the_driver_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Blind:
+        kind, index = "cuda", 0
+
+        def sharers(self) -> str:
+            raise Inconclusive("the driver lists nobody")
+
+    worker: Any = object.__new__(burn_in._Worker)
+    worker._device, worker._samples, worker._work = Blind(), None, lambda: replace(GOOD, wrong=2)
+    monkeypatch.setattr(burn_in, "sampling", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(burn_in, "_errors", lambda _: 4)
+    assert worker.cycle() == replace(GOOD, wrong=2, errors=4, unseen="the driver lists nobody")
+
+    @contextlib.contextmanager
+    def slow(*_: object, **__: object) -> Iterator[None]:
+        yield
+        raise Inconclusive("sampled too slowly")
+
+    monkeypatch.setattr(burn_in, "sampling", slow)
+    assert worker.cycle() == replace(GOOD, wrong=2, errors=None, unseen="sampled too slowly")
+    worker._work = lambda: pytest.fail("no work")
+    monkeypatch.setattr(burn_in, "sampling", mute)
+    with pytest.raises(Inconclusive, match="cannot even begin"):
+        worker.cycle()
+
+
+@contextlib.contextmanager
+def mute(*_: object, **__: object) -> Iterator[None]:
+    """Sampling that does not begin."""
+    raise Inconclusive("cannot even begin")
+    yield
 
 
 def ended_after_a_cycle(arguments: list[str], results: Path, number: signal.Signals) -> Path:

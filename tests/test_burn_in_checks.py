@@ -80,7 +80,6 @@ def judge(test: Callable[..., None], *fixtures: Any, fault: str | None) -> None:
         ({"product": "ab"}, "other results than at first"),
         ({"weights": "bc"}, "other results than at first"),
         ({"counters": (1, 1, 2)}, "new memory errors"),
-        ({"restarts": 1}, "restarts of the machine"),
         ({"matmul": 82.4}, "slowest products"),
         ({"copy": 206.0}, "slowest copies"),
         ({"matmul": 82.5, "copy": 207.1}, None),
@@ -151,3 +150,12 @@ def test_what_is_wrong_outranks_that_there_are_too_few_cycles(
             continue
         with pytest.raises(Inconclusive, match="only 3 cycles"):
             test(GPU, PROFILE, 1.0, Path("kept"), Recorder())
+
+
+@pytest.mark.parametrize(("changed", "times"), [({"restarts": 1}, 2), ({"unseen": "no answer"}, 1)])
+def test_what_hides_what_happened_is_no_pass(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int
+) -> None:
+    burnt(monkeypatch, {"seconds": GOOD.seconds, **changed}, times)
+    with pytest.raises(Inconclusive):
+        check.test_the_device_works_for_as_long_as_asked(GPU, PROFILE, 2.0, Path("kept"), Recorder())

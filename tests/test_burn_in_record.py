@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dgxcert.outcome import Inconclusive
+from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes import boot as boots
 from dgxcert.workloads import burn_in_record as record
 from dgxcert.workloads.burn_in_record import BurnIn, Cycle
 
@@ -29,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 def begin(path: Path, monkeypatch: pytest.MonkeyPatch, boot: str, errors: int = 0) -> None:
     named = path.with_suffix(".boot")
     named.write_text(f"{boot}\n", encoding="ascii")
-    monkeypatch.setattr(record, "BOOT", named)
+    monkeypatch.setattr(boots, "ID", named)
     record.begin(path, {"torch": "2"}, errors, 3003.0)
 
 
@@ -132,3 +133,43 @@ def test_a_line_that_a_power_cut_tore_is_left_out_and_takes_no_other_along(
     assert (record.load(path).cycles, record.load(path).interruptions) == ((), 0)
     begin(path, monkeypatch, "b")
     assert (record.load(path).interruptions, record.load(path).restarts) == (1, 1)
+
+
+def test_a_cycle_that_the_driver_did_not_tell_of_does_not_count_and_resets_no_counter(path: Path) -> None:
+    mute = replace(GOOD, errors=None, unseen="the driver did not answer", wrong=1)
+    for cycle in (replace(GOOD, errors=2), mute, replace(GOOD, errors=2)):
+        record.keep(path, cycle)
+    found = record.load(path)
+    assert (found.unseen, found.shared, len(found.counting), found.new_errors, found.wrong_values) == (1, 0, 2, 0, 1)
+    assert "not seen, so it does not count" in mute.line
+
+
+@pytest.mark.parametrize(("mute", "cycles", "hides"), [(1, 20, False), (2, 20, True), (0, 20, False)])
+def test_a_driver_that_is_often_mute_hides_what_happened(mute: int, cycles: int, hides: bool) -> None:
+    found = of(*(replace(GOOD, unseen="no answer"),) * mute, *(GOOD,) * (cycles - mute))
+    if not hides:
+        assert found.seen() is found
+        return
+    with pytest.raises(Inconclusive, match="2 of 20 cycles were not seen: no answer"):
+        found.seen()
+
+
+def test_a_restart_that_nobody_asked_for_is_said_and_fails_nobody() -> None:
+    with pytest.raises(Inconclusive, match="started again 1 times"):
+        replace(of(GOOD), restarts=1).seen()
+
+
+@pytest.mark.parametrize("bad", [{"wrong": 5}, {"weights": "zz"}, {"product": "zz"}])
+def test_what_was_wrong_is_a_finding_however_it_ended(bad: dict[str, object]) -> None:
+    assert of(GOOD, GOOD).right().cycles
+    with pytest.raises(Wrong, match="the burn-in found"):
+        of(GOOD, replace(GOOD, **bad)).right()
+    with pytest.raises(Wrong, match="1 new memory errors"):
+        replace(of(GOOD), counters=(0, 1)).right()
+    assert BurnIn().right() == BurnIn()
+
+
+def test_what_is_slow_every_third_time_shows_in_the_mean() -> None:
+    slow = replace(GOOD, copy=GOOD.copy / 3)
+    assert of(*(GOOD, GOOD, slow) * 30).steadiness("copy") == pytest.approx(7 / 9)
+    assert of(*(GOOD,) * 29, slow).steadiness("copy") > 0.95, "one of many is no finding"

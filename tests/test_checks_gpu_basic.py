@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.machine import Gpu
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes import cuda, device_memory, gpu_health, gpu_processes, kernel_log, kernel_module, nvml
+from dgxcert.probes import boot, cuda, device_memory, gpu_health, gpu_processes, kernel_log, kernel_module, nvml
 from dgxcert.probes.cuda import Cuda
 from dgxcert.probes.device_memory import DeviceMemory, Free
 from dgxcert.probes.gpu_health import Errors, Rows
@@ -202,6 +202,24 @@ def test_each_error_of_four_bit_layers_fails_alone(
     judge(NUMERICS.test_four_bit_layers_are_right, CPU, evidence=evidence, fault=fault)
 
 
+SINCE = SimpleNamespace(boot_id=boot.read())
+"""A machine whose run was begun since it was started."""
+
+
+@pytest.mark.parametrize("began", ["0b1c", None], ids=["another", "unknown"])
+def test_what_was_left_behind_before_a_restart_cannot_be_seen_and_is_no_pass(
+    monkeypatch: pytest.MonkeyPatch, evidence: Recorder, began: str | None
+) -> None:
+    before = SimpleNamespace(boot_id=began)
+    monkeypatch.setattr(kernel_log, "read", log)
+    with pytest.raises(Inconclusive, match="before the machine was started again"):
+        AFTERMATH.test_the_work_has_left_no_fault_in_the_kernel_log(before, H200, evidence)
+    monkeypatch.setattr(gpu_health, "errors", lambda index: Errors(True, 0, 0, 0, source="NVML"))
+    monkeypatch.setattr(gpu_health, "rows", lambda index: Rows(0, 0, False, False, source="NVML"))
+    with pytest.raises(Inconclusive, match="before the machine was started again"):
+        AFTERMATH.test_the_work_has_left_no_error_in_the_gpus_memory(GPU, before, H200, evidence)
+
+
 def log(*kinds: Kind, whole: bool = True) -> KernelLog:
     """A kernel log with an event of each of these kinds, beside one of a user's program."""
     events = [Event("an event", "", "a line", kind) for kind in (Kind.APPLICATION, *kinds)]
@@ -213,7 +231,7 @@ def test_a_fault_that_came_with_the_work_fails(
     monkeypatch: pytest.MonkeyPatch, evidence: Recorder, found: KernelLog, fault: str | None
 ) -> None:
     monkeypatch.setattr(kernel_log, "read", lambda: found)
-    judge(AFTERMATH.test_the_work_has_left_no_fault_in_the_kernel_log, H200, evidence=evidence, fault=fault)
+    judge(AFTERMATH.test_the_work_has_left_no_fault_in_the_kernel_log, SINCE, H200, evidence=evidence, fault=fault)
 
 
 @pytest.mark.parametrize("found", [log(Kind.UNKNOWN), log(whole=False)], ids=["unknown", "cut"])
@@ -222,7 +240,7 @@ def test_a_log_that_leaves_open_what_came_with_the_work_is_no_pass(
 ) -> None:
     monkeypatch.setattr(kernel_log, "read", lambda: found)
     with pytest.raises(Inconclusive):
-        AFTERMATH.test_the_work_has_left_no_fault_in_the_kernel_log(H200, evidence)
+        AFTERMATH.test_the_work_has_left_no_fault_in_the_kernel_log(SINCE, H200, evidence)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +253,9 @@ def test_memory_that_erred_during_the_work_fails(
     errors, rows = Errors(True, uncorrected, 3, 5, source="NVML"), Rows(1, 1, pending, False, source="NVML")
     monkeypatch.setattr(gpu_health, "errors", lambda index: errors)
     monkeypatch.setattr(gpu_health, "rows", lambda index: rows)
-    judge(AFTERMATH.test_the_work_has_left_no_error_in_the_gpus_memory, GPU, H200, evidence=evidence, fault=fault)
+    judge(
+        AFTERMATH.test_the_work_has_left_no_error_in_the_gpus_memory, GPU, SINCE, H200, evidence=evidence, fault=fault
+    )
 
 
 HEALTHY = {

@@ -334,6 +334,18 @@ def test_without_work_there_is_no_aftermath(world: World) -> None:
     assert ended[-1].problem.startswith("the work was not done: it needs DISK-SPACE to pass first")
 
 
+@pytest.mark.parametrize("runtime", [Runtime.NATIVE, Runtime.DOCKER])
+def test_the_aftermath_waits_until_all_work_is_done(world: World, runtime: Runtime) -> None:
+    plan = (DECODE, AFTERMATH)
+    world.ends = {DECODE.key: None}
+    world.go(*plan, runtime=runtime)
+    assert world.measured == []
+    assert world.problems["after"] == "the work was not done: some of it was never begun"
+    world.ends = {}
+    world.go(*plan, runtime=runtime)
+    assert world.measured == [DECODE.key, AFTERMATH.key]
+
+
 def test_the_aftermath_alone_needs_no_image(world: World) -> None:
     world.go(AFTERMATH)
     assert world.measured == ["GPU-XID-AFTER"]

@@ -54,6 +54,16 @@ def test_what_did_not_go_down_with_this_machine_is_left_alone(leave: Path, now: 
     assert (leave / records.NAME).read_bytes() == before
 
 
+def test_a_run_that_went_on_since_the_restart_did_not_go_down_with_it(leave: Path) -> None:
+    writer = records.Writer(leave)
+    writer.append(records.Resumed(rebooted=True, boot_id="after"))
+    writer.append(example.started("TRAINING-REPEATS"))
+    writer.close()
+    assert predecessors.close_fallen(leave.parent, NOW) == ()
+    later = NOW.model_copy(update={"boot_id": "third"})
+    assert len(predecessors.close_fallen(leave.parent, later)) == 1
+
+
 def test_a_run_that_is_being_worked_on_or_cannot_be_read_is_left_alone(leave: Path) -> None:
     (leave.parent / "torn").mkdir()
     (leave.parent / "torn" / records.NAME).write_text("no record\n", encoding="utf-8")

@@ -188,7 +188,7 @@ def test_what_it_asks_is_a_question_that_the_driver_is_asked_elsewhere_too(
     ("answer", "says"),
     [
         ((0, listed(4711, 4712)), r"GPU 1 was shared: 2 compute processes \(\[4711, 4712\]\)"),
-        ((0, listed()), "lists nobody on GPU 1, not even this process"),
+        ((0, listed()), "lists nobody on GPU 1, not even us"),
         ((0, refused(3, "Not Supported")), "does not tell whether GPU 1 was shared: .*Not Supported"),
         ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not tell whether GPU 1 was shared: GPU is lost"),
         ((1, "", "NVMLError_Unknown: Unknown Error"), "could not ask the driver whether GPU 1 was shared: .*Unknown"),

@@ -1,7 +1,7 @@
 """Aftermath: the work that was done has left no fault behind, in the kernel log or in the GPU's memory."""
 
 from dgxcert import requirement
-from dgxcert.probes import gpu_health, kernel_log
+from dgxcert.probes import boot, gpu_health, kernel_log
 
 
 @requirement(
@@ -15,7 +15,7 @@ from dgxcert.probes import gpu_health, kernel_log
     takes_s=3,
     stage="after",
 )
-def test_the_work_has_left_no_fault_in_the_kernel_log(profile, evidence):
+def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, evidence):
     log = kernel_log.read()
     evidence.advise(*log.remedy)
     evidence.record("events of programs", log.count("application"), unit="event", source=log.says("application"))
@@ -23,6 +23,7 @@ def test_the_work_has_left_no_fault_in_the_kernel_log(profile, evidence):
     assert faults <= profile.limit("xid.faults")
     log.require_known()
     log.require_whole()
+    boot.require_since(machine.boot_id)
 
 
 @requirement(
@@ -35,9 +36,10 @@ def test_the_work_has_left_no_fault_in_the_kernel_log(profile, evidence):
     ),
     stage="after",
 )
-def test_the_work_has_left_no_error_in_the_gpus_memory(gpu, profile, evidence):
+def test_the_work_has_left_no_error_in_the_gpus_memory(gpu, machine, profile, evidence):
     errors, rows = gpu_health.errors(gpu.index), gpu_health.rows(gpu.index)
     uncorrected = evidence.record("uncorrected errors", errors.uncorrected, unit="error", source=errors.source)
     pending = evidence.record("rows waiting to be replaced", int(rows.pending), unit="row", source=rows.source)
     assert uncorrected.within(profile.limit("ecc.uncorrected"))
     assert pending == 0
+    boot.require_since(machine.boot_id)

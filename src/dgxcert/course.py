@@ -31,7 +31,7 @@ class Course:
         """Run every stage that has something to run. Raises what the supervisor raises."""
         here = Here(self._folder)
         self._run(Stage.HOST, here)
-        if problem := self._work(here):
+        if problem := self._work(here) or self._left():
             self._leave_out(Stage.AFTER, f"the work was not done: {problem}")
         else:
             self._run(Stage.AFTER, here)
@@ -56,6 +56,10 @@ class Course:
         with hub_token.as_file() as token:
             self._run(Stage.WORK, self._container(token))
         return ""
+
+    def _left(self) -> str:
+        """Why the work is not at its end: whoever looks at what it left behind would look too early."""
+        return "some of it was never begun" if self._waiting(Stage.IMAGE) or self._waiting(Stage.WORK) else ""
 
     def _planned(self, stage: Stage) -> list[Planned]:
         return [entry for entry in self._opened.plan if entry.runs and entry.stage is stage]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dgxcert import command
+from dgxcert.outcome import Inconclusive
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,14 @@ class Device:
             torch.cuda.empty_cache()
 
     def disturbance(self) -> str | None:
-        """Who else computes on this GPU, or None.
+        """Who else computes on this GPU, or why that cannot be told; None where nobody does."""
+        try:
+            return self.sharers()
+        except Inconclusive as unknown:
+            return unknown.reason
+
+    def sharers(self) -> str | None:
+        """Who else computes on this GPU, or None; raises Inconclusive where the driver does not tell.
 
         Our own process is one compute process; a second one is somebody else, whatever process ids a container
         shows. A driver that does not even list us cannot tell. It is asked from a process of its own, because
@@ -76,11 +84,13 @@ class Device:
         question = ["gpu", str(self.index), "compute_processes"]
         asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.driver_answers", *question], timeout_s=15)
         if asked.returncode != 0:
-            return f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}"
+            raise Inconclusive(f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}")
         said = json.loads(asked.stdout)
         pids = said.get("answered", {}).get("compute_processes")
         if pids is None:
-            return f"the driver does not tell whether GPU {self.index} was shared: {said.get('says', said)}"
+            raise Inconclusive(
+                f"the driver does not tell whether GPU {self.index} was shared: {said.get('says', said)}"
+            )
         if not pids:
-            return f"the driver lists nobody on GPU {self.index}, not even this process: sharing would not show"
+            raise Inconclusive(f"the driver lists nobody on GPU {self.index}, not even us: sharing would not show")
         return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if len(pids) > 1 else None

@@ -139,6 +139,8 @@ class Resumed(Event):
 
     event: Literal["resumed"] = "resumed"
     rebooted: bool
+    boot_id: str | None = None
+    """Under which boot it goes on."""
 
 
 Record = Annotated[

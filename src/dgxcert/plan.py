@@ -17,6 +17,10 @@ NATIVE = "native"
 """Name of the stage that does the same work in this very environment."""
 
 
+AROUND = 1.25
+"""Of the minutes that a burn-in is asked for: its budget, since cycles that do not count and looking take time too."""
+
+
 class Entry(BaseModel):
     """One requirement of the catalogue, for one set of parameters: `DECODE-SPEED[int4]`."""
 
@@ -115,7 +119,7 @@ def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
     elif not not_applicable and not options.tier.includes(entry.tier):
         not_run = f"belongs to tier {entry.tier.value}"
     asked_s = 60 * options.minutes if entry.resumes else 0.0
-    longer = {"takes_s": entry.takes_s + asked_s, "budget_s": entry.budget_s + asked_s}
+    longer = {"takes_s": entry.takes_s + asked_s, "budget_s": entry.budget_s + AROUND * asked_s}
     return Planned(**entry.model_dump() | longer, not_applicable=not_applicable, not_run=not_run)
 
 

@@ -25,7 +25,7 @@ def _close(folder: Path, machine: Machine) -> str:
     try:
         events = records.read(folder)
         began = standing.in_flight(events)
-        if began is None or not _went_down(records.opened(folder).machine, machine):
+        if began is None or not _went_down(records.opened(folder).machine, standing.boot_id(events), machine):
             return ""
         _claim_and_lose(folder, began)
     except CannotStart:
@@ -49,7 +49,7 @@ def _claim_and_lose(folder: Path, began: Started) -> None:
         writer.close()
 
 
-def _went_down(then: Machine, now: Machine) -> bool:
-    """Whether it is the same machine, started anew since."""
+def _went_down(then: Machine, boot: str | None, now: Machine) -> bool:
+    """Whether it is the same machine, started anew since the run was last begun or gone on with under `boot`."""
     same = (then.hostname, then.serial, then.product) == (now.hostname, now.serial, now.product)
-    return same and None not in (then.boot_id, now.boot_id) and then.boot_id != now.boot_id
+    return same and None not in (boot, now.boot_id) and boot != now.boot_id

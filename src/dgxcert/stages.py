@@ -79,8 +79,8 @@ def resume(folder: Path, console: Console) -> Run:
     _must_run_on(events)
     writer = records.Writer(folder)
     writer.claim()
-    lost, rebooted = standing.in_flight(events), machine.boot_id != opened.machine.boot_id
-    writer.append(records.Resumed(rebooted=rebooted))
+    lost, rebooted = standing.in_flight(events), machine.boot_id != standing.boot_id(events)
+    writer.append(records.Resumed(rebooted=rebooted, boot_id=machine.boot_id))
     if lost is not None and (rebooted or not standing.resumes(lost, opened.plan)):
         writer.append(standing.lost(lost, rebooted=rebooted))
     return _work(folder, writer, records.read(folder), console)

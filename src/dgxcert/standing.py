@@ -3,7 +3,7 @@
 from dgxcert.image import Image
 from dgxcert.outcome import Outcome
 from dgxcert.plan import Planned
-from dgxcert.records import Attempt, Event, Finished, ImageReady, Interrupted, Started
+from dgxcert.records import Attempt, Event, Finished, ImageReady, Interrupted, Opened, Resumed, Started
 
 
 def finished_keys(events: list[Event]) -> set[str]:
@@ -28,6 +28,13 @@ def image(events: list[Event]) -> Image | None:
 def attempts(events: list[Event]) -> int:
     """How many processes have worked on the run so far."""
     return max((event.number for event in events if isinstance(event, Attempt)), default=0)
+
+
+def boot_id(events: list[Event]) -> str | None:
+    """The boot under which the run was last begun or gone on with, as far as its record tells."""
+    told = [event.boot_id for event in events if isinstance(event, Resumed) and event.boot_id]
+    opened = [event.machine.boot_id for event in events if isinstance(event, Opened)]
+    return [None, *opened, *told][-1]
 
 
 def in_flight(events: list[Event]) -> Started | None:

@@ -27,7 +27,7 @@ SHARES = {"matmul": 0.5, "copy": 0.2, "training": 0.3}
 PRECISION = {"cuda": "bf16", "cpu": "fp32"}
 SAY_S = 60.0
 MOST_SHARED = 10
-"""Cycles in a row: who shares the GPU for so long is not about to go."""
+"""Cycles in a row: who shares the GPU for so long, or a driver that is mute for so long, is not about to stop."""
 
 
 def run(device: Device, profile: Profile, minutes: float, keeps: Path, say: Callable[[str], None]) -> BurnIn:
@@ -45,12 +45,19 @@ def run(device: Device, profile: Profile, minutes: float, keeps: Path, say: Call
     except KeyboardInterrupt:
         record.pause(path)
         raise
+    except Exception:
+        record.load(path).right()  # what was wrong before it could no longer look is a finding all the same
+        raise
     return record.load(path)
 
 
 def kept(device: Device, keeps: Path, minutes: float) -> BurnIn:
-    """What a burn-in of this device kept; raises Inconclusive where it was cut short or has too few cycles."""
-    return record.load(_path(device, keeps)).whole(minutes)
+    """What a burn-in of this device kept.
+
+    Raises Wrong where it found anything wrong, also if something killed it afterwards; Inconclusive where it was cut
+    short or has too few cycles.
+    """
+    return record.load(_path(device, keeps)).right().whole(minutes)
 
 
 def _path(device: Device, keeps: Path) -> Path:
@@ -102,9 +109,10 @@ def _work(path: Path, worker: "_Worker", minutes: float, say: Callable[[str], No
         if time.monotonic() - said >= SAY_S or found.minutes >= minutes:
             said = time.monotonic()
             say(f"{found.minutes:.1f} of {minutes:g} min; {cycle.line}")
-        in_a_row = in_a_row + 1 if cycle.shared else 0
+        in_a_row = 0 if cycle.counts else in_a_row + 1
         if in_a_row >= MOST_SHARED:
-            raise Inconclusive(cycle.shared, "End other work on this GPU, then burn in again.")
+            mend = "End other work on this GPU" if cycle.shared else "See to it that the driver answers: nvidia-smi"
+            raise Inconclusive(cycle.shared or cycle.unseen, f"{mend}; then burn in again.")
 
 
 class _Worker:
@@ -119,13 +127,23 @@ class _Worker:
         burn_in_work.rate(self._products, min(WARM_UP_S, sizes.cycle_s))
 
     def cycle(self) -> Cycle:
-        """One turn of all three; on a GPU sampled meanwhile, and asked afterwards who else was there."""
+        """One turn of all three; on a GPU sampled meanwhile, and asked afterwards who else was there.
+
+        What was computed is kept also where the driver falls silent: a wrong value is one however little else is known.
+        """
         if self._device.kind == "cpu":
             return self._work()
-        with sampling(self._device.index, keep=self._samples) as samples:
-            done = self._work()
-        done = replace(done, shared=self._device.disturbance() or "", errors=_errors(self._device))
-        return _seen(done, samples())
+        done = None
+        try:
+            with sampling(self._device.index, keep=self._samples) as samples:
+                done = replace(self._work(), errors=None)
+            done = replace(done, errors=_errors(self._device))
+            done = replace(done, shared=self._device.sharers() or "")
+            return _seen(done, samples())
+        except Inconclusive as unknown:
+            if done is None:
+                raise
+            return replace(done, unseen=unknown.reason)
 
     def _work(self) -> Cycle:
         began = time.monotonic()

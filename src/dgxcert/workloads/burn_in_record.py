@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from dgxcert.limit import Bound
-from dgxcert.outcome import Inconclusive
+from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes import boot
 
 LEAST = 4
 """Fewer cycles cannot be compared: three say how it began."""
 WINDOW = 3
 """Cycles whose median counts: the one that something else took a second from is none."""
 LONGER = "Burn in for longer: make burn-in MINUTES=30"
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+MANY = 10
+"""From so many cycles on one bad one cannot move their mean by as much as the limit leaves."""
+UNSEEN = 0.05
+"""Largest share of cycles in which the driver may leave a question unanswered: they hide what happened in them."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,23 @@ class Cycle:
     product: str
     weights: str
     """Hashes of the last product and of the trained weights: the same in every cycle of a machine that is well."""
-    errors: int = 0
-    """Uncorrected memory errors since the driver was loaded."""
+    errors: int | None = 0
+    """Uncorrected memory errors since the driver was loaded; None where the driver did not tell."""
     shared: str = ""
     """In words, who else used the GPU: then speed, heat and clock say nothing, and the time does not count."""
+    unseen: str = ""
+    """In words, what the driver did not tell of it: then who shared it is unknown, and it does not count either."""
     clock_mhz: float | None = None
     hottest: float | None = None
     hot: float | None = None
     """Share of the time slowed down for heat."""
     capped: float | None = None
     """Share of the time in which power was capped."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether speed, heat and clock say something."""
+        return not (self.shared or self.unseen)
 
     @property
     def line(self) -> str:
@@ -59,6 +70,7 @@ class Cycle:
         seen += [f"{self.hottest:.0f} °C"] if self.hottest is not None else []
         seen += [f"{self.wrong} WRONG VALUES"] if self.wrong else []
         seen += ["shared, so it does not count"] if self.shared else []
+        seen += ["not seen, so it does not count"] if self.unseen else []
         return ", ".join(seen)
 
 
@@ -81,13 +93,18 @@ class BurnIn:
 
     @property
     def counting(self) -> tuple[Cycle, ...]:
-        """The cycles during which nobody else used the GPU."""
-        return tuple(cycle for cycle in self.cycles if not cycle.shared)
+        """The cycles during which nobody else used the GPU, as far as the driver told all that was asked."""
+        return tuple(cycle for cycle in self.cycles if cycle.counts)
 
     @property
     def shared(self) -> int:
         """How many cycles do not count because somebody else used the GPU."""
-        return len(self.cycles) - len(self.counting)
+        return sum(bool(cycle.shared) for cycle in self.cycles)
+
+    @property
+    def unseen(self) -> int:
+        """How many cycles do not count because the driver did not tell of them."""
+        return sum(bool(cycle.unseen) for cycle in self.cycles)
 
     @property
     def minutes(self) -> float:
@@ -107,6 +124,33 @@ class BurnIn:
     def other(self, name: str) -> int:
         """How many cycles gave another hash of `product` or `weights` than the first one."""
         return sum(getattr(cycle, name) != getattr(self.cycles[0], name) for cycle in self.cycles)
+
+    @property
+    def others(self) -> int:
+        """How many other hashes than at first, of products and of weights."""
+        return self.other("product") + self.other("weights")
+
+    def right(self) -> "BurnIn":
+        """Itself; raises Wrong where anything came out wrong: however it ended, that is a finding."""
+        if self.wrong_values or self.others or self.new_errors:
+            raise Wrong(
+                f"the burn-in found {self.wrong_values} wrong values, {self.others} results other than at first and "
+                f"{self.new_errors} new memory errors in {len(self.cycles)} cycles"
+            )
+        return self
+
+    def seen(self) -> "BurnIn":
+        """Itself; raises Inconclusive where a restart or a mute driver hides what happened."""
+        if self.restarts:
+            raise Inconclusive(
+                f"the machine was started again {self.restarts} times while it was burnt in",
+                "Nobody restarted it: `journalctl -b -1 -k | tail -100` shows the kernel's last words.",
+                "It was restarted on purpose: begin a new burn-in.",
+            )
+        if self.unseen > UNSEEN * len(self.cycles):
+            first = next(cycle.unseen for cycle in self.cycles if cycle.unseen)
+            raise Inconclusive(f"{self.unseen} of {len(self.cycles)} cycles were not seen: {first}", LONGER)
+        return self
 
     @property
     def new_errors(self) -> int:
@@ -138,10 +182,14 @@ class BurnIn:
         return self.enough()
 
     def steadiness(self, name: str) -> float:
-        """The slowest three cycles in a row over the first three, by medians; raises Inconclusive for too few."""
+        """The slowest three cycles in a row over the first three, by medians, or all by their mean if that is slower.
+
+        A median does not see what is slow every third time. Raises Inconclusive for too few.
+        """
         rates = [float(getattr(cycle, name)) for cycle in self.enough().counting]
         medians = [statistics.median(rates[at : at + WINDOW]) for at in range(len(rates) - WINDOW + 1)]
-        return min(medians) / medians[0]
+        mean = [statistics.fmean(rates)] if len(rates) >= MANY else []
+        return min(*medians, *mean) / medians[0]
 
     def highest(self, name: str) -> float:
         """The highest of a sampled figure; raises Inconclusive where nothing was sampled."""
@@ -167,12 +215,8 @@ class BurnIn:
 
 def begin(path: Path, begun: dict[str, Any], errors: int, highest_mhz: float | None) -> None:
     """Keep that it begins or goes on, under which boot, with what, and how many memory errors there are already."""
-    try:
-        boot = BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        boot = "unknown"
-    line = {"boot": boot, "at": time.time(), "begun": begun, "errors": errors, "highest_mhz": highest_mhz}
-    _append(path, line)
+    under = {"boot": boot.read() or "unknown", "at": time.time()}
+    _append(path, {**under, "begun": begun, "errors": errors, "highest_mhz": highest_mhz})
 
 
 def keep(path: Path, cycle: Cycle) -> None:
@@ -201,15 +245,15 @@ def load(path: Path) -> BurnIn:
 
 def _interruptions(entries: list[dict[str, Any]]) -> dict[str, int]:
     found = {"pauses": 0, "interruptions": 0, "restarts": 0}
-    boot, paused = None, False
+    before, paused = None, False
     for entry in entries:
         if "paused" in entry:
             paused = True
         elif "boot" in entry:
-            if boot is not None:
+            if before is not None:
                 found["pauses" if paused else "interruptions"] += 1
-                found["restarts"] += not paused and entry["boot"] != boot
-            boot, paused = entry["boot"], False
+                found["restarts"] += not paused and entry["boot"] != before
+            before, paused = entry["boot"], False
     return found
 
 
@@ -217,9 +261,10 @@ def _entries(path: Path) -> list[dict[str, Any]]:
     entries = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         try:
-            entries.append(json.loads(line))
+            entry = json.loads(line)
         except ValueError:
             continue
+        entries += [entry] if isinstance(entry, dict) else []
     return entries
 
 
