@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from suites import driver
 
 from dgxcert import profile as profiles
@@ -32,15 +31,7 @@ VALIDATE = [sys.executable, "-m", "dgxcert", "validate"]
 BURN = [*VALIDATE, "--profile", "cpu", "--runtime", "native", "--tier", "burn-in", "--only", "BURN-IN"]
 GOOD = Cycle(at=0.0, seconds=30.0, matmul=91.6, copy=230.0, training=50.0, wrong=0, product="aa", weights="bb")
 SHARED = "GPU 0 was shared: 2 compute processes ([1, 2])"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Every answer of a burn-in is looked at: one wrong value in the middle of a cycle shows, wherever it is computed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -13,15 +13,7 @@ from dgxcert.workloads import numerics
 from dgxcert.workloads.burn_in_work import Copies, Products, Training, rate
 
 CPU = Device("cpu", 0, "CPU", margin_gib=1.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two that wait for each other on a busy machine take ten times as long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -171,6 +171,11 @@ def test_what_a_gpu_does_not_have_is_for_its_profile_to_excuse(driver: Tell, nam
     assert any("its profile should say that this does not apply" in step for step in raised.value.remedy)
 
 
+def test_a_power_limit_of_nothing_is_no_whole_one(driver: Tell) -> None:
+    driver(power_limit_w=0, power_limit_default_w=700.0)
+    assert gpu_health.power_limit(5).of_default == 0.0
+
+
 @pytest.mark.parametrize("silent", ["power_limit_w", "power_limit_default_w"])
 def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Tell, silent: str) -> None:
     """Laptops have none; an error is another thing: see above."""

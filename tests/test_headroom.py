@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from suites import driver, example
 from dgxcert import headroom
 from dgxcert import run as runs
 from dgxcert.limit import Bound
+from dgxcert.supervisor import Child, Supervisor
 
 FLOOR = Bound(value=4, unit="GiB", source="below this the kernel writes pages out")
 
@@ -52,6 +54,18 @@ def _profile_with_floor(folder: Path, gib: float) -> Path:
     content["memory"]["floor"]["value"], content["memory"]["margin"]["value"] = gib, 2 * gib
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize(("works", "trouble"), [(True, "because no memory is left"), (False, "")])
+def test_who_only_looks_at_a_machine_without_memory_is_left_to_say_so(
+    tmp_path: Path, works: bool, trouble: str
+) -> None:
+    """Else MEMORY-AVAILABLE, which is to fail there, would be ended before it has looked."""
+    anything: Any = None
+    child = Child(anything, {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}, works=works)
+    child.take(example.started("MEMORY-AVAILABLE"))
+    supervisor = Supervisor(tmp_path, anything, anything, shortage=lambda: "no memory is left")
+    assert supervisor._trouble(child) == trouble
 
 
 def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: Path) -> None:

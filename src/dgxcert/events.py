@@ -13,7 +13,7 @@ from dgxcert.plan import Options, Planned
 from dgxcert.profile import Profile
 from dgxcert.software import Software
 
-FORMAT = 2
+FORMAT = 3
 """Version of the record; raised when an older reader would misread it."""
 
 

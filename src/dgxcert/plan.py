@@ -15,8 +15,8 @@ CONTAINER = "container"
 """Name of the stage that works in the image rather than on the machine itself."""
 NATIVE = "native"
 """Name of the stage that does the same work in this very environment."""
-
-
+WORKING = (CONTAINER, NATIVE)
+"""The stages whose requirements take memory that the machine may need for itself."""
 AROUND = 1.25
 """Of the minutes that a burn-in is asked for: its budget, since cycles that do not count and looking take time too."""
 

@@ -22,7 +22,7 @@ from dgxcert.image import Image
 from dgxcert.judging import Trial
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan import CONTAINER, NATIVE, Entry, Options, Planned, decide
+from dgxcert.plan import WORKING, Entry, Options, Planned, decide
 from dgxcert.profile import Profile
 from dgxcert.requirement import Tier
 from dgxcert.verdict import count
@@ -134,7 +134,7 @@ class Supervised:
         self._writer = records.Writer(folder)
         self._began = 0.0
         self._current: str | None = None
-        if self.stage in (CONTAINER, NATIVE):
+        if self.stage in WORKING:
             headroom.guard(self.profile.memory.floor, lambda: self._current is not None, self._stop)
         self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
         if not any(isinstance(event, records.SoftwareRead) and event.stage == stage for event in events):

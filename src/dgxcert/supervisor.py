@@ -16,7 +16,7 @@ from typing import Protocol
 from dgxcert import command, records
 from dgxcert.launcher import GRACE_S, Launcher
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan import Planned
+from dgxcert.plan import WORKING, Planned
 from dgxcert.session import CANNOT_RECORD
 
 POLL_S = 0.05
@@ -68,8 +68,10 @@ class Follower:
 class Child:
     """One pytest process and where it stands."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned]) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned], *, works: bool) -> None:
         self.process = process
+        self.works = works
+        """Whether it does work that takes memory: others only look, also at a machine that has none left."""
         self.current: str | None = None
         self.began_any = False
         self.done: set[str] = set()
@@ -149,7 +151,7 @@ class Supervisor:
         follower = Follower(self._folder)
         with (self._folder / log).open("wb") as output:
             process = launcher.start(stage, self._attempts, output)
-            child = Child(process, waiting)
+            child = Child(process, waiting, works=stage in WORKING)
             try:
                 self._record(records.Attempt(stage=stage, number=self._attempts, pid=process.pid, log=str(log)))
                 problem = self._watch(child, launcher, follower, self._folder / log)
@@ -193,7 +195,7 @@ class Supervisor:
         """Why a child must be ended from outside, if so: its time is over, or the machine runs out of memory."""
         if child.overdue:
             return f"after {child.budget_s:.0f} s, its time budget"
-        words = self._shortage() if child.current is not None else ""
+        words = self._shortage() if child.works and child.current is not None else ""
         return f"because {words}" if words else ""
 
     def _follow(self, child: Child, follower: Follower) -> None:

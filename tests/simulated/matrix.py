@@ -10,28 +10,26 @@ import argparse
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from simulated import host
 from simulated import machine as machines
+from simulated.findings import Row, grid, row_of, table, worst, written, wrong
+from simulated.forks import Forking, answered_by_fork
 
 from dgxcert import command, plan, profile, records, session, suite
 from dgxcert import run as runs
-from dgxcert.outcome import Outcome
-from dgxcert.plan import Entry, Options, Planned
-from dgxcert.probes import driver_answers, nvml, sampler
+from dgxcert.plan import Entry, Options
 from dgxcert.probes import machine as machine_probe
+from dgxcert.probes import nvml, sampler
 from dgxcert.probes.samples import TOO_SLOW
 from dgxcert.profile import Profile
 from dgxcert.requirement import Stage
@@ -69,121 +67,6 @@ SECONDS, SIZE = 0.8, 64
 
 ANSWER_S = 3.0
 """How long a driver that hangs is waited for; a whole one answers in a tenth of that, as in reality."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """How one requirement ended on one machine; of several GPUs the worst."""
-
-    outcome: str
-    reason: str
-    remedy: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One machine and what each requirement found."""
-
-    machine: str
-    summary: str
-    profile: str
-    findings: dict[str, Finding]
-    meant_for: dict[str, str]
-    """What its description says that must fail, and a word that the remedy must hold."""
-    cannot_tell: dict[str, str]
-    """The same for what must be inconclusive."""
-
-    @property
-    def expected(self) -> set[str]:
-        """Every requirement that its description names."""
-        return {*self.meant_for, *self.cannot_tell}
-
-    @property
-    def well(self) -> bool:
-        """Whether nothing at all may fire."""
-        return not self.expected
-
-    @property
-    def fired(self) -> list[str]:
-        """The requirements that did not pass."""
-        quiet = {Outcome.PASSED.value, Outcome.NOT_APPLICABLE.value}
-        return [name for name, finding in self.findings.items() if finding.outcome not in quiet]
-
-
-class Forked:
-    """A forked process, as far as the supervisor needs to know a Popen."""
-
-    def __init__(self, work: Callable[[], int], output: IO[bytes]) -> None:
-        self.returncode: int | None = None
-        self.args: list[str] = []
-        self.pid = os.fork()
-        if self.pid == 0:
-            code = 70
-            try:
-                os.setsid()
-                os.dup2(output.fileno(), 1)
-                os.dup2(output.fileno(), 2)
-                code = work()
-            finally:
-                os._exit(code)
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-
-class Forking:
-    """A launcher whose children are forked, and collect only the checks that they run."""
-
-    def __init__(self, folder: Path, entries: list[Planned]) -> None:
-        self._folder = folder
-        self._checks = sorted({entry.nodeid.partition("::")[0] for entry in entries})
-
-    def start(self, stage: str, attempt: int, output: IO[bytes]) -> Any:
-        import pytest
-
-        made = suite.stage_command(suite.root(), self._folder.resolve(), stage, attempt, parent=os.getpid())
-        options = [word for word in made[made.index("pytest") + 1 :] if not Path(word).is_dir()]
-        return Forked(lambda: int(pytest.main([*options, "-p", "simulated.silicon", *self._checks])), output)
-
-    def end(self, process: Any, grace_s: float) -> bool:
-        return command.end_group(process, grace_s)
-
-    def death(self, returncode: int, log: Path) -> tuple[str, bool]:
-        return f"its process ended with {returncode}", returncode == -signal.SIGKILL
-
-
-def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> command.Completed:
-    """As command.run, but for questions to the driver: those are answered by a fork, which starts twenty times faster.
-
-    It is as apart as a process of its own: it can hang and crash without harm.
-    """
-    if args[1:4] != ["-P", "-m", "dgxcert.probes.driver_answers"]:
-        return RUN(args, timeout_s=timeout_s, **other)
-    with tempfile.TemporaryFile("w+b") as said, tempfile.TemporaryFile("w+b") as told:
-
-        def work() -> int:
-            os.dup2(told.fileno(), 2)
-            said.write(json.dumps(driver_answers.main(*args[4:])).encode())
-            said.flush()
-            return 0
-
-        process = Forked(work, said)
-        deadline = time.monotonic() + timeout_s
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        if process.poll() is None:
-            command.end_group(process)  # type: ignore[arg-type]
-            process.returncode = None
-        said.seek(0)
-        told.seek(0)
-        return command.Completed(tuple(args), process.returncode, said.read().decode(), told.read().decode())
-
-
-RUN = command.run
 
 
 class Quiet:
@@ -227,7 +110,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
         if entries:
             supervisor.run_stage(options.place(stage), Forking(run_folder, entries), entries, set())  # type: ignore[arg-type]
     done = runs.assemble(records.read(run_folder), "run")
-    findings = _findings(done, asked.requirements)
+    findings = worst(done, asked.requirements)
     said = [machine.fields.get(name, {}) for name in ("meant_for", "cannot_tell")]
     return Row(machine.name, str(machine.fields["summary"]), chosen.name, findings, *said)
 
@@ -247,21 +130,6 @@ def _shortened(found: Profile) -> Profile:
     """The same profile with a load that a CPU can carry."""
     sustained = found.workloads.sustained.model_copy(update={"seconds": SECONDS, "size": SIZE, "products": 1})
     return found.model_copy(update={"workloads": found.workloads.model_copy(update={"sustained": sustained})})
-
-
-BADNESS = {"failed": 3, "inconclusive": 2, "not_run": 1}
-
-
-def _findings(done: runs.Run, requirements: tuple[str, ...]) -> dict[str, Finding]:
-    worst: dict[str, Finding] = {}
-    for result in done.results:
-        if result.id not in requirements:
-            continue
-        finding = Finding(result.outcome.value, result.reason, result.remedy)
-        before = worst.get(result.id)
-        if before is None or BADNESS.get(finding.outcome, 0) > BADNESS.get(before.outcome, 0):
-            worst[result.id] = finding
-    return {name: worst[name] for name in requirements}
 
 
 ATTEMPTS = 3
@@ -295,14 +163,6 @@ def _judge_once(machine: machines.Machine, asked: Matrix) -> Row:
         return row_of(json.loads((folder / "row.json").read_text(encoding="utf-8")))
 
 
-def row_of(kept: dict[str, Any]) -> Row:
-    """A row from JSON."""
-    findings = {
-        name: Finding(each["outcome"], each["reason"], tuple(each["remedy"])) for name, each in kept["findings"].items()
-    }
-    return Row(**{**kept, "findings": findings})
-
-
 def run(described: list[machines.Machine], requirements: tuple[str, ...] = REQUIREMENTS, jobs: int = 6) -> list[Row]:
     """Judge machines. The environment must already lead to the library: see `prepared`."""
     counts = {1, *(max(1, int(each.fields["device_count"])) for each in described)}
@@ -327,60 +187,6 @@ def _expected(machine: machines.Machine) -> set[str]:
 
 
 BASES = set(machines.HEALTHY.values())
-
-
-def wrong(rows: list[Row]) -> list[str]:
-    """What should have fired and did not, or not with that remedy; and what fired on a machine that is well."""
-    problems = []
-    for row in rows:
-        for wanted, expected in (("failed", row.meant_for), ("inconclusive", row.cannot_tell)):
-            for name in set(expected) & set(row.findings):
-                found = row.findings[name]
-                if found.outcome != wanted:
-                    problems.append(f"{row.machine}: {name} is {found.outcome} and must be {wanted}")
-                elif expected[name] not in " ".join(found.remedy):
-                    problems.append(f"{row.machine}: the remedy of {name} does not say {expected[name]!r}")
-        if row.well and row.fired:
-            problems.append(f"{row.machine} is well, and {', '.join(row.fired)} fired")
-    return problems
-
-
-MARKS = {"passed": "·", "failed": "F", "inconclusive": "I", "not_applicable": "-", "not_run": "?"}
-
-
-def table(rows: list[Row]) -> str:
-    """Each machine, what fired, and what did so only because of it: as a Markdown table."""
-    lines = ["| machine | profile | meant for it | fired beside |", "| --- | --- | --- | --- |"]
-    for row in rows:
-        meant = [_said(row, name) for name in row.fired if name in row.expected or row.well]
-        beside = [_said(row, name) for name in row.fired if not row.well and name not in row.expected]
-        cells = f"{', '.join(meant) or 'nothing fires'} | {', '.join(beside)}"
-        lines.append(f"| **{row.machine}** {row.summary} | {row.profile} | {cells} |")
-    return "\n".join(lines)
-
-
-def _said(row: Row, name: str) -> str:
-    return f"{name} {row.findings[name].outcome.replace('_', ' ')}"
-
-
-def grid(rows: list[Row]) -> str:
-    """Every outcome: a letter for each machine and requirement."""
-    width = max(len(row.machine) for row in rows)
-    names = list(rows[0].findings)
-    heads = [f"{'':{width}}  {'|' * index}{name}" for index, name in enumerate(names)]
-    cells = [f"{row.machine:{width}}  {''.join(MARKS[row.findings[name].outcome] for name in names)}" for row in rows]
-    legend = ", ".join(f"{mark} {word.replace('_', ' ')}" for word, mark in MARKS.items())
-    return "\n".join([*heads, *cells, f"({legend})"])
-
-
-BEGINS, ENDS = "<!-- matrix begins -->", "<!-- matrix ends -->"
-
-
-def written(page: str, rows: list[Row]) -> str:
-    """A page with the matrix between its marks."""
-    before, _, rest = page.partition(BEGINS)
-    _, _, after = rest.partition(ENDS)
-    return f"{before}{BEGINS}\n\n{table(rows)}\n\n```\n{grid(rows)}\n```\n\n{ENDS}{after}"
 
 
 def prepared() -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulated import machine, matrix
+from simulated import findings, machine, matrix
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 NAMES = sorted(path.stem for path in machine.MACHINES.glob("*.yaml"))
@@ -15,34 +15,34 @@ WELL = {name for name in NAMES if not {"meant_for", "cannot_tell"} & set(machine
 
 
 @pytest.fixture(scope="session")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, matrix.Row]:
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, findings.Row]:
     """Every machine judged once, by the program that `make fault-matrix` runs."""
     kept = tmp_path_factory.mktemp("matrix") / "rows.json"
     program = [sys.executable, matrix.__file__, "--json", str(kept)]
     env = {name: value for name, value in os.environ.items() if name != "SIMULATED_LIBRARY"}
     done = subprocess.run(program, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert kept.exists(), done.stderr[-3000:]
-    found = [matrix.row_of(row) for row in json.loads(kept.read_text(encoding="utf-8"))]
-    assert bool(done.returncode) == bool(matrix.wrong(found))
+    found = [findings.row_of(row) for row in json.loads(kept.read_text(encoding="utf-8"))]
+    assert bool(done.returncode) == bool(findings.wrong(found))
     return {row.machine: row for row in found}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_machine_is_judged_as_its_description_says(rows: dict[str, matrix.Row], name: str) -> None:
-    assert matrix.wrong([rows[name]]) == []
+def test_each_machine_is_judged_as_its_description_says(rows: dict[str, findings.Row], name: str) -> None:
+    assert findings.wrong([rows[name]]) == []
 
 
-def test_there_are_healthy_machines_of_every_kind_and_they_raise_nothing(rows: dict[str, matrix.Row]) -> None:
+def test_there_are_healthy_machines_of_every_kind_and_they_raise_nothing(rows: dict[str, findings.Row]) -> None:
     assert {"spark-idle", "spark-desktop", "spark-memory-zero", "h100-idle", "h200-idle"} <= WELL
     assert {name: rows[name].fired for name in WELL} == {name: [] for name in WELL}
 
 
-def test_every_requirement_of_the_matrix_has_a_machine_that_it_is_meant_for(rows: dict[str, matrix.Row]) -> None:
+def test_every_requirement_of_the_matrix_has_a_machine_that_it_is_meant_for(rows: dict[str, findings.Row]) -> None:
     meant = {name for row in rows.values() for name in row.expected}
     assert meant == set(matrix.REQUIREMENTS)
 
 
-def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, matrix.Row]) -> None:
+def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, findings.Row]) -> None:
     """A driver that hangs or crashes is never a pass and never a fail."""
     for name, words in {
         "spark-driver-hangs": "did not answer within",
@@ -56,10 +56,10 @@ def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, matrix.Row
         assert any(words in found.reason for found in asked.values()), asked
 
 
-def test_the_matrix_in_the_catalogue_is_this_one(rows: dict[str, matrix.Row]) -> None:
+def test_the_matrix_in_the_catalogue_is_this_one(rows: dict[str, findings.Row]) -> None:
     """Written anew by: make fault-matrix WRITE=docs/faults.md"""
     page = PAGE.read_text(encoding="utf-8")
-    assert matrix.written(page, list(rows.values())) == page
+    assert findings.written(page, list(rows.values())) == page
 
 
 def test_a_folder_without_machines_is_refused(tmp_path: Path) -> None:

@@ -95,6 +95,6 @@ def power_limit(index: int) -> PowerLimit:
     """The power limit; the whole of it where the driver says that this GPU has none, as laptops' have."""
     found = nvml.ask(index, "power_limit_w", "power_limit_default_w")
     enforced, default = found.if_supported("power_limit_w"), found.if_supported("power_limit_default_w")
-    if not enforced or not default:
+    if enforced is None or not default:
         return PowerLimit(1.0, "NVML: this GPU has no power limit, or no default of one")
     return PowerLimit(enforced / default, f"NVML: {enforced:g} W of {default:g} W")
