@@ -37,7 +37,10 @@ inconclusive and names what stood in its way. What nothing notices is listed all
 - *Must not fire* stands where a reading is healthy or harmless: those requirements may meet it and must not fail on it.
 - *Not checked* says why no requirement looks.
 - A step marked *ours* is this project's own suggestion. Every other step comes from the sources.
-- GPU-XID reads the kernel log of this boot, so what it catches has happened since the machine was started.
+- GPU-XID reads the kernel log of this boot before the work, GPU-XID-AFTER once more when all of it is done: what they
+  catch has happened since the machine was started, but for what firmware kept of the boot before.
+- GPU-XID-AFTER, GPU-ECC-AFTER and the burn-in notice what GPU-XID, GPU-ECC and the checks under load do, if the work
+  brings it out.
 - Numbers in signatures are readings of single machines, not limits: [the profiles](profiles.md) hold those.
 
 How far to believe an entry:
