@@ -185,17 +185,25 @@ def test_memory_that_cuda_does_not_call_free_fails(
 
 
 @pytest.mark.parametrize(
-    ("product", "least", "most", "fault"),
+    ("product", "least", "most", "block", "fault"),
     [
-        (INT4, nf4.QUANTISATION.min, nf4.QUANTISATION.max, None),
-        (2 * INT4, 0.092, 0.092, "NF4 product error"),
-        (0.0, 0.089, 0.092, "least NF4 quantisation error"),
-        (0.0, 0.092, 0.095, "largest NF4 quantisation error"),
+        (INT4, nf4.QUANTISATION.min, nf4.QUANTISATION.max, nf4.BLOCK_QUANTISATION.max, None),
+        (2 * INT4, 0.092, 0.092, 0.13, "NF4 product error"),
+        (0.0, 0.089, 0.092, 0.13, "least NF4 quantisation error"),
+        (0.0, 0.092, 0.095, 0.13, "largest NF4 quantisation error"),
+        (0.0, 0.092, 0.092, 0.21, "NF4 quantisation error of a block"),
     ],
 )
 def test_each_error_of_four_bit_layers_fails_alone(
-    monkeypatch: pytest.MonkeyPatch, evidence: Recorder, product: float, least: float, most: float, fault: str | None
+    monkeypatch: pytest.MonkeyPatch,
+    evidence: Recorder,
+    product: float,
+    least: float,
+    most: float,
+    block: float,
+    fault: str | None,
 ) -> None:
+    monkeypatch.setattr(nf4, "worst_blocks", lambda layers: {"a": block, "b": 0.1})
     monkeypatch.setattr(nf4, "samples", lambda device: [])
     monkeypatch.setattr(nf4, "product_errors", lambda device, layers: {"a": product, "b": 0.0})
     monkeypatch.setattr(nf4, "quantisation_errors", lambda layers: {"a": least, "b": most})

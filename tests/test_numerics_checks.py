@@ -294,20 +294,27 @@ def test_a_right_kernel_for_one_row_has_room_below_the_limit(inner: int, outer: 
     assert 1.3 * error < allowed
 
 
+@pytest.mark.parametrize(("blocks", "factor"), [(slice(None, None, 16), 1.25), (slice(5, 6), 2.0), (slice(5, 6), 0.0)])
 def test_a_wrong_scale_is_caught_though_the_product_agrees_with_it(
-    check: ModuleType, small: None, bitsandbytes: ModuleType, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
+    check: ModuleType,
+    small: None,
+    bitsandbytes: ModuleType,
+    evidence: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    blocks: slice,
+    factor: float,
 ) -> None:
     right = nf4._layer
 
     def rescaled(weights: Any) -> Any:
         layer = right(weights)
-        layer.weight.quant_state.absmax[::16] *= 1.25
+        layer.weight.quant_state.absmax[blocks] *= factor
         return layer
 
     monkeypatch.setattr(nf4, "_layer", rescaled)
     with pytest.raises(AssertionError):
         check.test_four_bit_layers_are_right(CPU, evidence)
-    assert [kept.name for kept, _ in evidence.violated] == ["least NF4 quantisation error"]
+    assert [kept.name for kept, _ in evidence.violated] == ["NF4 quantisation error of a block"]
     assert evidence.kept[0].held_against[0].holds
 
 
@@ -481,3 +488,26 @@ def test_a_flip_changes_one_bit_of_one_weight_and_the_hash(kind: Any) -> None:
     assert training_repeat.digest({"a": before}) != training_repeat.digest({"a": after})
     assert training_repeat.digest({"a": before}) == training_repeat.digest({"a": before.clone()})
     assert training_repeat.digest({"a": before}) != training_repeat.digest({"b": before})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_one_entry_that_is_lost_in_a_large_product_is_caught(
+    check: ModuleType, evidence: Recorder, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(kernel, "LAYERS", ((128, 512, 6144),))
+    right = torch.nn.functional.linear
+
+    def losing(left: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        product = right(left, weights)
+        product[77, (product[77].abs() - product[77].float().std()).abs().argmin()] = 0
+        return product
+
+    check.test_products_of_real_layers_are_right(CPU, precision, evidence)
+    monkeypatch.setattr(torch.nn.functional, "linear", losing)
+    fails(check.test_products_of_real_layers_are_right, Recorder(), precision, by=f"{precision} layer error")
+
+
+@pytest.mark.parametrize("exact", [0.0, float("nan"), float("inf")])
+def test_an_exact_answer_that_measures_nothing_is_no_small_error(exact: float) -> None:
+    with pytest.raises(Inconclusive, match="measures nothing"):
+        numerics.relative_error(torch.ones(4), torch.full((4,), exact))

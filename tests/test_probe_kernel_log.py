@@ -467,3 +467,34 @@ def test_a_fake_dmesg_in_front_of_the_path_is_the_one_that_is_asked(
     tool(tmp_path, "dmesg", f"{HEALTHY}{LINE}\n")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     assert kernel_log.read().count("fault") == 1
+
+
+def test_a_fault_that_dmesg_still_has_is_not_lost_to_a_journal_that_missed_it(tools: Path) -> None:
+    tool(tools, "dmesg", f"{CUT}[350900.000001] {LINE}\n")
+    tool(tools, "journalctl", HEALTHY)
+    assert (kernel_log.read().source, kernel_log.read().count("fault")) == ("`dmesg`", 1)
+    tool(tools, "journalctl", f"{HEALTHY}[350900.000001] {LINE}\n")
+    assert kernel_log.read().reach == "the boot", "of two that have it the whole one"
+    tool(tools, "dmesg", f"{CUT}[350900.000001] NVRM: Xid (a new form)\n")
+    tool(tools, "journalctl", HEALTHY)
+    assert kernel_log.read().count("unknown") == 1
+
+
+def test_a_task_that_waits_for_a_disk_is_not_blamed_for_a_program_that_memory_ran_out_for() -> None:
+    disk = "INFO: task jbd2/nvme0n1:570 blocked for more than 120 seconds.\n io_schedule+0x46/0x70\n"
+    memory = "python3 invoked oom-killer: gfp_mask=0xcc0\n uvm_ioctl+0x13e0/0x16f0 [nvidia_uvm]\n"
+    assert [event.kind for event in parse(disk + memory).events] == [Kind.NOTE]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Internal error: Oops: 0000000096000004 [#1] SMP",
+        "BUG: unable to handle page fault for address: ffffb3c1",
+        "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+        "kernel BUG at mm/slub.c:434!",
+    ],
+)
+def test_a_kernel_that_crashed_is_no_pass_and_no_verdict_on_the_machine(line: str) -> None:
+    with pytest.raises(Inconclusive, match="in no table here: kernel log: kernel crash"):
+        parse(f"{HEALTHY}[97104.000001] {line}\n").require_known()

@@ -153,7 +153,8 @@ def test_a_share_is_of_the_samples_in_which_any_of_the_reasons_was_active() -> N
         (THERMAL_HARDWARE, "hot"),
         (POWER_BRAKE, "braked"),
         (CLOCK_SETTING, None),
-        (SLOWDOWN, None),
+        (SLOWDOWN, "braked"),
+        (SLOWDOWN | THERMAL_HARDWARE, "hot"),
         (IDLE, None),
     ],
 )

@@ -25,9 +25,8 @@ LOOK_AT_MEMORY = (
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_products_of_real_layers_are_right(device, precision, evidence):
     errors = kernel.layer_errors(device, precision)
-    source = (
-        f"{precision} on {device.name}, against fp64 on the CPU of the same rounded numbers; {numerics.worst(errors)}"
-    )
+    how = f"{precision} on {device.name}, the worst row, against fp64 on the CPU of the same rounded numbers"
+    source = f"{how}; {numerics.worst(errors)}"
     error = evidence.record(f"{precision} layer error", max(errors.values()), unit="relative", source=source)
     assert error.within(numerics.product_tolerance(precision))
 
@@ -74,7 +73,10 @@ def test_four_bit_layers_are_right(device, evidence):
     product = evidence.record("NF4 product error", max(products.values()), unit="relative", source=how)
     least = evidence.record("least NF4 quantisation error", min(changes.values()), unit="relative", source=how)
     most = evidence.record("largest NF4 quantisation error", max(changes.values()), unit="relative", source=how)
+    blocks = nf4.worst_blocks(layers)
+    block = evidence.record("NF4 quantisation error of a block", max(blocks.values()), unit="relative", source=how)
     assert product.within(numerics.product_tolerance("int4"))
+    assert block.within(nf4.BLOCK_QUANTISATION)
     assert least.within(nf4.QUANTISATION)
     assert most.within(nf4.QUANTISATION)
 

@@ -91,6 +91,11 @@ class KernelLog:
                 "Restart the machine (sudo reboot), then run this again: a log without it can be judged.",
             )
 
+    @property
+    def grave(self) -> bool:
+        """Whether it holds a fault, or an event that nobody knows."""
+        return self.count(Kind.FAULT) + self.count(Kind.UNKNOWN) > 0
+
     def require_whole(self) -> None:
         """Raise Inconclusive where the log has lost its beginning, and with it perhaps a fault."""
         if not self.whole:
@@ -106,6 +111,8 @@ PCI = r"[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}"
 AER = r"(?:AER: (?:Multiple )?|(?:PCIe|CXL) Bus Error: severity=)"
 XID = re.compile(rf"NVRM: Xid (?:\((?:PCI:)?({PCI})[^)]*\): )?(\d+)\b,?\s*(.*)")
 HUNG = re.compile(r"INFO: task (.+?):\d+ blocked for more than \d+ seconds")
+OTHER_REPORT = re.compile(r".*invoked oom-killer|watchdog: |(?:rcu: )?INFO: rcu|WARNING: |BUG: |Internal error: ")
+"""Where the trace of a hung task is over: what follows is about somebody else."""
 IN_DRIVER = re.compile(r"\[nvidia\w*\]")
 
 LOST = "the GPU is not on PCIe any more"
@@ -127,6 +134,12 @@ OTHERS: dict[str, tuple[Kind, str, str, str]] = {
     r"watchdog: BUG: soft lockup": (Kind.FAULT, "soft lockup", HUNG_CPU, "hang"),
     r"watchdog: .*hard LOCKUP": (Kind.FAULT, "hard lockup", HUNG_CPU, "hang"),
     r"(?:rcu: )?INFO: rcu\w* (self-|)detected (\w+ )?stalls? on": (Kind.FAULT, "RCU stall", HUNG_CPU, "hang"),
+    r"Internal error: |BUG: unable to handle |BUG: kernel NULL pointer|kernel BUG at ": (
+        Kind.UNKNOWN,
+        "kernel crash",
+        "",
+        "",
+    ),
     r"Memory failure: 0x": (Kind.FAULT, "memory failure", "a page of memory is damaged", "hardware"),
     r"mce: Uncorrected hardware memory error": (Kind.FAULT, "machine check", DAMAGED, "hardware"),
     r"EDAC \w+: (?:\d+ )?UE\b": (Kind.FAULT, "EDAC UE", DAMAGED, "hardware"),
@@ -160,9 +173,10 @@ EARLY = re.compile(r"Linux version |Booting Linux ")
 
 
 def read() -> KernelLog:
-    """The first log that reaches back to the boot, else one that holds a fault, else what reaches back furthest.
+    """The first log that reaches back to the boot; else one that is grave; else what reaches back furthest.
 
-    Raises Inconclusive where neither tool shows one.
+    A journal that is whole does not excuse what dmesg told before: it may have lost that in a storm of messages, or
+    have ended where its disk was full. Raises Inconclusive where neither tool shows a log.
     """
     logs: list[KernelLog] = []
     refusals: list[str] = []
@@ -172,7 +186,7 @@ def read() -> KernelLog:
         except Inconclusive as error:
             refusals.append(error.reason)
             continue
-        if logs[-1].whole:
+        if logs[-1].whole and not any(log.grave for log in logs[:-1]):
             return logs[-1]
     if not logs:
         raise Inconclusive(
@@ -180,7 +194,13 @@ def read() -> KernelLog:
             "Let yourself read it: sudo usermod -aG adm $USER, then log in again and run this again.",
             "Look at it by hand meanwhile: sudo dmesg | grep -E 'NVRM|Xid'",
         )
-    return min(logs, key=lambda log: (log.count(Kind.FAULT) == 0, float("inf") if log.since_s is None else log.since_s))
+    return min(logs, key=_rank)
+
+
+def _rank(log: KernelLog) -> tuple[bool, bool, bool, float]:
+    """Faults first, then events that nobody knows; of equal ones the log that tells of more time."""
+    reach = float("inf") if log.since_s is None else log.since_s
+    return log.count(Kind.FAULT) == 0, log.count(Kind.UNKNOWN) == 0, not log.whole, reach
 
 
 def ask(args: list[str]) -> str:
@@ -245,7 +265,7 @@ def _xid(message: str) -> Event:
 
 def _hung(message: str, task: str, below: list[str]) -> Event:
     """A task that hangs in the driver, or in compacting memory, is a fault; others wait for a disk or a network."""
-    end = next((at for at, line in enumerate(below) if HUNG.match(line)), len(below))
+    end = next((at for at, line in enumerate(below) if HUNG.match(line) or OTHER_REPORT.match(line)), len(below))
     driver = any(map(IN_DRIVER.search, below[:end]))
     if driver or task.startswith("kcompactd"):
         where = "the NVIDIA driver" if driver else "compacting memory"

@@ -70,6 +70,8 @@ def _wait(until: Callable[[], bool]) -> None:
 def _silent(code: int | None, log: Path) -> Inconclusive:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     call = next((line for line in reversed(lines) if line.startswith("nvml")), "the first call")
-    how = {None: f"did not answer within {ANSWER_S:.0f} s", 1: f"refuses: {lines[-1] if lines else ''}"}
+    last = lines[-1] if lines else ""
+    refuses = "refuses" if "NVMLError" in last else "could not be asked"
+    how = {None: f"did not answer within {ANSWER_S:.0f} s", 1: f"{refuses}: {last}"}
     words = how.get(code, f"takes whoever asks along, by signal {-code}" if code and code < 0 else f"ended with {code}")
     return Inconclusive(f"the NVIDIA driver, asked while the GPU works, {words} ({call})", *RESTART)

@@ -137,5 +137,11 @@ class Samples:
 
     @property
     def braked(self) -> float:
-        """Share of the time in which the machine's power supply held the GPU back."""
-        return max(self.share(POWER_BRAKE), self.counted("power_brake"))
+        """Share of the time in which the machine's power supply held the GPU back.
+
+        So it is where the hardware slows the GPU down and not for heat: nvml.h names the power brake and a fast trigger
+        on too much power as the other causes.
+        """
+        reasons = [int(value) for value in self.values("event_reasons")]
+        slowed = sum(bool(each & SLOWDOWN and not each & THERMAL_HARDWARE) for each in reasons) / len(reasons)
+        return max(slowed, self.share(POWER_BRAKE), self.counted("power_brake"))

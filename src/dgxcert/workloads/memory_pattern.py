@@ -1,5 +1,6 @@
 """Memory pattern: what is written into a bounded share of the free memory is what is read back, word by word."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,8 @@ class Blocks:
         import torch
 
         self.device = device
-        block = min(LARGEST_BLOCK, size_bytes // BLOCKS) // WORD
-        count = max(BLOCKS, size_bytes // WORD // max(block, 1))
+        count = max(BLOCKS, math.ceil(size_bytes / LARGEST_BLOCK))
+        block = size_bytes // count // WORD
         self.blocks = [torch.empty(block, dtype=torch.int64, device=device.name) for _ in range(count)]
 
     @property

@@ -1,12 +1,13 @@
 """Numerics: how far a right answer may lie from the exact one, and the error of an answer against fp64."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dgxcert.limit import Limit
-from dgxcert.outcome import Wrong
+from dgxcert.outcome import Inconclusive, Wrong
 
 if TYPE_CHECKING:
     import torch
@@ -74,13 +75,25 @@ def compute_precision(precision: str, kind: str) -> str:
 def relative_error(found: "torch.Tensor", exact: "torch.Tensor") -> float:
     """Frobenius norm of the difference over that of the exact answer, in fp64 on the CPU.
 
-    Raises Wrong where the answer is not finite: a NaN is a wrong answer, and compares with nothing.
+    Raises what `worst_part` raises.
     """
-    answer, wanted = found.detach().cpu().double(), exact.detach().cpu().double()
+    return worst_part(found, exact, exact.numel())
+
+
+def worst_part(found: "torch.Tensor", exact: "torch.Tensor", size: int) -> float:
+    """The largest such error of parts of `size` values each: one value that is far off is lost in a large matrix.
+
+    Raises Wrong where the answer is not finite: a NaN is a wrong answer, and compares with nothing; Inconclusive where
+    the exact answer gives no measure, because a NaN would be lost among other errors.
+    """
+    answer, wanted = (values.detach().cpu().double().reshape(-1, size) for values in (found, exact))
     broken = int((~answer.isfinite()).sum())
     if broken:
         raise Wrong(f"{broken} of {answer.numel()} computed values are not finite numbers")
-    return float((answer - wanted).norm() / wanted.norm())
+    error = float(((answer - wanted).norm(dim=1) / wanted.norm(dim=1)).max())
+    if not math.isfinite(error):
+        raise Inconclusive("the exact answer is zero somewhere, or not a finite number: it measures nothing")
+    return error
 
 
 @contextmanager
