@@ -118,3 +118,15 @@ def test_no_program_is_started_elsewhere_in_the_package() -> None:
     package = Path(command.__file__).parent
     starting = [path.name for path in package.rglob("*.py") if "subprocess.Popen(" in path.read_text(encoding="utf-8")]
     assert starting == ["command.py"]
+
+
+def test_following_hands_over_lines_until_one_is_late() -> None:
+    code = "import time\nfor n in range(2):\n    print(n, flush=True)\ntime.sleep(60)"
+    lines: list[str] = []
+    started = time.monotonic()
+    env = dict(os.environ)
+    assert not command.follow([sys.executable, "-c", code], env=env, wait_s=lambda: 0.7, line=lines.append)
+    assert lines == ["0", "1"]
+    assert time.monotonic() - started < 20
+    assert command.follow([sys.executable, "-c", "print(3)"], env=env, wait_s=lambda: 20, line=lines.append)
+    assert lines[-1] == "3"

@@ -133,3 +133,14 @@ def test_the_older_variable_and_another_cache_are_known_too(monkeypatch: pytest.
     assert lent() == "hf_cache"
     monkeypatch.setenv("HUGGING_FACE_HUB_TOKEN", "hf_older")
     assert lent() == "hf_older"
+
+
+def test_the_token_is_found_with_its_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert hub_token.find() == ("", "")
+    (tmp_path / "token").write_text("hf_kept\n")
+    assert hub_token.find() == ("hf_kept", "the file that `hf auth login` wrote")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    assert hub_token.find() == ("hf_kept", "HF_TOKEN_PATH")
+    monkeypatch.setenv("HF_TOKEN", " hf_variable ")
+    assert hub_token.find() == ("hf_variable", "HF_TOKEN")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import threading
@@ -96,6 +97,38 @@ def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Call
         finally:
             watch.cancel()
     return process.returncode
+
+
+def follow(args: list[str], *, env: dict[str, str], wait_s: Callable[[], float], line: Callable[[str], None]) -> bool:
+    """Run for as long as each next line comes within `wait_s()`; False when it did not and the process was killed."""
+    lines: queue.Queue[str | None] = queue.Queue()
+    with subprocess.Popen(
+        args,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+
+        def read() -> None:
+            for text in process.stdout or ():
+                lines.put(text.rstrip("\n"))
+            lines.put(None)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            while (text := lines.get(timeout=max(wait_s(), 0))) is not None:
+                line(text)
+        except queue.Empty:
+            return False
+        finally:
+            end_group(process)
+            reader.join(timeout=1)
+    return True
 
 
 def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":

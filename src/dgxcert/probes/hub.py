@@ -1,93 +1,239 @@
-"""The Hugging Face Hub: whether its API answers from here, with one small question under a hard time limit.
+"""The Hugging Face Hub: can models be fetched from here, and if not, which step fails first, and what to do.
 
-Run as `python -m dgxcert.probes.hub URL` it asks once and prints what came back as JSON. The question is asked from
-a process of its own because looking up a name has no time limit of its own.
+The diagnosis goes the way of a download, step by step, from the settings to a real file. Each step is ended from
+outside when it takes too long, and the whole ends within 30 s, whatever the network does. Where the Hub is switched
+off by choice, the question is instead whether the cache holds what is needed.
+
+`python -m dgxcert.probes.hub` prints a diagnosis as JSON.
 """
 
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from dgxcert import command
+from dgxcert import command, hub_home
+from dgxcert.checkpoints import KNOWN, PROBED, Checkpoint
+from dgxcert.evidence import Recorder
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes import hub_cache, hub_causes, hub_secrets, hub_settings
+from dgxcert.probes.hub_relay import Relay
+from dgxcert.probes.hub_walk import Probed
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
-MODEL = "openai-community/gpt2"
-LIMIT_S = 15.0
+WHOLE_S = 27.0
+"""For all steps together; what is left of 30 s goes to ending processes."""
+STEP_S = 6.0
+STORAGE_STEP_S = 10.0
+"""A store that is slow once is asked again."""
+LAST = "cdn"
+"""The last step of those that need no client."""
+DOWNLOAD_S = 10.0
+TOO_LITTLE_S = 2.0
+TRIES_WHEN_CUT = 3
+"""Of the client's: one for the relay's cut, one for a network that hiccups, one to come through."""
+FETCHED = Probed(PROBED.repo, PROBED.revision, *next((name, pin.size or 0) for name, pin in PROBED.files.items()))
 
 
 @dataclass(frozen=True)
-class Hub:
-    """An answer of the Hub: where it was asked, HTTP status, and the model it names."""
+class Step:
+    """One step: `ok`, `failed`, `late` (ended from outside) or `skipped`, with the cause's name in hub_causes."""
 
-    endpoint: str
-    status: int
-    model: str
+    name: str
+    state: str
+    cause: str
+    host: str
+    found: str
+    seconds: float
 
-
-def read() -> Hub:
-    """Ask the Hub for one public model's card.
-
-    Raises Inconclusive, with what to do, when it is switched off, not reached in time, or something else answers.
-    """
-    endpoint = (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        if os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}:
-            raise Inconclusive(f"{name} is set, so the Hub was not asked", f"To test the Hub: unset {name}")
-    host = urlsplit(endpoint).hostname or endpoint
-    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.hub", endpoint], timeout_s=LIMIT_S)
-    if asked.timed_out:
-        raise Inconclusive(f"{host} did not answer within {LIMIT_S:.0f} s", *_steps(host))
-    if asked.returncode != 0:
-        raise Inconclusive(f"the question to {host} could not be asked: {asked.complaint}", *_steps(host))
-    return parse(asked.stdout, host)
+    @property
+    def well(self) -> bool:
+        """Whether the way goes on after it."""
+        return self.state in ("ok", "skipped")
 
 
-def parse(answer: str, host: str) -> Hub:
-    """What `ask` printed, judged: only JSON that names the model asked for is the Hub's. Raises Inconclusive."""
-    said = json.loads(answer)
-    if said.get("error"):
-        raise Inconclusive(f"{host} cannot be reached: {said['error']}", *_steps(host))
-    status, body = said["status"], said["body"]
-    try:
-        model = json.loads(body).get("id")
-    except (ValueError, AttributeError):
-        raise Inconclusive(
-            f"something answered for {host} with HTTP {status} that is not the Hub: {body[:80]!r}",
-            "Open the Hub in a browser on this machine: a log-in page of the network may stand before it.",
-            *_steps(host),
-        ) from None
-    if status != 200 or model != MODEL:
-        raise Inconclusive(f"{host} answered HTTP {status} for {MODEL}", *_steps(host))
-    return Hub(host, status, model)
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the steps found, in order."""
+
+    steps: tuple[Step, ...]
+    seconds: float
+    ways: tuple[str, ...] = ()
+    """Commands that bring what is missing from the cache, where the Hub is switched off."""
+
+    @property
+    def first(self) -> Step | None:
+        """The first step that failed."""
+        return next((step for step in self.steps if not step.well), None)
+
+    @property
+    def failed(self) -> str:
+        """Name of the first step that failed; `none` when all is well."""
+        return self.first.name if self.first else "none"
+
+    @property
+    def _cause(self) -> hub_causes.Cause | None:
+        if self.first is None:
+            return None
+        cdn = any(step.name == "cdn" and step.state == "ok" for step in self.steps)
+        return hub_causes.cause_of(self.first.name, self.first.cause, cdn_answers=cdn)
+
+    @property
+    def meaning(self) -> str:
+        """What the failure means, in a sentence."""
+        return self._filled(self._cause.meaning) if self._cause else "files come through"
+
+    @property
+    def remedy(self) -> tuple[str, ...]:
+        """What to do about it."""
+        return (*self.ways, *(self._filled(step) for step in (self._cause.remedy if self._cause else ())))
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether something was measured that is wrong at this place."""
+        return self._cause is not None and self._cause.fails
+
+    def _filled(self, text: str) -> str:
+        return text.format(host=(self.first.host if self.first else "") or "the Hub")
+
+    @property
+    def says(self) -> str:
+        """The finding in a line."""
+        if self.first is None:
+            return f"{len(self.steps)} steps in {self.seconds:.1f} s; {self.meaning}"
+        return f"step {self.first.name}: {self.first.found}. {self.meaning}"
+
+    def keep(self, evidence: Recorder) -> None:
+        """Record every step; raises Inconclusive where nothing was measured that is wrong, only nothing found out."""
+        for step in self.steps:
+            evidence.record(f"Hub, {step.name}", step.state, source=f"{step.found} ({step.seconds:.1f} s)")
+        if self.first is not None and not self.conclusive:
+            raise Inconclusive(self.says, *self.remedy)
 
 
-def _steps(host: str) -> tuple[str, ...]:
-    return (
-        f"Try by hand: curl -sS -m 10 -o /dev/null -w '%{{http_code}}\\n' https://{host}/api/models/{MODEL}",
-        "Behind a proxy: export HTTPS_PROXY=http://proxy:port; with a company certificate: "
-        "export SSL_CERT_FILE=/path/ca.pem",
-        f"Else ask whoever runs the network to let this machine reach {host} on port 443.",
+def diagnose(needed: Iterable[str] = ()) -> Diagnosis:
+    """Go the way of a download; where the Hub is switched off by choice, look for what is needed in the cache."""
+    started = time.monotonic()
+    if name := hub_settings.offline_by_choice():
+        return _offline(name, [KNOWN[repo] for repo in needed], started)
+    steps = _walk(started)
+    if all(step.well for step in steps):
+        with tempfile.TemporaryDirectory(prefix="dgxcert-hub-") as folder:
+            steps.append(_download(Path(folder), started))
+            if steps[-1].well:
+                steps.append(_resume(Path(folder), started))
+    return Diagnosis(tuple(steps), time.monotonic() - started)
+
+
+def _offline(name: str, needed: list[Checkpoint], started: float) -> Diagnosis:
+    if not needed:
+        why = f"{name} is set, so the Hub was not asked, and the profile names no checkpoint to look for instead"
+        raise Inconclusive(why, f"Unset {name}, or name under `checkpoints:` in the profile what must be there.")
+    kept = [hub_cache.look(checkpoint) for checkpoint in needed]
+    wrong = [found for found in kept if not found.usable]
+    words = "; ".join(found.words for found in wrong or kept)
+    step = Step("cache", "failed" if wrong else "ok", "not-in-cache" if wrong else "", "", words, _since(started))
+    ways = tuple(f"With the Hub switched on: {found.checkpoint.fetch}" for found in wrong)
+    set_by_choice = Step("settings", "ok", "", "", f"{name} is set: what is in {hub_home.cache()} must do", 0.0)
+    return Diagnosis((set_by_choice, step), _since(started), ways)
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 3)
+
+
+def _left(started: float, at_most: float) -> float:
+    return min(at_most, WHOLE_S - (time.monotonic() - started))
+
+
+def _walk(started: float) -> list[Step]:
+    """The steps that need no client, in a process that is ended when one of them takes too long."""
+    steps: list[Step] = []
+    begun: list[tuple[str, str, float]] = []
+
+    def take(text: str) -> None:
+        said = json.loads(text)
+        if "begun" in said:
+            begun.append((said["begun"], said["host"], time.monotonic()))
+        else:
+            steps.append(Step(**said))
+
+    args = [sys.executable, "-P", "-m", "dgxcert.probes.hub_steps", *FETCHED.words]
+    ended = command.follow(
+        args, env=dict(os.environ), wait_s=lambda: _left(started, _limit(begun[-1][0] if begun else "")), line=take
     )
+    if begun and len(steps) < len(begun):
+        name, host, at = begun[-1]
+        words = f"not done within {time.monotonic() - at:.1f} s" if not ended else "its process ended early"
+        silent = {"dns": "dns-silent", "tcp": "dropped"}.get(name, "late")
+        short = time.monotonic() - at < _limit(name) - 0.5  # not its own time ran out, but that of the whole
+        cause, state = ("crashed", "failed") if ended else ("out-of-time" if short else silent, "late")
+        steps.append(Step(name, state, cause, host, words, _since(at)))
+    elif all(step.well for step in steps) and (not steps or steps[-1].name != LAST):
+        after = f"after {steps[-1].name}" if steps else "at once"
+        name, cause = (LAST if steps else "settings"), "crashed" if ended else "out-of-time"
+        steps.append(Step(name, "failed", cause, "", f"its process ended {after}", _since(started)))
+    return steps
 
 
-def ask(endpoint: str) -> dict[str, object]:
-    """One HTTP request; errors of the network come back as words."""
-    url = f"{endpoint}/api/models/{MODEL}"
-    if urlsplit(url).scheme not in ("http", "https"):
-        return {"error": f"{endpoint} is no web address"}
+def _limit(name: str) -> float:
+    return STORAGE_STEP_S if name in hub_causes.STORAGE else STEP_S
+
+
+def _download(folder: Path, started: float) -> Step:
+    """One small file by the ordinary client, in the way that it would take by itself."""
+    return _client("download", folder / "whole", 2, {}, started)
+
+
+def _resume(folder: Path, started: float) -> Step:
+    """The same, by the way that goes without Xet, cut once in the middle."""
+    if not hub_settings.read().endpoint.startswith("https:"):
+        return Step("resume", "skipped", "", "", "asked without TLS, by which the cutting relay goes", 0.0)
+    with Relay(cut_after=FETCHED.size // 2) as relay:
+        proxies = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), relay.address)
+        step = _client("resume", folder / "cut", TRIES_WHEN_CUT, {**proxies, "HF_HUB_DISABLE_XET": "1"}, started)
+    if step.state != "ok":
+        return step
+    if not relay.was_cut:
+        return Step("resume", "failed", "client", step.host, f"{step.found}; it did not pass the relay", step.seconds)
+    went_on = "went on from there" if relay.bytes_since < FETCHED.size else "began anew"
+    how = f"cut after {relay.cut_after} bytes, the client {went_on}: {relay.bytes_since} more came"
+    return Step("resume", "ok", "", step.host, f"{how}; {step.found}", step.seconds)
+
+
+def _client(name: str, folder: Path, tries: int, own: dict[str, str], started: float) -> Step:
+    at = time.monotonic()
+    limit_s = _left(started, DOWNLOAD_S)
+    if limit_s < TOO_LITTLE_S:
+        return Step(name, "late", "out-of-time", "", f"the steps before it took {at - started:.1f} s", 0.0)
+    bypass = ("NO_PROXY", "no_proxy") if own else ()
+    environment = {key: value for key, value in os.environ.items() if key not in bypass}
+    # A cache of its own, with Xet's, so that the network is asked and the user's cache stays as it is.
+    environment |= {**own, "HF_XET_CACHE": str(folder / "xet"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment.pop("HF_HUB_ENABLE_HF_TRANSFER", None)  # which goes on with no download
+    args = [sys.executable, "-P", "-m", "dgxcert.probes.hub_download", str(folder), str(tries), *FETCHED.words]
+    done = command.run(args, timeout_s=limit_s, env=environment)
+    host = hub_settings.read().host
+    if done.timed_out:
+        return Step(name, "late", "late", host, f"not done within {limit_s:.1f} s", _since(at))
     try:
-        with urllib.request.urlopen(url, timeout=LIMIT_S / 2) as answer:  # noqa: S310 (the scheme was checked above)
-            return {"status": answer.status, "body": answer.read(1 << 20).decode("utf-8", errors="replace")}
-    except urllib.error.HTTPError as error:
-        return {"status": error.code, "body": error.read(2000).decode("utf-8", errors="replace")}
-    except (OSError, ValueError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        said = json.loads(done.stdout)
+    except ValueError:
+        return Step(name, "failed", "crashed", host, hub_secrets.scrub(done.complaint), _since(at))
+    return Step(name, said["state"], said["cause"], host, said["found"], _since(at))
+
+
+def main() -> None:
+    """Print a diagnosis of everything that dgxcert knows."""
+    found = diagnose(KNOWN)
+    told = {"failed": found.failed, "meaning": found.meaning, "remedy": found.remedy, "conclusive": found.conclusive}
+    cause = found.first.cause if found.first else ""
+    steps = [asdict(step) for step in found.steps]
+    json.dump({**told, "cause": cause, "seconds": round(found.seconds, 2), "steps": steps}, sys.stdout, indent=1)
 
 
 if __name__ == "__main__":
-    json.dump(ask(sys.argv[1]), sys.stdout)
+    main()
