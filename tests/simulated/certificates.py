@@ -1,0 +1,45 @@
+"""An authority that exists only for a test, and the certificates, good and bad, that a server shows in its name."""
+
+import datetime
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trustme
+
+LAB = "Loopback Laboratory"
+COMPANY = "Example Corp TLS Inspection"
+"""The issuer that an intercepting proxy of a company would show in place of the Hub's."""
+
+LOOPBACK = ("localhost", "127.0.0.1", "hub.test", "cdn.test", "cas.test", "transfer.test")
+PUBLIC = ("huggingface.co", "*.hf.co", "*.xethub.hf.co", "*.aws.cdn.hf.co")
+
+
+@dataclass
+class Authority:
+    """A private authority. `bundle` is its certificate as a file, what SSL_CERT_FILE would name."""
+
+    folder: Path
+    organization: str = LAB
+    bundle: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ca = trustme.CA(organization_name=self.organization)
+        self._shown: dict[str, ssl.SSLContext] = {}
+        self.bundle = self.folder / f"{self.organization.split()[0].lower()}-ca.pem"
+        self._ca.cert_pem.write_to_path(str(self.bundle))
+
+    def shows(self, certificate: str) -> ssl.SSLContext:
+        """A server's context with a certificate that is `good`, `expired` or for `another-host`."""
+        if certificate not in self._shown:
+            self._shown[certificate] = self._issue(certificate)
+        return self._shown[certificate]
+
+    def _issue(self, certificate: str) -> ssl.SSLContext:
+        names = ("hub.example.org",) if certificate == "another-host" else (*LOOPBACK, *PUBLIC)
+        now = datetime.datetime.now(datetime.UTC)
+        expires = now - datetime.timedelta(days=2) if certificate == "expired" else now + datetime.timedelta(days=2)
+        issued = self._ca.issue_cert(*names, not_before=now - datetime.timedelta(days=30), not_after=expires)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        issued.configure_cert(context)
+        return context
