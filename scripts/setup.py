@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,11 @@ TORCH = "torch==2.13.0"
 """The torch for a machine that has none; in the container the base image brings its own."""
 
 OLDEST, NEWEST = (3, 11), (3, 13)
+
+LOCK = "dgxcert-stack.lock"
+"""Written into the environment: what STACK-VERSIONS holds it to, until the next setup."""
+BESIDE_THE_LOCK = ("torch", "triton", "numpy")
+"""Of the stack, but in no lock, since the base image brings them."""
 
 
 def main() -> None:
@@ -42,6 +48,7 @@ def main() -> None:
     what = "dgxcert" if work_is_elsewhere else f"torch, the {options.stack} stack and dgxcert"
     print(f"setup: installing {what} into {options.venv}; minutes the first time", flush=True)
     stamp.unlink(missing_ok=True)
+    (venv / LOCK).unlink(missing_ok=True)
     if not _has_pip(venv):  # where Debian's python3-venv is missing, half an environment is left behind
         create = [sys.executable, "-m", "venv", "--clear", str(venv)]
         _run("create the environment", create, "On Debian and DGX OS: sudo apt install python3-venv")
@@ -53,6 +60,8 @@ def main() -> None:
         _run("install torch", [*pip, "install", "-q", TORCH], again)
         _run("install the stack", [*pip, "install", "-q", "-r", str(stack), "-e", f"{ROOT}[host,dev]"], again)
     _run("check the packages", [*pip, "check"], "Packages disagree: make clean, then make setup.")
+    if not work_is_elsewhere:
+        (venv / LOCK).write_text(lock(stack, pip), encoding="utf-8")
     stamp.write_text(wanted, encoding="ascii")
 
 
@@ -81,6 +90,15 @@ def _fingerprint(stack: Path, extent: str) -> str:
     inputs = [ROOT / "pyproject.toml", stack, Path(__file__)]
     known = [sys.version.encode(), extent.encode(), *(path.read_bytes() for path in inputs)]
     return hashlib.sha256(b"\0".join(known)).hexdigest()
+
+
+def lock(stack: Path, pip: list[str]) -> str:
+    """The versions that pip chose of all that the stack's lock names: what this environment is held to from now on."""
+    pinned = stack.with_suffix(".lock").read_text(encoding="utf-8")
+    names = {*re.findall(r"^([a-z0-9][a-z0-9._-]*)==", pinned, re.MULTILINE), *BESIDE_THE_LOCK}
+    listed = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+    chosen = [line for line in listed.splitlines() if re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() in names]
+    return "\n".join([f"# stack {stack.stem}", *chosen, ""])
 
 
 def _has_pip(venv: Path) -> bool:

@@ -78,29 +78,29 @@ def installed(folder: Path, name: str, code: str | None) -> None:
     ids=["whole", "dependency", "library", "syntax", "files gone"],
 )
 def test_a_package_is_imported_and_says_what_came_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, code: str | None, problem: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, problem: str
 ) -> None:
     name = "made_up_6"
     installed(tmp_path, name, code)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    found = package.read(name)
-    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = package.imported(name)
     assert (found.version, found.imports) == ("1.5", not problem)
     assert found.problem.startswith(problem)
-    assert found.says == f"import {name}: {found.problem or tmp_path / f'{name}.py'}"
+    assert found.says == f"import {name}, in a fresh process: {found.problem or tmp_path / f'{name}.py'}"
+    assert name not in sys.modules
 
 
 def test_a_package_that_is_not_installed_does_not_import() -> None:
     found = package.read("no-such-distribution")
     assert (found.imports, found.version) == (False, "not installed")
-    assert found.says == "import no-such-distribution: no-such-distribution is not installed"
+    assert found.problem == "no-such-distribution is not installed"
 
 
 def test_a_package_may_import_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert package.read("nvidia-ml-py").problem == "ModuleNotFoundError: No module named 'nvidia-ml-py'"
+    assert package.imported("nvidia-ml-py").problem == "ModuleNotFoundError: No module named 'nvidia-ml-py'"
     monkeypatch.setitem(package.MODULES, "nvidia-ml-py", "pynvml")
-    assert package.read("nvidia-ml-py").imports
+    assert package.imported("nvidia-ml-py").imports
 
 
 @pytest.mark.parametrize("hidden", ["0", "", "-1", "GPU-8f6b"])

@@ -12,11 +12,12 @@ from dgxcert.software import STACK
     why="One package that does not import stops every course notebook and training script that uses it.",
     remedy=(
         "Run `python -c 'import PACKAGE'` with the package's name and read the last line.",
-        "Install the stack as it is pinned: `make setup`, or use the container.",
+        "Install the stack as it is pinned: `make clean setup`, or use the container.",
         "A version conflict: `pip check` names the packages that disagree.",
     ),
-    takes_s=1,
-    budget_s=180,
+    tier="standard",
+    takes_s=3,
+    budget_s=300,
 )
 @pytest.mark.parametrize("name", STACK)
 def test_the_package_imports(name, evidence):

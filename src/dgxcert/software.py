@@ -60,6 +60,11 @@ def version(distribution: str) -> str | None:
         return None
 
 
+def canonical(distribution: str) -> str:
+    """A distribution's name as package indexes write it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
 def _cuda_of_torch() -> str | None:
     """CUDA version that torch was built for, from its generated version.py: importing torch would take seconds."""
     spec = util.find_spec("torch")

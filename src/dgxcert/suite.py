@@ -43,7 +43,8 @@ def environment() -> dict[str, str]:
     """The environment of a child: this one without what could change the suite, and with stable GPU numbering."""
     kept = {name: value for name, value in os.environ.items() if name not in CHANGES_PYTEST}
     own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    return {**kept, **own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    started_in = {"DGXCERT_STARTED_IN": os.getcwd()}  # children work elsewhere, and look at what lies here
+    return {**kept, **own, **started_in, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def ignored_environment() -> tuple[str, ...]:

@@ -1,0 +1,102 @@
+"""A stack with a package replaced, removed, downgraded, shadowed, edited or built for another CUDA: each is named.
+
+Each is made for real, by pip or by hand, in one throw-away copy of this very environment; the real checks judge it.
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from needs import missing
+from wheels import wheel
+
+from dgxcert import command
+from dgxcert.probes import stack_lock
+
+ROOT = Path(__file__).parents[2]
+OLDER = "safetensors==0.6.2"
+
+
+def run(args: list[str], cwd: Path, **variables: str) -> command.Completed:
+    return command.run(args, timeout_s=240, cwd=cwd, env={**os.environ, **variables})
+
+
+def judged(python: Path, folder: Path, *options: str) -> command.Completed:
+    """The real checks of the stack in an environment, for a user who works in a folder."""
+    pytest_call = [str(python), "-P", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--profile", "cpu", *options]
+    return run(pytest_call, ROOT, DGXCERT_STARTED_IN=str(folder))
+
+
+@pytest.fixture(scope="module")
+def python() -> Iterator[Path]:
+    """The Python of a copy of this environment; files are shared until somebody replaces one."""
+    if not (Path(sys.prefix) / stack_lock.NATIVE).is_file():
+        missing(f"the lock of the stack in {sys.prefix}", "Set it up: make setup")
+    folder = Path(tempfile.mkdtemp(prefix=".venv-broken-", dir=Path(sys.prefix).parent))
+    shutil.copytree(sys.prefix, folder, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
+    yield folder / "bin" / "python"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def broken(python: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the checks say of a stack in which seven things are wrong at once."""
+    work, wheels = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("wheels")
+    site = next(python.parents[1].glob("lib/python*/site-packages"))
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q"]
+    mine = {"accelerate/__init__.py": "raise ImportError('mine')\n"}
+    replaced = wheel(wheels, "accelerate", "1.12.0.post1", files=mine)
+    cuda = wheel(wheels, "torch", "2.13.0+cu126", files={"torch/version.py": "cuda = '12.6'\n"})
+    for args in (
+        ["uninstall", "-y", "evaluate"],
+        ["install", "--no-deps", OLDER],
+        ["install", "--no-deps", "--force-reinstall", str(replaced), str(cuda)],
+    ):
+        done = run([*pip, *args], work)
+        assert done.returncode == 0, done.complaint
+    (work / "datasets.py").write_text("# a notebook of mine\n")
+    edited = site / "peft" / "__init__.py"
+    text = edited.read_text(encoding="utf-8") + "\nprint('here')\n"
+    edited.unlink()  # the file is shared with the environment that it was copied from
+    edited.write_text(text, encoding="utf-8")
+    shutil.copytree(next(site.glob("transformers-*.dist-info")), site / "transformers-4.0.0.dist-info")
+    said = (site / "transformers-4.0.0.dist-info" / "METADATA").read_text(encoding="utf-8")
+    older = re.sub(r"^Version: .*$", "Version: 4.0.0", said, count=1, flags=re.MULTILINE)
+    (site / "transformers-4.0.0.dist-info" / "METADATA").unlink()
+    (site / "transformers-4.0.0.dist-info" / "METADATA").write_text(older, encoding="utf-8")
+    checks = ("checks/stack/test_packages.py", "checks/stack/test_imports.py")
+    return judged(python, work, *checks, "-k", "test_packages or evaluate or accelerate").stdout
+
+
+def test_a_whole_copy_passes(python: Path, tmp_path: Path) -> None:
+    found = judged(python, tmp_path, "checks/stack/test_packages.py")
+    assert found.returncode == 0, found.stdout[-2000:]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        r"packages in another version is .*safetensors: found 0\.6\.2, wanted ",  # downgraded
+        r"packages in another version is .*evaluate: found nothing, wanted 0\.4\.6",  # removed
+        r"packages in another version is .*accelerate: found 1\.12\.0\.post1, wanted ",  # replaced
+        r"packages in another version is .*torch: found 2\.13\.0\+cu126, wanted ",  # for another CUDA
+        r"packages installed twice is .*transformers: found (4\.0\.0 in|\S+ in).* and .*wanted one",  # half updated
+        r"packages hidden by a file is .*datasets: found \S+/datasets\.py, wanted ",  # shadowed
+        r"altered packages is .*peft: found another \S+peft/__init__\.py, wanted the files that were",  # edited
+        r"evaluate imports is False.*\n.*evaluate is not installed",
+        r"accelerate imports is False.*\n.*ImportError: mine",
+    ],
+)
+def test_what_is_wrong_with_a_stack_is_named_with_found_and_wanted(broken: str, words: str) -> None:
+    assert re.search(words, broken), broken[-6000:]
+
+
+def test_the_command_that_mends_it_is_named(broken: str) -> None:
+    (line,) = re.findall(r"^\d\. (.*pip install --no-deps --force-reinstall .*evaluate.*)$", broken, re.MULTILINE)[:1]
+    for name in ("accelerate==", "evaluate==0.4.6", "safetensors=="):
+        assert name in line
