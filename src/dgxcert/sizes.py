@@ -70,6 +70,40 @@ class BurnIn(Part):
     steps: int = Field(ge=1)
 
 
+class WeightsMemory(Part):
+    """The model whose weights are measured in 16 and in 4 bits, or as many of its layers as there is memory for."""
+
+    model: str
+
+
+class Encoder(Part):
+    """Sizes of a BERT-like model."""
+
+    hidden: int = Field(ge=8)
+    heads: int = Field(ge=1)
+    intermediate: int = Field(ge=8)
+
+
+class Distillation(Encoder):
+    """Layers of teacher and student, and the `batch` rows of `length` tokens that both are timed on."""
+
+    teacher_layers: int = Field(ge=2)
+    student_layers: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    length: int = Field(ge=8)
+    rounds: int = Field(default=9, ge=5)
+
+
+class Lab(Encoder):
+    """Sizes of the course's LoRA lab: its model, and `steps` of `batch` rows of `length` tokens."""
+
+    layers: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    length: int = Field(ge=8)
+    steps: int = Field(ge=8)
+    learning_rate: float = Field(gt=0)
+
+
 class Workloads(Part):
     """The sizes of the timed work."""
 
@@ -81,3 +115,6 @@ class Workloads(Part):
     prefill: Inference
     decode: Inference
     lora: Lora
+    weights_memory: WeightsMemory
+    distillation: Distillation
+    lab: Lab

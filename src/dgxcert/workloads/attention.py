@@ -101,7 +101,7 @@ def compare(device: Device, asked: Sequence[Case] | None = None) -> Compared:
     worst, where = -1.0, ""
     for case in asked:
         inputs = _inputs(case)
-        exact = _exact(*inputs, case)
+        exact = by_hand(*inputs, case.causal)
         placed = [each.to(device.name) for each in inputs]
         plain = 0.0
         for backend in BACKENDS:
@@ -170,15 +170,18 @@ def _inputs(case: Case) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
     return query.to(kind), key.to(kind), value.to(kind)
 
 
-def _exact(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", case: Case) -> "torch.Tensor":
-    """The same in fp64 by three plain steps, independent of torch's attention."""
+def by_hand(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", causal: bool) -> "torch.Tensor":
+    """softmax(QK^T / sqrt(d)) V in fp64 by three plain steps, independent of torch's attention.
+
+    Query is of shape (batch, heads, queries, d); key and value may have fewer heads, which are then repeated.
+    """
     import torch
 
-    repeats = HEADS // case.kv_heads
+    repeats = query.shape[1] // key.shape[1]
     wide = [each.double().repeat_interleave(repeats, 1) for each in (key, value)]
-    scores = query.double() @ wide[0].transpose(-1, -2) / case.head_dim**0.5
-    if case.causal:
-        later = torch.ones(case.queries, case.keys, dtype=torch.bool).triu(1)
+    scores = query.double() @ wide[0].transpose(-1, -2) / query.shape[-1] ** 0.5
+    if causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
     return scores.softmax(-1) @ wide[1]
 

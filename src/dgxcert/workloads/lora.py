@@ -79,7 +79,7 @@ class Training:
     def verify(self, evidence: Recorder) -> None:
         """Every adapter has a gradient that is finite and not zero, and the loss fell; raises Wrong."""
         source = "all adapter matrices after the last timed step"
-        still = sum(not _learns(adapter.grad) for adapter in self._adapters.values())
+        still = sum(not learns(adapter.grad) for adapter in self._adapters.values())
         found = evidence.record("adapters without a gradient", still, unit=f"of {len(self._adapters)}", source=source)
         evidence.require(found == 0)
         after = self._loss(self._first)
@@ -88,7 +88,8 @@ class Training:
         evidence.require(fall.within(LOSS_FALLS))
 
 
-def _learns(gradient: "torch.Tensor | None") -> bool:
+def learns(gradient: "torch.Tensor | None") -> bool:
+    """Whether a gradient is there, finite, and not all zeros."""
     return gradient is not None and bool(gradient.isfinite().all()) and bool(gradient.any())
 
 

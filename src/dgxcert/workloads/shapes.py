@@ -61,6 +61,10 @@ class Shape:
 SHAPES = {
     # Small enough for two CPU cores, with every part that a large one has (grouped queries, an untied head).
     "llama-tiny": Shape(8192, 512, 6, 8, 4, 64, 1536, tied=False),
+    # One layer of meta-llama/Llama-2-7b-hf of a quarter of its width, for two CPU cores
+    "llama-2-7b-piece": Shape(1024, 1024, 1, 8, 8, 128, 2752, tied=False),
+    # config.json of meta-llama/Llama-2-7b-hf: 6.738 B parameters
+    "llama-2-7b": Shape(32000, 4096, 32, 32, 32, 128, 11008, tied=False),
     # config.json of meta-llama/Llama-3.2-1B
     "llama-3.2-1b": Shape(128256, 2048, 16, 32, 8, 64, 8192, tied=True),
     # config.json of meta-llama/Llama-3.1-8B
