@@ -143,7 +143,8 @@ def before() -> None:
 
 def install(lock: Path) -> None:
     """Install a lock beside what the base holds, showing pip's progress."""
-    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--no-deps"]
+    # Compiled here once: in the container, which is read-only, every import would compile the stack anew.
+    pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--compile", "--no-deps"]
     pip += ["--require-hashes", "--constraint", str(HERE / "constraints.txt"), "--requirement", str(lock)]
     # The base's own constraint knows nothing of hashes; the guard's replace it.
     environment = {**os.environ, "PIP_CONSTRAINT": "", "PIP_ROOT_USER_ACTION": "ignore", **INTO_THE_SYSTEM}
