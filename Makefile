@@ -23,9 +23,13 @@ help: ## show this list
 setup: ## install everything into .venv (STACK=course|current)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK)
 
-validate: ## validate this machine (PROFILE= TIER= ONLY= RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= RESUME=)
+validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= RESUME=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(PLACE))
+	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(PLACE))
+
+ready: ## go through the course module's prerequisites, for a student, under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
+	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
+	@$(DGXCERT) ready --profile '$(PROFILE)' --runtime '$(RUNTIME)' --stack '$(STACK)' --results '$(RESULTS)'
 
 rehearse: ## validate PROFILE=cpu: rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
 	@$(MAKE) --no-print-directory validate PROFILE=cpu
@@ -45,6 +49,9 @@ bench: setup ## run the benchmarks by hand under pytest, without a verdict
 list: setup ## list every requirement
 	@$(DGXCERT) list
 
+cache: setup ## list and verify the real checkpoints in the cache of the Hub's client
+	@$(DGXCERT) cache --profile '$(PROFILE)'
+
 show: setup ## show a finished run again (RUN=results/...)
 	@$(DGXCERT) show '$(RUN)'
 
@@ -62,6 +69,9 @@ test-arm64: setup ## build and use the image of the DGX Spark's processor in emu
 
 fault-matrix: setup ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
 	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),'$(MACHINES)') $(if $(WRITE),--write '$(WRITE)')
+
+hub-matrix: setup ## diagnose every way in which the Hub can fail, on loopback; two minutes at most
+	@$(BIN)/python tests/simulated/hub_matrix.py
 
 mutation: setup ## break every check's comparisons, one at a time: a test must notice each; up to half an hour
 	@$(BIN)/python scripts/mutation.py
@@ -105,4 +115,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate rehearse quick burn-in check bench list show test test-without-engine test-with-engine test-arm64 fault-matrix mutation lint docs bench-harness bench-image bench-sampler image lock tokenizer clean
+.PHONY: help setup validate ready rehearse quick burn-in check bench list cache show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-image bench-sampler image lock tokenizer clean

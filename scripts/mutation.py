@@ -27,6 +27,12 @@ MATRIX = "tests/simulated/matrix.py"
 COMPLAINTS = ("and must be", "does not say", "is well, and")
 """How the matrix says that a machine was not judged as its description says."""
 
+
+def in_folder(name: str) -> list[str]:
+    """The check files of a folder."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "checks" / name).glob("test_*.py"))
+
+
 HOST = ("tests/test_checks_host.py", "-k", "{id} or healthy")
 BASIC = ("tests/test_checks_gpu_basic.py",)
 COMPILED, NUMERICS = "tests/test_compiled_checks.py", "tests/test_numerics_checks.py"
@@ -48,8 +54,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "checks/host/test_kernel_log.py": ("tests/test_check_kernel_log.py",),
     "checks/host/test_processes.py": BASIC,
     "checks/host/test_system_memory.py": HOST,
-    "checks/hub/test_reach.py": ("tests/test_checks_stack.py",),
-    "checks/stack/test_imports.py": ("tests/test_checks_stack.py",),
+    **dict.fromkeys(in_folder("course"), ("tests/test_course_checks.py",)),
+    **dict.fromkeys(in_folder("hub"), ("tests/test_checks_hub.py",)),
+    **dict.fromkeys(in_folder("stack"), ("tests/test_checks_stack.py",)),
     "CONTAINER-COMPUTES": ("tests/test_checks_container.py",),
     "TRITON-KERNEL": (COMPILED, "-k", "triton"),
     "MATMUL-CORRECT": (NUMERICS, "-k", "products"),

@@ -5,7 +5,7 @@ import pytest
 from dgxcert import plan
 from dgxcert import profile as profiles
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import Entry, Options, Planned
+from dgxcert.plan import Entry, Options, Planned, Weights
 from dgxcert.profile import Profile
 
 
@@ -205,3 +205,11 @@ def test_only_the_whole_standard_tier_is_whole(options: dict[str, object], whole
 )
 def test_a_key_can_be_said_without_its_gpu(key: str, without: str) -> None:
     assert plan.any_gpu(key) == without
+
+
+@pytest.mark.parametrize(("weights", "runs"), [(Weights.SEEDED, False), (Weights.HUB, True)])
+def test_real_checkpoints_are_worked_on_only_where_they_are_asked_for(weights: Weights, runs: bool) -> None:
+    real = entry("CHECKPOINT-FILES[gpt2]", group="hub").model_copy(update={"real_weights": True})
+    found = plan.decide(real, EXCUSES_NOTHING, Options(profile="cpu", weights=weights))
+    assert found.runs is runs
+    assert runs or found.not_run == "works on real checkpoints, which --weights hub asks for"

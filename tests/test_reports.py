@@ -16,6 +16,7 @@ from dgxcert import run as runs
 from dgxcert.evidence import Evidence, violation
 from dgxcert.machine import Gpu, Machine
 from dgxcert.outcome import Outcome
+from dgxcert.plan import Weights
 from dgxcert.report import junit, markdown, terminal
 from dgxcert.run import Run
 
@@ -224,3 +225,11 @@ def test_the_terminal_says_what_was_not_to_be_run_and_why(run: Run) -> None:
     printed = shown(run, 200)
     assert f"not run, {reason}: " in printed
     assert [line for line in printed.splitlines() if line.startswith("not applicable, ")]
+
+
+@pytest.mark.parametrize(("weights", "words"), [(Weights.SEEDED, "nothing was downloaded"), (Weights.HUB, "pinned")])
+def test_every_face_says_what_models_were_made_of(run: Run, weights: Weights, words: str) -> None:
+    told = run.model_copy(update={"options": run.options.model_copy(update={"weights": weights})})
+    assert words in markdown.render(told)
+    assert words in shown(told, width=200)
+    assert weights.value in [part.get("value") for part in suite_of(told).iter("property")]

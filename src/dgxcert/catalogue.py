@@ -55,6 +55,7 @@ def _entry(item: pytest.Item) -> Entry:
         stage=requirement.stage,
         gate=requirement.gate,
         resumes=requirement.resumes,
+        real_weights=requirement.real_weights,
     )
 
 

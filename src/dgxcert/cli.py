@@ -12,6 +12,7 @@ from rich.table import Table
 from dgxcert import __doc__ as about
 from dgxcert import screen
 from dgxcert.outcome import CannotStart
+from dgxcert.plan import Weights
 from dgxcert.requirement import Tier
 from dgxcert.runtime import Asked, resolve
 
@@ -30,6 +31,7 @@ def validate(
     tier: Annotated[Tier, typer.Option(help="How much to run; `standard` is what certifies.")] = Tier.STANDARD,
     minutes: Annotated[float, typer.Option(min=0.1, help="How long the burn-in tier works on each GPU.")] = 30.0,
     only: Annotated[str, typer.Option(help="Requirements or groups, by name, with commas between.")] = "",
+    weights: Annotated[Weights, typer.Option(help="`hub` also runs real checkpoints from the Hub.")] = Weights.SEEDED,
     results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that ended early.")] = None,
     runtime: Annotated[Asked, typer.Option(help="Work in the container (docker) or in this environment.")] = Asked.AUTO,
@@ -54,7 +56,7 @@ def validate(
             raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
         place, because = resolve(runtime, profile)
         options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
-        recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes}
+        recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
         run, folder = stages.validate(options.model_copy(update=recipe), results, console)
     terminal.show(run, console, str(folder))
     raise typer.Exit(run.judgement.exit_code)
@@ -85,6 +87,28 @@ def _refuse_empty(only: str, names: tuple[str, ...]) -> None:
         raise CannotStart(f"--only {only!r} names nothing.", "`dgxcert list` shows every requirement and group.")
 
 
+@app.command()
+def ready(
+    profile: Annotated[str, typer.Option(help="Profile name or file; `auto` matches the GPUs.")] = "auto",
+    results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
+    runtime: Annotated[Asked, typer.Option(help="Work in the container (docker) or in this environment.")] = Asked.AUTO,
+    stack: Annotated[str, typer.Option(help="The image's stack: course or current.")] = "course",
+) -> None:
+    """Go through the course module's prerequisites: exit 0 ready; 1 a row is not; 2 a row could not be looked at."""
+    from dgxcert import prerequisites, stages
+    from dgxcert.plan import Options
+    from dgxcert.report import readiness
+
+    console, rows = screen.console(), prerequisites.load()
+    place, because = resolve(runtime, profile)
+    only = prerequisites.names(rows)
+    options = Options(profile=profile, only=only, runtime=place, runtime_because=because, stack=stack)
+    run, folder = stages.validate(options, results, console)
+    lines = readiness.checklist(run, rows)
+    readiness.show(run, lines, console, str(folder))
+    raise typer.Exit(readiness.exit_code(run, lines))
+
+
 @app.command(name="list")
 def list_() -> None:
     """List every requirement and group."""
@@ -108,6 +132,34 @@ def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under
     kept = runs.load(run)
     terminal.show(kept, screen.console(), str(run))
     raise typer.Exit(kept.judgement.exit_code)
+
+
+@app.command()
+def cache(
+    profile: Annotated[str, typer.Option(help="Profile name or file; `auto` matches the GPUs.")] = "auto",
+) -> None:
+    """List and verify the real checkpoints in the cache: exit 0 where all that the profile needs is there, else 1."""
+    from dgxcert import hub_home, session
+    from dgxcert.checkpoints import KNOWN
+    from dgxcert.probes import hub_cache
+
+    needed = session.choose_profile(profile, session.read_machine()).checkpoints
+    console = screen.console()
+    kept = {repo: hub_cache.look(checkpoint) for repo, checkpoint in KNOWN.items()}
+    for repo, found in kept.items():
+        use = "needed by this profile" if repo in needed else "not needed by this profile"
+        about = f"{repo} at {found.checkpoint.revision}\n  {found.checkpoint.purpose}; {use}"
+        files = [f"\n  {file.state:10} {file.name}: {file.found}" for file in found.files]
+        if found.main:
+            files.append(f"\n  missing    {found.main}, which a notebook means that names no revision")
+        console.print("".join([about, *files]), markup=False, highlight=False, soft_wrap=True)
+    lacking = [kept[repo] for repo in needed if not kept[repo].usable]
+    others = f"; not pinned by any list: {', '.join(others)}" if (others := hub_cache.others(KNOWN)) else ""
+    state = f"{len(lacking)} of the {len(needed)} that the profile needs are not usable" if lacking else "all is there"
+    console.print(f"cache {hub_home.cache()}: {state}{others}", markup=False, highlight=False, soft_wrap=True)
+    for found in lacking:
+        console.print(f"to fetch it: {found.checkpoint.fetch}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if lacking else 0)
 
 
 @app.command()
@@ -144,9 +196,10 @@ def stage(
             f"({opened.suite.sha256[:12]}).",
             "Build the image anew: make image",
         )
+    environment = suite.environment()
     os.chdir(suite.root())
     child = suite.stage_command(suite.root(), run, name, attempt, parent=0)
-    os.execve(sys.executable, child, suite.environment())  # noqa: S606 (an argument list; it becomes that child)
+    os.execve(sys.executable, child, environment)  # noqa: S606 (an argument list; it becomes that child)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +40,7 @@ class Entry(BaseModel):
     stage: Stage = Stage.WORK
     gate: bool = False
     resumes: bool = False
+    real_weights: bool = False
 
 
 class Planned(Entry):
@@ -51,6 +53,15 @@ class Planned(Entry):
     def runs(self) -> bool:
         """Whether this run measures it."""
         return not (self.not_applicable or self.not_run)
+
+
+class Weights(StrEnum):
+    """What models are made of in a run."""
+
+    SEEDED = "seeded"
+    """Random numbers from a seed, in the shape of real models: nothing is downloaded."""
+    HUB = "hub"
+    """Besides those, real checkpoints from the Hub at pinned revisions."""
 
 
 class Options(BaseModel):
@@ -71,6 +82,7 @@ class Options(BaseModel):
     """The base image; empty means the pinned one."""
     minutes: float = 30.0
     """How long a requirement of the burn-in tier works."""
+    weights: Weights = Weights.SEEDED
     build: bool = True
     """Whether an image that does not fit this checkout is built anew."""
 
@@ -118,6 +130,8 @@ def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
         not_run = "left out by --only"
     elif not not_applicable and not options.tier.includes(entry.tier):
         not_run = f"belongs to tier {entry.tier.value}"
+    elif not not_applicable and entry.real_weights and options.weights is not Weights.HUB:
+        not_run = "works on real checkpoints, which --weights hub asks for"
     asked_s = 60 * options.minutes if entry.resumes else 0.0
     longer = {"takes_s": entry.takes_s + asked_s, "budget_s": entry.budget_s + AROUND * asked_s}
     return Planned(**entry.model_dump() | longer, not_applicable=not_applicable, not_run=not_run)

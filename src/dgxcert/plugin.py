@@ -20,6 +20,7 @@ from dgxcert.image import Image
 from dgxcert.judging import Trial, text
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Inconclusive, Outcome
+from dgxcert.plan import Weights
 from dgxcert.profile import Profile
 from dgxcert.requirement import Tier
 from dgxcert.verdict import tally
@@ -40,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", default="auto", help="profile name or file (default: auto)")
     group.addoption("--tier", default="standard", choices=[tier.value for tier in Tier], help="how much to run")
     group.addoption("--minutes", type=float, default=1.0, help="how long the burn-in tier works (default: 1)")
+    group.addoption("--weights", default="seeded", choices=[each.value for each in Weights], help="seeded or hub")
     group.addoption("--gpus", type=int, default=None, help="number of GPUs to make requirements for")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
@@ -86,7 +88,7 @@ def _session(config: pytest.Config) -> session.Session:
     """The session, made when it is first needed: reading a machine takes time that other suites should not pay."""
     if SESSION not in config.stash:
         try:
-            asked = [config.getoption(name) for name in ("--profile", "--tier", "--minutes")]
+            asked = [config.getoption(name) for name in ("--profile", "--tier", "--minutes", "--weights")]
             config.stash[SESSION] = session.Direct(*asked)
         except CannotStart as error:
             raise pytest.UsageError(str(error)) from error

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from dgxcert.checkpoints import KNOWN
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import CannotStart, Inconclusive
 from dgxcert.runtime import Runtime
@@ -78,6 +79,8 @@ class Profile(Part):
     physical: dict[str, Bound]
     limits: dict[str, Limit]
     workloads: Workloads
+    checkpoints: tuple[str, ...] = ()
+    """What must be in the cache where the Hub is switched off by choice."""
     not_applicable: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
     not_applicable_native: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
     """What does not apply where the work is done without a container."""
@@ -100,6 +103,8 @@ class Profile(Part):
             held = self.limits[name]
             if held.min is None or held.max is not None or held.equals is not None:
                 raise ValueError(f"limits.{name}: a speed is held to `min` and to nothing else")
+        for name in self.checkpoints:
+            _known(name, list(KNOWN), "checkpoints")
         if self.certifies and self.gpu.count is None:
             raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")
         return self

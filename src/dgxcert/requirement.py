@@ -51,6 +51,7 @@ class Requirement:
     stage: Stage = Stage.WORK
     gate: bool = False
     resumes: bool = False
+    real_weights: bool = False
 
 
 def requirement(
@@ -64,6 +65,7 @@ def requirement(
     stage: str = "work",
     gate: bool = False,
     resumes: bool = False,
+    real_weights: bool = False,
 ) -> Callable[[Test], Test]:
     """Mark a test as a requirement.
 
@@ -72,6 +74,7 @@ def requirement(
     supervisor kills the process and records the requirement as inconclusive. `stage` says where it is
     measured; unless a `gate` passes, no image is built and no container started. One that `resumes`
     works for the minutes that the user asks for, beside `takes_s` and `budget_s`, and goes on where it was killed.
+    One of `real_weights` works on a checkpoint from the Hub, and only where the user asks for those.
 
     Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget
     that a healthy machine would exceed.
@@ -84,7 +87,9 @@ def requirement(
         raise ValueError(f"requirement {id}: `why` must say which Hugging Face work suffers")
     if budget_s <= takes_s:
         raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
-    declared = Requirement(id, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate, resumes)
+    declared = Requirement(
+        id, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate, resumes, real_weights
+    )
 
     def mark(test: Test) -> Test:
         test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # a function carries its own attributes

@@ -22,7 +22,7 @@ from dgxcert.image import Image
 from dgxcert.judging import Trial
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan import WORKING, Entry, Options, Planned, decide
+from dgxcert.plan import WORKING, Entry, Options, Planned, Weights, decide
 from dgxcert.profile import Profile
 from dgxcert.requirement import Tier
 from dgxcert.verdict import count
@@ -72,11 +72,11 @@ class Session(Protocol):
 class Direct:
     """`pytest checks` by hand: outcomes go to the terminal only, and no verdict comes of it."""
 
-    def __init__(self, profile: str, tier: str, minutes: float) -> None:
+    def __init__(self, profile: str, tier: str, minutes: float, weights: str) -> None:
         self.machine = read_machine()
         self.image: Image | None = None
         self.profile = choose_profile(profile, self.machine)
-        self.options = Options(profile=profile, tier=Tier(tier), minutes=minutes)
+        self.options = Options(profile=profile, tier=Tier(tier), minutes=minutes, weights=Weights(weights))
         self.planned: list[Planned] = []
         self._outcomes: dict[str, Outcome] = {}
 

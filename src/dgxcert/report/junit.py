@@ -24,6 +24,7 @@ def render(run: Run) -> str:
         "counts": tally(run.judgement.counts),
         **{f"count.{name}": str(number) for name, number in run.judgement.counts.items()},
         "profile": run.profile.name,
+        "weights": run.options.weights.value,
         "suite": f"{run.suite.version} {run.suite.commit or ''}".strip(),
     }.items():
         ElementTree.SubElement(properties, "property", {"name": name, "value": value})

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from dgxcert.evidence import quantity
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, keys, measured, printable, rehearse_hint, troubles
+from dgxcert.report.words import MEANING, WEIGHTS, keys, measured, printable, rehearse_hint, troubles
 from dgxcert.run import Result, Run
 from dgxcert.verdict import tally
 
@@ -76,6 +76,7 @@ def _about(run: Run) -> list[str]:
         f"{quantity(machine.memory_gib or 0.0, 'GiB')}, kernel {machine.kernel}",
         f"- profile {run.profile.name}, tier {run.options.tier.value}; suite {run.suite.version} "
         f"commit {run.suite.commit or 'unknown'}{' with local changes' if run.suite.modified else ''}",
+        f"- weights: {WEIGHTS[run.options.weights]}",
     ]
     if run.image is not None:
         lines.append(

@@ -5,7 +5,17 @@ from rich.table import Table
 from rich.text import Text
 
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, headline, keys, left_out, printable, rehearse_hint, required, troubles
+from dgxcert.report.words import (
+    MEANING,
+    WEIGHTS,
+    headline,
+    keys,
+    left_out,
+    printable,
+    rehearse_hint,
+    required,
+    troubles,
+)
 from dgxcert.run import Result, Run
 from dgxcert.verdict import Verdict, tally
 
@@ -26,6 +36,7 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print(_table(run))
     for reason, results in left_out(run).items():
         console.print(Text(f"{reason}: {keys(results)}", style="dim"))
+    console.print(Text(f"weights: {WEIGHTS[run.options.weights]}", style="dim"))
     for results in troubles(run):
         _trouble(results, console)
     for note in run.notes:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from dgxcert.evidence import Evidence, quantity
 from dgxcert.outcome import Outcome
+from dgxcert.plan import Weights
 from dgxcert.run import Result, Run
 from dgxcert.verdict import Verdict
 
@@ -16,6 +17,12 @@ MEANING = {
 }
 
 HOW_TO_REHEARSE = "To rehearse the suite on a machine without a GPU: make validate PROFILE=cpu"
+
+
+WEIGHTS = {
+    Weights.SEEDED: "seeded random numbers in the shapes of real models; nothing was downloaded for them",
+    Weights.HUB: "seeded random numbers in the shapes of real models, and real checkpoints at pinned revisions",
+}
 
 
 def printable(text: str) -> str:
