@@ -167,7 +167,7 @@ def test_numbers_of_another_type_are_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_no_grad_that_does_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "no_grad", useless_in_a_notebook(torch.no_grad))
-    fails(NO_GRAD, CPU, by="graph under no_grad")
+    fails(NO_GRAD, CPU, by="no graph under no_grad")
 
 
 def test_gradients_that_are_switched_off_everywhere_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -503,6 +503,15 @@ def test_a_frozen_weight_that_changes_is_caught_by_name(monkeypatch: pytest.Monk
     planted(monkeypatch, drifts)
     found = fails(LAB, short, MACHINE, by="frozen tensors that changed")
     assert "position_embeddings" in found.kept[2].source
+
+
+def test_a_trainer_that_says_nothing_of_its_steps_was_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch, short: Profile
+) -> None:
+    handler = importlib.import_module("transformers.trainer_callback").CallbackHandler
+    monkeypatch.setattr(handler, "on_pre_optimizer_step", lambda self, args, state, control: control)
+    with pytest.raises(Inconclusive, match="no gradient was looked at"):
+        lab.train(CPU, short.workloads.lab)
 
 
 def test_the_lab_is_the_courses() -> None:

@@ -135,6 +135,15 @@ def test_files_of_a_package_without_a_list_were_not_looked_at(where: Place, site
         packages.altered(LOCK, where)
 
 
+def test_a_package_that_lists_no_hash_is_not_the_one_that_was_pinned(where: Place, site: Path) -> None:
+    (record,) = site.glob("peft-*.dist-info/RECORD")
+    rows = [line.split(",")[0] for line in record.read_text(encoding="utf-8").splitlines()]
+    record.write_text("".join(f"{path},,\n" for path in rows), encoding="utf-8")
+    assert [str(each) for each in packages.altered(LOCK, where)[0]] == [
+        "peft: found a package that lists no hash of its files, wanted the files that were installed"
+    ]
+
+
 def test_the_place_is_where_dgxcert_was_started_and_nothing_there_is_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

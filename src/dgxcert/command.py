@@ -74,18 +74,23 @@ def _text(output: bytes | str | None) -> str:
     return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
-def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Callable[[str], None]) -> int:
-    """Run to the end or to the limit, handing over each line as it comes; the exit code, -9 when it was killed."""
-    with subprocess.Popen(
+def _speaking(args: list[str], env: dict[str, str], *, stderr: int) -> "subprocess.Popen[str]":
+    """A process in a group of its own, whose lines are read as they come."""
+    return subprocess.Popen(
         args,
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=stderr,
         text=True,
         errors="replace",
         start_new_session=True,
-    ) as process:
+    )
+
+
+def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Callable[[str], None]) -> int:
+    """Run to the end or to the limit, handing over each line as it comes; the exit code, -9 when it was killed."""
+    with _speaking(args, env, stderr=subprocess.STDOUT) as process:
         watch = threading.Timer(timeout_s, end_group, [process])
         watch.start()
         try:
@@ -102,16 +107,7 @@ def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Call
 def follow(args: list[str], *, env: dict[str, str], wait_s: Callable[[], float], line: Callable[[str], None]) -> bool:
     """Run for as long as each next line comes within `wait_s()`; False when it did not and the process was killed."""
     lines: queue.Queue[str | None] = queue.Queue()
-    with subprocess.Popen(
-        args,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    with _speaking(args, env, stderr=subprocess.DEVNULL) as process:
 
         def read() -> None:
             for text in process.stdout or ():

@@ -8,12 +8,12 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from simulated.loopback_server import Asked
+from simulated.loopback_server import Asked, Listener
 
 TUNNELS, REFUSES, DEMANDS, SILENT = "tunnels", "refuses", "demands", "silent"
 USER, PASSWORD = "student", "LoopbackProxyPasswordNeverSeen"
@@ -33,7 +33,7 @@ class LoopbackProxy:
 
     def __enter__(self) -> Self:
         self._over = threading.Event()
-        self._listener = _Listener(("127.0.0.1", 0), self)
+        self._listener = Listener(("127.0.0.1", 0), self, _Connection)
         self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
         return self
@@ -63,22 +63,9 @@ class LoopbackProxy:
         return {**dict.fromkeys(names, url), "NO_PROXY": "", "no_proxy": ""}
 
 
-class _Listener(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def __init__(self, where: tuple[str, int], proxy: LoopbackProxy) -> None:
-        self.played = proxy
-        super().__init__(where, _Connection)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up needs no traceback."""
-
-
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Listener
+    server: Listener
 
     def _note(self, status: int) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}

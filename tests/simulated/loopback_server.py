@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 HANDSHAKE_S = 10.0
@@ -96,7 +96,7 @@ class Server:
         self._over = threading.Event()
         self._stack = contextlib.ExitStack()
         self._open: set[socket.socket] = set()
-        self._listener: _Listener | None = None
+        self._listener: Listener | None = None
         if self.fault.listen in ("refused", "dropped"):
             # Bound but not listening: connections are refused, and no other process gets the port.
             bound = self._stack.enter_context(socket.socket())
@@ -105,7 +105,7 @@ class Server:
             if self.fault.listen == "dropped":
                 self._drop(bound)
             return self
-        self._listener = _Listener((self.address, self.port), self)
+        self._listener = Listener((self.address, self.port), self, _Connection)
         self.port = self._listener.server_address[1]
         self._thread = threading.Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
@@ -168,23 +168,24 @@ class Server:
         return after
 
 
-class _Listener(ThreadingHTTPServer):
+class Listener(ThreadingHTTPServer):
+    """Takes connections for whoever is played; a client that hangs up is what these tests are about: no traceback."""
+
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, where: tuple[str, int], server: Server) -> None:
-        self.played = server
-        super().__init__(where, _Connection)
+    def __init__(self, where: tuple[str, int], played: Any, connection: type[BaseHTTPRequestHandler]) -> None:
+        self.played = played
+        super().__init__(where, connection)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is what these tests are about: no traceback."""
+    def handle_error(self, request: object, client_address: object) -> None: ...
 
 
 class _Connection(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Listener
+    server: Listener
 
     def setup(self) -> None:
         played = self.server.played

@@ -5,6 +5,7 @@ reads its settings when it is imported, and can sit for minutes. Failures are to
 errors, which are the same whatever HTTP library it asks by.
 """
 
+import functools
 import hashlib
 import json
 import sys
@@ -51,43 +52,40 @@ def _compared(probed: Probed, path: Path, failures: list[str]) -> dict[str, obje
 
     where = huggingface_hub.hf_hub_url(probed.repo, probed.file, revision=probed.revision)
     wanted = huggingface_hub.get_hf_file_metadata(where).etag or ""
-    found = fingerprint(path, wanted)
-    size = path.stat().st_size
-    if found is None and size == probed.size:  # a mirror's own kind of tag says nothing about the bytes
-        return {"state": "ok", "cause": "", "found": f"{probed.file}, {size} bytes; this Hub gives no hash of them"}
+    found, size = fingerprints(path, wanted), path.stat().st_size
     again = f", asked for again after {failures[-1]}" if failures else ""
-    if found != wanted:
-        words = f"{probed.file}: the hash of the {size} bytes that arrived is {found}, of what the Hub holds {wanted}"
+    if not found and size == probed.size:  # a mirror's own kind of tag says nothing about the bytes
+        return {"state": "ok", "cause": "", "found": f"{probed.file}, {size} bytes; this Hub gives no hash of them"}
+    if wanted not in found:
+        shown = " or ".join(found) or "of no known kind"
+        words = f"{probed.file}: the hash of the {size} bytes that arrived is {shown}, of what the Hub holds {wanted}"
         return {"state": "failed", "cause": "wrong-bytes", "found": f"{words}{again}"}
-    return {
-        "state": "ok",
-        "cause": "",
-        "found": f"{probed.file}, {size} bytes, hash {wanted[:12]} as the Hub says{again}",
-    }
+    words = f"{probed.file}, {size} bytes, hash {wanted[:12]} as the Hub says{again}"
+    return {"state": "ok", "cause": "", "found": words}
 
 
-def fingerprint(path: Path, like: str) -> str | None:
-    """The hash of a file of the kind that the Hub gives: SHA-256 of a large file, git's own of a small one, or none."""
+def fingerprints(path: Path, like: str) -> tuple[str, ...]:
+    """What the Hub may call these bytes, by the length: SHA-256 of a large file, git's hash of a small one.
+
+    Some mirrors give a plain SHA-1 instead of git's. Empty for a tag that is none of these.
+    """
     content = path.read_bytes()
-    if len(like) == hashlib.sha256().digest_size * 2:
-        return hashlib.sha256(content).hexdigest()
-    if len(like) != hashlib.sha1(usedforsecurity=False).digest_size * 2:
-        return None
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    sha1 = functools.partial(hashlib.sha1, usedforsecurity=False)
+    known = (hashlib.sha256(content), sha1(b"blob %d\0" % len(content) + content), sha1(content))
+    return tuple(each.hexdigest() for each in known if len(each.hexdigest()) == len(like))
 
 
 def cause_of(error: BaseException) -> str:
-    """The cause behind an error of the client, by the names of its classes."""
+    """The cause behind an error of the client: by the name of its class, else by the HTTP status behind it."""
+    names = {each.__name__ for each in type(error).__mro__}
+    by_name = next((cause for name, cause in CAUSES if name in names), "client")
+    if by_name != "client":
+        return by_name
     for each in chain(error):
         status = getattr(getattr(each, "response", None), "status_code", None)
-        if status in BY_STATUS or (isinstance(status, int) and status >= 500):
-            by_status = BY_STATUS.get(status, "broken")
-            break
-    else:
-        by_status = ""
-    names = {each.__name__ for each in type(error).__mro__}
-    found = next((cause for name, cause in CAUSES if name in names), "client")
-    return by_status if by_status and found == "client" else found
+        if isinstance(status, int) and (status >= 500 or status in BY_STATUS):
+            return BY_STATUS.get(status, "broken")
+    return "client"
 
 
 def chain(error: BaseException) -> list[BaseException]:
@@ -98,7 +96,6 @@ def chain(error: BaseException) -> list[BaseException]:
         found.append(at)
         at = at.__cause__ or at.__context__
     return found
-    return "client"
 
 
 def in_words(error: BaseException) -> str:

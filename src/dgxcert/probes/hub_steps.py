@@ -120,7 +120,8 @@ def metadata(walk: Walk) -> str:
     size = answer.headers.get("x-linked-size") or answer.headers.get("content-length", "")
     commit = answer.headers.get("x-repo-commit")
     found = f"{walk.probed.file}: commit {commit}, hash {tag or None}, {size or 'unknown'} bytes"
-    if commit != walk.probed.revision or not tag:
+    hashed = len(tag) == SHA256 or (bool(tag) and walk.here.is_mirror)  # without it nobody could tell other bytes
+    if commit != walk.probed.revision or not hashed:
         raise Trouble("no-metadata", answer.host, f"{found}, from {without_password(answer.url)}")
     if len(tag) == SHA256 and size != str(walk.probed.size):
         raise Trouble("wrong-bytes", answer.host, f"{found}, wanted {walk.probed.size} bytes")

@@ -13,6 +13,7 @@ import ssl
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from urllib.parse import quote, urljoin, urlsplit
 
 from dgxcert.probes import hub_settings, hub_trust
@@ -111,7 +112,7 @@ def connect(url: str) -> socket.socket:
 
 def _connected(host: str, port: int) -> socket.socket:
     """A connection to the first address of a host that takes one: each has its share of the time."""
-    found = resolve(host, port)[:MOST_ADDRESSES]
+    found = of_each_family(resolve(host, port))
     refused: OSError | None = None
     for each in found:
         try:
@@ -122,6 +123,14 @@ def _connected(host: str, port: int) -> socket.socket:
             made.settimeout(LIMIT_S)
             return made
     raise _network(refused or OSError("no address"), host, port, what="dropped")
+
+
+def of_each_family(addresses: list[str]) -> list[str]:
+    """The first few addresses, IPv6 and IPv4 by turns: where one family leads nowhere, the other is tried in time."""
+    first = [each for each in addresses if (":" in each) == (":" in addresses[0])]
+    other = [each for each in addresses if each not in first]
+    turns = [each for pair in zip_longest(first, other) for each in pair if each]
+    return turns[:MOST_ADDRESSES]
 
 
 def _through(made: socket.socket, url: str, proxy: str) -> None:

@@ -168,6 +168,8 @@ def altered(lock: StackLock, where: Place) -> tuple[list[Finding], int]:
             continue
         if found[0].files is None:
             raise Inconclusive(f"{name} has no list of its files", *lock.mend([name]))
+        if not any(file.hash for file in found[0].files):  # as no wheel of an index is
+            findings.append(Finding(name, "a package that lists no hash of its files", "the files that were installed"))
         wrong = []
         for file in found[0].files:
             if file.hash is not None:

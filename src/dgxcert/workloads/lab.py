@@ -143,10 +143,12 @@ def _fit(device: Device, sizes: Lab, model: Any, data: Any, folder: str) -> tupl
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     still: list[str] = []
+    looked: list[int] = []
 
     class Gradients(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **about: Any) -> None:  # noqa: ARG002
             if state.global_step == sizes.steps - 1:
+                looked.append(state.global_step)
                 pairs = [(name, each) for name, each in about["model"].named_parameters() if each.requires_grad]
                 still.extend(name for name, each in pairs if not lora.learns(each.grad))
 
@@ -167,6 +169,8 @@ def _fit(device: Device, sizes: Lab, model: Any, data: Any, folder: str) -> tupl
     trainer = Trainer(model=model, args=arguments, train_dataset=data, callbacks=[Gradients])
     trainer.remove_callback(PrinterCallback)
     trainer.train()
+    if not looked:
+        raise Inconclusive("Trainer did not say when it was about to step, so no gradient was looked at")
     return still, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
