@@ -52,6 +52,12 @@ list: setup ## list every requirement
 cache: setup ## list and verify the real checkpoints in the cache of the Hub's client
 	@$(DGXCERT) cache --profile '$(PROFILE)'
 
+compare: setup ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
+	@$(DGXCERT) compare $(if $(WITH),'$(WITH)') '$(RUN)' $(if $(KEEP),--keep)
+
+calibrate: setup ## turn runs of known-good machines into limits for a profile (RUNS="results/... results/...")
+	@$(DGXCERT) calibrate $(RUNS)
+
 show: setup ## show a finished run again (RUN=results/...)
 	@$(DGXCERT) show '$(RUN)'
 
@@ -115,4 +121,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate ready rehearse quick burn-in check bench list cache show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-image bench-sampler image lock tokenizer clean
+.PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-image bench-sampler image lock tokenizer clean

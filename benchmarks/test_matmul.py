@@ -2,9 +2,10 @@
 
 import pytest
 
-from dgxcert import requirement
-from dgxcert.rounds import Rounds, rate
+from dgxcert import cases, requirement
+from dgxcert.rounds import rate
 from dgxcert.workloads import matmul
+from dgxcert.workloads.timing import timed
 
 
 @requirement(
@@ -19,11 +20,10 @@ from dgxcert.workloads import matmul
     takes_s=10,
     budget_s=240,
 )
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("precision", cases.PRODUCTS)
 def test_matmul_reaches_its_rate(benchmark, device, profile, evidence, precision):
     workload = matmul.prepare(device, profile, precision)
-    benchmark.pedantic(workload.run, warmup_rounds=2, rounds=profile.workloads.matmul.rounds)
-    rounds = Rounds.of(benchmark, device)
+    rounds = timed(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     measured = rate(
         evidence, f"{precision} matmul", workload.work, rounds, unit="TFLOP/s", spread=profile.limit("spread")

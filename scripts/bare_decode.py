@@ -13,17 +13,19 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 from dgxcert import profile
 from dgxcert.workloads import shapes
 
+WARM_UP, ROUNDS = 3, 12
+
 
 def main() -> None:
     """Decode as often as the suite does, then print tokens over total time."""
     sizes = profile.load("cpu").workloads.decode
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(LlamaConfig(**shapes.find(sizes.model).config), dtype=torch.float32).eval()
-    prompt = torch.randint(0, 8192, (1, sizes.prompt))
+    prompt = torch.randint(0, 8192, (1, sizes.single.prompt))
     decode = {"loop": loop, "generate": generate}[sys.argv[1]]
     with torch.inference_mode():
-        seconds = [decode(model, prompt, sizes.new_tokens) for _ in range(sizes.warmup_rounds + sizes.rounds)]
-    print(sizes.new_tokens * sizes.rounds / sum(seconds[sizes.warmup_rounds :]))
+        seconds = [decode(model, prompt, sizes.single.new_tokens) for _ in range(WARM_UP + ROUNDS)]
+    print(sizes.single.new_tokens * ROUNDS / sum(seconds[WARM_UP:]))
 
 
 def loop(model: Any, prompt: torch.Tensor, new_tokens: int) -> float:

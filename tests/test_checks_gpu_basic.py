@@ -31,7 +31,7 @@ CHECKS = Path(__file__).parents[1] / "checks"
 SPARK, H200 = profiles.load("dgx-spark"), profiles.load("h200")
 GPU = Device("cuda", 0, "NVIDIA H200")
 CPU = Device("cpu", 0, "CPU")
-FP32, BF16, INT4 = (numerics.product_tolerance(precision).max for precision in ("fp32", "bf16", "int4"))
+FP32, BF16, INT4 = (numerics.product_tolerance(precision).max for precision in ("fp32", "bf16", "nf4"))
 
 
 def check(name: str) -> ModuleType:

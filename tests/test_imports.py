@@ -14,7 +14,7 @@ HEAVY = {"torch", "transformers", "datasets", "peft", "bitsandbytes", "tokenizer
 
 SUITE = {
     "checks": ("pytest", "dgxcert", "dgxcert.software", "dgxcert.probes", "dgxcert.workloads"),
-    "benchmarks": ("pytest", "dgxcert", "dgxcert.rounds", "dgxcert.workloads"),
+    "benchmarks": ("pytest", "dgxcert", "dgxcert.cases", "dgxcert.rounds", "dgxcert.workloads"),
 }
 
 

@@ -288,7 +288,7 @@ def one_row_kernel_error(inner: int, outer: int) -> float:
 @pytest.mark.parametrize(("inner", "outer"), [(1536, 576), (4096, 1024)])
 def test_a_right_kernel_for_one_row_has_room_below_the_limit(inner: int, outer: int) -> None:
     error = one_row_kernel_error(inner, outer)
-    allowed = numerics.product_tolerance("int4").max
+    allowed = numerics.product_tolerance("nf4").max
     assert allowed is not None
     assert 3.1e-3 < error < 3.45e-3
     assert 1.3 * error < allowed

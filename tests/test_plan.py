@@ -100,6 +100,21 @@ def test_the_reason_nearest_to_the_requirement_is_given() -> None:
     }
 
 
+def test_a_name_with_a_star_means_all_keys_that_begin_so_and_must_mean_one() -> None:
+    excuses = {"DECODE-SPEED[int4-*]": "no 4 bits", "DECODE-SPEED": "no model"}
+    catalogue = [entry(f"DECODE-SPEED[{case}]") for case in ("int4-tuned", "int4", "int42-tuned", "fp16-tuned")]
+    profile = EXCUSES_NOTHING.model_copy(update={"not_applicable": excuses})
+    found = {each.key: plan.decide(each, profile, Options(profile="x")).not_applicable for each in catalogue}
+    assert found == {
+        "DECODE-SPEED[int4-tuned]": "no 4 bits",
+        "DECODE-SPEED[int4]": "no model",
+        "DECODE-SPEED[int42-tuned]": "no model",
+        "DECODE-SPEED[fp16-tuned]": "no model",
+    }
+    with pytest.raises(CannotStart, match=r"no requirement is called 'DECODE-SPEED\[fp8-\*\]'"):
+        make(EXCUSES_NOTHING.model_copy(update={"not_applicable": {"DECODE-SPEED[fp8-*]": "?"}}))
+
+
 def test_nothing_but_the_profile_makes_a_requirement_not_applicable() -> None:
     for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick"), (("stack",), "quick")):
         assert not any(each.not_applicable for each in make(EXCUSES_NOTHING, *only, tier=tier))

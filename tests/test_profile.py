@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dgxcert import cases
 from dgxcert import profile as profiles
 from dgxcert.outcome import CannotStart, Inconclusive
 from dgxcert.units import QUANTITIES
@@ -66,27 +67,33 @@ WRONG: dict[str, tuple[Change, str]] = {
         "unknown key 'physical.memory_bandwidth.sauce'; did you mean 'source'?",
     ),
     "workload": (
-        lambda c: c["workloads"]["decode"].update(new_token=1),
-        "unknown key 'workloads.decode.new_token'; did you mean 'new_tokens'?",
+        lambda c: c["workloads"]["decode"]["single"].update(new_token=1),
+        "unknown key 'workloads.decode.single.new_token'; did you mean 'new_tokens'?",
     ),
     "missing": (lambda c: c.pop("certifies"), "missing key 'certifies'"),
-    "no source": (lambda c: c["limits"]["decode.bf16"].pop("source"), "missing key 'limits.decode.bf16.source'"),
-    "no unit": (lambda c: c["limits"]["decode.bf16"].pop("unit"), "missing key 'limits.decode.bf16.unit'"),
+    "no source": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].pop("source"),
+        "missing key 'limits.decode.bf16.tuned.single.source'",
+    ),
+    "no unit": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].pop("unit"),
+        "missing key 'limits.decode.bf16.tuned.single.unit'",
+    ),
     "blank source": (
-        lambda c: c["limits"]["decode.bf16"].update(source=" "),
-        "limits.decode.bf16: `source` must say where the number comes from",
+        lambda c: c["limits"]["decode.bf16.tuned.single"].update(source=" "),
+        "limits.decode.bf16.tuned.single: `source` must say where the number comes from",
     ),
     "blank peak source": (
         lambda c: c["physical"]["matmul.bf16"].update(source=""),
         "physical.matmul.bf16.source must say where the number comes from",
     ),
     "no edge": (
-        lambda c: c["limits"]["decode.bf16"].pop("min"),
-        "limits.decode.bf16: a limit needs `min`, `max` or `equals`",
+        lambda c: c["limits"]["decode.bf16.tuned.single"].pop("min"),
+        "limits.decode.bf16.tuned.single: a limit needs `min`, `max` or `equals`",
     ),
     "unit": (
-        lambda c: c["limits"]["decode.bf16"].update(unit="tokens/s"),
-        "limits.decode.bf16.unit: wanted token/s or of roofline or of ceiling, found 'tokens/s'",
+        lambda c: c["limits"]["decode.bf16.tuned.single"].update(unit="tokens/s"),
+        "limits.decode.bf16.tuned.single.unit: wanted token/s or of roofline or of ceiling, found 'tokens/s'",
     ),
     "factor": (
         lambda c: c["limits"]["bandwidth.copy"].update(unit="GiB/s"),
@@ -97,8 +104,8 @@ WRONG: dict[str, tuple[Change, str]] = {
         "physical.matmul.bf16.unit: wanted TFLOP/s, found 'GFLOP/s'",
     ),
     "limit name": (
-        lambda c: c["limits"].update({"decode.bf61": c["limits"].pop("decode.bf16")}),
-        "limits.decode.bf61: unknown name; did you mean 'decode.bf16'?",
+        lambda c: c["limits"].update({"decode.bf61.tuned.single": c["limits"].pop("decode.bf16.tuned.single")}),
+        "limits.decode.bf61.tuned.single: unknown name; did you mean 'decode.bf16.tuned.single'?",
     ),
     "peak name": (
         lambda c: c["physical"].update(bandwidth=c["physical"].pop("memory_bandwidth")),
@@ -136,7 +143,10 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda c: c["physical"]["memory_bandwidth"].update(value=float("inf")),
         "physical.memory_bandwidth.value: Input should be a finite",
     ),
-    "too few rounds": (lambda c: c["workloads"]["lora"].update(rounds=2), "workloads.lora.rounds: Input should be"),
+    "too few rounds": (
+        lambda c: c["workloads"]["timing"].update(least_rounds=5),
+        "workloads.timing.least_rounds: Input should be",
+    ),
     "both": (lambda c: c["gpu"].update(at_least=1), "gpu: give exactly one of `count` and `at_least`"),
     "neither": (lambda c: c["gpu"].pop("count"), "gpu: give exactly one of `count` and `at_least`"),
     "certifies any number": (
@@ -266,6 +276,8 @@ def test_the_hash_is_of_what_a_profile_means() -> None:
 
 SUITE = [*(ROOT / "checks").rglob("test_*.py"), *(ROOT / "benchmarks").glob("test_*.py")]
 LIMIT = re.compile(r'profile\.limit\(f?"(.+?)"\)')
+OF_A_CASE = re.compile(r'profile\.limit\(case\.limit\("(.+?)"\)\)')
+PARAMETERS = re.compile(r'parametrize\("(\w+)", cases\.(\w+)')
 
 
 def limits_used() -> set[tuple[str, str]]:
@@ -273,28 +285,35 @@ def limits_used() -> set[tuple[str, str]]:
     used: set[tuple[str, str]] = set()
     for block in (block for path in SUITE for block in path.read_text(encoding="utf-8").split("@requirement(")[1:]):
         name = block.split('"')[1]
-        found = re.search(r'parametrize\("precision", \[(.+)\]\)', block)
-        precisions = re.findall(r"\w+", found[1]) if found else []
-        keys = {f"{name}[{precision}]": precision for precision in precisions} or {name: ""}
-        for key, precision in keys.items():
-            used |= {(limit.replace("{precision}", precision), key) for limit in LIMIT.findall(block)}
+        found = PARAMETERS.search(block)
+        values = getattr(cases, found[2]) if found else ()
+        for value in values:
+            key = f"{name}[{value}]"
+            used |= {(limit.replace(f"{{{found[1]}}}", str(value)), key) for limit in LIMIT.findall(block)}
+            used |= {(value.limit(what), key) for what in OF_A_CASE.findall(block)}
+        if not values:
+            used |= {(limit, name) for limit in LIMIT.findall(block)}
     return used
 
 
 def test_every_limit_that_the_suite_asks_for_can_be_written() -> None:
     used = limits_used()
-    assert {("spread", "LORA-SPEED[bf16]"), ("decode.int4", "DECODE-SPEED[int4]")} < used
+    assert ("spread", "LORA-SPEED[bf16-tuned-large]") in used
+    assert ("decode.int4.tuned.full", "DECODE-SPEED[int4-tuned-full]") in used
+    assert ("load.mmap", "WEIGHTS-LOAD[mmap]") in used
     assert {limit for limit, _ in used} <= set(QUANTITIES)
     for path in SUITE:
         text = path.read_text(encoding="utf-8")
-        assert len(re.findall(r"\blimit\(", text)) == len(LIMIT.findall(text)), (
-            f"{path.name} asks in a way that is not found here"
-        )
+        found = len(LIMIT.findall(text)) + len(OF_A_CASE.findall(text))
+        assert len(re.findall(r"profile\.limit\(", text)) == found, f"{path.name} asks in a way that is not found here"
 
 
 @pytest.mark.parametrize("name", profiles.names())
 def test_every_shipped_profile_gives_the_limits_that_it_does_not_excuse(name: str) -> None:
     profile = profiles.load(name)
     for limit, key in limits_used():
-        excused = {key, key.partition("[")[0]} & set(profile.not_applicable)
+        excused = any(
+            name in (key, key.partition("[")[0]) or (name.endswith("-*]") and key.startswith(name.removesuffix("*]")))
+            for name in profile.not_applicable
+        )
         assert excused or limit in profile.limits, f"{key} needs {limit}"

@@ -1,10 +1,11 @@
 """Throughput is work divided by total time, and a rate that cannot be true or was disturbed is never believed."""
 
 import json
+import math
+import random
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,18 +16,14 @@ from dgxcert.evidence import Measured, Recorder
 from dgxcert.limit import Bound, Limit
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes import nvml
-from dgxcert.rounds import Rounds, Work, rate
+from dgxcert.rounds import Around, Rounds, Work, known_within, rate
 
 UNIT = "TFLOP/s"
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 CPU = Device("cpu", 0, "CPU")
 GPU = Device("cuda", 1, "NVIDIA H200")
+ALONE = Around()
 SPREAD = Limit(name="spread", max=0.125, unit="of median", source="healthy units stay within it")
-
-
-def timed(*seconds: float) -> Any:
-    """A benchmark fixture that has run, as far as anybody looks at it."""
-    return SimpleNamespace(stats=SimpleNamespace(stats=SimpleNamespace(data=list(seconds))))
 
 
 def bound(value: float, source: str = "data sheet", unit: str = UNIT) -> Bound:
@@ -42,9 +39,12 @@ def evidence() -> Recorder:
 def judged(evidence: Recorder) -> Callable[..., Measured]:
     """Rounds of 10 TFLOP each, put through `rate`."""
 
-    def judge(*seconds: float, device: Device = CPU, spread: Limit = SPREAD, **bounds: Bound) -> Measured:
+    def judge(
+        *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Bound
+    ) -> Measured:
         work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
-        return rate(evidence, "matmul", work, Rounds.of(timed(*seconds), device), unit=UNIT, spread=spread)
+        rounds = Rounds(seconds, device.disturbance(), around)
+        return rate(evidence, "matmul", work, rounds, unit=UNIT, spread=spread)
 
     return judge
 
@@ -62,8 +62,8 @@ def test_the_rounds_and_both_bounds_are_kept_with_the_rate(judged: Callable[...,
     assert kept.rounds_s == (1.0, 1.02, 1.01)
     assert kept.roofline == bound(100.0)
     assert kept.ceiling == bound(50.0, "measured here")
-    assert kept.source == "3 rounds of 10 TFLOP, 3.03 s in all, spread 1.0%"
-    assert (evidence.kept[1].name, evidence.kept[1].unit) == ("spread of matmul", "of median")
+    assert kept.source == "3 rounds of 10 TFLOP, 3.03 s in all, median 1.01 s known within inf%, spread 1.0%"
+    assert (evidence.kept[-1].name, evidence.kept[-1].unit) == ("spread of matmul", "of median")
 
 
 def test_spread_is_the_interquartile_range_over_the_median() -> None:
@@ -123,22 +123,62 @@ def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Measured], mon
     assert raised.value.remedy == ("Stop the other work on this device and run again.",)
 
 
-@pytest.mark.parametrize("fixture", [SimpleNamespace(), SimpleNamespace(stats=None), timed()])
-def test_a_benchmark_that_timed_nothing_is_inconclusive(fixture: Any) -> None:
-    with pytest.raises(Inconclusive, match="timed 0 rounds, at least 3 are needed"):
-        Rounds.of(fixture, CPU)
-
-
 def test_two_rounds_are_too_few_to_know_the_spread() -> None:
-    with pytest.raises(Inconclusive, match="timed 2 rounds"):
-        Rounds.of(timed(1.0, 1.0), CPU)
-    assert Rounds.of(timed(1.0, 1.0, 1.0), CPU).total_s == 3.0
+    with pytest.raises(Inconclusive, match="timed 2 rounds, at least 3 are needed"):
+        Rounds((1.0, 1.0))
+    assert Rounds((1.0, 1.0, 1.0)).total_s == 3.0
 
 
 @pytest.mark.parametrize("stopped", [0.0, -0.5])
 def test_a_clock_that_stands_still_or_goes_back_is_inconclusive(stopped: float) -> None:
     with pytest.raises(Inconclusive, match="the timer is wrong"):
-        Rounds.of(timed(1.0, stopped, 1.0), CPU)
+        Rounds((1.0, stopped, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(5, 0), (6, 1), (8, 1), (9, 2), (10, 2), (20, 6), (50, 18), (60, 22), (61, 22), (100, 40)]
+)
+def test_the_interval_of_a_median_goes_by_published_ranks(count: int, rank: int) -> None:
+    """Conover, Practical Nonparametric Statistics, table of binomial ranks for p = 0.5 and 95 %."""
+    seconds = [1.0 + place / 100 for place in range(count)]
+    wanted = math.inf if rank == 0 else (seconds[-rank] - seconds[rank - 1]) / 2 / statistics.median(seconds)
+    assert known_within(seconds) == pytest.approx(wanted)
+
+
+def test_the_interval_holds_the_true_median_in_95_of_100_cases() -> None:
+    dice = random.Random(5)
+    held = 0
+    for _ in range(1000):
+        seconds = [dice.lognormvariate(0, 0.1) for _ in range(15)]
+        half = known_within(seconds) * statistics.median(seconds)
+        ordered = sorted(seconds)
+        low = ordered[3]  # the fourth of 15, by the ranks above
+        held += low <= 1.0 <= low + 2 * half
+    assert held >= 930
+
+
+def test_drift_is_how_much_slower_the_second_half_is() -> None:
+    assert Rounds((1.0, 1.0, 9.0, 1.1, 1.1)).drift == pytest.approx(0.1)
+    assert Rounds((1.1, 1.1, 1.0, 1.0)).drift == pytest.approx(-1 / 11)
+
+
+def test_code_that_is_compiled_meanwhile_makes_rounds_worthless(judged: Callable[..., Measured]) -> None:
+    with pytest.raises(Inconclusive, match="matmul: code was compiled 2 times while it was timed"):
+        judged(1.0, 1.0, 1.0, around=Around(compiled=2))
+
+
+def test_what_went_on_around_the_rounds_is_kept_and_held_against_nothing(
+    judged: Callable[..., Measured], evidence: Recorder
+) -> None:
+    around = Around(4, False, 0, 0.25, 3 * 2**30, power_w=50.0, clock_mhz=1800.0, hot=0.1)
+    judged(1.0, 1.0, 1.0, around=around)
+    kept = {each.name: (each.value, each.unit) for each in evidence.kept[1:]}
+    assert kept["others of matmul"] == (0.25, "of processors")
+    assert kept["peak memory of matmul"] == (3.0, "GiB")
+    assert kept["energy of matmul"] == (5.0, "J/TFLOP"), "50 W for 3 s over 30 TFLOP"
+    assert kept["slowed down for heat of matmul"] == (0.1, "of time")
+    assert "not steady" in evidence.kept[1].source
+    assert not any(each.held_against for each in evidence.kept)
 
 
 @pytest.fixture
@@ -215,8 +255,7 @@ def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> N
 def test_sharing_is_asked_at_once_and_a_wrong_answer_fails_however_fast_it_came(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     steps = (
-        "benchmark.pedantic(",
-        "Rounds.of(benchmark, device)",
+        "timed(benchmark, workload, profile, evidence)",
         "workload.verify(evidence)",
         " = rate(",
         "assert measured",

@@ -18,6 +18,7 @@ from dgxcert.runtime import Asked, resolve
 
 CANNOT_START = 3
 RESULTS = Path("results")
+BASELINES = RESULTS / "baselines"
 INTERRUPTED = 130
 """What typer makes of Ctrl-C outside the part of a run that can be resumed at once."""
 
@@ -132,6 +133,56 @@ def show(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under
     kept = runs.load(run)
     terminal.show(kept, screen.console(), str(run))
     raise typer.Exit(kept.judgement.exit_code)
+
+
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run to judge, or the reference where two are named.")],
+    other: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="With two runs: the one to judge.")] = None,
+    keep: Annotated[bool, typer.Option(help="Keep RUN as a further example of its machine and image.")] = False,
+    baselines: Annotated[Path, typer.Option(help="Folder of the runs that were kept.")] = BASELINES,
+) -> None:
+    """Compare a run with another or with its baseline: exit 0 nothing slower; 1 slower; 2 not all compared."""
+    from dgxcert import baseline, comparison, timings
+    from dgxcert import run as runs
+    from dgxcert.report import comparing
+
+    console, folder = screen.console(), other or run
+    judged, reference = runs.load(folder), None
+    if keep:
+        if other is not None:
+            raise CannotStart("--keep is for one run.", "Leave the other one out.")
+        where = baseline.keep(judged, folder, baselines)
+        console.print(f"kept in {where}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(0)
+    if other is None:
+        kept = baseline.load(judged, baselines)
+    else:
+        reference = runs.load(run)
+        kept = [timings.read(run)]
+    found = comparison.compare(kept, timings.read(folder))
+    comparing.show(found, judged, reference, len(kept), console)
+    raise typer.Exit(comparison.exit_code(found))
+
+
+@app.command()
+def calibrate(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of known-good machines of one kind.")],
+) -> None:
+    """Turn runs of known-good machines into limits for a profile, each with where it comes from."""
+    from dgxcert import calibration, timings
+    from dgxcert import run as runs
+
+    loaded = [(runs.load(folder), timings.read(folder)) for folder in folders]
+    found, left_out = calibration.readings(loaded)
+    errors = screen.console(sys.stderr)
+    for words in left_out:
+        errors.print(f"left out: {words}", markup=False, highlight=False, soft_wrap=True)
+    if not found:
+        raise CannotStart("None of these runs holds a speed to go by.", "Name runs of the standard tier.")
+    about = calibration.about([run for run, _ in loaded])
+    for line in ["limits:", *calibration.lines(found, about)]:
+        screen.console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -178,6 +178,8 @@ class Recorder:
     def __init__(self) -> None:
         self.kept: list[Evidence] = []
         self.advice: tuple[str, ...] = ()
+        self.key = ""
+        """The requirement that this is evidence of."""
         self.say: Callable[[str], None] = lambda _: None
         """Tell whoever waits how far a long requirement has come."""
 

@@ -18,6 +18,8 @@ NATIVE = "native"
 """Name of the stage that does the same work in this very environment."""
 WORKING = (CONTAINER, NATIVE)
 """The stages whose requirements take memory that the machine may need for itself."""
+ALL = "-*]"
+"""How a profile's name ends that means every key which begins so."""
 AROUND = 1.25
 """Of the minutes that a burn-in is asked for: its budget, since cycles that do not count and looking take time too."""
 
@@ -138,7 +140,16 @@ def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
 
 
 def _not_applicable(entry: Entry, excuses: dict[str, str]) -> str:
-    return next((excuses[name] for name in _names(entry) if name in excuses), "")
+    """The reason of the name that is nearest: a key before all keys that begin so, and these before an id."""
+    nearest_first = sorted(excuses, key=lambda name: (name == entry.id, name.endswith(ALL)))
+    return next((excuses[name] for name in nearest_first if _excused(entry, name)), "")
+
+
+def _excused(entry: Entry, name: str) -> bool:
+    """Whether a profile's name means this entry: its key, its id, or `ID[first-*]`, all keys that begin so."""
+    if name.endswith(ALL):
+        return any_gpu(entry.key).startswith(name.removesuffix(ALL) + "-")
+    return name in _names(entry)
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -163,10 +174,9 @@ def _matches(entry: Entry, name: str) -> bool:
 def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> None:
     """A profile may name ids and keys; `--only` groups and patterns too."""
     ids = {word for entry in catalogue for word in (entry.id, any_gpu(entry.key))}
-    names = {name for entry in catalogue for name in _names(entry)}
     for section in ("not_applicable", "not_applicable_native"):
         for name in getattr(profile, section):
-            if name not in names:
+            if not any(_excused(entry, name) for entry in catalogue):
                 raise _unknown(f"profile {profile.name}: {section}", name, ids)
     for name in options.only:
         if not any(_matches(entry, name) for entry in catalogue):

@@ -216,6 +216,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def evidence(request: pytest.FixtureRequest) -> Recorder:
     """Where a requirement records what it measured."""
     trial = _trial(request)
+    trial.recorder.key = trial.key
     trial.recorder.say = functools.partial(_session(request.config).said, trial.key)
     return trial.recorder
 

@@ -9,43 +9,86 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Model(Part):
-    """What every model benchmark needs to know."""
+class Timing(Part):
+    """How long a benchmark warms up and is timed, in seconds, and when its median is known well enough.
 
-    model: str
-    rounds: int = Field(default=10, ge=3)
-    warmup_rounds: int = Field(default=3, ge=1)
+    Rounds end once the 95 % interval of their median lies `within` that share of it, or when the time is over.
+    """
+
+    warm_up_s: float = Field(default=10.0, gt=0)
+    seconds: float = Field(default=8.0, gt=0)
+    within: float = Field(default=0.01, gt=0, lt=1)
+    least_rounds: int = Field(default=6, ge=6)
 
 
-class Inference(Model):
-    """Sizes of a prefill or decode benchmark, in tokens."""
+class Setting(Part):
+    """Rows and tokens of a prompt, and how many tokens each row writes after it."""
 
+    batch: int = Field(default=1, ge=1)
     prompt: int = Field(ge=8)
     new_tokens: int = Field(default=1, ge=1)
 
 
-class Lora(Model):
-    """Sizes of a LoRA benchmark: `batch` rows of `length` tokens per step."""
+class Inference(Part):
+    """A model, the settings that it is run in, and whether its `tuned` steps are compiled."""
 
+    model: str
+    compile: bool = True
+    single: Setting
+    long: Setting
+    full: Setting
+    full_long: Setting | None = None
+
+    def setting(self, name: str) -> Setting:
+        """The setting of that name, as `cases` has it; raises KeyError where the profile gives none."""
+        found: Setting | None = getattr(self, name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+
+class LoraModel(Part):
+    """A causal model and its batches: `batch` rows of up to `length` tokens per step."""
+
+    model: str
     batch: int = Field(ge=1)
     length: int = Field(ge=8)
     rank: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
 
 
+class Lora(Part):
+    """Two sizes of causal models; the course's own set-up is `lab`. `compile` is for the `tuned` path."""
+
+    compile: bool = True
+    small: LoraModel
+    large: LoraModel
+
+
 class Matmul(Part):
-    """Edge of the square matrices, and how many products one round holds."""
+    """Edge of the square matrices, how many products one round holds, and the edges that are tried for the best."""
 
     size: int = Field(ge=64)
     products: int = Field(ge=1)
-    rounds: int = Field(default=10, ge=3)
+    sweep: tuple[int, ...] = Field(min_length=1)
 
 
 class Bandwidth(Part):
-    """Size of the buffer that is copied, in MiB: larger than any cache."""
+    """Size of the buffer that is read and copied, in MiB: larger than any cache."""
 
     size_mib: int = Field(ge=1)
-    rounds: int = Field(default=10, ge=3)
+
+
+class Transfer(Part):
+    """Size of the buffer that goes to the device and back, in MiB."""
+
+    size_mib: int = Field(ge=1)
+
+
+class Load(Part):
+    """Size of the safetensors file that is read from disk, in MiB."""
+
+    size_mib: int = Field(ge=1)
 
 
 class Sustained(Part):
@@ -107,10 +150,13 @@ class Lab(Encoder):
 class Workloads(Part):
     """The sizes of the timed work."""
 
+    timing: Timing = Timing()
     matmul: Matmul
     sustained: Sustained
     burn_in: BurnIn
     bandwidth: Bandwidth
+    transfer: Transfer
+    load: Load
     memory_pattern: MemoryPattern
     prefill: Inference
     decode: Inference

@@ -2,6 +2,8 @@
 
 from difflib import get_close_matches
 
+from dgxcert import cases
+
 OF_ROOFLINE = "of roofline"
 OF_CEILING = "of ceiling"
 OF_MEDIAN = "of median"
@@ -9,8 +11,6 @@ OF_TIME = "of time"
 OF_START = "of start"
 OF_DEFAULT = "of default"
 OF_AVAILABLE = "of available"
-
-PRECISIONS = ("fp32", "fp16", "bf16", "int4")
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.compute_capability": ("compute capability",),
@@ -40,23 +40,25 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "clock.error": ("s",),
     "xid.faults": ("event",),
     "attention.backends": ("backend",),
-    "bandwidth.copy": ("GB/s",),
     "spread": (OF_MEDIAN,),
-    **{f"matmul.{precision}": ("TFLOP/s",) for precision in PRECISIONS[:3]},
-    **{f"prefill.{precision}": ("token/s", OF_ROOFLINE, OF_CEILING) for precision in PRECISIONS},
-    **{f"decode.{precision}": ("token/s", OF_ROOFLINE, OF_CEILING) for precision in PRECISIONS},
-    **{f"lora.{precision}": ("step/s", OF_ROOFLINE, OF_CEILING) for precision in PRECISIONS[:3]},
+    **{f"bandwidth.{direction}": ("GB/s",) for direction in cases.DIRECTIONS},
+    **{f"transfer.{direction}": ("GB/s",) for direction in cases.TRANSFERS},
+    **{f"load.{way}": ("GB/s",) for way in cases.LOADS},
+    **{f"matmul.{precision}": ("TFLOP/s",) for precision in cases.PRODUCTS},
+    **{case.limit("prefill"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in cases.PREFILL},
+    **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in cases.DECODE},
+    **{case.limit("lora"): ("step/s", OF_ROOFLINE, OF_CEILING) for case in cases.LORA},
 }
 """Name of a limit: the units it may be written in. Shares are of the bound that a workload computes for itself."""
 
-SPEEDS = ("bandwidth", "matmul", "prefill", "decode", "lora")
+SPEEDS = ("bandwidth", "transfer", "load", "matmul", "prefill", "decode", "lora")
 """Quantities of which more is better."""
 
 PEAKS: dict[str, str] = {
     "memory_bandwidth": "GB/s",
-    "matmul.fp32": "TFLOP/s",
-    "matmul.fp16": "TFLOP/s",
-    "matmul.bf16": "TFLOP/s",
+    "host_link": "GB/s",
+    "storage": "GB/s",
+    **{f"matmul.{precision}": "TFLOP/s" for precision in cases.PRODUCTS},
 }
 """Name of a physical peak: its unit."""
 

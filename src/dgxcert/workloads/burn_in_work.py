@@ -105,7 +105,7 @@ class Copies(_Compared):
 
     def __init__(self, device: Device, profile: Profile) -> None:
         super().__init__(device)
-        self._copy = bandwidth.prepare(device, profile)
+        self._copy = bandwidth.prepare_copy(device, profile)
         self.amount = self._copy.work.amount
 
     def run(self) -> float:

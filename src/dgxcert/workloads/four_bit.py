@@ -52,7 +52,7 @@ def run(device: Device) -> FourBit:
     import bitsandbytes
     import torch
 
-    compute = numerics.dtype(numerics.compute_precision("int4", device.kind))
+    compute = numerics.dtype(numerics.compute_precision("nf4", device.kind))
     generator = torch.Generator("cpu").manual_seed(7)
     weight = torch.randn(OUTER, INNER, generator=generator).to(compute)
     rows = torch.randn(ROWS, INNER, generator=generator).bfloat16()

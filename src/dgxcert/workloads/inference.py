@@ -1,150 +1,219 @@
-"""Inference: prefill (reading a prompt, bound by multipliers) and decode (writing tokens, bound by memory).
+"""Inference: prefill (reading prompts, bound by multipliers) and decode (writing tokens, bound by memory).
 
-Timed is the plainest way that transformers offers, one forward pass of the model per step through its key-value
-cache, so that the figure is the machine's and not that of the bookkeeping around it.
+`stock` is `model.generate`, which is what a user gets; `tuned` is the same model through `static_llama`.
 """
 
-from typing import TYPE_CHECKING, Any
+import statistics
+from typing import TYPE_CHECKING
 
+from dgxcert.cases import INT4, NF4, TUNED, Case
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.limit import Bound
+from dgxcert.outcome import Inconclusive
 from dgxcert.profile import Profile
-from dgxcert.rounds import Work
-from dgxcert.workloads import ceiling, models, nf4, numerics, roofline, shapes
+from dgxcert.rounds import Rounds, Work
+from dgxcert.sizes import Inference as Sizes
+from dgxcert.sizes import Setting
+from dgxcert.workloads import ceiling, int4, models, nf4, numerics, roofline, room, shapes
+from dgxcert.workloads.marks import Marks
 from dgxcert.workloads.roofline import Peaks
+from dgxcert.workloads.static_llama import StaticLlama
+from dgxcert.workloads.timing import Each, repeat
 
 if TYPE_CHECKING:
     import torch
 
 SEED = 3
+CHECKED_ROWS = 2
+"""Of a batch: the first and the last are held against the reference, which keeps its memory small."""
+EAGER_BYTES = 2 * room.GIB
+"""Plain attention holds every score; where that takes more than this, the reference uses torch's fused attention."""
 
 
 class Inference:
-    """A model on a device with a random prompt of one row, in one precision."""
+    """A model on a device with random prompts, in one case; `prompt` has shape (batch, tokens)."""
 
-    def __init__(self, device: Device, shape: shapes.Shape, precision: str, prompt: int) -> None:
+    def __init__(self, device: Device, profile: Profile, sizes: Sizes, case: Case) -> None:
         import torch
 
-        self.device, self.precision = device, precision
-        self.compute = numerics.compute_precision(precision, device.kind)
-        self.model = models.build(device, shape, precision)
+        self.device, self.case, self._sizes = device, case, sizes
+        self.setting, self.shape = _setting(profile, sizes, case), shapes.find(sizes.model)
+        self.compute = numerics.compute_precision(case.precision, device.kind)
+        length = self.setting.prompt + self.setting.new_tokens
+        beside = _beside_bytes(self.shape, self.setting, self.compute, length)
+        weights = "bf16" if case.precision == INT4 else case.precision  # made in 16 bits, which stay as the reference
+        self.model = models.build(device, self.shape, weights, beside_bytes=beside)
+        self.model.generation_config.eos_token_id = None  # a random model must not stop where it likes
         generator = torch.Generator("cpu").manual_seed(SEED)
-        self.prompt = torch.randint(0, shape.vocabulary, (1, prompt), generator=generator).to(device.name)
+        rows = torch.randint(0, self.shape.vocabulary, (self.setting.batch, self.setting.prompt), generator=generator)
+        self.prompt = rows.to(device.name)
+        self._to_first: list[float] = []
+        self.logits: torch.Tensor | None = None
+        """Of the last token of the last round, (batch, vocabulary)."""
+        self.written: torch.Tensor | None = None
+        """Tokens of the last round, (batch, new tokens)."""
+        if case.path == TUNED:
+            batch, compiled = self.setting.batch, sizes.compile
+            self.tuned = StaticLlama(self.model, device, case.precision, batch, length, compiled=compiled)
 
-    def forward(self, ids: "torch.Tensor", **options: Any) -> Any:
-        """One forward pass without gradients."""
+    def generate(self, new_tokens: int) -> Marks:
+        """One call of `model.generate`, greedy; returns when the device is done."""
         import torch
 
-        with torch.inference_mode():
-            return self.model(input_ids=ids, **options)
+        marks = Marks(self.device)
+        options = {"max_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0, "logits_processor": [marks]}
+        ids = self.model.generate(self.prompt, attention_mask=torch.ones_like(self.prompt), **options)
+        self.device.wait()
+        self._to_first.append(marks.to_first_s)
+        self.written, self.logits = ids[:, self.setting.prompt :], marks.logits
+        return marks
 
-    def verify_weights(self, evidence: Recorder) -> None:
-        """Hold a sample of 4-bit layers against fp64 on what their weights mean; raises Wrong."""
-        if self.precision != "int4":
-            return
-        error = nf4.error(self.model, self.device, self.compute)
-        source = "NF4 layers against fp64 on their dequantised weights, the worst of the first, a middle and the last"
-        found = evidence.record("int4 product error", error, unit="relative", source=source)
-        evidence.require(found.within(numerics.product_tolerance("int4")))
+    def verify(self, evidence: Recorder) -> None:
+        """Hold the last round's tokens and logits against one pass of the model over all of them; raises Wrong."""
+        import torch
 
-    def verify_logits(
-        self, evidence: Recorder, found: "torch.Tensor", reference: "torch.Tensor", chosen: "torch.Tensor", how: str
-    ) -> None:
-        """Hold logits (positions x vocabulary) and the tokens chosen from them against another way; raises Wrong.
-
-        A chosen token counts as the reference's where the reference rates none higher by more than rounding explains.
-        """
-        finite = bool(found.isfinite().all()) and bool(reference.isfinite().all())
-        sound = evidence.record("logits are finite", finite, source="all of the last timed round")
+        self._verify_weights(evidence)
+        if self.logits is None or self.written is None:
+            raise RuntimeError("verify() comes after a round")
+        wanted = self.setting.new_tokens if isinstance(self, Decode) else 1
+        count = evidence.record("tokens written", self.written.shape[1], unit="token", source="the last timed round")
+        evidence.require(count == wanted)
+        finite = bool(self.logits.isfinite().all())
+        sound = evidence.record("logits are finite", finite, source="the last step of the last timed round, all rows")
         evidence.require(sound.holds())
-        reference = reference.float()
+        rows = [0, -1][: min(CHECKED_ROWS, self.setting.batch)]
+        written = self.written[rows]
+        whole = torch.cat([self.prompt[rows], written], 1)[:, :-1]
+        reference, attention = self._reference(whole, wanted)
+        how = f"{self.case.path} path, against one pass over all tokens with {attention} attention and without a cache"
+        self._compare(evidence, reference, self.logits[rows], written, how)
+
+    def _reference(self, ids: "torch.Tensor", keep: int) -> "tuple[torch.Tensor, str]":
+        """Logits (rows, keep, vocabulary) of plain forward passes, row by row, and which attention they had."""
+        import torch
+
+        scores = self.shape.heads * ids.shape[1] ** 2 * 6  # in 16 bits and in 32
+        attention = "eager" if scores <= EAGER_BYTES else "sdpa"
+        usual = self.model.config._attn_implementation
+        self.model.set_attn_implementation(attention)
+        try:
+            with torch.inference_mode():
+                each = [self.model(input_ids=row[None], use_cache=False, logits_to_keep=keep).logits for row in ids]
+        finally:
+            self.model.set_attn_implementation(usual)
+        return torch.cat(each).float(), attention
+
+    def _compare(
+        self, evidence: Recorder, reference: "torch.Tensor", last: "torch.Tensor", written: "torch.Tensor", how: str
+    ) -> None:
+        """A token counts as the reference's where that rates none higher by more than rounding explains."""
+        sound = bool(reference.isfinite().all())
+        evidence.require(evidence.record("reference is finite", sound, source="the plain pass").holds())
         std = float(reference.std())
-        difference = float((found.float() - reference).square().mean().sqrt()) / std
-        margin = reference.max(-1).values - reference.gather(-1, chosen[:, None])[:, 0]
-        limit = numerics.path_tolerance(self.precision)
-        for name, value in (
-            ("logits differ by", difference),
-            ("chosen tokens fall short by", float(margin.max()) / std),
-        ):
+        difference = float((last.float() - reference[:, -1]).square().mean().sqrt()) / std
+        margin = reference.max(-1).values - reference.gather(-1, written[..., None])[..., 0]
+        limit = numerics.path_tolerance(self.case.precision)
+        short = float(margin.max()) / std
+        for name, value in (("logits differ by", difference), ("chosen tokens fall short by", short)):
             evidence.require(evidence.record(name, value, unit="std of logits", source=how).within(limit))
+
+    def _verify_weights(self, evidence: Recorder) -> None:
+        """Hold a sample of 4-bit layers against fp64 on what their weights mean; raises Wrong."""
+        if self.case.precision == NF4:
+            error, what = nf4.error(self.model, self.device, self.compute), "NF4"
+        elif self.case.precision == INT4:
+            error, what = int4.error(self.model, self.tuned.packed, self.device), "int4"
+        else:
+            return
+        source = (
+            f"{what} layers against fp64 on their dequantised weights, the worst of the first, a middle and the last"
+        )
+        found = evidence.record(f"{what} product error", error, unit="relative", source=source)
+        evidence.require(found.within(numerics.product_tolerance(self.case.precision)))
+
+    def record_latency(self, evidence: Recorder, rounds: Rounds) -> None:
+        """Keep what a person waits for: the time to the first token, and the time per token after it."""
+        if self._to_first:
+            first_ms = 1e3 * statistics.median(self._to_first[-len(rounds.seconds) :])
+            how = "median of the timed rounds, from the call to the first token's logits"
+            evidence.record("time to first token", first_ms, unit="ms", source=how)
+        if isinstance(self, Decode):
+            step_ms = 1e3 * rounds.median_s * self.setting.batch / self.work.amount
+            source = f"median of the timed rounds; {self.setting.batch} rows a step"
+            evidence.record("time per output token", step_ms, unit="ms", source=source)
 
 
 class Prefill(Inference):
-    """One round reads the whole prompt, fills the cache and yields the first token's logits."""
+    """One round reads all prompts and yields the logits that follow them."""
 
-    def __init__(self, device: Device, shape: shapes.Shape, precision: str, prompt: int, profile: Profile) -> None:
-        super().__init__(device, shape, precision, prompt)
-        cost = roofline.prefill(shape, precision, self.compute, prompt)
-        self.work = _work(device, profile, self.compute, float(prompt), cost)
-        self._logits: torch.Tensor | None = None
+    def __init__(self, device: Device, profile: Profile, case: Case) -> None:
+        super().__init__(device, profile, profile.workloads.prefill, case)
+        setting = self.setting
+        cost = roofline.prefill(self.shape, case.precision, self.compute, setting.prompt, setting.batch)
+        self.work = _work(device, profile, self.compute, float(setting.prompt * setting.batch), cost)
 
-    def run(self) -> None:
-        """One round; returns when the device is done."""
-        self._logits = self.forward(self.prompt, use_cache=True, logits_to_keep=1).logits
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload."""
+        repeat(self._read if self.case.path == TUNED else self._generate, each)
+
+    def _read(self) -> None:
+        self.logits = self.tuned.read(self.prompt)
+        self.written = self.logits.argmax(-1, keepdim=True)
         self.device.wait()
 
-    def verify(self, evidence: Recorder) -> None:
-        """Hold the last round's logits against plain attention without a cache; raises Wrong."""
-        self.verify_weights(evidence)
-        if self._logits is None:
-            raise RuntimeError("verify() comes after run()")
-        usual = self.model.config._attn_implementation
-        self.model.set_attn_implementation("eager")
-        try:
-            reference = self.forward(self.prompt, use_cache=False, logits_to_keep=1).logits[0]
-        finally:
-            self.model.set_attn_implementation(usual)
-        found = self._logits[0]
-        how = f"{usual} attention with cache, against eager attention without"
-        self.verify_logits(evidence, found, reference, found.argmax(-1), how)
+    def _generate(self) -> None:
+        self.generate(1)
 
 
 class Decode(Inference):
-    """One round writes `new_tokens` tokens greedily after a prompt that `fill_cache` read."""
+    """One round writes tokens greedily after the prompts."""
 
-    def __init__(
-        self, device: Device, shape: shapes.Shape, precision: str, prompt: int, new_tokens: int, profile: Profile
-    ) -> None:
-        super().__init__(device, shape, precision, prompt)
-        self.new_tokens = new_tokens
-        cost = roofline.decode(shape, precision, self.compute, prompt)
-        self.work = _work(device, profile, self.compute, 1.0, cost, times=new_tokens)
-        self._cache: Any = None
-        self._tokens: list[torch.Tensor] = []
-        self._logits: list[torch.Tensor] = []
+    def __init__(self, device: Device, profile: Profile, case: Case) -> None:
+        super().__init__(device, profile, profile.workloads.decode, case)
+        setting = self.setting
+        cost = roofline.decode(self.shape, case.precision, self.compute, setting.prompt, setting.batch)
+        steps = setting.new_tokens if case.path == TUNED else setting.new_tokens - 1
+        self.work = _work(device, profile, self.compute, float(setting.batch), cost, times=steps)
 
-    def fill_cache(self) -> None:
-        """Read the prompt up to its last token; pytest-benchmark calls this before each round, untimed."""
-        self._tokens, self._logits = [], []
-        self._cache = self.forward(self.prompt[:, :-1], use_cache=True, logits_to_keep=1).past_key_values
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload. Of `generate` the time between the first token and the last one counts."""
+        if self.case.path == TUNED:
+            self.tuned.begin(self.prompt)
+            repeat(self._write, each, before=self.tuned.rewind)
+            return
+        going = True
+        while going:
+            marks = self.generate(self.setting.new_tokens)
+            if marks.tokens != self.setting.new_tokens:
+                raise Inconclusive(f"generate marked {marks.tokens} tokens, wanted {self.setting.new_tokens}")
+            going = each(marks.writing_s)
+
+    def _write(self) -> None:
+        for _ in range(self.setting.new_tokens):
+            self.tuned.step()
         self.device.wait()
+        self.written, self.logits = self.tuned.written[:, : self.setting.new_tokens], self.tuned.logits
 
-    def run(self) -> None:
-        """One round; returns when the device is done."""
-        import torch
 
-        token = self.prompt[:, -1:]
-        with torch.inference_mode():
-            for _ in range(self.new_tokens):
-                logits = self.model(token, past_key_values=self._cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-                token = logits.argmax(-1, keepdim=True)
-                self._logits.append(logits)
-                self._tokens.append(token)
-        self.device.wait()
+def _setting(profile: Profile, sizes: Sizes, case: Case) -> Setting:
+    try:
+        return sizes.setting(case.setting)
+    except KeyError as error:
+        raise Inconclusive(
+            f"profile {profile.name} gives no sizes for the setting {case.setting}",
+            f"Add `{case.setting}` under `workloads:` in the profile, or name the requirement under `not_applicable:`.",
+        ) from error
 
-    def verify(self, evidence: Recorder) -> None:
-        """Hold the last round's tokens against one forward pass over all of them without a cache; raises Wrong."""
-        import torch
 
-        self.verify_weights(evidence)
-        count = evidence.record("tokens written", len(self._tokens), unit="token", source="the last timed round")
-        evidence.require(count == self.new_tokens)
-        written = torch.cat(self._tokens, 1)
-        whole = torch.cat([self.prompt, written], 1)[:, :-1]
-        reference = self.forward(whole, use_cache=False, logits_to_keep=self.new_tokens).logits[0]
-        how = "one token at a time through the cache, against one pass over all tokens without it"
-        self.verify_logits(evidence, torch.cat(self._logits), reference, written[0], how)
+def _beside_bytes(shape: shapes.Shape, setting: Setting, compute: str, length: int) -> float:
+    """Cache, logits of the checked rows, and a layer's activations, of all rows and tokens of the prompts."""
+    width, rows = roofline.BYTES[compute], setting.batch
+    cache = rows * length * shape.cache_values_per_token * width
+    logits = 4.0 * shape.vocabulary * (rows + CHECKED_ROWS * setting.new_tokens)
+    activations = rows * length * (6 * shape.hidden + 3 * shape.intermediate) * width
+    scores = min(float(EAGER_BYTES), 6.0 * shape.heads * length**2)
+    return 2 * cache + logits + activations + scores  # stock's cache is copied when it grows
 
 
 def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: roofline.Cost, times: int = 1) -> Work:
@@ -155,13 +224,11 @@ def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: r
     return Work(device, tokens * times, roofline=bounds[0], ceiling=bounds[1])
 
 
-def prepare_prefill(device: Device, profile: Profile, precision: str) -> Prefill:
-    """The prefill that a profile asks for."""
-    sizes = profile.workloads.prefill
-    return Prefill(device, shapes.find(sizes.model), precision, sizes.prompt, profile)
+def prepare_prefill(device: Device, profile: Profile, case: Case) -> Prefill:
+    """The prefill that a profile asks for in a case."""
+    return Prefill(device, profile, case)
 
 
-def prepare_decode(device: Device, profile: Profile, precision: str) -> Decode:
-    """The decode that a profile asks for."""
-    sizes = profile.workloads.decode
-    return Decode(device, shapes.find(sizes.model), precision, sizes.prompt, sizes.new_tokens, profile)
+def prepare_decode(device: Device, profile: Profile, case: Case) -> Decode:
+    """The decode that a profile asks for in a case."""
+    return Decode(device, profile, case)

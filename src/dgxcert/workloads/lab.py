@@ -18,7 +18,8 @@ from dgxcert.machine import Machine
 from dgxcert.outcome import Inconclusive
 from dgxcert.profile import Profile
 from dgxcert.sizes import Lab
-from dgxcert.workloads import encoders, lora, numerics, room, text
+from dgxcert.workloads import encoders, numerics, room, text
+from dgxcert.workloads.gradient import learns
 
 TARGETS = ("q_lin", "v_lin")
 HEADS = ("classifier", "pre_classifier")
@@ -96,7 +97,7 @@ def _train(device: Device, sizes: Lab) -> Trained:
     trains = {name: each for name, each in model.named_parameters() if each.requires_grad}
     frozen = {name: each for name, each in model.named_parameters() if not each.requires_grad}
     before = {name: numerics.fingerprint(each.detach()) for name, each in frozen.items()}
-    with tempfile.TemporaryDirectory(prefix="dgxcert-lab-") as folder, _own_state():
+    with tempfile.TemporaryDirectory(prefix="dgxcert-lab-") as folder, own_state():
         still, losses = _fit(device, sizes, model, data, folder)
     if str(model.device) != device.name:
         raise Inconclusive(f"Trainer worked on {model.device}, not on {device.name}")
@@ -110,12 +111,12 @@ def _train(device: Device, sizes: Lab) -> Trained:
     )
 
 
-def adapted(device: Device, sizes: Lab, vocabulary: int) -> Any:
-    """DistilBERT for two classes with the lab's adapters."""
+def adapted(device: Device, sizes: Lab, vocabulary: int, **more: Any) -> Any:
+    """DistilBERT for two classes with the lab's adapters; `more` goes into its configuration."""
     from peft import LoraConfig, get_peft_model
 
     widths = {"hidden": sizes.hidden, "heads": sizes.heads, "intermediate": sizes.intermediate}
-    config = encoders.distilbert(vocabulary, sizes.layers, **widths, num_labels=2)
+    config = encoders.distilbert(vocabulary, sizes.layers, **widths, num_labels=2, **more)
     base = encoders.build(device, "DistilBertForSequenceClassification", config)
     adapters = LoraConfig(
         task_type="SEQ_CLS", r=RANK, lora_alpha=ALPHA, target_modules=list(TARGETS), modules_to_save=list(HEADS)
@@ -150,7 +151,7 @@ def _fit(device: Device, sizes: Lab, model: Any, data: Any, folder: str) -> tupl
             if state.global_step == sizes.steps - 1:
                 looked.append(state.global_step)
                 pairs = [(name, each) for name, each in about["model"].named_parameters() if each.requires_grad]
-                still.extend(name for name, each in pairs if not lora.learns(each.grad))
+                still.extend(name for name, each in pairs if not learns(each.grad))
 
     arguments = TrainingArguments(
         output_dir=folder,
@@ -195,7 +196,7 @@ def _needs_bytes(sizes: Lab) -> float:
 
 
 @contextmanager
-def _own_state() -> Iterator[None]:
+def own_state() -> Iterator[None]:
     """Undo what Trainer leaves in the process: variables for accelerate, and accelerate's own state."""
     from accelerate.state import AcceleratorState
 

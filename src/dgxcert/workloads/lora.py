@@ -1,107 +1,185 @@
-"""LoRA: training steps per second of low-rank adapters on a frozen model, by PEFT and AdamW."""
+"""LoRA: training steps per second of low-rank adapters on a frozen model.
+
+`stock` is transformers' Trainer with PEFT on padded rows, which is what a user gets; `tuned` trains the same model on
+the same rows without padding, with a fused optimiser, compiled layers where that pays, and recomputes activations
+only where memory asks for it. Both are held against the losses of a plain loop.
+"""
 
 import itertools
-from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from dgxcert.cases import STOCK, Case
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.limit import Limit
+from dgxcert.outcome import Inconclusive
 from dgxcert.profile import Profile
-from dgxcert.rounds import Work
-from dgxcert.sizes import Lora
-from dgxcert.workloads import ceiling, models, roofline, room, shapes, text
+from dgxcert.rounds import Rounds, Work
+from dgxcert.workloads import ceiling, lora_batches, lora_setup
+from dgxcert.workloads.gradient import learns
+from dgxcert.workloads.lora_setup import Setup
 from dgxcert.workloads.roofline import Peaks
+from dgxcert.workloads.timing import Each, repeat
 
 if TYPE_CHECKING:
     import torch
 
-TARGETS = ["q_proj", "v_proj"]
 OF_LOSS_BEFORE = "of loss before"
 LOSS_FALLS = Limit(
     name="loss falls", max=0.99, unit=OF_LOSS_BEFORE, source="random weights leave so much to learn that 1 % is little"
 )
+CYCLE = lora_batches.BATCHES
+MOST_NORM = 1.0
+"""Trainer's own `max_grad_norm`."""
+CURVES = {
+    "fp32": (
+        1e-5,
+        "2e-7 measured over six steps; rows that see each other move it by 9e-3, another order of rows by more",
+    ),
+    "bf16": (2e-3, "1e-4 measured over six steps on a CPU, times 20 for the order of a GPU's sums; see fp32"),
+    "nf4": (2e-3, "as bf16"),
+}
+"""How far the losses of two ways to train may lie apart, as a share."""
 
 
 class Training:
-    """Adapters of one rank on a frozen model, and the batches that they are trained on.
+    """One case of training; `rounds` of a subclass fills `losses` and `still`."""
 
-    The model is built afresh: one that has already inferred on a CPU may carry repacked weights, whose
-    gradients are lost without an error.
-    """
+    def __init__(self, setup: Setup, profile: Profile) -> None:
+        self.setup, self._profile = setup, profile
+        self._wanted = reference_losses(setup.device, profile, setup.case)
+        self.model = setup.build()
+        self.trained = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
+        self.losses: list[torch.Tensor] = []
+        """Of every step, on the device."""
+        self.still: list[str] | None = None
+        """What trains and had no gradient at the last step."""
+        peaks = Peaks.of(profile, setup.compute), ceiling.peaks(setup.device, profile, setup.compute)
+        bounds = [setup.cost.bound(1.0, "step/s", each) for each in peaks]
+        self.work = Work(setup.device, 1.0, roofline=bounds[0], ceiling=bounds[1])
 
-    def __init__(self, device: Device, profile: Profile, precision: str) -> None:
-        import torch
-        from peft import LoraConfig, get_peft_model
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload: a round is one step."""
+        raise NotImplementedError
 
-        sizes = profile.workloads.lora
-        shape = shapes.find(sizes.model)
-        room.require(device, _state_bytes(shape, sizes, precision), "training")
-        self.device, self._sizes = device, sizes
-        base = models.build(device, shape, precision)
-        adapters = LoraConfig(r=sizes.rank, lora_alpha=2 * sizes.rank, target_modules=TARGETS, task_type="CAUSAL_LM")
-        self._model: Any = get_peft_model(base, adapters).train()
-        self._adapters = {name: each for name, each in self._model.named_parameters() if each.requires_grad}
-        self._optimizer = torch.optim.AdamW(self._adapters.values(), lr=sizes.learning_rate)
-        self._batches = self._read_batches(shape.vocabulary)
-        self._first = next(self._batches)
-        self._loss_before = self._loss(self._first)
-        cost = roofline.lora(shape, precision, sizes.batch * sizes.length)
-        self.work = Work(
-            device,
-            1.0,
-            roofline=cost.bound(1.0, "step/s", Peaks.of(profile, precision)),
-            ceiling=cost.bound(1.0, "step/s", ceiling.peaks(device, profile, precision)),
-        )
-
-    def _read_batches(self, vocabulary: int) -> "Iterator[torch.Tensor]":
-        """Token ids of shape (batch, length), over and over."""
-        from torch.utils.data import DataLoader
-
-        rows: Any = text.rows(self._sizes.length, vocabulary)
-        loader = DataLoader(rows, batch_size=self._sizes.batch, drop_last=True)
-        return (batch["input_ids"].to(self.device.name) for batch in itertools.cycle(list(loader)))
-
-    def _loss(self, ids: "torch.Tensor") -> float:
-        import torch
-
-        with torch.no_grad():
-            return float(self._model(input_ids=ids, labels=ids).loss)
-
-    def run(self) -> None:
-        """One training step; returns when the device is done."""
-        ids = next(self._batches)
-        self._optimizer.zero_grad()
-        self._model(input_ids=ids, labels=ids).loss.backward()
-        self._optimizer.step()
-        self.device.wait()
+    def look_at_gradients(self) -> None:
+        """Keep the names of what trains and has no gradient now."""
+        self.still = [name for name, each in self.trained.items() if not learns(each.grad)]
 
     def verify(self, evidence: Recorder) -> None:
-        """Every adapter has a gradient that is finite and not zero, and the loss fell; raises Wrong."""
-        source = "all adapter matrices after the last timed step"
-        still = sum(not learns(adapter.grad) for adapter in self._adapters.values())
-        found = evidence.record("adapters without a gradient", still, unit=f"of {len(self._adapters)}", source=source)
+        """Gradients are there, the loss fell, and its first values are those of a plain loop; raises Wrong."""
+        if self.still is None:
+            raise Inconclusive("nobody said when the last step was taken, so that no gradient was looked at")
+        source = "every trained tensor at the last step" + "".join(f"; {name}" for name in self.still[:3])
+        found = evidence.record("without a gradient", len(self.still), unit=f"of {len(self.trained)}", source=source)
         evidence.require(found == 0)
-        after = self._loss(self._first)
-        how = f"first batch: {self._loss_before:.4f} before, {after:.4f} after"
-        fall = evidence.record("loss after training", after / self._loss_before, unit=OF_LOSS_BEFORE, source=how)
+        losses = [float(each) for each in self.losses]
+        apart = max(abs(here - there) / there for here, there in zip(losses, self._wanted, strict=False))
+        words = f"{_words(losses)} and {_words(self._wanted)}"
+        how = f"the first {CYCLE} losses, against a plain loop over padded rows: {words}"
+        curve = evidence.record("losses differ by", apart, unit="relative", source=how)
+        evidence.require(curve.within(curve_tolerance(self.setup.case.precision)))
+        before, after = sum(losses[:CYCLE]) / CYCLE, sum(losses[-CYCLE:]) / CYCLE
+        how = f"mean of the first {CYCLE} of {len(losses)} steps {before:.4f}, of the last {after:.4f}"
+        fall = evidence.record("loss after training", after / before, unit=OF_LOSS_BEFORE, source=how)
         evidence.require(fall.within(LOSS_FALLS))
 
-
-def learns(gradient: "torch.Tensor | None") -> bool:
-    """Whether a gradient is there, finite, and not all zeros."""
-    return gradient is not None and bool(gradient.isfinite().all()) and bool(gradient.any())
-
-
-def _state_bytes(shape: shapes.Shape, sizes: Lora, precision: str) -> float:
-    """Weights, activations kept for the backward pass (about 34 values per token, hidden unit and layer), logits."""
-    tokens = sizes.batch * sizes.length
-    width = roofline.BYTES[precision]
-    activations = 34 * tokens * shape.hidden * shape.layers * width
-    logits = 3 * tokens * shape.vocabulary * 4.0
-    return models.size_bytes(shape, precision, precision) + activations + logits + room.GIB
+    def record_use(self, evidence: Recorder, rounds: Rounds) -> None:
+        """Keep real tokens per second, and how much of the peak the model's own operations make up (MFU)."""
+        steps_s = len(rounds.seconds) / rounds.total_s
+        source = f"{self.setup.tokens} tokens a step, padding not counted"
+        evidence.record("tokens", self.setup.tokens * steps_s, unit="token/s", source=source)
+        peak = self._profile.peak(f"matmul.{self.setup.compute}")
+        share = self.setup.flops * steps_s / (peak.value * 1e12)
+        how = f"4 operations per weight and token over {peak.value:g} TFLOP/s ({peak.source}); recomputing not counted"
+        evidence.record("MFU", share, unit="of peak", source=how)
 
 
-def prepare(device: Device, profile: Profile, precision: str) -> Training:
-    """The training that a profile asks for."""
-    return Training(device, profile, precision)
+class Tuned(Training):
+    """Rows without padding, a fused optimiser, compiled layers, and as little else as there can be."""
+
+    def __init__(self, setup: Setup, profile: Profile) -> None:
+        import torch
+
+        super().__init__(setup, profile)
+        arrange = lora_batches.padded if setup.classifies else lora_batches.packed
+        self._inputs = [lora_batches.on(setup.device, arrange(batch)) for batch in setup.batches]
+        # With a cache transformers does not look for rows that are packed, and they would see each other.
+        self._options = {} if setup.classifies else {"use_cache": False}
+        self._optimizer = torch.optim.AdamW(self.trained.values(), lr=setup.learning_rate, weight_decay=0.0, fused=True)
+        if setup.recomputes:
+            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        if profile.workloads.lora.compile and not setup.classifies:
+            torch.compiler.reset()  # what was compiled for an earlier model counts against a limit per function
+            for layer in self.model.get_base_model().model.layers:
+                layer.compile()  # one function for all of them
+
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload: a round is one step."""
+        batches = itertools.cycle(self._inputs)
+        repeat(lambda: self._step(next(batches)), each)
+
+    def _step(self, inputs: "dict[str, torch.Tensor]") -> None:
+        import torch
+
+        self._optimizer.zero_grad()
+        self.losses.append(_backward(self.setup, self.model, inputs, **self._options))
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), MOST_NORM)
+        self._optimizer.step()
+        self.setup.device.wait()
+
+    def verify(self, evidence: Recorder) -> None:
+        """See Training. The gradients of the last step are still there."""
+        self.look_at_gradients()
+        super().verify(evidence)
+
+
+def curve_tolerance(precision: str) -> Limit:
+    """How far the losses of two ways to train may lie apart."""
+    value, source = CURVES[precision]
+    return Limit(name=f"tolerance of {precision} losses", max=value, unit="relative", source=source)
+
+
+@cache
+def _reference(setup: Setup) -> tuple[float, ...]:
+    """The first losses of a plain loop over padded rows, on a model of its own that is gone afterwards."""
+    import torch
+
+    model = setup.build()
+    trained = [each for each in model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=setup.learning_rate, weight_decay=0.0)
+    losses = []
+    for batch in setup.batches:
+        optimizer.zero_grad()
+        losses.append(float(_backward(setup, model, lora_batches.on(setup.device, lora_batches.padded(batch)))))
+        torch.nn.utils.clip_grad_norm_(trained, MOST_NORM)
+        optimizer.step()
+    return tuple(losses)
+
+
+def _backward(setup: Setup, model: Any, inputs: "dict[str, torch.Tensor]", **options: Any) -> "torch.Tensor":
+    """The loss of a forward and backward pass, detached."""
+    with setup.autocast():
+        loss: torch.Tensor = model(**inputs, **options).loss
+    loss.backward()
+    return loss.detach()
+
+
+def reference_losses(device: Device, profile: Profile, case: Case) -> tuple[float, ...]:
+    """What the first steps of a case must give on either path; computed once for both."""
+    found = _reference(lora_setup.find(device, profile, Case(case.precision, STOCK, case.setting)))
+    device.release()
+    return found
+
+
+def _words(losses: "list[float] | tuple[float, ...]") -> str:
+    return ", ".join(f"{each:.5g}" for each in losses[:CYCLE])
+
+
+def prepare(device: Device, profile: Profile, case: Case) -> Training:
+    """The training that a profile asks for in a case."""
+    from dgxcert.workloads.lora_stock import Stock
+
+    setup = lora_setup.find(device, profile, case)
+    return Stock(setup, profile) if case.path == STOCK else Tuned(setup, profile)

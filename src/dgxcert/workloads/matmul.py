@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.limit import Bound
+from dgxcert.outcome import Inconclusive
 from dgxcert.profile import Profile
 from dgxcert.rounds import Work
+from dgxcert.sizes import Matmul as Sizes
+from dgxcert.units import OF_CEILING
 from dgxcert.workloads import numerics, room
 from dgxcert.workloads.stopwatch import fastest_s
+from dgxcert.workloads.timing import Each, repeat
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 SEED = 7
 PROBES = 8
 """Random vectors that a product is checked with."""
+OLDEST = {"tf32": (8, 0), "bf16": (8, 0), "fp8": (8, 9)}
+"""The first compute capability that multiplies in a precision (CUDA C++ programming guide, tensor cores)."""
+SWEPT = 10
+"""A size is tried with this part of a round's work."""
 
 
 class Matmul:
@@ -27,27 +35,54 @@ class Matmul:
     def __init__(self, device: Device, precision: str, size: int, products: int, peak: Bound) -> None:
         import torch
 
-        self.device, self.precision = device, precision
+        require_hardware(device, precision)
+        self.device, self.precision, self.size = device, precision, size
         self._products = products
         kind = numerics.dtype(precision)
-        room.require(device, 3 * size**2 * kind.itemsize, f"a {precision} product of size {size}")
+        widest = max(kind.itemsize, 2) if precision != "fp8" else 4  # made in 32 bits, then rounded
+        room.require(device, 3 * size**2 * widest, f"a {precision} product of size {size}")
         generator = torch.Generator(device.name).manual_seed(SEED)
+        made = torch.float32 if precision == "fp8" else kind
         self._left, self._right = (
-            torch.randn(size, size, generator=generator, device=device.name, dtype=kind) for _ in range(2)
+            torch.randn(size, size, generator=generator, device=device.name, dtype=made).to(kind) for _ in range(2)
         )
-        self._product = torch.empty_like(self._left)
+        if precision == "fp8":  # the hardware reads the right one column by column
+            self._right = self._right.t().contiguous().t()
+            self._one = torch.ones((), device=device.name)
+        self._product = torch.empty(
+            size, size, device=device.name, dtype=torch.bfloat16 if precision == "fp8" else kind
+        )
         self.work = Work(device, 2.0 * size**3 * products / 1e12, peak)
+        self.swept: dict[int, float] = {}
+        """TFLOP/s of each size that was tried before this one was chosen."""
+
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload."""
+        repeat(self.run, each)
 
     def run(self, see: "Callable[[torch.Tensor], None] | None" = None) -> None:
         """One round; returns when the device is done. `see` is handed every product before the next overwrites it."""
         import torch
 
-        with numerics.exact_products(), torch.inference_mode():
+        with numerics.exact_products(tf32=self.precision == "tf32"), torch.inference_mode():
             for _ in range(self._products):
-                torch.mm(self._left, self._right, out=self._product)
+                self._multiply()
                 if see is not None:
                     see(self._product)
             self.device.wait()
+
+    def _multiply(self) -> None:
+        import torch
+
+        if self.precision != "fp8":
+            torch.mm(self._left, self._right, out=self._product)
+            return
+        torch._scaled_mm(
+            *(self._left, self._right, self._one, self._one),
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,  # as inference in 8 bits does
+            out=self._product,
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 of the last product: the same inputs give the same bits, as long as the device is well."""
@@ -60,36 +95,74 @@ class Matmul:
         """
         import torch
 
-        left, right, product = (each.cpu().double() for each in (self._left, self._right, self._product))
+        left, right, product = (each.float().cpu().double() for each in (self._left, self._right, self._product))
         generator = torch.Generator("cpu").manual_seed(SEED)
         vectors = torch.randn(left.shape[0], PROBES, generator=generator, dtype=torch.float64)
         return numerics.relative_error(product @ vectors, left @ (right @ vectors))
 
     def verify(self, evidence: Recorder) -> None:
-        """Hold the last timed product against fp64 on the CPU; raises Wrong."""
+        """Hold the last timed product against fp64 on the CPU; raises Wrong. Keeps what the other sizes reached."""
+        for size, rate in self.swept.items():
+            evidence.record(f"size {size}", rate, unit="TFLOP/s", source="the best of a few products")
+        if len(self.swept) > 1:
+            *_, before, last = (self.swept[size] for size in sorted(self.swept))
+            source = "the largest size over the one before it; well above 1, and a larger one would be faster still"
+            evidence.record("plateau", last / before, unit=OF_CEILING, source=source)
         limit = numerics.product_tolerance(self.precision)
         source = f"the last timed product times {PROBES} random vectors, against fp64 on the CPU"
         found = evidence.record(f"{self.precision} product error", self.error(), unit="relative", source=source)
         evidence.require(found.within(limit))
 
 
+def require_hardware(device: Device, precision: str) -> None:
+    """Raise Inconclusive where a device has no such products: only the profile can say that they do not apply."""
+    if precision not in OLDEST:
+        return
+    excuse = "Should this be so on every such machine, name the requirement under `not_applicable:` in the profile."
+    if device.kind != "cuda":
+        if precision != "bf16":
+            raise Inconclusive(f"a CPU has no {precision} products", excuse)
+        return
+    import torch
+
+    found = torch.cuda.get_device_capability(device.index)
+    if found < OLDEST[precision]:
+        wanted, has = (".".join(map(str, each)) for each in (OLDEST[precision], found))
+        raise Inconclusive(
+            f"{device.product} has no {precision} products: compute capability {wanted} wanted, {has} found", excuse
+        )
+
+
 def prepare(device: Device, profile: Profile, precision: str) -> Matmul:
-    """The products that a profile asks for. A 16-bit rate below this machine's own 32-bit rate contradicts itself."""
-    sizes = profile.workloads.matmul
-    workload = Matmul(device, precision, sizes.size, sizes.products, profile.peak(f"matmul.{precision}"))
+    """Products of the size that is fastest here. A rate below this machine's own 32-bit rate contradicts itself."""
+    sizes, peak = profile.workloads.matmul, profile.peak(f"matmul.{precision}")
+    swept = _sweep(device, precision, sizes, peak)
+    size = max(swept, key=lambda each: swept[each])
+    workload = Matmul(device, precision, size, _products(sizes, size, 1), peak)
+    workload.swept = swept
     if precision != "fp32":
         workload.work = replace(workload.work, floor=measured(device, profile, "fp32"))
     return workload
 
 
 def measured(device: Device, profile: Profile, precision: str) -> Bound:
-    """This machine's own rate in TFLOP/s, the best of a few rounds; measured once per process."""
+    """This machine's own rate in TFLOP/s, the best of the sizes that the profile names; measured once per process."""
     sizes = profile.workloads.matmul
-    return _measure(device, precision, sizes.size, sizes.products, profile.peak(f"matmul.{precision}"))
+    swept = _sweep(device, precision, sizes, profile.peak(f"matmul.{precision}"))
+    size = max(swept, key=lambda each: swept[each])
+    return Bound(value=swept[size], unit="TFLOP/s", source=f"{precision} products of size {size}, measured in this run")
 
 
 @cache
-def _measure(device: Device, precision: str, size: int, products: int, peak: Bound) -> Bound:
-    workload = Matmul(device, precision, size, products, peak)
-    rate = workload.work.amount / fastest_s(workload.run)
-    return Bound(value=rate, unit="TFLOP/s", source=f"{precision} products of size {size}, measured in this run")
+def _sweep(device: Device, precision: str, sizes: Sizes, peak: Bound) -> dict[int, float]:
+    """TFLOP/s by size, each the best of a few short rounds."""
+    found = {}
+    for size in sizes.sweep:
+        workload = Matmul(device, precision, size, _products(sizes, size, SWEPT), peak)
+        found[size] = workload.work.amount / fastest_s(workload.run)
+    return found
+
+
+def _products(sizes: Sizes, size: int, part: int) -> int:
+    """How many products of a size are this part of the work that a round of the profile's size holds; one at least."""
+    return max(1, round(sizes.products / part * (sizes.size / size) ** 3))

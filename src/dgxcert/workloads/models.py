@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgxcert.device import Device
 from dgxcert.workloads import nf4, numerics, roofline, room
-from dgxcert.workloads.shapes import Shape
+from dgxcert.workloads.shapes import SHAPES, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -16,19 +16,19 @@ SEED = 2025
 STD = 0.02
 
 
-def build(device: Device, shape: Shape, precision: str) -> Any:
-    """A `LlamaForCausalLM` in eval mode on the device; `int4` has NF4 layers and everything else in bf16 or fp32.
+def build(device: Device, shape: Shape, precision: str, *, beside_bytes: float = 0.0) -> Any:
+    """A `LlamaForCausalLM` in eval mode on the device; `nf4` has NF4 layers and everything else in bf16 or fp32.
 
-    Raises Inconclusive where it would not fit into memory.
+    Raises Inconclusive before anything is allocated where it would not fit into memory beside `beside_bytes`.
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     compute = numerics.compute_precision(precision, device.kind)
-    room.require(device, size_bytes(shape, precision, compute), f"a model of {shape.parameters / 1e9:.2f} B parameters")
+    require_room(device, shape, precision, beside_bytes)
     config = LlamaConfig(**shape.config)
     generator = torch.Generator(device.name).manual_seed(SEED)
-    if precision == "int4":
+    if precision == "nf4":
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=numerics.dtype(compute))
         nf4.materialise(model, config, device, generator, STD)
@@ -37,6 +37,18 @@ def build(device: Device, shape: Shape, precision: str) -> Any:
             model = AutoModelForCausalLM.from_config(config, dtype=numerics.dtype(precision))
         _fill(model, generator)
     return model.eval()
+
+
+def require_room(device: Device, shape: Shape, precision: str, beside_bytes: float) -> None:
+    """Raise Inconclusive, naming the largest model that would fit, where this one does not."""
+    compute = numerics.compute_precision(precision, device.kind)
+    what = f"a model of {shape.parameters / 1e9:.2f} B parameters in {precision}"
+    needed = {name: size_bytes(each, precision, compute) + beside_bytes for name, each in SHAPES.items()}
+    allowed = room.allowed_bytes(device)
+    fitting = [name for name, size in needed.items() if size <= allowed]
+    largest = max(fitting, key=lambda name: needed[name], default=None)
+    advice = f"The largest model that would fit is {largest}: name it under `workloads:` in a profile of your own."
+    room.require(device, size_bytes(shape, precision, compute) + beside_bytes, what, *([advice] if largest else []))
 
 
 def size_bytes(shape: Shape, precision: str, compute: str) -> float:

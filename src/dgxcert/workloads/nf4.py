@@ -132,7 +132,7 @@ def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
     """Single layers with normal weights, each with the weights that it was made from, fp32 on the CPU."""
     import torch
 
-    compute = numerics.dtype(numerics.compute_precision("int4", device.kind))
+    compute = numerics.dtype(numerics.compute_precision("nf4", device.kind))
     made = []
     for inner, outer in LAYERS:
         weights = torch.randn(outer, inner, generator=torch.Generator("cpu").manual_seed(inner)).to(compute)
@@ -143,7 +143,7 @@ def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
 
 def product_errors(device: Device, made: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
     """The relative errors of layers' products against fp64 on their dequantised weights, by rows and shape."""
-    compute = numerics.compute_precision("int4", device.kind)
+    compute = numerics.compute_precision("nf4", device.kind)
     pairs = itertools.product(ROWS, (sample for sample, _ in made))
     return {f"{rows}x{sample.name}": _product_error(sample, rows, device, compute) for rows, sample in pairs}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dgxcert.cases import INT4, NF4
 from dgxcert.limit import Limit
 from dgxcert.outcome import Inconclusive, Wrong
 
@@ -17,14 +18,25 @@ PRODUCT_ERROR = {
         1e-5,
         "twenty times the error of honest 24-bit products at K up to 14k; TF32 (3e-4) must not pass as fp32",
     ),
+    "tf32": (
+        1.5e-3,
+        "rounding both inputs to 11 bits gives 2.9e-4, cutting them off 7.6e-4 (emulated); that times 2. "
+        "Products of bf16 inputs (2.3e-3) must not pass as TF32",
+    ),
     "fp16": (3.2e-4, "2.08e-4 measured on CPU for K of 1k to 14k, rounding of the result to 11 bits, times 1.5"),
     "bf16": (2.5e-3, "1.66e-3 measured on CPU for K of 1k to 14k, rounding of the result to 8 bits, times 1.5"),
-    "int4": (
+    "fp8": (
+        2e-2,
+        "inputs are exact, the result is rounded to bf16 (1.66e-3); Hopper adds 8-bit products in about 14 bits, which "
+        "costs up to 2 % at K of 4096 (DeepSeek-V3 technical report, section 3.3.2)",
+    ),
+    "nf4": (
         4.5e-3,
         "1.67e-3 measured where weights are dequantised first, 2.63e-3 in bitsandbytes' fused CPU kernel, which also "
         "rounds weights and their scales to bf16, 3.1e-3 to 3.4e-3 emulated for its CUDA kernel for one row, which "
         "rounds table, scale, weight and each product to bf16; that times 1.3",
     ),
+    "int4": (4.5e-3, "as NF4: its kernels too round weights, scales and the result to bf16"),
 }
 """Relative Frobenius error of a matrix product against fp64 of the same rounded inputs."""
 
@@ -32,7 +44,8 @@ PATH_DIFFERENCE = {
     "fp32": (1e-3, "two orders of summation in 24 bits through a few dozen layers"),
     "fp16": (0.02, "two orders of summation in 11 bits through a few dozen layers"),
     "bf16": (0.15, "two orders of summation in 8 bits through a few dozen layers"),
-    "int4": (0.15, "computes in bf16 or better on top of 4-bit weights"),
+    "nf4": (0.15, "computes in bf16 or better on top of 4-bit weights"),
+    "int4": (0.15, "computes in bf16 on top of 4-bit weights"),
 }
 """Difference between two ways to the same logits, in standard deviations of the logits."""
 
@@ -62,14 +75,20 @@ def dtype(precision: str) -> "torch.dtype":
     """torch's word for a precision that it computes in."""
     import torch
 
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+    return {
+        "fp32": torch.float32,
+        "tf32": torch.float32,
+        "fp8": torch.float8_e4m3fn,
+        "fp16": torch.float16,
+        "bf16": torch.bfloat16,
+    }[precision]
 
 
 def compute_precision(precision: str, kind: str) -> str:
-    """What 4-bit weights are multiplied in: bf16 on a GPU, fp32 on a CPU, where 16 bits are slow."""
-    if precision != "int4":
-        return precision
-    return "bf16" if kind == "cuda" else "fp32"
+    """What 4-bit weights are multiplied in: bf16, but NF4 on a CPU in fp32, since 16 bits are slow there."""
+    if precision == INT4 or (precision == NF4 and kind == "cuda"):
+        return "bf16"
+    return "fp32" if precision == NF4 else precision
 
 
 def relative_error(found: "torch.Tensor", exact: "torch.Tensor") -> float:
@@ -97,16 +116,23 @@ def worst_part(found: "torch.Tensor", exact: "torch.Tensor", size: int) -> float
 
 
 @contextmanager
-def exact_products() -> Iterator[None]:
-    """Matrix products with full-precision sums: no TF32, no 16-bit partial sums. Restores what was set before."""
+def exact_products(*, tf32: bool = False) -> Iterator[None]:
+    """Matrix products with full-precision sums: no 16-bit partial sums, and no TF32 unless asked for.
+
+    Restores what was set before.
+    """
     import torch
 
     flags = torch.backends.cuda.matmul
-    names = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
-    before = {name: getattr(flags, name) for name in names}
+    wanted = {
+        "allow_tf32": tf32,
+        "allow_fp16_reduced_precision_reduction": False,
+        "allow_bf16_reduced_precision_reduction": False,
+    }
+    before = {name: getattr(flags, name) for name in wanted}
     try:
-        for name in names:
-            setattr(flags, name, False)
+        for name, value in wanted.items():
+            setattr(flags, name, value)
         yield
     finally:
         for name, value in before.items():

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from dgxcert.limit import Bound
 from dgxcert.profile import Profile
+from dgxcert.sizes import Lab
 from dgxcert.workloads.shapes import Shape
 
-BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int4": 4.5 / 8}
-"""Bytes per weight; int4 is NF4 with one fp32 scale per block of 64: 4.5 bits."""
+BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "nf4": 4.5 / 8, "int4": 4.25 / 8}
+"""Bytes per weight; NF4 has one fp32 scale per block of 64 (4.5 bits), int4 a bf16 scale and zero per 128 (4.25)."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,33 @@ def weight_bytes(shape: Shape, precision: str, compute: str) -> float:
     return shape.layer_parameters * BYTES[precision] + shape.head_parameters * BYTES[compute]
 
 
-def decode(shape: Shape, precision: str, compute: str, context: int) -> Cost:
-    """One token of one row: every weight and the whole key-value cache are read once."""
-    cache = shape.cache_values_per_token * BYTES[compute] * context
-    flops = 2.0 * (shape.layer_parameters + shape.head_parameters)
+def decode(shape: Shape, precision: str, compute: str, context: int, batch: int = 1) -> Cost:
+    """One token for each of `batch` rows: every weight is read once, and each row's key-value cache."""
+    cache = batch * shape.cache_values_per_token * BYTES[compute] * context
+    attention = 4.0 * shape.layers * shape.heads * shape.head_dim * context
+    flops = batch * (2.0 * (shape.layer_parameters + shape.head_parameters) + attention)
     return Cost(weight_bytes(shape, precision, compute) + cache, flops)
 
 
-def prefill(shape: Shape, precision: str, compute: str, tokens: int) -> Cost:
-    """One row of `tokens`: 2 operations per weight and token, causal attention, lm_head for the last token only."""
+def prefill(shape: Shape, precision: str, compute: str, tokens: int, batch: int = 1) -> Cost:
+    """`batch` rows of `tokens`: 2 operations per weight and token, causal attention, lm_head for last tokens only."""
     attention = 2.0 * shape.layers * shape.heads * shape.head_dim * tokens**2
     flops = 2.0 * shape.layer_parameters * tokens + 2.0 * shape.head_parameters + attention
-    return Cost(weight_bytes(shape, precision, compute), flops)
+    return Cost(weight_bytes(shape, precision, compute), batch * flops)
 
 
-def lora(shape: Shape, compute: str, tokens: int) -> Cost:
-    """One training step on `tokens`: 4 operations per weight and token, as frozen weights need no gradient."""
+def lora(shape: Shape, precision: str, compute: str, tokens: int) -> Cost:
+    """One training step on `tokens`: 4 operations per weight and token, as frozen weights need no gradient.
+
+    Nor does what the first layer reads, so that its queries, keys and values cost half.
+    """
     parameters = shape.layer_parameters + shape.head_parameters
-    return Cost(2 * weight_bytes(shape, compute, compute), 4.0 * parameters * tokens)
+    unneeded = 2.0 * tokens * shape.hidden * shape.head_dim * (shape.heads + 2 * shape.kv_heads)
+    return Cost(2 * weight_bytes(shape, precision, compute), 4.0 * parameters * tokens - unneeded)
+
+
+def lora_encoder(sizes: Lab, compute: str, tokens: int) -> Cost:
+    """The same of the course's encoder, whose weights are held in 32 bits."""
+    parameters = sizes.layers * sizes.hidden * (4 * sizes.hidden + 2 * sizes.intermediate)
+    unneeded = 2.0 * tokens * 3 * sizes.hidden**2
+    return Cost(2 * parameters * BYTES[compute], 4.0 * parameters * tokens - unneeded)

@@ -13,8 +13,8 @@ SHARED_MARGIN_GIB = 16.0
 """The least that stays free where a GPU shares the system's memory, also where the profile does not know of it."""
 
 
-def require(device: Device, needed_bytes: float, what: str) -> None:
-    """Raise Inconclusive unless `what` fits beside everything else, with a margin."""
+def require(device: Device, needed_bytes: float, what: str, *advice: str) -> None:
+    """Raise Inconclusive unless `what` fits beside everything else, with a margin; `advice` comes last."""
     needed_gib, margin_gib = needed_bytes / GIB, _margin_gib(device)
     available_gib = _available_gib(device)
     if needed_gib + margin_gib > available_gib:
@@ -23,6 +23,7 @@ def require(device: Device, needed_bytes: float, what: str) -> None:
             f"{available_gib:.1f} GiB are available on {device.name}",
             "See who uses the memory: nvidia-smi; free -g",
             "End other work, then run again.",
+            *advice,
         )
 
 

@@ -84,17 +84,17 @@ def measure(device: Device, model: str) -> Taken:
     asked = shapes.find(model)
     shape = fitting(device, asked)
     fp16, _ = _taken(device, shape, "fp16")
-    int4, rest = _taken(device, shape, "int4")
+    int4, rest = _taken(device, shape, "nf4")
     how = "growth of torch.cuda.memory_allocated()" if device.kind == "cuda" else "bytes of all tensors of the model"
     return Taken(shape, shape.parameters > 6e9, fp16, int4, rest, how)
 
 
 def fitting(device: Device, asked: Shape) -> Shape:
     """The shape with as many layers as memory allows, halved until they fit; decided before anything is taken."""
-    layers, compute = asked.layers, numerics.compute_precision("int4", device.kind)
+    layers, compute = asked.layers, numerics.compute_precision("nf4", device.kind)
     while True:
         shape = dataclasses.replace(asked, layers=layers)
-        needed = max(models.size_bytes(shape, *precisions) for precisions in (("fp16", "fp16"), ("int4", compute)))
+        needed = max(models.size_bytes(shape, *precisions) for precisions in (("fp16", "fp16"), ("nf4", compute)))
         if needed <= room.allowed_bytes(device) or layers == 1:
             room.require(device, needed, f"{layers} layers of a 7 B model")
             return shape

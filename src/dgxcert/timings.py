@@ -1,0 +1,73 @@
+"""Timings: the raw rounds of a run's benchmarks, from pytest-benchmark's own file, and what spoils them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dgxcert.benchmark_file import NAME
+from dgxcert.outcome import CannotStart
+from dgxcert.rounds import known_within
+
+HOT = 0.05
+"""Share of the time that a GPU may slow down for heat before its rounds say something about the heat."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One benchmark of one run: seconds of each round, the work in a round, and why they say nothing, or ""."""
+
+    requirement: str
+    amount: float
+    seconds: tuple[float, ...]
+    spoiled: str = ""
+
+    @property
+    def per_unit_s(self) -> float:
+        """Seconds of the middle round for one unit of work."""
+        ordered = sorted(self.seconds)
+        middle = len(ordered) // 2
+        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        return median / self.amount
+
+    @property
+    def within(self) -> float:
+        """Half of the 95 % interval of that, as a share of it."""
+        return known_within(self.seconds)
+
+
+def read(folder: Path) -> dict[str, Timing]:
+    """The benchmarks of a run folder by requirement. Raises CannotStart where its file is missing or broken."""
+    path = folder / NAME
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise CannotStart(
+            f"{path} is not there: this run timed no benchmark.", "Name a run of the standard tier."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CannotStart(
+            f"{path} cannot be read: {type(error).__name__}: {error}.", "Run the benchmarks again: make validate"
+        ) from error
+
+
+def parse(content: dict[str, Any]) -> dict[str, Timing]:
+    """The same of the file's content; a benchmark that is none of dgxcert's is left out."""
+    found = {}
+    for each in content["benchmarks"]:
+        info = each.get("extra_info", {})
+        if "requirement" in info:
+            seconds = tuple(float(second) for second in each["stats"]["data"])
+            found[info["requirement"]] = Timing(info["requirement"], float(info["amount"]), seconds, _spoiled(info))
+    return found
+
+
+def _spoiled(info: dict[str, Any]) -> str:
+    """Why rounds say nothing about the machine, in words."""
+    if info.get("disturbance"):
+        return str(info["disturbance"])
+    if info.get("compiled"):
+        return f"code was compiled {info['compiled']} times while they were timed"
+    if (info.get("hot") or 0.0) > HOT:
+        return f"the GPU slowed down for heat {info['hot']:.0%} of the time"
+    return ""
