@@ -75,7 +75,7 @@ def test_four_bit_layers_are_right(device, evidence):
     most = evidence.record("largest NF4 quantisation error", max(changes.values()), unit="relative", source=how)
     blocks = nf4.worst_blocks(layers)
     block = evidence.record("NF4 quantisation error of a block", max(blocks.values()), unit="relative", source=how)
-    assert product.within(numerics.product_tolerance("int4"))
+    assert product.within(numerics.product_tolerance("nf4"))
     assert block.within(nf4.BLOCK_QUANTISATION)
     assert least.within(nf4.QUANTISATION)
     assert most.within(nf4.QUANTISATION)

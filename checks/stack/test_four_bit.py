@@ -22,5 +22,5 @@ def test_a_four_bit_layer_computes_what_nf4_says(device, evidence):
     how = f"bitsandbytes' Linear4bit on {device.name}, against fp64 of NF4 by its definition"
     error = evidence.record("4-bit product error", found.error, unit="relative", source=how)
     bits = evidence.record("bits of a weight", found.bits, unit="bit", source="bytes of the packed weights")
-    assert error.within(numerics.product_tolerance("int4"))
+    assert error.within(numerics.product_tolerance("nf4"))
     assert bits == 4.0
