@@ -41,7 +41,7 @@ def test_two_runs_are_compared_and_what_else_differs_is_said_first(dgxcert: obje
     b = timed_run.write(tmp_path / "b", rate=15.0, uuid="GPU-2")
     said = dgxcert("compare", a, b)  # type: ignore[operator]
     assert said.code == 1
-    assert f"{DECODE} slower +33.3% ±2.1%" in said.text
+    assert f"{DECODE} slower +33.3% ±2.2%" in said.text
     assert "differs: GPUs: ['GPU-1'], now ['GPU-2']" in said.text
     assert said.text.index("differs") < said.text.index("slower")
     assert dgxcert("compare", a, a).code == 0  # type: ignore[operator]

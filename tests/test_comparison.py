@@ -37,8 +37,15 @@ def test_what_moves_more_than_its_spread_is_told(seconds: float, change: Change)
 
 def test_wide_rounds_allow_more() -> None:
     wide = timing(0.9, 0.92, 0.94, 0.97, 1.0, 1.03, 1.06, 1.08, 1.1)
-    assert tolerance([wide], timing()) == pytest.approx((wide.within**2 + 0.02**2) ** 0.5)
+    assert tolerance([wide], timing()) == pytest.approx((wide.within**2 + wide.wander**2 + 0.02**2) ** 0.5)
     assert only([wide], timing(*(1.05,) * 9)).change is Change.SAME
+
+
+def test_a_machine_that_wanders_within_a_run_does_so_between_two() -> None:
+    wandering = timing(*(1.0,) * 10, *(1.2,) * 10)
+    assert wandering.wander == pytest.approx(0.2)
+    assert only([timing()], wandering).change is Change.SAME
+    assert only([timing()], timing(*(1.1,) * 20)).change is Change.SLOWER
 
 
 def test_several_runs_give_their_own_scatter() -> None:
@@ -74,7 +81,8 @@ def test_five_percent_is_flagged_19_times_in_20_and_nothing_once_at_the_most(kep
         ([timing()], timing(spoiled="GPU 0 was shared"), Change.INCOMPARABLE, "GPU 0 was shared"),
         ([timing(spoiled="hot")], timing(), Change.INCOMPARABLE, "in the reference: hot"),
         ([timing()], timing(amount=11.0), Change.INCOMPARABLE, "another amount of work"),
-        ([timing()], timing(1.0, 1.0, 1.0), Change.INCOMPARABLE, "too few rounds"),
+        ([timing()], timing(1.0, 1.0), Change.INCOMPARABLE, "too few rounds"),
+        ([timing(1.0)], timing(), Change.INCOMPARABLE, "too few rounds"),
     ],
 )
 def test_what_cannot_be_compared_says_why_and_is_never_a_pass(

@@ -61,9 +61,9 @@ def _compare(name: str, before: list[Timing], after: Timing | None) -> Compared:
         return Compared(name, Change.INCOMPARABLE, reason=f"in the reference: {before[0].spoiled}")
     if any(not math.isclose(each.amount, after.amount, rel_tol=1e-9) for each in sound):
         return Compared(name, Change.INCOMPARABLE, reason="a round holds another amount of work on either side")
-    allowed = tolerance(sound, after)
-    if not math.isfinite(allowed):
+    if not all(math.isfinite(each.within) for each in (*sound, after)):
         return Compared(name, Change.INCOMPARABLE, reason="too few rounds to know their median")
+    allowed = tolerance(sound, after)
     more = after.per_unit_s / statistics.fmean(each.per_unit_s for each in sound) - 1
     change = Change.SLOWER if more > allowed else Change.FASTER if more < -allowed else Change.SAME
     return Compared(name, change, more, allowed)
@@ -73,10 +73,12 @@ def tolerance(before: list[Timing], after: Timing) -> float:
     """How much longer a run may take before it is called slower, as a share.
 
     With a few runs before it: Student's interval for one more of their kind. With one or two: the intervals of both
-    medians, and what is assumed between runs.
+    medians, how far either wandered, and what is assumed between runs.
     """
     if len(before) < ENOUGH:
-        widths = (statistics.fmean(each.within for each in before), after.within, BETWEEN)
+        own = (after.within, after.wander)
+        theirs = (statistics.fmean(each.within for each in before), statistics.fmean(each.wander for each in before))
+        widths = (*own, *theirs, BETWEEN)
         return math.sqrt(sum(width**2 for width in widths))
     medians = [each.per_unit_s for each in before]
     scatter = statistics.stdev(medians) / statistics.fmean(medians)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dgxcert.benchmark_file import NAME
 from dgxcert.outcome import CannotStart
-from dgxcert.rounds import known_within
+from dgxcert.rounds import Rounds, known_within
 
 HOT = 0.05
 """Share of the time that a GPU may slow down for heat before its rounds say something about the heat."""
@@ -34,6 +34,11 @@ class Timing:
     def within(self) -> float:
         """Half of the 95 % interval of that, as a share of it."""
         return known_within(self.seconds)
+
+    @property
+    def wander(self) -> float:
+        """How far its two halves lie apart: what a machine does within a run it does between two as well."""
+        return abs(Rounds(self.seconds).drift)
 
 
 def read(folder: Path) -> dict[str, Timing]:

@@ -162,18 +162,23 @@ class StaticLlama:
         self._start.fill_(ids.shape[1] - 1)
         self._last = ids[:, -1:].clone()
         self.rewind()
-        if self._device.kind != "cuda":
-            return
-        side = torch.cuda.Stream(self._device.index)
-        side.wait_stream(torch.cuda.current_stream(self._device.index))
+        if self._device.kind == "cuda":
+            with torch.cuda.device(self._device.index):  # graphs are captured on the current device
+                self._capture()
+            self.rewind()
+
+    def _capture(self) -> None:
+        import torch
+
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side), torch.no_grad():
             for _ in range(WARM_UP_STEPS):
                 self._step()
-        torch.cuda.current_stream(self._device.index).wait_stream(side)
+        torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         with torch.no_grad(), torch.cuda.graph(self._graph):
             self._step()
-        self.rewind()
 
     def rewind(self) -> None:
         """Go back to the end of the prompt: what was written after it is written over."""

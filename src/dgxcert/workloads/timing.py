@@ -141,9 +141,9 @@ class Watch:
         self._compiled = compiled() - self._compiled
         self._others = processors.read().others_since(self._processors)
         self._peak = peak_memory.read(self._device)
-        self.disturbance = self._device.disturbance()
-        if self._samples is not None:
+        if self._samples is not None:  # before anything else is asked, which would be samples of an idle GPU
             self._sampling.__exit__(*error)
+        self.disturbance = self._device.disturbance()
 
     def around(self, warmed_up: int, steady: bool) -> Around:
         """What was noticed, after the context has ended."""
