@@ -7,6 +7,7 @@ TIER ?= standard
 RESULTS ?= results
 RUNTIME ?= auto
 MINUTES ?= 30
+TRIES ?= 20
 MACHINES ?=
 
 BIN = $(VENV)/bin
@@ -102,6 +103,9 @@ docs: setup ## write the generated documents anew
 bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py
 
+bench-slowdown: setup ## is a slowdown of 5 % noticed here (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES)
+
 bench-image: setup ## measure what the container costs (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)'
 
@@ -121,4 +125,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-image bench-sampler image lock tokenizer clean
+.PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-image bench-sampler image lock tokenizer clean

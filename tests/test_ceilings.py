@@ -170,11 +170,13 @@ def test_a_cold_file_is_read_from_disk_verified_and_removed(
     where.mkdir(exist_ok=True)
     monkeypatch.setenv("HF_HOME", str(where / "not" / "made" / "yet"))
     workload = weight_file.prepare(CPU, profile, way)
-    assert workload._path.parent.parent == where
+    assert workload.place == where
+    before = set(where.iterdir())
     assert page_cache.resident(workload._path) > 0.9, "what was just written lies in memory"
     workload.rounds(once)
     workload.verify(evidence)
-    assert not workload._path.exists()
+    assert workload._file.closed
+    assert set(where.iterdir()) == before, "it never had a name"
     assert not evidence.violated
     workload._loaded["3"][7] += 1
     with pytest.raises(Wrong):
@@ -189,7 +191,8 @@ def test_a_file_that_stays_in_memory_says_nothing_about_a_disk(
     workload = weight_file.prepare(CPU, profile, "read")
     with pytest.raises(Inconclusive, match="stayed in memory although it was to be dropped"):
         workload.rounds(once)
-    assert not list(tmp_path.iterdir()), "the file is removed all the same"
+    assert workload._file.closed, "the file is gone all the same"
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_did_not_come_from_a_disk_is_not_believed(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
 TENSORS = 8
-NAME = "weights.safetensors"
 COLD = 0.01
 """Share of a file's pages that may lie in memory before it is read."""
 FROM_DISK = Limit(
@@ -43,23 +42,22 @@ class WeightFile:
 
     def __init__(self, device: Device, profile: Profile, way: str) -> None:
         size_bytes = profile.workloads.load.size_mib * MIB
-        room.require(device, 2 * size_bytes, f"a file of {size_bytes / MIB:.0f} MiB in memory and on the device")
+        room.require(device, 3 * size_bytes, f"a file of {size_bytes / MIB:.0f} MiB in memory and on the device")
         self.device, self._way, self._size = device, way, size_bytes
-        self._folder = tempfile.TemporaryDirectory(prefix="dgxcert-weights-", dir=place(size_bytes))
-        self._path = Path(self._folder.name) / NAME
         self._loaded: dict[str, torch.Tensor] = {}
         self._fetched: int | None = None
+        self.place = place(size_bytes)
+        # Without a name, so that it outlives no process, however that ends.
+        self._file = tempfile.TemporaryFile(dir=self.place)  # noqa: SIM115 (`rounds` closes it)
+        self._path = Path(f"/proc/self/fd/{self._file.fileno()}")
         self._write()
         self.work = Work(device, self._path.stat().st_size / 1e9, profile.peak("storage"))
 
     def _write(self) -> None:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        try:
-            save_file({str(index): self._tensor(index) for index in range(TENSORS)}, self._path)
-        except BaseException:
-            self._folder.cleanup()
-            raise
+        self._file.write(save({str(index): self._tensor(index) for index in range(TENSORS)}))
+        self._file.flush()
 
     def _tensor(self, index: int) -> "torch.Tensor":
         """The tensor that the file holds under this number, seeded."""
@@ -70,11 +68,9 @@ class WeightFile:
         return torch.randint(-(2**31), 2**31 - 1, (count,), generator=generator, dtype=torch.int32)
 
     def rounds(self, each: Each) -> None:
-        """See timing.Workload. The file is removed afterwards, whatever happens."""
-        try:
+        """See timing.Workload. The file is gone afterwards."""
+        with self._file:
             repeat(self.run, each, before=self._forget)
-        finally:
-            self._folder.cleanup()
 
     def _forget(self) -> None:
         """Drop the file from memory; raises Inconclusive where it stays there, as on a disk that is memory itself."""
@@ -84,7 +80,7 @@ class WeightFile:
         kept = page_cache.resident(self._path)
         if kept > COLD:
             raise Inconclusive(
-                f"{kept:.0%} of {self._path.parent} stayed in memory although it was to be dropped: "
+                f"{kept:.0%} of a file in {self.place} stayed in memory although it was to be dropped: "
                 "what is read from there says nothing about a disk",
                 "Look at what that folder lies on: findmnt -T <folder>. Set HF_HOME to a folder on a real disk.",
             )
