@@ -35,7 +35,6 @@ class Matmul:
     def __init__(self, device: Device, precision: str, size: int, products: int, peak: Bound) -> None:
         import torch
 
-        require_hardware(device, precision)
         self.device, self.precision, self.size = device, precision, size
         self._products = products
         kind = numerics.dtype(precision)
@@ -155,7 +154,8 @@ def measured(device: Device, profile: Profile, precision: str) -> Bound:
 
 @cache
 def _sweep(device: Device, precision: str, sizes: Sizes, peak: Bound) -> dict[int, float]:
-    """TFLOP/s by size, each the best of a few short rounds."""
+    """TFLOP/s by size, each the best of a few short rounds; raises what `require_hardware` raises."""
+    require_hardware(device, precision)
     found = {}
     for size in sizes.sweep:
         workload = Matmul(device, precision, size, _products(sizes, size, SWEPT), peak)
