@@ -56,6 +56,16 @@ def test_a_benchmark_that_one_run_lacks_is_shown_with_that_runs_words(dgxcert: o
     assert f"{DECODE}: missing: not in this run, where it was inconclusive: a reason" in said.text
 
 
+@pytest.mark.parametrize(("outcome", "words"), [(Outcome.INCONCLUSIVE, "a reason"), (Outcome.FAILED, "it failed")])
+def test_rounds_of_a_benchmark_that_was_not_believed_are_not_compared(
+    dgxcert: object, tmp_path: Path, outcome: Outcome, words: str
+) -> None:
+    a, b = timed_run.write(tmp_path / "a"), timed_run.write(tmp_path / "b", outcome=outcome)
+    said = dgxcert("compare", a, b)  # type: ignore[operator]
+    assert said.code == 2
+    assert f"{DECODE}: not comparable: {words}" in said.text
+
+
 def test_a_baseline_grows_by_good_runs_and_judges_later_ones(dgxcert: object, tmp_path: Path) -> None:
     first = timed_run.write(tmp_path / "first")
     nothing = dgxcert("compare", first)  # type: ignore[operator]

@@ -14,7 +14,8 @@ from dgxcert.outcome import CannotStart, Outcome
 
 
 def calibrated(*folders: Path) -> tuple[list[str], list[str]]:
-    loaded = [(runs.load(folder), timings.read(folder)) for folder in folders]
+    named = [(runs.load(folder), folder) for folder in folders]
+    loaded = [(run, timings.of(run, folder)) for run, folder in named]
     found, left_out = calibration.readings(loaded)
     return list(calibration.lines(found, calibration.about([run for run, _ in loaded]))), left_out
 
@@ -72,6 +73,14 @@ def test_a_run_that_says_nothing_is_left_out_and_named(tmp_path: Path, about: di
     assert limit_of(lines)["min"] == pytest.approx(19.6)
     assert words in left_out[0]
     assert "bad" in left_out[0]
+
+
+def test_readings_that_scatter_too_far_make_no_limit(tmp_path: Path) -> None:
+    """Three deviations of them would leave a limit that no slow machine falls below, or one under zero."""
+    folders = [timed_run.write(tmp_path / str(rate), rate=rate) for rate in (20.0, 16.0, 12.0)]
+    lines, left_out = calibrated(*folders)
+    assert not lines
+    assert left_out[0].startswith(f"{LIMIT}: 75% would have to be left (3 standard deviations between runs)")
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -122,6 +122,9 @@ def test_rounds_are_read_from_pytest_benchmarks_file(tmp_path: Path) -> None:
         ({"compiled": 2}, "compiled 2 times"),
         ({"hot": 0.06}, "for heat 6%"),
         ({"hot": 0.05}, ""),
+        ({"device": "cpu", "others": 0.11}, "others used 11% of the processors"),
+        ({"device": "cpu", "others": 0.1}, ""),
+        ({"device": "cuda", "others": 0.9}, ""),
         ({"hot": None, "compiled": 0, "disturbance": None}, ""),
     ],
 )

@@ -119,6 +119,17 @@ def test_a_wrong_token_is_caught(decoded: inference.Decode, evidence: Recorder) 
     assert [pair[0].name for pair in evidence.violated][-1] == "chosen tokens fall short by"
 
 
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_wrong_token_in_any_row_of_a_batch_is_caught(profile: Profile, evidence: Recorder, row: int) -> None:
+    workload = inference.prepare_decode(CPU, profile, Case("fp32", "tuned", "full"))
+    workload.rounds(once)
+    assert workload.written is not None
+    workload.written = workload.written.clone()
+    workload.written[row, -1] = (workload.written[row, -1] + 1) % 8192
+    with pytest.raises(Wrong):
+        workload.verify(evidence)
+
+
 def test_a_missing_token_is_caught(decoded: inference.Decode, evidence: Recorder) -> None:
     assert decoded.written is not None
     decoded.written = decoded.written[:, :-1]

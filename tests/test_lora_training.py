@@ -137,6 +137,15 @@ def test_a_tensor_without_a_gradient_is_caught_by_name(
     assert "lora_A" in evidence.kept[0].source
 
 
+@pytest.mark.parametrize("step", [0, 2, 5, 7])
+def test_a_loss_that_is_no_number_is_caught_at_whatever_step(profile: Profile, evidence: Recorder, step: int) -> None:
+    workload = trained(profile, "fp32-tuned-course")
+    workload.losses[step] = torch.tensor(float("nan"))
+    with pytest.raises(Wrong):
+        workload.verify(evidence)
+    assert evidence.violated[0][0].name == "losses are finite"
+
+
 def test_a_trainer_that_says_nothing_of_its_last_step_is_inconclusive(profile: Profile) -> None:
     workload = trained(profile, "fp32-stock-course")
     workload.still = None

@@ -57,6 +57,25 @@ def test_counted_operations_agree_with_torchs_own_counter() -> None:
     assert 0.95 * counted < claimed <= counted  # a bound must not claim more than the work takes
 
 
+def test_counted_operations_of_a_decoding_step_agree_with_torchs_own_counter() -> None:
+    torch = pytest.importorskip("torch", reason="counting needs torch: make setup")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from dgxcert.device import Device
+    from dgxcert.workloads import models
+
+    shape, context, batch = shapes.find("llama-tiny"), 128, 3
+    model = models.build(Device("cpu", 0, "CPU"), shape, "fp32")
+    model.set_attn_implementation("eager")  # the counter does not see into fused attention
+    ids = torch.zeros(batch, context, dtype=torch.long)
+    with torch.no_grad():
+        cache = model(input_ids=ids, use_cache=True).past_key_values
+        with FlopCounterMode(display=False) as counter:
+            model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True)
+    claimed = roofline.decode(shape, "fp32", "fp32", context, batch).flops
+    assert 0.95 * counter.get_total_flops() < claimed <= counter.get_total_flops()
+
+
 def test_a_peak_that_a_profile_lacks_is_no_bound() -> None:
     with pytest.raises(Inconclusive, match="no physical peak"):
         Peaks.of(profiles.load("cpu"), "fp16")

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dgxcert.evidence import Evidence
-from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.outcome import CannotStart
 from dgxcert.run import Result, Run
-from dgxcert.timings import Timing
-from dgxcert.units import QUANTITIES, SPEEDS
+from dgxcert.timings import Timing, speed
+from dgxcert.units import QUANTITIES
 
 LEAST_MARGIN = 0.02
 """What is left below the slowest reading in any case: clocks and timers are good to about 2 %."""
+MOST_MARGIN = 0.3
+"""A limit with more room than this would let anything through."""
 SIGMAS = 3.0
 """Standard deviations between readings that are left: a good machine falls below them once in a thousand."""
 
@@ -40,14 +42,17 @@ def readings(runs: list[tuple[Run, dict[str, Timing]]]) -> tuple[dict[str, list[
                 continue
             limit, evidence = held
             spoiled = timings[result.key].spoiled if result.key in timings else "it is not in benchmark.json"
-            if trouble := _trouble(result, limit) or spoiled:
-                left_out.append(f"{run.name}: {result.key}: {trouble}")
+            if spoiled:
+                left_out.append(f"{run.name}: {result.key}: {spoiled}")
                 continue
             seconds = timings[result.key].seconds
             quartiles = statistics.quantiles(seconds, n=4, method="inclusive")
             spread = (quartiles[2] - quartiles[0]) / statistics.median(seconds)
             reading = Reading(_machine(run), run.name, float(evidence.value), evidence.unit, spread)
             found.setdefault(limit, []).append(reading)
+    for limit in [limit for limit, each in found.items() if _margin(each)[0] > MOST_MARGIN]:
+        margin, why = _margin(found.pop(limit))
+        left_out.append(f"{limit}: {margin:.0%} would have to be left ({why}), which no slow machine falls below")
     return found, left_out
 
 
@@ -79,25 +84,8 @@ def _margin(each: list[Reading]) -> tuple[float, str]:
 
 def _speed(result: Result) -> tuple[str, Evidence] | None:
     """The limit that a benchmark's rate was held against, and the rate; None for a result that is no benchmark's."""
-    for evidence in result.evidence:
-        for held in evidence.held_against:
-            name = held.source.removeprefix("limit ").partition(":")[0]
-            if held.source.startswith("limit ") and name in QUANTITIES and name.split(".")[0] in SPEEDS:
-                return name, evidence
-    return None
-
-
-def _trouble(result: Result, limit: str) -> str:
-    """Why a result says nothing; that it lies below the limit which is to be replaced is no trouble."""
-    if result.outcome is Outcome.PASSED:
-        return ""
-    if result.outcome is not Outcome.FAILED:
-        return result.reason or result.outcome.value
-    violated = [held for evidence in result.evidence for held in evidence.violated]
-    other = [held.source for held in violated if not held.source.startswith(f"limit {limit}:")]
-    if violated and not other:
-        return ""
-    return f"it failed otherwise ({other[0] if other else result.reason})"
+    pairs = ((speed(held), evidence) for evidence in result.evidence for held in evidence.held_against)
+    return next(((limit, evidence) for limit, evidence in pairs if limit), None)
 
 
 def _machine(run: Run) -> str:

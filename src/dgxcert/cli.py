@@ -159,8 +159,8 @@ def compare(
         kept = baseline.load(judged, baselines)
     else:
         reference = runs.load(run)
-        kept = [timings.read(run)]
-    found = comparison.compare(kept, timings.read(folder))
+        kept = [timings.of(reference, run)]
+    found = comparison.compare(kept, timings.of(judged, folder))
     comparing.show(found, judged, reference, len(kept), console)
     raise typer.Exit(comparison.exit_code(found))
 
@@ -173,7 +173,8 @@ def calibrate(
     from dgxcert import calibration, timings
     from dgxcert import run as runs
 
-    loaded = [(runs.load(folder), timings.read(folder)) for folder in folders]
+    named = [(runs.load(folder), folder) for folder in folders]
+    loaded = [(run, timings.of(run, folder)) for run, folder in named]
     found, left_out = calibration.readings(loaded)
     errors = screen.console(sys.stderr)
     for words in left_out:

@@ -140,14 +140,16 @@ def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str
     Raises Inconclusive when the rate lies outside what physics allows, when the rounds differ more than `spread`
     permits, or when something else used the device.
     """
-    within = known_within(rounds.seconds)
+    within, value = known_within(rounds.seconds), work.amount * len(rounds.seconds) / rounds.total_s
+    bounds = {"roofline": work.roofline, "ceiling": work.ceiling}
+    shares = "".join(f", {value / bound.value:.1%} of {which}" for which, bound in bounds.items() if bound)
     measured = evidence.record(
         name,
-        work.amount * len(rounds.seconds) / rounds.total_s,
+        value,
         unit=unit,
         source=f"{len(rounds.seconds)} rounds of {work.amount:.4g} {unit.split('/')[0]}, "
         f"{rounds.total_s:.3g} s in all, median {rounds.median_s:.4g} s known within {within:.1%}, "
-        f"spread {rounds.spread:.1%}",
+        f"spread {rounds.spread:.1%}{shares}",
         roofline=work.roofline,
         ceiling=work.ceiling,
         rounds_s=rounds.seconds,

@@ -1,14 +1,19 @@
 """Timings: the raw rounds of a run's benchmarks, from pytest-benchmark's own file, and what spoils them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dgxcert.benchmark_file import NAME
-from dgxcert.outcome import CannotStart
+from dgxcert.evidence import Comparison
+from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.rounds import Rounds, known_within
+from dgxcert.run import Result, Run
+from dgxcert.units import QUANTITIES, SPEEDS
 
+OTHERS = 0.1
+"""Share of the processors that others may use before rounds on a CPU say something about them."""
 HOT = 0.05
 """Share of the time that a GPU may slow down for heat before its rounds say something about the heat."""
 
@@ -39,6 +44,31 @@ class Timing:
     def wander(self) -> float:
         """How far its two halves lie apart: what a machine does within a run it does between two as well."""
         return abs(Rounds(self.seconds).drift)
+
+
+def of(run: Run, folder: Path) -> dict[str, Timing]:
+    """The same as `read`, where the rounds of a benchmark that was not believed, or computed wrongly, are spoiled."""
+    troubles = {result.key: trouble for result in run.results if (trouble := _trouble(result))}
+    found = read(folder)
+    return {key: replace(each, spoiled=each.spoiled or troubles.get(key, "")) for key, each in found.items()}
+
+
+def _trouble(result: Result) -> str:
+    """Why a result says nothing about speed, or ""; that it lies below its limit is no trouble."""
+    if result.outcome is Outcome.PASSED:
+        return ""
+    if result.outcome is not Outcome.FAILED:
+        return result.reason or f"it is {result.outcome.value}"
+    violated = [held for evidence in result.evidence for held in evidence.violated]
+    other = [held for held in violated if speed(held) is None]
+    return "" if violated and not other else f"it failed otherwise ({other[0].source if other else result.reason})"
+
+
+def speed(held: Comparison) -> str | None:
+    """Name of the limit of a speed that a quantity was held against; None where it is no such limit."""
+    name = held.source.removeprefix("limit ").partition(":")[0]
+    is_one = held.source.startswith("limit ") and name in QUANTITIES and name.split(".")[0] in SPEEDS
+    return name if is_one else None
 
 
 def read(folder: Path) -> dict[str, Timing]:
@@ -73,6 +103,8 @@ def _spoiled(info: dict[str, Any]) -> str:
         return str(info["disturbance"])
     if info.get("compiled"):
         return f"code was compiled {info['compiled']} times while they were timed"
+    if info.get("device") == "cpu" and (info.get("others") or 0.0) > OTHERS:
+        return f"others used {info['others']:.0%} of the processors"
     if (info.get("hot") or 0.0) > HOT:
         return f"the GPU slowed down for heat {info['hot']:.0%} of the time"
     return ""

@@ -10,7 +10,7 @@ from dgxcert.cases import INT4, NF4, TUNED, Case
 from dgxcert.device import Device
 from dgxcert.evidence import Recorder
 from dgxcert.limit import Bound
-from dgxcert.outcome import Inconclusive
+from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.profile import Profile
 from dgxcert.rounds import Rounds, Work
 from dgxcert.sizes import Inference as Sizes
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import torch
 
 SEED = 3
-CHECKED_ROWS = 2
-"""Of a batch: the first and the last are held against the reference, which keeps its memory small."""
 EAGER_BYTES = 2 * room.GIB
 """Plain attention holds every score; where that takes more than this, the reference uses torch's fused attention."""
 
@@ -37,7 +35,7 @@ class Inference:
     def __init__(self, device: Device, profile: Profile, sizes: Sizes, case: Case) -> None:
         import torch
 
-        self.device, self.case, self._sizes = device, case, sizes
+        self.device, self.case = device, case
         self.setting, self.shape = _setting(profile, sizes, case), shapes.find(sizes.model)
         self.compute = numerics.compute_precision(case.precision, device.kind)
         length = self.setting.prompt + self.setting.new_tokens
@@ -82,41 +80,44 @@ class Inference:
         finite = bool(self.logits.isfinite().all())
         sound = evidence.record("logits are finite", finite, source="the last step of the last timed round, all rows")
         evidence.require(sound.holds())
-        rows = [0, -1][: min(CHECKED_ROWS, self.setting.batch)]
-        written = self.written[rows]
-        whole = torch.cat([self.prompt[rows], written], 1)[:, :-1]
-        reference, attention = self._reference(whole, wanted)
-        how = f"{self.case.path} path, against one pass over all tokens with {attention} attention and without a cache"
-        self._compare(evidence, reference, self.logits[rows], written, how)
+        whole = torch.cat([self.prompt, self.written], 1)[:, :-1]
+        apart, short, attention = 0.0, 0.0, ""
+        for row, ids in enumerate(whole):  # one at a time, which keeps the reference small
+            reference, attention = self._reference(ids, wanted)
+            difference, margin = self._distance(reference, self.logits[row], self.written[row])
+            apart, short = max(apart, difference), max(short, margin)
+        how = f"{self.case.path} path, the worst of {len(whole)} rows against one pass each with {attention} attention "
+        limit, unit = numerics.path_tolerance(self.case.precision), "std of logits"
+        for name, value in (("logits differ by", apart), ("chosen tokens fall short by", short)):
+            evidence.require(evidence.record(name, value, unit=unit, source=f"{how}and without a cache").within(limit))
 
     def _reference(self, ids: "torch.Tensor", keep: int) -> "tuple[torch.Tensor, str]":
-        """Logits (rows, keep, vocabulary) of plain forward passes, row by row, and which attention they had."""
+        """Logits (keep, vocabulary) of a plain forward pass over one row, and which attention it had."""
         import torch
 
-        scores = self.shape.heads * ids.shape[1] ** 2 * 6  # in 16 bits and in 32
+        scores = self.shape.heads * len(ids) ** 2 * 6  # in 16 bits and in 32
         attention = "eager" if scores <= EAGER_BYTES else "sdpa"
         usual = self.model.config._attn_implementation
         self.model.set_attn_implementation(attention)
         try:
             with torch.inference_mode():
-                each = [self.model(input_ids=row[None], use_cache=False, logits_to_keep=keep).logits for row in ids]
+                found = self.model(input_ids=ids[None], use_cache=False, logits_to_keep=keep).logits[0].float()
         finally:
             self.model.set_attn_implementation(usual)
-        return torch.cat(each).float(), attention
+        if not bool(found.isfinite().all()):
+            raise Wrong("the logits of a plain pass are not finite")
+        return found, attention
 
-    def _compare(
-        self, evidence: Recorder, reference: "torch.Tensor", last: "torch.Tensor", written: "torch.Tensor", how: str
-    ) -> None:
-        """A token counts as the reference's where that rates none higher by more than rounding explains."""
-        sound = bool(reference.isfinite().all())
-        evidence.require(evidence.record("reference is finite", sound, source="the plain pass").holds())
+    @staticmethod
+    def _distance(reference: "torch.Tensor", last: "torch.Tensor", written: "torch.Tensor") -> tuple[float, float]:
+        """How far the last logits are off, and by how much the reference rates another token higher than a chosen one.
+
+        Both in standard deviations of the reference's logits; of a right token, rounding explains what is left.
+        """
         std = float(reference.std())
-        difference = float((last.float() - reference[:, -1]).square().mean().sqrt()) / std
-        margin = reference.max(-1).values - reference.gather(-1, written[..., None])[..., 0]
-        limit = numerics.path_tolerance(self.case.precision)
-        short = float(margin.max()) / std
-        for name, value in (("logits differ by", difference), ("chosen tokens fall short by", short)):
-            evidence.require(evidence.record(name, value, unit="std of logits", source=how).within(limit))
+        difference = float((last.float() - reference[-1]).square().mean().sqrt())
+        margin = reference.max(-1).values - reference.gather(-1, written[:, None])[:, 0]
+        return difference / std, float(margin.max()) / std
 
     def _verify_weights(self, evidence: Recorder) -> None:
         """Hold a sample of 4-bit layers against fp64 on what their weights mean; raises Wrong."""
@@ -207,10 +208,10 @@ def _setting(profile: Profile, sizes: Sizes, case: Case) -> Setting:
 
 
 def _beside_bytes(shape: shapes.Shape, setting: Setting, compute: str, length: int) -> float:
-    """Cache, logits of the checked rows, and a layer's activations, of all rows and tokens of the prompts."""
+    """Cache, logits with those of the reference, and a layer's activations, of all rows and tokens of the prompts."""
     width, rows = roofline.BYTES[compute], setting.batch
     cache = rows * length * shape.cache_values_per_token * width
-    logits = 4.0 * shape.vocabulary * (rows + CHECKED_ROWS * setting.new_tokens)
+    logits = 4.0 * shape.vocabulary * (rows + 2 * setting.new_tokens)
     activations = rows * length * (6 * shape.hidden + 3 * shape.intermediate) * width
     scores = min(float(EAGER_BYTES), 6.0 * shape.heads * length**2)
     return 2 * cache + logits + activations + scores  # stock's cache is copied when it grows

@@ -6,6 +6,7 @@ only where memory asks for it. Both are held against the losses of a plain loop.
 """
 
 import itertools
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,13 @@ class Training:
         found = evidence.record("without a gradient", len(self.still), unit=f"of {len(self.trained)}", source=source)
         evidence.require(found == 0)
         losses = [float(each) for each in self.losses]
-        apart = max(abs(here - there) / there for here, there in zip(losses, self._wanted, strict=False))
+        finite = evidence.record(
+            "losses are finite", all(map(math.isfinite, losses)), source=f"all {len(losses)} steps"
+        )
+        evidence.require(finite.holds())
+        if len(losses) < CYCLE:
+            raise Inconclusive(f"{len(losses)} steps were taken, {CYCLE} are needed to compare their losses")
+        apart = max(abs(here - there) / there for here, there in zip(losses[:CYCLE], self._wanted, strict=True))
         words = f"{_words(losses)} and {_words(self._wanted)}"
         how = f"the first {CYCLE} losses, against a plain loop over padded rows: {words}"
         curve = evidence.record("losses differ by", apart, unit="relative", source=how)

@@ -47,9 +47,8 @@ class Stock(Training):
             data_collator=lora_batches.padded,
             callbacks=[_rounds_of(self, each)],
         )
-        trainer.model_accepts_loss_kwargs = (
-            False  # or the loss would be over all tokens, the first of each row included
-        )
+        # Or the loss would be over all tokens, the first of each row included, which nothing predicts.
+        trainer.model_accepts_loss_kwargs = False
         trainer.remove_callback(PrinterCallback)
         return trainer
 

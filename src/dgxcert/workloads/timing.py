@@ -70,7 +70,8 @@ def timed(benchmark: Any, workload: Workload, profile: Profile, evidence: Record
         )
     found = clockwork.found()
     benchmark.stats.stats.data[:] = found.seconds
-    benchmark.extra_info.update(requirement=evidence.key, amount=workload.work.amount, **found.as_info)
+    about = {"requirement": evidence.key, "amount": workload.work.amount, "device": device.kind}
+    benchmark.extra_info.update(about | found.as_info)
     return found
 
 
