@@ -27,5 +27,5 @@ def test_lora_training_reaches_its_rate(benchmark, device, profile, evidence, ca
     rounds = timed(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     workload.record_use(evidence, rounds)
-    measured = rate(evidence, "LoRA", workload.work, rounds, unit="step/s", spread=profile.limit("spread"))
+    measured = rate(evidence, "LoRA", workload.work, rounds, unit="step/s", spread=profile.limit(case.spread))
     assert measured >= profile.limit(case.limit("lora"))

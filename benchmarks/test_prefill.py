@@ -27,5 +27,5 @@ def test_prefill_reaches_its_rate(benchmark, device, profile, evidence, case):
     rounds = timed(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     workload.record_latency(evidence, rounds)
-    measured = rate(evidence, "prefill", workload.work, rounds, unit="token/s", spread=profile.limit("spread"))
+    measured = rate(evidence, "prefill", workload.work, rounds, unit="token/s", spread=profile.limit(case.spread))
     assert measured >= profile.limit(case.limit("prefill"))

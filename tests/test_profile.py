@@ -277,6 +277,7 @@ def test_the_hash_is_of_what_a_profile_means() -> None:
 SUITE = [*(ROOT / "checks").rglob("test_*.py"), *(ROOT / "benchmarks").glob("test_*.py")]
 LIMIT = re.compile(r'profile\.limit\(f?"(.+?)"\)')
 OF_A_CASE = re.compile(r'profile\.limit\(case\.limit\("(.+?)"\)\)')
+OF_A_CASES_SPREAD = "profile.limit(case.spread)"
 PARAMETERS = re.compile(r'parametrize\("(\w+)", cases\.(\w+)')
 
 
@@ -291,6 +292,7 @@ def limits_used() -> set[tuple[str, str]]:
             key = f"{name}[{value}]"
             used |= {(limit.replace(f"{{{found[1]}}}", str(value)), key) for limit in LIMIT.findall(block)}
             used |= {(value.limit(what), key) for what in OF_A_CASE.findall(block)}
+            used |= {(value.spread, key)} if OF_A_CASES_SPREAD in block else set()
         if not values:
             used |= {(limit, name) for limit in LIMIT.findall(block)}
     return used
@@ -299,12 +301,13 @@ def limits_used() -> set[tuple[str, str]]:
 def test_every_limit_that_the_suite_asks_for_can_be_written() -> None:
     used = limits_used()
     assert ("spread", "LORA-SPEED[bf16-tuned-large]") in used
+    assert ("spread.host", "LORA-SPEED[bf16-stock-large]") in used
     assert ("decode.int4.tuned.full", "DECODE-SPEED[int4-tuned-full]") in used
     assert ("load.mmap", "WEIGHTS-LOAD[mmap]") in used
     assert {limit for limit, _ in used} <= set(QUANTITIES)
     for path in SUITE:
         text = path.read_text(encoding="utf-8")
-        found = len(LIMIT.findall(text)) + len(OF_A_CASE.findall(text))
+        found = len(LIMIT.findall(text)) + len(OF_A_CASE.findall(text)) + text.count(OF_A_CASES_SPREAD)
         assert len(re.findall(r"profile\.limit\(", text)) == found, f"{path.name} asks in a way that is not found here"
 
 

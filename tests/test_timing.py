@@ -101,7 +101,7 @@ def test_warming_up_ends_with_its_time_and_says_that_it_was_not_steady(clock: Cl
     speeding_up = (4 * 0.95**step for step in range(10_000))
     rounds, _, _ = timed(clock, profile, speeding_up)
     assert not rounds.around.steady
-    assert rounds.around.warm_up_rounds == 3
+    assert rounds.around.warm_up_rounds == 4
 
 
 def test_rounds_end_once_the_median_is_known_but_not_before_a_quarter_of_the_time(

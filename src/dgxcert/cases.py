@@ -37,6 +37,11 @@ class Case:
         """Name of the limit that a benchmark is held to in this case: `decode.bf16.tuned.single`."""
         return f"{what}.{self.precision}.{self.path}.{self.setting}"
 
+    @property
+    def spread(self) -> str:
+        """Name of the limit of how much rounds may differ: in some cases a fast GPU waits for the host."""
+        return "spread.host" if self.path == STOCK or self.setting == COURSE else "spread"
+
 
 def _single(*precisions: str) -> tuple[Case, ...]:
     return tuple(Case(precision, path, SINGLE) for precision in precisions for path in (STOCK, TUNED))

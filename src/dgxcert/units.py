@@ -41,6 +41,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "xid.faults": ("event",),
     "attention.backends": ("backend",),
     "spread": (OF_MEDIAN,),
+    "spread.host": (OF_MEDIAN,),
     **{f"bandwidth.{direction}": ("GB/s",) for direction in cases.DIRECTIONS},
     **{f"transfer.{direction}": ("GB/s",) for direction in cases.TRANSFERS},
     **{f"load.{way}": ("GB/s",) for way in cases.LOADS},

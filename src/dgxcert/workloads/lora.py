@@ -17,7 +17,7 @@ from dgxcert.limit import Limit
 from dgxcert.outcome import Inconclusive
 from dgxcert.profile import Profile
 from dgxcert.rounds import Rounds, Work
-from dgxcert.workloads import ceiling, lora_batches, lora_setup
+from dgxcert.workloads import ceiling, lora_batches, lora_setup, packed_attention
 from dgxcert.workloads.gradient import learns
 from dgxcert.workloads.lora_setup import Setup
 from dgxcert.workloads.roofline import Peaks
@@ -33,15 +33,26 @@ LOSS_FALLS = Limit(
 CYCLE = lora_batches.BATCHES
 MOST_NORM = 1.0
 """Trainer's own `max_grad_norm`."""
-CURVES = {
-    "fp32": (
-        1e-5,
-        "2e-7 measured over six steps; rows that see each other move it by 9e-3, another order of rows by more",
+FIRST = {
+    "fp32": (1e-5, "2e-7 measured; rows that see each other move it by 9e-3, another order of rows by more"),
+    "bf16": (
+        2e-3,
+        "a loss is a mean over hundreds of tokens or more, whose logits are off by a tenth of their deviation: 1e-4 to "
+        "1e-3; see fp32 for what must not pass",
     ),
-    "bf16": (2e-3, "1e-4 measured over six steps on a CPU, times 20 for the order of a GPU's sums; see fp32"),
     "nf4": (2e-3, "as bf16"),
 }
-"""How far the losses of two ways to train may lie apart, as a share."""
+"""How far the first losses of two ways to train may lie apart, as a share: both have the same weights."""
+CURVES = {
+    "fp32": (1e-5, "2e-7 measured over the first steps; see the first loss"),
+    "bf16": (
+        1e-2,
+        "up to 3.6e-3 measured on an H200 at three times the rate of learning: Adam's first steps have one length "
+        "whatever the gradient, so that rounding turns small ones around; times 3",
+    ),
+    "nf4": (1e-2, "as bf16"),
+}
+"""How far the losses after the first steps may lie apart, as a share."""
 
 
 class Training:
@@ -82,11 +93,11 @@ class Training:
         evidence.require(finite.holds())
         if len(losses) < CYCLE:
             raise Inconclusive(f"{len(losses)} steps were taken, {CYCLE} are needed to compare their losses")
-        apart = max(abs(here - there) / there for here, there in zip(losses[:CYCLE], self._wanted, strict=True))
-        words = f"{_words(losses)} and {_words(self._wanted)}"
-        how = f"the first {CYCLE} losses, against a plain loop over padded rows: {words}"
-        curve = evidence.record("losses differ by", apart, unit="relative", source=how)
-        evidence.require(curve.within(curve_tolerance(self.setup.case.precision)))
+        first, *later = [abs(here - there) / there for here, there in zip(losses[:CYCLE], self._wanted, strict=True)]
+        how = f"against a plain loop over padded rows: {_words(losses)} and {_words(self._wanted)}"
+        for what, apart, table in (("first loss differs by", first, FIRST), ("losses differ by", max(later), CURVES)):
+            found = evidence.record(what, apart, unit="relative", source=how)
+            evidence.require(found.within(_tolerance(what, table, self.setup.case.precision)))
         before, after = sum(losses[:CYCLE]) / CYCLE, sum(losses[-CYCLE:]) / CYCLE
         how = f"mean of the first {CYCLE} of {len(losses)} steps {before:.4f}, of the last {after:.4f}"
         fall = evidence.record("loss after training", after / before, unit=OF_LOSS_BEFORE, source=how)
@@ -112,8 +123,7 @@ class Tuned(Training):
         super().__init__(setup, profile)
         arrange = lora_batches.padded if setup.classifies else lora_batches.packed
         self._inputs = [lora_batches.on(setup.device, arrange(batch)) for batch in setup.batches]
-        # With a cache transformers does not look for rows that are packed, and they would see each other.
-        self._options = {} if setup.classifies else {"use_cache": False}
+        self._options = {} if setup.classifies else packed_attention.options(self.model, setup.batches)
         self._optimizer = torch.optim.AdamW(self.trained.values(), lr=setup.learning_rate, weight_decay=0.0, fused=True)
         if setup.recomputes:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -142,10 +152,9 @@ class Tuned(Training):
         super().verify(evidence)
 
 
-def curve_tolerance(precision: str) -> Limit:
-    """How far the losses of two ways to train may lie apart."""
-    value, source = CURVES[precision]
-    return Limit(name=f"tolerance of {precision} losses", max=value, unit="relative", source=source)
+def _tolerance(what: str, table: dict[str, tuple[float, str]], precision: str) -> Limit:
+    value, source = table[precision]
+    return Limit(name=f"tolerance in {precision}: {what}", max=value, unit="relative", source=source)
 
 
 @cache

@@ -67,6 +67,13 @@ def classified(batch: int, longest: int, vocabulary: int) -> tuple[Batch, ...]:
     return tuple(found)
 
 
+def row_lengths(batches: tuple[Batch, ...]) -> tuple[int, ...]:
+    """Tokens of each row, which are the same in all batches."""
+    found = {tuple(len(row.ids) for row in batch) for batch in batches}
+    (same,) = found
+    return same
+
+
 def tokens(batch: Batch) -> int:
     """Real tokens of a batch, without padding."""
     return sum(len(row.ids) for row in batch)

@@ -89,6 +89,8 @@ class Clockwork:
     def __call__(self, seconds: float) -> bool:
         """Take one round; whether another is wanted."""
         if self._watch is None:
+            if not self._warming:  # what comes before the end of the first round is compiling
+                self._began = time.monotonic()
             self._warming.append(seconds)
             if self._is_warm():
                 self._watch = self._stack.enter_context(Watch(self._device))
