@@ -103,6 +103,9 @@ docs: setup ## write the generated documents anew
 bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py
 
+bench-peers: setup ## this suite beside bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_peers.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --write
+
 bench-slowdown: setup ## is a slowdown of 5 % noticed here (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES)
 

@@ -77,9 +77,11 @@ def decode_of_suite(path: str) -> float:
 
 def decode_bare(kind: str) -> float:
     """Token/s of a bare transformers program on the same model, in a process of its own."""
-    program = ROOT / "scripts" / "bare_decode.py"
-    done = subprocess.run([sys.executable, str(program), kind], env=environment(), capture_output=True, check=True)
-    return float(done.stdout.split()[-1])
+    program = ROOT / "scripts" / "bare_transformers.py"
+    done = subprocess.run(
+        [sys.executable, str(program), kind, "cpu"], env=environment(), capture_output=True, check=True
+    )
+    return float(done.stdout.split()[-2])
 
 
 def decode_ratios(pairs: int) -> tuple[float, ...]:
