@@ -101,16 +101,16 @@ docs: setup ## write the generated documents anew
 	@$(BIN)/python scripts/generate_docs.py
 
 bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_harness.py
+	@$(BIN)/python scripts/bench_harness.py --write
 
 bench-peers: setup ## this suite beside bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_peers.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --write
 
 bench-slowdown: setup ## is a slowdown of 5 % noticed here (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES)
+	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES) --write
 
 bench-image: setup ## measure what the container costs (BASE_IMAGE=); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)'
+	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)' --write
 
 bench-sampler: setup ## measure what sampling a GPU costs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
