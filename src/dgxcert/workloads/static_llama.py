@@ -5,18 +5,15 @@ a whole decoding step is one captured graph, so that what is timed is the device
 """
 
 import functools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgxcert.cases import INT4, NF4
 from dgxcert.device import Device
-from dgxcert.workloads import int4
+from dgxcert.workloads import int4, products
+from dgxcert.workloads.products import Product, Weights
 
 if TYPE_CHECKING:
     import torch
-
-Weights = tuple[Any, ...]
-Product = Callable[["torch.Tensor", Weights], "torch.Tensor"]
 
 WARM_UP_STEPS = 3
 """Before a graph is captured: libraries choose their kernels and take their workspace."""
@@ -42,23 +39,6 @@ class Form(NamedTuple):
     epsilon: float
 
 
-def dense(rows: "torch.Tensor", weights: Weights) -> "torch.Tensor":
-    """Rows (..., inner) times a matrix (outer, inner): (..., outer)."""
-    import torch
-
-    return torch.nn.functional.linear(rows, weights[0])
-
-
-def four_bit(rows: "torch.Tensor", modules: Weights) -> "torch.Tensor":
-    """The outputs of bitsandbytes' own layers, side by side."""
-    import torch
-
-    return torch.cat([module(rows) for module in modules], -1)
-
-
-PRODUCTS: dict[str, Product] = {INT4: int4.product, NF4: four_bit}
-
-
 class StaticLlama:
     """A model with room for `batch` rows of `length` tokens; it decodes greedily.
 
@@ -72,7 +52,8 @@ class StaticLlama:
         self._form = Form(
             config.num_attention_heads, config.num_key_value_heads, config.head_dim, float(config.rms_norm_eps)
         )
-        self._product = PRODUCTS.get(precision, dense)
+        self._dense = products.dense(device, model.lm_head.weight.dtype)
+        self._product = products.SMALLER.get(precision, self._dense)
         self.packed = int4.replace_weights(model) if precision == INT4 else {}
         self._layers = [
             self._layer(each, f"model.layers.{index}", precision) for index, each in enumerate(model.model.layers)
@@ -147,8 +128,7 @@ class StaticLlama:
             return self._head(rows[:, -1])
 
     def _head(self, rows: "torch.Tensor") -> "torch.Tensor":
-        logits: torch.Tensor = self._model.lm_head(self._model.model.norm(rows))
-        return logits
+        return self._dense(self._model.model.norm(rows), (self._model.lm_head.weight,))
 
     def begin(self, ids: "torch.Tensor") -> None:
         """Read prompts up to their last tokens, and on a GPU capture a step."""
