@@ -1,6 +1,8 @@
 """The `dgxcert` command: thin commands over stages, plan and report."""
 
+import atexit
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -256,6 +258,8 @@ def stage(
 
 def main() -> None:
     """Run the command; whatever keeps it from starting is one clear line and exit 3."""
+    # Python's own end takes a while, in which another Ctrl-C would put death by a signal in place of the exit code.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:
