@@ -11,6 +11,7 @@ from dgxcert.outcome import Wrong
 from dgxcert.profile import Profile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.burn_in_work import Copies, Products, Training, rate
+from dgxcert.workloads.matmul import Matmul
 
 CPU = Device("cpu", 0, "CPU", margin_gib=1.0)
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -26,19 +27,23 @@ def small() -> Profile:
     return shipped.model_copy(update={"workloads": shipped.workloads.model_copy(update=sizes)})
 
 
-def spoiling(real: Callable[..., torch.Tensor], call: int) -> Callable[..., torch.Tensor]:
-    """torch.mm whose result is wrong in one bit of one value, in one of its calls."""
-    calls = 0
+def spoil(monkeypatch: pytest.MonkeyPatch, spoiling: Callable[[torch.Tensor], None], call: int = 0) -> None:
+    """Let a product come out otherwise, in one of the calls from now on; in each of them, where none is named."""
+    real, calls = Matmul._multiply, 0
 
-    def multiply(left: torch.Tensor, right: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
+    def multiply(matmul: Matmul) -> None:
         nonlocal calls
         calls += 1
-        real(left, right, out=out)
-        if calls == call:
-            out.view(torch.int32)[5, 7] ^= 1
-        return out
+        real(matmul)
+        if call in (0, calls):
+            spoiling(matmul._product)
 
-    return multiply
+    monkeypatch.setattr(Matmul, "_multiply", multiply)
+
+
+def flip(product: torch.Tensor) -> None:
+    """One bit of one value."""
+    product.view(torch.int32)[5, 7] ^= 1
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
@@ -47,7 +52,7 @@ def test_one_bit_of_one_product_in_the_middle_of_a_round_shows(
 ) -> None:
     work = Products(CPU, small, "fp32")
     right = work.fingerprint()
-    monkeypatch.setattr(torch, "mm", spoiling(torch.mm, call))
+    spoil(monkeypatch, flip, call)
     assert rate(work, 0.0) > 0
     assert (work.wrong(), work.fingerprint() == right) == (1, call < 3)
     work.run()
@@ -55,7 +60,7 @@ def test_one_bit_of_one_product_in_the_middle_of_a_round_shows(
 
 
 def test_a_bit_that_flips_in_the_first_round_shows(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "mm", spoiling(torch.mm, 2))
+    spoil(monkeypatch, flip, 2)
     assert Products(CPU, small, "fp32").wrong() == 1
 
 
@@ -63,14 +68,7 @@ def test_a_bit_that_flips_in_the_first_round_shows(small: Profile, monkeypatch: 
 def test_a_first_product_that_is_wrong_is_no_measure(
     small: Profile, monkeypatch: pytest.MonkeyPatch, value: float, words: str
 ) -> None:
-    real = torch.mm
-
-    def multiply(left: torch.Tensor, right: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
-        real(left, right, out=out)
-        out[5, 7] = value
-        return out
-
-    monkeypatch.setattr(torch, "mm", multiply)
+    spoil(monkeypatch, lambda product: product[5, 7].fill_(value))
     with pytest.raises(Wrong, match=words):
         Products(CPU, small, "fp32")
 

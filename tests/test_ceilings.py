@@ -14,7 +14,7 @@ from dgxcert.outcome import Inconclusive, Wrong  # noqa: E402
 from dgxcert.probes import page_cache  # noqa: E402
 from dgxcert.profile import Profile  # noqa: E402
 from dgxcert.sizes import Load  # noqa: E402
-from dgxcert.workloads import bandwidth, matmul, numerics, transfer, weight_file  # noqa: E402
+from dgxcert.workloads import bandwidth, matmul, numerics, products, transfer, weight_file  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and its friends warn about is no finding here
 
@@ -48,9 +48,30 @@ def test_right_products_pass_and_one_wrong_row_does_not(profile: Profile, precis
     workload = matmul.Matmul(CPU, precision, 128, 1, profile.peak("matmul.fp32"))
     workload.rounds(once)
     workload.verify(evidence)
-    workload._product[17] = 0
+    with torch.inference_mode():
+        workload._product[17] = 0
     with pytest.raises(Wrong):
         workload.verify(Recorder())
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_processor_multiplies_its_ceiling_by_what_models_are_multiplied_by(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile, kind: object
+) -> None:
+    """A ceiling by a slower way would be none: models reached 1.5 of it."""
+    multiplied: list[object] = []
+
+    def chosen(device: Device, dtype: object) -> products.Product:
+        def product(rows: object, weights: products.Weights) -> object:
+            multiplied.append(dtype)
+            return products.dense(device, dtype)(rows, weights)
+
+        return product
+
+    monkeypatch.setattr(matmul, "dense", chosen)
+    name = {torch.float32: "fp32", torch.bfloat16: "bf16"}[kind]
+    matmul.Matmul(CPU, name, 64, 3, profile.peak("matmul.fp32")).run()
+    assert multiplied == [kind] * 3
 
 
 def test_eight_bit_products_are_right_where_torch_has_them_on_a_cpu(

@@ -138,6 +138,8 @@ def stopped(request: pytest.FixtureRequest, profile: Path, tmp_path_factory: pyt
     results = tmp_path_factory.mktemp("results")
     process = driver.start("calm", "validate", "--profile", profile, "--results", results, asks=f"sleep {asks}")
     folder = driver.wait_until_measuring(results, "LONG")
+    if "defy" in asks:
+        driver.wait_until_said(folder, "defies")
     began = time.monotonic()
     for number in signals:
         process.send_signal(number)

@@ -40,7 +40,7 @@ def judged(evidence: Recorder) -> Callable[..., Measured]:
     """Rounds of 10 TFLOP each, put through `rate`."""
 
     def judge(
-        *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Bound
+        *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Any
     ) -> Measured:
         work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
         rounds = Rounds(seconds, device.disturbance(), around)
@@ -97,6 +97,15 @@ def test_16_bits_slower_than_32_is_inconclusive(judged: Callable[..., Measured])
     with pytest.raises(Inconclusive, match=r"cannot be below 10 TFLOP/s \(fp32 products"):
         judged(1.01, 1.01, 1.01, floor=floor)
     assert judged(1.0, 1.0, 1.0, floor=floor).number == pytest.approx(10)
+
+
+def test_a_rate_above_what_the_machine_itself_reached_is_not_believed(judged: Callable[..., Measured]) -> None:
+    """One of the two was measured wrongly, and shares of such a ceiling would flatter."""
+    assert judged(1.0, 1.0, 1.0, ceiling=bound(9.81)).number == 10.0
+    assert judged(1.0, 1.0, 1.0, ceiling=bound(5.0), grace=3.0).number == 10.0
+    for below in ({"ceiling": bound(9.8)}, {"ceiling": bound(3.3), "grace": 3.0}):
+        with pytest.raises(Inconclusive, match="this machine's own peaks allow"):
+            judged(1.0, 1.0, 1.0, **below)
 
 
 @pytest.mark.parametrize("name", ["roofline", "ceiling", "floor"])

@@ -61,7 +61,8 @@ def validate(
         options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
         run, folder = stages.validate(options.model_copy(update=recipe), results, console)
-    terminal.show(run, console, str(folder))
+    with screen.undisturbed():
+        terminal.show(run, console, str(folder))
     raise typer.Exit(run.judgement.exit_code)
 
 
@@ -108,7 +109,8 @@ def ready(
     options = Options(profile=profile, only=only, runtime=place, runtime_because=because, stack=stack)
     run, folder = stages.validate(options, results, console)
     lines = readiness.checklist(run, rows)
-    readiness.show(run, lines, console, str(folder))
+    with screen.undisturbed():
+        readiness.show(run, lines, console, str(folder))
     raise typer.Exit(readiness.exit_code(run, lines))
 
 

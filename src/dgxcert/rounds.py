@@ -28,8 +28,8 @@ class Work:
     """One round of a benchmark: how much work it holds, where, and how fast it can be at all.
 
     `amount` counts units of work (tokens, steps, TFLOP). The bounds are rates of it per second: `roofline` is what
-    the profile's physical peaks allow, `ceiling` what this machine's own measured peaks allow, and below `floor`
-    the measurement contradicts itself.
+    the profile's physical peaks allow, `ceiling` what this machine's own measured peaks allow. Above `grace` times the
+    ceiling and below `floor` the measurement contradicts itself.
     """
 
     device: Device
@@ -37,6 +37,7 @@ class Work:
     roofline: Bound
     ceiling: Bound | None = None
     floor: Bound | None = None
+    grace: float = GRACE
 
 
 @dataclass(frozen=True)
@@ -189,12 +190,14 @@ def _keep_around(evidence: Recorder, name: str, unit: str, work: Work, rounds: R
 
 
 def believe(measured: Measured, work: Work) -> None:
-    """Raise Inconclusive when a rate lies above its roofline by more than the grace, or below its floor."""
+    """Raise Inconclusive when a rate lies above its roofline or ceiling by more than the grace, or below its floor."""
     for bound in (work.roofline, work.ceiling, work.floor):
         if bound is not None and bound.unit != measured.evidence.unit:
             raise TypeError(f"{measured.evidence.name} is in {measured.evidence.unit}, a bound of it in {bound.unit}")
     if measured.number > GRACE * work.roofline.value:
         raise _wrong(measured, f"physics allows {work.roofline.value:.4g}", work.roofline)
+    if work.ceiling is not None and measured.number > work.grace * work.ceiling.value:
+        raise _wrong(measured, f"this machine's own peaks allow {work.ceiling.value:.4g}", work.ceiling)
     if work.floor is not None and measured.number < work.floor.value:
         raise _wrong(measured, f"it cannot be below {work.floor.value:.4g}", work.floor)
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from typing import IO, TextIO, cast
 
 from rich.console import Console
@@ -43,3 +45,13 @@ class Screen:
 def console(file: TextIO | None = None) -> Console:
     """The console that every command prints on: standard output, where no other is given."""
     return Console(file=cast("IO[str]", Screen(file or sys.stdout)))
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """While a verdict that stands is shown: another Ctrl-C would put an exit code in its place that says otherwise."""
+    heeding = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heeding)

@@ -53,6 +53,15 @@ def wait_until_measuring(results: Path, key: str) -> Path:
     raise TimeoutError(f"{key} was not begun within {BEGINS_S:.0f} s")
 
 
+def wait_until_said(folder: Path, text: str) -> None:
+    """Wait until a requirement has said something."""
+    deadline = time.monotonic() + BEGINS_S
+    while f'"text":"{text}"' not in (folder / records.NAME).read_text(encoding="utf-8"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody said {text!r} within {BEGINS_S:.0f} s")
+        time.sleep(0.02)
+
+
 def all_end(pids: list[int], within_s: float = 5.0) -> bool:
     """Whether none of these processes is alive any more (a zombie is dead) within a while."""
     deadline = time.monotonic() + within_s

@@ -226,7 +226,7 @@ def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: r
         cost.bound(tokens, "token/s", peaks)
         for peaks in (Peaks.of(profile, compute), ceiling.peaks(device, profile, compute))
     ]
-    return Work(device, tokens * times, roofline=bounds[0], ceiling=bounds[1])
+    return Work(device, tokens * times, roofline=bounds[0], ceiling=bounds[1], grace=ceiling.grace(profile))
 
 
 def prepare_prefill(device: Device, profile: Profile, case: Case) -> Prefill:

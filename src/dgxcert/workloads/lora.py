@@ -69,7 +69,7 @@ class Training:
         """What trains and had no gradient at the last step."""
         peaks = Peaks.of(profile, setup.compute), ceiling.peaks(setup.device, profile, setup.compute)
         bounds = [setup.cost.bound(1.0, "step/s", each) for each in peaks]
-        self.work = Work(setup.device, 1.0, roofline=bounds[0], ceiling=bounds[1])
+        self.work = Work(setup.device, 1.0, roofline=bounds[0], ceiling=bounds[1], grace=ceiling.grace(profile))
 
     def rounds(self, each: Each) -> None:
         """See timing.Workload: a round is one step."""

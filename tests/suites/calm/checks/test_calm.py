@@ -25,6 +25,7 @@ def test_first(benchmark, evidence):
 def test_long(evidence):
     if "defy" in ASKED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        evidence.say("defies")
     if "sleep" in ASKED:
         time.sleep(600)
     assert evidence.record("awake", True, source="here").holds()
