@@ -17,6 +17,7 @@ from dgxcert.probes import processors
 from dgxcert.profile import Profile
 from dgxcert.rounds import Work, known_within
 from dgxcert.sizes import Timing
+from dgxcert.trace import Trace
 from dgxcert.workloads import timing
 
 CPU = Device("cpu", 0, "CPU")
@@ -173,7 +174,9 @@ def test_a_gpu_is_sampled_from_the_first_round_that_counts_to_the_last(
         def __enter__(self) -> Callable[[], Any]:
             seen.append("begins")
             values = {"power_w": 300.0, "clock": 1500.0}
-            return lambda: SimpleNamespace(has=lambda name: True, median=values.__getitem__, hot=0.25)
+            return lambda: SimpleNamespace(
+                has=lambda name: True, median=values.__getitem__, hot=0.25, trace=lambda gpu: Trace(gpu=gpu, points=())
+            )
 
         def __exit__(self, *_: object) -> None:
             seen.append("ends")
@@ -192,7 +195,9 @@ def test_a_gpu_is_sampled_from_the_first_round_that_counts_to_the_last(
     monkeypatch.setattr(Device, "disturbance", lambda self: f"GPU {self.index} was shared")
     workload = Played(clock, playing())
     workload.work = Work(Device("cuda", 2, "GPU"), 1.0, WORK.roofline)
-    rounds = timing.timed(fixture(), workload, profile, Recorder())
+    recorder = Recorder()
+    rounds = timing.timed(fixture(), workload, profile, recorder)
+    assert recorder.traces == [Trace(gpu=2, points=())], "what was seen is kept for a plot"
     assert seen == [*["warms"] * 6, "begins", *["counts"] * 6, "ends"]
     assert rounds.disturbance == "GPU 2 was shared"
     assert (rounds.around.power_w, rounds.around.clock_mhz, rounds.around.hot) == (300.0, 1500.0, 0.25)

@@ -24,6 +24,7 @@ from dgxcert.workloads import burn_in
 )
 def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, evidence):
     found = burn_in.run(device, profile, minutes, keeps, evidence.say)
+    evidence.watched(found.trace(device.index))
     worked = evidence.record("time worked", found.minutes, unit="min", source=found.says)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
     evidence.record("shared cycles", found.shared, source="the driver's list of processes; they do not count")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from dgxcert.earlier import Earlier
 from dgxcert.evidence import Evidence
 from dgxcert.image import Image
 from dgxcert.machine import Machine
@@ -12,8 +13,10 @@ from dgxcert.outcome import Outcome
 from dgxcert.plan import Options, Planned
 from dgxcert.profile import Profile
 from dgxcert.software import Software
+from dgxcert.trace import Trace
+from dgxcert.waivers import Waiver
 
-FORMAT = 3
+FORMAT = 4
 """Version of the record; raised when an older reader would misread it."""
 
 
@@ -54,6 +57,10 @@ class Opened(Event):
     ignored_environment: tuple[str, ...] = ()
     fallen: tuple[str, ...] = ()
     """Earlier runs here that went down together with the machine, in words."""
+    waivers: tuple[Waiver, ...] = ()
+    """Those of this machine."""
+    earlier: tuple[Earlier, ...] = ()
+    """What earlier runs of this machine reached, so that a report shows its history from its own record alone."""
 
 
 class Attempt(Event):
@@ -100,6 +107,7 @@ class Finished(Event):
     reason: str = ""
     remedy: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    traces: tuple[Trace, ...] = ()
 
 
 class Said(Event):

@@ -15,8 +15,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from dgxcert.limit import Bound, Limit
+from dgxcert.limit import Bound, Limit, Roofline
 from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.trace import Trace
 from dgxcert.units import OF_CEILING, OF_ROOFLINE
 
 Value = bool | int | float | str
@@ -46,8 +47,8 @@ class Evidence(BaseModel):
     value: Value
     unit: str
     source: str
-    roofline: Bound | None = None
-    ceiling: Bound | None = None
+    roofline: Roofline | Bound | None = None
+    ceiling: Roofline | Bound | None = None
     rounds_s: tuple[float, ...] = ()
     held_against: list[Comparison] = []
 
@@ -177,6 +178,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.kept: list[Evidence] = []
+        self.traces: list[Trace] = []
         self.advice: tuple[str, ...] = ()
         self.key = ""
         """The requirement that this is evidence of."""
@@ -209,6 +211,10 @@ class Recorder:
     def advise(self, *remedy: str) -> None:
         """Say what to do about this very finding, in place of the requirement's general remedy, should it fail."""
         self.advice = remedy
+
+    def watched(self, trace: Trace) -> None:
+        """Keep what was seen of a GPU while it worked, for a plot; it is held against nothing."""
+        self.traces.append(trace)
 
     def require(self, holds: bool) -> None:
         """Fail the requirement unless a comparison holds; for code outside a check, which must not `assert`."""

@@ -34,3 +34,12 @@ class Bound(BaseModel):
     value: float
     unit: str
     source: str
+
+
+class Roofline(Bound):
+    """A bound that comes from a workload's bytes and operations, with what a roofline plot needs of it."""
+
+    intensity: float
+    """Floating-point operations per byte that must be moved."""
+    tflops: float
+    """What the bound is in TFLOP/s."""

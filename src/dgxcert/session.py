@@ -188,6 +188,7 @@ class Supervised:
                 reason=trial.reason if trial.outcome else "the test ended without an outcome",
                 remedy=trial.remedy,
                 evidence=tuple(trial.recorder.kept),
+                traces=tuple(trial.recorder.traces),
             )
         )
         self._benchmark_file.keep(config)

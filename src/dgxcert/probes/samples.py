@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from dgxcert import trace
 from dgxcert.outcome import Inconclusive
+from dgxcert.trace import Point, Trace
 
 # nvml.h, nvmlClocksEventReasons
 CLOCK_SETTING, POWER_CAP, SLOWDOWN, THERMAL_SOFTWARE, THERMAL_HARDWARE, POWER_BRAKE = 0x2, 0x4, 0x8, 0x20, 0x40, 0x80
@@ -35,6 +37,8 @@ class Samples:
     """Processor time that sampling itself took."""
     refused: dict[str, str] = field(default_factory=dict)
     """The driver's own words about the fields that it did not tell."""
+    began: float = 0.0
+    """When sampling began, in seconds since 1970, by the clock of the wall."""
 
     @classmethod
     def parse(cls, text: str) -> "Samples":
@@ -58,7 +62,8 @@ class Samples:
                 f"second, and up to {gap_s:.1f} s passed between two samples: {TOO_SLOW}",
                 *SLOW,
             )
-        return cls(readings, first["counters"], last["counters"], elapsed_s, last["cpu_s"], first["refused"])
+        began = first.get("at", 0.0)
+        return cls(readings, first["counters"], last["counters"], elapsed_s, last["cpu_s"], first["refused"], began)
 
     @property
     def says(self) -> str:
@@ -96,6 +101,11 @@ class Samples:
     def highest(self, name: str) -> float:
         """The highest reading of a field."""
         return max(self.values(name))
+
+    def trace(self, gpu: int) -> Trace:
+        """What a plot shows of them; each sample's time is counted from the beginning by the clock that never jumps."""
+        first = self.readings[0]["t"]
+        return trace.of(gpu, [_point(self.began + reading["t"] - first, reading) for reading in self.readings])
 
     def stands_still(self, name: str) -> bool:
         """Whether a clock moved by no more than one step all the time."""
@@ -145,3 +155,17 @@ class Samples:
         reasons = [int(value) for value in self.values("event_reasons")]
         slowed = sum(bool(each & SLOWDOWN and not each & THERMAL_HARDWARE) for each in reasons) / len(reasons)
         return max(slowed, self.share(POWER_BRAKE), self.counted("power_brake"))
+
+
+def _point(at: float, reading: dict[str, Any]) -> Point:
+    told = "event_reasons" in reading
+    reasons = int(reading["event_reasons"]) if told else 0
+    slowed = bool(reasons & SLOWDOWN and not reasons & THERMAL_HARDWARE)
+    return Point(
+        t=at,
+        clock_mhz=reading.get("clock"),
+        power_w=reading.get("power_w"),
+        temperature_c=reading.get("temperature"),
+        hot=float(bool(reasons & (THERMAL_SOFTWARE | THERMAL_HARDWARE))) if told else None,
+        held_back=float(slowed or bool(reasons & (POWER_CAP | POWER_BRAKE))) if told else None,
+    )

@@ -167,4 +167,5 @@ class _Worker:
 def _seen(done: Cycle, samples: Samples) -> Cycle:
     """The cycle with what was sampled meanwhile."""
     clock, hottest = samples.median("clock"), samples.highest("temperature")
-    return replace(done, clock_mhz=clock, hottest=hottest, hot=samples.hot, capped=samples.power_capped)
+    power = samples.median("power_w") if samples.has("power_w") else None
+    return replace(done, clock_mhz=clock, hottest=hottest, hot=samples.hot, capped=samples.power_capped, power_w=power)

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dgxcert import trace
 from dgxcert.limit import Bound
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.probes import boot
+from dgxcert.trace import Point, Trace
 
 LEAST = 4
 """Fewer cycles cannot be compared: three say how it began."""
@@ -56,6 +58,7 @@ class Cycle:
     """Share of the time slowed down for heat."""
     capped: float | None = None
     """Share of the time in which power was capped."""
+    power_w: float | None = None
 
     @property
     def counts(self) -> bool:
@@ -180,6 +183,21 @@ class BurnIn:
                 f"the burn-in was cut short: it worked {self.minutes:.1f} of {minutes:g} min", "See BURN-IN first."
             )
         return self.enough()
+
+    def trace(self, gpu: int) -> Trace:
+        """A point for each cycle, those that do not count included: heat is heat, whoever makes it."""
+        points = [
+            Point(
+                t=cycle.at - cycle.seconds / 2,
+                clock_mhz=cycle.clock_mhz,
+                power_w=cycle.power_w,
+                temperature_c=cycle.hottest,
+                hot=cycle.hot,
+                held_back=cycle.capped,
+            )
+            for cycle in self.cycles
+        ]
+        return trace.of(gpu, points)
 
     def steadiness(self, name: str) -> float:
         """The slowest three cycles in a row over the first three, by medians, or all by their mean if that is slower.

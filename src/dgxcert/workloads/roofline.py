@@ -6,7 +6,7 @@ never too low: what exceeds it was measured wrongly.
 
 from dataclasses import dataclass
 
-from dgxcert.limit import Bound
+from dgxcert.limit import Bound, Roofline
 from dgxcert.profile import Profile
 from dgxcert.sizes import Lab
 from dgxcert.workloads.shapes import Shape
@@ -35,15 +35,21 @@ class Cost:
     bytes: float
     flops: float
 
-    def bound(self, amount: float, unit: str, peaks: Peaks) -> Bound:
+    def bound(self, amount: float, unit: str, peaks: Peaks) -> Roofline:
         """The rate of `amount` units of work at this cost."""
         memory_s = self.bytes / (peaks.bandwidth.value * 1e9)
         compute_s = self.flops / (peaks.products.value * 1e12)
+        peak, needed = peaks.products, f"TFLOP/s over {self.flops / 1e12:.4g} TFLOP"
         if memory_s >= compute_s:
-            source = f"{peaks.bandwidth.value:.4g} GB/s over {self.bytes / 1e9:.4g} GB per {_each(amount, unit)}"
-            return Bound(value=amount / memory_s, unit=unit, source=f"{source}; {peaks.bandwidth.source}")
-        source = f"{peaks.products.value:.4g} TFLOP/s over {self.flops / 1e12:.4g} TFLOP per {_each(amount, unit)}"
-        return Bound(value=amount / compute_s, unit=unit, source=f"{source}; {peaks.products.source}")
+            peak, needed = peaks.bandwidth, f"GB/s over {self.bytes / 1e9:.4g} GB"
+        least_s = max(memory_s, compute_s)
+        return Roofline(
+            value=amount / least_s,
+            unit=unit,
+            source=f"{peak.value:.4g} {needed} per {_each(amount, unit)}; {peak.source}",
+            intensity=self.flops / self.bytes,
+            tflops=self.flops / least_s / 1e12,
+        )
 
 
 def _each(amount: float, unit: str) -> str:

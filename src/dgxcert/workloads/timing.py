@@ -22,6 +22,7 @@ from dgxcert.probes.samples import Samples
 from dgxcert.profile import Profile
 from dgxcert.rounds import Around, Rounds, Work, known_within
 from dgxcert.sizes import Timing
+from dgxcert.trace import Trace
 
 WINDOW = 3
 """Rounds that are compared with as many before them, to see whether warming up is over."""
@@ -70,6 +71,8 @@ def timed(benchmark: Any, workload: Workload, profile: Profile, evidence: Record
         )
     found = clockwork.found()
     benchmark.stats.stats.data[:] = found.seconds
+    if clockwork.trace is not None:
+        evidence.watched(clockwork.trace)
     about = {"requirement": evidence.key, "amount": workload.work.amount, "device": device.kind}
     benchmark.extra_info.update(about | found.as_info)
     return found
@@ -116,6 +119,11 @@ class Clockwork:
         known = known_within(self._seconds) <= self._sizes.within
         return spent_s > self._sizes.seconds or (known and spent_s > self._sizes.seconds * LEAST_OF_TIME)
 
+    @property
+    def trace(self) -> Trace | None:
+        """What the GPU did during the rounds that count; None on a CPU."""
+        return self._watch.trace if self._watch is not None else None
+
     def found(self) -> Rounds:
         """The rounds that count, and what went on around them."""
         if self._watch is None or not self._seconds:
@@ -147,6 +155,11 @@ class Watch:
         if self._samples is not None:  # before anything else is asked, which would be samples of an idle GPU
             self._sampling.__exit__(*error)
         self.disturbance = self._device.disturbance()
+
+    @property
+    def trace(self) -> Trace | None:
+        """What was sampled, after the context has ended; None where nothing was."""
+        return self._samples().trace(self._device.index) if self._samples is not None else None
 
     def around(self, warmed_up: int, steady: bool) -> Around:
         """What was noticed, after the context has ended."""
