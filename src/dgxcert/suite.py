@@ -14,6 +14,9 @@ from dgxcert.records import Suite
 
 FOLDERS = ("checks", "benchmarks")
 
+DECIDES = ("src", "checks", "benchmarks", "container", "compose.yaml", "pyproject.toml")
+"""What decides how a run comes out; a stray file elsewhere in a checkout does not."""
+
 CHANGES_PYTEST = (
     "PYTEST_ADDOPTS",
     "PYTEST_PLUGINS",
@@ -110,7 +113,7 @@ def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 def identity(suite: Path) -> Suite:
     """Which suite this is: version, commit where it is a checkout, and a hash over its own source."""
     commit = _git(suite, "rev-parse", "HEAD")
-    modified = bool(_git(suite, "status", "--porcelain")) if commit else None
+    modified = bool(_git(suite, "status", "--porcelain", "--", *DECIDES)) if commit else None
     return Suite(version=metadata.version("dgxcert"), commit=commit or None, modified=modified, sha256=_hash(suite))
 
 
