@@ -12,14 +12,14 @@ import typer
 from rich.table import Table
 
 from dgxcert import __doc__ as about
-from dgxcert import screen
+from dgxcert import cli_certificate, cli_history, screen
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import Weights
 from dgxcert.requirement import Tier
 from dgxcert.runtime import Asked, resolve
 
 CANNOT_START = 3
-RESULTS = Path("results")
+RESULTS = cli_history.RESULTS
 BASELINES = RESULTS / "baselines"
 INTERRUPTED = 130
 """What typer makes of Ctrl-C outside the part of a run that can be resumed at once."""
@@ -42,6 +42,9 @@ def validate(
     image: Annotated[str, typer.Option(help="Name of the image; empty means dgxcert:STACK.")] = "",
     base: Annotated[str, typer.Option(help="The base image; empty means the pinned one.")] = "",
     build: Annotated[bool, typer.Option(help="Build the image where it does not fit this checkout.")] = True,
+    waivers: Annotated[
+        Path | None, typer.Option(help="What somebody answers for; ./waivers.yaml if there is one.")
+    ] = None,
 ) -> None:
     """Validate this machine: exit 0 certified, rehearsed or partial; 1 rejected; 2 inconclusive; 3 could not start."""
     from dgxcert import stages
@@ -60,7 +63,7 @@ def validate(
         place, because = resolve(runtime, profile)
         options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
-        run, folder = stages.validate(options.model_copy(update=recipe), results, console)
+        run, folder = stages.validate(options.model_copy(update=recipe), results, console, waivers)
     with screen.undisturbed():
         terminal.show(run, console, str(folder))
     raise typer.Exit(run.judgement.exit_code)
@@ -233,6 +236,17 @@ def image(
 
     made = builder.ensure(name or f"dgxcert:{stack}", stack, base, build=build, show=say)
     say(f"{made.reference} {made.id}")
+
+
+for command in (
+    cli_history.report,
+    cli_history.history,
+    cli_history.bundle,
+    cli_certificate.sign,
+    cli_certificate.verify,
+    cli_certificate.drift,
+):
+    app.command()(command)
 
 
 @app.command(hidden=True)

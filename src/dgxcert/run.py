@@ -5,11 +5,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dgxcert.earlier import Earlier
 from dgxcert.evidence import Evidence
 from dgxcert.image import Image
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan import Options, Planned
+from dgxcert.plan import Options, Planned, any_gpu
 from dgxcert.profile import Profile
 from dgxcert.records import (
     Attempt,
@@ -27,7 +28,9 @@ from dgxcert.requirement import Tier
 from dgxcert.runtime import Runtime
 from dgxcert.software import Software
 from dgxcert.standing import image
+from dgxcert.trace import Trace
 from dgxcert.verdict import Ending, Verdict, count, judge
+from dgxcert.waivers import Waiver
 
 NAME = "run.json"
 
@@ -57,6 +60,14 @@ class Result(Part):
     started: str | None
     duration_s: float | None
     log: str | None
+    traces: tuple[Trace, ...] = ()
+    waiver: Waiver | None = None
+    """Who answers for it although it did not pass; None for what passed or was never measured."""
+
+    @property
+    def words(self) -> str:
+        """Its outcome as a person reads it: `failed, waived`."""
+        return f"{self.outcome.words}, waived" if self.waiver else self.outcome.words
 
 
 class Judgement(Part):
@@ -70,7 +81,7 @@ class Judgement(Part):
 class Run(Part):
     """The whole of run.json."""
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     name: str
     suite: Suite
     started: str
@@ -84,7 +95,16 @@ class Run(Part):
     software: dict[str, Software]
     judgement: Judgement
     notes: tuple[str, ...]
+    waivers: tuple[Waiver, ...]
+    """All of this machine, used or not."""
     results: tuple[Result, ...]
+    earlier: tuple[Earlier, ...]
+    """Earlier runs of this machine, oldest first, as they were known when this one began."""
+
+    @property
+    def waived(self) -> list[Result]:
+        """What did not pass and is answered for."""
+        return [result for result in self.results if result.waiver]
 
 
 def assemble(events: list[Event], name: str) -> Run:
@@ -100,6 +120,7 @@ def assemble(events: list[Event], name: str) -> Run:
         _result(entry, started.get(entry.key), finished.get(entry.key), logs, _never_begun(entry, opened, problems))
         for entry in opened.plan
     )
+    results = tuple(_waived(result, opened.waivers) for result in results)
     return Run(
         name=name,
         suite=opened.suite,
@@ -113,7 +134,9 @@ def assemble(events: list[Event], name: str) -> Run:
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
         judgement=_judgement(opened, results, image(events)),
         notes=tuple(_notes(events, opened)),
+        waivers=opened.waivers,
         results=results,
+        earlier=opened.earlier,
     )
 
 
@@ -163,7 +186,17 @@ def _result(
         started=started.at if started else None,
         duration_s=finished.duration_s if finished else None,
         log=logs.get((started.stage, started.attempt)) if started else None,
+        traces=finished.traces if finished else (),
     )
+
+
+def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
+    """The result with its waiver, where it was measured or looked at in vain, and somebody answers for it."""
+    if result.outcome not in (Outcome.FAILED, Outcome.INCONCLUSIVE):
+        return result
+    names = (result.key, any_gpu(result.key), result.id)  # the nearest name first
+    found = [waiver for name in names for waiver in waivers if waiver.requirement == name]
+    return result.model_copy(update={"waiver": found[0]}) if found else result
 
 
 def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
@@ -192,10 +225,15 @@ def _outcome(entry: Planned, finished: Finished | None, never_begun: str) -> tup
 
 def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) -> Judgement:
     endings = [
-        Ending(result.outcome, excused=bool(entry.not_applicable), left_out=bool(entry.not_run))
+        Ending(
+            result.outcome,
+            excused=bool(entry.not_applicable),
+            left_out=bool(entry.not_run),
+            waived=result.waiver is not None,
+        )
         for entry, result in zip(opened.plan, results, strict=True)
     ]
-    proven = used is not None and used.proven
+    proven = used is not None and used.proven and not opened.suite.modified
     verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
     return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
 
@@ -212,6 +250,8 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     if used is not None and not used.proven:
         base = "a stand-in for NVIDIA's" if used.standin else f"{used.base}, which is not the pinned base image"
         notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")
+    if opened.suite.modified:
+        notes.append("the suite was changed since its last commit, so this run certifies nothing")
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
     stages_seen: set[str] = set()

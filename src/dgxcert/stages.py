@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,8 +16,11 @@ from rich.console import Console
 from dgxcert import (
     benchmark_file,
     builder,
+    command,
     engine,
     headroom,
+    history,
+    history_index,
     plan,
     predecessors,
     records,
@@ -25,21 +29,26 @@ from dgxcert import (
     software,
     standing,
     suite,
+    waivers,
 )
 from dgxcert import run as runs
 from dgxcert.course import Course
 from dgxcert.image import difference
 from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import Options
+from dgxcert.plan import Entry, Options
 from dgxcert.progress import Progress
 from dgxcert.run import Run
 from dgxcert.runtime import Runtime
 from dgxcert.supervisor import Supervisor
+from dgxcert.waivers import Waiver
+
+DRAWING_S = 300.0
+"""Longer than the largest report takes on the slowest machine."""
 
 
-def validate(options: Options, results: Path, console: Console) -> tuple[Run, Path]:
-    """Run a new validation and return it with its folder.
+def validate(options: Options, results: Path, console: Console, answered: Path | None = None) -> tuple[Run, Path]:
+    """Run a new validation and return it with its folder; `answered` names a file of waivers.
 
     Raises CannotStart when nothing can be run, before anything is written where possible.
     """
@@ -50,7 +59,8 @@ def validate(options: Options, results: Path, console: Console) -> tuple[Run, Pa
     fallen = predecessors.close_fallen(results, machine)
     for words in fallen:
         console.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    planned = plan.make(suite.collect(where, session.gpus_to_test(profile, machine)), profile, options)
+    catalogue = suite.collect(where, session.gpus_to_test(profile, machine))
+    planned = plan.make(catalogue, profile, options)
     opened = records.Opened(
         suite=suite.identity(where),
         options=options,
@@ -59,12 +69,23 @@ def validate(options: Options, results: Path, console: Console) -> tuple[Run, Pa
         plan=tuple(planned),
         ignored_environment=suite.ignored_environment(),
         fallen=fallen,
+        waivers=_waivers(answered, catalogue, machine),
+        earlier=history_index.earlier(results, history.known_as(machine)),
     )
     folder = _new_folder(results, machine)
     writer = records.Writer(folder)
     writer.claim()
     writer.append(opened)
     return _work(folder, writer, [opened], console), folder
+
+
+def _waivers(answered: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
+    """What somebody answers for on this machine; without a file named, one in the current folder counts."""
+    path = answered or Path(waivers.NAME)
+    if answered is None and not path.exists():
+        return ()
+    known = {name for entry in catalogue for name in (entry.id, entry.key, plan.any_gpu(entry.key))}
+    return waivers.load(path, known, machine, datetime.now(UTC).date())
 
 
 def resume(folder: Path, console: Console) -> Run:
@@ -148,6 +169,7 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
     finally:
         writer.close()
         run = close(folder)  # whatever happened: nothing that was measured is lost
+    _draw(folder, console)
     return run
 
 
@@ -169,6 +191,20 @@ def close(folder: Path) -> Run:
     benchmark_file.merge(folder)
     report.write(run, folder)
     return run
+
+
+def _draw(folder: Path, console: Console) -> None:
+    """Write the faces that take a library to draw, in a process of its own: what goes wrong there costs no verdict."""
+    drawing = [sys.executable, "-P", "-m", "dgxcert", "report", str(folder.resolve())]
+    try:
+        drawn = command.run(drawing, timeout_s=DRAWING_S, env=suite.environment())
+    except (OSError, KeyboardInterrupt) as error:
+        trouble = str(error) or "interrupted"
+    else:
+        trouble = "" if drawn.returncode == 0 else drawn.complaint
+    if trouble:
+        words = f"report.html could not be written: {trouble}. Try again: dgxcert report {folder}"
+        console.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -32,16 +32,19 @@ class Ending:
     """The profile says that it does not apply."""
     left_out: bool = False
     """The tier or --only left it out before the run."""
+    waived: bool = False
+    """Somebody answers for it, should it have been measured and not hold, or could it not be measured."""
 
 
 def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict:
     """The verdict on a run.
 
     `certifies` comes from the profile; `whole` says that the whole standard tier was asked for. Whatever was
-    planned and has neither passed nor been excused by the profile keeps the run from passing.
+    planned and has neither passed nor been excused by the profile or a waiver keeps the run from passing. What was
+    never measured is not waived: nobody knows what he would answer for.
     """
     ends = list(endings)
-    if any(end.outcome is Outcome.FAILED for end in ends):
+    if any(end.outcome is Outcome.FAILED and not end.waived for end in ends):
         return Verdict.REJECTED
     if not any(end.outcome is Outcome.PASSED for end in ends) or any(_lost(end) for end in ends):
         return Verdict.INCONCLUSIVE
@@ -56,7 +59,7 @@ def _lost(end: Ending) -> bool:
         return not end.excused
     if end.outcome is Outcome.NOT_RUN:
         return not end.left_out
-    return end.outcome is Outcome.INCONCLUSIVE
+    return end.outcome is Outcome.INCONCLUSIVE and not end.waived
 
 
 def count(outcomes: Iterable[Outcome]) -> dict[str, int]:

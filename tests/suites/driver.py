@@ -38,7 +38,7 @@ def run(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -
 
 def only_run(results: Path) -> Path:
     """The one run folder that there is."""
-    (folder,) = results.iterdir()
+    (folder,) = (path for path in results.iterdir() if path.is_dir())
     return folder
 
 

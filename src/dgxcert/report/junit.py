@@ -1,15 +1,20 @@
 """JUnit XML for GitHub, GitLab and Jenkins: all five outcomes, none of them lost in translation.
 
 A failed requirement is a failure, an inconclusive one an error, the two that were not measured are skipped;
-a lost one (the run ended early) is an error too, so that no dashboard shows an unfinished run as green.
+a lost one (the run ended early) is an error too, so that no dashboard shows an unfinished run as green. What is waived
+is skipped, since a dashboard knows no other word for it: its message says how it ended and who answers for it.
 """
 
+from collections import Counter
 from xml.etree import ElementTree
 
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, measured, open_results, printable
+from dgxcert.report.words import meaning, measured, open_results, printable, shortened
 from dgxcert.run import Result, Run
 from dgxcert.verdict import tally
+
+LONGEST = 20_000
+"""Characters of one reason: GitLab and GitHub show no more, and a log line of megabytes helps nobody."""
 
 
 def render(run: Run) -> str:
@@ -20,7 +25,8 @@ def render(run: Run) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in {
         "verdict": run.judgement.verdict.value,
-        "meaning": MEANING[run.judgement.verdict],
+        "meaning": meaning(run),
+        "waived": str(len(run.waived)),
         "counts": tally(run.judgement.counts),
         **{f"count.{name}": str(number) for name, number in run.judgement.counts.items()},
         "profile": run.profile.name,
@@ -35,18 +41,25 @@ def render(run: Run) -> str:
 
 
 def _counts(run: Run, lost: set[str]) -> dict[str, str]:
-    failed = sum(result.outcome is Outcome.FAILED for result in run.results)
-    skipped = sum(result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN) for result in run.results)
-    unmeasured = sum(result.outcome is Outcome.NOT_RUN and result.key in lost for result in run.results)
-    inconclusive = sum(result.outcome is Outcome.INCONCLUSIVE for result in run.results)
+    tags = Counter(_tag(result, result.key in lost) for result in run.results)
     return {
         "name": "dgxcert",
         "tests": str(len(run.results)),
-        "failures": str(failed),
-        "errors": str(inconclusive + unmeasured),
-        "skipped": str(skipped - unmeasured),
+        "failures": str(tags["failure"]),
+        "errors": str(tags["error"]),
+        "skipped": str(tags["skipped"]),
         "time": f"{sum(result.duration_s or 0 for result in run.results):.3f}",
     }
+
+
+def _tag(result: Result, lost: bool) -> str:
+    """What JUnit calls this ending; "" for a pass."""
+    if result.outcome is Outcome.PASSED:
+        return ""
+    if result.waiver:
+        return "skipped"
+    named = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error"}
+    return named.get(result.outcome, "error" if lost else "skipped")
 
 
 def _case(suite: ElementTree.Element, result: Result, lost: bool) -> None:
@@ -57,13 +70,11 @@ def _case(suite: ElementTree.Element, result: Result, lost: bool) -> None:
     )
     properties = ElementTree.SubElement(case, "properties")
     ElementTree.SubElement(properties, "property", {"name": "outcome", "value": result.outcome.value})
-    if result.outcome is not Outcome.PASSED:
-        tag = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error"}.get(
-            result.outcome, "error" if lost else "skipped"
-        )
-        first = printable(result.reason.split("\n", 1)[0])
-        trouble = ElementTree.SubElement(case, tag, {"message": f"{result.outcome.words}: {first}"})
+    if tag := _tag(result, lost):
+        first = printable(result.reason.split("\n", 1)[0][:LONGEST])
+        who = printable(f" ({result.waiver.words})") if result.waiver else ""
+        trouble = ElementTree.SubElement(case, tag, {"message": f"{result.words}{who}: {first}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]
-        trouble.text = printable("\n".join([result.reason, *steps]))
+        trouble.text = shortened("\n".join([result.reason, *steps]), LONGEST)
     if result.evidence:
         ElementTree.SubElement(case, "system-out").text = measured(result.evidence)

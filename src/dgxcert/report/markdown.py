@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from dgxcert.evidence import quantity
 from dgxcert.outcome import Outcome
-from dgxcert.report.words import MEANING, WEIGHTS, keys, measured, printable, rehearse_hint, troubles
+from dgxcert.report.words import WEIGHTS, keys, meaning, measured, printable, rehearse_hint, troubles, waived
 from dgxcert.run import Result, Run
 from dgxcert.verdict import tally
 
@@ -25,10 +25,12 @@ NOTE_BYTES = 50_000
 def render(run: Run) -> str:
     """The run as Markdown: verdict, what to do, then everything."""
     judgement = run.judgement
-    lines = [f"# {judgement.verdict.value}: {MEANING[judgement.verdict]}", "", tally(judgement.counts) + ".", ""]
+    lines = [f"# {judgement.verdict.value}: {meaning(run)}", "", tally(judgement.counts) + ".", ""]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
     lines += _fitting(troubles(run), _trouble, TROUBLE_BYTES)
+    if run.waived:
+        lines += ["## Waived", "", *_fitting(waived(run), _note, NOTE_BYTES), ""]
     lines += ["## Machine and software", "", *_about(run), ""]
     lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
     lines += _fitting(run.results, _row, ROW_BYTES)
@@ -94,7 +96,7 @@ def _note(note: str) -> list[str]:
 
 
 def _row(result: Result) -> list[str]:
-    shown = result.outcome.words
+    shown = result.words
     if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         shown = f"**{shown}**"
     detail = measured(result.evidence) if result.evidence else result.reason

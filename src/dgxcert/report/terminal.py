@@ -6,15 +6,16 @@ from rich.text import Text
 
 from dgxcert.outcome import Outcome
 from dgxcert.report.words import (
-    MEANING,
     WEIGHTS,
     headline,
     keys,
     left_out,
+    meaning,
     printable,
     rehearse_hint,
     required,
     troubles,
+    waived,
 )
 from dgxcert.run import Result, Run
 from dgxcert.verdict import Verdict, tally
@@ -39,6 +40,8 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print(Text(f"weights: {WEIGHTS[run.options.weights]}", style="dim"))
     for results in troubles(run):
         _trouble(results, console)
+    for line in waived(run):
+        console.print(Text(line, style="bold yellow"))
     for note in run.notes:
         console.print(Text(f"note: {printable(note)}", style="dim"))
     hint = rehearse_hint(run)
@@ -48,7 +51,7 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print()
     console.print(tally(judgement.counts), highlight=False)
     verdict = Text(judgement.verdict.value, style=STYLE[judgement.verdict])
-    console.print(verdict + Text(f": {MEANING[judgement.verdict]} (exit {judgement.exit_code})", style="default"))
+    console.print(verdict + Text(f": {meaning(run)} (exit {judgement.exit_code})", style="default"))
     console.print(f"kept in {folder}", soft_wrap=True, highlight=False, markup=False)
 
 
@@ -61,7 +64,7 @@ def _table(run: Run) -> Table:
     for result in run.results:
         if result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
             continue
-        outcome = Text(result.outcome.words, style=OUTCOME_STYLE.get(result.outcome, ""))
+        outcome = Text(result.words, style=OUTCOME_STYLE.get(result.outcome, ""))
         table.add_row(Text(result.key), outcome, Text(headline(result.evidence)), Text(required(result.evidence)))
     return table
 

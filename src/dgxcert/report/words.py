@@ -25,9 +25,33 @@ WEIGHTS = {
 }
 
 
+def meaning(run: Run) -> str:
+    """What the verdict means, with what it rests on besides measurements."""
+    verdict, count = run.judgement.verdict, len(run.waived)
+    if not count:
+        return MEANING[verdict]
+    joined = "; besides" if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE) else ", but for"
+    return f"{MEANING[verdict]}{joined} {count} that {'is' if count == 1 else 'are'} waived"
+
+
 def printable(text: str) -> str:
     """Text from a machine with control characters shown, not obeyed: a driver string may hold anything."""
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Text for a page: printable, and where it is very long, how much more of it there is."""
+    more = f"\n… and {len(text) - longest} more characters: run.json has them all." if len(text) > longest else ""
+    return printable(text[:longest]) + more
+
+
+def waived(run: Run) -> list[str]:
+    """Every requirement that did not pass and is answered for, with what came of it and by whom."""
+    return [
+        printable(f"{result.key} is {result.outcome.words}; waived: {result.waiver.words}")
+        for result in run.waived
+        if result.waiver
+    ]
 
 
 def measured(evidence: Iterable[Evidence]) -> str:
@@ -51,7 +75,8 @@ def _first(evidence: Iterable[Evidence]) -> list[Evidence]:
 def open_results(run: Run) -> list[Result]:
     """What keeps the run from passing, failures first."""
     order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN)
-    return [result for outcome in order for result in run.results if result.outcome is outcome and result.wanted]
+    left = [result for result in run.results if result.wanted and not result.waiver]
+    return [result for outcome in order for result in left if result.outcome is outcome]
 
 
 def troubles(run: Run) -> list[list[Result]]:

@@ -1,0 +1,141 @@
+"""Run folders of machines that never were: certified ones and others, with rounds, traces and a past."""
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from suites.example import AT, finished, image_ready, opened, planned
+
+from dgxcert import history, records, report, trace
+from dgxcert import profile as profiles
+from dgxcert import run as runs
+from dgxcert.earlier import Earlier
+from dgxcert.evidence import Comparison, Evidence
+from dgxcert.limit import Roofline
+from dgxcert.machine import Gpu, Machine
+from dgxcert.run import Run
+from dgxcert.trace import Point
+
+BEGAN = 1_795_459_212.0
+"""AT in seconds since 1970, near enough."""
+
+GPU = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-5b1f0c1d", compute_capability="12.1", vbios="9A.0B")
+SPARK = Machine(
+    hostname="spark-07",
+    product="NVIDIA DGX Spark",
+    serial="1420525001234",
+    firmware="5.36",
+    kernel="6.14",
+    architecture="aarch64",
+    cores=20,
+    driver="580.95.05",
+    cuda_driver="13.0",
+    gpus=(GPU,),
+)
+KEYS = ("GPU-PRESENT", "DISK-SPACE", "DECODE-SPEED[bf16-tuned-single-gpu0]", "PREFILL-SPEED[bf16-tuned-single-gpu0]")
+
+
+def spark_profile(**about: Any) -> Any:
+    """The Spark's profile, without the names of real requirements."""
+    nothing: dict[str, Any] = {"not_applicable": {}, "not_applicable_native": {}}
+    return profiles.load("dgx-spark").model_copy(update={**nothing, **about})
+
+
+def speed(name: str, value: float, *, rounds: int = 20, intensity: float = 1.0) -> Evidence:
+    """What a benchmark records: a rate with rounds, a roofline of 20 and a limit of 10."""
+    chance = random.Random(name)
+    return Evidence(
+        name=name,
+        value=value,
+        unit="token/s",
+        source=f"{rounds} rounds of 32 tokens",
+        roofline=Roofline(value=20.0, unit="token/s", source="273 GB/s", intensity=intensity, tflops=0.27 * intensity),
+        rounds_s=tuple(round(32 / value * chance.uniform(0.99, 1.01), 6) for _ in range(rounds)),
+        held_against=[
+            Comparison(
+                sign=">=",
+                name=name,
+                value=10.0,
+                unit="token/s",
+                source=f"limit {name}.bf16: others",
+                measured=value,
+                holds=value >= 10.0,
+            )
+        ],
+    )
+
+
+def load(seconds: int) -> trace.Trace:
+    """What was seen of GPU 0 under a load: it warms up, and is slowed down for heat near the end."""
+    points = [
+        Point(
+            t=BEGAN + t / 10,
+            clock_mhz=2400.0 - (200.0 if t > 8 * seconds else 0.0),
+            power_w=85 + 3 * math.sin(t / 40),
+            temperature_c=45 + 35 * (1 - math.exp(-t / 200)),
+            hot=float(t > 8 * seconds),
+            held_back=0.0,
+        )
+        for t in range(10 * seconds)
+    ]
+    return trace.of(0, points)
+
+
+def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:
+    """Earlier runs of the Spark; from one of them on a driver is newer and decode a tenth slower."""
+    chance = random.Random(7)
+    found = []
+    for at in range(count):
+        late = at >= slower_from
+        rates = {
+            KEYS[2]: 14.0 * (0.9 if late else 1.0) * chance.uniform(0.998, 1.002),
+            KEYS[3]: 5400.0 * chance.uniform(0.998, 1.002),
+        }
+        state = {"driver": "590.10" if late else "580.95.05", "firmware": "5.36", "kernel": "6.14", "image": "77"}
+        about = {"name": f"2026-{1 + at // 28:02}-{1 + at % 28:02}T10-00-00Z-spark-07", "verdict": "CERTIFIED"}
+        found.append(
+            Earlier(
+                started=f"2026-{1 + at // 28:02}-{1 + at % 28:02}T10:00:00.000Z",
+                machine=history.known_as(SPARK),
+                hostname="spark-07",
+                state=state,
+                rates=rates,
+                units=dict.fromkeys(rates, "token/s"),
+                **about,
+            )
+        )
+    return tuple(found)
+
+
+def events(*endings: records.Finished, **about: Any) -> list[records.Event]:
+    """A whole run in the container, on the pinned base; `endings` take the place of passes."""
+    replaced = {ending.key: ending for ending in endings}
+    seen = {
+        KEYS[2]: {"evidence": (speed("decode", 14.0),), "traces": (load(12),)},
+        KEYS[3]: {"evidence": (speed("prefill", 15.0, intensity=900.0),)},
+    }
+    usual = [finished(key, **seen.get(key, {"evidence": ()})) for key in KEYS]
+    begun = opened(*(planned(key) for key in KEYS), **{"profile": spark_profile(), "machine": SPARK, **about})
+    return [begun, image_ready(), *(replaced.get(ending.key, ending) for ending in usual)]
+
+
+def run(*endings: records.Finished, **about: Any) -> Run:
+    """The same as a run."""
+    return runs.assemble(events(*endings, **about), "2026-11-23T18-40-12Z-spark-07")
+
+
+def folder(place: Path, *endings: records.Finished, **about: Any) -> Path:
+    """The same as a run folder, with its record, its light faces and a log."""
+    made = place / "2026-11-23T18-40-12Z-spark-07"
+    (made / "logs").mkdir(parents=True)
+    (made / "logs" / "container-1.log").write_text("all quiet\n", encoding="utf-8")
+    writer = records.Writer(made)
+    for event in events(*endings, **about):
+        writer.append(event)
+    writer.close()
+    report.write(runs.assemble(records.read(made), made.name), made)
+    return made
+
+
+__all__ = ["AT", "GPU", "KEYS", "SPARK", "events", "folder", "load", "past", "run", "spark_profile", "speed"]
