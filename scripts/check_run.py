@@ -30,8 +30,9 @@ def problems(folder: Path, verdict: str) -> list[str]:
         found.append("benchmark.json holds no benchmark")
     if not all(len(benchmark["stats"]["data"]) >= 3 for benchmark in timed):
         found.append("benchmark.json holds a benchmark with fewer than 3 rounds")
-    if verdict not in (folder / "summary.md").read_text(encoding="utf-8"):
-        found.append("summary.md does not name the verdict")
+    faces = ("summary.md", "report.html", "metrics.prom")
+    silent = [face for face in faces if verdict not in (folder / face).read_text(encoding="utf-8")]
+    found += [f"{face} does not name the verdict" for face in silent]
     found += image_problems(folder, run)
     measured = [result for result in run["results"] if result["outcome"] == "passed"]
     found += [f"{result['key']} passed without evidence" for result in measured if not result["evidence"]]

@@ -1,15 +1,37 @@
-"""The faces of a run, all rebuilt from run.json alone: for a terminal, for CI, for people who read Markdown."""
+"""The faces of a run, all rebuilt from run.json alone: for people, for CI, for monitoring."""
 
 from pathlib import Path
 
 from dgxcert import run as runs
 from dgxcert.atomic import write_text
+from dgxcert.outcome import CannotStart
 from dgxcert.report import junit, markdown
 from dgxcert.run import Run
 
+HTML, PROMETHEUS = "report.html", "metrics.prom"
+
 
 def write(run: Run, folder: Path) -> None:
-    """Write run.json and its faces into the run folder."""
+    """Write run.json and the faces that need no library into the run folder."""
     write_text(folder / runs.NAME, run.model_dump_json(indent=1) + "\n")
     write_text(folder / "junit.xml", junit.render(run))
     write_text(folder / "summary.md", markdown.render(run))
+
+
+def write_all(run: Run, folder: Path) -> list[Path]:
+    """Write every face but run.json itself, and return their paths; the same run gives the same bytes.
+
+    Raises CannotStart where a library that draws is missing, after the others were written.
+    """
+    write_text(folder / "junit.xml", junit.render(run))
+    write_text(folder / "summary.md", markdown.render(run))
+    try:
+        from dgxcert.report import html, prometheus
+    except ImportError as error:
+        raise CannotStart(
+            f"{HTML} and {PROMETHEUS} need a package that is not installed: {error.name}.",
+            "Set the environment up anew: make setup; or pip install 'dgxcert[host]'",
+        ) from error
+    write_text(folder / PROMETHEUS, prometheus.render(run))
+    write_text(folder / HTML, html.render(run))
+    return [folder / name for name in ("junit.xml", "summary.md", PROMETHEUS, HTML)]

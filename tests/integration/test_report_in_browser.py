@@ -1,0 +1,145 @@
+"""The report in a real browser, as a person meets it: opened from a file, light and dark, narrow and wide, printed."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from needs import missing
+from test_html_report import hostile, many, whole
+
+from dgxcert.report import html
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of this machine's own; nothing is downloaded."""
+    from playwright.sync_api import sync_playwright
+
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        missing("Chromium", "Run: sudo scripts/system-packages")
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(html.render(whole()), encoding="utf-8")
+    return path
+
+
+class Visit:
+    """A page, and all that it said or asked for while it was open."""
+
+    def __init__(self, browser: Any, path: Path, **about: Any) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        context = browser.new_context(offline=True, **about)
+        self.page = context.new_page()
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.said.append(dialog.message) or dialog.dismiss())
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        self.path = path
+
+    def held_its_tongue(self) -> None:
+        """Nothing on the console, no dialog, and no request but for the file itself."""
+        assert self.said == []
+        assert self.asked == [self.path.as_uri()]
+
+
+def axe(page: Any) -> list[str]:
+    """What axe finds, in words."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_opens_from_a_file_without_a_word_or_a_request(browser: Any, report: Path, scheme: str, width: int) -> None:
+    visit = Visit(browser, report, color_scheme=scheme, viewport={"width": width, "height": 800})
+    page = visit.page
+    assert page.locator("h1").is_visible()
+    assert page.title().startswith("REJECTED: spark-07")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    visit.held_its_tongue()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_plots_are_seen_and_have_words(browser: Any, report: Path, scheme: str) -> None:
+    page = Visit(browser, report, color_scheme=scheme, viewport={"width": 1280, "height": 800}).page
+    pictures = page.locator("figure [role=img]")
+    assert pictures.count() == 5
+    for at in range(pictures.count()):
+        assert len(pictures.nth(at).get_attribute("aria-label")) > 80
+        box = pictures.nth(at).locator("svg").bounding_box()
+        assert box["width"] > 400
+        assert box["height"] > 60
+        ink = pictures.nth(at).locator("svg text").first.evaluate("each => getComputedStyle(each).fill")
+        assert ink == page.evaluate("getComputedStyle(document.body).color"), "letters are in the page's own colour"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing(browser: Any, report: Path, scheme: str) -> None:
+    page = Visit(browser, report, color_scheme=scheme).page
+    assert axe(page) == []
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    assert axe(page) == []
+
+
+def test_a_keyboard_is_enough(browser: Any, report: Path) -> None:
+    page = Visit(browser, report).page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the requirements"
+    page.keyboard.press("Enter")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.parentElement.open") is True
+    assert page.locator("details[open] .title").first.is_visible()
+
+
+def test_it_prints_to_two_pages(browser: Any, report: Path, tmp_path: Path) -> None:
+    visit = Visit(browser, report, color_scheme="dark")
+    visit.page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+    pages = re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "report.pdf").read_bytes())
+    assert 1 <= len(pages) <= 2
+    visit.page.emulate_media(media="print")
+    assert visit.page.locator(".brief").is_visible()
+    assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_hostile_text_does_nothing(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(html.render(hostile()), encoding="utf-8")
+    visit = Visit(browser, path, viewport={"width": 360, "height": 800})
+    assert "<script>alert(1)</script>" in visit.page.locator("pre").first.text_content()
+    assert visit.page.locator("script, img").count() == 0
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    visit.held_its_tongue()
+
+
+def test_ten_thousand_requirements_are_still_a_page(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(html.render(many()), encoding="utf-8")
+    visit = Visit(browser, path)
+    assert visit.page.locator("details.failed").count() == 100
+    visit.held_its_tongue()

@@ -1,0 +1,61 @@
+"""metrics.prom is what the textfile collector takes, and names are as Prometheus wants them."""
+
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from suites.certified import KEYS, SPARK, run
+from suites.example import finished
+
+from dgxcert.outcome import Outcome
+from dgxcert.report import prometheus
+
+HOSTILE = 'a"b\\c\nd\x00\x1b[2J{}'
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_verdict_outcomes_and_speeds_are_there() -> None:
+    found = samples(prometheus.render(run(finished("DISK-SPACE", Outcome.FAILED, reason="full"))))
+    assert found["dgxcert_verdict", (("verdict", "REJECTED"),)] == 1
+    assert found["dgxcert_verdict", (("verdict", "CERTIFIED"),)] == 0
+    assert found["dgxcert_requirements", (("outcome", "failed"),)] == 1
+    assert found["dgxcert_requirement_outcome", (("outcome", "failed"), ("requirement", "DISK-SPACE"))] == 1
+    assert found["dgxcert_speed", (("requirement", KEYS[2]), ("unit", "token/s"))] == 14
+    assert found["dgxcert_speed_roofline_ratio", (("requirement", KEYS[2]),)] == pytest.approx(0.7)
+    assert found["dgxcert_run_end_timestamp_seconds", ()] == pytest.approx(1795459212)
+
+
+def test_names_are_as_prometheus_wants_them() -> None:
+    text = prometheus.render(run())
+    for family in text_string_to_metric_families(text):
+        assert family.type == "gauge"
+        assert family.documentation.endswith(".")
+        assert not family.name.endswith(("_total", "_count", "_bucket"))
+        assert family.name.startswith("dgxcert_")
+    assert not [line for line in text.splitlines() if not line.startswith("#") and len(line.rsplit(" ", 1)) != 2]
+
+
+def test_promtool_takes_it() -> None:
+    """Only where promtool is at hand: it comes with a whole Prometheus server, which nobody needs for this."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed; names are held by the test above")
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=prometheus.render(run()), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_hostile_text_breaks_out_of_no_label() -> None:
+    made = run(machine=SPARK.model_copy(update={"driver": HOSTILE}))
+    text = prometheus.render(made)
+    assert "\x1b" not in text
+    labels = [dict(labels) for (name, labels) in samples(text) if name == "dgxcert_run_info"]
+    assert labels[0]["driver"] == 'a"b\\c d\\x00\\x1b[2J{}'
