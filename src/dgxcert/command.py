@@ -127,6 +127,30 @@ def follow(args: list[str], *, env: dict[str, str], wait_s: Callable[[], float],
     return True
 
 
+def fed(args: list[str], content: bytes, *, timeout_s: float) -> Completed:
+    """Run a short program that reads `content` on standard input. Raises OSError when it cannot be started."""
+    try:
+        done = subprocess.run(args, input=content, capture_output=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return Completed(tuple(args), None, "", "")
+    return Completed(
+        tuple(args), done.returncode, *(each.decode(errors="replace") for each in (done.stdout, done.stderr))
+    )
+
+
+def foreground(args: list[str], say: Callable[[str], None]) -> Completed:
+    """Run a program that may ask its user for something on the terminal, such as a passphrase or a touch of a key.
+
+    What it complains of is told at once, line by line, and kept. It has no time limit: a person decides.
+    """
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+        lines = []
+        for line in child.stdout or ():
+            lines.append(line)
+            say(line.rstrip("\n"))
+    return Completed(tuple(args), child.returncode, "", "".join(lines))
+
+
 def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
     """Start a long-lived command in a process group of its own, its output going to a file."""
     return subprocess.Popen(
