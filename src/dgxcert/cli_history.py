@@ -1,0 +1,65 @@
+"""Commands about what was measured before: draw a run's faces anew, show a machine's history, pack a hardware case."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgxcert import screen
+from dgxcert.outcome import CannotStart
+
+RESULTS = Path("results")
+
+
+def _say(text: str) -> None:
+    screen.console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under results/.")]) -> None:
+    """Write every face of a run anew from its run.json: report.html, summary.md, junit.xml, metrics.prom."""
+    from dgxcert import report as faces
+    from dgxcert import run as runs
+
+    for path in faces.write_all(runs.load(run), run):
+        _say(str(path))
+
+
+def history(
+    machine: Annotated[str, typer.Argument(metavar="[MACHINE]", help="Host name, GPU UUID, or the start of it.")] = "",
+    results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
+    last: Annotated[int, typer.Option(min=2, help="Of a machine: how many runs to show each benchmark over.")] = 20,
+) -> None:
+    """List all runs; of a MACHINE also each benchmark over time, and what had changed where its speed made a step."""
+    from dgxcert import history_index
+    from dgxcert.report import historic
+
+    known = history_index.read(results)
+    mine = [run for run in known.runs if historic.is_of(run, machine)]
+    if machine and not mine:
+        names = ", ".join(sorted({run.hostname for run in known.runs})) or "none"
+        raise CannotStart(f"{results} holds no run of {machine!r}.", f"Machines there: {names}.")
+    historic.show(known, mine, machine, last, screen.console())
+
+
+def bundle(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under results/.")],
+    to: Annotated[Path | None, typer.Option(help="The archive; empty means RUN.tar.gz in this folder.")] = None,
+    driver_report: Annotated[Path | None, typer.Option(help="What nvidia-bug-report.sh wrote.")] = None,
+    hide_host: Annotated[bool, typer.Option(help="Take the host name out as well.")] = False,
+    yes: Annotated[bool, typer.Option(help="Write it without asking.")] = False,
+) -> None:
+    """Pack a run for a hardware case: without tokens, user names and home paths; lists all before it is written."""
+    from dgxcert import bundle as bundles
+
+    packed = bundles.prepare(run, driver_report, hide_host=hide_host)
+    path = to or Path(f"{run.resolve().name}.tar.gz")
+    if hide_host and to is None:
+        path = Path(packed.name + ".tar.gz")
+    for file in packed.files:
+        _say(f"{file.size_bytes:>12,}  {file.name}{f'  ({file.taken_out} taken out)' if file.taken_out else ''}")
+    for words in packed.left_out:
+        _say(f"     left out  {words}")
+    if not yes and not typer.confirm(f"Write these {len(packed.files)} files into {path}?"):
+        raise CannotStart("Nothing was written.", "Say --yes, or answer y.")
+    bundles.write(packed, path)
+    _say(f"{path}, {path.stat().st_size:,} bytes. Look into it before you send it: tar tzf {path}")
