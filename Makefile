@@ -24,9 +24,9 @@ help: ## show this list
 setup: ## install everything into .venv (STACK=course|current)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK)
 
-validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= RESUME=)
+validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= RESUME=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(PLACE))
+	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(WAIVERS),--waivers '$(WAIVERS)') $(PLACE))
 
 ready: ## go through the course module's prerequisites, for a student, under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
@@ -58,6 +58,24 @@ compare: setup ## compare a run with another or with its baseline (RUN= [WITH=th
 
 calibrate: setup ## turn runs of known-good machines into limits for a profile (RUNS="results/... results/...")
 	@$(DGXCERT) calibrate $(RUNS)
+
+report: setup ## write a run's faces anew from its run.json: report.html and the others (RUN=results/...)
+	@$(DGXCERT) report '$(RUN)'
+
+history: setup ## list all runs; of a MACHINE also each benchmark over time and what changed with its steps
+	@$(DGXCERT) history $(if $(MACHINE),'$(MACHINE)') --results '$(RESULTS)'
+
+sign: setup ## sign a run with an SSH key: as a certificate where it is CERTIFIED (RUN= KEY=)
+	@$(DGXCERT) sign '$(RUN)' --key '$(KEY)'
+
+verify: setup ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
+	@$(DGXCERT) verify '$(FILE)' --allowed-signers '$(SIGNERS)'
+
+drift: setup ## see on a machine what has changed since its certificate (FILE=results/.../certificate.json)
+	@$(DGXCERT) drift '$(FILE)'
+
+bundle: setup ## pack a run for a hardware case, redacted and listed first (RUN=results/...)
+	@$(DGXCERT) bundle '$(RUN)'
 
 show: setup ## show a finished run again (RUN=results/...)
 	@$(DGXCERT) show '$(RUN)'
@@ -109,6 +127,9 @@ bench-peers: setup ## this suite beside bare transformers and optimum-benchmark 
 bench-slowdown: setup ## is a slowdown of 5 % noticed here (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES) --write
 
+bench-report: setup ## measure reports and histories of very much; the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_report.py --write
+
 bench-image: setup ## measure what the container costs (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)' --write
 
@@ -128,4 +149,4 @@ tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
 clean: ## remove the environment and caches; run folders stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
 
-.PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-image bench-sampler image lock tokenizer clean
+.PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image lock tokenizer clean
