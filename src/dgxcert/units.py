@@ -42,6 +42,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "attention.backends": ("backend",),
     "spread": (OF_MEDIAN,),
     "spread.host": (OF_MEDIAN,),
+    "spread.storage": (OF_MEDIAN,),
     "ceiling.share": (OF_CEILING,),
     **{f"bandwidth.{direction}": ("GB/s",) for direction in cases.DIRECTIONS},
     **{f"transfer.{direction}": ("GB/s",) for direction in cases.TRANSFERS},
