@@ -95,7 +95,24 @@ def hostile() -> Run:
     )
 
 
-@pytest.mark.parametrize("made", [whole, hostile])
+def busy() -> Run:
+    """A server of eight GPUs: sixty benchmarks, half of them failed, each under a load that power held back."""
+    keys = [f"{name}-SPEED[bf16-tuned-{at}]" for name in ("DECODE", "PREFILL", "LORA") for at in range(20)]
+    endings = [
+        finished(
+            key,
+            Outcome.FAILED if at % 2 else Outcome.PASSED,
+            reason=f"{key} is slow, by far slower than the limit\n" * 5 if at % 2 else "",
+            remedy=("look at the clock", "look at the power", "look at the heat") if at % 2 else (),
+            evidence=(speed(key, 14.0, intensity=1 + at),),
+            traces=tuple(load(10, gpu, 15 * at, held=lambda t: t % 7 < 3) for gpu in range(8)),
+        )
+        for at, key in enumerate(keys)
+    ]
+    return runs.assemble([opened(*(planned(key) for key in keys), earlier=past(60, slower_from=30)), *endings], "run")
+
+
+@pytest.mark.parametrize("made", [whole, hostile, busy])
 def test_it_runs_no_script_and_asks_no_network(made: Any) -> None:
     page = Page(html.render(made()))
     assert not {"script", "iframe", "object", "embed", "link", "img", "base", "form"} & {
@@ -156,6 +173,29 @@ def test_the_plots_are_there_with_words_for_who_cannot_see_them() -> None:
     ]
     assert "Slowed down for heat in" in pictures[2]
     assert "driver 580.95.05 → 590.10" in page.text
+
+
+def test_a_server_with_many_gpus_has_every_picture() -> None:
+    text = html.render(busy())
+    pictures = [a["aria-label"] or "" for t, a in Page(text).elements if t == "div" and a.get("role") == "img"]
+    assert len(pictures) == 4 + 8
+    assert "There is no room here to draw" not in text
+    assert "mathdefault" not in text, "ticks are numbers, not formulas"
+    assert len(text.encode()) < MOST_BYTES
+
+
+def test_what_held_a_gpu_back_is_marked_once_for_each_time() -> None:
+    seen = load(200, held=lambda t: 500 <= t < 600 or 1000 <= t < 1100).points
+    first, second = traces._marks([seen], "held_back", seen[0].t, 0.0)
+    assert first == (pytest.approx(50 / 60, abs=0.03), pytest.approx(60 / 60, abs=0.03))
+    assert second == (pytest.approx(100 / 60, abs=0.03), pytest.approx(110 / 60, abs=0.03))
+    assert len(traces._marks([seen], "held_back", seen[0].t, 1.0)) == 1, "marks that touch are one"
+
+
+def test_what_there_is_no_room_to_draw_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html, "PLOT_BYTES", 1000)
+    text = Page(html.render(whole())).text
+    assert "There is no room here to draw: Roofline, How near to the limit of physics" in text
 
 
 def test_ids_are_unique() -> None:

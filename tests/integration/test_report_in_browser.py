@@ -3,15 +3,16 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from needs import missing
-from test_html_report import hostile, many, whole
+from test_html_report import busy, hostile, many, whole
 
 from dgxcert.report import html
+from dgxcert.run import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)
@@ -117,14 +118,19 @@ def test_a_keyboard_is_enough(browser: Any, report: Path) -> None:
     assert page.locator("details[open] .title").first.is_visible()
 
 
-def test_it_prints_to_two_pages(browser: Any, report: Path, tmp_path: Path) -> None:
-    visit = Visit(browser, report, color_scheme="dark")
-    visit.page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+@pytest.mark.parametrize("made", [whole, busy, many, hostile])
+def test_it_prints_to_two_pages(browser: Any, tmp_path: Path, made: Callable[[], Run]) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(html.render(made()), encoding="utf-8")
+    page = Visit(browser, path, color_scheme="dark").page
+    page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
     pages = re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "report.pdf").read_bytes())
-    assert 1 <= len(pages) <= 2
-    visit.page.emulate_media(media="print")
-    assert visit.page.locator(".brief").is_visible()
-    assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(pages) == 2
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator(".brief h2").is_visible()
+    room = page.locator(".brief").bounding_box()["height"]
+    assert room > 200, "however much is wrong, there is room to name it"
 
 
 def test_hostile_text_does_nothing(browser: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,20 +67,20 @@ def speed(name: str, value: float, *, rounds: int = 20, intensity: float = 1.0) 
     )
 
 
-def load(seconds: int) -> trace.Trace:
-    """What was seen of GPU 0 under a load: it warms up, and is slowed down for heat near the end."""
+def load(seconds: int, gpu: int = 0, begins: int = 0, held: Callable[[int], bool] = lambda t: False) -> trace.Trace:
+    """What was seen of a GPU under a load: it warms up, is held to its power now and then, and hot near the end."""
     points = [
         Point(
-            t=BEGAN + t / 10,
+            t=BEGAN + begins + t / 10,
             clock_mhz=2400.0 - (200.0 if t > 8 * seconds else 0.0),
             power_w=85 + 3 * math.sin(t / 40),
             temperature_c=45 + 35 * (1 - math.exp(-t / 200)),
             hot=float(t > 8 * seconds),
-            held_back=0.0,
+            held_back=float(held(t)),
         )
         for t in range(10 * seconds)
     ]
-    return trace.of(0, points)
+    return trace.of(gpu, points)
 
 
 def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:

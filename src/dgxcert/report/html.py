@@ -30,14 +30,16 @@ from dgxcert.verdict import Verdict
 HERE = Path(__file__).parent
 PAGE, PIECES, LOOK = "report.html.j2", "pieces.html.j2", "report.css"
 
-PLOT_BYTES = 500_000
-TROUBLE_BYTES = 200_000
-ROW_BYTES = 600_000
+PLOT_BYTES = 700_000
+TROUBLE_BYTES = 150_000
+ROW_BYTES = 450_000
 NOTE_BYTES = 30_000
 """Room for each part: the whole stays under 1.5 MB, so that it can be sent and opened anywhere."""
 LONGEST = 4000
 """Characters of one text; a log line of megabytes helps nobody here."""
 CELL = 300
+BRIEF = 200
+"""Requirements that are named on paper, what is wrong first."""
 
 SIGNS = {
     Outcome.PASSED: "✔",
@@ -73,6 +75,8 @@ def render(run: Run) -> str:
     wanted = [result for result in run.results if result.wanted]
     details = _fitting(_by_urgency(run.results), parts.details, ROW_BYTES)
     shown = {result.key for result in _by_urgency(run.results)[: len(details.pieces)]}
+    brief = [result for result in _by_urgency(wanted) if result.outcome is not Outcome.NOT_APPLICABLE]
+    plots, no_room = _plots(run)
     groups: dict[str, list[Markup]] = {}
     for result, piece in zip(_by_urgency(run.results), details.pieces, strict=False):
         groups.setdefault(result.group, []).append(piece)
@@ -86,11 +90,13 @@ def render(run: Run) -> str:
         waived=waived(run)[:100],
         left_out=left_out(run),
         about=_about(run),
-        plots=_plots(run),
+        plots=plots,
+        no_room=no_room,
         steps=past.told(run)[:20],
         groups=groups,
         beyond=[result for result in run.results if result.key not in shown],
-        brief=[result for result in _by_urgency(wanted) if result.outcome is not Outcome.NOT_APPLICABLE][:400],
+        brief=brief[:BRIEF],
+        brief_left=len(brief[BRIEF:]),
         notes=_fitting(run.notes, parts.note, NOTE_BYTES),
         look=Markup((HERE / LOOK).read_text(encoding="utf-8")),  # noqa: S704 (our own file)
     )
@@ -129,14 +135,18 @@ def _by_urgency(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=lambda result: FIRST.index(result.outcome))
 
 
-def _plots(run: Run) -> list[Plot]:
-    """The pictures for which there is room, in order of use."""
-    drawn = [roofline.plot(run), shares.plot(run), *traces.plots(run), past.plot(run), rounds.plot(run)]
+def _plots(run: Run) -> tuple[list[Plot], list[str]]:
+    """The pictures for which there is room, in order of use, and the titles of those for which there is none."""
+    gpus = traces.plots(run)
+    drawn = [roofline.plot(run), shares.plot(run), *gpus[:1], past.plot(run), rounds.plot(run), *gpus[1:]]
     kept: list[Plot] = []
+    left: list[str] = []
     for plot in (plot for plot in drawn if plot is not None):
         if sum(len(each.svg) for each in (*kept, plot)) <= PLOT_BYTES:
             kept.append(plot)
-    return kept
+        else:
+            left.append(plot.title)
+    return kept, left
 
 
 def _quantity(evidence: Evidence) -> str:

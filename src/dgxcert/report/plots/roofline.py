@@ -19,14 +19,12 @@ def plot(run: Run) -> Plot | None:
     timed = [result for result in run.results if result.id in MARKERS]
     points = [(result.id, result.key, *at) for result in timed for at in _points(result.evidence)]
     bandwidth = run.profile.physical.get("memory_bandwidth")
-    peaks = {
-        name.removeprefix("matmul."): bound.value
-        for name, bound in run.profile.physical.items()
-        if name in {"matmul.fp32", "matmul.bf16"}
-    }
+    peaks = _peaks(run)
     if not points or bandwidth is None or not peaks:
         return None
     measured = _measured(run)
+    roofs = {precision: peak for precision, peak in measured.items() if precision in peaks and "read" in measured}
+    dashed = "the one measured in this run (dashed)" if roofs else "none measured in this run"
 
     def onto(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -36,24 +34,32 @@ def plot(run: Run) -> Plot | None:
         for precision, peak in peaks.items():
             _roof(axes, (left, right), bandwidth.value, peak, INK, "-")
             axes.text(right, peak, f"{precision} peak ", va="bottom", ha="right")
-        for precision, peak in measured.items():
-            if precision in peaks and "read" in measured:
-                _roof(axes, (left, right), measured["read"], peak, OTHER, "--")
+        for peak in roofs.values():
+            _roof(axes, (left, right), measured["read"], peak, OTHER, "--")
         for requirement, marker in MARKERS.items():
             mine = [(x, y) for id_, _, x, y in points if id_ == requirement]
             if mine:
                 axes.plot(*zip(*mine, strict=True), marker, color=ACCENT, label=WORDS[requirement], alpha=0.85)
         axes.set(xscale="log", yscale="log", xlabel="operations per byte (FLOP/byte)", ylabel="TFLOP/s")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_minor_formatter(lambda *_: "")
         axes.grid(visible=True, which="major", color=FAINT)
         axes.legend(frameon=False, loc="lower right")
 
     nearest = max(points, key=lambda point: _share(run, point[1]))
     words = (
-        f"{len(points)} workloads by operations per byte and TFLOP/s reached, under the peaks of profile "
-        f"{printable(run.profile.name)} (solid) and those measured in this run (dashed). Nearest to its roof: "
+        f"{len(points)} workloads by operations per byte and TFLOP/s reached, under the peak of profile "
+        f"{printable(run.profile.name)} (solid) and {dashed}. Nearest to its roof: "
         f"{printable(nearest[1])} with {_share(run, nearest[1]):.0%}. The table of requirements holds every figure."
     )
     return Plot("roofline", "Roofline", words, draw("roofline", (7.4, 3.9), onto))
+
+
+def _peaks(run: Run) -> dict[str, float]:
+    """The roof of the profile: of products in 16 bits, or in 32 where a machine computes in no fewer."""
+    known = {name.removeprefix("matmul."): bound.value for name, bound in run.profile.physical.items()}
+    return next(({name: known[name]} for name in ("bf16", "fp32") if name in known), {})
 
 
 def _roof(axes: Any, ends: tuple[float, float], gb_s: float, tflops: float, colour: str, line: str) -> None:
