@@ -112,6 +112,9 @@ def test_it_is_listed_before_it_is_written_and_asked_for(
     assert "logs/container-1.log" in refused.output
     assert refused.exit_code != 0
     assert not list(tmp_path.glob("*.tar.gz"))
+    nobody_there = call(app, ["bundle", str(made)], input="")
+    assert "Nothing was written" in str(nobody_there.exception)
+    assert not list(tmp_path.glob("*.tar.gz"))
     done = call(app, ["bundle", str(made), "--hide-host"], input="y\n")
     assert done.exit_code == 0
     assert [path.name for path in tmp_path.glob("*.tar.gz")] == ["2026-11-23T18-40-12Z-host.tar.gz"]

@@ -161,6 +161,24 @@ def sign_as(path: Path, key: Path, namespace: str) -> None:
     subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", namespace, path], check=True)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("verdict", "REJECTED", "calls itself a certificate of a run that ended REJECTED"),
+        ("evidence_sha256", "0" * 64, "its digest of all evidence"),
+        ("subject", [], "it vouches for no run.json and no records.jsonl"),
+    ],
+)
+def test_a_statement_that_contradicts_itself_is_refused_whoever_signed_it(
+    copied: Path, key: Path, allowed: Path, field: str, value: object, words: str
+) -> None:
+    statement = json.loads(copied.read_text(encoding="utf-8"))
+    (statement if field in statement else statement["predicate"]["dgxcert"])[field] = value
+    copied.write_text(json.dumps(statement), encoding="utf-8")
+    sign_as(copied, key, "dgxcert-certificate")
+    assert words in refused(copied, allowed)
+
+
 def test_an_expired_one_is_refused(signed: Path, allowed: Path) -> None:
     ends = datetime(2027, 11, 23, 18, 40, 12, tzinfo=UTC)
     assert certificate.verify(signed, allowed, ends - timedelta(seconds=1)).certifies

@@ -118,7 +118,7 @@ def test_the_command_lists_runs_and_shows_each_benchmark(tmp_path: Path) -> None
     shown = call(app, ["history", "spark-07", "--results", str(tmp_path)])
     assert DECODE in shown.output
     assert "14 token/s" in shown.output
-    assert "1 runs of 1 machines" in shown.output
+    assert "1 run of 1 machine" in shown.output
 
 
 def test_a_machine_that_nobody_knows_is_named_with_those_that_are(tmp_path: Path) -> None:

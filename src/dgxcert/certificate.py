@@ -16,7 +16,8 @@ from dgxcert.machine import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.run import Run
 from dgxcert.signature import SUFFIX, Refused, Signer
-from dgxcert.statement import CERTIFICATE, NAMESPACES, REPORT, Statement, make
+from dgxcert.statement import CERTIFICATE, NAMESPACES, REPORT, Statement, make, over
+from dgxcert.verdict import Verdict
 
 FILES = {CERTIFICATE: "certificate.json", REPORT: "signed-report.json"}
 DAYS = 365
@@ -109,15 +110,16 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
 
     Raises Refused, each with its own reason, and CannotStart where it could not be looked at. Asks no network.
     """
-    _must_be_file(path)
-    signer, namespace = signature.verify(path, allowed, tuple(NAMESPACES.values()), revoked)
-    statement = _statement(path)
+    content = _content(path)  # once: what is believed is what was verified
+    signer, namespace = signature.verify(path, content, allowed, tuple(NAMESPACES.values()), revoked)
+    statement = _statement(content)
     ours = statement.ours
     if namespace != NAMESPACES[ours.kind]:
         raise Refused(
             f"it says that it is a {ours.kind}, and was signed as {namespace!r}",
             "Ask for a signature by `dgxcert sign`.",
         )
+    _hold_together(statement)
     uncovered = _hold_evidence(statement, path.parent)
     if ours.issued > now:
         raise Refused(f"it was issued on {ours.issued:%Y-%m-%d %H:%M} UTC, which is to come", "Set the clock right.")
@@ -133,29 +135,46 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
 
 def read(path: Path) -> Statement:
     """What a signed file says, whether or not its signature holds. Raises CannotStart, Refused."""
-    _must_be_file(path)
-    return _statement(path)
+    return _statement(_content(path))
 
 
-def _must_be_file(path: Path) -> None:
+def _content(path: Path) -> bytes:
     if path.is_dir():
         signed = [path / name for name in FILES.values() if (path / name).exists()]
         raise CannotStart(f"{path} is a folder.", f"Name the file: {signed[0] if signed else 'certificate.json in it'}")
     if not path.exists():
         raise CannotStart(f"There is no {path}.", "Sign the run first: dgxcert sign RUN --key K")
-
-
-def _statement(path: Path) -> Statement:
     try:
-        return Statement.model_validate_json(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Mend its permissions.") from error
+
+
+def _statement(content: bytes) -> Statement:
+    try:
+        return Statement.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise Refused(
             f"it is no statement of this dgxcert: {place}: {first['msg']}", "Use the dgxcert that signed it."
         ) from error
+
+
+def _hold_together(statement: Statement) -> None:
+    """A statement says one thing only, and rests on a run: whatever else somebody signed is no certificate."""
+    ours = statement.ours
+    spoken = {subject.name: subject.digest.get("sha256", "") for subject in statement.subject}
+    lost = [name for name in (runs.NAME, records.NAME) if name not in spoken]
+    problem = ""
+    if (ours.kind == CERTIFICATE) != (ours.verdict is Verdict.CERTIFIED):
+        problem = f"it calls itself a {ours.kind} of a run that ended {ours.verdict.value}"
+    elif lost:
+        problem = f"it vouches for no {' and no '.join(lost)}"
+    elif over(spoken) != ours.evidence_sha256:
+        problem = "its digest of all evidence is not that of the files it names"
+    if problem:
+        raise Refused(problem, "Ask for a signature by `dgxcert sign`.")
 
 
 def _hold_evidence(statement: Statement, folder: Path) -> tuple[str, ...]:

@@ -59,7 +59,16 @@ def bundle(
         _say(f"{file.size_bytes:>12,}  {file.name}{f'  ({file.taken_out} taken out)' if file.taken_out else ''}")
     for words in packed.left_out:
         _say(f"     left out  {words}")
-    if not yes and not typer.confirm(f"Write these {len(packed.files)} files into {path}?"):
+    if not yes and not _agreed(f"Write these {len(packed.files)} files into {path}?"):
         raise CannotStart("Nothing was written.", "Say --yes, or answer y.")
     bundles.write(packed, path)
     _say(f"{path}, {path.stat().st_size:,} bytes. Look into it before you send it: tar tzf {path}")
+
+
+def _agreed(question: str) -> bool:
+    """Whether somebody says yes; Ctrl-C, or nobody there to be asked, is a no."""
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        typer.echo()
+        return False

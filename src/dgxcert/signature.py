@@ -67,15 +67,17 @@ def _remedy(output: str, key: Path) -> str:
     return f"See that this signs: {PROGRAM} -Y sign -f {key} -n test /etc/hostname"
 
 
-def verify(path: Path, allowed: Path, namespaces: tuple[str, ...], revoked: Path | None = None) -> tuple[Signer, str]:
-    """Who signed a file's exact bytes, and for which of these namespaces.
+def verify(
+    path: Path, content: bytes, allowed: Path, namespaces: tuple[str, ...], revoked: Path | None = None
+) -> tuple[Signer, str]:
+    """Who signed these exact bytes of a file, and for which of these namespaces.
 
     Raises Refused, each with its own reason, where the signature does not hold, and CannotStart where it could not be
     looked at: no ssh-keygen, no list of allowed signers.
     """
     signed = path.with_name(path.name + SUFFIX)
     found = _armor(signed)
-    for name in (path, allowed, *([revoked] if revoked else [])):
+    for name in (allowed, *([revoked] if revoked else [])):
         _must_be_readable(name)
     if found.namespace not in namespaces:
         raise Refused(
@@ -84,7 +86,6 @@ def verify(path: Path, allowed: Path, namespaces: tuple[str, ...], revoked: Path
         )
     principal = _principal(signed, allowed, found)
     asking = ["-Y", "verify", "-f", str(allowed), "-I", principal, "-n", found.namespace, "-s", str(signed)]
-    content = path.read_bytes()
     asked = _ask(asking, content)
     if asked.returncode != 0:
         raise Refused(*_refusal(asked.stderr, path, allowed, found))

@@ -43,22 +43,28 @@ def show(known: Known, runs: Sequence[Earlier], machine: str, last: int, console
         _print(f"not ended: {folder}; it goes on with --resume", console)
     if machine:
         _benchmarks(runs, last, console)
-    _print(f"{len(runs)} runs of {len(before)} machines", console)
+    _print(f"{_number(len(runs), 'run')} of {_number(len(before), 'machine')}", console)
 
 
 def _benchmarks(runs: Sequence[Earlier], last: int, console: Console) -> None:
     names = history.requirements(runs)
     width = max((len(name) for name in names), default=0)
+    if names:
+        _print(f"{'':{width}}  {'over time':{last}}  {'last':>18}  beside the median before it", console)
     for name in names:
         points = history.series(runs, name)
         rates = [rate for _, rate in points]
         unit = points[-1][0].units.get(name, "")
-        more = rates[-1] / statistics.median(rates[:-1]) - 1 if len(rates) > 1 else 0.0
+        more = f"{rates[-1] / statistics.median(rates[:-1]) - 1:+.1%}" if len(rates) > 1 else "the first"
         line = _line(rates[-last:], plain=console.encoding.lower() not in {"utf-8", "utf8"})
-        _print(f"{name:{width}}  {line:{last}}  {quantity(rates[-1], unit):>18}  {more:+.1%}", console)
+        _print(f"{name:{width}}  {line:{last}}  {quantity(rates[-1], unit):>18}  {more}", console)
     for name in names:
         for step in history.steps(runs, name):
             console.print(Text(printable(step.words), style="bold red" if step.more < 0 else "green"), soft_wrap=True)
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _line(rates: list[float], *, plain: bool) -> str:
