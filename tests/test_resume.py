@@ -125,10 +125,10 @@ class Stopped:
 @pytest.fixture(
     scope="module",
     params=[
-        ([signal.SIGINT], "", 4),
-        ([signal.SIGTERM], "fail", 4),
-        ([signal.SIGHUP], "defy", 10),
-        ([signal.SIGINT, signal.SIGINT], "defy", 4),
+        ([signal.SIGINT], "", 8),
+        ([signal.SIGTERM], "fail", 8),
+        ([signal.SIGHUP], "defy", 14),
+        ([signal.SIGINT, signal.SIGINT], "defy", 8),
     ],
     ids=["Ctrl-C", "SIGTERM after a failure", "lost terminal while hung", "Ctrl-C twice while hung"],
 )
