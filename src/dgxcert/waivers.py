@@ -75,7 +75,7 @@ def load(path: Path, known: Iterable[str], machine: Machine, today: date) -> tup
         where = f"{path}, waiver {number} ({waiver.requirement} of {waiver.machine})"
         if waiver.requirement not in requirements:
             raise CannotStart(
-                f"{where}: no requirement is called that; {nearest(waiver.requirement, requirements)}.",
+                f"{where}: no requirement is called that; {nearest(waiver.requirement, requirements)}",
                 "`dgxcert list` shows every requirement.",
             )
         if waiver.until < today:
