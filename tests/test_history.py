@@ -1,10 +1,11 @@
 """A step in speed is found, named with what changed just then, and a single stray run is none."""
 
+import json
 import random
 from pathlib import Path
 
 import pytest
-from suites.certified import KEYS, SPARK, folder, past, run
+from suites.certified import KEYS, SPARK, folder, past, run, speed
 from suites.example import finished
 from typer.testing import CliRunner
 
@@ -126,3 +127,18 @@ def test_a_machine_that_nobody_knows_is_named_with_those_that_are(tmp_path: Path
     done = CliRunner().invoke(app, ["history", "spark-99", "--results", str(tmp_path)])
     assert done.exit_code != 0
     assert "spark-07" in str(done.exception)
+
+
+def test_a_speed_of_zero_is_no_part_of_a_history() -> None:
+    stuck = run(finished(KEYS[2], evidence=(speed(KEYS[2], 14.0).model_copy(update={"value": 0.0}),)))
+    assert KEYS[2] not in history.of(stuck).rates
+
+
+@pytest.mark.parametrize("moment", ["", "yesterday"])
+def test_a_run_without_a_date_is_not_read_and_named(tmp_path: Path, moment: str) -> None:
+    made = folder(tmp_path)
+    content = json.loads((made / "run.json").read_text(encoding="utf-8"))
+    content["started"] = moment
+    (made / "run.json").write_text(json.dumps(content), encoding="utf-8")
+    known = history_index.read(tmp_path)
+    assert "started: " in known.unreadable[made.name]

@@ -1,6 +1,6 @@
 """One earlier run of a machine: what it reached, and in which state of hardware and software. A line of its history."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveFloat
 
 from dgxcert.verdict import Verdict
 
@@ -19,6 +19,6 @@ class Earlier(BaseModel):
     waived: int = 0
     state: dict[str, str]
     """Driver, firmware, kernel, image, ...: what a step in speed may come from."""
-    rates: dict[str, float]
+    rates: dict[str, PositiveFloat]
     """What was timed and believed, by requirement."""
     units: dict[str, str]

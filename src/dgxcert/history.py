@@ -51,7 +51,7 @@ def of(run: Run) -> Earlier:
         (result.key, evidence)
         for result in run.results
         if result.outcome in BELIEVED
-        for evidence in [item for item in result.evidence if item.rounds_s][:1]
+        for evidence in [item for item in result.evidence if item.rounds_s and float(item.value) > 0][:1]
     ]
     return Earlier(
         name=run.name,

@@ -1,9 +1,10 @@
 """A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
 
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from dgxcert.earlier import Earlier
 from dgxcert.evidence import Evidence
@@ -33,6 +34,15 @@ from dgxcert.verdict import Ending, Verdict, count, judge
 from dgxcert.waivers import Waiver
 
 NAME = "run.json"
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+"""A date and time as ISO 8601 writes them."""
 
 
 class Part(BaseModel):
@@ -84,8 +94,8 @@ class Run(Part):
     format: Literal[3] = 3
     name: str
     suite: Suite
-    started: str
-    ended: str
+    started: Moment
+    ended: Moment
     options: Options
     profile: Profile
     profile_sha256: str
