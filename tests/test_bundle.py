@@ -126,3 +126,34 @@ def test_the_machine_itself_is_still_told(made: Path) -> None:
     text = content(bundle.prepare(made, None, hide_host=True))
     for words in (SPARK.serial or "", SPARK.gpus[0].uuid, "580.95.05"):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ('password="hunter22x"', 'password="[secret]"'),
+        ("HF_TOKEN='a secret of words'", "HF_TOKEN='[secret]'"),
+        ("AWS_SECRET_ACCESS_KEY=abcd/efgh+ijk, x", "AWS_SECRET_ACCESS_KEY=[secret], x"),
+        ('{"api_key": "zzzzzzzz"', '{"api_key": "[secret]"'),
+        ("--token abcdefgh1234 --x", "--token [secret] --x"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic [secret]"),
+        ("https://me:pw@host/x", "https://[secret]@host/x"),
+        (r"C:\Users\bob\x", r"C:\Users\[user]\x"),
+        ("passphrase: <unlikely>", "passphrase: [secret]"),
+    ],
+)
+def test_what_is_called_a_secret_is_taken_out_however_it_is_written(said: str, sent: str) -> None:
+    assert Redaction().text(said) == sent
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["eos_token='</s>'", "bos_token: <|begin_of_text|>", "pad_token_id=50256", "tokens: 1234567", "14 token/s: ok"],
+)
+def test_a_tokenizers_tokens_are_no_secrets(said: str) -> None:
+    assert Redaction().text(said) == said
+
+
+def test_a_secret_in_json_is_known_by_its_name() -> None:
+    sent = json.loads(Redaction().lines_of_json('{"hub_token": "x", "a": [{"password": "y"}], "token_count": 5}'))
+    assert sent == {"hub_token": "[secret]", "a": [{"password": "[secret]"}], "token_count": 5}

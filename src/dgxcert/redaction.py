@@ -5,7 +5,7 @@ What is taken out is marked, so that nobody takes a gap for a finding.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,17 +20,24 @@ SECRETS = re.compile(
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                       # AWS
     | \bsk-[A-Za-z0-9_-]{20,}                             # OpenAI and others
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | (?<=Bearer\ )[\w.~+/-]{8,}=* | (?<=bearer\ )[\w.~+/-]{8,}=*
+    | (?<=Bearer\ )[\w.~+/-]{8,}=* | (?<=bearer\ )[\w.~+/-]{8,}=* | (?<=Basic\ )[\w+/-]{8,}=*
     | (?<=://)[^/@\s"']{1,200}(?=@)                       # user and password in an address
     | (?<=[?&]X-Amz-Signature=)[0-9a-f]+ | (?<=[?&]Signature=)[\w~%-]+
     """,
     re.VERBOSE | re.DOTALL,
 )
+NAME = r"[\w-]*(?:token|passw(?:or)?d|passphrase|secret|secret_access_key|api_?key)"
+SECRET_NAME = re.compile(NAME, re.IGNORECASE)
 NAMED = re.compile(
-    r"(?i)\b([\w-]*(?:token|passw(?:or)?d|secret|api_?key)[\w-]*\s*[=:]\s*)(?!\s*[\[{(\"'])([^\s,;\"']{6,})"
+    rf"""
+    (?<![\w-])({NAME}["']?\s*[=:]\s*["'])(?!<[|/])[^"'\n]{{6,}}(?=["'])   # token="...", "token": "..."
+    | (?<![\w-])({NAME}["']?\s*[=:]\s*)(?!<[|/]|[\s\[{{("'])[^\s,;"']{{6,}} # HF_TOKEN=..., password: ...
+    | (--{NAME}\s+)(?!-)[^\s"']{{6,}}                                 # --token ...
+    """,
+    re.VERBOSE | re.IGNORECASE,
 )
-"""`HF_TOKEN=...`, `password: ...`: whatever it looks like."""
-HOMES = re.compile(r"(/home/|/Users/)([A-Za-z_][\w.-]*)")
+"""What is called a secret, whatever it looks like."""
+HOMES = re.compile(r"(/home/|/Users/|\\Users\\)([A-Za-z_][\w.-]*)")
 NOBODYS = {"root", "ubuntu", "nvidia", "dgx", "user", "admin", "debian", "runner", "lab", "test", "nobody", "spark"}
 """Accounts that name nobody, and that are words of their own in a log."""
 
@@ -50,10 +57,10 @@ class Redaction:
         for token in filter(None, self.tokens):
             text = self._all(re.escape(token), SECRET, text)
         text = self._all(SECRETS, SECRET, text)
-        text = self._all(NAMED, rf"\g<1>{SECRET}", text)
+        text = self._all(NAMED, lambda found: next(filter(None, found.groups())) + SECRET, text)
         for home in sorted(self.homes, key=len, reverse=True):
             text = self._all(rf"{re.escape(home)}(?![\w.-])", HOME, text)
-        text = self._all(HOMES, rf"\g<1>{USER}", text)
+        text = self._all(HOMES, lambda found: found.group(1) + USER, text)
         for names, mark in ((self.users - NOBODYS, USER), (self.hosts, HOST)):
             for name in sorted(names, key=len, reverse=True):
                 text = self._all(rf"(?<![\w]){re.escape(name)}(?![\w])", mark, text)
@@ -81,10 +88,16 @@ class Redaction:
         if isinstance(value, list):
             return [self._value(each) for each in value]
         if isinstance(value, dict):
-            return {self.text(name): self._value(each) for name, each in value.items()}
+            return {self.text(name): self._named(name, each) for name, each in value.items()}
         return value
 
-    def _all(self, pattern: "str | re.Pattern[str]", mark: str, text: str) -> str:
+    def _named(self, name: str, value: Any) -> Any:
+        if isinstance(value, str) and value and SECRET_NAME.fullmatch(name):
+            self.taken_out += 1
+            return SECRET
+        return self._value(value)
+
+    def _all(self, pattern: "str | re.Pattern[str]", mark: "str | Callable[[re.Match[str]], str]", text: str) -> str:
         text, count = re.subn(pattern, mark, text)
         self.taken_out += count
         return text
