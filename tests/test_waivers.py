@@ -136,3 +136,10 @@ def test_every_face_shows_who_answers_for_what() -> None:
         found
     )
     assert 'dgxcert_requirement_outcome{outcome="failed",requirement="DISK-SPACE"} 1.0' in prometheus.render(found)
+
+
+def test_a_run_does_not_go_on_with_a_waiver_that_has_expired() -> None:
+    waiver = Waiver(requirement="DISK-SPACE", machine="spark-07", reason="r", who="w", until=date(2027, 1, 31))
+    waivers.must_hold((waiver,), date(2027, 1, 31))
+    with pytest.raises(CannotStart, match="DISK-SPACE, with which this run began, expired on 2027-01-31"):
+        waivers.must_hold((waiver,), date(2027, 2, 1))

@@ -91,13 +91,15 @@ def _waivers(answered: Path | None, catalogue: list[Entry], machine: Machine) ->
 def resume(folder: Path, console: Console) -> Run:
     """Go on with a run that ended early. What was being measured then is inconclusive, unless a user stopped it.
 
-    Raises CannotStart when the run was made on another machine or by another version of the suite.
+    Raises CannotStart when the run was made on another machine or by another version of the suite, or when a waiver
+    that it began with has expired.
     """
     events = records.read(folder)
     opened = records.opened(folder)
     machine = session.read_machine()
     _must_continue(opened, machine)
     _must_run_on(events)
+    waivers.must_hold(opened.waivers, datetime.now(UTC).date())
     writer = records.Writer(folder)
     writer.claim()
     lost, rebooted = standing.in_flight(events), machine.boot_id != standing.boot_id(events)

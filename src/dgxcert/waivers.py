@@ -78,15 +78,25 @@ def load(path: Path, known: Iterable[str], machine: Machine, today: date) -> tup
                 f"{where}: no requirement is called that; {nearest(waiver.requirement, requirements)}",
                 "`dgxcert list` shows every requirement.",
             )
-        if waiver.until < today:
-            raise CannotStart(
-                f"{where} expired on {waiver.until}.",
-                "Mend the machine and remove the waiver, or have somebody answer for it anew.",
-            )
+        _must_hold(waiver, today, where)
         same = [each for each in found if (each.requirement, each.machine) == (waiver.requirement, waiver.machine)]
         if len(same) > 1:
             raise CannotStart(f"{where} stands {len(same)} times.", "Leave one of them.")
     return tuple(waiver for waiver in found if waiver.meant_for(machine))
+
+
+def must_hold(waivers: Iterable[Waiver], today: date) -> None:
+    """Raise CannotStart for a waiver that has expired."""
+    for waiver in waivers:
+        _must_hold(waiver, today, f"The waiver of {waiver.requirement}, with which this run began,")
+
+
+def _must_hold(waiver: Waiver, today: date, where: str) -> None:
+    if waiver.until < today:
+        raise CannotStart(
+            f"{where} expired on {waiver.until}.",
+            "Mend the machine and remove the waiver, or have somebody answer for it anew; then start a new run.",
+        )
 
 
 def _read(path: Path) -> tuple[Waiver, ...]:
