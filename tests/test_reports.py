@@ -233,3 +233,10 @@ def test_every_face_says_what_models_were_made_of(run: Run, weights: Weights, wo
     assert words in markdown.render(told)
     assert words in shown(told, width=200)
     assert weights.value in [part.get("value") for part in suite_of(told).iter("property")]
+
+
+def test_no_face_goes_on_showing_an_older_verdict(tmp_path: Path) -> None:
+    for name in ("report.html", "metrics.prom"):
+        (tmp_path / name).write_text("CERTIFIED", encoding="utf-8")
+    report.write(runs.assemble([opened(planned("A")), finished("A")], "run"), tmp_path)
+    assert not {"report.html", "metrics.prom"} & {path.name for path in tmp_path.iterdir()}

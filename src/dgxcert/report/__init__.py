@@ -8,14 +8,18 @@ from dgxcert.outcome import CannotStart
 from dgxcert.report import junit, markdown
 from dgxcert.run import Run
 
-HTML, PROMETHEUS = "report.html", "metrics.prom"
+JUNIT, SUMMARY, HTML, PROMETHEUS = "junit.xml", "summary.md", "report.html", "metrics.prom"
 
 
 def write(run: Run, folder: Path) -> None:
-    """Write run.json and the faces that need no library into the run folder."""
+    """Write run.json and the faces that need no library into the run folder.
+
+    The others are removed until they are drawn anew: none may go on showing an older verdict.
+    """
+    for name in (HTML, PROMETHEUS):
+        (folder / name).unlink(missing_ok=True)
     write_text(folder / runs.NAME, run.model_dump_json(indent=1) + "\n")
-    write_text(folder / "junit.xml", junit.render(run))
-    write_text(folder / "summary.md", markdown.render(run))
+    _write_light(run, folder)
 
 
 def write_all(run: Run, folder: Path) -> list[Path]:
@@ -23,8 +27,7 @@ def write_all(run: Run, folder: Path) -> list[Path]:
 
     Raises CannotStart where a library that draws is missing, after the others were written.
     """
-    write_text(folder / "junit.xml", junit.render(run))
-    write_text(folder / "summary.md", markdown.render(run))
+    _write_light(run, folder)
     try:
         from dgxcert.report import html, prometheus
     except ImportError as error:
@@ -34,4 +37,9 @@ def write_all(run: Run, folder: Path) -> list[Path]:
         ) from error
     write_text(folder / PROMETHEUS, prometheus.render(run))
     write_text(folder / HTML, html.render(run))
-    return [folder / name for name in ("junit.xml", "summary.md", PROMETHEUS, HTML)]
+    return [folder / name for name in (JUNIT, SUMMARY, PROMETHEUS, HTML)]
+
+
+def _write_light(run: Run, folder: Path) -> None:
+    write_text(folder / JUNIT, junit.render(run))
+    write_text(folder / SUMMARY, markdown.render(run))
