@@ -1,7 +1,9 @@
 """A step in speed is found, named with what changed just then, and a single stray run is none."""
 
+import contextlib
 import json
 import random
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,11 @@ def test_a_run_without_a_date_is_not_read_and_named(tmp_path: Path, moment: str)
     (made / "run.json").write_text(json.dumps(content), encoding="utf-8")
     known = history_index.read(tmp_path)
     assert "started: " in known.unreadable[made.name]
+
+
+def test_a_line_of_the_index_that_is_none_is_read_anew(tmp_path: Path) -> None:
+    folder(tmp_path)
+    before = history_index.read(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / history_index.NAME)) as index, index:
+        index.execute("""UPDATE run SET line = '{"name": "somebody else"}'""")
+    assert history_index.read(tmp_path) == before

@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from dgxcert import history, records
 from dgxcert import run as runs
 from dgxcert.earlier import Earlier
 from dgxcert.outcome import CannotStart
 
 NAME = ".history.sqlite"
-VERSION = 1
+VERSION = 2
 """Of what is kept in a line; another one is read anew."""
 TABLE = "CREATE TABLE run (folder TEXT PRIMARY KEY, stamp TEXT NOT NULL, line TEXT, trouble TEXT NOT NULL)"
 SKIPPED = ("baselines",)
@@ -32,6 +34,14 @@ class Known:
 
 def read(results: Path) -> Known:
     """What a results folder holds; the index is brought up to date on the way. An empty one is no error."""
+    try:
+        return _read(results)
+    except ValidationError:  # a line that is none of ours
+        (results / NAME).unlink(missing_ok=True)
+        return _read(results)
+
+
+def _read(results: Path) -> Known:
     stamps, unfinished = _stamps(results)
     with _opened(results) as index:
         held = dict(index.execute("SELECT folder, stamp FROM run"))
