@@ -357,10 +357,16 @@ def test_only_a_certified_run_becomes_a_certificate(tmp_path: Path, key: Path, a
     assert found.statement.predicate.failed == ("DISK-SPACE",)
 
 
-def test_a_suite_with_local_changes_certifies_nothing(tmp_path: Path, key: Path) -> None:
-    changed = records.Suite(version="0.1.0", commit="abc", modified=True, sha256="00")
+@pytest.mark.parametrize(
+    ("modified", "note"), [(True, "the suite was changed"), (None, "git does not tell which commit this suite is")]
+)
+def test_a_suite_with_local_changes_or_of_no_known_commit_certifies_nothing(
+    tmp_path: Path, key: Path, modified: bool | None, note: str
+) -> None:
+    changed = records.Suite(version="0.1.0", commit="abc", modified=modified, sha256="00")
     made = folder(tmp_path, suite=changed)
     assert runs.load(made).judgement.verdict.value == "REHEARSED"
+    assert any(note in each for each in runs.load(made).notes)
     assert certificate.sign(made, key, 365, NOW, lambda _: None).name == "signed-report.json"
 
 

@@ -243,7 +243,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) 
         )
         for entry, result in zip(opened.plan, results, strict=True)
     ]
-    proven = used is not None and used.proven and not opened.suite.modified
+    proven = used is not None and used.proven and opened.suite.modified is False
     verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
     return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
 
@@ -262,6 +262,8 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")
     if opened.suite.modified:
         notes.append("the suite was changed since its last commit, so this run certifies nothing")
+    elif opened.suite.modified is None and opened.profile.certifies:
+        notes.append("git does not tell which commit this suite is, so this run certifies nothing: run from a clone")
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
     stages_seen: set[str] = set()

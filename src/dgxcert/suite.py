@@ -113,20 +113,22 @@ def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 def identity(suite: Path) -> Suite:
     """Which suite this is: version, commit where it is a checkout, and a hash over its own source."""
     commit = _git(suite, "rev-parse", "HEAD")
-    modified = bool(_git(suite, "status", "--porcelain", "--", *DECIDES)) if commit else None
-    return Suite(version=metadata.version("dgxcert"), commit=commit or None, modified=modified, sha256=_hash(suite))
+    changed = _git(suite, "status", "--porcelain", "--", *DECIDES) if commit else None
+    modified = None if changed is None else bool(changed)
+    return Suite(version=metadata.version("dgxcert"), commit=commit, modified=modified, sha256=_hash(suite))
 
 
-def _git(suite: Path, *args: str) -> str:
+def _git(suite: Path, *args: str) -> str | None:
+    """What git says of a checkout; None where there is no git, no checkout, or where git could not look."""
     if not (suite / ".git").exists():
-        return ""
+        return None
     try:
         # Variables of a hook or a CI job would name another repository; a checkout of another owner is refused.
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         asked = command.run(["git", "-c", f"safe.directory={suite}", "-C", str(suite), *args], timeout_s=20, env=env)
     except FileNotFoundError:
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def _hash(suite: Path) -> str:

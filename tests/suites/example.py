@@ -47,7 +47,7 @@ def planned(key: str, **decision: Any) -> Planned:
 def opened(*plan: Planned, **about: Any) -> records.Opened:
     """The first line of a record."""
     usual: dict[str, Any] = {
-        "suite": records.Suite(version="0.1.0", commit="abc", sha256="00"),
+        "suite": records.Suite(version="0.1.0", commit="abc", modified=False, sha256="00"),
         "options": Options(profile="any-suite"),
         "profile": profile_for_any_suite(),
         "machine": MACHINE,
