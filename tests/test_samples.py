@@ -15,7 +15,7 @@ IDLE = 0x1
 
 def written(*readings: dict[str, Any], before: Any = None, after: Any = None, cpu_s: float = 0.05) -> str:
     """What the sampler writes: counters, samples a tenth of a second apart, counters."""
-    lines: list[dict[str, Any]] = [{"t": 100.0, "hertz": 10, "refused": REFUSED, "counters": before or {}}]
+    lines: list[dict[str, Any]] = [{"t": 100.0, "at": 0.0, "hertz": 10, "refused": REFUSED, "counters": before or {}}]
     lines += [{"t": 100.0 + at / 10, **reading} for at, reading in enumerate(readings)]
     lines.append({"t": 100.0 + max(0, len(readings) - 1) / 10, "counters": after or {}, "cpu_s": cpu_s})
     return "".join(f"{json.dumps(line)}\n" for line in lines)

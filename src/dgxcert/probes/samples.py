@@ -62,8 +62,8 @@ class Samples:
                 f"second, and up to {gap_s:.1f} s passed between two samples: {TOO_SLOW}",
                 *SLOW,
             )
-        began = first.get("at", 0.0)
-        return cls(readings, first["counters"], last["counters"], elapsed_s, last["cpu_s"], first["refused"], began)
+        counters = first["counters"], last["counters"]
+        return cls(readings, *counters, elapsed_s, last["cpu_s"], first["refused"], first["at"])
 
     @property
     def says(self) -> str:
@@ -153,19 +153,23 @@ class Samples:
         on too much power as the other causes.
         """
         reasons = [int(value) for value in self.values("event_reasons")]
-        slowed = sum(bool(each & SLOWDOWN and not each & THERMAL_HARDWARE) for each in reasons) / len(reasons)
+        slowed = sum(map(_slowed, reasons)) / len(reasons)
         return max(slowed, self.share(POWER_BRAKE), self.counted("power_brake"))
+
+
+def _slowed(reasons: int) -> bool:
+    """Whether the hardware slowed down, and not for heat."""
+    return bool(reasons & SLOWDOWN and not reasons & THERMAL_HARDWARE)
 
 
 def _point(at: float, reading: dict[str, Any]) -> Point:
     told = "event_reasons" in reading
     reasons = int(reading["event_reasons"]) if told else 0
-    slowed = bool(reasons & SLOWDOWN and not reasons & THERMAL_HARDWARE)
     return Point(
         t=at,
         clock_mhz=reading.get("clock"),
         power_w=reading.get("power_w"),
         temperature_c=reading.get("temperature"),
         hot=float(bool(reasons & (THERMAL_SOFTWARE | THERMAL_HARDWARE))) if told else None,
-        held_back=float(slowed or bool(reasons & (POWER_CAP | POWER_BRAKE))) if told else None,
+        held_back=float(_slowed(reasons) or bool(reasons & (POWER_CAP | POWER_BRAKE))) if told else None,
     )
