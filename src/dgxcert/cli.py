@@ -231,11 +231,8 @@ def image(
     """Build the container image, or reuse the one that fits this checkout."""
     from dgxcert import builder
 
-    def say(text: str) -> None:
-        screen.console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-    made = builder.ensure(name or f"dgxcert:{stack}", stack, base, build=build, show=say)
-    say(f"{made.reference} {made.id}")
+    made = builder.ensure(name or f"dgxcert:{stack}", stack, base, build=build, show=screen.say)
+    screen.say(f"{made.reference} {made.id}")
 
 
 for command in (

@@ -1,5 +1,6 @@
 """Commands about certificates: sign a run, verify what was signed, see what has changed since."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +19,7 @@ VERDICTS = {
     False: ("DOES NOT STAND: validate the machine again", 1),
     None: ("UNKNOWN: something that it rests on could not be looked at", 2),
 }
-SIGNERS = Path.home() / ".ssh" / "allowed_signers"
-
-
-def _say(text: str) -> None:
-    screen.console().print(text, markup=False, highlight=False, soft_wrap=True)
+SIGNERS = "~/.ssh/allowed_signers"
 
 
 def sign(
@@ -33,18 +30,18 @@ def sign(
     """Sign a run with an SSH key: as a certificate where it is CERTIFIED, else as a report that says so."""
     from dgxcert import certificate, signature
 
-    path = certificate.sign(run, key, days, datetime.now(UTC), _say)
+    path = certificate.sign(run, key, days, datetime.now(UTC), screen.say)
     ours = certificate.read(path).ours
-    _say(ours.says)
+    screen.say(ours.says)
     for waiver in ours.waivers:
-        _say(f"waived: {waiver.words}")
-    _say(f"holds until {ours.expires:%Y-%m-%d %H:%M} UTC; evidence SHA-256 {ours.evidence_sha256}")
-    _say(f"signed in {path} and {path.name}{signature.SUFFIX}. Hand over the whole folder.")
+        screen.say(f"waived: {waiver.words}")
+    screen.say(f"holds until {ours.expires:%Y-%m-%d %H:%M} UTC; evidence SHA-256 {ours.evidence_sha256}")
+    screen.say(f"signed in {path} and {path.name}{signature.SUFFIX}. Hand over the whole folder.")
 
 
 def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="certificate.json in its run folder.")],
-    allowed_signers: Annotated[Path, typer.Option(help="Whose signatures count: see man ssh-keygen.")] = SIGNERS,
+    allowed_signers: Annotated[str, typer.Option(help="Whose signatures count: see man ssh-keygen.")] = SIGNERS,
     machine: Annotated[str, typer.Option(help="Host name, serial number or GPU UUID that it must be for.")] = "",
     revoked: Annotated[Path | None, typer.Option(help="Keys that no longer count, or a key revocation list.")] = None,
 ) -> None:
@@ -53,10 +50,11 @@ def verify(
     from dgxcert.report.words import printable
     from dgxcert.signature import Refused
 
+    signers = Path(os.path.expanduser(allowed_signers))
     try:
-        found = certificate.verify(file, allowed_signers, datetime.now(UTC), machine=machine, revoked=revoked)
+        found = certificate.verify(file, signers, datetime.now(UTC), machine=machine, revoked=revoked)
     except Refused as refused:
-        _say(f"REFUSED: {printable(refused.problem)}. {refused.remedy}")
+        screen.say(f"REFUSED: {printable(refused.problem)}. {refused.remedy}")
         raise typer.Exit(REFUSED) from None
     ours = found.statement.ours
     gpus = ", ".join(f"{gpu.product} {gpu.uuid}" for gpu in ours.machine.gpus) or "no GPU"
@@ -74,8 +72,8 @@ def verify(
     ]
     lines += [f"not spoken of by the signature: {', '.join(found.uncovered)}"] if found.uncovered else []
     for line in lines:
-        _say(printable(line))
-    _say("VERIFIED" if found.certifies else "VERIFIED, and no certificate")
+        screen.say(printable(line))
+    screen.say("VERIFIED" if found.certifies else "VERIFIED, and no certificate")
     raise typer.Exit(0 if found.certifies else NO_CERTIFICATE)
 
 
@@ -97,28 +95,28 @@ def drift(
             certificate.verify(file, allowed_signers, now).statement if allowed_signers else certificate.read(file)
         )
     except Refused as refused:
-        _say(f"REFUSED: {printable(refused.problem)}. {refused.remedy}")
+        screen.say(f"REFUSED: {printable(refused.problem)}. {refused.remedy}")
         raise typer.Exit(REFUSED) from None
     ours, machine = statement.ours, session.read_machine()
     if not drifts.same_machine(ours, machine):
-        _say(printable(f"REFUSED: it is for another machine: {', '.join(sorted(certificate.names(statement)))}."))
+        screen.say(printable(f"REFUSED: it is for another machine: {', '.join(sorted(certificate.names(statement)))}."))
         raise typer.Exit(REFUSED)
     image, unseen = _image(ours.software.image)
     found = drifts.compare(ours, machine, image, unseen)
     for each in found:
         state = each.state.value if each.state is Now.SAME else f"{each.state.value}: it was {each.then}"
-        _say(printable(f"{each.what:20} {each.now}  ({state})"))
+        screen.say(printable(f"{each.what:20} {each.now}  ({state})"))
     if not allowed_signers:
-        _say("The signature was not looked at: --allowed-signers does.")
+        screen.say("The signature was not looked at: --allowed-signers does.")
     stands = drifts.stands(found)
     if ours.kind != CERTIFICATE:
-        _say("This is a signed report and no certificate, so that there is nothing to stand.")
+        screen.say("This is a signed report and no certificate, so that there is nothing to stand.")
         stands = False
     if ours.expires <= now:
-        _say(f"It expired on {ours.expires:%Y-%m-%d %H:%M} UTC.")
+        screen.say(f"It expired on {ours.expires:%Y-%m-%d %H:%M} UTC.")
         stands = False
     words, code = VERDICTS[stands]
-    _say(words)
+    screen.say(words)
     raise typer.Exit(code)
 
 

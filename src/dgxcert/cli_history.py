@@ -11,17 +11,13 @@ from dgxcert.outcome import CannotStart
 RESULTS = Path("results")
 
 
-def _say(text: str) -> None:
-    screen.console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under results/.")]) -> None:
     """Write every face of a run anew from its run.json: report.html, summary.md, junit.xml, metrics.prom."""
     from dgxcert import report as faces
     from dgxcert import run as runs
 
     for path in faces.write_all(runs.load(run), run):
-        _say(str(path))
+        screen.say(str(path))
 
 
 def history(
@@ -52,17 +48,15 @@ def bundle(
     from dgxcert import bundle as bundles
 
     packed = bundles.prepare(run, driver_report, hide_host=hide_host)
-    path = to or Path(f"{run.resolve().name}.tar.gz")
-    if hide_host and to is None:
-        path = Path(packed.name + ".tar.gz")
+    path = to or Path(f"{packed.name}.tar.gz")
     for file in packed.files:
-        _say(f"{file.size_bytes:>12,}  {file.name}{f'  ({file.taken_out} taken out)' if file.taken_out else ''}")
+        screen.say(f"{file.size_bytes:>12,}  {file.name}{f'  ({file.taken_out} taken out)' if file.taken_out else ''}")
     for words in packed.left_out:
-        _say(f"     left out  {words}")
+        screen.say(f"     left out  {words}")
     if not yes and not _agreed(f"Write these {len(packed.files)} files into {path}?"):
         raise CannotStart("Nothing was written.", "Say --yes, or answer y.")
     bundles.write(packed, path)
-    _say(f"{path}, {path.stat().st_size:,} bytes. Look into it before you send it: tar tzf {path}")
+    screen.say(f"{path}, {path.stat().st_size:,} bytes. Look into it before you send it: tar tzf {path}")
 
 
 def _agreed(question: str) -> bool:

@@ -47,6 +47,11 @@ def console(file: TextIO | None = None) -> Console:
     return Console(file=cast("IO[str]", Screen(file or sys.stdout)))
 
 
+def say(text: str) -> None:
+    """Print a line as it is, on the console of every command."""
+    console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """While a verdict that stands is shown: another Ctrl-C would put an exit code in its place that says otherwise."""
