@@ -15,12 +15,13 @@ from suites.certified import KEYS, folder
 from suites.example import finished
 from typer.testing import CliRunner
 
-from dgxcert import certificate, records, report
+from dgxcert import certificate, report
 from dgxcert import run as runs
 from dgxcert.certificate import Verified
 from dgxcert.cli import app
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.signature import Refused
+from dgxcert.suite import Suite
 from dgxcert.waivers import Waiver
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -363,7 +364,7 @@ def test_only_a_certified_run_becomes_a_certificate(tmp_path: Path, key: Path, a
 def test_a_suite_with_local_changes_or_of_no_known_commit_certifies_nothing(
     tmp_path: Path, key: Path, modified: bool | None, note: str
 ) -> None:
-    changed = records.Suite(version="0.1.0", commit="abc", modified=modified, sha256="00")
+    changed = Suite(version="0.1.0", commit="abc", modified=modified, sha256="00")
     made = folder(tmp_path, suite=changed)
     assert runs.load(made).judgement.verdict.value == "REHEARSED"
     assert any(note in each for each in runs.load(made).notes)

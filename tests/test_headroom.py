@@ -1,5 +1,6 @@
 """Headroom: work is stopped before the machine has no memory left, by itself or from outside, and named."""
 
+import functools
 import os
 import time
 from pathlib import Path
@@ -11,10 +12,9 @@ from suites import driver, example
 
 from dgxcert import headroom
 from dgxcert import run as runs
-from dgxcert.limit import Bound
 from dgxcert.supervisor import Child, Supervisor
 
-FLOOR = Bound(value=4, unit="GiB", source="below this the kernel writes pages out")
+FLOOR = (4.0, "below this the kernel writes pages out")
 
 
 @pytest.mark.parametrize(("available_kib", "words"), [(4_194_304, ""), (4_194_303, "only 4.0 GiB of memory were left")])
@@ -24,22 +24,22 @@ def test_a_shortage_is_less_than_the_floor(
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(f"MemTotal: 127535596 kB\nMemAvailable: {available_kib} kB\n", encoding="ascii")
     monkeypatch.setattr(headroom, "MEMINFO", meminfo)
-    assert headroom.shortage(FLOOR)[: len(words)] == words
-    assert bool(headroom.shortage(FLOOR)) == bool(words)
+    assert headroom.shortage(*FLOOR)[: len(words)] == words
+    assert bool(headroom.shortage(*FLOOR)) == bool(words)
 
 
 def test_a_kernel_that_does_not_say_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(headroom, "MEMINFO", tmp_path / "none")
-    assert headroom.shortage(FLOOR) == ""
+    assert headroom.shortage(*FLOOR) == ""
     (tmp_path / "none").write_text("MemTotal: 12 kB\n", encoding="ascii")
-    assert headroom.shortage(FLOOR) == ""
+    assert headroom.shortage(*FLOOR) == ""
 
 
 def test_nobody_is_stopped_who_does_not_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(headroom, "MEMINFO", tmp_path / "meminfo")
     (tmp_path / "meminfo").write_text("MemAvailable: 1 kB\n", encoding="ascii")
     works, stopped = [False], []
-    thread = headroom.guard(FLOOR, lambda: works[0], stopped.append)
+    thread = headroom.guard(functools.partial(headroom.shortage, *FLOOR), lambda: works[0], stopped.append)
     time.sleep(0.1)
     assert stopped == []
     works[0] = True

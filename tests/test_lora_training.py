@@ -16,7 +16,7 @@ from dgxcert.probes import memory  # noqa: E402
 from dgxcert.profile import Profile  # noqa: E402
 from dgxcert.rounds import Rounds  # noqa: E402
 from dgxcert.sizes import LoraModel  # noqa: E402
-from dgxcert.workloads import lora, lora_batches, lora_setup, lora_stock, models, roofline, shapes  # noqa: E402
+from dgxcert.workloads import lora, lora_batches, lora_setup, lora_stock, lora_training, models, roofline, shapes  # noqa: E402
 from dgxcert.workloads.gradient import learns  # noqa: E402
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
@@ -54,7 +54,7 @@ class Few:
         return len(self.seconds) < self._steps
 
 
-def trained(profile: Profile, name: str) -> lora.Training:
+def trained(profile: Profile, name: str) -> lora_training.Training:
     workload = lora.prepare(CPU, profile, Case(*name.split("-")))
     workload.rounds(Few())
     return workload
@@ -131,7 +131,7 @@ def test_training_that_stands_still_is_caught(profile: Profile, evidence: Record
 def test_a_tensor_without_a_gradient_is_caught_by_name(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, path: str
 ) -> None:
-    monkeypatch.setattr(lora, "learns", lambda gradient: gradient is not None and gradient.shape[0] != 16)
+    monkeypatch.setattr(lora_training, "learns", lambda gradient: gradient is not None and gradient.shape[0] != 16)
     workload = trained(profile, f"fp32-{path}-course")
     with pytest.raises(Wrong):
         workload.verify(evidence)
@@ -222,7 +222,7 @@ def test_training_that_does_not_fit_is_said_before_anything_is_built(
     available = memory.Memory(total_gib=8, available_gib=1.2, swap_gib=0, swap_used_gib=0)
     monkeypatch.setattr(memory, "read", lambda: available)
     monkeypatch.setattr(models, "_fill", None)
-    lora._reference.cache_clear()
+    lora_training._reference.cache_clear()
     with pytest.raises(Inconclusive, match=r"1\.2 GiB are available"):
         lora.prepare(CPU, profile, Case("fp32", "stock", "small"))
 

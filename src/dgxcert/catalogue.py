@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from dgxcert.plan import Entry
 from dgxcert.requirement import Requirement
+
+if TYPE_CHECKING:
+    import pytest
 
 CAPITALS = {"gpu": "GPU", "gpus": "GPUs", "cuda": "CUDA", "hub": "Hub", "lora": "LoRA", "api": "API"}
 """Words that a test's name cannot write as they are."""
@@ -19,7 +21,7 @@ def declared(function: object) -> Requirement | None:
     return found if isinstance(found, Requirement) else None
 
 
-def declared_by(item: pytest.Item) -> Requirement:
+def declared_by(item: "pytest.Item") -> Requirement:
     """What `@requirement` put on a collected test; raises ValueError when it carries none."""
     found = declared(getattr(item, "function", None))
     if found is None:
@@ -27,7 +29,7 @@ def declared_by(item: pytest.Item) -> Requirement:
     return found
 
 
-def entries(items: list[pytest.Item]) -> list[Entry]:
+def entries(items: "list[pytest.Item]") -> list[Entry]:
     """One entry per collected requirement, in collection order; raises ValueError when an id names two tests."""
     made = [_entry(item) for item in items]
     tests: dict[str, str] = {}
@@ -38,7 +40,7 @@ def entries(items: list[pytest.Item]) -> list[Entry]:
     return made
 
 
-def _entry(item: pytest.Item) -> Entry:
+def _entry(item: "pytest.Item") -> Entry:
     requirement = declared_by(item)
     variant = getattr(getattr(item, "callspec", None), "id", None)
     return Entry(
@@ -59,7 +61,7 @@ def _entry(item: pytest.Item) -> Entry:
     )
 
 
-def _sentence(item: pytest.Item) -> str:
+def _sentence(item: "pytest.Item") -> str:
     """The test's name as the sentence that it is."""
     name = getattr(item, "originalname", None) or item.name
     words = [CAPITALS.get(word, word) for word in re.sub(r"^test_", "", name).split("_")]

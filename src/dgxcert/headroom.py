@@ -8,33 +8,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from dgxcert.limit import Bound
-
 MEMINFO = Path("/proc/meminfo")
 KIB_PER_GIB = 1024**2
 LOOK_S = 0.02
 """Between two looks: the fastest of these machines could write a few GiB in the meantime."""
 
 
-def shortage(floor: Bound) -> str:
-    """In words, that less memory is available than the floor of a profile; empty while there is enough.
+def shortage(floor_gib: float, source: str) -> str:
+    """In words, that less memory is available than `floor_gib`, which `source` explains; empty while there is enough.
 
     Empty, too, where the kernel does not say: then the sizes of work are all that protects the machine.
     """
     available_gib = _available_gib()
-    if available_gib is None or available_gib >= floor.value:
+    if available_gib is None or available_gib >= floor_gib:
         return ""
     return (
-        f"only {available_gib:.1f} GiB of memory were left to the machine, less than the {floor.value:g} GiB below "
-        f"which work is stopped ({floor.source})"
+        f"only {available_gib:.1f} GiB of memory were left to the machine, less than the {floor_gib:g} GiB below "
+        f"which work is stopped ({source})"
     )
 
 
-def guard(floor: Bound, works: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
-    """Look in the background while something works; call `stop` with the shortage in words, when there is one."""
+def guard(short: Callable[[], str], works: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
+    """Look in the background while something works; call `stop` with the shortage in words, once `short` names one."""
 
     def look() -> None:
-        while not (works() and (words := shortage(floor))):
+        while not (works() and (words := short())):
             time.sleep(LOOK_S)
         stop(words)
 

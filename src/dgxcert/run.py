@@ -23,12 +23,12 @@ from dgxcert.records import (
     SoftwareRead,
     StageEnded,
     Started,
-    Suite,
 )
 from dgxcert.requirement import Tier
 from dgxcert.runtime import Runtime
 from dgxcert.software import Software
 from dgxcert.standing import image
+from dgxcert.suite import Suite
 from dgxcert.trace import Trace
 from dgxcert.verdict import Ending, Verdict, count, judge
 from dgxcert.waivers import Waiver

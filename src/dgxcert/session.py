@@ -135,7 +135,9 @@ class Supervised:
         self._began = 0.0
         self._current: str | None = None
         if self.stage in WORKING:
-            headroom.guard(self.profile.memory.floor, lambda: self._current is not None, self._stop)
+            floor = self.profile.memory.floor
+            short = functools.partial(headroom.shortage, floor.value, floor.source)
+            headroom.guard(short, lambda: self._current is not None, self._stop)
         self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
         if not any(isinstance(event, records.SoftwareRead) and event.stage == stage for event in events):
             self._writer.append(records.SoftwareRead(stage=stage, software=software.read()))

@@ -163,7 +163,7 @@ def _work(folder: Path, writer: records.Writer, events: list[records.Event], con
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
             floor = opened.profile.memory.floor
-            short = functools.partial(headroom.shortage, floor)
+            short = functools.partial(headroom.shortage, floor.value, floor.source)
             supervisor = Supervisor(folder, writer, progress, standing.attempts(events), short)
             Course(opened, folder, writer, supervisor, progress.say).run()
     except KeyboardInterrupt:

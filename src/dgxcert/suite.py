@@ -7,10 +7,11 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from dgxcert import catalogue, command
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import Entry
-from dgxcert.records import Suite
 
 FOLDERS = ("checks", "benchmarks")
 
@@ -26,6 +27,17 @@ CHANGES_PYTEST = (
     "CUDA_VISIBLE_DEVICES",
 )
 """Variables that could change what a run measures; they are taken out of a child's environment, and the run says so."""
+
+
+class Suite(BaseModel):
+    """Which version of the suite ran. `commit` and `modified` are None outside a checkout."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str
+    commit: str | None = None
+    modified: bool | None = None
+    sha256: str
 
 
 def root() -> Path:

@@ -102,7 +102,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     run_folder = folder / "run"
     (run_folder / "logs").mkdir(parents=True)
     writer = records.Writer(run_folder)
-    identity = records.Suite(version="0", modified=False, sha256="0")
+    identity = suite.Suite(version="0", modified=False, sha256="0")
     writer.append(records.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
     supervisor = Supervisor(run_folder, writer, Quiet())  # type: ignore[arg-type]
     for stage in (Stage.HOST, Stage.WORK, Stage.AFTER):

@@ -13,6 +13,7 @@ from dgxcert.machine import Machine
 from dgxcert.outcome import Outcome
 from dgxcert.plan import Options, Planned
 from dgxcert.profile import Profile
+from dgxcert.suite import Suite
 
 AT = "2026-11-23T18:40:12.000Z"
 
@@ -47,7 +48,7 @@ def planned(key: str, **decision: Any) -> Planned:
 def opened(*plan: Planned, **about: Any) -> records.Opened:
     """The first line of a record."""
     usual: dict[str, Any] = {
-        "suite": records.Suite(version="0.1.0", commit="abc", modified=False, sha256="00"),
+        "suite": Suite(version="0.1.0", commit="abc", modified=False, sha256="00"),
         "options": Options(profile="any-suite"),
         "profile": profile_for_any_suite(),
         "machine": MACHINE,

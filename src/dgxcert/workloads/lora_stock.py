@@ -8,7 +8,7 @@ from typing import Any
 from dgxcert.outcome import Inconclusive
 from dgxcert.workloads import lora_batches
 from dgxcert.workloads.lab import own_state
-from dgxcert.workloads.lora import Training
+from dgxcert.workloads.lora_training import Training
 from dgxcert.workloads.timing import Each
 
 FOR_EVER = 10**6
