@@ -2,10 +2,11 @@
 
 import pytest
 
-from dgxcert import cases, requirement
-from dgxcert.rounds import rate
-from dgxcert.workloads import inference
-from dgxcert.workloads.timing import timed
+from dgxcert import requirement
+from dgxcert.judgement import benchmark_cases
+from dgxcert.judgement.rounds import rate
+from dgxcert.workloads.inference import generation
+from dgxcert.workloads.round_timer import timed
 
 
 @requirement(
@@ -21,9 +22,9 @@ from dgxcert.workloads.timing import timed
     takes_s=30,
     budget_s=420,
 )
-@pytest.mark.parametrize("case", cases.DECODE, ids=str)
+@pytest.mark.parametrize("case", benchmark_cases.DECODE, ids=str)
 def test_decode_reaches_its_rate(benchmark, device, profile, evidence, case):
-    workload = inference.prepare_decode(device, profile, case)
+    workload = generation.prepare_decode(device, profile, case)
     rounds = timed(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     workload.record_latency(evidence, rounds)

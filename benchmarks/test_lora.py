@@ -2,10 +2,11 @@
 
 import pytest
 
-from dgxcert import cases, requirement
-from dgxcert.rounds import rate
-from dgxcert.workloads import lora
-from dgxcert.workloads.timing import timed
+from dgxcert import requirement
+from dgxcert.judgement import benchmark_cases
+from dgxcert.judgement.rounds import rate
+from dgxcert.workloads.round_timer import timed
+from dgxcert.workloads.training import lora
 
 
 @requirement(
@@ -21,7 +22,7 @@ from dgxcert.workloads.timing import timed
     takes_s=20,
     budget_s=420,
 )
-@pytest.mark.parametrize("case", cases.LORA, ids=str)
+@pytest.mark.parametrize("case", benchmark_cases.LORA, ids=str)
 def test_lora_training_reaches_its_rate(benchmark, device, profile, evidence, case):
     workload = lora.prepare(device, profile, case)
     rounds = timed(benchmark, workload, profile, evidence)

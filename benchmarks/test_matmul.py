@@ -2,10 +2,11 @@
 
 import pytest
 
-from dgxcert import cases, requirement
-from dgxcert.rounds import rate
-from dgxcert.workloads import matmul
-from dgxcert.workloads.timing import timed
+from dgxcert import requirement
+from dgxcert.judgement import benchmark_cases
+from dgxcert.judgement.rounds import rate
+from dgxcert.workloads.hardware import matmul
+from dgxcert.workloads.round_timer import timed
 
 
 @requirement(
@@ -20,7 +21,7 @@ from dgxcert.workloads.timing import timed
     takes_s=10,
     budget_s=240,
 )
-@pytest.mark.parametrize("precision", cases.PRODUCTS)
+@pytest.mark.parametrize("precision", benchmark_cases.PRODUCTS)
 def test_matmul_reaches_its_rate(benchmark, device, profile, evidence, precision):
     workload = matmul.prepare(device, profile, precision)
     rounds = timed(benchmark, workload, profile, evidence)

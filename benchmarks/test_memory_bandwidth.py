@@ -2,10 +2,11 @@
 
 import pytest
 
-from dgxcert import cases, requirement
-from dgxcert.rounds import rate
-from dgxcert.workloads import bandwidth, transfer, weight_file
-from dgxcert.workloads.timing import timed
+from dgxcert import requirement
+from dgxcert.judgement import benchmark_cases
+from dgxcert.judgement.rounds import rate
+from dgxcert.workloads.hardware import bandwidth, transfer, weight_file
+from dgxcert.workloads.round_timer import timed
 
 
 @requirement(
@@ -20,7 +21,7 @@ from dgxcert.workloads.timing import timed
     takes_s=5,
     budget_s=120,
 )
-@pytest.mark.parametrize("direction", cases.DIRECTIONS)
+@pytest.mark.parametrize("direction", benchmark_cases.DIRECTIONS)
 def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence, direction):
     workload = bandwidth.prepare(device, profile, direction)
     rounds = timed(benchmark, workload, profile, evidence)
@@ -41,7 +42,7 @@ def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence,
     takes_s=6,
     budget_s=120,
 )
-@pytest.mark.parametrize("direction", cases.TRANSFERS)
+@pytest.mark.parametrize("direction", benchmark_cases.TRANSFERS)
 def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, profile, evidence, direction):
     workload = transfer.prepare(device, profile, direction)
     rounds = timed(benchmark, workload, profile, evidence)
@@ -63,7 +64,7 @@ def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, p
     takes_s=15,
     budget_s=240,
 )
-@pytest.mark.parametrize("way", cases.LOADS)
+@pytest.mark.parametrize("way", benchmark_cases.LOADS)
 def test_a_cold_file_of_weights_loads_at_its_rate(benchmark, device, profile, evidence, way):
     workload = weight_file.prepare(device, profile, way)
     rounds = timed(benchmark, workload, profile, evidence)

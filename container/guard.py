@@ -4,7 +4,7 @@
 the build when torch is another one, when a constrained package moved, or when packages now disagree that agreed
 before. Standard library only: it runs in the base image, before anything is installed.
 
-A failure is one line `guard: FAILED ...` and one `guard| ...` per finding, which `dgxcert.builder` picks out.
+A failure is one line `guard: FAILED ...` and one `guard| ...` per finding, which `dgxcert.container.builder` picks out.
 """
 
 import argparse

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from dgxcert import profile as profiles
-from dgxcert.workloads import lora_batches, shapes
+from dgxcert.profiles import profile as profiles
+from dgxcert.workloads.models import architectures
+from dgxcert.workloads.training import lora_batches
 
 WARM_UP, ROUNDS = 8, 24
 GIB = 2**30
@@ -33,7 +34,7 @@ def main() -> None:
 def _model(name: str, device: str) -> Any:
     torch.manual_seed(0)
     with torch.device(device):
-        config = LlamaConfig(**shapes.find(name).config)
+        config = LlamaConfig(**architectures.find(name).config)
         kind = torch.float32 if device == "cpu" else torch.bfloat16
         return AutoModelForCausalLM.from_config(config, dtype=kind).eval()
 
@@ -112,7 +113,7 @@ def lora(sizes: Any, device: str) -> float:
     model = get_peft_model(_model(small.model, device), adapters).train()
     trained = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=small.learning_rate)
-    rows = lora_batches.prose(small.batch, small.length, shapes.find(small.model).vocabulary)
+    rows = lora_batches.prose(small.batch, small.length, architectures.find(small.model).vocabulary)
     batches = cycle([{name: each.to(device) for name, each in lora_batches.padded(row).items()} for row in rows])
 
     def step() -> None:

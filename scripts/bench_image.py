@@ -17,7 +17,7 @@ from pathlib import Path
 
 import performance_page
 
-from dgxcert import builder, engine
+from dgxcert.container import builder, engine
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "dgxcert-bench:image"

@@ -22,10 +22,10 @@ from typing import Any
 
 import performance_page
 
-from dgxcert import profile as profiles
-from dgxcert.device import Device
-from dgxcert.profile import Profile
-from dgxcert.workloads import models, shapes, text
+from dgxcert.machine.device import Device
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+from dgxcert.workloads.models import architectures, seeded, text
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / ".venv-peers"
@@ -163,8 +163,8 @@ def peers_python() -> Path:
 def keep_model(profile: Profile, folder: str) -> None:
     """Write the model that decodes, and a tokenizer, where optimum-benchmark can load them without the Hub."""
     device = Device("cuda" if profile.uses_gpu else "cpu", 0, "this machine", margin_gib=profile.memory.margin.value)
-    shape = shapes.find(profile.workloads.decode.model)
-    model = models.build(device, shape, "bf16" if profile.uses_gpu else "fp32")
+    shape = architectures.find(profile.workloads.decode.model)
+    model = seeded.build(device, shape, "bf16" if profile.uses_gpu else "fp32")
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = None, 0
     model.save_pretrained(folder)
     text.tokenizer().save_pretrained(folder)

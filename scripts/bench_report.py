@@ -15,9 +15,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 from suites.certified import load, past, run, speed  # noqa: E402 (the folder has just been named)
 from suites.example import finished, opened, planned  # noqa: E402
 
-from dgxcert import history_index  # noqa: E402
-from dgxcert import run as runs  # noqa: E402
-from dgxcert.run import Run  # noqa: E402
+from dgxcert.history import run_index  # noqa: E402
+from dgxcert.record import run as runs  # noqa: E402
+from dgxcert.record.run import Run  # noqa: E402
 
 RECORDS, HOURS, RUNS = 10_000, 2, 2000
 
@@ -76,9 +76,9 @@ def histories(place: Path) -> list[tuple[str, str, str]]:
     listing = [sys.executable, "-m", "dgxcert", "history", "--results", str(results)]
     built, _ = measured(*listing)
     listed, _ = measured(*listing)
-    (results / history_index.NAME).unlink()
+    (results / run_index.NAME).unlink()
     began = time.monotonic()
-    history_index.read(results)
+    run_index.read(results)
     rebuilt = time.monotonic() - began
     return [
         (f"{RUNS:,} runs of {len(text) / 1e3:.0f} kB listed, index at hand", f"{listed:.2f} s", "under 1 s"),

@@ -26,7 +26,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dgxcert-bench-") as folder:
         if not options.real:
             _simulate(Path(folder))
-        from dgxcert.probes.sampler import HERTZ, sampling
+        from dgxcert.probes.gpu.sampler import HERTZ, sampling
 
         with sampling(0) as samples:
             time.sleep(SECONDS)

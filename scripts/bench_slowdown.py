@@ -15,9 +15,9 @@ from pathlib import Path
 
 import performance_page
 
-from dgxcert import timings
-from dgxcert.comparison import Change, compare
-from dgxcert.timings import Timing
+from dgxcert.history.comparison import Change, compare
+from dgxcert.record import timings
+from dgxcert.record.timings import Timing
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOWER = 0.05

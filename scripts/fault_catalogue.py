@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from dgxcert.sizes import Part
-from dgxcert.units import nearest
-from dgxcert.yaml_reader import StrictLoader
+from dgxcert.judgement.units import nearest
+from dgxcert.profiles.workload_sizes import Part
+from dgxcert.profiles.yaml_reader import StrictLoader
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 DATA = DOCS / "faults.yaml"

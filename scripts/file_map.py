@@ -1,17 +1,15 @@
-"""The file map of the README, made from the first line of every file: a phrase per file."""
+"""The page docs/file-map.md, made from the first line of every file: a phrase per file."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
-BEGIN, END = "<!-- file map, made by `make docs` -->", "<!-- end of file map -->"
 
 FOLDERS = ("checks", "benchmarks", "src", "container", "scripts", "docs", "tests")
 WHOLE = {
     "tests/suites": "small suites with faults in them, which the tests of the supervisor run",
     "tests/recorded": "tool output that the probes' tests read: captured, or put together from published readings",
-    "src/dgxcert/workloads/data": "the prose that LoRA trains on, and its tokenizer",
+    "src/dgxcert/workloads/models/data": "the prose that LoRA trains on, and its tokenizer",
 }
 """Folders that are one line together."""
 
@@ -63,8 +61,6 @@ def _shown(path: Path) -> bool:
     return path.is_file() and not hidden and path.suffix in {*TITLES, ".txt"}
 
 
-def readme() -> str:
-    """The README with its map made anew."""
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{render()}\n\n{END}{rest.split(END)[1]}"
+def page() -> str:
+    """docs/file-map.md as it should be."""
+    return f"# File map\n\nWhat every file is for, in its own first line. Made by `make docs`.\n\n{render()}\n"

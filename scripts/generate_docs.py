@@ -10,11 +10,13 @@ import fault_catalogue
 import file_map
 import typer
 
-from dgxcert import cli, profile, suite
-from dgxcert.evidence import quantity
-from dgxcert.limit import Limit
-from dgxcert.plan import Entry
-from dgxcert.run import Run
+from dgxcert import cli
+from dgxcert.judgement.evidence import quantity
+from dgxcert.judgement.limit import Limit
+from dgxcert.plan import suite
+from dgxcert.plan.selection import Entry
+from dgxcert.profiles import profile
+from dgxcert.record.run import Run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "<!-- Made by `make docs`; change the code, not this file. -->"
@@ -113,7 +115,7 @@ PAGES = {
     DOCS / "profiles.md": profiles,
     DOCS / "commands.md": commands,
     DOCS / "faults.md": fault_catalogue.page,
-    file_map.README: file_map.readme,
+    DOCS / "file-map.md": file_map.page,
 }
 
 

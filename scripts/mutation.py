@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgxcert import command, suite
+from dgxcert import command
+from dgxcert.plan import suite
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("checks", "benchmarks", "src", "tests", "scripts", "docs", "container", "compose.yaml", "pyproject.toml")
@@ -33,13 +34,13 @@ def in_folder(name: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "checks" / name).glob("test_*.py"))
 
 
-HOST = ("tests/test_checks_host.py", "-k", "{id} or healthy")
-BASIC = ("tests/test_checks_gpu_basic.py",)
-COMPILED, NUMERICS = "tests/test_compiled_checks.py", "tests/test_numerics_checks.py"
+HOST = ("tests/checks/host/test_host.py", "-k", "{id} or healthy")
+BASIC = ("tests/checks/gpu/test_state.py",)
+COMPILED, NUMERICS = "tests/checks/gpu/test_compiled.py", "tests/checks/gpu/test_numerics.py"
 TESTS: dict[str, tuple[str, ...]] = {
     "checks/gpu/test_aftermath.py": BASIC,
-    "checks/gpu/test_available.py": ("tests/test_check_presence.py", *BASIC),
-    "checks/gpu/test_burn_in.py": ("tests/test_burn_in_checks.py",),
+    "checks/gpu/test_available.py": ("tests/checks/gpu/test_available.py", *BASIC),
+    "checks/gpu/test_burn_in.py": ("tests/checks/gpu/test_burn_in.py",),
     "checks/gpu/test_compute.py": BASIC,
     "checks/gpu/test_compiled.py": (COMPILED,),
     "checks/gpu/test_load.py": BASIC,
@@ -51,13 +52,13 @@ TESTS: dict[str, tuple[str, ...]] = {
     "checks/host/test_driver.py": BASIC,
     "checks/host/test_engine.py": HOST,
     "checks/host/test_firmware.py": HOST,
-    "checks/host/test_kernel_log.py": ("tests/test_check_kernel_log.py",),
+    "checks/host/test_kernel_log.py": ("tests/checks/host/test_kernel_log.py",),
     "checks/host/test_processes.py": BASIC,
     "checks/host/test_system_memory.py": HOST,
-    **dict.fromkeys(in_folder("course"), ("tests/test_course_checks.py",)),
-    **dict.fromkeys(in_folder("hub"), ("tests/test_checks_hub.py",)),
-    **dict.fromkeys(in_folder("stack"), ("tests/test_checks_stack.py",)),
-    "CONTAINER-COMPUTES": ("tests/test_checks_container.py",),
+    **dict.fromkeys(in_folder("course"), ("tests/checks/course/test_course.py",)),
+    **dict.fromkeys(in_folder("hub"), ("tests/checks/hub/test_hub.py",)),
+    **dict.fromkeys(in_folder("stack"), ("tests/checks/stack/test_stack.py",)),
+    "CONTAINER-COMPUTES": ("tests/checks/host/test_container.py",),
     "TRITON-KERNEL": (COMPILED, "-k", "triton"),
     "MATMUL-CORRECT": (NUMERICS, "-k", "products"),
     "ATTENTION-CORRECT": (NUMERICS, "-k", "attention or kernel"),
@@ -215,7 +216,7 @@ def run(checkout: Path, words: tuple[str, ...]) -> command.Completed:
 
 def uses_itself(checkout: Path) -> bool:
     """Whether Python in a copy takes package and checks from the copy: dgxcert is installed from the original."""
-    asked = run(checkout, ("-P", "-c", "from dgxcert import suite; print(suite.__file__, suite.root())"))
+    asked = run(checkout, ("-P", "-c", "from dgxcert.plan import suite; print(suite.__file__, suite.root())"))
     package, root = asked.stdout.split()
     return Path(package).is_relative_to(checkout.resolve()) and Path(root) == checkout.resolve()
 

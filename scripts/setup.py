@@ -77,7 +77,7 @@ def _options() -> argparse.Namespace:
 def _in_container(options: argparse.Namespace) -> bool:
     """Whether a run with these options works in the container, by the very rule that `dgxcert validate` goes by."""
     sys.path.insert(0, str(ROOT / "src"))
-    from dgxcert import runtime
+    from dgxcert.machine import runtime
 
     if options.runtime not in list(runtime.Asked):
         sys.exit(f"setup: there is no runtime {options.runtime!r}. Known: {', '.join(runtime.Asked)}")

@@ -2,13 +2,13 @@
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from dgxcert.workloads import text
+from dgxcert.workloads.models import text
 
 VOCABULARY = 2048
 
 
 def main() -> None:
-    """Write src/dgxcert/workloads/data/tokenizer.json: byte-level BPE, so that any text can be read."""
+    """Write src/dgxcert/workloads/models/data/tokenizer.json: byte-level BPE, so that any text can be read."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

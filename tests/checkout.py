@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dgxcert import builder, suite
-from dgxcert.image import Image
+from dgxcert.container import builder
+from dgxcert.machine.image import Image
+from dgxcert.plan import suite
 
 ROOT = Path(__file__).parents[1]
 NETWORK = "host"

@@ -30,9 +30,9 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def plain_hub_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing of what this machine tells the Hub's client, and a home of its own."""
-    from dgxcert.probes import hub_wire
+    from dgxcert.probes.hub import http_request
 
     for name in OF_THE_HUB:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    hub_wire.resolve.cache_clear()
+    http_request.resolve.cache_clear()

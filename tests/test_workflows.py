@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dgxcert import profile
-from dgxcert.requirement import Tier
+from dgxcert.judgement.requirement import Tier
+from dgxcert.profiles import profile
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github" / "workflows"

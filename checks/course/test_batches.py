@@ -1,7 +1,7 @@
 """Course batches: a DataLoader gives every item once, in an order that the seed decides, and its workers work."""
 
 from dgxcert import requirement
-from dgxcert.workloads import batches
+from dgxcert.workloads.course import batches
 
 
 @requirement(

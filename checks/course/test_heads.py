@@ -3,7 +3,8 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.workloads import attention_by_hand, classification, numerics
+from dgxcert.workloads import numerics
+from dgxcert.workloads.course import attention_by_hand, classification
 
 INSTALL_ANEW = "Install the stack as it is pinned: make setup; or use the container."
 

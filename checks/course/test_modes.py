@@ -1,7 +1,7 @@
 """Course modes: `eval()` and `train()` switch dropout and batch normalisation, and nothing else."""
 
 from dgxcert import requirement
-from dgxcert.workloads import modes
+from dgxcert.workloads.course import train_eval
 
 INSTALL_ANEW = "Install torch anew: make clean, then make setup; or use the container."
 
@@ -18,14 +18,14 @@ INSTALL_ANEW = "Install torch anew: make clean, then make setup; or use the cont
     budget_s=180,
 )
 def test_dropout_drops_in_training_and_only_there(device, evidence):
-    found = modes.dropout(device)
-    source = f"{modes.ROWS * modes.WIDTH} values through nn.Dropout({modes.P}) on {device.name}"
+    found = train_eval.dropout(device)
+    source = f"{train_eval.ROWS * train_eval.WIDTH} values through nn.Dropout({train_eval.P}) on {device.name}"
     changed = evidence.record("values changed in eval()", found.changed, source=source)
     dropped = evidence.record("dropped in train()", found.dropped, unit="of values", source=source)
     scale = evidence.record("error of the scale in train()", found.scale_error, unit="relative", source=source)
     assert changed == 0
-    assert dropped.within(modes.DROPPED)
-    assert scale.within(modes.SCALED)
+    assert dropped.within(train_eval.DROPPED)
+    assert scale.within(train_eval.SCALED)
 
 
 @requirement(
@@ -42,8 +42,8 @@ def test_dropout_drops_in_training_and_only_there(device, evidence):
     budget_s=180,
 )
 def test_normalisation_learns_in_training_and_only_there(device, evidence):
-    found = modes.normalisation(device)
-    source = f"rows of shape {modes.ROWS} x {modes.WIDTH} on {device.name}, against fp64 by hand"
+    found = train_eval.normalisation(device)
+    source = f"rows of shape {train_eval.ROWS} x {train_eval.WIDTH} on {device.name}, against fp64 by hand"
     moved = evidence.record("statistics moved by eval()", found.moved, source="running mean and variance, bit for bit")
     differs = evidence.record("values of LayerNorm that differ between modes", found.layer_differs, source=source)
     train = evidence.record("BatchNorm in train()", found.batch_train, unit="relative", source=source)
@@ -52,7 +52,7 @@ def test_normalisation_learns_in_training_and_only_there(device, evidence):
     layer = evidence.record("LayerNorm", found.layer, unit="relative", source=source)
     assert moved == 0
     assert differs == 0
-    assert train.within(modes.NORMALISED)
-    assert evaluated.within(modes.NORMALISED)
-    assert running.within(modes.NORMALISED)
-    assert layer.within(modes.NORMALISED)
+    assert train.within(train_eval.NORMALISED)
+    assert evaluated.within(train_eval.NORMALISED)
+    assert running.within(train_eval.NORMALISED)
+    assert layer.within(train_eval.NORMALISED)

@@ -1,7 +1,7 @@
 """Course container: the work is done in the very release of NVIDIA's image that the course is written for."""
 
 from dgxcert import requirement
-from dgxcert.probes import ngc
+from dgxcert.probes.stack import ngc
 
 
 @requirement(

@@ -1,7 +1,7 @@
 """Course packages: what the module's notebooks import in their first cell imports, all in one process."""
 
 from dgxcert import requirement
-from dgxcert.probes import first_cell
+from dgxcert.probes.stack import first_cell
 
 
 @requirement(

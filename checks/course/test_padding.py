@@ -3,7 +3,8 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.workloads import numerics, padding
+from dgxcert.workloads import numerics
+from dgxcert.workloads.course import padding
 
 
 @requirement(

@@ -1,7 +1,7 @@
 """Course tensors: random bf16 numbers live on the device, and `no_grad` builds no graph and keeps no activations."""
 
 from dgxcert import requirement
-from dgxcert.workloads import no_grad, random_tensor
+from dgxcert.workloads.course import no_grad, random_tensor
 
 
 @requirement(

@@ -1,7 +1,7 @@
 """Course training: a distilled student is faster than its teacher and learns from it, and the LoRA lab trains."""
 
 from dgxcert import requirement
-from dgxcert.workloads import distillation, lab
+from dgxcert.workloads.course import distilbert_lab, distillation
 
 INSTALL_ANEW = "Install the stack as it is pinned: make setup; or use the container."
 
@@ -64,15 +64,15 @@ def test_one_step_of_distillation_brings_the_student_closer(device, profile, evi
     budget_s=300,
 )
 def test_the_courses_lora_lab_trains(profile, machine, evidence):
-    device = lab.first_device(profile, machine)
-    found = lab.train(device, profile.workloads.lab)
+    device = distilbert_lab.first_device(profile, machine)
+    found = distilbert_lab.train(device, profile.workloads.lab)
     source = f"{len(found.losses)} steps of Trainer on {device.name}: {found.before:.4f} first, {found.after:.4f} last"
     strays = evidence.record("tensors wrongly trained or frozen", len(found.strays), source=found.about(found.strays))
     still = evidence.record("tensors without a gradient", len(found.still), source=found.about(found.still))
     changed = evidence.record("frozen tensors that changed", len(found.changed), source=found.about(found.changed))
-    unit = lab.OF_LOSS_BEFORE
+    unit = distilbert_lab.OF_LOSS_BEFORE
     fall = evidence.record("loss at the end", found.after / found.before, unit=unit, source=source)
     assert strays == 0
     assert still == 0
     assert changed == 0
-    assert fall.within(lab.LOSS_FALLS)
+    assert fall.within(distilbert_lab.LOSS_FALLS)

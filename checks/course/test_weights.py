@@ -1,7 +1,7 @@
 """Course weights: the memory that a model takes follows from its parameter count."""
 
 from dgxcert import requirement
-from dgxcert.workloads import weights_memory
+from dgxcert.workloads.course import weights_memory
 
 
 @requirement(

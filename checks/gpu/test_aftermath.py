@@ -1,7 +1,8 @@
 """Aftermath: the work that was done has left no fault behind, in the kernel log or in the GPU's memory."""
 
 from dgxcert import requirement
-from dgxcert.probes import boot, gpu_health, kernel_log
+from dgxcert.probes.gpu import health
+from dgxcert.probes.host import boot, kernel_log
 
 
 @requirement(
@@ -37,7 +38,7 @@ def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, evidence
     stage="after",
 )
 def test_the_work_has_left_no_error_in_the_gpus_memory(gpu, machine, profile, evidence):
-    errors, rows = gpu_health.errors(gpu.index), gpu_health.rows(gpu.index)
+    errors, rows = health.errors(gpu.index), health.rows(gpu.index)
     uncorrected = evidence.record("uncorrected errors", errors.uncorrected, unit="error", source=errors.source)
     pending = evidence.record("rows waiting to be replaced", int(rows.pending), unit="row", source=rows.source)
     assert uncorrected.within(profile.limit("ecc.uncorrected"))

@@ -1,7 +1,7 @@
 """GPU availability: driver and torch offer as many GPUs as the profile expects, of the generation it expects."""
 
 from dgxcert import requirement
-from dgxcert.probes import cuda, nvml, pci
+from dgxcert.probes.gpu import cuda, nvml, pci
 
 
 @requirement(

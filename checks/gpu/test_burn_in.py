@@ -4,7 +4,7 @@ Each GPU of a machine is loaded in turn, not all of them at once.
 """
 
 from dgxcert import requirement
-from dgxcert.workloads import burn_in
+from dgxcert.workloads.burn_in import loop
 
 
 @requirement(
@@ -23,7 +23,7 @@ from dgxcert.workloads import burn_in
     resumes=True,
 )
 def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, evidence):
-    found = burn_in.run(device, profile, minutes, keeps, evidence.say)
+    found = loop.run(device, profile, minutes, keeps, evidence.say)
     evidence.watched(found.trace(device.index))
     worked = evidence.record("time worked", found.minutes, unit="min", source=found.says)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
@@ -59,7 +59,7 @@ def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, 
     takes_s=1,
 )
 def test_the_gpu_stays_cool_for_as_long_as_asked(gpu, profile, minutes, keeps, evidence):
-    found = burn_in.kept(gpu, keeps, minutes)
+    found = loop.kept(gpu, keeps, minutes)
     worked = evidence.record("time worked", found.minutes, unit="min", source=found.says)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
     hottest = evidence.record("highest temperature", found.highest("hottest"), unit="°C", source=found.says)
@@ -82,7 +82,7 @@ def test_the_gpu_stays_cool_for_as_long_as_asked(gpu, profile, minutes, keeps, e
     takes_s=1,
 )
 def test_the_gpu_keeps_its_clock_for_as_long_as_asked(gpu, profile, minutes, keeps, evidence):
-    found = burn_in.kept(gpu, keeps, minutes)
+    found = loop.kept(gpu, keeps, minutes)
     worked = evidence.record("time worked", found.minutes, unit="min", source=found.says)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
     lowest, highest = found.lowest("clock_mhz"), found.highest_clock

@@ -1,7 +1,8 @@
 """GPU compilers: what Triton and torch.compile make for this device is compiled, and computes the right answer."""
 
 from dgxcert import requirement
-from dgxcert.workloads import compiled, numerics, triton_kernel
+from dgxcert.workloads import numerics
+from dgxcert.workloads.correctness import torch_compile, triton_kernel
 
 
 @requirement(
@@ -38,11 +39,11 @@ def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
     budget_s=240,
 )
 def test_a_compiled_layer_computes_what_it_says(device, evidence):
-    found = compiled.run(device, evidence)
+    found = torch_compile.run(device, evidence)
     source = f"torch.compile of a decoder layer on {device.name}, nothing cached"
     kernels = evidence.record(
         "compiled kernels", found.kernels, unit="kernel", source=f"{source}, {found.graphs} graph"
     )
     error = evidence.record("compiled layer error", found.error, unit="relative", source=f"{source}, against fp64")
-    assert kernels >= compiled.OWN_KERNELS
+    assert kernels >= torch_compile.OWN_KERNELS
     assert error.within(numerics.product_tolerance("fp32"))

@@ -1,7 +1,8 @@
 """GPU compute: what the device computes is right."""
 
 from dgxcert import requirement
-from dgxcert.workloads import kernel, numerics
+from dgxcert.workloads import numerics
+from dgxcert.workloads.correctness import matrix_products
 
 
 @requirement(
@@ -16,8 +17,8 @@ from dgxcert.workloads import kernel, numerics
     budget_s=180,
 )
 def test_the_device_computes_the_right_answer(device, evidence):
-    product = kernel.product_error(device, "fp32")
-    softmax = kernel.softmax_error(device)
+    product = matrix_products.product_error(device, "fp32")
+    softmax = matrix_products.softmax_error(device)
     source = f"fp32 on {device.name}, against fp64 on the CPU"
     product_error = evidence.record("matrix product error", product, unit="relative", source=source)
     softmax_error = evidence.record("softmax error", softmax, unit="relative", source=source)
@@ -37,8 +38,8 @@ def test_the_device_computes_the_right_answer(device, evidence):
     budget_s=120,
 )
 def test_bf16_is_supported_and_right(device, evidence):
-    native = evidence.record("bf16 supported", kernel.supports_bf16(device), source=f"torch, {device.product}")
-    error = kernel.product_error(device, "bf16")
+    native = evidence.record("bf16 supported", matrix_products.supports_bf16(device), source=f"torch, {device.product}")
+    error = matrix_products.product_error(device, "bf16")
     source = f"bf16 on {device.name}, against fp64 on the CPU of the same rounded numbers"
     found = evidence.record("bf16 product error", error, unit="relative", source=source)
     assert native.holds()

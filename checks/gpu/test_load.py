@@ -4,8 +4,8 @@ One load of sustained bf16 products is sampled once for all of these.
 """
 
 from dgxcert import requirement
-from dgxcert.probes import gpu_health
-from dgxcert.workloads import sustained
+from dgxcert.probes.gpu import health
+from dgxcert.workloads.hardware import sustained
 
 WORK = {"takes_s": 14, "budget_s": 240, "tier": "standard"}
 READ = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
@@ -95,7 +95,7 @@ def test_nothing_holds_the_gpus_power_back(gpu, profile, evidence):
     ),
 )
 def test_the_power_limit_is_the_one_that_the_gpu_ships_with(gpu, profile, evidence):
-    found = gpu_health.power_limit(gpu.index)
+    found = health.power_limit(gpu.index)
     share = evidence.record("power limit", found.of_default, unit="of default", source=found.source)
     assert share >= profile.limit("power.limit")
 

@@ -1,7 +1,7 @@
 """GPU memory: as much as a machine of this type has."""
 
 from dgxcert import requirement
-from dgxcert.probes import device_memory
+from dgxcert.probes.gpu import device_memory
 
 
 @requirement(

@@ -3,7 +3,10 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.workloads import attention, kernel, memory_pattern, nf4, numerics, training_repeat
+from dgxcert.workloads import numerics
+from dgxcert.workloads.correctness import attention, matrix_products, memory_pattern
+from dgxcert.workloads.models import nf4
+from dgxcert.workloads.training import repeatability
 
 LOOK_AT_MEMORY = (
     "On a GPU: `nvidia-smi -q -d ECC,ROW_REMAPPER` and `sudo dmesg | grep -i xid` show what the driver saw."
@@ -24,7 +27,7 @@ LOOK_AT_MEMORY = (
 )
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_products_of_real_layers_are_right(device, precision, evidence):
-    errors = kernel.layer_errors(device, precision)
+    errors = matrix_products.layer_errors(device, precision)
     how = f"{precision} on {device.name}, the worst row, against fp64 on the CPU of the same rounded numbers"
     source = f"{how}; {numerics.worst(errors)}"
     error = evidence.record(f"{precision} layer error", max(errors.values()), unit="relative", source=source)
@@ -119,7 +122,7 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
     budget_s=420,
 )
 def test_the_same_training_gives_the_same_adapters(device, evidence):
-    runs = training_repeat.run(device)
+    runs = repeatability.run(device)
     source = f"SHA-256 of LoRA adapters after {runs.steps} seeded steps on {device.name}"
     evidence.record("planted bit flip seen", runs.flip_seen, source=f"{source}, one bit of one weight flipped")
     equal = evidence.record(

@@ -1,7 +1,7 @@
 """Clock: the machine's time follows a reference."""
 
 from dgxcert import requirement
-from dgxcert.probes import clock
+from dgxcert.probes.host import clock
 
 
 @requirement(

@@ -1,7 +1,7 @@
 """Containers: the image is for this machine, and a container of it really computes."""
 
 from dgxcert import requirement
-from dgxcert.probes import container
+from dgxcert.probes.host import container
 
 
 @requirement(

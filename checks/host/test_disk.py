@@ -1,7 +1,7 @@
 """Disk: there is room for the image, models and data sets."""
 
 from dgxcert import requirement
-from dgxcert.probes import disk
+from dgxcert.probes.host import disk
 
 
 @requirement(

@@ -1,7 +1,8 @@
 """Driver: whole, new enough for the CUDA of the image, and of a branch that this machine is supported with."""
 
 from dgxcert import requirement
-from dgxcert.probes import kernel_module, nvml
+from dgxcert.probes.gpu import nvml
+from dgxcert.probes.host import kernel_module
 
 
 @requirement(

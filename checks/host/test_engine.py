@@ -1,7 +1,7 @@
 """Container engine: it answers, speaks our language, fits this machine, and can give GPUs to a container."""
 
 from dgxcert import requirement
-from dgxcert.probes import docker_engine
+from dgxcert.probes.host import docker_engine
 
 
 @requirement(

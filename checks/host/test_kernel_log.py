@@ -1,7 +1,7 @@
 """Kernel log: since the machine was started neither its GPUs nor its memory and PCIe have reported a fault."""
 
 from dgxcert import requirement
-from dgxcert.probes import kernel_log
+from dgxcert.probes.host import kernel_log
 
 
 @requirement(

@@ -1,7 +1,7 @@
 """GPU processes: nobody else computes on the GPUs that are to be measured."""
 
 from dgxcert import requirement
-from dgxcert.probes import gpu_processes
+from dgxcert.probes.gpu import processes
 
 
 @requirement(
@@ -11,7 +11,7 @@ from dgxcert.probes import gpu_processes
     stage="host",
 )
 def test_nobody_else_computes_on_the_gpus(machine, evidence):
-    idle = gpu_processes.read(machine)
+    idle = processes.read(machine)
     found = evidence.record("GPUs on which nobody computes", idle, unit="GPU", source="NVML")
     there = evidence.record("GPUs of the driver", len(machine.gpus), unit="GPU", source="NVML")
     assert found >= there

@@ -1,7 +1,7 @@
 """Memory of the host: enough of it is available, and it is not being swapped out."""
 
 from dgxcert import requirement
-from dgxcert.probes import memory
+from dgxcert.probes.host import memory
 
 
 @requirement(

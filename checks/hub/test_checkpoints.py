@@ -3,7 +3,7 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.workloads import checkpoint
+from dgxcert.workloads.models import checkpoint
 
 
 @requirement(

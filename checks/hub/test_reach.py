@@ -1,7 +1,7 @@
 """Hub reach: models can be fetched from the Hugging Face Hub here, or are here where the Hub is switched off."""
 
 from dgxcert import requirement
-from dgxcert.probes import hub
+from dgxcert.probes.hub import diagnosis as hub
 
 
 @requirement(

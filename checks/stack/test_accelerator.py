@@ -1,8 +1,8 @@
 """Accelerator: accelerate takes the device of this machine and passes its own test on it."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import accelerator
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads.stack import accelerator
 
 
 @requirement(
@@ -18,7 +18,7 @@ from dgxcert.workloads import accelerator
     budget_s=240,
 )
 def test_accelerate_takes_the_device_and_passes_its_own_test(device, evidence):
-    evidence.advise("python -m accelerate.test_utils.scripts.test_script", *stack_lock.advice("accelerate"))
+    evidence.advise("python -m accelerate.test_utils.scripts.test_script", *lockfile.advice("accelerate"))
     found = accelerator.run(device)
     taken = evidence.record("device of accelerate", found.device, source="accelerate.Accelerator() in a fresh process")
     parts = evidence.record("parts of its own test", found.parts, source="accelerate.test_utils.scripts.test_script")

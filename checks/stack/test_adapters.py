@@ -1,8 +1,9 @@
 """Adapters: PEFT attaches LoRA, only LoRA learns, and a merge changes no answer."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import adapters, numerics
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads import numerics
+from dgxcert.workloads.stack import adapters
 
 
 @requirement(
@@ -17,7 +18,7 @@ from dgxcert.workloads import adapters, numerics
     budget_s=180,
 )
 def test_lora_is_attached_learns_alone_and_merges(device, evidence):
-    evidence.advise(*stack_lock.advice("peft", "transformers"))
+    evidence.advise(*lockfile.advice("peft", "transformers"))
     found = adapters.run(device)
     how = f"PEFT's LoRA of rank {adapters.RANK} on a Llama of 2 layers, fp32 on {device.name}"
     trainable = evidence.record("trainable parameters", found.trainable, source=how)

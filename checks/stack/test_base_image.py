@@ -1,7 +1,7 @@
 """Base image: torch is NVIDIA's own build, and nothing that came with it was touched."""
 
 from dgxcert import requirement
-from dgxcert.probes import base_image
+from dgxcert.probes.stack import base_image
 
 
 @requirement(

@@ -1,7 +1,8 @@
 """CUDA libraries: torch, bitsandbytes and the driver go together."""
 
 from dgxcert import requirement
-from dgxcert.probes import cuda_libraries, nvml
+from dgxcert.probes.gpu import nvml
+from dgxcert.probes.stack import cuda_libraries
 
 UNIT = "CUDA major version"
 

@@ -1,8 +1,8 @@
 """Data sets: `datasets` maps in more than one process, and from its cache the second time."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import dataset_cache
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads.stack import dataset_cache
 
 
 @requirement(
@@ -17,7 +17,7 @@ from dgxcert.workloads import dataset_cache
     budget_s=180,
 )
 def test_a_data_set_is_mapped_by_several_processes_and_kept(evidence):
-    evidence.advise("Look: df -h /tmp /dev/shm", *stack_lock.advice("datasets"))
+    evidence.advise("Look: df -h /tmp /dev/shm", *lockfile.advice("datasets"))
     found = dataset_cache.run()
     how = f"datasets.map of {dataset_cache.ROWS} rows, num_proc={dataset_cache.PROCESSES}, in a fresh process"
     processes = evidence.record("processes", found.processes, source=how)

@@ -1,8 +1,9 @@
 """Four bits: bitsandbytes quantises and multiplies as NF4 is defined."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import four_bit, numerics
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads import numerics
+from dgxcert.workloads.correctness import nf4_reference
 
 
 @requirement(
@@ -17,8 +18,8 @@ from dgxcert.workloads import four_bit, numerics
     budget_s=180,
 )
 def test_a_four_bit_layer_computes_what_nf4_says(device, evidence):
-    evidence.advise("Look: python -m bitsandbytes", *stack_lock.advice("bitsandbytes"))
-    found = four_bit.run(device)
+    evidence.advise("Look: python -m bitsandbytes", *lockfile.advice("bitsandbytes"))
+    found = nf4_reference.run(device)
     how = f"bitsandbytes' Linear4bit on {device.name}, against fp64 of NF4 by its definition"
     error = evidence.record("4-bit product error", found.error, unit="relative", source=how)
     bits = evidence.record("bits of a weight", found.bits, unit="bit", source="bytes of the packed weights")

@@ -3,8 +3,8 @@
 import pytest
 
 from dgxcert import requirement
-from dgxcert.probes import package
-from dgxcert.software import STACK
+from dgxcert.machine.software import STACK
+from dgxcert.probes.stack import package_import
 
 
 @requirement(
@@ -21,7 +21,7 @@ from dgxcert.software import STACK
 )
 @pytest.mark.parametrize("name", STACK)
 def test_the_package_imports(name, evidence):
-    found = package.read(name)
+    found = package_import.read(name)
     imports = evidence.record(f"{name} imports", found.imports, source=found.says)
     evidence.record("version", found.version, source="package metadata")
     assert imports.holds()

@@ -1,8 +1,8 @@
 """Metric: `evaluate` and scikit-learn agree on scores that were worked out by hand."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import metric
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads.stack import metric
 
 
 @requirement(
@@ -17,7 +17,7 @@ from dgxcert.workloads import metric
     budget_s=180,
 )
 def test_a_known_score_is_computed(evidence):
-    evidence.advise(*stack_lock.advice("evaluate", "scikit-learn", "datasets"))
+    evidence.advise(*lockfile.advice("evaluate", "scikit-learn", "datasets"))
     found = metric.run()
     how = f"accuracy {found.accuracy:.6f}, macro F1 {found.f1:.6f} by evaluate, a metric of our own, no Hub"
     by_hand = evidence.record("difference from the values by hand", found.from_hand, unit="score", source=how)

@@ -1,7 +1,7 @@
 """Stack packages: what is installed is what the lock of the stack names, once, whole, and found by a user's Python."""
 
 from dgxcert import requirement
-from dgxcert.probes import packages, pip_check, stack_lock
+from dgxcert.probes.stack import lockfile, packages, pip_check
 
 
 @requirement(
@@ -14,7 +14,7 @@ from dgxcert.probes import packages, pip_check, stack_lock
     takes_s=1,
 )
 def test_every_package_has_the_version_of_the_lock(evidence):
-    lock = stack_lock.read()
+    lock = lockfile.read()
     findings = packages.other_versions(lock, packages.place())
     evidence.advise(*lock.mend([each.name for each in findings]))
     evidence.record("packages of the lock", len(lock.versions), source=f"stack {lock.stack}: {lock.source}")
@@ -32,7 +32,7 @@ def test_every_package_has_the_version_of_the_lock(evidence):
     takes_s=1,
 )
 def test_no_package_is_installed_twice(evidence):
-    lock = stack_lock.read()
+    lock = lockfile.read()
     findings = packages.duplicates(lock, packages.place())
     evidence.advise(*lock.mend([each.name for each in findings], twice=True))
     twice = evidence.record("packages installed twice", packages.said(findings), source="package metadata")
@@ -69,7 +69,7 @@ def test_no_file_is_imported_in_place_of_a_package(evidence):
     budget_s=240,
 )
 def test_the_files_of_the_stack_are_as_they_were_installed(evidence):
-    lock = stack_lock.read()
+    lock = lockfile.read()
     findings, size = packages.altered(lock, packages.place())
     evidence.advise(*lock.mend([each.name for each in findings]))
     looked_at = evidence.record("looked at", size / 1e6, unit="MB", source="files of the stack's packages")
@@ -89,7 +89,7 @@ def test_the_files_of_the_stack_are_as_they_were_installed(evidence):
     budget_s=180,
 )
 def test_installed_packages_agree(evidence):
-    lock = stack_lock.read()
+    lock = lockfile.read()
     conflicts = pip_check.read(lock)
     evidence.advise(*lock.mend(pip_check.about(conflicts, lock)))
     source = f"pip check; the base image had {len(lock.conflicts)} conflicts of its own"

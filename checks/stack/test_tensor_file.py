@@ -1,8 +1,8 @@
 """Tensor file: safetensors gives back every byte, and reads no more than it is asked for."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import tensor_file
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads.stack import tensor_file
 
 
 @requirement(
@@ -16,7 +16,7 @@ from dgxcert.workloads import tensor_file
     takes_s=1,
 )
 def test_tensors_come_back_byte_for_byte(evidence):
-    evidence.advise("Look: df -h /tmp", *stack_lock.advice("safetensors"))
+    evidence.advise("Look: df -h /tmp", *lockfile.advice("safetensors"))
     found = tensor_file.run()
     how = "safetensors, fp32, fp16, bf16 and whole numbers, with -0, NaN and infinity"
     changed = evidence.record("changed tensors", found.changed, source=how)

@@ -1,8 +1,8 @@
 """Tokenizer: the fast one, and it gives the token ids that it is known to give."""
 
 from dgxcert import requirement
-from dgxcert.probes import stack_lock
-from dgxcert.workloads import encoding
+from dgxcert.probes.stack import lockfile
+from dgxcert.workloads.stack import encoding
 
 
 @requirement(
@@ -15,7 +15,7 @@ from dgxcert.workloads import encoding
     takes_s=2,
 )
 def test_the_tokenizer_is_the_fast_one_and_right(evidence):
-    evidence.advise(*stack_lock.advice("tokenizers", "transformers"))
+    evidence.advise(*lockfile.advice("tokenizers", "transformers"))
     found = encoding.run()
     fast = evidence.record("fast tokenizer", found.fast, source=found.kind)
     ids = evidence.record("token ids", found.ids, source=f"tokenizer.json that ships with dgxcert: {encoding.SENTENCE}")

@@ -1,5 +1,5 @@
 """dgxcert: certifies NVIDIA DGX machines for Hugging Face work."""
 
-from dgxcert.requirement import requirement
+from dgxcert.judgement.requirement import requirement
 
 __all__ = ["requirement"]

@@ -15,8 +15,8 @@ import pytest
 from checkout import Checkout, copy_of_checkout
 from needs import missing
 
-from dgxcert import engine
-from dgxcert.image import Image
+from dgxcert.container import engine
+from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,10 @@ import pytest
 from checkout import Checkout, copy_of_checkout
 from needs import missing
 
-from dgxcert import engine, suite
-from dgxcert.image import Image
+from dgxcert.container import engine
+from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
+from dgxcert.plan import suite
 
 ROOT = Path(__file__).parents[2]
 STANDIN = "dgxcert-standin:amd64"

@@ -16,7 +16,7 @@ from needs import missing
 from wheels import wheel
 
 from dgxcert import command
-from dgxcert.probes import stack_lock
+from dgxcert.probes.stack import lockfile
 
 ROOT = Path(__file__).parents[2]
 OLDER = "safetensors==0.6.2"
@@ -35,7 +35,7 @@ def judged(python: Path, folder: Path, *options: str) -> command.Completed:
 @pytest.fixture(scope="module")
 def python() -> Iterator[Path]:
     """The Python of a copy of this environment; files are shared until somebody replaces one."""
-    if not (Path(sys.prefix) / stack_lock.NATIVE).is_file():
+    if not (Path(sys.prefix) / lockfile.NATIVE).is_file():
         missing(f"the lock of the stack in {sys.prefix}", "Set it up: make setup")
     folder = Path(tempfile.mkdtemp(prefix=".venv-broken-", dir=Path(sys.prefix).parent))
     shutil.copytree(sys.prefix, folder, symlinks=True, copy_function=os.link, dirs_exist_ok=True)

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from needs import missing
 
-from dgxcert import engine
-from dgxcert.image import Image
+from dgxcert.container import engine
+from dgxcert.machine.image import Image
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from suites import driver, example
 
-from dgxcert import engine, records
-from dgxcert import run as runs
-from dgxcert.image import Image
+from dgxcert.container import engine
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.machine.image import Image
 from dgxcert.outcome import Outcome
-from dgxcert.run import Result, Run
-from dgxcert.verdict import Verdict
+from dgxcert.record import journal
+from dgxcert.record import run as runs
+from dgxcert.record.run import Result, Run
 
 MakeImage = Callable[[str], tuple[Image, Path]]
 
@@ -153,16 +154,16 @@ def test_another_image_under_the_same_name_does_not_go_on_with_a_run(
     contained: tuple[Image, Path], profile: Path, folder: Path, tmp_path: Path
 ) -> None:
     """The rest of a run must be measured on the software that its beginning was measured on."""
-    events = records.read(folder)
+    events = journal.read(folder)
     other = contained[0].model_copy(update={"id": "sha256:" + "0" * 64})
     changed = [
-        records.ImageReady(at=event.at, image=other) if isinstance(event, records.ImageReady) else event
+        journal.ImageReady(at=event.at, image=other) if isinstance(event, journal.ImageReady) else event
         for event in events
     ]
-    kept = [event for event in changed if not (isinstance(event, records.Finished) and event.key == "WAITS")]
+    kept = [event for event in changed if not (isinstance(event, journal.Finished) and event.key == "WAITS")]
     (tmp_path / "logs").mkdir()
     lines = "".join(f"{event.model_dump_json()}\n" for event in kept if getattr(event, "key", "") != "WAITS")
-    (tmp_path / records.NAME).write_text(lines, encoding="utf-8")
+    (tmp_path / journal.NAME).write_text(lines, encoding="utf-8")
     resumed = driver.run(str(contained[1]), "validate", "--resume", tmp_path)
     assert "is another now; start a new run" in resumed.stdout
     assert result(runs.load(tmp_path), "WAITS").outcome is Outcome.NOT_RUN

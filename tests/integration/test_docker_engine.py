@@ -22,18 +22,18 @@ import pytest
 from needs import missing
 from suites import driver
 
-from dgxcert import engine
-from dgxcert import run as runs
-from dgxcert.image import Image
-from dgxcert.probes import container
+from dgxcert.container import engine
+from dgxcert.machine.image import Image
+from dgxcert.probes.host import container
+from dgxcert.record import run as runs
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "engines"
 LIMIT_S = 10.0
 """No cause may take longer to be told."""
 
-ASK = "import json; from dgxcert.probes import docker_engine as e; print(json.dumps(e.asdict(e.reach())))"
+ASK = "import json; from dgxcert.probes.host import docker_engine as e; print(json.dumps(e.asdict(e.reach())))"
 ASK_AS_NOBODY = (
-    "import json, os, docker; from dgxcert.probes import docker_engine as e;"
+    "import json, os, docker; from dgxcert.probes.host import docker_engine as e;"
     "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(json.dumps(e.asdict(e.ask())))"
 )
 

@@ -15,8 +15,9 @@ import pytest
 from checkout import Checkout
 from wheels import Index, pin, served, wheel
 
-from dgxcert import builder, engine, image
-from dgxcert.image import Image
+from dgxcert.container import builder, engine
+from dgxcert.machine import image
+from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 
 PASSWORD = "between-us-and-the-index-7f3a"

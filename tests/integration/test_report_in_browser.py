@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from needs import missing
-from test_html_report import busy, hostile, many, whole
+from report.test_html import busy, hostile, many, whole
 
+from dgxcert.record.run import Run
 from dgxcert.report import html
-from dgxcert.run import Run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dgxcert import run as runs
 from dgxcert.outcome import Outcome
+from dgxcert.record import run as runs
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from dgxcert import command, suite
-from dgxcert.plan import Planned
-from dgxcert.probes import driver_answers
+from dgxcert import command
+from dgxcert.plan import suite
+from dgxcert.plan.selection import Planned
+from dgxcert.probes.gpu import driver_answers
 
 
 class Forked:
@@ -65,7 +66,7 @@ def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> comm
 
     It is as apart as a process of its own: it can hang and crash without harm.
     """
-    if args[1:4] != ["-P", "-m", "dgxcert.probes.driver_answers"]:
+    if args[1:4] != ["-P", "-m", "dgxcert.probes.gpu.driver_answers"]:
         return RUN(args, timeout_s=timeout_s, **other)
     with tempfile.TemporaryFile("w+b") as said, tempfile.TemporaryFile("w+b") as told:
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from simulated.machine import Machine
 
-from dgxcert.probes import kernel_module, memory, pci
+from dgxcert.probes.gpu import pci
+from dgxcert.probes.host import kernel_module, memory
 
 KIB_PER_GIB = 1024**2
 BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia (buildd@bos03-arm64-001) #21-Ubuntu SMP PREEMPT_DYNAMIC"

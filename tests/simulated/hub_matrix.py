@@ -30,7 +30,7 @@ from simulated.loopback_hub import LoopbackHub
 from simulated.loopback_proxy import LoopbackProxy
 from simulated.secret_watch import Watch
 
-from dgxcert import software
+from dgxcert.machine import software
 
 CASES = Path(__file__).with_name("hub_cases.yaml")
 LIMIT_S = 30.0

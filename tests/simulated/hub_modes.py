@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from simulated.loopback_server import Answer, Fault, Refusal
 
-from dgxcert.checkpoints import PROBED
+from dgxcert.profiles.checkpoints import PROBED
 
 COMPANY_CERTIFICATE = "company"
 HTML = {"Content-Type": "text/html; charset=utf-8"}

@@ -33,7 +33,7 @@ from simulated import certificates, xet_store
 from simulated.hub_modes import COMPANY_CERTIFICATE, DENIED, MODES, Mode
 from simulated.loopback_server import Answer, Asked, Server, parts
 
-from dgxcert.checkpoints import PROBED
+from dgxcert.profiles.checkpoints import PROBED
 
 TOKEN = "hf_" + "LoopbackTokenThatMustNeverBeSeen00"
 """The one token that this Hub knows. Whatever writes it anywhere has failed."""

@@ -25,15 +25,19 @@ from simulated import machine as machines
 from simulated.findings import Row, grid, row_of, table, worst, written, wrong
 from simulated.forks import Forking, answered_by_fork
 
-from dgxcert import command, plan, profile, records, session, suite
-from dgxcert import run as runs
-from dgxcert.plan import Entry, Options
-from dgxcert.probes import machine as machine_probe
-from dgxcert.probes import nvml, sampler
-from dgxcert.probes.samples import TOO_SLOW
-from dgxcert.profile import Profile
-from dgxcert.requirement import Stage
-from dgxcert.supervisor import Supervisor
+from dgxcert import command
+from dgxcert.judgement.requirement import Stage
+from dgxcert.plan import selection, suite
+from dgxcert.plan.selection import Entry, Options
+from dgxcert.probes.gpu import nvml, sampler
+from dgxcert.probes.gpu.samples import TOO_SLOW
+from dgxcert.probes.host import identity as machine_probe
+from dgxcert.profiles import profile
+from dgxcert.profiles.profile import Profile
+from dgxcert.record import journal
+from dgxcert.record import run as runs
+from dgxcert.runner import session
+from dgxcert.runner.supervisor import Supervisor
 
 REQUIREMENTS = (
     "GPU-PRESENT",
@@ -98,18 +102,18 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     chosen = _shortened(_profile(machine))
     gpus = session.gpus_to_test(chosen, read)
     options = Options(profile=chosen.name, only=asked.requirements)
-    planned = [plan.decide(entry, chosen, options) for entry in asked.catalogues[gpus]]
+    planned = [selection.decide(entry, chosen, options) for entry in asked.catalogues[gpus]]
     run_folder = folder / "run"
     (run_folder / "logs").mkdir(parents=True)
-    writer = records.Writer(run_folder)
+    writer = journal.Writer(run_folder)
     identity = suite.Suite(version="0", modified=False, sha256="0")
-    writer.append(records.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
+    writer.append(journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
     supervisor = Supervisor(run_folder, writer, Quiet())  # type: ignore[arg-type]
     for stage in (Stage.HOST, Stage.WORK, Stage.AFTER):
         entries = [entry for entry in planned if entry.runs and entry.stage is stage]
         if entries:
             supervisor.run_stage(options.place(stage), Forking(run_folder, entries), entries, set())  # type: ignore[arg-type]
-    done = runs.assemble(records.read(run_folder), "run")
+    done = runs.assemble(journal.read(run_folder), "run")
     findings = worst(done, asked.requirements)
     said = [machine.fields.get(name, {}) for name in ("meant_for", "cannot_tell")]
     return Row(machine.name, str(machine.fields["summary"]), chosen.name, findings, *said)
@@ -214,7 +218,7 @@ def main() -> None:
     import pytest_benchmark.plugin  # noqa: F401 (loaded once, here, for all that are forked)
     import torch  # noqa: F401 (as above)
 
-    import dgxcert.plugin  # noqa: F401 (as above)
+    import dgxcert.runner.plugin  # noqa: F401 (as above)
 
     rows = run(found, only or REQUIREMENTS)
     if options.json:

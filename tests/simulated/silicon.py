@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dgxcert.device import Device
-from dgxcert.machine import Machine
-from dgxcert.profile import Profile
+from dgxcert.machine.device import Device
+from dgxcert.machine.identity import Machine
+from dgxcert.profiles.profile import Profile
 
 SPEED_UP = 20.0
 """A second of a simulated GPU's work stands for so many, or the loads of all machines would take an hour."""

@@ -12,11 +12,11 @@ from simulated import machine
 BURN = """
 import dataclasses, json, pathlib, sys
 from simulated.silicon import SimulatedGpu
-from dgxcert import profile as profiles
+from dgxcert.profiles import profile as profiles
 from dgxcert.outcome import Inconclusive
-from dgxcert.workloads import burn_in, burn_in_record, burn_in_work
+from dgxcert.workloads.burn_in import log, loop, workload
 
-burn_in_work.EDGE["cuda"] = 64
+workload.EDGE["cuda"] = 64
 shipped = profiles.load("dgx-spark")
 sizes = {
     "matmul": shipped.workloads.matmul.model_copy(update={"size": 64, "products": 1}),
@@ -25,14 +25,14 @@ sizes = {
 }
 profile = shipped.model_copy(update={"workloads": shipped.workloads.model_copy(update=sizes)})
 folder, minutes = pathlib.Path(sys.argv[1]), float(sys.argv[2])
-burn_in.MOST_SHARED = 2
+loop.MOST_SHARED = 2
 device = SimulatedGpu("cuda", 0, "NVIDIA GB10", unified_memory=False, margin_gib=0.1)
 said = ""
 try:
-    burn_in.run(device, profile, minutes, folder, lambda text: None)
+    loop.run(device, profile, minutes, folder, lambda text: None)
 except Inconclusive as error:
     said = str(error)
-found = burn_in_record.load(folder / "burn-in-cuda0.jsonl")
+found = log.load(folder / "burn-in-cuda0.jsonl")
 print(json.dumps({**dataclasses.asdict(found), "minutes": found.minutes, "said": said}))
 """
 

@@ -14,8 +14,8 @@ from simulated.loopback_hub import LoopbackHub
 from simulated.loopback_proxy import LoopbackProxy
 from simulated.secret_watch import Watch
 
-from dgxcert import suite
-from dgxcert.probes import hub_steps
+from dgxcert.plan import suite
+from dgxcert.probes.hub import steps as hub_steps
 
 CASES = hub_matrix.cases()
 PROFILES = suite.root() / "src" / "dgxcert" / "profiles"

@@ -11,14 +11,14 @@ import pytest
 from simulated import machine
 from suites import driver
 
-from dgxcert import run as runs
+from dgxcert.record import run as runs
 
 READ = (
-    "import dataclasses, json; from dgxcert.probes import nvml; found = nvml.read();"
+    "import dataclasses, json; from dgxcert.probes.gpu import nvml; found = nvml.read();"
     "print(json.dumps({**dataclasses.asdict(found), 'gpus': [gpu.model_dump() for gpu in found.gpus]}))"
 )
 SAMPLE = (
-    "import dataclasses, json, time; from dgxcert.probes.sampler import sampling\n"
+    "import dataclasses, json, time; from dgxcert.probes.gpu.sampler import sampling\n"
     "with sampling(0) as samples: time.sleep({seconds})\n"
     "print(json.dumps(dataclasses.asdict(samples())))"
 )

@@ -8,15 +8,18 @@ from typing import Any
 
 from suites.example import AT, finished, image_ready, opened, planned
 
-from dgxcert import history, records, report, trace
-from dgxcert import profile as profiles
-from dgxcert import run as runs
-from dgxcert.earlier import Earlier
-from dgxcert.evidence import Comparison, Evidence
-from dgxcert.limit import Roofline
-from dgxcert.machine import Gpu, Machine
-from dgxcert.run import Run
-from dgxcert.trace import Point
+from dgxcert import report
+from dgxcert.history import timeline
+from dgxcert.judgement.evidence import Comparison, Evidence
+from dgxcert.judgement.limit import Roofline
+from dgxcert.machine import trace
+from dgxcert.machine.identity import Gpu, Machine
+from dgxcert.machine.trace import Point
+from dgxcert.profiles import profile as profiles
+from dgxcert.record import journal
+from dgxcert.record import run as runs
+from dgxcert.record.history_line import Earlier
+from dgxcert.record.run import Run
 
 BEGAN = 1_795_459_212.0
 """AT in seconds since 1970, near enough."""
@@ -98,7 +101,7 @@ def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:
         found.append(
             Earlier(
                 started=f"2026-{1 + at // 28:02}-{1 + at % 28:02}T10:00:00.000Z",
-                machine=history.known_as(SPARK),
+                machine=timeline.known_as(SPARK),
                 hostname="spark-07",
                 state=state,
                 rates=rates,
@@ -109,7 +112,7 @@ def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:
     return tuple(found)
 
 
-def events(*endings: records.Finished, **about: Any) -> list[records.Event]:
+def events(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
     """A whole run in the container, on the pinned base; `endings` take the place of passes."""
     replaced = {ending.key: ending for ending in endings}
     seen = {
@@ -121,21 +124,21 @@ def events(*endings: records.Finished, **about: Any) -> list[records.Event]:
     return [begun, image_ready(), *(replaced.get(ending.key, ending) for ending in usual)]
 
 
-def run(*endings: records.Finished, **about: Any) -> Run:
+def run(*endings: journal.Finished, **about: Any) -> Run:
     """The same as a run."""
     return runs.assemble(events(*endings, **about), "2026-11-23T18-40-12Z-spark-07")
 
 
-def folder(place: Path, *endings: records.Finished, **about: Any) -> Path:
+def folder(place: Path, *endings: journal.Finished, **about: Any) -> Path:
     """The same as a run folder, with its record, its light faces and a log."""
     made = place / "2026-11-23T18-40-12Z-spark-07"
     (made / "logs").mkdir(parents=True)
     (made / "logs" / "container-1.log").write_text("all quiet\n", encoding="utf-8")
-    writer = records.Writer(made)
+    writer = journal.Writer(made)
     for event in events(*endings, **about):
         writer.append(event)
     writer.close()
-    report.write(runs.assemble(records.read(made), made.name), made)
+    report.write(runs.assemble(journal.read(made), made.name), made)
     return made
 
 

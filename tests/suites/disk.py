@@ -8,8 +8,8 @@ from pathlib import Path
 
 from suites import example
 
-from dgxcert import records
 from dgxcert.outcome import CannotStart
+from dgxcert.record import journal
 
 
 @contextmanager
@@ -27,9 +27,9 @@ def fill(folder: Path) -> str:
     """Returns what happened in words; every line that was taken must be read back, before and after making room."""
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(8192))
-    writer = records.Writer(folder)
+    writer = journal.Writer(folder)
     writer.append(example.opened(example.planned("A")))
-    taken: list[records.Event] = []
+    taken: list[journal.Event] = []
     try:
         while True:
             taken.append(example.finished("A", reason=f"line {len(taken)} " + "x" * 300))
@@ -37,11 +37,11 @@ def fill(folder: Path) -> str:
     except CannotStart as error:
         problem = error.problem
         taken.pop()
-    kept = records.read(folder)[1:] == taken
+    kept = journal.read(folder)[1:] == taken
     ballast.unlink()
-    again = records.Writer(folder)
-    again.append(records.Resumed(at=example.AT, rebooted=False))
-    went_on = records.read(folder)[1:] == [*taken, records.Resumed(at=example.AT, rebooted=False)]
+    again = journal.Writer(folder)
+    again.append(journal.Resumed(at=example.AT, rebooted=False))
+    went_on = journal.read(folder)[1:] == [*taken, journal.Resumed(at=example.AT, rebooted=False)]
     return f"{problem} kept {kept}, went on {went_on}, more than ten lines {len(taken) > 10}"
 
 

@@ -6,7 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from dgxcert import cli, records, suite
+from dgxcert import cli
+from dgxcert.plan import suite
+from dgxcert.record import journal
 
 SUITES = Path(__file__).parent
 BEGINS_S = ENDS_S = 120.0
@@ -46,7 +48,7 @@ def wait_until_measuring(results: Path, key: str) -> Path:
     """Wait until a requirement is being measured; returns the run folder."""
     deadline = time.monotonic() + BEGINS_S
     while time.monotonic() < deadline:
-        for record in results.glob(f"*/{records.NAME}"):
+        for record in results.glob(f"*/{journal.NAME}"):
             if f'"started","key":"{key}"' in record.read_text(encoding="utf-8"):
                 return record.parent
         time.sleep(0.02)
@@ -56,7 +58,7 @@ def wait_until_measuring(results: Path, key: str) -> Path:
 def wait_until_said(folder: Path, text: str) -> None:
     """Wait until a requirement has said something."""
     deadline = time.monotonic() + BEGINS_S
-    while f'"text":"{text}"' not in (folder / records.NAME).read_text(encoding="utf-8"):
+    while f'"text":"{text}"' not in (folder / journal.NAME).read_text(encoding="utf-8"):
         if time.monotonic() > deadline:
             raise TimeoutError(f"nobody said {text!r} within {BEGINS_S:.0f} s")
         time.sleep(0.02)

@@ -5,15 +5,16 @@ from typing import Any
 
 import yaml
 
-from dgxcert import profile as profiles
-from dgxcert import records, software
-from dgxcert.evidence import Evidence
-from dgxcert.image import Image
-from dgxcert.machine import Machine
+from dgxcert.judgement.evidence import Evidence
+from dgxcert.machine import software
+from dgxcert.machine.identity import Machine
+from dgxcert.machine.image import Image
 from dgxcert.outcome import Outcome
-from dgxcert.plan import Options, Planned
-from dgxcert.profile import Profile
-from dgxcert.suite import Suite
+from dgxcert.plan.selection import Options, Planned
+from dgxcert.plan.suite import Suite
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+from dgxcert.record import journal
 
 AT = "2026-11-23T18:40:12.000Z"
 
@@ -45,7 +46,7 @@ def planned(key: str, **decision: Any) -> Planned:
     )
 
 
-def opened(*plan: Planned, **about: Any) -> records.Opened:
+def opened(*plan: Planned, **about: Any) -> journal.Opened:
     """The first line of a record."""
     usual: dict[str, Any] = {
         "suite": Suite(version="0.1.0", commit="abc", modified=False, sha256="00"),
@@ -53,10 +54,10 @@ def opened(*plan: Planned, **about: Any) -> records.Opened:
         "profile": profile_for_any_suite(),
         "machine": MACHINE,
     }
-    return records.Opened(at=AT, plan=plan, **(usual | about))
+    return journal.Opened(at=AT, plan=plan, **(usual | about))
 
 
-def image_ready(**about: Any) -> records.ImageReady:
+def image_ready(**about: Any) -> journal.ImageReady:
     """The image is there; `about` sets standin and the like."""
     usual: dict[str, Any] = {
         "reference": "dgxcert:course",
@@ -73,17 +74,17 @@ def image_ready(**about: Any) -> records.ImageReady:
         "untouched": True,
         "on_pinned_base": True,
     }
-    return records.ImageReady(at=AT, image=Image(**(usual | about)))
+    return journal.ImageReady(at=AT, image=Image(**(usual | about)))
 
 
-def started(key: str, attempt: int = 1) -> records.Started:
+def started(key: str, attempt: int = 1) -> journal.Started:
     """A requirement begins."""
-    return records.Started(at=AT, key=key, stage="native", attempt=attempt)
+    return journal.Started(at=AT, key=key, stage="native", attempt=attempt)
 
 
-def finished(key: str, outcome: Outcome = Outcome.PASSED, **about: Any) -> records.Finished:
+def finished(key: str, outcome: Outcome = Outcome.PASSED, **about: Any) -> journal.Finished:
     """A requirement ends; `about` sets reason, remedy, evidence."""
-    return records.Finished(at=AT, key=key, outcome=outcome, duration_s=2.5, **about)
+    return journal.Finished(at=AT, key=key, outcome=outcome, duration_s=2.5, **about)
 
 
 def short_of(required: float) -> Evidence:
@@ -100,18 +101,18 @@ def short_of(required: float) -> Evidence:
     return Evidence.model_validate(MEASURED.model_dump() | {"held_against": [held]})
 
 
-def every_event() -> list[records.Event]:
+def every_event() -> list[journal.Event]:
     """One of each kind of line."""
     return [
         opened(planned("A"), planned("B", not_applicable="no GPU here"), ignored_environment=("PYTHONWARNINGS",)),
-        records.Attempt(at=AT, stage="native", number=1, pid=4711, log="logs/native-1.log"),
-        records.SoftwareRead(at=AT, stage="native", software=software.read()),
+        journal.Attempt(at=AT, stage="native", number=1, pid=4711, log="logs/native-1.log"),
+        journal.SoftwareRead(at=AT, stage="native", software=software.read()),
         image_ready(),
         started("A"),
-        records.Said(at=AT, key="A", text="1.0 of 30 min"),
-        records.Stopped(at=AT, key="A", reason="only 3.1 GiB of memory were left to the machine"),
+        journal.Said(at=AT, key="A", text="1.0 of 30 min"),
+        journal.Stopped(at=AT, key="A", reason="only 3.1 GiB of memory were left to the machine"),
         finished("A", Outcome.FAILED, reason="9.8 < 13\nµ ✓", remedy=("look",), evidence=(short_of(13.0),)),
-        records.StageEnded(at=AT, stage="native", problem="1 requirements were never begun"),
-        records.Interrupted(at=AT, by="the user", key="A"),
-        records.Resumed(at=AT, rebooted=True),
+        journal.StageEnded(at=AT, stage="native", problem="1 requirements were never begun"),
+        journal.Interrupted(at=AT, by="the user", key="A"),
+        journal.Resumed(at=AT, rebooted=True),
     ]

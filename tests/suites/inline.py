@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from dgxcert import session
-from dgxcert.machine import Machine
+from dgxcert.machine.identity import Machine
+from dgxcert.runner import session
 
 MACHINE = Machine(hostname="here", kernel="6.14", architecture="aarch64", cores=20)
 
 PREAMBLE = """
 import pytest
 from dgxcert import requirement
-from dgxcert.limit import Limit
+from dgxcert.judgement.limit import Limit
 from dgxcert.outcome import Inconclusive, Wrong
 
 ABOUT = {"why": "training stops", "remedy": ("Look at it.", "Mend it.")}

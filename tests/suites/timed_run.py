@@ -6,10 +6,10 @@ from typing import Any
 
 from suites.example import MACHINE, finished, image_ready, opened, planned
 
-from dgxcert import records, run
-from dgxcert.evidence import Evidence
-from dgxcert.machine import Gpu
+from dgxcert.judgement.evidence import Evidence
+from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Outcome
+from dgxcert.record import journal, run
 
 DECODE = "DECODE-SPEED[bf16-tuned-single]"
 LIMIT = "decode.bf16.tuned.single"
@@ -37,7 +37,7 @@ def write(
     uuid: str = "GPU-1",
     info: dict[str, Any] | None = None,
     outcome: Outcome | None = None,
-    more: tuple[records.Event, ...] = (),
+    more: tuple[journal.Event, ...] = (),
     **about: Any,
 ) -> Path:
     """A run of one benchmark at a rate, whose rounds spread by 1 %."""

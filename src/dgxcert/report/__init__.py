@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from dgxcert import run as runs
 from dgxcert.atomic import write_text
 from dgxcert.outcome import CannotStart
+from dgxcert.record import run as runs
+from dgxcert.record.run import Run
 from dgxcert.report import junit, markdown
-from dgxcert.run import Run
 
 JUNIT, SUMMARY, HTML, PROMETHEUS = "junit.xml", "summary.md", "report.html", "metrics.prom"
 

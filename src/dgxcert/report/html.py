@@ -8,8 +8,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dgxcert.evidence import Comparison, Evidence, quantity
+from dgxcert.judgement.evidence import Comparison, Evidence, quantity
+from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
+from dgxcert.record.run import Result, Run
 from dgxcert.report.plots import past, roofline, rounds, shares, traces
 from dgxcert.report.plots.canvas import Plot
 from dgxcert.report.words import (
@@ -24,8 +26,6 @@ from dgxcert.report.words import (
     troubles,
     waived,
 )
-from dgxcert.run import Result, Run
-from dgxcert.verdict import Verdict
 
 HERE = Path(__file__).parent
 PAGE, PIECES, LOOK = "report.html.j2", "pieces.html.j2", "report.css"

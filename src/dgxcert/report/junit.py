@@ -8,10 +8,10 @@ is skipped, since a dashboard knows no other word for it: its message says how i
 from collections import Counter
 from xml.etree import ElementTree
 
+from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
+from dgxcert.record.run import Result, Run
 from dgxcert.report.words import meaning, measured, open_results, printable, shortened
-from dgxcert.run import Result, Run
-from dgxcert.verdict import tally
 
 LONGEST = 20_000
 """Characters of one reason: GitLab and GitHub show no more, and a log line of megabytes helps nobody."""

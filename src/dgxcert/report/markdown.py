@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dgxcert.evidence import quantity
+from dgxcert.judgement.evidence import quantity
+from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
+from dgxcert.record.run import Result, Run
 from dgxcert.report.words import WEIGHTS, keys, meaning, measured, printable, rehearse_hint, troubles, waived
-from dgxcert.run import Result, Run
-from dgxcert.verdict import tally
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, time
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.record.run import Result, Run
 from dgxcert.report.words import printable
-from dgxcert.run import Result, Run
-from dgxcert.verdict import Verdict
 
 LABEL = 200
 """Longest value of a label."""

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from dgxcert.outcome import Outcome
-from dgxcert.plan import any_gpu
-from dgxcert.prerequisites import MODULE, Row
+from dgxcert.plan.selection import any_gpu
+from dgxcert.profiles.prerequisites import MODULE, Row
+from dgxcert.record.run import Result, Run
 from dgxcert.report.words import printable
-from dgxcert.run import Result, Run
 
 STEPS = 2
 """Of a remedy: a student who needs more finds all of it in the run folder."""

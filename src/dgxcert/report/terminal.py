@@ -4,7 +4,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dgxcert.judgement.verdict import Verdict, tally
 from dgxcert.outcome import Outcome
+from dgxcert.record.run import Result, Run
 from dgxcert.report.words import (
     WEIGHTS,
     headline,
@@ -17,8 +19,6 @@ from dgxcert.report.words import (
     troubles,
     waived,
 )
-from dgxcert.run import Result, Run
-from dgxcert.verdict import Verdict, tally
 
 STYLE = {
     Verdict.CERTIFIED: "bold green",

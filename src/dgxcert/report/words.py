@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from dgxcert.evidence import Evidence, quantity
+from dgxcert.judgement.evidence import Evidence, quantity
+from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
-from dgxcert.plan import Weights
-from dgxcert.run import Result, Run
-from dgxcert.verdict import Verdict
+from dgxcert.plan.selection import Weights
+from dgxcert.record.run import Result, Run
 
 MEANING = {
     Verdict.CERTIFIED: "every requirement of the standard tier holds on this machine",

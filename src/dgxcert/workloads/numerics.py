@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dgxcert.cases import INT4, NF4
-from dgxcert.limit import Limit
+from dgxcert.judgement.benchmark_cases import INT4, NF4
+from dgxcert.judgement.limit import Limit
 from dgxcert.outcome import Inconclusive, Wrong
 
 if TYPE_CHECKING:

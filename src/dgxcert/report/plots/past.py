@@ -4,11 +4,11 @@ import statistics
 from itertools import pairwise
 from typing import Any
 
-from dgxcert import history
-from dgxcert.earlier import Earlier
+from dgxcert.history import timeline
+from dgxcert.record.history_line import Earlier
+from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, GOOD, INK, Plot, draw, label
 from dgxcert.report.words import printable
-from dgxcert.run import Run
 
 MOST = 60
 """Benchmarks that are drawn."""
@@ -21,18 +21,18 @@ MARKED = ("driver", "firmware", "image", "kernel", "torch", "suite", "profile")
 
 def plot(run: Run) -> Plot | None:
     """The history of a run's machine up to this run; None where this is the first."""
-    runs = [*run.earlier, history.of(run)]
-    names = [name for name in history.requirements(runs) if len(history.series(runs, name)) > 1][:MOST]
+    runs = [*run.earlier, timeline.of(run)]
+    names = [name for name in timeline.requirements(runs) if len(timeline.series(runs, name)) > 1][:MOST]
     if len(runs) < 2 or not names:
         return None
     place = {each.name: at for at, each in enumerate(runs)}
-    steps = {name: history.steps(runs, name) for name in names}
+    steps = {name: timeline.steps(runs, name) for name in names}
     marks = [(at, label(", ".join(changed))) for at, changed in _changed(runs)]
 
     def onto(figure: Any) -> None:
         axes = figure.add_subplot()
         for row, name in enumerate(names):
-            points = history.series(runs, name)
+            points = timeline.series(runs, name)
             median = statistics.median(rate for _, rate in points)
             xs = [place[each.name] for each, _ in points]
             ys = [row - max(-1.0, min(1.0, (rate / median - 1) / HALF)) / 2 for _, rate in points]
@@ -59,14 +59,16 @@ def plot(run: Run) -> Plot | None:
 
 def told(run: Run) -> list[str]:
     """Every step in the history of this machine, in words, the latest first."""
-    runs = [*run.earlier, history.of(run)]
+    runs = [*run.earlier, timeline.of(run)]
     order = {each.name: at for at, each in enumerate(runs)}
-    steps = [step for name in history.requirements(runs) for step in history.steps(runs, name)]
+    steps = [step for name in timeline.requirements(runs) for step in timeline.steps(runs, name)]
     return [printable(step.words) for step in sorted(steps, key=lambda step: (-order[step.run], step.requirement))]
 
 
 def _changed(runs: list[Earlier]) -> list[tuple[int, list[str]]]:
     """Places at which something changed against the run before, and what."""
     pairs = enumerate(pairwise(runs), start=1)
-    found = [(at, [name for name in history.changes(before, after) if name in MARKED]) for at, (before, after) in pairs]
+    found = [
+        (at, [name for name in timeline.changes(before, after) if name in MARKED]) for at, (before, after) in pairs
+    ]
     return [(at, names) for at, names in found if names]

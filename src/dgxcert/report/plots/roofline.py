@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from dgxcert.evidence import Evidence
-from dgxcert.limit import Roofline
+from dgxcert.judgement.evidence import Evidence
+from dgxcert.judgement.limit import Roofline
+from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, FAINT, INK, OTHER, Plot, draw
 from dgxcert.report.words import printable
-from dgxcert.run import Run
 
 MARKERS = {"DECODE-SPEED": "o", "PREFILL-SPEED": "s", "LORA-SPEED": "^"}
 WORDS = {"DECODE-SPEED": "decode", "PREFILL-SPEED": "prefill", "LORA-SPEED": "LoRA training"}

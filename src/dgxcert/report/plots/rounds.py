@@ -3,9 +3,9 @@
 import statistics
 from typing import Any
 
+from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, FAINT, Plot, draw, label
 from dgxcert.report.words import printable
-from dgxcert.run import Run
 
 MOST = 80
 """Strips in one picture."""

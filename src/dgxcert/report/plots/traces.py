@@ -4,9 +4,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from dgxcert.machine.trace import Point, Trace
+from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, WARN, Plot, draw
-from dgxcert.run import Run
-from dgxcert.trace import Point, Trace
 
 MOST = 16
 """GPUs that are drawn."""

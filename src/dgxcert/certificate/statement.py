@@ -1,0 +1,230 @@
+"""The statement that is signed: an in-toto Statement whose predicate is a test result, with what dgxcert adds to it.
+
+https://github.com/in-toto/attestation, Statement v1 and predicate test-result v0.1. Unknown fields are to be ignored by
+whoever reads such a statement, which leaves room for our own, under `dgxcert`. Pure.
+"""
+
+import hashlib
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.machine.identity import Gpu
+from dgxcert.outcome import Outcome
+from dgxcert.plan.selection import WORKING
+from dgxcert.profiles.waivers import Waiver
+from dgxcert.record.run import Run
+from dgxcert.report.words import MEANING, WEIGHTS, meaning
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+
+CERTIFICATE, REPORT = "certificate", "report"
+NAMESPACES = {CERTIFICATE: "dgxcert-certificate", REPORT: "dgxcert-report"}
+"""What a signature is for: a signed report can never be passed off as a certificate."""
+
+Result = Literal["PASSED", "WARNED", "FAILED"]
+
+
+class Part(BaseModel):
+    """A piece of a statement; nothing in it is unnamed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Subject(Part):
+    """One file that the statement is about."""
+
+    name: str
+    digest: dict[str, str]
+
+
+class Descriptor(Part):
+    """in-toto's ResourceDescriptor: what was tested with, by name and digest."""
+
+    name: str
+    digest: dict[str, str]
+
+
+class Identity(Part):
+    """The machine that it is about, in the state in which it was measured."""
+
+    hostname: str
+    product: str | None
+    serial: str | None
+    firmware: str | None
+    operating_system: str | None
+    kernel: str
+    driver: str | None
+    cuda_driver: str | None
+    gpus: tuple[Gpu, ...]
+
+
+class Software(Part):
+    """What the work was done with."""
+
+    image: str | None
+    image_id: str | None
+    base: str | None
+    base_digest: str | None
+    stack: str | None
+    lock_sha256: str | None
+    packages: dict[str, str | None]
+
+
+class Ours(Part):
+    """What in-toto's predicate has no word for."""
+
+    format: Literal[1] = 1
+    says: str
+    """One sentence for people: what this is, and what it is not."""
+    kind: Literal["certificate", "report"]
+    run: str
+    verdict: Verdict
+    counts: dict[str, int]
+    tier: str
+    weights: str
+    machine: Identity
+    software: Software
+    profile: str
+    profile_sha256: str
+    suite_version: str
+    suite_commit: str | None
+    suite_sha256: str
+    evidence_sha256: str
+    """Over names and digests of all subjects: one number to compare by telephone."""
+    waivers: tuple[Waiver, ...]
+    measured: datetime
+    issued: datetime
+    expires: datetime
+
+
+class Predicate(Part):
+    """in-toto's test result, and ours."""
+
+    result: Result
+    configuration: tuple[Descriptor, ...]
+    passed: tuple[str, ...] = Field(alias="passedTests")
+    warned: tuple[str, ...] = Field(alias="warnedTests")
+    failed: tuple[str, ...] = Field(alias="failedTests")
+    dgxcert: Ours
+
+
+class Statement(Part):
+    """The whole file."""
+
+    type: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    subject: tuple[Subject, ...]
+    predicate_type: Literal["https://in-toto.io/attestation/test-result/v0.1"] = Field(alias="predicateType")
+    predicate: Predicate
+
+    @property
+    def ours(self) -> Ours:
+        """What it says of the run."""
+        return self.predicate.dgxcert
+
+    def text(self) -> str:
+        """The bytes that are signed."""
+        return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Statement:
+    """The statement about a run; `digests` are SHA-256 by file of its folder.
+
+    It ends `days` after it was measured, or with the first waiver that it rests on.
+    """
+    kind = CERTIFICATE if run.judgement.verdict is Verdict.CERTIFIED else REPORT
+    measured = datetime.fromisoformat(run.ended)
+    used = tuple(result.waiver for result in run.waived if result.waiver)
+    ends = [datetime.combine(waiver.until, time(23, 59, 59), tzinfo=UTC) for waiver in used]
+    by = {outcome: tuple(each.key for each in run.results if each.outcome is outcome) for outcome in Outcome}
+    ours = Ours(
+        says=_says(run, kind),
+        kind=kind,
+        run=run.name,
+        verdict=run.judgement.verdict,
+        counts=run.judgement.counts,
+        tier=run.options.tier.value,
+        weights=WEIGHTS[run.options.weights],
+        machine=_identity(run),
+        software=_software(run),
+        profile=run.profile.name,
+        profile_sha256=run.profile_sha256,
+        suite_version=run.suite.version,
+        suite_commit=run.suite.commit,
+        suite_sha256=run.suite.sha256,
+        evidence_sha256=over(digests),
+        waivers=used,
+        measured=measured,
+        issued=issued,
+        expires=min([measured + timedelta(days=days), *ends]),
+    )
+    return Statement(
+        type=STATEMENT_TYPE,
+        subject=tuple(Subject(name=name, digest={"sha256": digests[name]}) for name in sorted(digests)),
+        predicate_type=PREDICATE_TYPE,
+        predicate=Predicate(
+            result=_result(run),
+            configuration=_configuration(run),
+            passed=by[Outcome.PASSED],
+            warned=by[Outcome.INCONCLUSIVE],
+            failed=by[Outcome.FAILED],
+            dgxcert=ours,
+        ),
+    )
+
+
+def over(digests: dict[str, str]) -> str:
+    """One digest over all files, in order of their names."""
+    lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _says(run: Run, kind: str) -> str:
+    if kind == CERTIFICATE:
+        return f"CERTIFIED: {meaning(run)}."
+    verdict = run.judgement.verdict
+    return f"This is a signed report and no certificate. {verdict.value}: {MEANING[verdict]}."
+
+
+def _result(run: Run) -> Result:
+    """in-toto's word: only a certificate without waivers passes, so that a policy for PASSED takes nothing else."""
+    verdict = run.judgement.verdict
+    if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE):
+        return "FAILED"
+    return "PASSED" if verdict is Verdict.CERTIFIED and not run.waived else "WARNED"
+
+
+def _identity(run: Run) -> Identity:
+    machine = run.machine
+    fields: dict[str, Any] = {name: getattr(machine, name) for name in Identity.model_fields}
+    return Identity(**fields)
+
+
+def _software(run: Run) -> Software:
+    image = run.image
+    working = next((run.software[stage] for stage in WORKING if stage in run.software), None)
+    return Software(
+        image=image.reference if image else None,
+        image_id=image.id if image else None,
+        base=image.base if image else None,
+        base_digest=image.base_digest if image else None,
+        stack=image.stack if image else None,
+        lock_sha256=image.lock_sha256 if image else None,
+        packages=working.packages if working else {},
+    )
+
+
+def _configuration(run: Run) -> tuple[Descriptor, ...]:
+    found = [
+        Descriptor(name=f"profile {run.profile.name}", digest={"sha256": run.profile_sha256}),
+        Descriptor(name=f"dgxcert {run.suite.version}", digest={"sha256": run.suite.sha256}),
+    ]
+    if run.suite.commit:
+        found.append(Descriptor(name="dgxcert source", digest={"gitCommit": run.suite.commit}))
+    if image := run.image:
+        found.append(Descriptor(name=f"image {image.reference}", digest={"sha256": image.id.removeprefix("sha256:")}))
+        found.append(Descriptor(name=f"lock of stack {image.stack}", digest={"sha256": image.lock_sha256}))
+    return tuple(found)

@@ -1,0 +1,72 @@
+"""The quantities a profile may limit, each with its one unit, so that a wrong unit is an error and not a factor."""
+
+from difflib import get_close_matches
+
+from dgxcert.judgement import benchmark_cases
+
+OF_ROOFLINE = "of roofline"
+OF_CEILING = "of ceiling"
+OF_MEDIAN = "of median"
+OF_TIME = "of time"
+OF_START = "of start"
+OF_DEFAULT = "of default"
+OF_AVAILABLE = "of available"
+
+QUANTITIES: dict[str, tuple[str, ...]] = {
+    "gpu.compute_capability": ("compute capability",),
+    "device.memory": ("GiB",),
+    "driver.branch": ("driver branch",),
+    "gpu.product": ("",),
+    "gpu.persistence": ("",),
+    "gpu.compute_mode": ("",),
+    "gpu.mig": ("",),
+    "gpu.ecc": ("",),
+    "ecc.uncorrected": ("error",),
+    "memory.free": (OF_AVAILABLE,),
+    "memory.pattern": ("GiB",),
+    "link.width": ("lane", OF_CEILING),
+    "link.generation": ("PCIe generation", OF_CEILING),
+    "clock.under_load": ("MHz", OF_CEILING),
+    "clock.steadiness": (OF_START,),
+    "temperature.under_load": ("°C",),
+    "slowdown.thermal": (OF_TIME,),
+    "slowdown.power_cap": (OF_TIME,),
+    "slowdown.power_brake": (OF_TIME,),
+    "burn_in.steadiness": (OF_START,),
+    "power.limit": (OF_DEFAULT,),
+    "disk.free": ("GiB",),
+    "memory.available": ("GiB",),
+    "swap.used": ("GiB",),
+    "clock.error": ("s",),
+    "xid.faults": ("event",),
+    "attention.backends": ("backend",),
+    "spread": (OF_MEDIAN,),
+    "spread.host": (OF_MEDIAN,),
+    "spread.storage": (OF_MEDIAN,),
+    "ceiling.share": (OF_CEILING,),
+    **{f"bandwidth.{direction}": ("GB/s",) for direction in benchmark_cases.DIRECTIONS},
+    **{f"transfer.{direction}": ("GB/s",) for direction in benchmark_cases.TRANSFERS},
+    **{f"load.{way}": ("GB/s",) for way in benchmark_cases.LOADS},
+    **{f"matmul.{precision}": ("TFLOP/s",) for precision in benchmark_cases.PRODUCTS},
+    **{case.limit("prefill"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.PREFILL},
+    **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.DECODE},
+    **{case.limit("lora"): ("step/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.LORA},
+}
+"""Name of a limit: the units it may be written in. Shares are of the bound that a workload computes for itself."""
+
+SPEEDS = ("bandwidth", "transfer", "load", "matmul", "prefill", "decode", "lora")
+"""Quantities of which more is better."""
+
+PEAKS: dict[str, str] = {
+    "memory_bandwidth": "GB/s",
+    "host_link": "GB/s",
+    "storage": "GB/s",
+    **{f"matmul.{precision}": "TFLOP/s" for precision in benchmark_cases.PRODUCTS},
+}
+"""Name of a physical peak: its unit."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint for an error message: the nearest right word, or all of them."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

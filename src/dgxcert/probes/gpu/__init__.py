@@ -1,0 +1,1 @@
+"""What the GPUs are, as the driver, CUDA and the PCI bus tell."""

@@ -1,0 +1,48 @@
+"""Device memory: the driver's figure for a card of its own, the system's where memory is unified or there is no GPU."""
+
+from dataclasses import dataclass
+
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import nvml
+from dgxcert.probes.host import memory
+
+
+@dataclass(frozen=True)
+class DeviceMemory:
+    """Total size in GiB and who said so."""
+
+    total_gib: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Free:
+    """What CUDA calls free, and what there is for work to take: the system's figure where memory is unified. In GiB."""
+
+    cuda_gib: float
+    available_gib: float
+    source: str
+
+
+def free(device: Device) -> Free:
+    """Both figures for one GPU; raises Inconclusive where nobody tells."""
+    cuda_gib = device.cuda_free_bytes() / nvml.BYTES_PER_GIB
+    if device.shares_system_memory:
+        return Free(cuda_gib, memory.read().available_gib, "MemAvailable of /proc/meminfo: memory is unified")
+    return Free(cuda_gib, read(device).total_gib, "all memory of the card, by NVML")
+
+
+def read(device: Device) -> DeviceMemory:
+    """The memory that work on this device can use; raises Inconclusive where nobody tells."""
+    if device.kind == "cpu":
+        return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo")
+    total = nvml.ask(device.index, "memory_total").if_supported("memory_total")
+    if total:  # some GB10 drivers say zero where they have no figure
+        return DeviceMemory(total / nvml.BYTES_PER_GIB, "NVML")
+    if device.unified_memory:
+        return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo: memory is unified, NVML has no figure")
+    raise Inconclusive(
+        f"the driver has no memory figure for {device.product}, and its profile does not say that memory is unified",
+        "Run `nvidia-smi -q -d MEMORY`; if memory really is unified, write `unified_memory: true` under `gpu:`.",
+    )

@@ -1,0 +1,149 @@
+"""The driver's answers, through NVML, for whoever starts this as a process of its own: the driver can hang or crash.
+
+    python -P -m dgxcert.probes.gpu.driver_answers machine
+    python -P -m dgxcert.probes.gpu.driver_answers gpu INDEX FIELD...
+
+prints JSON. Each call's name goes to standard error before it is made, so that one that never returns can be named.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+Ask = Callable[[Any, Any], Any]
+
+COMPUTE_MODES = ("Default", "Exclusive_Thread", "Prohibited", "Exclusive_Process")
+COUNTERS = {
+    "power_cap": "NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP",
+    "thermal_software": "NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN",
+    "thermal_hardware": "NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN",
+    "power_brake": "NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN",
+}
+"""Time spent in each state since the driver was loaded; the driver counts in nanoseconds and steps of about 100 ms."""
+INVALID_ARGUMENT, NOT_SUPPORTED = 2, 3
+"""nvml.h; older drivers call a counter that they do not have an invalid argument."""
+UNSIGNED_INT = 1
+"""NVML_VALUE_TYPE_UNSIGNED_INT; the counters' other type is a long of 64 bits."""
+
+
+class Called:
+    """nvidia-ml-py, which tells of each function before it is called."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("nvml"):
+            sys.stderr.write(f"{name}\n")
+            sys.stderr.flush()
+        return getattr(self._library, name)
+
+
+def _counters(nvml: Any, gpu: Any) -> dict[str, float]:
+    """Seconds by name; a counter that this driver does not have is left out, one that it does not tell is an error."""
+    values = nvml.nvmlDeviceGetFieldValues(gpu, [getattr(nvml, field) for field in COUNTERS.values()])
+    seconds = {}
+    for name, value in zip(COUNTERS, values, strict=True):
+        if value.nvmlReturn in (NOT_SUPPORTED, INVALID_ARGUMENT):
+            continue
+        if value.nvmlReturn:
+            raise nvml.NVMLError(value.nvmlReturn)
+        seconds[name] = (value.value.uiVal if value.valueType == UNSIGNED_INT else value.value.ullVal) / 1e9
+    return seconds
+
+
+def _ecc(uncorrected: bool, aggregate: bool) -> Ask:
+    return lambda nvml, gpu: nvml.nvmlDeviceGetTotalEccErrors(gpu, int(uncorrected), int(aggregate))
+
+
+def _pids(function: str) -> Ask:
+    return lambda nvml, gpu: [process.pid for process in getattr(nvml, function)(gpu)]
+
+
+FIELDS: dict[str, Ask] = {
+    "product": lambda nvml, gpu: nvml.nvmlDeviceGetName(gpu),
+    "uuid": lambda nvml, gpu: nvml.nvmlDeviceGetUUID(gpu),
+    "compute_capability": lambda nvml, gpu: "{}.{}".format(*nvml.nvmlDeviceGetCudaComputeCapability(gpu)),
+    "serial": lambda nvml, gpu: nvml.nvmlDeviceGetSerial(gpu),
+    "vbios": lambda nvml, gpu: nvml.nvmlDeviceGetVbiosVersion(gpu),
+    "memory_total": lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total,
+    "memory_free": lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).free,
+    "persistence": lambda nvml, gpu: bool(nvml.nvmlDeviceGetPersistenceMode(gpu)),
+    "compute_mode": lambda nvml, gpu: COMPUTE_MODES[nvml.nvmlDeviceGetComputeMode(gpu)],
+    "mig": lambda nvml, gpu: [bool(mode) for mode in nvml.nvmlDeviceGetMigMode(gpu)],
+    "ecc_mode": lambda nvml, gpu: [bool(mode) for mode in nvml.nvmlDeviceGetEccMode(gpu)],
+    "ecc_uncorrected": _ecc(uncorrected=True, aggregate=False),
+    "ecc_corrected": _ecc(uncorrected=False, aggregate=False),
+    "ecc_uncorrected_ever": _ecc(uncorrected=True, aggregate=True),
+    "ecc_corrected_ever": _ecc(uncorrected=False, aggregate=True),
+    "remapped_rows": lambda nvml, gpu: [int(each) for each in nvml.nvmlDeviceGetRemappedRows(gpu)],
+    "link_width": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu),
+    "link_width_max": lambda nvml, gpu: nvml.nvmlDeviceGetMaxPcieLinkWidth(gpu),
+    "link_generation": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu),
+    "link_generation_max": lambda nvml, gpu: nvml.nvmlDeviceGetMaxPcieLinkGeneration(gpu),
+    "power_limit_w": lambda nvml, gpu: nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1000,
+    "power_limit_default_w": lambda nvml, gpu: nvml.nvmlDeviceGetPowerManagementDefaultLimit(gpu) / 1000,
+    "highest_clock": lambda nvml, gpu: nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM),
+    "clock": lambda nvml, gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
+    "power_w": lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+    "temperature": lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
+    "utilization": lambda nvml, gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu,
+    "performance_state": lambda nvml, gpu: nvml.nvmlDeviceGetPerformanceState(gpu),
+    "event_reasons": lambda nvml, gpu: nvml.nvmlDeviceGetCurrentClocksEventReasons(gpu),
+    "counters": _counters,
+    "compute_processes": _pids("nvmlDeviceGetComputeRunningProcesses"),
+    "graphics_processes": _pids("nvmlDeviceGetGraphicsRunningProcesses"),
+}
+"""What can be asked of one GPU, in our words. Clocks in MHz, power in W, temperature in °C, memory in bytes."""
+
+IDENTITY = ("product", "uuid", "compute_capability", "memory_total", "serial", "vbios")
+
+
+def ask(nvml: Any, gpu: Any, fields: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Ask for fields of one GPU: those that were `answered`, and the driver's own words for those `refused`."""
+    answered, refused = {}, {}
+    for field in fields:
+        try:
+            answered[field] = FIELDS[field](nvml, gpu)
+        except nvml.NVMLError as error:
+            refused[field] = {"code": error.value, "says": str(error)}
+    return {"answered": answered, "refused": refused}
+
+
+def machine(nvml: Any) -> dict[str, Any]:
+    """Versions, every GPU's identity, and the indexes of GPUs that are lost: one dead card must not hide the others."""
+    gpus, lost = {}, []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            found = ask(nvml, nvml.nvmlDeviceGetHandleByIndex(index), IDENTITY)
+        except nvml.NVMLError_GpuIsLost:
+            lost.append(index)
+            continue
+        gone = any(refusal["code"] == nvml.NVML_ERROR_GPU_IS_LOST for refusal in found["refused"].values())
+        if gone:
+            lost.append(index)
+        else:
+            gpus[index] = found
+    number = nvml.nvmlSystemGetCudaDriverVersion_v2()  # 13000 is 13.0
+    cuda = f"{number // 1000}.{number % 1000 // 10}"
+    return {"version": nvml.nvmlSystemGetDriverVersion(), "cuda": cuda, "gpus": gpus, "lost": lost}
+
+
+def main(topic: str, *arguments: str) -> dict[str, Any]:
+    """Answer one question; a driver that refuses altogether is an answer too."""
+    import pynvml
+
+    nvml = Called(pynvml)
+    try:
+        nvml.nvmlInit()
+        if topic == "machine":
+            return machine(nvml)
+        index, *fields = arguments
+        return ask(nvml, nvml.nvmlDeviceGetHandleByIndex(int(index)), tuple(fields))
+    except pynvml.NVMLError as error:
+        return {"code": error.value, "says": str(error)}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(*sys.argv[1:])))

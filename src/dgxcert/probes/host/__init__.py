@@ -1,0 +1,1 @@
+"""What the host is: kernel, clock, memory, disks, kernel log and container engine."""

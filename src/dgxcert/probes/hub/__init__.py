@@ -1,0 +1,1 @@
+"""Whether the Hugging Face Hub can be reached: a download tested step by step."""

@@ -1,0 +1,58 @@
+"""Checkpoints: the real models on the Hub that dgxcert knows, at pinned revisions, with what each is for."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from dgxcert.profiles.yaml_reader import StrictLoader
+
+FILE = Path(__file__).parent / "data" / "checkpoints.yaml"
+
+
+class Part(BaseModel):
+    """Whatever is written in the list: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pinned(Part):
+    """A file: its size in bytes and its SHA-256, as far as known."""
+
+    size: int | None = Field(default=None, gt=0)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+
+class Answer(Part):
+    """What a model is known to say: greedy, prompt included."""
+
+    prompt: str
+    tokens: tuple[int, ...] = Field(min_length=2)
+    source: str
+
+
+class Checkpoint(Part):
+    """A model at a revision."""
+
+    repo: str
+    revision: str = Field(pattern="^[0-9a-f]{40}$")
+    purpose: str
+    files: dict[str, Pinned] = Field(min_length=1)
+    answer: Answer | None = None
+
+    @property
+    def fetch(self) -> str:
+        """The command that brings it into the cache, under the name that notebooks use."""
+        return f"hf download {self.repo} {' '.join(self.files)}"
+
+
+def parse(text: str) -> dict[str, Checkpoint]:
+    """Read a list; raises ValueError where it is not one."""
+    content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
+    return {repo: Checkpoint.model_validate({"repo": repo, **entry}) for repo, entry in content.items()}
+
+
+KNOWN = parse(FILE.read_text(encoding="utf-8"))
+"""Every checkpoint by its name on the Hub."""
+PROBED = KNOWN["hf-internal-testing/tiny-random-gpt2"]
+"""The one that the diagnosis of the Hub fetches."""

@@ -1,0 +1,34 @@
+"""Prerequisites: the rows of course module 2.5's checklist, and which requirements prove each of them."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from dgxcert.profiles.yaml_reader import StrictLoader
+
+PATH = Path(__file__).parent / "data" / "prerequisites.yaml"
+MODULE = "course module 2.5"
+
+
+class Row(BaseModel):
+    """One prerequisite: a sentence that a student can say, what proves it, the lesson to review and what to try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sentence: str
+    proved_by: tuple[str, ...] = Field(min_length=1)
+    """Requirements by id, or by key where only one of several is meant."""
+    review: str
+    snippet: str
+
+
+def load() -> tuple[Row, ...]:
+    """The rows, in the order of the module. Raises pydantic's ValidationError for a file that is not as it ships."""
+    content = yaml.load(PATH.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (refuses more than safe)
+    return TypeAdapter(tuple[Row, ...]).validate_python(content)
+
+
+def names(rows: tuple[Row, ...]) -> tuple[str, ...]:
+    """Every requirement that proves a row, once."""
+    return tuple(dict.fromkeys(name for row in rows for name in row.proved_by))

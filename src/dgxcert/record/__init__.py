@@ -1,0 +1,1 @@
+"""What happened, on disk: one line per event, and the run that is rebuilt from those lines."""

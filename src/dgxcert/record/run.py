@@ -1,0 +1,281 @@
+"""A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from dgxcert.judgement.evidence import Evidence
+from dgxcert.judgement.requirement import Tier
+from dgxcert.judgement.verdict import Ending, Verdict, count, judge
+from dgxcert.machine.identity import Machine
+from dgxcert.machine.image import Image
+from dgxcert.machine.runtime import Runtime
+from dgxcert.machine.software import Software
+from dgxcert.machine.trace import Trace
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan.selection import Options, Planned, any_gpu
+from dgxcert.plan.suite import Suite
+from dgxcert.profiles.profile import Profile
+from dgxcert.profiles.waivers import Waiver
+from dgxcert.record.history_line import Earlier
+from dgxcert.record.journal import (
+    Attempt,
+    Event,
+    Finished,
+    Interrupted,
+    Opened,
+    Resumed,
+    SoftwareRead,
+    StageEnded,
+    Started,
+)
+from dgxcert.record.state import image
+
+NAME = "run.json"
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment)]
+"""A date and time as ISO 8601 writes them."""
+
+
+class Part(BaseModel):
+    """A piece of run.json; nothing in it is unnamed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Result(Part):
+    """One requirement and how it ended."""
+
+    key: str
+    id: str
+    group: str
+    title: str
+    why: str
+    tier: Tier
+    wanted: bool
+    """Whether this run was to measure it."""
+    stage: str | None
+    outcome: Outcome
+    reason: str
+    remedy: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    started: str | None
+    duration_s: float | None
+    log: str | None
+    traces: tuple[Trace, ...] = ()
+    waiver: Waiver | None = None
+    """Who answers for it although it did not pass; None for what passed or was never measured."""
+
+    @property
+    def words(self) -> str:
+        """Its outcome as a person reads it: `failed, waived`."""
+        return f"{self.outcome.words}, waived" if self.waiver else self.outcome.words
+
+
+class Judgement(Part):
+    """The verdict with its exit code and the five counts."""
+
+    verdict: Verdict
+    exit_code: int
+    counts: dict[str, int]
+
+
+class Run(Part):
+    """The whole of run.json."""
+
+    format: Literal[3] = 3
+    name: str
+    suite: Suite
+    started: Moment
+    ended: Moment
+    options: Options
+    profile: Profile
+    profile_sha256: str
+    machine: Machine
+    image: Image | None
+    """The container image that the work was done in; None for a native run, which certifies nothing."""
+    software: dict[str, Software]
+    judgement: Judgement
+    notes: tuple[str, ...]
+    waivers: tuple[Waiver, ...]
+    """All of this machine, used or not."""
+    results: tuple[Result, ...]
+    earlier: tuple[Earlier, ...]
+    """Earlier runs of this machine, oldest first, as they were known when this one began."""
+
+    @property
+    def waived(self) -> list[Result]:
+        """What did not pass and is answered for."""
+        return [result for result in self.results if result.waiver]
+
+
+def assemble(events: list[Event], name: str) -> Run:
+    """Rebuild a run from its record. Pure; needs the record to begin with its opened line."""
+    opened = events[0]
+    if not isinstance(opened, Opened):
+        raise TypeError("the first event of a record must be Opened")
+    started = {event.key: event for event in events if isinstance(event, Started)}
+    finished = _first_by_key(events)
+    logs = {(event.stage, event.number): event.log for event in events if isinstance(event, Attempt)}
+    problems = {event.stage: event.problem for event in events if isinstance(event, StageEnded)}
+    results = tuple(
+        _result(entry, started.get(entry.key), finished.get(entry.key), logs, _never_begun(entry, opened, problems))
+        for entry in opened.plan
+    )
+    results = tuple(_waived(result, opened.waivers) for result in results)
+    return Run(
+        name=name,
+        suite=opened.suite,
+        started=opened.at,
+        ended=events[-1].at,
+        options=opened.options,
+        profile=opened.profile,
+        profile_sha256=opened.profile.sha256,
+        machine=opened.machine,
+        image=image(events),
+        software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
+        judgement=_judgement(opened, results, image(events)),
+        notes=tuple(_notes(events, opened)),
+        waivers=opened.waivers,
+        results=results,
+        earlier=opened.earlier,
+    )
+
+
+def load(folder: Path) -> Run:
+    """Read run.json; raises CannotStart where it is missing or not one."""
+    path = folder / NAME
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise CannotStart(
+            f"{path} cannot be read: {error.strerror}.",
+            f"Name a folder under results/; an unfinished run goes on with `dgxcert validate --resume {folder}`.",
+        ) from error
+    except ValidationError as error:
+        raise CannotStart(
+            f"{path} is not a run that this dgxcert reads ({error.error_count()} problems, first: "
+            f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}).",
+            "Use the dgxcert version named in the file.",
+        ) from error
+
+
+def _first_by_key(events: list[Event]) -> dict[str, Finished]:
+    """The first ending of each requirement counts: a later line can never turn a failure into a pass."""
+    endings: dict[str, Finished] = {}
+    for event in events:
+        if isinstance(event, Finished):
+            endings.setdefault(event.key, event)
+    return endings
+
+
+def _result(
+    entry: Planned,
+    started: Started | None,
+    finished: Finished | None,
+    logs: dict[tuple[str, int], str],
+    never_begun: str,
+) -> Result:
+    outcome, reason, remedy = _outcome(entry, finished, never_begun)
+    return Result(
+        **entry.model_dump(include={"key", "id", "group", "title", "why", "tier"}),
+        wanted=entry.runs,
+        stage=started.stage if started else None,
+        outcome=outcome,
+        reason=reason,
+        remedy=remedy,
+        evidence=finished.evidence if finished else (),
+        started=started.at if started else None,
+        duration_s=finished.duration_s if finished else None,
+        log=logs.get((started.stage, started.attempt)) if started else None,
+        traces=finished.traces if finished else (),
+    )
+
+
+def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
+    """The result with its waiver, where it was measured or looked at in vain, and somebody answers for it."""
+    if result.outcome not in (Outcome.FAILED, Outcome.INCONCLUSIVE):
+        return result
+    names = (result.key, any_gpu(result.key), result.id)  # the nearest name first
+    found = [waiver for name in names for waiver in waivers if waiver.requirement == name]
+    return result.model_copy(update={"waiver": found[0]}) if found else result
+
+
+def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
+    """Why a requirement that was never begun was not."""
+    stage = opened.options.place(entry.stage)
+    problem = problems.get(stage)
+    return f"the {stage} stage could not do it: {problem}" if problem else "the run ended before it was measured"
+
+
+NEVER_BEGUN = (
+    "Mend what is said above, then start a new run: what has once been measured stays as it is in this one.",
+    "A run that was only cut short goes on with --resume.",
+)
+
+
+def _outcome(entry: Planned, finished: Finished | None, never_begun: str) -> tuple[Outcome, str, tuple[str, ...]]:
+    if entry.not_applicable:
+        return Outcome.NOT_APPLICABLE, entry.not_applicable, ()
+    if entry.not_run:
+        return Outcome.NOT_RUN, entry.not_run, ()
+    if finished is None:
+        return Outcome.NOT_RUN, never_begun, NEVER_BEGUN
+    remedy = finished.remedy or (entry.remedy if finished.outcome is Outcome.FAILED else ())
+    return finished.outcome, finished.reason, remedy
+
+
+def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) -> Judgement:
+    endings = [
+        Ending(
+            result.outcome,
+            excused=bool(entry.not_applicable),
+            left_out=bool(entry.not_run),
+            waived=result.waiver is not None,
+        )
+        for entry, result in zip(opened.plan, results, strict=True)
+    ]
+    proven = used is not None and used.proven and opened.suite.modified is False
+    verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
+    return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
+
+
+def _notes(events: list[Event], opened: Opened) -> list[str]:
+    """What a reader of the verdict should know about how it came about."""
+    notes = [
+        f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
+    ]
+    notes.extend(opened.fallen)
+    if opened.profile.own:
+        notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
+    used = image(events)
+    if used is not None and not used.proven:
+        base = "a stand-in for NVIDIA's" if used.standin else f"{used.base}, which is not the pinned base image"
+        notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")
+    if opened.suite.modified:
+        notes.append("the suite was changed since its last commit, so this run certifies nothing")
+    elif opened.suite.modified is None and opened.profile.certifies:
+        notes.append("git does not tell which commit this suite is, so this run certifies nothing: run from a clone")
+    if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
+        notes.append("the work was done outside the container, so this run certifies nothing")
+    stages_seen: set[str] = set()
+    for event in events:
+        if isinstance(event, Interrupted):
+            notes.append(f"interrupted by {event.by}" + (f" during {event.key}" if event.key else ""))
+        elif isinstance(event, Resumed):
+            notes.append(f"resumed at {event.at}" + (" after the machine was restarted" if event.rebooted else ""))
+        elif isinstance(event, StageEnded) and event.problem:
+            notes.append(f"stage {event.stage}: {event.problem}")
+        elif isinstance(event, Attempt):
+            if event.stage in stages_seen:
+                notes.append(f"stage {event.stage} went on in a fresh process ({event.log})")
+            stages_seen.add(event.stage)
+    return notes

@@ -1,0 +1,92 @@
+"""The progress display: one live line on a terminal, plain lines everywhere else."""
+
+import time
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+
+from dgxcert.outcome import Outcome
+from dgxcert.plan.selection import Planned
+from dgxcert.record.journal import Finished, Said
+
+COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
+
+
+class Progress:
+    """Shows stage, current requirement, done/total and expected time left; use as a context manager."""
+
+    def __init__(self, console: Console, expected_s: dict[str, float]) -> None:
+        self._console = console
+        self._expected_s = expected_s
+        self._spinner = Spinner("dots")
+        self._live = Live(self._spinner, console=console, refresh_per_second=8, transient=True)
+        self._stage = ""
+        self._waiting: dict[str, Planned] = {}
+        self._total = 0
+        self._current: str | None = None
+        self._since = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def stage(self, name: str, plan: list[Planned], done: set[str]) -> None:
+        """A stage begins, `done` of its requirements having ended in an earlier process."""
+        self._stage, self._total = name, len(plan)
+        self._waiting = {entry.key: entry for entry in plan if entry.key not in done}
+        self._since = time.monotonic()
+        ended = self._total - len(self._waiting)
+        already = f", {ended} already done" if ended else ""
+        self._console.print(f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
+
+    def say(self, line: str) -> None:
+        """A line about what happens between requirements: the image is built."""
+        self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, key: str) -> None:
+        """A requirement begins."""
+        self._current, self._since = key, time.monotonic()
+        self.tick()
+
+    def said(self, event: Said) -> None:
+        """A long requirement tells how far it has come: the newest line is enough on a terminal that redraws."""
+        self._console.print(f"              {event.key}: {event.text}", style="dim", markup=False, highlight=False)
+
+    def finished(self, event: Finished) -> None:
+        """A requirement has ended: its line stays on the screen."""
+        self._waiting.pop(event.key, None)
+        self._current, self._since = None, time.monotonic()
+        colour = COLOUR.get(event.outcome, "default")
+        self._console.print(
+            f"[{colour}]{event.outcome.words.upper():>12}[/]  {self._done}  {escape(event.key)}  "
+            f"[dim]{event.duration_s:.1f} s[/]",
+            highlight=False,
+        )
+        self.tick()
+
+    def tick(self) -> None:
+        """Refresh the live line."""
+        if not self._console.is_terminal:
+            return
+        doing = escape(self._current or "starting")
+        running_s = time.monotonic() - self._since
+        left = f"about {self._left()} left"
+        self._spinner.update(text=f"{self._stage}: {doing} {running_s:.0f} s · {self._done.strip()} done · {left}")
+
+    @property
+    def _done(self) -> str:
+        return f"{self._total - len(self._waiting):>3}/{self._total}"
+
+    def _left(self) -> str:
+        """Expected time left, from the last run of this profile on this machine where there is one."""
+        seconds = sum(self._expected_s.get(key, entry.takes_s) for key, entry in self._waiting.items())
+        if self._current in self._waiting:
+            entry = self._waiting[self._current]
+            seconds -= min(time.monotonic() - self._since, self._expected_s.get(entry.key, entry.takes_s))
+        return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

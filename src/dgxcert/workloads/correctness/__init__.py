@@ -1,0 +1,1 @@
+"""Whether what a GPU computes is right."""

@@ -1,0 +1,218 @@
+"""Compiled: torch.compile turns a block of a model into kernels of its own, and they compute what the block says."""
+
+import os
+import re
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.limit import Limit
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.workloads import numerics
+
+if TYPE_CHECKING:
+    import torch
+
+HIDDEN, HEADS, WIDE = 96, 4, 320
+ROWS, LENGTH = 3, 37
+
+OWN_KERNELS = Limit(
+    name="kernels of its own",
+    min=1,
+    unit="kernel",
+    source="a compiler that hands the work back to torch's own operators has compiled nothing",
+)
+
+CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+NO_C_COMPILER = ("Failed to find C compiler", "No working C++ compiler found", "InvalidCxxCompiler")
+NOT_ITS_FAULT = ("TritonMissing", "CUDA error", "out of memory")
+NO_ROOM = re.compile(
+    r"No space left on device|Disk quota exceeded|Read-only file system|failed to map segment from shared object|"
+    r"Cannot allocate memory|virtual memory exhausted|out of memory allocating|Memory allocation failure|std::bad_alloc"
+)
+"""How gcc, clang, ptxas and the loader say that a disk or the memory is full, or that nothing may be run from /tmp."""
+KILLED = re.compile(
+    r"signal terminated program|unable to execute command: \w+|failed due to signal"
+    r"|`ptxas` (?:failed with error code -\d+|raised SIG\w+)"
+)
+"""gcc and clang of their own parts, Triton of ptxas."""
+PYTHON_H = re.compile(r"Python\.h: No such file|'Python\.h' file not found")
+UNKNOWN_GPU = "is not defined for option 'gpu-name'"
+COMPILERS = ("triton.", "torch._inductor.", "torch._dynamo.")
+"""Where the errors of compilers are at home."""
+
+Backend = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of it: graphs that were compiled, kernels that were made of them, and how far the answer is off."""
+
+    graphs: int
+    kernels: int
+    error: float
+
+
+@contextmanager
+def fresh_caches() -> Iterator[None]:
+    """Nothing that was compiled before is used, so that this machine's compilers have to work."""
+    with tempfile.TemporaryDirectory(prefix="dgxcert-compile-") as folder:
+        before = {name: os.environ[name] for name in CACHES if name in os.environ}
+        os.environ.update({name: os.path.join(folder, name.lower()) for name in CACHES})
+        try:
+            yield
+        finally:
+            for name in CACHES:
+                os.environ.pop(name, None)
+            os.environ.update(before)
+
+
+@contextmanager
+def refusals(evidence: Recorder) -> Iterator[None]:
+    """Turn a compiler's refusal into Wrong with the line that says why; one that could not work is Inconclusive."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        if any(words in text for words in NO_C_COMPILER):
+            raise Inconclusive(
+                "there is no C compiler, which Triton and torch.compile need",
+                "Look: cc --version",
+                "Install one: sudo apt-get install build-essential",
+            ) from error
+        if _from_a_compiler(error) or isinstance(error, subprocess.CalledProcessError):
+            _require_worked(error)
+        if not _from_a_compiler(error) or any(words in text for words in NOT_ITS_FAULT):
+            raise
+        advise(evidence, text)
+        raise Wrong(f"a compiler refused: {telling_line(text)}") from error
+
+
+def _from_a_compiler(error: BaseException) -> bool:
+    return f"{type(error).__module__}.".startswith(COMPILERS)
+
+
+def _require_worked(error: BaseException) -> None:
+    """Raise Inconclusive where a compiler did not refuse the work, but was kept from it."""
+    chain = _chain(error)
+    text = "\n".join(map(str, chain))
+    built = [each for each in chain if isinstance(each, subprocess.CalledProcessError)]
+    if PYTHON_H.search(text) or any(_lacks_python_h(each) for each in built):
+        raise Inconclusive(
+            "Python's header files are missing, which Triton and torch.compile need to load what they compiled",
+            "Install them: sudo apt-get install python3-dev",
+        ) from error
+    full = NO_ROOM.search(text)
+    if full or any(isinstance(each, MemoryError) or (isinstance(each, OSError) and each.errno) for each in chain):
+        raise Inconclusive(
+            f"a compiler could not work: {full.group() if full else telling_line(str(chain[-1]) or 'MemoryError')}",
+            "Look: df -h /tmp; free -g; mount | grep /tmp",
+            "Make room, or let it work elsewhere: export TMPDIR=/a/folder/with/room; then run this again.",
+        ) from error
+    if KILLED.search(text) or any(each.returncode < 0 for each in built):
+        raise Inconclusive(
+            f"a compiler was ended by a signal: {telling_line(text)}",
+            "Look who ended it: sudo dmesg | grep -iE 'out of memory|oom|segfault'; free -g",
+            "End other work, then run this again.",
+        ) from error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it was raised from; torch keeps that to itself, and raises `from None`."""
+    chain = [error]
+    while (inner := getattr(chain[-1], "inner_exception", None) or chain[-1].__cause__) and inner not in chain:
+        chain.append(inner)
+    return chain
+
+
+def _lacks_python_h(error: subprocess.CalledProcessError) -> bool:
+    """Whether a C compiler ended with an error, as Triton runs it, without a word, where it had no Python.h to find."""
+    builds = any(str(word).endswith((".c", ".cpp")) for word in (error.cmd if isinstance(error.cmd, list) else ()))
+    return builds and error.returncode > 0 and not Path(sysconfig.get_paths()["include"], "Python.h").is_file()
+
+
+def telling_line(text: str) -> str:
+    """The line of a compiler's output that says what was wrong, like `ptxas fatal : Value 'sm_121a' is not defined`."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
+    for mark in ("fatal", "error:", "Error:"):
+        for line in lines:
+            if mark in line:
+                return line[:300]
+    return lines[-1][:300]
+
+
+def advise(evidence: Recorder, text: str) -> None:
+    """What to do about this refusal."""
+    if UNKNOWN_GPU in text:
+        evidence.advise(
+            "Look: /usr/local/cuda/bin/ptxas --version; it must be of CUDA 13 or newer to know this GPU.",
+            "Use it in place of the one inside Triton: export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
+            "Run `dgxcert validate` again from that shell; in the container (`make validate`) the right one is set.",
+        )
+    else:
+        evidence.advise(
+            "Look: python -c 'import torch, triton; print(torch.__version__, triton.__version__)'",
+            "Delete what was compiled by other versions: rm -rf ~/.triton /tmp/torchinductor_$USER",
+            "Still refused: run in the container (`make validate`), whose compilers belong together.",
+        )
+
+
+def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> Compiled:
+    """Compile and run a block of a model in fp32, and hold it against the uncompiled block in fp64 on the CPU.
+
+    A `backend` takes the place of torch's own compiler, inductor. Raises Wrong where a compiler refuses.
+    """
+    import torch
+    from torch._inductor import compile_fx, config, metrics
+
+    rows, weights = _inputs()
+    graphs: list[Any] = []
+
+    def counting(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return (backend or compile_fx.compile_fx)(graph, inputs)
+
+    with ExitStack() as stack:
+        stack.enter_context(fresh_caches())
+        stack.enter_context(config.patch(fx_graph_cache=False, compile_threads=1))
+        stack.enter_context(refusals(evidence))
+        stack.enter_context(numerics.exact_products())
+        stack.enter_context(torch.inference_mode())
+        torch._dynamo.reset()
+        metrics.reset()
+        compiled = torch.compile(decoder_layer, backend=counting, fullgraph=True)
+        found = compiled(rows.to(device.name), [each.to(device.name) for each in weights])
+        device.wait()
+        kernels = int(metrics.generated_kernel_count)
+    exact = decoder_layer(rows.double(), [each.double() for each in weights])
+    return Compiled(len(graphs), kernels, numerics.relative_error(found, exact))
+
+
+def decoder_layer(rows: "torch.Tensor", weights: "list[torch.Tensor]") -> "torch.Tensor":
+    """What is compiled: norm and attention, norm and gated MLP, each added to the rows (batch, length, hidden)."""
+    from torch.nn import functional
+
+    attention, back, up, down = weights
+    mixed = functional.linear(functional.rms_norm(rows, (HIDDEN,)), attention)
+    query, key, value = (each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in mixed.chunk(3, -1))
+    scores = query @ key.transpose(-1, -2) / (HIDDEN // HEADS) ** 0.5
+    rows = rows + functional.linear((scores.softmax(-1) @ value).transpose(1, 2).flatten(2), back)
+    gate, wide = functional.linear(functional.rms_norm(rows, (HIDDEN,)), up).chunk(2, -1)
+    return rows + functional.linear(functional.silu(gate) * wide, down)
+
+
+def _inputs() -> "tuple[torch.Tensor, list[torch.Tensor]]":
+    """Rows of odd length, and weights that keep their size."""
+    import torch
+
+    generator = torch.Generator("cpu").manual_seed(9)
+    shapes = ((3 * HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (2 * WIDE, HIDDEN), (HIDDEN, WIDE))
+    rows = torch.randn(ROWS, LENGTH, HIDDEN, generator=generator)
+    return rows, [torch.randn(shape, generator=generator) / shape[1] ** 0.5 for shape in shapes]

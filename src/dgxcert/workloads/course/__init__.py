@@ -1,0 +1,1 @@
+"""Whether what the course module teaches holds on this machine."""

@@ -1,0 +1,97 @@
+"""No grad: a forward pass keeps what its backward pass will need, and under `torch.no_grad()` it keeps nothing."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dgxcert.judgement.limit import Limit
+from dgxcert.machine.device import Device
+from dgxcert.workloads import allocation
+
+if TYPE_CHECKING:
+    import torch
+
+LAYERS, WIDTH, ROWS = 4, 256, 8192
+FLOAT_BYTES = 4
+ACTIVATION_BYTES = ROWS * WIDTH * FLOAT_BYTES
+EXPECTED_BYTES = (2 * LAYERS - 1) * ACTIVATION_BYTES
+"""Each layer makes two results of (rows, width) that the backward pass needs; the last is the output itself."""
+MIB = 2**20
+OF_ARITHMETIC = "of arithmetic"
+
+KEPT = Limit(
+    name="activations kept for the backward pass",
+    min=0.95,
+    max=1.15,
+    unit=OF_ARITHMETIC,
+    source=f"{LAYERS} layers keep their product and its GELU, {ACTIVATION_BYTES / MIB:g} MiB each, without the output",
+)
+KEPT_WITHOUT = Limit(
+    name="activations kept under no_grad",
+    max=0.05,
+    unit=OF_ARITHMETIC,
+    source="nothing will go backward, so nothing is kept; a twentieth is left to the allocator's rounding",
+)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: whether a graph hangs on its output, and bytes that it keeps beside input and output."""
+
+    graph: bool
+    requires_grad: bool
+    kept_bytes: int
+
+    @property
+    def of_arithmetic(self) -> float:
+        """Bytes kept, as a share of what the backward pass needs."""
+        return self.kept_bytes / EXPECTED_BYTES
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The same forward pass with and without a graph, and how the bytes were counted."""
+
+    recorded: Pass
+    free: Pass
+    how: str
+
+
+def compare(device: Device) -> Passes:
+    """Run a stack of layers both ways; raises Inconclusive where memory is short."""
+    import torch
+
+    allocation.require(device, 2 * EXPECTED_BYTES + 64 * MIB, "a forward pass with its graph")
+    generator = torch.Generator("cpu").manual_seed(LAYERS)
+    layers = [part for _ in range(LAYERS) for part in (torch.nn.Linear(WIDTH, WIDTH), torch.nn.GELU())]
+    model = torch.nn.Sequential(*layers).to(device.name)
+    rows = torch.randn(ROWS, WIDTH, generator=generator).to(device.name)
+    model(rows)  # libraries take their workspace at the first use of a shape, and keep it
+    how = "growth of torch.cuda.memory_allocated()" if device.kind == "cuda" else "tensors saved for the backward pass"
+    return Passes(_forward(device, model, rows, nullcontext()), _forward(device, model, rows, torch.no_grad()), how)
+
+
+def _forward(device: Device, model: Any, rows: "torch.Tensor", mode: AbstractContextManager[Any]) -> Pass:
+    """A CPU's allocator does not tell what it gave, so there the tensors that autograd saves are counted."""
+    import torch
+
+    saved: dict[int, int] = {}
+
+    def keep(tensor: "torch.Tensor") -> "torch.Tensor":
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    device.wait()
+    if device.kind == "cuda":
+        before = torch.cuda.memory_allocated(device.index)
+        with mode:
+            output = model(rows)
+        kept = torch.cuda.memory_allocated(device.index) - before - ACTIVATION_BYTES
+    else:
+        with mode, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = model(rows)
+        for other in (rows, output, *model.parameters()):
+            saved.pop(other.untyped_storage().data_ptr(), None)
+        kept = sum(saved.values())
+    return Pass(output.grad_fn is not None, output.requires_grad, max(0, kept))

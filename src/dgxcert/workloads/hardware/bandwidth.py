@@ -1,0 +1,129 @@
+"""Bandwidth: how fast memory is read and written, which bounds decode."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.limit import Bound
+from dgxcert.judgement.rounds import Work
+from dgxcert.machine.device import Device
+from dgxcert.profiles.profile import Profile
+from dgxcert.workloads import allocation, numerics
+from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.stopwatch import fastest_s
+
+if TYPE_CHECKING:
+    import torch
+
+MIB = 1024**2
+SEED = 11
+POISON = 0x5A5A5A5A
+"""What the target holds before a copy that must not be believed to have been done already."""
+LOWEST, BEYOND = -63, 64
+"""Whole numbers around 0, whose sums stay far below 2^24 in whatever order they are added: fp32 holds them exactly."""
+
+
+class Copy:
+    """One copy of a buffer per round: each byte is read once and written once."""
+
+    def __init__(self, device: Device, size_bytes: int, peak: Bound) -> None:
+        import torch
+
+        self.device = device
+        allocation.require(device, 2 * size_bytes, f"two buffers of {size_bytes / MIB:.0f} MiB")
+        generator = torch.Generator(device.name).manual_seed(SEED)
+        self._source = torch.randint(
+            -(2**31), 2**31 - 1, (size_bytes // 4,), generator=generator, device=device.name, dtype=torch.int32
+        )
+        self._target = torch.zeros_like(self._source)
+        self.work = Work(device, 2 * self._source.nbytes / 1e9, peak)
+
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload."""
+        repeat(self.run, each)
+
+    def run(self) -> None:
+        """One round; returns when the device is done."""
+        self._target.copy_(self._source)
+        self.device.wait()
+
+    def poison(self) -> None:
+        """Overwrite the target, so that a copy that does nothing leaves something else there; does not wait."""
+        self._target.fill_(POISON)
+
+    def differing(self) -> "torch.Tensor":
+        """How many copied words differ, as a number that stays on the device."""
+        return numerics.differing(self._target, self._source)
+
+    def verify(self, evidence: Recorder) -> None:
+        """Hold the copy against the original, every byte; raises Wrong."""
+        wrong = int(self.differing())
+        found = evidence.record("copied words that differ", wrong, source="every word of the last timed copy, compared")
+        evidence.require(found == 0)
+
+
+class Read:
+    """One sum over a buffer per round: each byte is read once, and next to nothing is written."""
+
+    def __init__(self, device: Device, size_bytes: int, peak: Bound) -> None:
+        import torch
+
+        self.device = device
+        allocation.require(device, 2 * size_bytes, f"a buffer of {size_bytes / MIB:.0f} MiB, and as much to verify it")
+        generator = torch.Generator(device.name).manual_seed(SEED)
+        self._values = torch.empty(size_bytes // 4, device=device.name, dtype=torch.float32)
+        self._values.random_(LOWEST, BEYOND, generator=generator)
+        self._sum = torch.zeros((), device=device.name)
+        self.work = Work(device, self._values.nbytes / 1e9, peak)
+
+    def rounds(self, each: Each) -> None:
+        """See timing.Workload."""
+        repeat(self.run, each)
+
+    def run(self) -> None:
+        """One round; returns when the device is done."""
+        import torch
+
+        torch.sum(self._values, 0, out=self._sum)
+        self.device.wait()
+
+    def verify(self, evidence: Recorder) -> None:
+        """Hold the sum against one in whole numbers; raises Wrong."""
+        parts = self._values.split(numerics.COMPARED_AT_A_TIME)
+        exact = sum(int(part.long().sum()) for part in parts)
+        source = "the last timed sum, against one in whole numbers"
+        found = evidence.record("sum is off by", float(self._sum) - exact, source=source)
+        evidence.require(found == 0.0)
+
+
+WORKLOADS: dict[str, type[Read] | type[Copy]] = {"read": Read, "copy": Copy}
+
+
+def prepare(device: Device, profile: Profile, direction: str) -> Read | Copy:
+    """The `read` or the `copy` that a profile asks for."""
+    return WORKLOADS[direction](device, *_asked(profile))
+
+
+def prepare_copy(device: Device, profile: Profile) -> Copy:
+    """The copy that a profile asks for."""
+    return Copy(device, *_asked(profile))
+
+
+def _asked(profile: Profile) -> tuple[int, Bound]:
+    return profile.workloads.bandwidth.size_mib * MIB, profile.peak("memory_bandwidth")
+
+
+def measured(device: Device, profile: Profile) -> Bound:
+    """This machine's own rate in GB/s, the better of reading and copying; measured once per process."""
+    return _measure(device, profile.workloads.bandwidth.size_mib, profile.peak("memory_bandwidth"))
+
+
+@cache
+def _measure(device: Device, size_mib: int, peak: Bound) -> Bound:
+    rates = {}
+    for direction, kind in WORKLOADS.items():
+        workload = kind(device, size_mib * MIB, peak)
+        rates[direction] = workload.work.amount / fastest_s(workload.run)
+    best = max(rates, key=lambda each: rates[each])
+    source = f"{size_mib} MiB, {best} being the faster of read and copy, measured in this run"
+    return Bound(value=rates[best], unit="GB/s", source=source)

@@ -1,0 +1,1 @@
+"""How fast a model reads prompts and generates tokens."""

@@ -1,0 +1,82 @@
+"""Shapes: the architectures whose speed is measured, by name. Speed does not depend on what the weights say."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dgxcert.judgement.units import nearest
+from dgxcert.outcome import Inconclusive
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A Llama-shaped decoder: sizes as its config.json names them, in values, not bytes."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    tied: bool
+
+    @property
+    def layer_parameters(self) -> int:
+        """Weights of all matrices inside the layers."""
+        attention = self.hidden * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
+        return self.layers * (attention + 3 * self.hidden * self.intermediate)
+
+    @property
+    def head_parameters(self) -> int:
+        """Weights of lm_head, which every token reads whether or not it is tied to the embedding table."""
+        return self.hidden * self.vocabulary
+
+    @property
+    def parameters(self) -> int:
+        """All weights, norms included."""
+        norms = self.hidden * (2 * self.layers + 1)
+        return self.layer_parameters + self.head_parameters * (1 if self.tied else 2) + norms
+
+    @property
+    def cache_values_per_token(self) -> int:
+        """Keys and values that one token of context keeps."""
+        return 2 * self.layers * self.kv_heads * self.head_dim
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Arguments of transformers' LlamaConfig."""
+        return {
+            "vocab_size": self.vocabulary,
+            "hidden_size": self.hidden,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.head_dim,
+            "intermediate_size": self.intermediate,
+            "tie_word_embeddings": self.tied,
+            "max_position_embeddings": 8192,
+        }
+
+
+SHAPES = {
+    # Small enough for two CPU cores, with every part that a large one has (grouped queries, an untied head).
+    "llama-tiny": Shape(8192, 512, 6, 8, 4, 64, 1536, tied=False),
+    # One layer of meta-llama/Llama-2-7b-hf of a quarter of its width, for two CPU cores
+    "llama-2-7b-piece": Shape(1024, 1024, 1, 8, 8, 128, 2752, tied=False),
+    # config.json of meta-llama/Llama-2-7b-hf: 6.738 B parameters
+    "llama-2-7b": Shape(32000, 4096, 32, 32, 32, 128, 11008, tied=False),
+    # config.json of meta-llama/Llama-3.2-1B
+    "llama-3.2-1b": Shape(128256, 2048, 16, 32, 8, 64, 8192, tied=True),
+    # config.json of meta-llama/Llama-3.1-8B
+    "llama-3.1-8b": Shape(128256, 4096, 32, 32, 8, 128, 14336, tied=False),
+}
+
+
+def find(name: str) -> Shape:
+    """The shape of that name; raises Inconclusive naming the nearest right word."""
+    if name not in SHAPES:
+        raise Inconclusive(
+            f"the profile names the model {name!r}, which is not known; {nearest(name, list(SHAPES))}",
+            "Mend the model's name under `workloads:` in the profile.",
+        )
+    return SHAPES[name]

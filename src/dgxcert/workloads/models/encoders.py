@@ -1,0 +1,35 @@
+"""Encoders: BERT and DistilBERT built from their configuration with seeded random weights, without a download."""
+
+from typing import Any
+
+from dgxcert.machine.device import Device
+
+SEED = 2025
+SPREAD = 0.1
+"""Standard deviation of the weights of small models: at the usual 0.02 they would barely attend to anything."""
+
+
+def build(device: Device, name: str, config: Any) -> Any:
+    """The class of transformers of that name in eval mode on the device: the same weights on every kind of device."""
+    import torch
+    import transformers
+
+    with torch.random.fork_rng(devices=[]):  # the weights are drawn on the CPU
+        torch.manual_seed(SEED)
+        return getattr(transformers, name)(config).eval().to(device.name)
+
+
+def distilbert(vocabulary: int, layers: int, hidden: int, heads: int, intermediate: int, **more: Any) -> Any:
+    """DistilBERT's configuration, by the words that other models use for its sizes."""
+    from transformers import DistilBertConfig
+
+    sizes = {"n_layers": layers, "dim": hidden, "n_heads": heads, "hidden_dim": intermediate}
+    return DistilBertConfig(vocab_size=vocabulary, **sizes, **more)
+
+
+def bert(vocabulary: int, layers: int, hidden: int, heads: int, intermediate: int, **more: Any) -> Any:
+    """BERT's configuration of these sizes."""
+    from transformers import BertConfig
+
+    sizes = {"num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads}
+    return BertConfig(vocab_size=vocabulary, intermediate_size=intermediate, **sizes, **more)

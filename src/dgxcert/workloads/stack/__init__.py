@@ -1,0 +1,1 @@
+"""Whether the Hugging Face libraries work together on this machine."""

@@ -1,0 +1,158 @@
+"""Training repeat: the same seeded training gives the same adapters, bit for bit, and one flipped bit does not.
+
+It is done in a process of its own, `python -m dgxcert.workloads.training.repeatability KIND INDEX`: deterministic
+algorithms are chosen for a whole process, and cuBLAS reads its workspace before the first use of the GPU.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dgxcert import command
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.workloads import allocation
+from dgxcert.workloads.models import seeded
+from dgxcert.workloads.models.architectures import Shape
+
+if TYPE_CHECKING:
+    import torch
+
+SEED = 31
+TIMEOUT_S = 300.0
+GPU_NEEDS_BYTES = 6 * allocation.GIB
+"""Weights 0.3 GiB, what 8192 tokens keep for the backward pass 3, logits in 32 bits and their gradients 1."""
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is trained: a model of real widths and few layers, `batch` rows of `length` random tokens per step."""
+
+    shape: Shape
+    precision: str
+    batch: int
+    length: int
+    steps: int
+
+
+SIZES = {
+    "cuda": Sizes(Shape(8192, 2048, 2, 16, 8, 128, 8192, tied=False), "bf16", batch=8, length=1024, steps=20),
+    "cpu": Sizes(Shape(1024, 256, 2, 4, 2, 64, 768, tied=False), "fp32", batch=2, length=48, steps=4),
+}
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """SHA-256 of the adapters of two equal trainings, and of one in which a single bit of one weight was flipped."""
+
+    first: str
+    second: str
+    flipped: str
+    steps: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether the two equal trainings gave the same adapters."""
+        return self.first == self.second
+
+    @property
+    def flip_seen(self) -> bool:
+        """Whether the flipped bit shows in the adapters."""
+        return self.flipped not in (self.first, self.second)
+
+    def require_sight(self) -> None:
+        """Raise Inconclusive where the flipped bit does not show: what cannot see one fault proves nothing."""
+        if not self.flip_seen:
+            raise Inconclusive(
+                "the flipped bit of one weight left the adapters as they were, so this training is blind",
+                "Run it again; if it stays blind, report it with the run folder.",
+            )
+
+
+def run(device: Device) -> Repeats:
+    """Train three times in a process of its own; raises Inconclusive with its last line where that fails."""
+    if device.kind == "cuda":
+        allocation.require(device, GPU_NEEDS_BYTES, "training twice")
+    args = [sys.executable, "-P", "-m", "dgxcert.workloads.training.repeatability", device.kind, str(device.index)]
+    done = command.run(args, timeout_s=TIMEOUT_S, env={**os.environ, WORKSPACE: ":4096:8"})
+    if done.returncode != 0:
+        raise Inconclusive(f"the training did not come to its end: {done.complaint}")
+    try:
+        return Repeats(**json.loads(done.stdout.strip().splitlines()[-1]))
+    except (IndexError, ValueError, TypeError) as error:
+        raise Inconclusive(f"the training ended without saying what came of it: {done.stdout[-200:]!r}") from error
+
+
+def train_thrice(device: Device, sizes: Sizes) -> Repeats:
+    """Two equal trainings and one with a flipped bit, in this very process, which is changed for good."""
+    import torch
+
+    torch.use_deterministic_algorithms(True)
+    if device.kind == "cpu":
+        torch.set_num_threads(1)  # so that the order of every sum is one
+    first, second, flipped = (_adapters_after(device, sizes, flip) for flip in (False, False, True))
+    return Repeats(first, second, flipped, sizes.steps)
+
+
+def _adapters_after(device: Device, sizes: Sizes, flip: bool) -> str:
+    """Build, train and hash: everything anew from the same seeds."""
+    import torch
+
+    torch.manual_seed(SEED)
+    model = _adapted(device, sizes)
+    if flip:
+        flip_lowest_bit(model.get_submodule("base_model.model.model.layers.0.mlp.up_proj").weight)
+    adapters = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    optimizer = torch.optim.AdamW(adapters.values(), lr=1e-3)
+    generator = torch.Generator("cpu").manual_seed(SEED)
+    for _ in range(sizes.steps):
+        ids = torch.randint(sizes.shape.vocabulary, (sizes.batch, sizes.length), generator=generator).to(device.name)
+        optimizer.zero_grad()
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+    device.wait()
+    return digest(adapters)
+
+
+def _adapted(device: Device, sizes: Sizes) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    base = seeded.build(device, sizes.shape, sizes.precision)
+    config = LoraConfig(r=16, lora_alpha=32, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM")
+    return get_peft_model(base, config).train()
+
+
+def flip_lowest_bit(weights: "torch.Tensor") -> None:
+    """Flip the lowest bit of one weight's mantissa, in place: the smallest fault that memory can have."""
+    import torch
+
+    words = {2: torch.int16, 4: torch.int32}[weights.element_size()]
+    with torch.no_grad():
+        weights.data.view(words)[1, 1] ^= 1
+
+
+def digest(tensors: "dict[str, torch.Tensor]") -> str:
+    """SHA-256 of names and bytes."""
+    import torch
+
+    summed = hashlib.sha256()
+    for name, each in tensors.items():
+        summed.update(name.encode())
+        summed.update(each.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return summed.hexdigest()
+
+
+def main(kind: str, index: str) -> None:
+    """Train on a device and print the hashes as one line of JSON."""
+    if kind not in SIZES:
+        raise SystemExit(f"unknown kind of device {kind!r}; known: {', '.join(SIZES)}")
+    device = Device("cuda" if kind == "cuda" else "cpu", int(index), kind)
+    sys.stdout.write(json.dumps(vars(train_thrice(device, SIZES[kind]))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

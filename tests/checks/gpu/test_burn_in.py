@@ -1,0 +1,162 @@
+"""The checks of a burn-in pass a steady one, and each of their comparisons fails alone."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import paths
+import pytest
+
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.profiles import profile as profiles
+from dgxcert.workloads.burn_in import loop
+from dgxcert.workloads.burn_in.log import BurnIn, Cycle
+
+CHECK = paths.CHECKS / "gpu" / "test_burn_in.py"
+PROFILE = profiles.load("dgx-spark")
+GPU = Device("cuda", 0, "NVIDIA GB10")
+GOOD = Cycle(
+    at=0.0,
+    seconds=20.0,
+    matmul=91.6,
+    copy=230.0,
+    training=50.0,
+    wrong=0,
+    product="aa",
+    weights="bb",
+    clock_mhz=1900.0,
+    hottest=84.0,
+    hot=0.02,
+    capped=0.1,
+)
+CYCLES = 9
+MINUTES = 3.0
+OF_THE_WHOLE = ("interruptions", "pauses", "restarts", "counters", "highest_mhz")
+
+
+@pytest.fixture(scope="module")
+def check() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("burn_in_checks", CHECK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def burnt(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int = 2) -> None:
+    """Nine cycles, interrupted once and paused once; what is changed is so in the last ones, or of the whole."""
+    whole = {name: changed[name] for name in OF_THE_WHOLE if name in changed}
+    own = {name: value for name, value in changed.items() if name not in OF_THE_WHOLE}
+    cycles = (*(GOOD,) * (CYCLES - times), *(replace(GOOD, **own),) * times)
+    found = BurnIn(cycles, **{"interruptions": 1, "pauses": 1, "counters": (1,) * CYCLES, **whole})
+    monkeypatch.setattr(loop, "run", lambda *_: found)
+    monkeypatch.setattr(loop, "kept", lambda *_: found)
+
+
+def judge(test: Callable[..., None], *fixtures: Any, fault: str | None) -> None:
+    evidence = Recorder()
+    if fault is None:
+        test(*fixtures, evidence)
+        assert evidence.compared
+        assert not evidence.violated
+        return
+    with pytest.raises(AssertionError):
+        test(*fixtures, evidence)
+    assert [kept.name for kept, _ in evidence.violated] == [fault]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({}, None),
+        ({"seconds": 40.0, "matmul": 95.0, "copy": 240.0, "training": 1.0, "hottest": 99.0}, None),
+        ({"seconds": 19.0}, "time worked"),
+        ({"wrong": 1}, "wrong values"),
+        ({"product": "ab"}, "other results than at first"),
+        ({"weights": "bc"}, "other results than at first"),
+        ({"counters": (1, 1, 2)}, "new memory errors"),
+        ({"matmul": 82.4}, "slowest products"),
+        ({"copy": 206.0}, "slowest copies"),
+        ({"matmul": 82.5, "copy": 207.1}, None),
+    ],
+)
+def test_each_trouble_of_a_burn_in_fails_alone(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
+) -> None:
+    burnt(monkeypatch, changed)
+    judge(check.test_the_device_works_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({}, None),
+        ({"seconds": 19.0}, "time worked"),
+        ({"hottest": 84.5}, "highest temperature"),
+        ({"hot": 0.4}, "slowed down for heat"),
+    ],
+)
+def test_each_sign_of_heat_in_a_burn_in_fails_alone(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
+) -> None:
+    burnt(monkeypatch, changed)
+    judge(check.test_the_gpu_stays_cool_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({}, None),
+        ({"seconds": 19.0}, "time worked"),
+        ({"clock_mhz": 1899.0}, "SM clock of the slowest cycle"),
+        ({"capped": 0.2}, "power capped"),
+    ],
+)
+def test_each_sign_of_a_clock_that_fell_in_a_burn_in_fails_alone(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
+) -> None:
+    burnt(monkeypatch, changed)
+    judge(check.test_the_gpu_keeps_its_clock_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+
+
+@pytest.mark.parametrize(("highest", "fault"), [(5000.0, None), (6000.0, "SM clock of the slowest cycle")])
+def test_where_the_profile_says_so_the_clock_is_held_against_the_highest(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, highest: float, fault: str | None
+) -> None:
+    burnt(monkeypatch, {"highest_mhz": highest})
+    generic = profiles.load("generic-nvidia")
+    judge(check.test_the_gpu_keeps_its_clock_for_as_long_as_asked, GPU, generic, MINUTES, Path("kept"), fault=fault)
+
+
+def test_one_slow_or_capped_cycle_of_many_is_no_finding(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    burnt(monkeypatch, {"matmul": 10.0, "copy": 10.0}, times=1)
+    judge(check.test_the_device_works_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=None)
+
+
+def test_what_is_wrong_outranks_that_there_are_too_few_cycles(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = check.test_the_device_works_for_as_long_as_asked
+    for cycle, fault in ((replace(GOOD, wrong=1), "wrong values"), (GOOD, None)):
+        few = BurnIn((cycle,) * 3)
+        monkeypatch.setattr(loop, "run", lambda *_, found=few: found)
+        if fault:
+            judge(test, GPU, PROFILE, 1.0, Path("kept"), fault=fault)
+            continue
+        with pytest.raises(Inconclusive, match="only 3 cycles"):
+            test(GPU, PROFILE, 1.0, Path("kept"), Recorder())
+
+
+@pytest.mark.parametrize(("changed", "times"), [({"restarts": 1}, 2), ({"unseen": "no answer"}, 1)])
+def test_what_hides_what_happened_is_no_pass(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int
+) -> None:
+    burnt(monkeypatch, {"seconds": GOOD.seconds, **changed}, times)
+    with pytest.raises(Inconclusive):
+        check.test_the_device_works_for_as_long_as_asked(GPU, PROFILE, 2.0, Path("kept"), Recorder())

@@ -1,0 +1,169 @@
+"""GPU-XID fails a machine whose GPU reported a fault, passes one whose users' programs crashed, and guesses nothing."""
+
+import shutil
+from pathlib import Path
+
+import paths
+import pytest
+from probes.host.test_kernel_log import HEALTHY, HINT, REFUSED, tool
+from suites import example
+from suites.inline import ended
+
+from dgxcert.judgement.units import QUANTITIES
+from dgxcert.probes.host import kernel_log
+from dgxcert.profiles import profile as profiles
+from dgxcert.runner import session
+
+CHECK = paths.CHECKS / "host" / "test_kernel_log.py"
+RECORDED = paths.RECORDED / "kernel_log"
+WHAT_TO_DO = "--- GPU-XID: what to do ---"
+PROFILES = ("dgx-spark", "generic-nvidia", "h200")
+
+
+def recorded(name: str) -> str:
+    return (RECORDED / f"{name}.txt").read_text(encoding="utf-8")
+
+
+class Played:
+    """The check as it stands, on a machine whose dmesg says what a test wants; its journal is empty."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._pytester = pytester
+        self._monkeypatch = monkeypatch
+        self._folder = folder
+        tool(folder, "journalctl", "-- No entries --\n", complains=HINT)
+
+    def run(self, log: str, *, profile: str = "dgx-spark", complains: str = "", ends: int = 0) -> pytest.RunResult:
+        tool(self._folder, "dmesg", log, complains=complains, ends=ends)
+        shutil.copy(CHECK, self._pytester.path / CHECK.name)
+        self._monkeypatch.setattr(session, "read_machine", lambda: example.MACHINE)
+        self._monkeypatch.setattr(session, "choose_profile", lambda name, machine: profiles.load(profile))
+        self._monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        self._monkeypatch.setenv("PATH", str(self._folder))
+        return self._pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "dgxcert.runner.plugin", CHECK.name)
+
+
+@pytest.fixture
+def played(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Played:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    return Played(pytester, monkeypatch, folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["spark-healthy", "programs", "hung-on-disk", "spark-corrected", "crash-log", "virtual-busy"]
+)
+def test_a_machine_without_a_fault_passes_whatever_its_programs_did(played: Played, name: str) -> None:
+    assert ended(played.run(recorded(name)), "passed")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "step"),
+    [
+        ("spark-gsp", "faults in the kernel log is 3 event, required <= 0 event", "Restart the machine: sudo reboot"),
+        ("spark-half-updated", "SEC2 timeout (its firmware is silent)", "sudo apt full-upgrade; fwupdmgr update"),
+        ("spark-closed-module", "Xid 169 (", "sudo apt install nvidia-driver-580-open, then sudo reboot"),
+        ("spark-frozen", "soft lockup (a processor hung in the kernel)", "from 580.159.03 on"),
+        ("memory-rows", "Xid 94 (an uncorrectable error of memory, contained) on 0000:19:00, 2 times", "--gpu-reset"),
+        ("nvlink5", "Xid 154 (the GPU asks for: Drain and Reset) on 0009:01:00", "nvidia-smi nvlink --status"),
+        ("nvswitch", "SXid 20034 (a fatal error of an NVSwitch)", "nvidia-smi nvlink --errorcounters"),
+        ("hung-in-driver", "nvc:[driver] hung in the NVIDIA driver", "Read where it hung: sudo dmesg"),
+        ("spark-memory", "hardware error (recoverable: memory error)", "dgxcert validate --only MEMORY-PATTERN"),
+        ("spark-boot-record", "fatal: ARM processor error, before this boot", "grep -E 'Hardware Error|EDAC"),
+        ("spark-pcie", "PCIe error (fatal) on 0000:01:00", "lspci -s ADDRESS"),
+    ],
+)
+def test_a_fault_fails_with_what_was_found_and_its_own_remedy(played: Played, name: str, said: str, step: str) -> None:
+    result = played.run(recorded(name))
+    assert ended(result, "failed")
+    printed = result.stdout.str()
+    assert said in printed
+    assert step in printed[printed.index(WHAT_TO_DO) :]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_with_a_gpu_holds_the_log_against_no_fault_at_all(played: Played, profile: str) -> None:
+    assert ended(played.run(HEALTHY, profile=profile), "passed")
+    one = f"{HEALTHY}[99999.000001] NVRM: GPU 000f:01:00.0: GPU has fallen off the bus.\n"
+    result = played.run(one, profile=profile)
+    assert ended(result, "failed")
+    assert "faults in the kernel log is 1 event, required <= 0 event" in result.stdout.str()
+
+
+UNKNOWN = "[99999.000001] NVRM: Xid (PCI:000f:01:00): 999, something new\n"
+
+
+def test_an_unknown_number_is_inconclusive_and_named(played: Played) -> None:
+    result = played.run(HEALTHY + UNKNOWN)
+    assert ended(result, "inconclusive")
+    printed = result.stdout.str()
+    assert "NVRM: Xid (PCI:000f:01:00): 999, something new" in printed
+    assert "https://docs.nvidia.com/deploy/xid-errors" in printed[printed.index(WHAT_TO_DO) :]
+
+
+def test_a_fault_beside_an_unknown_number_is_a_fault(played: Played) -> None:
+    assert ended(played.run(UNKNOWN + recorded("memory-rows")), "failed")
+
+
+CLEARED = "[262144.000001] usb 1-1: new high-speed USB device number 7 using xhci_hcd\n"
+
+
+@pytest.mark.parametrize("log", [recorded("cut"), CLEARED], ids=["overflowed", "cleared by dmesg -C"])
+def test_a_log_that_has_lost_its_beginning_is_inconclusive_with_the_way_to_a_whole_one(
+    played: Played, log: str
+) -> None:
+    result = played.run(log)
+    assert ended(result, "inconclusive")
+    printed = result.stdout.str()
+    assert "holds no fault, but begins" in printed
+    told = printed[printed.index(WHAT_TO_DO) :]
+    for step in ("sudo usermod -aG adm $USER", "sudo mkdir -p /var/log/journal", "sudo reboot"):
+        assert step in told
+
+
+def test_a_fault_in_a_log_that_has_lost_its_beginning_is_a_fault(played: Played) -> None:
+    assert ended(
+        played.run(f"{CLEARED}[262150.000001] NVRM: GPU 000f:01:00.0: GPU has fallen off the bus.\n"), "failed"
+    )
+
+
+def test_a_log_that_may_not_be_read_is_inconclusive_with_the_way_to_read_it(played: Played) -> None:
+    result = played.run("", complains=REFUSED, ends=1)
+    assert ended(result, "inconclusive")
+    printed = result.stdout.str()
+    assert REFUSED in printed
+    assert "sudo usermod -aG adm $USER" in printed[printed.index(WHAT_TO_DO) :]
+
+
+def test_what_is_only_recorded_is_recorded(
+    played: Played, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester
+) -> None:
+    kept: list[tuple[str, object]] = []
+
+    def finished(direct: object, trial: object, config: object) -> None:
+        kept.extend((each.name, each.value) for each in trial.recorder.kept)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(session.Direct, "finished", finished)
+    played.run(recorded("programs") + "[ 500.000001] NVRM: Check failed [NV_ERR_NO_MEMORY] (0x00000051)\n")
+    assert dict(kept) == {
+        "kernel log reaches back to": "the boot",
+        "events of programs": 6,
+        "events only recorded": 1,
+        "refused allocations": 1,
+        "faults in the kernel log": 0,
+    }
+
+
+def test_the_limit_is_in_events_and_is_nought_where_there_is_a_gpu() -> None:
+    assert QUANTITIES["xid.faults"] == ("event",)
+    for name in PROFILES:
+        limit = profiles.load(name).limit("xid.faults")
+        assert (limit.max, limit.unit) == (0, "event")
+        assert "GPU-XID" not in {**profiles.load(name).not_applicable, **profiles.load(name).not_applicable_native}
+    assert profiles.load("cpu").not_applicable["GPU-XID"] == "this profile rehearses without a GPU"
+
+
+def test_two_tools_that_hang_fit_into_the_time_of_the_check() -> None:
+    from dgxcert.judgement.requirement import MIN_BUDGET_S
+
+    assert len(kernel_log.COMMANDS) * kernel_log.TIMEOUT_S < MIN_BUDGET_S / 2

@@ -1,0 +1,240 @@
+"""Evidence keeps every comparison with both sides, and never lets a quantity pass that was not really compared."""
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dgxcert.judgement.evidence import Comparison, Evidence, Measured, Recorder, quantity, violation
+from dgxcert.judgement.limit import Bound, Limit
+from dgxcert.outcome import Inconclusive, Wrong
+
+UNIT = "token/s"
+AT_LEAST_13 = Limit(name="decode.fp16", min=13, unit=UNIT, source="85 % of 273 GB/s")
+AT_MOST_13 = Limit(name="decode.fp16", max=13, unit=UNIT, source="nobody is faster")
+MEMORY = Limit(name="device.memory", min=118, max=123, unit="GiB", source="users' logs")
+
+
+@pytest.fixture
+def evidence() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def decode(evidence: Recorder) -> Callable[..., Measured]:
+    def record(value: Any, **about: Any) -> Measured:
+        return evidence.record("decode", value, **{"unit": UNIT, "source": "10 rounds"} | about)
+
+    return record
+
+
+def test_a_comparison_keeps_both_sides_with_unit_and_origin(decode: Callable[..., Measured]) -> None:
+    measured = decode(9.8)
+    assert (measured >= AT_LEAST_13) is False
+    assert measured.evidence.held_against == [
+        Comparison(
+            sign=">=",
+            name="decode",
+            value=13.0,
+            unit=UNIT,
+            source="limit decode.fp16: 85 % of 273 GB/s",
+            measured=9.8,
+            holds=False,
+        )
+    ]
+
+
+@pytest.mark.parametrize(("value", "holds"), [(12.999, False), (13, True), (13.0, True), (13.001, True)])
+def test_a_lower_edge_is_part_of_what_is_allowed(decode: Callable[..., Measured], value: float, holds: bool) -> None:
+    assert (decode(value) >= AT_LEAST_13) is holds
+    assert operator.le(AT_LEAST_13, decode(value)) is holds, "turned around, the sign turns with it"
+
+
+@pytest.mark.parametrize(("value", "holds"), [(12.999, True), (13, True), (13.001, False)])
+def test_an_upper_edge_is_part_of_what_is_allowed(decode: Callable[..., Measured], value: float, holds: bool) -> None:
+    assert (decode(value) <= AT_MOST_13) is holds
+
+
+@pytest.mark.parametrize(("value", "holds"), [(117.9, False), (118, True), (123, True), (123.1, False)])
+def test_within_holds_every_edge_of_a_limit_and_records_each(evidence: Recorder, value: float, holds: bool) -> None:
+    memory = evidence.record("memory", value, unit="GiB", source="/proc/meminfo")
+    assert memory.within(MEMORY) is holds
+    assert [each.sign for each in memory.evidence.held_against] == [">=", "<="]
+    assert len(evidence.violated) == (not holds)
+
+
+@pytest.mark.parametrize(("value", "holds"), [(1, True), (0, False), (2, False)])
+def test_within_holds_an_exact_number(evidence: Recorder, value: int, holds: bool) -> None:
+    one = Limit(name="gpu.count", equals=1, unit="GPU", source="profile")
+    assert evidence.record("GPUs", value, unit="GPU", source="NVML").within(one) is holds
+    assert [each.sign for each in evidence.kept[0].held_against] == ["=="]
+
+
+@pytest.mark.parametrize(
+    ("compare", "limit"), [(operator.ge, AT_MOST_13), (operator.le, AT_LEAST_13), (operator.eq, AT_LEAST_13)]
+)
+def test_an_edge_that_the_limit_lacks_is_inconclusive(
+    decode: Callable[..., Measured], evidence: Recorder, compare: Callable[[Any, Any], bool], limit: Limit
+) -> None:
+    with pytest.raises(Inconclusive, match=r"limit decode\.fp16 has no `?(min|max|equals)"):
+        compare(decode(13.0), limit)
+    assert not evidence.compared
+
+
+@pytest.mark.parametrize("compare", [operator.lt, operator.gt])
+def test_a_limit_is_held_with_its_edges_included_or_not_at_all(
+    decode: Callable[..., Measured], compare: Callable[[Any, Any], bool]
+) -> None:
+    with pytest.raises(Inconclusive, match="compared with >= or <="):
+        compare(decode(13.0), AT_LEAST_13)
+
+
+@pytest.mark.parametrize("edge", ["min", "max", "equals"])
+def test_a_limit_in_another_unit_is_inconclusive(decode: Callable[..., Measured], edge: str) -> None:
+    limit = Limit.model_validate({"name": "decode.fp16", edge: 13, "unit": "GB/s", "source": "a slip"})
+    with pytest.raises(Inconclusive, match="is in 'GB/s', but decode was measured in 'token/s'") as raised:
+        decode(13.0).within(limit)
+    assert raised.value.remedy == ("Write limit decode.fp16 in 'token/s' in the profile.",)
+
+
+@pytest.mark.parametrize(("share", "holds"), [(0.49, True), (0.5, True), (0.51, False)])
+@pytest.mark.parametrize("bound", ["roofline", "ceiling"])
+def test_a_share_is_held_against_the_bound_of_its_name(
+    evidence: Recorder, bound: str, share: float, holds: bool
+) -> None:
+    bounds = {"roofline": 1e6, "ceiling": 1e6} | {bound: 20.0}
+    made: dict[str, Any] = {name: Bound(value=value, unit=UNIT, source=name) for name, value in bounds.items()}
+    measured = evidence.record("decode", 10.0, unit=UNIT, source="10 rounds", **made)
+    limit = Limit(name="decode.fp16", min=share, unit=f"of {bound}", source="half of it")
+    assert (measured >= limit) is holds
+    (kept,) = measured.evidence.held_against
+    assert (kept.measured, kept.value, kept.unit) == (0.5, share, f"of {bound}")
+
+
+@pytest.mark.parametrize("bound", ["roofline", "ceiling"])
+def test_a_share_of_a_bound_that_nobody_derived_is_inconclusive(decode: Callable[..., Measured], bound: str) -> None:
+    other = {"roofline": "ceiling", "ceiling": "roofline"}[bound]
+    measured = decode(10.0, **{other: Bound(value=20, unit=UNIT, source="derived")})
+    with pytest.raises(Inconclusive, match=f"is in 'of {bound}', but"):
+        _ = measured >= Limit(name="decode.fp16", min=0.1, unit=f"of {bound}", source="a tenth of it")
+
+
+def test_two_quantities_compare_and_the_other_ones_source_is_kept(evidence: Recorder) -> None:
+    bf16 = evidence.record("bf16", 5.0, unit="TFLOP/s", source="15 rounds")
+    fp32 = evidence.record("fp32", 4.0, unit="TFLOP/s", source="7 rounds")
+    assert [bf16 >= fp32, bf16 > fp32, bf16 <= fp32, bf16 < fp32] == [True, True, False, False]
+    assert {each.source for each in bf16.evidence.held_against} == {"fp32: 7 rounds"}
+
+
+def test_two_quantities_in_different_units_do_not_compare(evidence: Recorder) -> None:
+    rate = evidence.record("copy", 5.0, unit="GB/s", source="here")
+    with pytest.raises(TypeError, match="copy is in 'GB/s', clock in 'MHz'"):
+        _ = rate >= evidence.record("clock", 4.0, unit="MHz", source="here")
+
+
+@pytest.mark.parametrize("bare", [13, 12.5, "13 token/s", None, True])
+def test_a_bare_number_has_no_source_so_nothing_is_ordered_by_it(decode: Callable[..., Measured], bare: object) -> None:
+    with pytest.raises(TypeError, match="with a limit or another quantity"):
+        _ = decode(20.0) >= bare
+
+
+def test_a_word_has_no_order(evidence: Recorder) -> None:
+    with pytest.raises(TypeError, match="which is no number"):
+        _ = evidence.record("clock", "not readable", unit=UNIT, source="NVML") >= AT_LEAST_13
+
+
+@pytest.mark.parametrize(("wanted", "holds"), [("NVIDIA GB10", True), ("NVIDIA H200", False)])
+def test_a_word_is_held_against_a_word(evidence: Recorder, wanted: str, holds: bool) -> None:
+    product = evidence.record("product", "NVIDIA GB10", source="NVML")
+    assert (product == wanted) is holds
+    assert len(evidence.violated) == (not holds)
+
+
+@pytest.mark.parametrize("other", [None, ["NVIDIA GB10"], b"NVIDIA GB10"])
+def test_equality_with_what_is_no_fact_is_refused(evidence: Recorder, other: object) -> None:
+    """Python would otherwise compare identities, and nothing would be recorded."""
+    product = evidence.record("product", "NVIDIA GB10", source="NVML")
+    with pytest.raises(TypeError, match="with a limit or a plain fact"):
+        _ = product == other
+    with pytest.raises(TypeError, match="with a limit or a plain fact"):
+        _ = product == evidence.record("product", "NVIDIA GB10", source="NVML")
+
+
+def test_what_something_must_not_be_is_no_requirement(decode: Callable[..., Measured]) -> None:
+    with pytest.raises(TypeError, match="what it must not be"):
+        _ = decode(1.0) != 0
+
+
+@pytest.mark.parametrize(("fact", "holds"), [(True, True), (False, False), (1, False), ("True", False), (1.0, False)])
+def test_only_yes_is_yes(evidence: Recorder, fact: Any, holds: bool) -> None:
+    assert evidence.record("bf16 supported", fact, source="torch").holds() is holds
+    assert len(evidence.violated) == (not holds)
+
+
+@pytest.mark.parametrize("value", [0, 1, True, False, "yes", ""])
+def test_a_quantity_is_neither_true_nor_false_by_itself(decode: Callable[..., Measured], value: Any) -> None:
+    """`assert evidence.record(...)` would else pass for every number but zero."""
+    with pytest.raises(TypeError, match="compare decode with what it must be"):
+        bool(decode(value))
+
+
+def test_a_quantity_is_no_key_of_a_dictionary(decode: Callable[..., Measured]) -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(decode(1.0))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_no_instrument_reads_nan_or_infinity(decode: Callable[..., Measured], evidence: Recorder, value: float) -> None:
+    with pytest.raises(Inconclusive, match="decode came out as"):
+        decode(value)
+    assert not evidence.kept
+
+
+def test_recording_alone_compares_nothing(decode: Callable[..., Measured], evidence: Recorder) -> None:
+    measured = decode(20.0)
+    assert not evidence.compared
+    assert measured >= AT_LEAST_13
+    assert evidence.compared
+
+
+def test_a_requirement_of_the_library_fails_what_does_not_hold(evidence: Recorder) -> None:
+    evidence.require(True)
+    with pytest.raises(Wrong):
+        evidence.require(False)
+
+
+def test_a_violation_says_what_was_measured_and_required_and_where_both_come_from(evidence: Recorder) -> None:
+    _ = evidence.record("decode fp16", 9.8, unit=UNIT, source="median of 10 rounds, spread 0.6 %") >= AT_LEAST_13
+    assert violation(*evidence.violated[0]) == [
+        "decode fp16 is 9.8 token/s, required >= 13 token/s",
+        "  measured: median of 10 rounds, spread 0.6 %",
+        "  required: limit decode.fp16: 85 % of 273 GB/s",
+    ]
+
+
+def test_a_violation_in_the_fifth_digit_is_printed_in_full(decode: Callable[..., Measured], evidence: Recorder) -> None:
+    _ = decode(13.0004) <= AT_MOST_13
+    assert violation(*evidence.violated[0])[0] == "decode is 13.0004 token/s, required <= 13.0 token/s"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (91.4567, "TFLOP/s", "91.46 TFLOP/s"),
+        (143771.4, "MiB", "143771 MiB"),
+        (0.00012345, "relative", "0.0001234 relative"),
+        (48, "GPU", "48 GPU"),
+        (True, "", "True"),
+        ("not readable", "", "not readable"),
+    ],
+)
+def test_people_read_four_digits_and_a_unit(value: Any, unit: str, text: str) -> None:
+    assert quantity(value, unit) == text
+
+
+def test_what_is_kept_survives_the_record(decode: Callable[..., Measured], evidence: Recorder) -> None:
+    decode(9.8, rounds_s=(0.1, 0.2), roofline=Bound(value=20, unit=UNIT, source="273 GB/s")).within(AT_LEAST_13)
+    decode(True).holds()
+    assert [Evidence.model_validate_json(kept.model_dump_json()) for kept in evidence.kept] == evidence.kept

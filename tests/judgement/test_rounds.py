@@ -1,0 +1,275 @@
+"""Throughput is work divided by total time, and a rate that cannot be true or was disturbed is never believed."""
+
+import json
+import math
+import random
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paths import BENCHMARKS
+
+from dgxcert import command
+from dgxcert.judgement.evidence import Measured, Recorder
+from dgxcert.judgement.limit import Bound, Limit
+from dgxcert.judgement.rounds import Around, Rounds, Work, known_within, rate
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import nvml
+
+UNIT = "TFLOP/s"
+
+CPU = Device("cpu", 0, "CPU")
+GPU = Device("cuda", 1, "NVIDIA H200")
+ALONE = Around()
+SPREAD = Limit(name="spread", max=0.125, unit="of median", source="healthy units stay within it")
+
+
+def bound(value: float, source: str = "data sheet", unit: str = UNIT) -> Bound:
+    return Bound(value=value, unit=unit, source=source)
+
+
+@pytest.fixture
+def evidence() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def judged(evidence: Recorder) -> Callable[..., Measured]:
+    """Rounds of 10 TFLOP each, put through `rate`."""
+
+    def judge(
+        *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Any
+    ) -> Measured:
+        work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
+        rounds = Rounds(seconds, device.disturbance(), around)
+        return rate(evidence, "matmul", work, rounds, unit=UNIT, spread=spread)
+
+    return judge
+
+
+def test_throughput_is_work_divided_by_total_time(judged: Callable[..., Measured]) -> None:
+    seconds = (1.0, 1.0, 1.0, 1.0, 1.5)
+    measured = judged(*seconds)
+    assert measured.number == pytest.approx(50 / 5.5)
+    assert measured.number < statistics.mean(10 / each for each in seconds), "a mean of rates flatters"
+
+
+def test_the_rounds_and_both_bounds_are_kept_with_the_rate(judged: Callable[..., Measured], evidence: Recorder) -> None:
+    judged(1.0, 1.02, 1.01, ceiling=bound(50.0, "measured here"))
+    kept = evidence.kept[0]
+    assert kept.rounds_s == (1.0, 1.02, 1.01)
+    assert kept.roofline == bound(100.0)
+    assert kept.ceiling == bound(50.0, "measured here")
+    assert kept.source.startswith("3 rounds of 10 TFLOP, 3.03 s in all, median 1.01 s known within inf%, spread 1.0%, ")
+    assert kept.source.endswith("9.9% of roofline, 19.8% of ceiling")
+    assert (evidence.kept[-1].name, evidence.kept[-1].unit) == ("spread of matmul", "of median")
+
+
+def test_spread_is_the_interquartile_range_over_the_median() -> None:
+    assert Rounds((1.0, 2.0, 3.0, 4.0, 5.0)).spread == pytest.approx((4 - 2) / 3)
+    assert Rounds((5.0, 1.0, 4.0, 2.0, 3.0)).spread == pytest.approx((4 - 2) / 3)
+
+
+def test_one_stray_round_moves_the_rate_and_so_it_is_noise(judged: Callable[..., Measured]) -> None:
+    assert Rounds((2.44,) * 5 + (9.8,)).spread == pytest.approx(0.503, abs=0.01)
+    with pytest.raises(Inconclusive, match="too noisy"):
+        judged(*(1.0,) * 9, 3.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0999, 0.0981])
+def test_a_rate_within_two_percent_above_physics_is_believed(judged: Callable[..., Measured], seconds: float) -> None:
+    assert judged(seconds, seconds, seconds).number > 100
+
+
+@pytest.mark.parametrize("seconds", [0.0979, 0.01])
+def test_a_rate_above_physics_is_inconclusive(
+    judged: Callable[..., Measured], evidence: Recorder, seconds: float
+) -> None:
+    with pytest.raises(Inconclusive, match=r"measurement is wrong: .*physics allows 100 TFLOP/s \(data sheet\)"):
+        judged(seconds, seconds, seconds)
+    assert evidence.kept[0].rounds_s == (seconds,) * 3, "what is not believed is kept all the same"
+
+
+def test_16_bits_slower_than_32_is_inconclusive(judged: Callable[..., Measured]) -> None:
+    floor = bound(10.0, "fp32 products, measured in this run")
+    with pytest.raises(Inconclusive, match=r"cannot be below 10 TFLOP/s \(fp32 products"):
+        judged(1.01, 1.01, 1.01, floor=floor)
+    assert judged(1.0, 1.0, 1.0, floor=floor).number == pytest.approx(10)
+
+
+def test_a_rate_above_what_the_machine_itself_reached_is_not_believed(judged: Callable[..., Measured]) -> None:
+    """One of the two was measured wrongly, and shares of such a ceiling would flatter."""
+    assert judged(1.0, 1.0, 1.0, ceiling=bound(9.81)).number == 10.0
+    assert judged(1.0, 1.0, 1.0, ceiling=bound(5.0), grace=3.0).number == 10.0
+    for below in ({"ceiling": bound(9.8)}, {"ceiling": bound(3.3), "grace": 3.0}):
+        with pytest.raises(Inconclusive, match="this machine's own peaks allow"):
+            judged(1.0, 1.0, 1.0, **below)
+
+
+@pytest.mark.parametrize("name", ["roofline", "ceiling", "floor"])
+def test_a_bound_in_another_unit_is_refused(judged: Callable[..., Measured], name: str) -> None:
+    """100 GB/s would else be held against TFLOP/s."""
+    with pytest.raises(TypeError, match="matmul is in TFLOP/s, a bound of it in GB/s"):
+        judged(1.0, 1.0, 1.0, **{name: bound(1.0, unit="GB/s")})
+
+
+def test_rounds_that_differ_too_much_are_inconclusive(judged: Callable[..., Measured]) -> None:
+    assert judged(0.9375, 0.9375, 1.0, 1.0625, 1.0625).number == pytest.approx(10), "a spread of 12.5 % is allowed"
+    with pytest.raises(Inconclusive, match=r"too noisy to judge: rounds spread 13\.0%, limit spread allows 12\.5%"):
+        judged(0.935, 0.935, 1.0, 1.065, 1.065)
+
+
+def test_a_spread_limit_without_an_upper_edge_allows_nothing(judged: Callable[..., Measured]) -> None:
+    with pytest.raises(Inconclusive, match="limit spread has no max"):
+        judged(1.0, 1.0, 1.0, spread=Limit(name="spread", min=0, unit="of median", source="a slip"))
+
+
+def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Measured], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "disturbance", lambda self: "GPU 0 was shared")
+    with pytest.raises(Inconclusive, match="matmul: GPU 0 was shared") as raised:
+        judged(1.0, 1.0, 1.0)
+    assert raised.value.remedy == ("Stop the other work on this device and run again.",)
+
+
+def test_two_rounds_are_too_few_to_know_the_spread() -> None:
+    with pytest.raises(Inconclusive, match="timed 2 rounds, at least 3 are needed"):
+        Rounds((1.0, 1.0))
+    assert Rounds((1.0, 1.0, 1.0)).total_s == 3.0
+
+
+@pytest.mark.parametrize("stopped", [0.0, -0.5])
+def test_a_clock_that_stands_still_or_goes_back_is_inconclusive(stopped: float) -> None:
+    with pytest.raises(Inconclusive, match="the timer is wrong"):
+        Rounds((1.0, stopped, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(5, 0), (6, 1), (8, 1), (9, 2), (10, 2), (20, 6), (50, 18), (60, 22), (61, 22), (100, 40)]
+)
+def test_the_interval_of_a_median_goes_by_published_ranks(count: int, rank: int) -> None:
+    """Conover, Practical Nonparametric Statistics, table of binomial ranks for p = 0.5 and 95 %."""
+    seconds = [1.0 + place / 100 for place in range(count)]
+    wanted = math.inf if rank == 0 else (seconds[-rank] - seconds[rank - 1]) / 2 / statistics.median(seconds)
+    assert known_within(seconds) == pytest.approx(wanted)
+
+
+def test_the_interval_holds_the_true_median_in_95_of_100_cases() -> None:
+    dice = random.Random(5)
+    held = 0
+    for _ in range(1000):
+        seconds = [dice.lognormvariate(0, 0.1) for _ in range(15)]
+        half = known_within(seconds) * statistics.median(seconds)
+        ordered = sorted(seconds)
+        low = ordered[3]  # the fourth of 15, by the ranks above
+        held += low <= 1.0 <= low + 2 * half
+    assert held >= 930
+
+
+def test_drift_is_how_much_slower_the_second_half_is() -> None:
+    assert Rounds((1.0, 1.0, 9.0, 1.1, 1.1)).drift == pytest.approx(0.1)
+    assert Rounds((1.1, 1.1, 1.0, 1.0)).drift == pytest.approx(-1 / 11)
+
+
+def test_code_that_is_compiled_meanwhile_makes_rounds_worthless(judged: Callable[..., Measured]) -> None:
+    with pytest.raises(Inconclusive, match="matmul: code was compiled 2 times while it was timed"):
+        judged(1.0, 1.0, 1.0, around=Around(compiled=2))
+
+
+def test_what_went_on_around_the_rounds_is_kept_and_held_against_nothing(
+    judged: Callable[..., Measured], evidence: Recorder
+) -> None:
+    around = Around(4, False, 0, 0.25, 3 * 2**30, power_w=50.0, clock_mhz=1800.0, hot=0.1)
+    judged(1.0, 1.0, 1.0, around=around)
+    kept = {each.name: (each.value, each.unit) for each in evidence.kept[1:]}
+    assert kept["others of matmul"] == (0.25, "of processors")
+    assert kept["peak memory of matmul"] == (3.0, "GiB")
+    assert kept["energy of matmul"] == (5.0, "J/TFLOP"), "50 W for 3 s over 30 TFLOP"
+    assert kept["slowed down for heat of matmul"] == (0.1, "of time")
+    assert "not steady" in evidence.kept[1].source
+    assert not any(each.held_against for each in evidence.kept)
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
+    """Answers for the driver; returns what it was asked."""
+
+    def answer(returncode: int | None, stdout: str, stderr: str = "") -> list[list[str]]:
+        asked: list[list[str]] = []
+
+        def run(args: list[str], **_: object) -> command.Completed:
+            asked.append(args)
+            return command.Completed(("ask",), returncode, stdout, stderr)
+
+        monkeypatch.setattr(command, "run", run)
+        return asked
+
+    return answer
+
+
+def listed(*pids: int) -> str:
+    """What the process that asks the driver prints where these compute."""
+    return json.dumps({"answered": {"compute_processes": pids}, "refused": {}})
+
+
+def refused(code: int, says: str) -> str:
+    """What it prints where the driver does not tell."""
+    return json.dumps({"answered": {}, "refused": {"compute_processes": {"code": code, "says": says}}})
+
+
+def test_a_gpu_that_only_we_compute_on_is_undisturbed(driver: Callable[..., list[list[str]]]) -> None:
+    asked = driver(0, listed(4711))
+    assert GPU.disturbance() is None
+    assert asked[0][-3:] == ["gpu", "1", "compute_processes"], "the GPU that was measured"
+
+
+def test_what_it_asks_is_a_question_that_the_driver_is_asked_elsewhere_too(
+    driver: Callable[..., list[list[str]]],
+) -> None:
+    """The core may not import probes, so that nothing else would show a question that has another name there."""
+    asked = driver(0, listed(4711))
+    GPU.disturbance()
+    nvml.compute_processes(GPU.index)
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((0, listed(4711, 4712)), r"GPU 1 was shared: 2 compute processes \(\[4711, 4712\]\)"),
+        ((0, listed()), "lists nobody on GPU 1, not even us"),
+        ((0, refused(3, "Not Supported")), "does not tell whether GPU 1 was shared: .*Not Supported"),
+        ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not tell whether GPU 1 was shared: GPU is lost"),
+        ((1, "", "NVMLError_Unknown: Unknown Error"), "could not ask the driver whether GPU 1 was shared: .*Unknown"),
+        ((-11, "", "nvmlInit"), "could not ask the driver whether GPU 1 was shared: .*ended with -11: nvmlInit"),
+        ((None, ""), "could not ask the driver .* did not answer within its time limit"),
+    ],
+    ids=["shared", "blind", "refused", "lost", "error", "crashes", "hangs"],
+)
+def test_sharing_that_is_seen_or_cannot_be_seen_is_inconclusive(
+    judged: Callable[..., Measured], driver: Callable[..., object], answer: tuple[Any, ...], says: str
+) -> None:
+    driver(*answer)
+    with pytest.raises(Inconclusive, match=says):
+        judged(1.0, 1.0, 1.0, device=GPU)
+
+
+def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> None:
+    asked = driver(1, "")
+    assert CPU.disturbance() is None
+    assert not asked
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("test_*.py")), ids=lambda path: path.stem)
+def test_sharing_is_asked_at_once_and_a_wrong_answer_fails_however_fast_it_came(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    steps = (
+        "timed(benchmark, workload, profile, evidence)",
+        "workload.verify(evidence)",
+        " = rate(",
+        "assert measured",
+    )
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)

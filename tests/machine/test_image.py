@@ -1,0 +1,76 @@
+"""An image is known by its labels: what it was built from, and whether it is a stand-in that cannot certify."""
+
+import json
+
+import pytest
+from paths import ROOT
+
+from dgxcert.machine import image
+from dgxcert.machine.image import Image, Recipe
+
+WANTED = Recipe(
+    stack="course",
+    base="base@sha256:1",
+    base_digest="sha256:1",
+    lock_sha256="aa",
+    suite_sha256="b",
+    recipe_sha256="cc",
+)
+
+
+def answer(labels: dict[str, str] | None) -> str:
+    """What `docker image inspect` prints, shortened."""
+    return json.dumps([{"Id": "sha256:77", "Architecture": "arm64", "Size": 9, "Config": {"Labels": labels}}])
+
+
+def image_with(**changed: str) -> Image:
+    return image.parse(answer({**WANTED.labels, **changed}), "dgxcert:course", image.LAST_STEP)
+
+
+def test_an_image_that_was_built_so_fits() -> None:
+    assert image.difference(image_with(), WANTED) == ""
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (image.LABEL_STACK, "stack is other, wanted course"),
+        (image.LABEL_BASE, "base image is other"),
+        (image.LABEL_BASE_DIGEST, "base digest is other, wanted sha256:1"),
+        (image.LABEL_LOCK, "lock is other, wanted aa"),
+        (image.LABEL_SUITE, "suite is other, wanted b"),
+    ],
+)
+def test_each_label_that_differs_is_named(label: str, said: str) -> None:
+    assert said in image.difference(image_with(**{label: "other"}), WANTED)
+
+
+def test_an_image_without_labels_is_of_unknown_making() -> None:
+    assert "suite is unknown" in image.difference(image.parse(answer(None), "python:3", image.LAST_STEP), WANTED)
+
+
+@pytest.mark.parametrize("said", ["true", "false", ""])
+def test_whatever_a_stand_ins_label_says_it_is_one(said: str) -> None:
+    assert image_with(**{image.LABEL_STANDIN: said}).standin
+
+
+def test_an_image_without_that_label_is_none() -> None:
+    assert not image_with().standin
+
+
+def test_its_architecture_is_named_as_a_kernel_names_it() -> None:
+    assert image_with().kernels_architecture == "aarch64"
+
+
+def test_an_image_to_which_something_was_added_does_not_fit_whatever_its_labels_say() -> None:
+    """Labels are inherited by what is built on an image, and by what is committed from its container."""
+    ours = image.parse(answer(WANTED.labels), "dgxcert:course", 'CMD ["--help"]')
+    assert image.difference(ours, WANTED) == ""
+    changed = image.parse(answer(WANTED.labels), "dgxcert:course", "RUN /bin/sh -c pip install torch # buildkit")
+    assert image.difference(changed, WANTED) == "something was added to it after it was built"
+    assert not changed.model_copy(update={"on_pinned_base": True}).proven
+
+
+def test_the_last_step_is_the_last_of_the_dockerfile() -> None:
+    dockerfile = ROOT / "container" / "Dockerfile"
+    assert dockerfile.read_text(encoding="utf-8").rstrip().splitlines()[-1] == image.LAST_STEP

@@ -1,0 +1,97 @@
+"""Headroom: work is stopped before the machine has no memory left, by itself or from outside, and named."""
+
+import functools
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from suites import driver, example
+
+from dgxcert.machine import memory_guard
+from dgxcert.record import run as runs
+from dgxcert.runner.supervisor import Child, Supervisor
+
+FLOOR = (4.0, "below this the kernel writes pages out")
+
+
+@pytest.mark.parametrize(("available_kib", "words"), [(4_194_304, ""), (4_194_303, "only 4.0 GiB of memory were left")])
+def test_a_shortage_is_less_than_the_floor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, available_kib: int, words: str
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 127535596 kB\nMemAvailable: {available_kib} kB\n", encoding="ascii")
+    monkeypatch.setattr(memory_guard, "MEMINFO", meminfo)
+    assert memory_guard.shortage(*FLOOR)[: len(words)] == words
+    assert bool(memory_guard.shortage(*FLOOR)) == bool(words)
+
+
+def test_a_kernel_that_does_not_say_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory_guard, "MEMINFO", tmp_path / "none")
+    assert memory_guard.shortage(*FLOOR) == ""
+    (tmp_path / "none").write_text("MemTotal: 12 kB\n", encoding="ascii")
+    assert memory_guard.shortage(*FLOOR) == ""
+
+
+def test_nobody_is_stopped_who_does_not_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory_guard, "MEMINFO", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemAvailable: 1 kB\n", encoding="ascii")
+    works, stopped = [False], []
+    thread = memory_guard.guard(functools.partial(memory_guard.shortage, *FLOOR), lambda: works[0], stopped.append)
+    time.sleep(0.1)
+    assert stopped == []
+    works[0] = True
+    thread.join(timeout=5)
+    assert len(stopped) == 1
+    assert "0.0 GiB of memory were left to the machine" in stopped[0]
+
+
+def _profile_with_floor(folder: Path, gib: float) -> Path:
+    path = example.profile_file(folder)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["memory"]["floor"]["value"], content["memory"]["margin"]["value"] = gib, 2 * gib
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("works", "trouble"), [(True, "because no memory is left"), (False, "")])
+def test_who_only_looks_at_a_machine_without_memory_is_left_to_say_so(
+    tmp_path: Path, works: bool, trouble: str
+) -> None:
+    """Else MEMORY-AVAILABLE, which is to fail there, would be ended before it has looked."""
+    anything: Any = None
+    child = Child(anything, {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}, works=works)
+    child.take(example.started("MEMORY-AVAILABLE"))
+    supervisor = Supervisor(tmp_path, anything, anything, shortage=lambda: "no memory is left")
+    assert supervisor._trouble(child) == trouble
+
+
+def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: Path) -> None:
+    """A floor above what this machine has stands for a workload that takes too much."""
+    results = tmp_path / "results"
+    profile = _profile_with_floor(tmp_path, gib=1e6)
+    done = driver.run("calm", "validate", "--profile", profile, "--results", results, "--only", "LONG", asks="sleep")
+    assert done.returncode == 2, done.stdout
+    found = {result.key: result for result in runs.load(driver.only_run(results)).results}
+    stopped = found["LONG"]
+    assert stopped.outcome.value == "inconclusive"
+    assert "it stopped itself: only" in stopped.reason or "ended from outside because only" in stopped.reason
+    assert "less than the 1e+06 GiB below which work is stopped" in stopped.reason
+
+
+def test_what_a_stopped_process_has_started_goes_with_it(tmp_path: Path) -> None:
+    """In a process of its own: it kills all that it has started, whatever group that leads."""
+    program = (
+        "import subprocess, sys; from dgxcert import command;"
+        "child = subprocess.Popen(['sleep', '60'], start_new_session=True); print(child.pid, flush=True);"
+        "command.kill_below(); child.wait(); print(child.returncode)"
+    )
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    pid, code = done.stdout.split()
+    assert code == "-9"
+    assert not Path(f"/proc/{pid}").exists() or int(pid) != os.getpid()

@@ -1,0 +1,230 @@
+"""The plan leaves out what the profile, the tier or --only leaves out, and nothing else; a wrong name is an error."""
+
+import pytest
+
+from dgxcert.outcome import CannotStart
+from dgxcert.plan import selection
+from dgxcert.plan.selection import Entry, Options, Planned, Weights
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+
+
+def entry(key: str, group: str = "gpu", tier: str = "quick") -> Entry:
+    name = key.partition("[")[0]
+    return Entry.model_validate(
+        {
+            "key": key,
+            "id": name,
+            "group": group,
+            "title": f"{name} is right",
+            "why": "training stops",
+            "remedy": ("look",),
+            "tier": tier,
+            "takes_s": 1,
+            "budget_s": 60,
+            "nodeid": f"checks/{group}/test_it.py::{key}",
+        }
+    )
+
+
+CATALOGUE = [
+    entry("GPU-PRESENT"),
+    entry("BF16-CORRECT[gpu0]"),
+    entry("BF16-CORRECT[gpu1]"),
+    entry("STACK-IMPORT[torch]", group="stack"),
+    entry("STACK-IMPORT[peft]", group="stack"),
+    entry("DECODE-SPEED[bf16-gpu0]", group="benchmarks", tier="standard"),
+    entry("DECODE-SPEED[bf16-gpu1]", group="benchmarks", tier="standard"),
+    entry("DECODE-SPEED[int4-gpu0]", group="benchmarks", tier="standard"),
+]
+EVERYTHING = [each.key for each in CATALOGUE]
+
+
+def excusing(*names: str) -> Profile:
+    excused = dict.fromkeys(names, "not on this machine")
+    return profiles.load("cpu").model_copy(
+        update={"name": "mine", "not_applicable": excused, "not_applicable_native": {}}
+    )
+
+
+EXCUSES_NOTHING = excusing()
+
+
+def make(profile: Profile, *only: str, tier: str = "standard") -> list[Planned]:
+    return selection.make(CATALOGUE, profile, Options.model_validate({"profile": "mine", "only": only, "tier": tier}))
+
+
+def run_by(planned: list[Planned]) -> list[str]:
+    return [each.key for each in planned if each.runs]
+
+
+def test_a_plan_names_every_requirement_of_the_catalogue_in_order() -> None:
+    assert [each.key for each in make(EXCUSES_NOTHING, "GPU-PRESENT", tier="quick")] == EVERYTHING
+
+
+def test_the_whole_standard_tier_runs_everything() -> None:
+    assert run_by(make(EXCUSES_NOTHING)) == EVERYTHING
+
+
+def test_the_quick_tier_leaves_out_the_standard_one_and_says_so() -> None:
+    planned = make(EXCUSES_NOTHING, tier="quick")
+    assert run_by(planned) == EVERYTHING[:5]
+    assert {each.not_run for each in planned[5:]} == {"belongs to tier standard"}
+    assert not any(each.not_applicable for each in planned)
+
+
+@pytest.mark.parametrize(
+    ("name", "excused"),
+    [
+        ("GPU-PRESENT", ["GPU-PRESENT"]),
+        ("STACK-IMPORT", ["STACK-IMPORT[torch]", "STACK-IMPORT[peft]"]),
+        ("STACK-IMPORT[peft]", ["STACK-IMPORT[peft]"]),
+        ("DECODE-SPEED[bf16]", ["DECODE-SPEED[bf16-gpu0]", "DECODE-SPEED[bf16-gpu1]"]),
+        ("DECODE-SPEED[bf16-gpu1]", ["DECODE-SPEED[bf16-gpu1]"]),
+        ("BF16-CORRECT", ["BF16-CORRECT[gpu0]", "BF16-CORRECT[gpu1]"]),
+    ],
+)
+def test_the_profile_excuses_by_id_or_key_with_or_without_the_gpu(name: str, excused: list[str]) -> None:
+    planned = make(excusing(name))
+    assert [each.key for each in planned if each.not_applicable == "not on this machine"] == excused
+    assert run_by(planned) == [key for key in EVERYTHING if key not in excused]
+
+
+def test_the_reason_nearest_to_the_requirement_is_given() -> None:
+    planned = make(
+        EXCUSES_NOTHING.model_copy(update={"not_applicable": {"STACK-IMPORT": "all", "STACK-IMPORT[peft]": "this one"}})
+    )
+    assert {each.key: each.not_applicable for each in planned if each.not_applicable} == {
+        "STACK-IMPORT[torch]": "all",
+        "STACK-IMPORT[peft]": "this one",
+    }
+
+
+def test_a_name_with_a_star_means_all_keys_that_begin_so_and_must_mean_one() -> None:
+    excuses = {"DECODE-SPEED[int4-*]": "no 4 bits", "DECODE-SPEED": "no model"}
+    catalogue = [entry(f"DECODE-SPEED[{case}]") for case in ("int4-tuned", "int4", "int42-tuned", "fp16-tuned")]
+    profile = EXCUSES_NOTHING.model_copy(update={"not_applicable": excuses})
+    found = {each.key: selection.decide(each, profile, Options(profile="x")).not_applicable for each in catalogue}
+    assert found == {
+        "DECODE-SPEED[int4-tuned]": "no 4 bits",
+        "DECODE-SPEED[int4]": "no model",
+        "DECODE-SPEED[int42-tuned]": "no model",
+        "DECODE-SPEED[fp16-tuned]": "no model",
+    }
+    with pytest.raises(CannotStart, match=r"no requirement is called 'DECODE-SPEED\[fp8-\*\]'"):
+        make(EXCUSES_NOTHING.model_copy(update={"not_applicable": {"DECODE-SPEED[fp8-*]": "?"}}))
+
+
+def test_nothing_but_the_profile_makes_a_requirement_not_applicable() -> None:
+    for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick"), (("stack",), "quick")):
+        assert not any(each.not_applicable for each in make(EXCUSES_NOTHING, *only, tier=tier))
+
+
+def test_what_the_profile_excuses_is_not_applicable_rather_than_left_out() -> None:
+    for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick")):
+        planned = make(excusing("DECODE-SPEED"), *only, tier=tier)
+        assert {(each.not_applicable, each.not_run) for each in planned[5:]} == {("not on this machine", "")}
+
+
+@pytest.mark.parametrize(
+    ("only", "run"),
+    [
+        (("GPU-PRESENT",), ["GPU-PRESENT"]),
+        (("STACK-IMPORT[torch]",), ["STACK-IMPORT[torch]"]),
+        (("stack",), ["STACK-IMPORT[torch]", "STACK-IMPORT[peft]"]),
+        (("DECODE-SPEED[bf16]",), ["DECODE-SPEED[bf16-gpu0]", "DECODE-SPEED[bf16-gpu1]"]),
+        (("BF16-CORRECT[gpu1]",), ["BF16-CORRECT[gpu1]"]),
+        (("*-SPEED",), EVERYTHING[5:]),
+        (("GPU-*", "st?ck"), ["GPU-PRESENT", "STACK-IMPORT[torch]", "STACK-IMPORT[peft]"]),
+    ],
+)
+def test_only_names_ids_keys_groups_and_patterns(only: tuple[str, ...], run: list[str]) -> None:
+    planned = make(EXCUSES_NOTHING, *only)
+    assert run_by(planned) == run
+    assert {each.not_run for each in planned if not each.runs} == {"left out by --only"}
+
+
+def test_only_does_not_reach_beyond_the_tier() -> None:
+    planned = make(EXCUSES_NOTHING, "DECODE-SPEED", "GPU-PRESENT", tier="quick")
+    assert run_by(planned) == ["GPU-PRESENT"]
+
+
+@pytest.mark.parametrize(
+    ("only", "hint"),
+    [
+        ("GPU-PRESNT", "did you mean 'GPU-PRESENT'?"),
+        ("gpu-present", "known: "),
+        ("stak", "did you mean 'stack'?"),
+        ("DECODE-SPEED[bf61]", r"did you mean 'DECODE-SPEED\[bf16\]'?"),
+        ("BF16-CORRECT[gpu7]", r"did you mean 'BF16-CORRECT'?"),
+        ("XYZ-*", "known: "),
+        ("", "known: "),
+    ],
+)
+def test_a_name_that_matches_nothing_stops_the_run(only: str, hint: str) -> None:
+    with pytest.raises(CannotStart, match=f"--only: no requirement is called '.*'; {hint}"):
+        make(EXCUSES_NOTHING, "GPU-PRESENT", only)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("HUB-REACHABEL", "known: "),
+        ("GPU-PRESNT", "did you mean 'GPU-PRESENT'?"),
+        ("stack", "known: "),
+        ("*-SPEED", "did you mean 'DECODE-SPEED'?"),
+    ],
+)
+def test_what_a_profile_excuses_must_exist_and_be_named_whole(name: str, hint: str) -> None:
+    """A group or a pattern would else be taken without a word and excuse nothing."""
+    with pytest.raises(CannotStart, match=f"profile mine: not_applicable: no requirement is called '.*'; {hint}"):
+        make(excusing(name))
+
+
+@pytest.mark.parametrize(
+    ("excused", "only", "tier"),
+    [
+        (tuple({each.id for each in CATALOGUE}), (), "standard"),
+        (("GPU-PRESENT",), ("GPU-PRESENT",), "standard"),
+        ((), ("DECODE-SPEED",), "quick"),
+    ],
+    ids=["everything-excused", "only-what-is-excused", "only-what-is-in-another-tier"],
+)
+def test_a_run_of_nothing_does_not_start(excused: tuple[str, ...], only: tuple[str, ...], tier: str) -> None:
+    with pytest.raises(CannotStart, match="Nothing is left to run: profile mine with tier"):
+        make(excusing(*excused), *only, tier=tier)
+
+
+def test_an_empty_catalogue_does_not_start() -> None:
+    with pytest.raises(CannotStart, match="No requirement was found"):
+        selection.make([], EXCUSES_NOTHING, Options(profile="mine"))
+
+
+@pytest.mark.parametrize(
+    ("options", "whole"),
+    [({}, True), ({"tier": "quick"}, False), ({"only": ("gpu",)}, False), ({"tier": "standard", "only": ()}, True)],
+)
+def test_only_the_whole_standard_tier_is_whole(options: dict[str, object], whole: bool) -> None:
+    assert Options.model_validate({"profile": "mine"} | options).whole is whole
+
+
+@pytest.mark.parametrize(
+    ("key", "without"),
+    [
+        ("DECODE-SPEED[int4-gpu3]", "DECODE-SPEED[int4]"),
+        ("BF16-CORRECT[gpu0]", "BF16-CORRECT"),
+        ("BF16-CORRECT[gpu12]", "BF16-CORRECT"),
+        ("STACK-IMPORT[torch]", "STACK-IMPORT[torch]"),
+        ("GPU-PRESENT", "GPU-PRESENT"),
+    ],
+)
+def test_a_key_can_be_said_without_its_gpu(key: str, without: str) -> None:
+    assert selection.any_gpu(key) == without
+
+
+@pytest.mark.parametrize(("weights", "runs"), [(Weights.SEEDED, False), (Weights.HUB, True)])
+def test_real_checkpoints_are_worked_on_only_where_they_are_asked_for(weights: Weights, runs: bool) -> None:
+    real = entry("CHECKPOINT-FILES[gpt2]", group="hub").model_copy(update={"real_weights": True})
+    found = selection.decide(real, EXCUSES_NOTHING, Options(profile="cpu", weights=weights))
+    assert found.runs is runs
+    assert runs or found.not_run == "works on real checkpoints, which --weights hub asks for"

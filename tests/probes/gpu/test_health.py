@@ -1,0 +1,248 @@
+"""GPU health is what the driver says of it: `not supported` is an answer where it can be one, an error never is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pynvml
+import pytest
+
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import driver_answers, health, nvml
+from dgxcert.probes.gpu.health import Rows
+
+
+class Refusal(int):
+    """A code that the driver answers with instead of a value."""
+
+
+NOT_SUPPORTED, UNKNOWN, LOST = Refusal(3), Refusal(999), Refusal(15)
+SAYS = {3: "Not Supported", 999: "Unknown Error", 15: "GPU is lost"}
+
+Tell = Callable[..., list[str]]
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Tell:
+    """What the driver says of GPU 5, by field; returns the fields that it is asked for."""
+
+    def tell(**told: object) -> list[str]:
+        asked: list[str] = []
+
+        def ask(index: int, *fields: str) -> nvml.Answers:
+            assert index == 5
+            assert set(fields) <= set(driver_answers.FIELDS), "nobody would know what is meant"
+            asked.extend(fields)
+            answered = {name: told[name] for name in fields if not isinstance(told[name], Refusal)}
+            refused = {
+                name: {"code": int(code), "says": SAYS[int(code)]}
+                for name in fields
+                if isinstance(code := told[name], Refusal)
+            }
+            return nvml.Answers(index, answered, refused)
+
+        monkeypatch.setattr(nvml, "ask", ask)
+        return asked
+
+    return tell
+
+
+COUNTERS: dict[str, object] = {"ecc_uncorrected": 1, "ecc_corrected": 20, "ecc_uncorrected_ever": 300}
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_errors_are_counted_where_they_are_corrected_now(driver: Tell, pending: bool) -> None:
+    driver(ecc_mode=[True, pending], **COUNTERS)
+    found = health.errors(5)
+    assert (found.counted, found.source) == (True, "NVML, since the driver was loaded")
+    assert (found.uncorrected, found.corrected, found.uncorrected_ever) == (1, 20, 300)
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        (NOT_SUPPORTED, "this GPU has no error correction"),
+        ([False, False], "its error correction is off"),
+        ([False, True], "its error correction is off"),
+    ],
+    ids=["none", "off", "off until it is reset"],
+)
+def test_without_error_correction_no_error_is_counted_and_that_is_said(driver: Tell, mode: object, why: str) -> None:
+    driver(ecc_mode=mode, **dict.fromkeys(COUNTERS, NOT_SUPPORTED))
+    found = health.errors(5)
+    assert (found.counted, found.uncorrected, found.corrected, found.uncorrected_ever) == (False, 0, 0, 0)
+    assert why in found.source
+
+
+@pytest.mark.parametrize("code", [UNKNOWN, LOST])
+@pytest.mark.parametrize("errs", ["ecc_mode", *COUNTERS])
+def test_a_counter_that_the_driver_errs_about_is_not_zero(driver: Tell, errs: str, code: Refusal) -> None:
+    driver(**{"ecc_mode": [True, True], **COUNTERS, errs: code})
+    with pytest.raises(Inconclusive, match=f"does not tell {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
+        health.errors(5)
+
+
+@pytest.mark.parametrize("missing", COUNTERS)
+def test_a_gpu_that_corrects_errors_and_does_not_count_them_is_not_without(driver: Tell, missing: str) -> None:
+    driver(**{"ecc_mode": [True, True], **COUNTERS, missing: NOT_SUPPORTED})
+    with pytest.raises(Inconclusive, match="Not Supported"):
+        health.errors(5)
+
+
+@pytest.mark.parametrize(
+    ("mode", "on"), [([True, True], True), ([True, False], False), ([False, True], False), ([False, False], False)]
+)
+def test_correction_is_on_where_it_is_on_now_and_stays_so(driver: Tell, mode: list[bool], on: bool) -> None:
+    driver(ecc_mode=mode)
+    assert health.correction(5) is on
+
+
+def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Tell) -> None:
+    driver(remapped_rows=[7, 2, 1, 0])
+    assert health.rows(5) == Rows(corrected=7, uncorrected=2, pending=True, failed=False, source="NVML")
+    driver(remapped_rows=[0, 0, 0, 1])
+    assert health.rows(5) == Rows(corrected=0, uncorrected=0, pending=False, failed=True, source="NVML")
+
+
+def test_a_gpu_that_replaces_no_rows_has_none_that_wait(driver: Tell) -> None:
+    driver(remapped_rows=NOT_SUPPORTED)
+    assert health.rows(5) == Rows(0, 0, pending=False, failed=False, source="NVML: this GPU replaces no rows")
+
+
+@pytest.mark.parametrize(
+    ("modes", "divided"),
+    [
+        ([False, False], False),
+        ([True, True], True),
+        ([False, True], True),
+        ([True, False], True),
+        (NOT_SUPPORTED, False),
+    ],
+    ids=["whole", "divided", "divided after a reset", "divided until a reset", "cannot be divided"],
+)
+def test_a_gpu_is_whole_where_it_is_now_and_stays_so(driver: Tell, modes: object, divided: bool) -> None:
+    driver(mig=modes)
+    assert health.divided(5) is divided
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_persistence_is_what_the_driver_says(driver: Tell, on: bool) -> None:
+    driver(persistence=on)
+    assert health.persistence(5) is on
+
+
+def test_the_compute_mode_is_named_as_the_profile_names_it(driver: Tell) -> None:
+    driver(compute_mode="Exclusive_Process")
+    assert health.compute_mode(5) == "Exclusive_Process"
+
+
+def test_the_power_limit_is_the_enforced_one_and_then_the_default(driver: Tell) -> None:
+    driver(power_limit_w=500, power_limit_default_w=700.0)
+    found = health.power_limit(5)
+    assert (found.of_default, found.source) == (pytest.approx(500 / 700), "NVML: 500 W of 700 W")
+
+
+EVERY: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
+    "errors": (health.errors, ("ecc_mode", *COUNTERS)),
+    "correction": (health.correction, ("ecc_mode",)),
+    "rows": (health.rows, ("remapped_rows",)),
+    "persistence": (health.persistence, ("persistence",)),
+    "compute mode": (health.compute_mode, ("compute_mode",)),
+    "divided": (health.divided, ("mig",)),
+    "power limit": (health.power_limit, ("power_limit_w", "power_limit_default_w")),
+}
+
+
+@pytest.mark.parametrize("code", [UNKNOWN, LOST])
+@pytest.mark.parametrize("name", EVERY)
+def test_an_error_of_the_driver_is_no_answer_to_anything(driver: Tell, name: str, code: Refusal) -> None:
+    probe, fields = EVERY[name]
+    asked = driver(**dict.fromkeys(fields, code))
+    with pytest.raises(Inconclusive, match=f"does not tell .* of GPU 5: {SAYS[code]}"):
+        probe(5)
+    assert asked == list(fields), "and nothing more than it needs"
+
+
+@pytest.mark.parametrize("name", ["correction", "persistence", "compute mode"])
+def test_what_a_gpu_does_not_have_is_for_its_profile_to_excuse(driver: Tell, name: str) -> None:
+    probe, fields = EVERY[name]
+    driver(**dict.fromkeys(fields, NOT_SUPPORTED))
+    with pytest.raises(Inconclusive, match="Not Supported") as raised:
+        probe(5)
+    assert any("its profile should say that this does not apply" in step for step in raised.value.remedy)
+
+
+def test_a_power_limit_of_nothing_is_no_whole_one(driver: Tell) -> None:
+    driver(power_limit_w=0, power_limit_default_w=700.0)
+    assert health.power_limit(5).of_default == 0.0
+
+
+@pytest.mark.parametrize("silent", ["power_limit_w", "power_limit_default_w"])
+def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Tell, silent: str) -> None:
+    """Laptops have none; an error is another thing: see above."""
+    driver(**{"power_limit_w": 700, "power_limit_default_w": 700, silent: NOT_SUPPORTED})
+    found = health.power_limit(5)
+    assert found.of_default == 1.0
+    assert "this GPU has no power limit" in found.source
+
+
+class Nvml:
+    """NVML's functions as nvidia-ml-py has them: what they return, and what they were called with."""
+
+    NVMLError = pynvml.NVMLError
+
+    def __init__(self, **functions: object) -> None:
+        self._functions = functions
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: object) -> object:
+            self.calls.append((name, *arguments))
+            return self._functions[name]
+
+        return call
+
+
+def asked(library: Nvml, name: str) -> object:
+    return driver_answers.ask(library, "card", (name,))["answered"][name]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "since"),
+    [
+        ("ecc_uncorrected", pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC),
+        ("ecc_corrected", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_VOLATILE_ECC),
+        ("ecc_uncorrected_ever", pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_AGGREGATE_ECC),
+        ("ecc_corrected_ever", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_AGGREGATE_ECC),
+    ],
+)
+def test_the_counter_that_is_asked_for_is_the_one_that_is_meant(name: str, kind: int, since: int) -> None:
+    library = Nvml(nvmlDeviceGetTotalEccErrors=3)
+    assert asked(library, name) == 3
+    assert library.calls == [("nvmlDeviceGetTotalEccErrors", "card", kind, since)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        (pynvml.NVML_COMPUTEMODE_DEFAULT, "Default"),
+        (pynvml.NVML_COMPUTEMODE_PROHIBITED, "Prohibited"),
+        (pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS, "Exclusive_Process"),
+    ],
+)
+def test_a_compute_mode_has_the_name_that_nvidia_smi_gives_it(mode: int, name: str) -> None:
+    assert asked(Nvml(nvmlDeviceGetComputeMode=mode), "compute_mode") == name
+
+
+def test_power_is_in_watts_and_modes_are_now_and_after_a_reset() -> None:
+    library = Nvml(
+        nvmlDeviceGetEnforcedPowerLimit=500_000,
+        nvmlDeviceGetPowerManagementDefaultLimit=700_000,
+        nvmlDeviceGetMigMode=[0, 1],
+        nvmlDeviceGetEccMode=[1, 0],
+        nvmlDeviceGetPersistenceMode=0,
+    )
+    assert asked(library, "power_limit_w") == 500.0
+    assert asked(library, "power_limit_default_w") == 700.0
+    assert asked(library, "mig") == [False, True]
+    assert asked(library, "ecc_mode") == [True, False]
+    assert asked(library, "persistence") is False

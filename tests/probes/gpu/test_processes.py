@@ -1,0 +1,118 @@
+"""Whoever computes on a GPU before the suite does is named, and nothing that is measured beside it is believed."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml
+import pytest
+from suites import example
+
+from dgxcert.machine.identity import Gpu, Machine
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import driver_answers, nvml
+from dgxcert.probes.gpu import processes as gpu_processes
+
+GONE = 2**22 + 1
+"""Beyond the largest process id that Linux gives."""
+
+
+def machine(gpus: int) -> Machine:
+    made = tuple(Gpu(index=i, product="NVIDIA H200", uuid=f"GPU-{i}", compute_capability="9.0") for i in range(gpus))
+    return example.MACHINE.model_copy(update={"gpus": made})
+
+
+def busy(monkeypatch: pytest.MonkeyPatch, pids: dict[int, list[int]]) -> list[int]:
+    """Let these processes compute on these GPUs; returns the GPUs that are asked about."""
+    asked: list[int] = []
+
+    def processes(index: int) -> list[int]:
+        asked.append(index)
+        return pids.get(index, [])
+
+    monkeypatch.setattr(nvml, "compute_processes", processes)
+    return asked
+
+
+def test_every_gpu_of_the_driver_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = busy(monkeypatch, {})
+    assert gpu_processes.read(machine(8)) == 8
+    assert asked == list(range(8))
+
+
+def test_one_stranger_on_one_gpu_is_named_and_nothing_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(monkeypatch, {3: [os.getpid()]})
+    with pytest.raises(Inconclusive) as raised:
+        gpu_processes.read(machine(8))
+    own = Path(f"/proc/{os.getpid()}/comm").read_text(encoding="utf-8").strip()
+    assert raised.value.reason == f"somebody else computes on this machine (GPU 3: {own} ({os.getpid()}))"
+    assert any("nvidia-smi" in step for step in raised.value.remedy)
+
+
+def test_all_strangers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(monkeypatch, {0: [GONE, GONE + 1], 1: [GONE + 2]})
+    with pytest.raises(Inconclusive) as raised:
+        gpu_processes.read(machine(2))
+    first, second = f"process {GONE}, process {GONE + 1}", f"process {GONE + 2}"
+    assert f"(GPU 0: {first}; GPU 1: {second})" in raised.value.reason
+
+
+def test_a_process_has_its_name_or_at_least_its_number() -> None:
+    assert gpu_processes.name(os.getpid()).endswith(f" ({os.getpid()})")
+    assert gpu_processes.name(GONE) == f"process {GONE}"
+
+
+def test_a_name_that_is_no_text_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "comm").write_bytes(b"tr\xe4in\n")
+    monkeypatch.setattr(gpu_processes, "Path", lambda _: tmp_path / "comm")
+    assert gpu_processes.name(7) == "tr\ufffdin (7)"
+
+
+def test_a_driver_that_does_not_tell_does_not_pass_for_an_idle_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(index: int) -> list[int]:
+        raise Inconclusive(f"the driver does not answer for GPU {index}: GPU is lost")
+
+    monkeypatch.setattr(nvml, "compute_processes", refuse)
+    with pytest.raises(Inconclusive, match="does not answer for GPU 0: GPU is lost"):
+        gpu_processes.read(machine(1))
+
+
+def told(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]:
+    """Let NVML list these processes, in this very process; returns what it is asked."""
+    asked: list[tuple[str, ...]] = []
+
+    def processes(gpu: object) -> list[SimpleNamespace]:
+        if not isinstance(pids, list):
+            raise pynvml.NVMLError(pids)
+        assert gpu == "GPU 2"
+        return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in pids]
+
+    def ask(*question: str) -> dict[str, Any]:
+        asked.append(question)
+        return driver_answers.main(*question)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: f"GPU {index}")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", processes)
+    monkeypatch.setattr(nvml, "_ask", ask)
+    return asked
+
+
+@pytest.mark.parametrize("pids", [[4711], [], [4711, 4712]])
+def test_processes_are_those_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, pids: list[int]) -> None:
+    asked = told(monkeypatch, pids)
+    assert nvml.compute_processes(2) == pids
+    assert asked == [("gpu", "2", "compute_processes")]
+
+
+@pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST])
+def test_a_list_that_the_driver_refuses_is_no_empty_one(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    told(monkeypatch, code)
+    with pytest.raises(Inconclusive, match="does not tell compute processes of GPU 2: "):
+        nvml.compute_processes(2)
+
+
+def test_without_a_gpu_nothing_is_idle() -> None:
+    with pytest.raises(Inconclusive, match="lists no GPU"):
+        gpu_processes.read(machine(0))

@@ -1,0 +1,322 @@
+"""A profile is whole, right and finite or the run does not start; what it leaves unsaid is never a pass."""
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from paths import ROOT
+
+from dgxcert.judgement import benchmark_cases
+from dgxcert.judgement.units import QUANTITIES
+from dgxcert.outcome import CannotStart, Inconclusive
+from dgxcert.profiles import profile as profiles
+
+SPARK: dict[str, Any] = yaml.safe_load((profiles.SHIPPED / "dgx-spark.yaml").read_text(encoding="utf-8"))
+MINE = Path("somewhere/mine.yaml")
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def changed(change: Change) -> str:
+    """The text of the Spark's profile with one change."""
+    content = copy.deepcopy(SPARK)
+    change(content)
+    return yaml.safe_dump(content)
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_shipped_profile_loads_under_its_own_name(name: str) -> None:
+    assert profiles.load(name).name == name
+    assert profiles.load(str(profiles.SHIPPED / f"{name}.yaml")) == profiles.load(name)
+
+
+def test_a_profile_of_ones_own_certifies_nothing_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+    shipped = (profiles.SHIPPED / "dgx-spark.yaml").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(shipped, encoding="utf-8")
+    found = profiles.load(str(mine))
+    assert (found.own, found.certifies) == (True, False)
+    mine.write_text(f"name: dgx-spark\nown: false\n{shipped}", encoding="utf-8")
+    with pytest.raises(CannotStart, match="calls itself dgx-spark, which ships"):
+        profiles.load(str(mine))
+
+
+def test_a_speed_is_held_to_the_edge_that_the_benchmarks_compare() -> None:
+    text = (profiles.SHIPPED / "cpu.yaml").read_text(encoding="utf-8")
+    with pytest.raises(CannotStart, match=r"limits\.matmul\.fp32: a speed is held to `min`"):
+        profiles.parse(
+            text.replace("matmul.fp32: {min: 0.004,", "matmul.fp32: {min: 0.004, max: 0.005,"), Path("x.yaml")
+        )
+
+
+def test_only_a_calibrated_machine_is_certified() -> None:
+    assert [name for name in profiles.names() if profiles.load(name).certifies] == ["dgx-spark"]
+
+
+WRONG: dict[str, tuple[Change, str]] = {
+    "top": (lambda c: c.update(machin="x"), "unknown key 'machin'; did you mean 'machine'?"),
+    "gpu": (lambda c: c["gpu"].update(cuont=1), "unknown key 'gpu.cuont'; did you mean 'count'?"),
+    "match": (lambda c: c["match"].update(produkt="x"), "unknown key 'match.produkt'; did you mean 'product'?"),
+    "limit": (lambda c: c["limits"]["spread"].update(mx=1), "unknown key 'limits.spread.mx'; did you mean 'max'?"),
+    "peak": (
+        lambda c: c["physical"]["memory_bandwidth"].update(sauce="x"),
+        "unknown key 'physical.memory_bandwidth.sauce'; did you mean 'source'?",
+    ),
+    "workload": (
+        lambda c: c["workloads"]["decode"]["single"].update(new_token=1),
+        "unknown key 'workloads.decode.single.new_token'; did you mean 'new_tokens'?",
+    ),
+    "missing": (lambda c: c.pop("certifies"), "missing key 'certifies'"),
+    "no source": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].pop("source"),
+        "missing key 'limits.decode.bf16.tuned.single.source'",
+    ),
+    "no unit": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].pop("unit"),
+        "missing key 'limits.decode.bf16.tuned.single.unit'",
+    ),
+    "blank source": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].update(source=" "),
+        "limits.decode.bf16.tuned.single: `source` must say where the number comes from",
+    ),
+    "blank peak source": (
+        lambda c: c["physical"]["matmul.bf16"].update(source=""),
+        "physical.matmul.bf16.source must say where the number comes from",
+    ),
+    "no edge": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].pop("min"),
+        "limits.decode.bf16.tuned.single: a limit needs `min`, `max` or `equals`",
+    ),
+    "unit": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].update(unit="tokens/s"),
+        "limits.decode.bf16.tuned.single.unit: wanted token/s or of roofline or of ceiling, found 'tokens/s'",
+    ),
+    "factor": (
+        lambda c: c["limits"]["bandwidth.copy"].update(unit="GiB/s"),
+        "limits.bandwidth.copy.unit: wanted GB/s, found 'GiB/s'",
+    ),
+    "peak unit": (
+        lambda c: c["physical"]["matmul.bf16"].update(unit="GFLOP/s"),
+        "physical.matmul.bf16.unit: wanted TFLOP/s, found 'GFLOP/s'",
+    ),
+    "limit name": (
+        lambda c: c["limits"].update({"decode.bf61.tuned.single": c["limits"].pop("decode.bf16.tuned.single")}),
+        "limits.decode.bf61.tuned.single: unknown name; did you mean 'decode.bf16.tuned.single'?",
+    ),
+    "peak name": (
+        lambda c: c["physical"].update(bandwidth=c["physical"].pop("memory_bandwidth")),
+        "physical.bandwidth: unknown name; did you mean 'memory_bandwidth'?",
+    ),
+    "no memory": (lambda c: c.pop("memory"), "missing key 'memory'"),
+    "no margin": (lambda c: c["memory"].pop("margin"), "missing key 'memory.margin'"),
+    "no floor": (lambda c: c["memory"].pop("floor"), "missing key 'memory.floor'"),
+    "memory key": (lambda c: c["memory"].update(flor={}), "unknown key 'memory.flor'; did you mean 'floor'?"),
+    "margin without a source": (lambda c: c["memory"]["margin"].pop("source"), "missing key 'memory.margin.source'"),
+    "margin in GB": (
+        lambda c: c["memory"]["margin"].update(unit="GB"),
+        "memory: margin: wanted a value above 0 in GiB, with a source",
+    ),
+    "floor in MiB": (
+        lambda c: c["memory"]["floor"].update(unit="MiB"),
+        "memory: floor: wanted a value above 0 in GiB, with a source",
+    ),
+    "blank margin source": (
+        lambda c: c["memory"]["margin"].update(source=" "),
+        "memory: margin: wanted a value above 0 in GiB, with a source",
+    ),
+    "floor at margin": (
+        lambda c: c["memory"]["floor"].update(value=c["memory"]["margin"]["value"]),
+        "memory: floor must be below margin, or work of the allowed size would be stopped",
+    ),
+    "floor above margin": (lambda c: c["memory"]["margin"].update(value=3), "memory: floor must be below margin"),
+    "margin without end": (
+        lambda c: c["memory"]["margin"].update(value=float("inf")),
+        "memory.margin.value: Input should be a finite",
+    ),
+    "word": (lambda c: c["limits"]["spread"].update(max="little"), "limits.spread.max: Input should be a valid number"),
+    "nan": (lambda c: c["limits"]["spread"].update(max=float("nan")), "limits.spread.max: Input should be a finite"),
+    "infinite": (
+        lambda c: c["physical"]["memory_bandwidth"].update(value=float("inf")),
+        "physical.memory_bandwidth.value: Input should be a finite",
+    ),
+    "too few rounds": (
+        lambda c: c["workloads"]["timing"].update(least_rounds=5),
+        "workloads.timing.least_rounds: Input should be",
+    ),
+    "both": (lambda c: c["gpu"].update(at_least=1), "gpu: give exactly one of `count` and `at_least`"),
+    "neither": (lambda c: c["gpu"].pop("count"), "gpu: give exactly one of `count` and `at_least`"),
+    "certifies any number": (
+        lambda c: c.update(gpu={"at_least": 1}),
+        "gpu.count: a profile that certifies must say exactly how many GPUs there are",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> None:
+    change, complaint = WRONG[name]
+    with pytest.raises(CannotStart) as raised:
+        profiles.parse(changed(change), MINE)
+    assert raised.value.problem.startswith(f"Profile {MINE}: ")
+    assert complaint in raised.value.problem
+    assert raised.value.remedy == "Mend the file; nothing was run."
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("machine: [", "is not YAML: while parsing"),
+        ("limits:\n  spread: {max: 0.1}\n  spread: {max: 9}\n", "is not YAML: key 'spread' stands twice"),
+        ("\tmachine: x", "is not YAML"),
+        ("", "holds no keys"),
+        ("# only a comment\n", "holds no keys"),
+        ("- machine", "holds no keys"),
+        ("? [a]\n: b\n", "is not YAML"),
+        ("!!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
+    ],
+)
+def test_what_is_no_profile_at_all_is_named_by_its_file(text: str, complaint: str) -> None:
+    with pytest.raises(CannotStart, match=f"Profile {MINE} {complaint}") as raised:
+        profiles.parse(text, MINE)
+    assert "\n" not in raised.value.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("dgx-sparc", "Did you mean 'dgx-spark'?"), ("h20", "Did you mean 'h200'?"), ("zzz", "Known: ")]
+)
+def test_a_profile_that_does_not_exist_is_answered_with_the_nearest(name: str, hint: str) -> None:
+    with pytest.raises(CannotStart) as raised:
+        profiles.load(name)
+    assert raised.value.problem == f"There is no profile '{name}'."
+    assert raised.value.remedy.startswith(hint)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"nowhere\.yaml cannot be read: .*No such file"):
+        profiles.load(str(tmp_path / "nowhere.yaml"))
+    (tmp_path / "latin.yaml").write_bytes(b"machine: \xe9\n")
+    with pytest.raises(CannotStart, match=r"latin\.yaml cannot be read: .*utf-8"):
+        profiles.load(str(tmp_path / "latin.yaml"))
+
+
+def test_a_file_of_ones_own_is_called_like_its_file(tmp_path: Path) -> None:
+    (tmp_path / "lab-7.yml").write_text(changed(lambda c: None), encoding="utf-8")
+    assert profiles.load(str(tmp_path / "lab-7.yml")).name == "lab-7"
+
+
+GB10 = ("NVIDIA GB10", "12.1")
+H200 = ("NVIDIA H200", "9.0")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "name"),
+    [
+        ([GB10], "dgx-spark"),
+        ([H200], "h200"),
+        ([H200] * 8, "h200"),
+        ([("NVIDIA H200 NVL", "9.0")], "generic-nvidia"),
+        ([("NVIDIA A100-SXM4-80GB", "8.0")], "generic-nvidia"),
+        ([("NVIDIA GB10", "12.0")], "generic-nvidia"),
+        ([GB10, H200], "generic-nvidia"),
+        ([], "generic-nvidia"),
+    ],
+)
+def test_the_machine_chooses_its_profile_and_never_a_rehearsal(gpus: list[tuple[str, str]], name: str) -> None:
+    chosen = profiles.choose(gpus)
+    assert chosen.name == name
+    assert chosen.uses_gpu
+
+
+def test_two_profiles_that_both_match_are_named() -> None:
+    candidates = [profiles.parse(changed(lambda c: None), Path(name)) for name in ("one.yaml", "two.yaml")]
+    with pytest.raises(CannotStart, match="Profiles one and two both match NVIDIA GB10"):
+        profiles.choose([GB10], candidates)
+    assert profiles.choose([GB10], candidates[:1]).name == "one"
+
+
+def test_a_missing_limit_or_peak_is_inconclusive_and_says_where_it_belongs() -> None:
+    spark = profiles.load("dgx-spark")
+    with pytest.raises(Inconclusive, match=r"dgx-spark has no limit 'decode\.fp32': a missing limit is never a pass"):
+        spark.limit("decode.fp32")
+    bare = spark.model_copy(update={"physical": {}})
+    with pytest.raises(Inconclusive, match=r"has no physical peak 'memory_bandwidth'") as raised:
+        bare.peak("memory_bandwidth")
+    assert "under `physical:`" in raised.value.remedy[0]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected", "edges"),
+    [({"count": 8}, 8, (8, None)), ({"at_least": 2}, 2, (None, 2)), ({"count": 0}, 0, (0, None))],
+)
+def test_the_number_of_gpus_comes_from_the_profile(gpu: dict[str, int], expected: int, edges: Any) -> None:
+    profile = profiles.parse(changed(lambda c: c.update(gpu=gpu, certifies=False)), MINE)
+    assert (profile.gpu.expected, profile.uses_gpu) == (expected, expected > 0)
+    assert (profile.gpu_count.equals, profile.gpu_count.min) == edges
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_shipped_profile_leaves_memory_free_where_the_system_lives_in_it(name: str) -> None:
+    """On unified memory an allocation that does not fit hangs the machine, and with it whoever looks after it."""
+    profile = profiles.load(name)
+    assert profile.memory.margin.value >= (16 if profile.gpu.unified_memory else 1)
+    assert 0 < profile.memory.floor.value < profile.memory.margin.value
+
+
+def test_the_hash_is_of_what_a_profile_means() -> None:
+    spark = profiles.parse(changed(lambda c: None), MINE)
+    assert profiles.parse("# a comment\n" + changed(lambda c: None) + "\n\n", MINE).sha256 == spark.sha256
+    assert profiles.parse(changed(lambda c: c["limits"]["spread"].update(max=0.2)), MINE).sha256 != spark.sha256
+    other_floor = changed(lambda c: c["memory"]["floor"].update(value=3))
+    assert profiles.parse(other_floor, MINE).sha256 != spark.sha256
+
+
+SUITE = [*(ROOT / "checks").rglob("test_*.py"), *(ROOT / "benchmarks").glob("test_*.py")]
+LIMIT = re.compile(r'profile\.limit\(f?"(.+?)"\)')
+OF_A_CASE = re.compile(r'profile\.limit\(case\.limit\("(.+?)"\)\)')
+OF_A_CASES_SPREAD = "profile.limit(case.spread)"
+PARAMETERS = re.compile(r'parametrize\("(\w+)", cases\.(\w+)')
+
+
+def limits_used() -> set[tuple[str, str]]:
+    """Every limit that a check or benchmark asks for, with the key of the requirement that asks."""
+    used: set[tuple[str, str]] = set()
+    for block in (block for path in SUITE for block in path.read_text(encoding="utf-8").split("@requirement(")[1:]):
+        name = block.split('"')[1]
+        found = PARAMETERS.search(block)
+        values = getattr(benchmark_cases, found[2]) if found else ()
+        for value in values:
+            key = f"{name}[{value}]"
+            used |= {(limit.replace(f"{{{found[1]}}}", str(value)), key) for limit in LIMIT.findall(block)}
+            used |= {(value.limit(what), key) for what in OF_A_CASE.findall(block)}
+            used |= {(value.spread, key)} if OF_A_CASES_SPREAD in block else set()
+        if not values:
+            used |= {(limit, name) for limit in LIMIT.findall(block)}
+    return used
+
+
+def test_every_limit_that_the_suite_asks_for_can_be_written() -> None:
+    used = limits_used()
+    assert ("spread", "LORA-SPEED[bf16-tuned-large]") in used
+    assert ("spread.host", "LORA-SPEED[bf16-stock-large]") in used
+    assert ("decode.int4.tuned.full", "DECODE-SPEED[int4-tuned-full]") in used
+    assert ("load.mmap", "WEIGHTS-LOAD[mmap]") in used
+    assert {limit for limit, _ in used} <= set(QUANTITIES)
+    for path in SUITE:
+        text = path.read_text(encoding="utf-8")
+        found = len(LIMIT.findall(text)) + len(OF_A_CASE.findall(text)) + text.count(OF_A_CASES_SPREAD)
+        assert len(re.findall(r"profile\.limit\(", text)) == found, f"{path.name} asks in a way that is not found here"
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_shipped_profile_gives_the_limits_that_it_does_not_excuse(name: str) -> None:
+    profile = profiles.load(name)
+    for limit, key in limits_used():
+        excused = any(
+            name in (key, key.partition("[")[0]) or (name.endswith("-*]") and key.startswith(name.removesuffix("*]")))
+            for name in profile.not_applicable
+        )
+        assert excused or limit in profile.limits, f"{key} needs {limit}"

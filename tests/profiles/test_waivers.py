@@ -1,0 +1,145 @@
+"""A waiver is named, dated, has a reason, shows on every face; an expired or unknown one keeps a run from starting."""
+
+import io
+from datetime import date
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+from suites.certified import KEYS, SPARK, events, run
+from suites.example import finished
+
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.profiles import waivers
+from dgxcert.profiles.waivers import Waiver
+from dgxcert.record import run as runs
+from dgxcert.report import html, junit, markdown, prometheus, terminal
+
+TODAY = date(2026, 11, 26)
+GOOD = """
+waivers:
+  - requirement: DISK-SPACE
+    machine: spark-07
+    reason: models lie on the NFS share
+    who: Ada Lovelace
+    until: 2027-01-31
+"""
+WAIVER = Waiver(
+    requirement="DISK-SPACE",
+    machine="spark-07",
+    reason="models lie on the NFS share",
+    who="Ada Lovelace",
+    until=date(2027, 1, 31),
+)
+FULL = finished("DISK-SPACE", Outcome.FAILED, reason="12 GiB free, required >= 200 GiB", remedy=("make room",))
+
+
+def load(tmp_path: Path, text: str, today: date = TODAY) -> tuple[Waiver, ...]:
+    path = tmp_path / "waivers.yaml"
+    path.write_text(text, encoding="utf-8")
+    return waivers.load(path, KEYS, SPARK, today)
+
+
+def test_a_waiver_of_this_machine_is_read(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD) == (WAIVER,)
+
+
+@pytest.mark.parametrize("name", ["spark-07", "1420525001234", "GPU-5b1f0c1d"])
+def test_a_machine_is_known_by_name_serial_or_gpu(tmp_path: Path, name: str) -> None:
+    assert len(load(tmp_path, GOOD.replace("spark-07", f"'{name}'"))) == 1
+
+
+def test_a_waiver_of_another_machine_is_left_alone(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD.replace("spark-07", "spark-08")) == ()
+
+
+def test_it_holds_on_its_last_day_and_not_after(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD, date(2027, 1, 31))
+    with pytest.raises(CannotStart, match=r"waiver 1 \(DISK-SPACE of spark-07\) expired on 2027-01-31"):
+        load(tmp_path, GOOD, date(2027, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GOOD.replace("spark-07", "spark-08").replace("2027", "2025"), "expired on 2025-01-31"),
+        (GOOD.replace("DISK-SPACE", "DISK-SPACES"), "did you mean 'DISK-SPACE'"),
+        (GOOD.replace("DISK-SPACE", "'*'"), "no requirement is called that"),
+        (GOOD + GOOD.replace("waivers:\n", ""), "stands 2 times"),
+        (GOOD.replace("    who: Ada Lovelace\n", ""), "waivers.0.who: Field required"),
+        (GOOD.replace("Ada Lovelace", "' '"), "waivers.0.who"),
+        (GOOD.replace("2027-01-31", "soon"), "waivers.0.until"),
+        (GOOD + "    certify: true\n", "waivers.0.certify"),
+        ("- DISK-SPACE", "the file: Input should be a valid dictionary"),
+        ("", "the file"),
+        ("waivers: [", "is no YAML"),
+    ],
+)
+def test_what_is_no_waiver_keeps_a_run_from_starting(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(CannotStart) as raised:
+        load(tmp_path, text)
+    assert words in raised.value.problem
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="cannot be read"):
+        waivers.load(tmp_path / "none.yaml", KEYS, SPARK, TODAY)
+
+
+def test_a_waived_failure_stays_a_failure_and_the_verdict_says_what_it_rests_on() -> None:
+    found = run(FULL, waivers=(WAIVER,))
+    assert found.judgement.verdict is Verdict.CERTIFIED
+    assert found.judgement.counts["failed"] == 1
+    (result,) = found.waived
+    assert (result.outcome, result.words, result.waiver) == (Outcome.FAILED, "failed, waived", WAIVER)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE])
+def test_without_its_waiver_the_same_run_does_not_pass(outcome: Outcome) -> None:
+    ending = finished("DISK-SPACE", outcome, reason="full")
+    other = WAIVER.model_copy(update={"requirement": "GPU-PRESENT"})
+    assert run(ending, waivers=(WAIVER,)).judgement.verdict is Verdict.CERTIFIED
+    assert run(ending).judgement.verdict is not Verdict.CERTIFIED
+    assert run(ending, waivers=(other,)).judgement.verdict is not Verdict.CERTIFIED
+
+
+def test_what_was_never_measured_cannot_be_waived() -> None:
+    begun, image, *endings = events(waivers=(WAIVER,))
+    without = [begun, image, *(each for each in endings if getattr(each, "key", "") != "DISK-SPACE")]
+    found = runs.assemble(without, "run")
+    assert found.judgement.verdict is Verdict.INCONCLUSIVE
+    assert found.waived == []
+
+
+def test_every_face_shows_who_answers_for_what() -> None:
+    found = run(FULL, waivers=(WAIVER,))
+    printed = io.StringIO()
+    terminal.show(found, Console(file=printed, width=200), "results/x")
+    case = next(
+        case
+        for case in ElementTree.fromstring(junit.render(found)).iter("testcase")
+        if case.get("name") == "DISK-SPACE"
+    )
+    (skipped,) = case.iter("skipped")
+    faces = {
+        "terminal": printed.getvalue(),
+        "markdown": markdown.render(found),
+        "html": html.render(found),
+        "junit": skipped.get("message", ""),
+    }
+    for name, face in faces.items():
+        for words in ("failed", "waived", "Ada Lovelace", "models lie on the NFS share", "2027-01-31"):
+            assert words in face, (name, words)
+    assert 'dgxcert_waiver_expiry_timestamp_seconds{requirement="DISK-SPACE",who="Ada Lovelace"}' in prometheus.render(
+        found
+    )
+    assert 'dgxcert_requirement_outcome{outcome="failed",requirement="DISK-SPACE"} 1.0' in prometheus.render(found)
+
+
+def test_a_run_does_not_go_on_with_a_waiver_that_has_expired() -> None:
+    waiver = Waiver(requirement="DISK-SPACE", machine="spark-07", reason="r", who="w", until=date(2027, 1, 31))
+    waivers.must_hold((waiver,), date(2027, 1, 31))
+    with pytest.raises(CannotStart, match="DISK-SPACE, with which this run began, expired on 2027-01-31"):
+        waivers.must_hold((waiver,), date(2027, 2, 1))

@@ -1,0 +1,177 @@
+"""The record: what was written is read back, a torn line costs only itself, and nothing damaged is passed over."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from paths import TESTS
+from suites import disk, example
+
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.record import journal, state
+
+OPENED = example.opened(example.planned("A"), example.planned("B"))
+RESUMED = journal.Resumed(at=example.AT, rebooted=False)
+TORN = '{"at":"2026-11-23T18:40:12.000Z","event":"finished","key":"A","outco'
+
+
+def write(folder: Path, *lines: journal.Event | str, end: str = "\n") -> Path:
+    """A record with whole and broken lines."""
+    texts = [line if isinstance(line, str) else line.model_dump_json() for line in lines]
+    (folder / journal.NAME).write_text("\n".join(texts) + end, encoding="utf-8")
+    return folder
+
+
+def test_every_event_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    events = example.every_event()
+    writer = journal.Writer(tmp_path)
+    for event in events:
+        writer.append(event)
+    writer.close()
+    assert journal.read(tmp_path) == events
+    assert len({event.__class__ for event in events}) == len(journal.Event.__subclasses__()), "an event is missing here"
+
+
+def test_a_torn_last_line_is_tolerated(tmp_path: Path) -> None:
+    events = journal.read(write(tmp_path, OPENED, example.started("A"), TORN, end=""))
+    assert events == [OPENED, example.started("A")]
+
+
+def test_a_last_line_torn_inside_a_character_is_tolerated(tmp_path: Path) -> None:
+    whole = f"{OPENED.model_dump_json()}\n".encode()
+    (tmp_path / journal.NAME).write_bytes(whole + '{"reason":"µ'.encode()[:-1])
+    assert journal.read(tmp_path) == [OPENED]
+
+
+def test_a_torn_line_before_a_resumed_run_is_tolerated(tmp_path: Path) -> None:
+    events = journal.read(write(tmp_path, OPENED, example.started("A"), TORN, RESUMED, example.finished("A")))
+    assert events == [OPENED, example.started("A"), RESUMED, example.finished("A")]
+
+
+def test_a_resumed_run_that_was_torn_too_is_tolerated(tmp_path: Path) -> None:
+    torn = RESUMED.model_dump_json()[:30]
+    events = journal.read(write(tmp_path, OPENED, example.started("A"), TORN, torn, RESUMED))
+    assert events == [OPENED, example.started("A"), RESUMED]
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_whatever_a_crash_cut_off_a_resumed_run_can_be_read(tmp_path: Path, cut: int) -> None:
+    write(tmp_path, OPENED, example.started("A"), TORN[: len(TORN) // cut], end="")
+    writer = journal.Writer(tmp_path)
+    writer.append(RESUMED)
+    writer.close()
+    assert journal.read(tmp_path) == [OPENED, example.started("A"), RESUMED]
+
+
+def test_a_crash_between_a_line_and_its_end_loses_nothing(tmp_path: Path) -> None:
+    writer = journal.Writer(write(tmp_path, OPENED, example.finished("A"), end=""))
+    writer.append(RESUMED)
+    writer.close()
+    assert journal.read(tmp_path) == [OPENED, example.finished("A"), RESUMED]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        TORN,
+        '{"event":"finished","key":"A","outcome":"splendid","duration_s":1,"at":"x"}',
+        example.finished("A").model_dump_json() + example.finished("B").model_dump_json(),
+        "\x00" * 40,
+    ],
+)
+def test_a_damaged_line_in_the_middle_stops_with_its_number(tmp_path: Path, damage: str) -> None:
+    write(tmp_path, OPENED, example.started("A"), damage, example.finished("A", Outcome.FAILED))
+    with pytest.raises(CannotStart, match="line 3 is damaged"):
+        journal.read(tmp_path)
+
+
+def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    newer = OPENED.model_dump_json().replace(f'"format":{journal.FORMAT}', '"format":99')
+    write(tmp_path, newer, TORN, end="")
+    before = (tmp_path / journal.NAME).read_bytes()
+    with pytest.raises(CannotStart, match="newer dgxcert"):
+        journal.read(tmp_path)
+    assert (tmp_path / journal.NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "file", "empty"])
+def test_what_is_no_run_folder_is_named(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CannotStart, match=f"{folder} is no run"):
+        journal.read(tmp_path / folder)
+
+
+@pytest.mark.parametrize("first", ["", TORN, "[]", example.started("A").model_dump_json()])
+def test_a_record_without_its_opened_line_is_no_run(tmp_path: Path, first: str) -> None:
+    with pytest.raises(CannotStart):
+        journal.read(write(tmp_path, first, example.finished("A")))
+
+
+def test_what_was_being_measured_when_the_record_stops_is_in_flight() -> None:
+    events = [OPENED, example.started("A"), example.finished("A"), example.started("B")]
+    assert state.in_flight(events) == example.started("B")
+    assert state.in_flight([*events, RESUMED]) == example.started("B"), "a crash of the resumed run changes nothing"
+    assert state.in_flight([*events, example.finished("B")]) is None
+    assert state.in_flight([OPENED]) is None
+
+
+def test_what_a_user_interrupted_is_not_in_flight() -> None:
+    interrupted = journal.Interrupted(by="the user", key="A")
+    assert state.in_flight([OPENED, example.started("A"), interrupted]) is None
+    assert state.in_flight([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]) is not None
+
+
+@pytest.mark.parametrize(("rebooted", "how"), [(True, "the machine was restarted"), (False, "the run was killed")])
+def test_a_lost_requirement_is_inconclusive_and_says_how_it_was_lost(rebooted: bool, how: str) -> None:
+    lost = state.lost(example.started("A"), rebooted=rebooted)
+    assert lost.outcome is Outcome.INCONCLUSIVE
+    assert lost.reason.startswith(how)
+    assert "A" in lost.reason
+    assert lost.remedy
+
+
+def test_only_one_process_works_on_a_run(tmp_path: Path) -> None:
+    first, second = journal.Writer(tmp_path), journal.Writer(tmp_path)
+    first.claim()
+    with pytest.raises(CannotStart, match="still being worked on"):
+        second.claim()
+    first.close()
+    second.claim()
+    second.close()
+
+
+def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / journal.NAME).symlink_to("/dev/full")
+    writer = journal.Writer(tmp_path)
+    with pytest.raises(CannotStart, match="No space left on device"):
+        writer.append(OPENED)
+    writer.close()
+
+
+def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_every_whole_one(tmp_path: Path) -> None:
+    writer = journal.Writer(tmp_path)
+    writer.append(OPENED)
+    whole = (tmp_path / journal.NAME).read_bytes()
+    with disk.with_room_up_to(len(whole) + 20), pytest.raises(CannotStart, match="No space left on device"):
+        writer.append(example.finished("A"))
+    assert (tmp_path / journal.NAME).read_bytes() == whole
+    writer.append(RESUMED)
+    writer.close()
+    assert journal.read(tmp_path) == [OPENED, RESUMED]
+
+
+def test_a_really_full_disk_keeps_every_whole_line_and_the_run_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    """A small file system of its own, in a mount namespace that ends with the process."""
+    small = f"mount -t tmpfs -o size=64k none {tmp_path}"
+    mounting = subprocess.run(["unshare", "-rm", "sh", "-c", small], capture_output=True, text=True)
+    if mounting.returncode != 0:
+        pytest.skip(f"no file system can be mounted here, so no real disk was filled: {mounting.stderr.strip()}")
+    filled = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f"{small} && exec {sys.executable} -m suites.disk {tmp_path}"],
+        capture_output=True,
+        text=True,
+        cwd=TESTS,
+    )
+    assert "No space left on device. kept True, went on True, more than ten lines True" in filled.stdout, filled.stderr

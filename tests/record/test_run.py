@@ -1,0 +1,190 @@
+"""A run is rebuilt from its record alone: the first ending counts, and what is missing is never taken for a pass."""
+
+import jsonschema
+import pytest
+from suites.example import (
+    AT,
+    every_event,
+    finished,
+    image_ready,
+    opened,
+    planned,
+    profile_for_any_suite,
+    short_of,
+    started,
+)
+
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan.selection import Options
+from dgxcert.record import journal, state
+from dgxcert.record import run as runs
+from dgxcert.record.run import Result, Run
+
+
+def assemble(*events: journal.Event) -> Run:
+    return runs.assemble(list(events), "2026-11-23T18-40-12Z-spark-07")
+
+
+def only(run: Run) -> Result:
+    (result,) = run.results
+    return result
+
+
+@pytest.mark.parametrize("later", list(Outcome))
+def test_a_later_line_never_changes_how_a_requirement_ended(later: Outcome) -> None:
+    run = assemble(opened(planned("A")), finished("A", Outcome.FAILED, reason="too slow"), finished("A", later))
+    assert (only(run).outcome, only(run).reason) == (Outcome.FAILED, "too slow")
+    assert run.judgement.verdict is Verdict.REJECTED
+
+
+def test_a_lost_requirement_stays_lost_when_its_process_turns_out_to_have_gone_on() -> None:
+    run = assemble(opened(planned("A")), state.lost(started("A"), rebooted=False), finished("A"))
+    assert (only(run).outcome, run.judgement.verdict) == (Outcome.INCONCLUSIVE, Verdict.INCONCLUSIVE)
+
+
+def test_all_passed_on_a_profile_that_cannot_certify_is_a_rehearsal() -> None:
+    run = assemble(opened(planned("A"), planned("B")), finished("A"), finished("B"))
+    assert (run.judgement.verdict, run.judgement.exit_code) == (Verdict.REHEARSED, 0)
+
+
+@pytest.mark.parametrize(
+    ("certifies", "only", "used", "verdict"),
+    [
+        (True, (), [image_ready()], Verdict.CERTIFIED),
+        (True, ("A",), [image_ready()], Verdict.PARTIAL),
+        (False, (), [image_ready()], Verdict.REHEARSED),
+        (True, (), [], Verdict.REHEARSED),
+        (True, (), [image_ready(standin=True)], Verdict.REHEARSED),
+        (True, (), [image_ready(on_pinned_base=False)], Verdict.REHEARSED),
+    ],
+    ids=["whole", "a part", "a rehearsal's profile", "outside the image", "a stand-in", "another base"],
+)
+def test_only_a_whole_run_of_a_certifying_profile_in_the_real_image_certifies(
+    certifies: bool, only: tuple[str, ...], used: list[journal.Event], verdict: Verdict
+) -> None:
+    profile = profile_for_any_suite().model_copy(update={"certifies": certifies})
+    options = Options(profile="any-suite", only=only)
+    run = assemble(opened(planned("A"), profile=profile, options=options), *used, finished("A"))
+    assert run.judgement.verdict is verdict
+
+
+def test_a_stand_in_and_a_native_run_say_that_they_certify_nothing() -> None:
+    certifying = profile_for_any_suite().model_copy(update={"certifies": True})
+    native = assemble(opened(planned("A"), profile=certifying), finished("A"))
+    assert "the work was done outside the container, so this run certifies nothing" in native.notes
+    standin = assemble(opened(planned("A")), image_ready(standin=True), finished("A"))
+    assert "built on a stand-in for NVIDIA's, so this run certifies nothing" in standin.notes[0]
+    other = assemble(opened(planned("A")), image_ready(on_pinned_base=False), finished("A"))
+    assert "base@sha256:1, which is not the pinned base image, so this run certifies nothing" in other.notes[0]
+
+
+def test_a_stage_that_could_not_begin_says_why_at_each_of_its_requirements() -> None:
+    ended = journal.StageEnded(stage="native", problem="it needs DOCKER-REACHABLE to pass first")
+    run = assemble(opened(planned("A"), planned("B", stage="host")), finished("B"), ended)
+    assert run.results[0].reason == "the native stage could not do it: it needs DOCKER-REACHABLE to pass first"
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("seen", [[], [started("B")]])
+def test_what_the_run_did_not_reach_was_not_run_and_keeps_it_from_passing(seen: list[journal.Event]) -> None:
+    run = assemble(opened(planned("A"), planned("B")), finished("A"), *seen)
+    assert run.results[1].outcome is Outcome.NOT_RUN
+    assert run.results[1].reason == "the run ended before it was measured"
+    assert run.results[1].wanted
+    assert (run.judgement.verdict, run.judgement.exit_code) == (Verdict.INCONCLUSIVE, 2)
+
+
+def test_a_run_in_which_nothing_was_measured_is_inconclusive() -> None:
+    run = assemble(opened(planned("A", not_applicable="no GPU"), planned("B", not_run="left out by --only")))
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("decision", "outcome"), [("not_applicable", Outcome.NOT_APPLICABLE), ("not_run", Outcome.NOT_RUN)]
+)
+def test_what_the_plan_left_out_says_why_and_keeps_nothing_from_passing(decision: str, outcome: Outcome) -> None:
+    run = assemble(opened(planned("A"), planned("B", **{decision: "because"})), finished("A"))
+    assert (run.results[1].outcome, run.results[1].reason, run.results[1].wanted) == (outcome, "because", False)
+    assert run.judgement.verdict is Verdict.REHEARSED
+
+
+def test_a_record_cannot_claim_that_a_requirement_does_not_apply() -> None:
+    run = assemble(opened(planned("A"), planned("B")), finished("A"), finished("B", Outcome.NOT_APPLICABLE))
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+def test_an_ending_of_a_requirement_that_nobody_planned_counts_for_nothing() -> None:
+    run = assemble(opened(planned("A")), finished("Z"))
+    assert [result.key for result in run.results] == ["A"]
+    assert run.judgement.counts["passed"] == 0
+
+
+def test_a_failure_without_a_remedy_of_its_own_shows_the_requirements() -> None:
+    run = assemble(
+        opened(planned("A"), planned("B")), finished("A", Outcome.FAILED), finished("B", Outcome.INCONCLUSIVE)
+    )
+    assert run.results[0].remedy == ("mend A",)
+    assert run.results[1].remedy == (), "mending the machine does not help a measurement that could not be taken"
+
+
+def test_a_result_names_its_evidence_its_time_and_the_log_of_its_own_process() -> None:
+    attempts = [journal.Attempt(stage="native", number=n, pid=n, log=f"logs/native-{n}.log") for n in (1, 2)]
+    run = assemble(
+        opened(planned("A")),
+        *attempts,
+        started("A", attempt=2),
+        finished("A", Outcome.FAILED, evidence=(short_of(13.0),)),
+    )
+    assert only(run).log == "logs/native-2.log"
+    assert (only(run).started, only(run).duration_s) == (AT, 2.5)
+    assert only(run).evidence == (short_of(13.0),)
+
+
+def test_the_notes_tell_how_the_verdict_came_about() -> None:
+    assert assemble(*every_event()).notes == (
+        "PYTHONWARNINGS was set and is ignored: it could change what the suite runs",
+        "stage native: 1 requirements were never begun",
+        "interrupted by the user during A",
+        f"resumed at {AT} after the machine was restarted",
+    )
+
+
+def test_a_fresh_process_is_noted() -> None:
+    attempts = [
+        journal.Attempt(stage=stage, number=n, pid=n, log=f"logs/{stage}-{n}.log")
+        for n, stage in enumerate(("host", "native", "native"), start=1)
+    ]
+    notes = assemble(opened(planned("A")), *attempts).notes
+    assert notes == ("stage native went on in a fresh process (logs/native-3.log)",)
+
+
+def test_run_json_holds_to_its_schema() -> None:
+    jsonschema.Draft202012Validator(Run.model_json_schema(mode="serialization")).validate(
+        assemble(*every_event()).model_dump(mode="json")
+    )
+
+
+def test_run_json_is_read_back_as_it_was_written(tmp_path) -> None:
+    run = assemble(*every_event())
+    (tmp_path / runs.NAME).write_text(run.model_dump_json())
+    assert runs.load(tmp_path) == run
+
+
+def test_a_missing_run_json_is_named_with_the_way_on(tmp_path) -> None:
+    with pytest.raises(CannotStart, match=rf"run.json cannot be read: No such file .*--resume {tmp_path}"):
+        runs.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "not JSON", '{"format": 2}', "\x00"])
+def test_what_is_no_run_is_refused(tmp_path, content: str) -> None:
+    (tmp_path / runs.NAME).write_text(content)
+    with pytest.raises(CannotStart, match="is not a run that this dgxcert reads"):
+        runs.load(tmp_path)
+
+
+def test_a_field_that_this_version_does_not_know_is_refused(tmp_path) -> None:
+    run = assemble(*every_event()).model_dump_json()
+    (tmp_path / runs.NAME).write_text(run.replace('{"format"', '{"waived":true,"format"', 1))
+    with pytest.raises(CannotStart, match="waived"):
+        runs.load(tmp_path)

@@ -1,0 +1,252 @@
+"""The module's checklist: every row is proved by requirements that exist, and nothing but a pass gives a tick."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from rich.console import Console
+from suites import driver, example
+from suites.example import finished, opened, planned, started
+
+from dgxcert import cli
+from dgxcert.outcome import Outcome
+from dgxcert.plan import suite
+from dgxcert.plan.selection import Options, any_gpu
+from dgxcert.profiles import prerequisites
+from dgxcert.profiles.prerequisites import Row
+from dgxcert.record import journal
+from dgxcert.record import run as runs
+from dgxcert.record.run import Run
+from dgxcert.report import readiness
+from dgxcert.report.readiness import Line, Mark
+
+ROWS = prerequisites.load()
+ROW = Row(sentence="I can do it", proved_by=("A", "B[two]"), review="Lesson: it", snippet="python it.py")
+
+
+def run_of(*events: journal.Event, **about: object) -> Run:
+    plan = about.get("plan", (planned("A"), planned("B[one]"), planned("B[two]")))
+    return runs.assemble([opened(*plan), *events], "run")  # type: ignore[misc]
+
+
+def line(*events: journal.Event, **about: object) -> Line:
+    (found,) = readiness.checklist(run_of(*events, **about), (ROW,))
+    return found
+
+
+def passed(*keys: str) -> list[journal.Event]:
+    return [finished(key) for key in keys]
+
+
+def shown(run: Run, *rows: Row, encoding: str = "utf-8") -> str:
+    bytes_ = io.BytesIO()
+    file = io.TextIOWrapper(bytes_, encoding=encoding)
+    readiness.show(run, readiness.checklist(run, rows or (ROW,)), Console(file=file, width=60), "results/run")
+    file.flush()
+    return bytes_.getvalue().decode(encoding)
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, str]:
+    """Every requirement of the suite: how a row may name it, and its id."""
+    entries = suite.collect(suite.root(), gpus=1)
+    return {word: entry.id for entry in entries for word in (entry.id, any_gpu(entry.key))}
+
+
+def test_every_row_names_requirements_that_exist(names: dict[str, str]) -> None:
+    assert set(prerequisites.names(ROWS)) <= set(names)
+
+
+def test_every_requirement_of_the_course_proves_a_row(names: dict[str, str]) -> None:
+    course = {each for each in names.values() if each.startswith("COURSE-")}
+    assert len(course) == 15
+    assert course <= set(prerequisites.names(ROWS))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "25.11-py3",
+        "torch.cuda.is_available()",
+        "Hub",
+        *("transformers", "datasets", "peft", "accelerate", "evaluate", "scikit-learn"),
+        *("random bf16 tensor", "no_grad", "model.eval() changes against model.train()", "DataLoader"),
+        *("input_ids and attention_mask", "padding", "attention by hand", "classification head"),
+        "7 B take about 14 GB in FP16, about 3.5 GB in INT4",
+        *("LoRA lab", "distilled student"),
+    ],
+)
+def test_every_prerequisite_of_the_module_is_a_row(word: str) -> None:
+    assert any(word in row.sentence for row in ROWS)
+
+
+def test_rows_can_be_read_on_any_terminal_and_name_no_lesson_by_number() -> None:
+    for row in ROWS:
+        assert (row.sentence + row.review + row.snippet).isascii()
+        assert row.review.startswith("Lesson: ")
+        assert not any(char.isdigit() for char in row.review)
+
+
+def test_a_row_that_nothing_proves_is_no_row() -> None:
+    with pytest.raises(ValidationError):
+        Row(sentence="I can", proved_by=(), review="Lesson: it", snippet="it")
+
+
+def test_only_what_passed_is_ticked() -> None:
+    assert line(*passed("A", "B[two]")) == Line(ROW, Mark.READY, (), ())
+
+
+def test_another_key_of_the_same_requirement_says_nothing() -> None:
+    failed = finished("B[one]", Outcome.FAILED, reason="wrong")
+    assert line(*passed("A", "B[two]"), failed).mark is Mark.READY
+    assert line(*passed("A", "B[one]")).mark is Mark.UNKNOWN
+
+
+def test_every_gpu_counts_for_a_row() -> None:
+    plan = (planned("A[gpu0]"), planned("A[gpu1]"), planned("B[two-gpu0]"), planned("B[two-gpu1]"))
+    keys = [entry.key for entry in plan]
+    assert line(*passed(*keys), plan=plan).mark is Mark.READY
+    assert line(*passed(*keys[:-1]), plan=plan).mark is Mark.UNKNOWN
+    broken = finished(keys[1], Outcome.FAILED, reason="wrong on it")
+    assert line(broken, *passed(keys[0], *keys[2:]), plan=plan).because == ("A[gpu1]: wrong on it",)
+
+
+def test_a_failure_is_a_cross_whatever_else_was_seen() -> None:
+    failed = finished("A", Outcome.FAILED, reason="9.8 is too little\n  measured: here", remedy=("look", "mend"))
+    unseen = finished("B[two]", Outcome.INCONCLUSIVE, reason="stuck")
+    for others in (passed("B[two]"), [unseen], []):
+        found = line(failed, *others)
+        assert found.mark is Mark.NOT_READY
+        assert found.because[0] == "A: 9.8 is too little"
+        assert found.remedy == ("look", "mend")
+
+
+def test_what_could_not_be_looked_at_is_a_reason_and_neither_tick_nor_cross() -> None:
+    found = line(*passed("A"), finished("B[two]", Outcome.INCONCLUSIVE, reason="stuck", remedy=("restart",)))
+    assert found == Line(ROW, Mark.UNKNOWN, ("B[two]: stuck",), ("restart",))
+
+
+@pytest.mark.parametrize("events", [[], [started("A")], [*passed("A"), started("B[two]")]])
+def test_what_was_never_measured_is_a_reason(events: list[journal.Event]) -> None:
+    found = line(*events)
+    assert found.mark is Mark.UNKNOWN
+    assert "the run ended before it was measured" in found.because[-1]
+
+
+def test_what_the_run_left_out_is_a_reason() -> None:
+    plan = (planned("A"), planned("B[two]", not_run="left out by --only"))
+    assert line(*passed("A"), plan=plan).because == ("B[two]: left out by --only",)
+
+
+@pytest.mark.parametrize("there", [(), ("A",)])
+def test_a_requirement_that_is_not_in_the_run_is_a_reason(there: tuple[str, ...]) -> None:
+    plan = (planned("ANOTHER"), *(planned(key) for key in there))
+    found = line(*passed("ANOTHER", *there), plan=plan)
+    assert found.mark is Mark.UNKNOWN
+    assert found.because[-1] == "B[two]: nothing in this run measured it"
+
+
+def test_only_the_profile_makes_a_row_not_applicable() -> None:
+    plan = (planned("A", not_applicable="no GPU here"), planned("B[two]", not_applicable="no GPU here"))
+    found = line(plan=plan)
+    assert (found.mark, found.because) == (Mark.NOT_APPLICABLE, ("A: no GPU here", "B[two]: no GPU here"))
+    half = (planned("A", not_applicable="no GPU here"), planned("B[two]"))
+    assert line(*passed("B[two]"), plan=half) == Line(ROW, Mark.READY, ("A: no GPU here",), ())
+    assert line(plan=half).mark is Mark.UNKNOWN
+
+
+OTHER = Row(sentence="I can do more", proved_by=("C",), review="Lesson: more", snippet="more")
+
+
+@pytest.mark.parametrize(
+    ("a", "c", "code"),
+    [
+        (Outcome.PASSED, Outcome.PASSED, 0),
+        (Outcome.PASSED, Outcome.FAILED, 1),
+        (Outcome.INCONCLUSIVE, Outcome.FAILED, 1),
+        (Outcome.PASSED, Outcome.INCONCLUSIVE, 2),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_row(a: Outcome, c: Outcome, code: int) -> None:
+    run = run_of(finished("A", a), finished("B[two]"), finished("C", c), plan=(*map(planned, ("A", "B[two]", "C")),))
+    assert readiness.exit_code(run, readiness.checklist(run, (ROW, OTHER))) == code
+
+
+def test_a_run_that_failed_elsewhere_or_proved_nothing_never_exits_with_0() -> None:
+    plan = (*map(planned, ("A", "B[two]", "ANOTHER")),)
+    elsewhere = run_of(*passed("A", "B[two]"), finished("ANOTHER", Outcome.FAILED), plan=plan)
+    assert readiness.exit_code(elsewhere, readiness.checklist(elsewhere, (ROW,))) == 1
+    nothing = run_of(plan=(planned("A", not_applicable="no"), planned("B[two]", not_applicable="no")))
+    assert readiness.exit_code(nothing, readiness.checklist(nothing, (ROW,))) == 2
+    assert readiness.exit_code(run_of(*passed("A", "B[one]", "B[two]")), ()) == 2
+
+
+def test_a_student_reads_sign_and_word_and_for_a_cross_the_lesson() -> None:
+    text = shown(run_of(*passed("A", "B[two]"), finished("B[one]")))
+    assert "✔ ready           I can do it" in text
+    assert "review" not in text
+    assert "Ready: begin with the module. (exit 0)" in text
+    text = shown(run_of(finished("A", Outcome.FAILED, reason="too little", remedy=("look", "mend", "ask"))))
+    for words in ("✘ not ready       I can do it", "A: too little", "1. look", "2. mend", "review: Lesson: it"):
+        assert words in text
+    assert "try: python it.py" in text
+    assert "3. ask" not in text
+    assert "(exit 1)" in text
+    assert "kept in results/run" in text
+    text = shown(run_of())
+    assert "? could not look  I can do it" in text
+    assert "review" not in text
+    assert "(exit 2)" in text
+
+
+def test_a_plain_terminal_gets_plain_signs() -> None:
+    reason = "82 °C\x1b[2J"
+    text = shown(run_of(finished("A", Outcome.FAILED, reason=reason), *passed("B[two]")), encoding="ascii")
+    assert "x not ready       I can do it" in text
+    assert "82 ?C\\x1b[2J" in text
+    assert "+ ready           I can do it" in shown(run_of(*passed("A", "B[two]")), encoding="latin-1")
+
+
+def test_long_sentences_are_not_broken_apart() -> None:
+    text = shown(run_of(*passed("A")), *ROWS)
+    for row in ROWS:
+        assert row.sentence in text
+
+
+def test_the_command_runs_what_the_rows_need_and_exits_like_the_checklist(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(suite, "root", lambda: driver.SUITES / "calm")
+    rows = (Row(sentence="The first holds", proved_by=("FIRST",), review="Lesson: one", snippet="one"),)
+    monkeypatch.setattr(prerequisites, "load", lambda: rows)
+    options = ["--profile", str(example.profile_file(tmp_path)), "--results", str(tmp_path / "results")]
+    monkeypatch.setattr(sys, "argv", ["dgxcert", "ready", *options, "--runtime", "native"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    run = runs.load(driver.only_run(tmp_path / "results"))
+    assert [result.key for result in run.results if result.wanted] == ["FIRST"]
+    assert "✔ ready           The first holds" in capsys.readouterr().out
+
+
+def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dgxcert.runner import validation
+
+    asked: list[Options] = []
+
+    def validate(options: Options, results: Path, console: Console) -> tuple[Run, Path]:
+        asked.append(options)
+        return run_of(), results
+
+    monkeypatch.setattr(validation, "validate", validate)
+    words = ["ready", "--profile", "h200", "--runtime", "docker", "--stack", "current", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["dgxcert", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    (options,) = asked
+    assert (options.profile, options.runtime.value, options.stack) == ("h200", "docker", "current")
+    assert options.only == prerequisites.names(ROWS)
+    assert not options.whole

@@ -1,0 +1,332 @@
+"""A child is started where its stage belongs, ended for good, and its end is told in words that name the cause."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from suites import example
+
+from dgxcert import command
+from dgxcert.container import engine
+from dgxcert.plan import suite
+from dgxcert.runner.launcher import Here, InContainer
+
+IMAGE = example.image_ready().image
+
+
+@dataclass
+class Started:
+    """What a launcher handed to `command.start`."""
+
+    args: list[str] = field(default_factory=list)
+    cwd: Path = Path()
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """Start nothing; engine and compose are those of a Docker CLI."""
+    found = Started()
+
+    def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> str:
+        found.args, found.cwd, found.env = args, cwd, env
+        return "the process"
+
+    monkeypatch.setattr(command, "start", start)
+    monkeypatch.setattr(engine, "compose", lambda: ("/usr/bin/docker", "compose"))
+    monkeypatch.setattr(engine, "endpoint", lambda: "unix:///run/mine.sock")
+    return found
+
+
+def in_container(folder: Path, service: str = "gpu") -> InContainer:
+    return InContainer(folder, IMAGE, service, folder.parent / "hf_token")
+
+
+def start(launcher: Here | InContainer, attempt: int = 3) -> object:
+    with open(os.devnull, "wb") as output:
+        return launcher.start("container", attempt, output)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "container-1.log"
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _trusting_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever certificates whoever runs the tests has named."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_child_in_a_container_is_a_compose_run_of_this_suites_own_service(started: Started, tmp_path: Path) -> None:
+    assert start(in_container(tmp_path / "2026-run")) == "the process"
+    compose = ["/usr/bin/docker", "compose", "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
+    run = ["run", "--rm", "-T", "--name", f"dgxcert-{os.getpid()}-3", "gpu"]
+    stage = ["stage", "container", "--run", "/results/2026-run", "--attempt", "3"]
+    assert started.args == [*compose, *run, *stage]
+    assert started.cwd == suite.root()
+
+
+@pytest.mark.parametrize("service", ["gpu", "cpu"])
+def test_the_service_is_the_one_that_the_profile_needs(started: Started, tmp_path: Path, service: str) -> None:
+    start(in_container(tmp_path, service))
+    assert started.args[started.args.index("--name") + 2] == service
+
+
+def test_compose_is_told_which_image_whose_files_and_where_the_token_lies(started: Started, tmp_path: Path) -> None:
+    start(in_container(tmp_path / "results" / "run"))
+    asked = ("DGXCERT_IMAGE", "DGXCERT_UID", "DGXCERT_GID", "DGXCERT_RESULTS", "HF_TOKEN_FILE", "DOCKER_HOST")
+    assert {name: started.env[name] for name in asked} == {
+        "DGXCERT_IMAGE": "sha256:77",
+        "DGXCERT_UID": str(os.getuid()),
+        "DGXCERT_GID": str(os.getgid()),
+        "DGXCERT_RESULTS": str(tmp_path / "results"),
+        "HF_TOKEN_FILE": str(tmp_path / "results" / "hf_token"),
+        "DOCKER_HOST": "unix:///run/mine.sock",
+    }
+
+
+def test_compose_is_told_nothing_by_anybody_else(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPOSE_FILE", "other.yaml")
+    monkeypatch.setenv("DGXCERT_IMAGE", "other:image")
+    start(in_container(tmp_path))
+    assert "COMPOSE_FILE" not in started.env
+    assert started.env["DGXCERT_IMAGE"] == "sha256:77"
+
+
+def test_every_setting_that_compose_is_told_is_one_that_it_asks_for(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "authority.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    start(in_container(tmp_path))
+    asks = (suite.root() / "compose.yaml").read_text(encoding="utf-8")
+    told = [name for name in started.env if name.startswith("DGXCERT_") and name not in os.environ]
+    assert len(told) == 5
+    assert all(f"${{{name}:-" in asks for name in (*told, "HF_TOKEN_FILE"))
+    assert started.env["DGXCERT_AUTHORITY"] == str(tmp_path / "authority.pem")
+    assert "SSL_CERT_FILE=/run/secrets/authority" in started.args
+
+
+def test_without_an_authority_of_ones_own_the_images_list_counts(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    start(in_container(tmp_path))
+    assert "DGXCERT_AUTHORITY" not in started.env
+    assert "-e" not in started.args
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_a_proxy_reaches_the_container_however_it_is_written(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for each in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, "http://proxy:3128")
+    start(in_container(tmp_path))
+    assert started.env["HTTPS_PROXY"] == "http://proxy:3128"
+
+
+def test_a_relative_run_folder_is_named_whole(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    start(in_container(Path("results/run")))
+    assert started.env["DGXCERT_RESULTS"] == str(tmp_path / "results")
+    start(Here(Path("results/run")))
+    assert f"--dgxcert-run={tmp_path}/results/run" in started.args
+
+
+def test_the_token_itself_stands_in_no_argument_and_no_setting(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    (tmp_path / "hf_token").write_text("hf_secret", encoding="utf-8")
+    start(in_container(tmp_path / "run"))
+    assert not [word for word in (*started.args, *started.env.values()) if "hf_secret" in word]
+
+
+def test_children_of_one_run_have_names_of_their_own(started: Started, tmp_path: Path) -> None:
+    launcher = in_container(tmp_path)
+    names = []
+    for attempt in (1, 2):
+        start(launcher, attempt)
+        names.append(started.args[started.args.index("--name") + 1])
+    assert len(set(names)) == 2
+
+
+def test_a_child_here_is_a_pytest_of_this_interpreter_that_knows_its_parent(started: Started, tmp_path: Path) -> None:
+    start(Here(tmp_path))
+    assert started.args[0] == sys.executable
+    wanted = {
+        f"--dgxcert-run={tmp_path}",
+        "--dgxcert-stage=container",
+        "--dgxcert-attempt=3",
+        f"--dgxcert-parent={os.getpid()}",
+    }
+    assert wanted <= set(started.args)
+    assert started.env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+@pytest.mark.parametrize(
+    ("returncode", "words", "killed"),
+    [
+        (0, "its process ended with exit code 0", False),
+        (2, "its process ended with exit code 2", False),
+        (137, "its process ended with exit code 137", False),
+        (-9, "its process was killed by SIGKILL", True),
+        (-11, "its process was killed by SIGSEGV", False),
+        (-6, "its process was killed by SIGABRT", False),
+    ],
+)
+def test_the_end_of_a_child_here_is_told_in_words(
+    tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
+) -> None:
+    assert Here(tmp_path).death(returncode, log) == (words, killed)
+
+
+@pytest.mark.parametrize(
+    ("returncode", "words", "killed"),
+    [
+        (0, "its process ended with exit code 0", False),
+        (137, "its process was killed by SIGKILL", True),
+        (139, "its process was killed by SIGSEGV", False),
+        (134, "its process was killed by SIGABRT", False),
+        (143, "its process was killed by SIGTERM", False),
+        (129, "its process was killed by SIGHUP", False),
+        (128, "its process ended with exit code 128 (last words)", False),
+        (125, "its process ended with exit code 125 (last words)", False),
+        (255, "its process ended with exit code 255 (last words)", False),
+        (-9, "its process was killed by SIGKILL (last words)", True),
+    ],
+)
+def test_the_end_of_a_container_is_told_by_what_became_of_its_process(
+    tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
+) -> None:
+    log.write_text("first\nlast words\n\n", encoding="utf-8")
+    assert in_container(tmp_path).death(returncode, log) == (words, killed)
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        (b"", "it printed nothing"),
+        (b"\n \n", "it printed nothing"),
+        (b"no such service: gpu", "no such service: gpu"),
+        (b"Error response from daemon: \xff\n", "Error response from daemon: \ufffd"),
+        (b"x" * 5000, "x" * 400),
+    ],
+    ids=["empty", "blank", "one line", "no text", "long"],
+)
+def test_a_container_that_did_not_start_says_why_in_its_last_words(
+    tmp_path: Path, log: Path, printed: bytes, said: str
+) -> None:
+    log.write_bytes(printed)
+    words, _ = in_container(tmp_path).death(1, log)
+    assert words == f"its process ended with exit code 1 ({said})"
+
+
+End = Callable[..., tuple[bool, list[Any]]]
+
+
+@pytest.fixture
+def end(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
+    """End a started child; the engine and the group answer so. Returns the result and what was done, in order."""
+
+    def act(returncode: int | None, stderr: str = "", *, group_gone: bool = True) -> tuple[bool, list[Any]]:
+        done: list[Any] = []
+
+        def ask(*args: str) -> command.Completed:
+            done.append(args)
+            return command.Completed(args, returncode, "", stderr)
+
+        def end_group(process: object, grace_s: float) -> bool:
+            done.append((process, grace_s))
+            return group_gone
+
+        monkeypatch.setattr(engine, "ask", ask)
+        monkeypatch.setattr(command, "end_group", end_group)
+        launcher = in_container(tmp_path)
+        process: Any = start(launcher, 7)
+        return launcher.end(process, 1.5), done
+
+    return act
+
+
+def test_an_engine_that_cannot_be_asked_does_not_keep_the_client_alive(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*args: str) -> command.Completed:
+        raise FileNotFoundError(2, "No such file or directory", "docker")
+
+    ended: list[object] = []
+    launcher = in_container(tmp_path)
+    process: Any = start(launcher, 7)
+    monkeypatch.setattr(engine, "ask", ask)
+    monkeypatch.setattr(command, "end_group", lambda *given: bool(ended.append(given)) or True)
+    assert not launcher.end(process, 1.5)
+    assert ended == [(process, 1.5)]
+
+
+@pytest.mark.parametrize("code", [-35, -64])
+def test_a_signal_without_a_name_has_its_number(code: int, tmp_path: Path) -> None:
+    assert Here(tmp_path).death(code, tmp_path / "log") == (
+        f"its process was killed by signal {-code}".replace("signal 64", "SIGRTMAX"),
+        False,
+    )
+
+
+def test_ending_removes_the_container_by_its_name_and_the_client_that_waits_for_it(end: End) -> None:
+    gone, done = end(0)
+    assert gone
+    assert done == [("rm", "--force", f"dgxcert-{os.getpid()}-7"), ("the process", 1.5)]
+
+
+def test_a_container_that_is_gone_already_has_ended(end: End) -> None:
+    """What older engines answer to `docker rm --force`; newer ones succeed."""
+    assert end(1, "Error: No such container: dgxcert-1-7\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("returncode", "stderr"),
+    [
+        (
+            1,
+            "Error response from daemon: cannot remove container: could not kill: tried to kill container, but did not",
+        ),
+        (1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"),
+        (None, ""),
+    ],
+    ids=["it does not die", "no engine", "no answer"],
+)
+def test_a_container_that_the_engine_did_not_remove_is_still_there(
+    end: End, returncode: int | None, stderr: str
+) -> None:
+    gone, done = end(returncode, stderr)
+    assert not gone
+    assert done[-1] == ("the process", 1.5), "its client is ended all the same"
+
+
+def test_a_client_that_does_not_die_is_still_there(end: End) -> None:
+    assert not end(0, group_gone=False)[0]
+
+
+@pytest.mark.parametrize("group_gone", [True, False])
+def test_ending_a_child_here_ends_its_group_and_asks_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_gone: bool
+) -> None:
+    process: Any = "the process"
+    monkeypatch.setattr(engine, "ask", lambda *_: pytest.fail("no container was started"))
+    monkeypatch.setattr(command, "end_group", lambda *given: group_gone and given == (process, 1.5))
+    assert Here(tmp_path).end(process, 1.5) is group_gone

@@ -1,0 +1,354 @@
+"""The course of a run: what a stage needs stands before it, and what is missing is recorded as its problem."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from suites import example
+
+from dgxcert.container import builder, engine
+from dgxcert.judgement.requirement import Stage
+from dgxcert.machine.identity import Gpu
+from dgxcert.machine.image import Image
+from dgxcert.machine.runtime import Runtime
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan.selection import Options, Planned
+from dgxcert.profiles import profile as profiles
+from dgxcert.record import journal, state
+from dgxcert.runner import pipeline
+from dgxcert.runner.launcher import Here
+from dgxcert.runner.pipeline import Course
+
+IMAGE = example.image_ready().image
+GB10 = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-0", compute_capability="12.1")
+
+REACHABLE = example.planned("DOCKER-REACHABLE", stage=Stage.HOST, gate=True)
+ROOM = example.planned("DISK-SPACE", stage=Stage.HOST, gate=True)
+CLOCK = example.planned("CLOCK-SYNCHRONISED", stage=Stage.HOST)
+ARCHITECTURE = example.planned("IMAGE-ARCHITECTURE", stage=Stage.IMAGE, gate=True)
+COMPUTES = example.planned("CONTAINER-COMPUTES", stage=Stage.IMAGE)
+DECODE = example.planned("DECODE-SPEED[int4]")
+AFTERMATH = example.planned("GPU-XID-AFTER", stage=Stage.AFTER)
+PLAN = (REACHABLE, ROOM, CLOCK, ARCHITECTURE, COMPUTES, DECODE)
+
+
+class World:
+    """One run in which everything passes but what `ends` says; None means that a requirement never begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "logs").mkdir(parents=True)
+        self.ends: dict[str, Outcome | None] = {}
+        self.image: Image | CannotStart = IMAGE
+        self.shown: list[str] = []
+        self.asked: list[tuple[tuple[str, str, str], bool]] = []
+        self.stages: list[tuple[str, object]] = []
+        self.measured: list[str] = []
+        self.token = ""
+        self._writer: journal.Writer | None = None
+
+    @property
+    def writer(self) -> journal.Writer:
+        """The record, as the run that is going on writes it."""
+        if self._writer is None:
+            self._writer = journal.Writer(self.folder)
+        return self._writer
+
+    def run_stage(self, stage: str, launcher: object, plan: list[Planned], done: set[str]) -> None:
+        """The supervisor's part."""
+        self.stages.append((stage, launcher))
+        for entry in plan:
+            outcome = self.ends.get(entry.key, Outcome.PASSED)
+            if entry.key not in done and outcome is not None:
+                self.measured.append(entry.key)
+                self.writer.append(example.finished(entry.key, outcome))
+
+    def ensure(self, reference: str, stack: str, base: str, *, build: bool, show: Callable[[str], None]) -> Image:
+        """The builder's part."""
+        self.asked.append(((reference, stack, base), build))
+        show("Step 1 : FROM base")
+        if isinstance(self.image, CannotStart):
+            raise self.image
+        return self.image
+
+    def go(self, *plan: Planned, runtime: Runtime = Runtime.DOCKER, **about: Any) -> None:
+        """Begin the run, or go on with it."""
+        options = Options(profile="any-suite", runtime=runtime, stack="course", base="base:1", build=True)
+        opened = example.opened(*(plan or PLAN), **({"options": options} | about))
+        if not (self.folder / journal.NAME).exists():
+            self.writer.append(opened)
+        supervisor: Any = self
+        Course(opened, self.folder, self.writer, supervisor, self.shown.append).run()
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What was recorded for stages that could not begin."""
+        ended = (event for event in journal.read(self.folder) if isinstance(event, journal.StageEnded))
+        return {event.stage: event.problem for event in ended}
+
+    @property
+    def images(self) -> list[str]:
+        """The images that were recorded, by id."""
+        return [event.image.id for event in journal.read(self.folder) if isinstance(event, journal.ImageReady)]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A world in which nothing is built, started or measured, but everything is recorded."""
+    made = World(tmp_path / "run")
+    monkeypatch.setattr(builder, "ensure", made.ensure)
+
+    def in_container(folder: Path, image: Image, service: str, token: Path) -> tuple[object, ...]:
+        made.token = token.read_text(encoding="utf-8")
+        return "container", folder, image.id, service
+
+    monkeypatch.setattr(pipeline, "InContainer", in_container)
+    monkeypatch.setattr(engine, "compose", lambda: ("docker", "compose"))
+    for name in ("HF_TOKEN_FILE", "HF_TOKEN_PATH", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_lent")
+    yield made
+    made.writer.close()
+
+
+def test_a_run_goes_from_the_host_by_the_image_to_the_container(world: World) -> None:
+    world.go()
+    assert world.measured == [entry.key for entry in PLAN]
+    assert [stage for stage, _ in world.stages] == ["host", "image", "container"]
+    host, image, work = (launcher for _, launcher in world.stages)
+    assert isinstance(host, Here)
+    assert isinstance(image, Here)
+    assert work == ("container", world.folder, "sha256:77", "cpu")
+    assert world.problems == {}
+
+
+def test_the_image_is_ensured_as_the_options_say_and_recorded_before_it_is_used(world: World) -> None:
+    options = Options(
+        profile="any-suite", runtime=Runtime.DOCKER, stack="current", image="mine:1", base="base:2", build=False
+    )
+    world.go(options=options)
+    assert world.asked == [(("mine:1", "current", "base:2"), False)]
+    events = journal.read(world.folder)
+    keys = [getattr(event, "key", event.event) for event in events]  # type: ignore[attr-defined]
+    assert keys.index("CLOCK-SYNCHRONISED") < keys.index("image") < keys.index("IMAGE-ARCHITECTURE")
+    assert state.image(events) == IMAGE
+
+
+def test_what_the_build_prints_is_shown_and_kept(world: World) -> None:
+    world.go()
+    assert world.shown == ["Step 1 : FROM base"]
+    assert (world.folder / "logs" / "image.log").read_text(encoding="utf-8") == "Step 1 : FROM base\n"
+
+
+def test_the_token_is_lent_to_the_container(world: World) -> None:
+    world.go()
+    assert world.token == "hf_lent"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
+@pytest.mark.parametrize("gate", [REACHABLE, ROOM])
+def test_a_gate_of_the_host_that_has_not_passed_keeps_everything_later_from_beginning(
+    world: World, gate: Planned, outcome: Outcome | None
+) -> None:
+    world.ends = {gate.key: outcome}
+    world.go()
+    assert [stage for stage, _ in world.stages] == ["host"]
+    assert world.asked == []
+    assert world.problems == dict.fromkeys(("image", "container"), f"it needs {gate.key} to pass first")
+
+
+def test_all_gates_that_have_not_passed_are_named(world: World) -> None:
+    world.ends = {REACHABLE.key: Outcome.INCONCLUSIVE, ROOM.key: Outcome.FAILED}
+    world.go()
+    assert world.problems["container"] == "it needs DOCKER-REACHABLE and DISK-SPACE to pass first"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
+def test_a_gate_of_the_image_that_has_not_passed_keeps_the_work_from_beginning(
+    world: World, outcome: Outcome | None
+) -> None:
+    world.ends = {ARCHITECTURE.key: outcome}
+    world.go()
+    assert [stage for stage, _ in world.stages] == ["host", "image"]
+    assert world.problems == {"container": "it needs IMAGE-ARCHITECTURE to pass first"}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
+@pytest.mark.parametrize("entry", [CLOCK, COMPUTES])
+def test_what_is_no_gate_holds_nothing_up(world: World, entry: Planned, outcome: Outcome | None) -> None:
+    world.ends = {entry.key: outcome}
+    world.go()
+    assert DECODE.key in world.measured
+    assert world.problems == {}
+
+
+@pytest.mark.parametrize("reason", [{"not_run": "left out by --only"}, {"not_applicable": "no engine"}])
+def test_a_gate_that_the_plan_leaves_out_is_not_waited_for(world: World, reason: dict[str, str]) -> None:
+    left_out = (entry.model_copy(update=reason) for entry in (REACHABLE, ROOM, ARCHITECTURE))
+    world.go(*left_out, DECODE)
+    assert world.measured == [DECODE.key]
+    assert [stage for stage, _ in world.stages] == ["container"]
+    assert world.images == ["sha256:77"]
+
+
+def test_only_the_host_asked_for_builds_no_image(world: World) -> None:
+    rest = [entry.model_copy(update={"not_run": "left out by --only"}) for entry in (ARCHITECTURE, COMPUTES, DECODE)]
+    world.go(REACHABLE, *rest)
+    assert world.measured == [REACHABLE.key]
+    assert world.asked == []
+    assert world.images == []
+    assert world.problems == {}
+
+
+def test_only_the_host_asked_for_and_failed_leaves_no_other_stage_with_a_problem(world: World) -> None:
+    world.ends = {REACHABLE.key: Outcome.FAILED}
+    world.go(REACHABLE, DECODE.model_copy(update={"not_run": "left out by --only"}))
+    assert world.problems == {}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
+def test_without_a_container_no_gate_is_needed_and_no_image(world: World, outcome: Outcome | None) -> None:
+    world.ends = {ROOM.key: outcome, ARCHITECTURE.key: outcome}
+    world.go(runtime=Runtime.NATIVE)
+    assert [stage for stage, _ in world.stages] == ["host", "image", "native"]
+    assert all(isinstance(launcher, Here) for _, launcher in world.stages)
+    assert DECODE.key in world.measured
+    assert (world.asked, world.images, world.problems) == ([], [], {})
+
+
+def test_an_image_that_cannot_be_had_is_the_problem_of_both_stages(world: World) -> None:
+    world.image = CannotStart("Image dgxcert:course could not be built: no such host.", "Set HTTPS_PROXY.")
+    world.go()
+    assert [stage for stage, _ in world.stages] == ["host"]
+    said = "Image dgxcert:course could not be built: no such host. Set HTTPS_PROXY."
+    assert world.problems == dict.fromkeys(("image", "container"), f"{said} (logs/image.log)")
+    assert world.shown[-1] == said
+    assert world.images == []
+
+
+def test_without_a_compose_no_image_is_built_and_the_run_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise CannotStart("Wanted `docker compose`, found none.", "Install it.")
+
+    monkeypatch.setattr(engine, "compose", missing)
+    world.go()
+    assert world.asked == []
+    assert "Wanted `docker compose`, found none. Install it." in world.problems["container"]
+
+
+def test_a_stage_in_which_nothing_is_left_to_do_has_no_problem(world: World) -> None:
+    world.image = CannotStart("No image.", "Build it.")
+    world.go(REACHABLE, DECODE)
+    assert set(world.problems) == {"container"}
+
+
+def test_without_a_gpu_no_container_for_gpus_is_started(world: World) -> None:
+    world.go(profile=profiles.load("dgx-spark"))
+    assert [stage for stage, _ in world.stages] == ["host"]
+    assert world.asked == []
+    assert all("no GPU to a container; see GPU-PRESENT" in problem for problem in world.problems.values())
+    assert len(world.problems) == 2
+
+
+def test_a_gate_is_named_before_the_missing_gpu(world: World) -> None:
+    world.ends = {ROOM.key: Outcome.FAILED}
+    world.go(profile=profiles.load("dgx-spark"))
+    assert world.problems["container"] == "it needs DISK-SPACE to pass first"
+
+
+def test_with_a_gpu_the_work_is_done_in_the_service_that_has_it(world: World) -> None:
+    machine = example.MACHINE.model_copy(update={"gpus": (GB10,)})
+    world.go(profile=profiles.load("dgx-spark"), machine=machine)
+    assert world.stages[-1] == ("container", ("container", world.folder, "sha256:77", "gpu"))
+
+
+def test_a_run_that_goes_on_measures_what_is_left_in_the_image_that_it_began_in(world: World) -> None:
+    world.ends = {DECODE.key: None}
+    world.go()
+    world.ends, world.measured = {}, []
+    world.go()
+    assert world.measured == [DECODE.key]
+    assert world.images == ["sha256:77"], "recorded once"
+    assert world.problems == {}
+
+
+def test_a_run_does_not_go_on_in_another_image(world: World) -> None:
+    world.ends = {DECODE.key: None}
+    world.go()
+    world.image = IMAGE.model_copy(update={"id": "sha256:88"})
+    world.ends = {}
+    world.go()
+    assert DECODE.key not in world.measured
+    assert world.images == ["sha256:77"]
+    said = "the run was begun in image sha256:77 and dgxcert:course is another now; start a new run"
+    assert world.problems == {"container": said}
+
+
+def test_a_run_in_which_nothing_is_left_builds_nothing(world: World) -> None:
+    world.go()
+    world.asked.clear()
+    world.go()
+    assert world.asked == []
+    assert sorted(world.measured) == sorted(entry.key for entry in PLAN)
+
+
+def test_a_gate_that_has_failed_once_stays_shut_when_the_run_goes_on(world: World) -> None:
+    """The first ending counts: whoever mends the machine begins a new run."""
+    world.ends = {ROOM.key: Outcome.FAILED}
+    world.go()
+    world.ends = {}
+    world.writer.append(example.finished(ROOM.key, Outcome.PASSED))
+    world.go()
+    assert world.asked == []
+    assert world.problems["container"] == "it needs DISK-SPACE to pass first"
+
+
+def test_a_run_that_is_ended_while_its_image_is_built_has_recorded_no_image(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Image:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(builder, "ensure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.go()
+    assert (world.images, world.problems) == ([], {})
+    monkeypatch.setattr(builder, "ensure", world.ensure)
+    world.go()
+    assert world.images == ["sha256:77"]
+    assert sorted(world.measured) == sorted(entry.key for entry in PLAN)
+
+
+def test_what_the_work_left_behind_is_looked_at_on_the_machine_once_it_is_done(world: World) -> None:
+    world.go(*PLAN, AFTERMATH)
+    stage, launcher = world.stages[-1]
+    assert (stage, world.measured[-1]) == ("after", "GPU-XID-AFTER")
+    assert isinstance(launcher, Here)
+
+
+def test_without_work_there_is_no_aftermath(world: World) -> None:
+    world.ends["DISK-SPACE"] = Outcome.FAILED
+    world.go(*PLAN, AFTERMATH)
+    assert "GPU-XID-AFTER" not in world.measured
+    ended = [event for event in journal.read(world.folder) if isinstance(event, journal.StageEnded)]
+    assert ended[-1].stage == "after"
+    assert ended[-1].problem.startswith("the work was not done: it needs DISK-SPACE to pass first")
+
+
+@pytest.mark.parametrize("runtime", [Runtime.NATIVE, Runtime.DOCKER])
+def test_the_aftermath_waits_until_all_work_is_done(world: World, runtime: Runtime) -> None:
+    plan = (DECODE, AFTERMATH)
+    world.ends = {DECODE.key: None}
+    world.go(*plan, runtime=runtime)
+    assert world.measured == []
+    assert world.problems["after"] == "the work was not done: some of it was never begun"
+    world.ends = {}
+    world.go(*plan, runtime=runtime)
+    assert world.measured == [DECODE.key, AFTERMATH.key]
+
+
+def test_the_aftermath_alone_needs_no_image(world: World) -> None:
+    world.go(AFTERMATH)
+    assert world.measured == ["GPU-XID-AFTER"]
+    assert not world.asked

@@ -1,0 +1,159 @@
+"""The catalogue of faults is whole: it names only requirements that exist, and says of every fault who notices it."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from paths import ROOT
+
+from dgxcert.plan import suite
+from dgxcert.plan.selection import Entry
+
+NO_KNOWN_FAULT = {
+    "GPU-MODEL": "another machine than the one that was bought is no fault of either",
+    "GPU-PERSISTENCE": "a setting; nobody reports a machine that lost it",
+    "GPU-COMPUTE-MODE": "a setting; nobody reports a machine that lost it",
+    "BF16-CORRECT": "no report of bf16 that is wrong; it looks for exactly that",
+    "MATMUL-CORRECT": "no report of products that are wrong; it looks for exactly that",
+    "MEMORY-PATTERN": "no report of memory that is wrong without an error; it looks for exactly that",
+    "TRAINING-REPEATS": "no report of training that differs from run to run; it looks for exactly that",
+    "DRIVER-CUDA": "a driver that is too old is DRIVER-BRANCH's; this holds it against the very torch that is used",
+    "GPU-XID-AFTER": "looks once more for the faults of GPU-XID, after the work",
+    "GPU-ECC-AFTER": "looks once more for the faults of GPU-ECC and GPU-ROW-REMAP, after the work",
+    "BURN-IN": "gives the faults of GPU-STEADY and GPU-THERMAL more time",
+}
+"""Requirements about a GPU that guard against what no public report describes."""
+
+ENTRY = """
+A:
+  title: Everything
+  faults:
+    A1:
+      symptom: It is slow
+      signature: half of it
+      versions: all
+      remedy: [Look, own: Mend]
+      sources: [somebody/something#1]
+      confidence: single
+      caught_by: [MATMUL-SPEED]
+"""
+
+
+@pytest.fixture
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("fault_catalogue")
+
+
+@pytest.fixture(scope="module")
+def requirements() -> list[Entry]:
+    return suite.collect(suite.root(), gpus=1)
+
+
+def named(catalogue: ModuleType) -> set[str]:
+    return {name for fault in catalogue.load().faults.values() for name in fault.requirements}
+
+
+def test_every_requirement_that_a_fault_names_exists(catalogue: ModuleType, requirements: list[Entry]) -> None:
+    assert named(catalogue) - {entry.id for entry in requirements} == set()
+
+
+def test_every_requirement_about_a_gpu_answers_a_known_fault_or_says_why_not(
+    catalogue: ModuleType, requirements: list[Entry]
+) -> None:
+    about_gpus = {entry.id for entry in requirements if entry.group == "gpu"}
+    assert about_gpus - named(catalogue) - set(NO_KNOWN_FAULT) == set()
+
+
+def test_the_exceptions_exist_and_are_needed(catalogue: ModuleType, requirements: list[Entry]) -> None:
+    assert set(NO_KNOWN_FAULT) - {entry.id for entry in requirements} == set()
+    assert set(NO_KNOWN_FAULT) & named(catalogue) == set()
+
+
+def test_every_entry_has_sources_and_a_confidence_and_one_fate(catalogue: ModuleType) -> None:
+    faults = catalogue.load().faults
+    assert len(faults) > 100
+    for name, fault in faults.items():
+        assert all(source.strip() for source in fault.sources), name
+        assert fault.sources, name
+        assert fault.confidence in catalogue.CONFIDENCE, name
+        assert bool(fault.caught_by) + bool(fault.not_checked) + bool(fault.must_not_fire) == 1, name
+
+
+def test_an_entry_that_rests_on_the_knowledge_base_alone_says_so(catalogue: ModuleType) -> None:
+    untraced = "a community knowledge base, not traced to its own source"
+    for name, fault in catalogue.load().faults.items():
+        if set(fault.sources) == {untraced}:
+            assert fault.confidence == "knowledge-base", name
+        if fault.confidence == "knowledge-base":
+            assert all("knowledge base" in source for source in fault.sources), name
+
+
+def test_the_page_has_a_section_for_every_entry_and_no_opaque_source(catalogue: ModuleType) -> None:
+    page = catalogue.page()
+    for name in catalogue.load().faults:
+        assert f"\n### {name}\n" in page
+    assert "file id" not in page
+
+
+def test_the_page_on_disk_is_up_to_date(catalogue: ModuleType) -> None:
+    assert catalogue.PAGE.read_text(encoding="utf-8") == catalogue.page(), "write it anew: make docs"
+
+
+def test_the_matrix_of_another_program_is_kept(
+    catalogue: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "faults.md"
+    monkeypatch.setattr(catalogue, "PAGE", page)
+    assert f"{catalogue.MATRIX_BEGINS}\nNot made yet.\n{catalogue.MATRIX_ENDS}" in catalogue.page()
+    page.write_text(f"old\n{catalogue.MATRIX_BEGINS}\n| \\1 a | b |\n{catalogue.MATRIX_ENDS}\nold\n", encoding="utf-8")
+    made = catalogue.page()
+    assert f"{catalogue.MATRIX_BEGINS}\n| \\1 a | b |\n{catalogue.MATRIX_ENDS}" in made
+    assert "old" not in made.split("\n")
+
+
+def test_sources_are_links_and_steps_of_our_own_are_marked(catalogue: ModuleType) -> None:
+    fault = catalogue.parse(ENTRY, "faults.yaml").faults["A1"]
+    lines = catalogue._section("A1", fault)
+    assert (
+        "- Sources (a single report): [somebody/something#1](https://github.com/somebody/something/issues/1)." in lines
+    )
+    assert lines[-2:] == ["1. Look", "2. *Ours:* Mend"]
+    assert catalogue._linked("NVIDIA forum 12") == "[NVIDIA forum 12](https://forums.developer.nvidia.com/t/12)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("symptom:", "sympton:", r"faults.yaml: A1: missing key 'symptom'; A1: unknown key 'sympton'; did you mean"),
+        ("      caught_by", "      seen: here\n      caught_by", r"A1: unknown key 'seen'"),
+        ("  title:", "  titel: twice\n  title:", r"A: unknown key 'titel'; did you mean 'title'"),
+        ("own: Mend", "mine: Mend", r"A1: remedy.1: a step is a sentence, or `own:`"),
+        ("sources: [somebody/something#1]", "sources: []", r"A1: sources: "),
+        ("confidence: single", "confidence: certain", r"A1: confidence: "),
+        ("caught_by: [MATMUL-SPEED]", "caught_by: []", r"A1: give exactly one of"),
+        ("caught_by:", "not_checked: no time\n      caught_by:", r"A1: give exactly one of"),
+        ("caught_by: [MATMUL-SPEED]", "not_checked: no time\n      only_if: often", r"A1: `only_if` belongs"),
+        ("    A1:", "    B1:", r"B1: an id of group A is A and a number"),
+        ("      versions: all", "      versions: all\n      versions: some", r"key 'versions' stands twice"),
+        ("\nA:", "\nH:", r"A1: an id of group H"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_is_said_with_its_id(
+    catalogue: ModuleType, old: str, new: str, complaint: str
+) -> None:
+    assert old in ENTRY
+    with pytest.raises(ValueError, match=complaint):
+        catalogue.parse(ENTRY.replace(old, new, 1), "faults.yaml")
+
+
+def test_what_is_healthy_cannot_be_caught(catalogue: ModuleType) -> None:
+    with pytest.raises(ValueError, match="H1: what is healthy is not caught"):
+        catalogue.parse(ENTRY.replace("A:", "H:").replace("A1:", "H1:"), "faults.yaml")
+
+
+def test_the_same_fault_cannot_stand_twice(catalogue: ModuleType) -> None:
+    _, entry = ENTRY.split("  faults:\n")
+    with pytest.raises(ValueError, match="key 'A1' stands twice"):
+        catalogue.parse(ENTRY + entry, "faults.yaml")

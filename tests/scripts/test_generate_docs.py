@@ -1,0 +1,80 @@
+"""The documents say what the code says, and everything a user can name is documented."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from paths import ROOT
+
+from dgxcert.profiles import profile
+
+
+@pytest.fixture
+def generator(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("generate_docs")
+
+
+def test_generated_documents_are_up_to_date(generator: ModuleType) -> None:
+    assert generator.stale() == [], "write them anew: make docs"
+
+
+def test_the_schema_is_a_schema_and_forbids_what_it_does_not_name() -> None:
+    import jsonschema
+
+    schema = json.loads((ROOT / "docs" / "run.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
+
+
+def test_every_make_target_has_a_help_line_and_stands_in_the_readme() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert targets == set(re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE))
+    wanted = {
+        "help",
+        "setup",
+        "validate",
+        "rehearse",
+        "quick",
+        "check",
+        "bench",
+        "list",
+        "show",
+        "test",
+        "lint",
+        "clean",
+    }
+    assert wanted <= targets
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for verb in ("make validate", "make rehearse", "make test", "make help"):
+        assert verb in readme
+
+
+def test_a_file_that_does_not_say_what_it_is_is_an_error(generator: ModuleType, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.py"
+    silent.write_text("x = 1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="begin it with a phrase"):
+        generator.file_map.phrase(silent)
+
+
+def test_every_verdict_and_exit_code_is_explained_in_the_readme() -> None:
+    from dgxcert.judgement.verdict import Verdict
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for verdict in Verdict:
+        assert re.search(rf"\| {verdict.value} \|.*\| {verdict.exit_code} \|", readme), verdict
+
+
+def test_every_profile_is_in_the_catalogue_of_profiles() -> None:
+    page = (ROOT / "docs" / "profiles.md").read_text(encoding="utf-8")
+    for name in profile.names():
+        assert f"## {name}\n" in page
+
+
+def test_the_documents_name_no_place_of_their_making() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        assert "/work/" not in path.read_text(encoding="utf-8"), path.name

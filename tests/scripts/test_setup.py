@@ -1,0 +1,50 @@
+"""Setting up names what it wanted and found, and mends an environment that was left half made."""
+
+import importlib
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from paths import ROOT
+
+
+@pytest.fixture
+def setup(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("setup")
+
+
+def test_an_environment_without_pip_counts_as_none(setup: ModuleType, tmp_path: Path) -> None:
+    assert not setup._has_pip(tmp_path)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "half")], check=True)
+    assert not setup._has_pip(tmp_path / "half")
+
+
+def test_a_stack_that_is_not_there_is_named(setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup.py", "--venv", str(tmp_path / "venv"), "--stack", "coarse"])
+    with pytest.raises(SystemExit, match=r"no stack 'coarse'.*course, current"):
+        setup.main()
+
+
+def test_a_python_that_is_too_old_is_named(setup: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup.py"])
+    monkeypatch.setattr(setup, "OLDEST", (3, 99))
+    with pytest.raises(SystemExit, match=r"wanted Python 3\.11 to 3\.13, found"):
+        setup.main()
+
+
+def test_what_decides_the_installation_is_in_the_stamp(setup: ModuleType) -> None:
+    stacks = [setup._fingerprint(setup.STACKS / f"{name}.in", "whole") for name in ("course", "current")]
+    assert stacks[0] != stacks[1]
+    assert stacks[0] == setup._fingerprint(setup.STACKS / "course.in", "whole")
+    assert stacks[0] != setup._fingerprint(setup.STACKS / "course.in", "host")
+
+
+def test_where_the_container_works_no_stack_is_installed(setup: ModuleType) -> None:
+    for runtime, elsewhere in (("docker", True), ("native", False)):
+        assert setup._in_container(Namespace(runtime=runtime, profile="auto")) is elsewhere
+    with pytest.raises(SystemExit, match="no runtime 'podman'"):
+        setup._in_container(Namespace(runtime="podman", profile="auto"))

@@ -1,0 +1,124 @@
+"""Every answer of a burn-in is looked at: one wrong value in the middle of a cycle shows, wherever it is computed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Wrong
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+from dgxcert.workloads import numerics
+from dgxcert.workloads.burn_in.workload import Copies, Products, Training, rate
+from dgxcert.workloads.hardware.matmul import Matmul
+
+CPU = Device("cpu", 0, "CPU", margin_gib=1.0)
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def small() -> Profile:
+    shipped = profiles.load("cpu")
+    sizes = {
+        "matmul": shipped.workloads.matmul.model_copy(update={"size": 128, "products": 3}),
+        "bandwidth": shipped.workloads.bandwidth.model_copy(update={"size_mib": 1}),
+    }
+    return shipped.model_copy(update={"workloads": shipped.workloads.model_copy(update=sizes)})
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, spoiling: Callable[[torch.Tensor], None], call: int = 0) -> None:
+    """Let a product come out otherwise, in one of the calls from now on; in each of them, where none is named."""
+    real, calls = Matmul._multiply, 0
+
+    def multiply(matmul: Matmul) -> None:
+        nonlocal calls
+        calls += 1
+        real(matmul)
+        if call in (0, calls):
+            spoiling(matmul._product)
+
+    monkeypatch.setattr(Matmul, "_multiply", multiply)
+
+
+def flip(product: torch.Tensor) -> None:
+    """One bit of one value."""
+    product.view(torch.int32)[5, 7] ^= 1
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_one_bit_of_one_product_in_the_middle_of_a_round_shows(
+    small: Profile, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    work = Products(CPU, small, "fp32")
+    right = work.fingerprint()
+    spoil(monkeypatch, flip, call)
+    assert rate(work, 0.0) > 0
+    assert (work.wrong(), work.fingerprint() == right) == (1, call < 3)
+    work.run()
+    assert work.wrong() == 0, "it is counted once"
+
+
+def test_a_bit_that_flips_in_the_first_round_shows(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil(monkeypatch, flip, 2)
+    assert Products(CPU, small, "fp32").wrong() == 1
+
+
+@pytest.mark.parametrize(("value", "words"), [(1e6, "the first product is off by"), (float("nan"), "finite")])
+def test_a_first_product_that_is_wrong_is_no_measure(
+    small: Profile, monkeypatch: pytest.MonkeyPatch, value: float, words: str
+) -> None:
+    spoil(monkeypatch, lambda product: product[5, 7].fill_(value))
+    with pytest.raises(Wrong, match=words):
+        Products(CPU, small, "fp32")
+
+
+def test_every_copy_is_looked_at(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Copies(CPU, small)
+    assert rate(work, 0.02) > 0
+    assert work.wrong() == 0
+    copy = work._copy
+    real = copy.run
+
+    def flipping() -> None:
+        real()
+        copy._target[77] ^= 4
+
+    monkeypatch.setattr(copy, "run", flipping)
+    work.run()
+    monkeypatch.setattr(copy, "run", real)
+    work.run()
+    assert work.wrong() == 1, "the good copy after it does not hide it"
+    monkeypatch.setattr(copy, "run", lambda: None)
+    work.run()
+    assert work.wrong() > 0.99 * copy._source.numel(), "a copy that does nothing shows, also where an earlier one did"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_same_training_comes_out_the_same_and_a_flipped_bit_does_not(precision: str) -> None:
+    work = Training(CPU, precision, steps=3)
+    assert rate(work, 0.0) > 0
+    first = work.fingerprint()
+    work.run()
+    assert (work.fingerprint(), work.wrong()) == (first, 0)
+    work._inputs.view(torch.uint8)[0, 0] ^= 1
+    work.run()
+    assert work.fingerprint() != first
+    work._inputs.view(torch.uint8)[0, 0] ^= 1
+    work.run()
+    assert work.fingerprint() == first
+    assert work.wrong() > 0, "the good training after it does not hide it"
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float16, torch.int32])
+def test_any_bit_that_differs_is_counted(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numerics, "COMPARED_AT_A_TIME", 10)
+    wanted = torch.arange(25).to(kind).reshape(5, 5)
+    found = wanted.clone()
+    assert int(numerics.differing(found, wanted)) == 0
+    found.view(torch.uint8).view(-1)[-1] ^= 128
+    found.view(torch.uint8).view(-1)[0] ^= 1
+    assert int(numerics.differing(found, wanted)) == 2
+    if kind.is_floating_point:
+        zeros = torch.zeros(3, dtype=kind)
+        assert int(numerics.differing(-zeros, zeros)) == 3, "a sign is a bit too"

@@ -1,0 +1,291 @@
+"""A load is judged only where the GPU was busy and ours alone; a low clock's cause decides what is to be done."""
+
+import gc
+import json
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dgxcert.judgement.limit import Bound
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import nvml
+from dgxcert.probes.gpu.nvml import Answers
+from dgxcert.probes.gpu.sampler import HERTZ
+from dgxcert.probes.gpu.samples import (
+    CLOCK_SETTING,
+    LEAST,
+    POWER_BRAKE,
+    POWER_CAP,
+    THERMAL_HARDWARE,
+    THERMAL_SOFTWARE,
+    Samples,
+)
+from dgxcert.profiles import profile as profiles
+from dgxcert.workloads.hardware import sustained
+from dgxcert.workloads.hardware.sustained import CAPPED, HOT, LOCKED, STUCK, STUCK_W, Load
+
+SPARK = profiles.load("dgx-spark")
+GPU = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=16.0)
+MOVES = (2411, 2380, 2411, 2450, 2411)
+STANDS = (1005, 1005, 1020, 1005, 1005)
+LOW = (510, 611, 690, 540, 858)
+
+
+def samples(clocks: tuple[int, ...] = MOVES, *, counters: Any = None, **fields: Any) -> Samples:
+    """Five samples in four seconds of a GPU that is busy and healthy, but for these fields."""
+    fields = {"utilization": 96, "power_w": 88.0, "event_reasons": 0} | fields
+    told = {name: value for name, value in fields.items() if value is not None}
+    lines: list[dict[str, Any]] = [
+        {"t": 0.0, "at": 0.0, "hertz": 1, "refused": {}, "counters": dict.fromkeys(counters or {}, 0.0)}
+    ]
+    lines += [{"t": float(at), "clock": clock, **told} for at, clock in enumerate(clocks)]
+    lines.append({"t": 4.0, "counters": counters or {}, "cpu_s": 0.1})
+    return Samples.parse("\n".join(json.dumps(line) for line in lines))
+
+
+def load(found: Samples | None = None, disturbed: str | None = None) -> Load:
+    return Load(found or samples(), disturbed, Answers(0))
+
+
+def test_a_busy_gpu_of_our_own_is_judged() -> None:
+    healthy = load()
+    assert healthy.judged() is healthy
+    assert load(samples(utilization=80)).judged()
+
+
+def test_a_gpu_that_somebody_else_used_is_not_judged() -> None:
+    with pytest.raises(Inconclusive, match="GPU 0 was shared") as raised:
+        load(disturbed="GPU 0 was shared: 2 compute processes").judged()
+    assert raised.value.remedy == ("End other work on this GPU, then run this again.",)
+
+
+@pytest.mark.parametrize("percent", [0, 79])
+def test_a_gpu_that_was_idle_is_not_judged(percent: int) -> None:
+    """A healthy clock of an idle GPU would else pass, and the low one of a GPU that waits for a slow CPU fail."""
+    with pytest.raises(Inconclusive, match=f"busy {percent} % of the time under load, less than 80 %"):
+        load(samples(utilization=percent)).judged()
+
+
+def test_a_gpu_that_does_not_tell_how_busy_it_was_is_not_judged() -> None:
+    with pytest.raises(Inconclusive, match="the driver tells no utilization of this GPU"):
+        load(samples(utilization=None)).judged()
+
+
+EVERYTHING = THERMAL_SOFTWARE | THERMAL_HARDWARE | CLOCK_SETTING | POWER_CAP | POWER_BRAKE
+
+CAUSES: dict[str, tuple[Samples, tuple[str, ...]]] = {
+    "hot by software": (samples(LOW, event_reasons=THERMAL_SOFTWARE), HOT),
+    "hot by hardware": (samples(LOW, event_reasons=THERMAL_HARDWARE), HOT),
+    "hot by its counters": (samples(LOW, counters={"thermal_software": 0.4}), HOT),
+    "a clock that was set": (samples(LOW, event_reasons=CLOCK_SETTING), LOCKED),
+    "capped": (samples(LOW, event_reasons=POWER_CAP), CAPPED),
+    "capped by its counters": (samples(LOW, counters={"power_cap": 0.4}), CAPPED),
+    "braked": (samples(LOW, event_reasons=POWER_BRAKE), CAPPED),
+    "braked by its counters": (samples(LOW, counters={"power_brake": 0.4}), CAPPED),
+    "locked": (samples(STANDS), LOCKED),
+    "locked, its power unknown": (samples(STANDS, power_w=None), LOCKED),
+    "locked, just above the power of a stuck one": (samples(STANDS, power_w=STUCK_W + 0.1), LOCKED),
+    "stuck at one clock, at the power of a stuck one": (samples(STANDS, power_w=STUCK_W), STUCK),
+    "stuck at one clock": (samples(STANDS, power_w=12.0), STUCK),
+    "stuck": (samples(LOW, power_w=12.0), STUCK),
+    "low for no reason": (samples(LOW), STUCK),
+    "hot before set, capped and locked": (samples(STANDS, event_reasons=EVERYTHING), HOT),
+    "set before capped and locked": (samples(STANDS, event_reasons=CLOCK_SETTING | POWER_CAP | POWER_BRAKE), LOCKED),
+    "set before stuck": (samples(STANDS, event_reasons=CLOCK_SETTING, power_w=12.0), LOCKED),
+    "capped before locked": (samples(STANDS, event_reasons=POWER_CAP), CAPPED),
+    "capped before stuck": (samples(LOW, event_reasons=POWER_CAP, power_w=12.0), CAPPED),
+}
+
+
+@pytest.mark.parametrize(("found", "remedy"), CAUSES.values(), ids=CAUSES)
+def test_a_low_clock_is_mended_at_its_cause(found: Samples, remedy: tuple[str, ...]) -> None:
+    assert load(found).remedy == remedy
+
+
+def test_each_cause_has_a_remedy_of_its_own_and_none_of_them_is_empty() -> None:
+    assert len({HOT, LOCKED, CAPPED, STUCK}) == 4
+    assert all(all(steps) and steps for steps in (HOT, LOCKED, CAPPED, STUCK))
+    assert "-rgc" in LOCKED[0]
+    assert any("unplug" in step for step in STUCK)
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_measured_before() -> Iterator[None]:
+    sustained._measure.cache_clear()
+    yield
+    sustained._measure.cache_clear()
+
+
+Loads = Callable[..., list[Device]]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    """What becomes of each load; returns the devices that were loaded."""
+
+    def become(found: Load | Exception) -> list[Device]:
+        loaded: list[Device] = []
+
+        def run(device: Device, *_: object) -> Load:
+            loaded.append(device)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(sustained, "_load", run)
+        return loaded
+
+    return become
+
+
+def test_one_load_serves_every_requirement_on_its_gpu(loads: Loads) -> None:
+    healthy = load()
+    loaded = loads(healthy)
+    assert sustained.measured(GPU, SPARK) is sustained.measured(GPU, SPARK) is sustained.sampled(GPU, SPARK) is healthy
+    other = Device("cuda", 1, "NVIDIA GB10")
+    sustained.measured(other, SPARK)
+    assert loaded == [GPU, other]
+
+
+def test_a_load_that_failed_is_not_waited_for_again(loads: Loads) -> None:
+    loaded = loads(Inconclusive("the NVIDIA driver did not answer within 10 s", "sudo reboot"))
+    for ask in (sustained.measured, sustained.measured, sustained.sampled):
+        with pytest.raises(Inconclusive, match="did not answer within 10 s") as raised:
+            ask(GPU, SPARK)
+        assert raised.value.remedy == ("sudo reboot",)
+    assert loaded == [GPU]
+
+
+def test_what_is_no_answer_at_all_is_not_kept_for_one(loads: Loads) -> None:
+    """A CUDA error ends its process; whatever else happened may not happen again."""
+    loaded = loads(RuntimeError("out of memory"))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            sustained.measured(GPU, SPARK)
+    assert loaded == [GPU, GPU]
+
+
+def test_a_failure_that_is_kept_keeps_no_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its traceback would else hold the frames it came through, and with them the matrices, to the process's end."""
+    held: list[weakref.ref[Any]] = []
+
+    class Work:
+        pass
+
+    def run(*_: object) -> Load:
+        work = Work()
+        held.append(weakref.ref(work))
+        raise Inconclusive("the NVIDIA driver did not answer")
+
+    monkeypatch.setattr(sustained, "_load", run)
+    for _ in range(2):
+        with pytest.raises(Inconclusive):
+            sustained.measured(GPU, SPARK)
+    gc.collect()
+    assert [work() for work in held] == [None]
+
+
+def test_a_disturbed_load_is_sampled_and_not_judged(loads: Loads) -> None:
+    disturbed = load(disturbed="GPU 0 was shared")
+    loads(disturbed)
+    assert sustained.sampled(GPU, SPARK) is disturbed
+    with pytest.raises(Inconclusive, match="GPU 0 was shared"):
+        sustained.measured(GPU, SPARK)
+
+
+def test_without_a_peak_to_size_it_by_there_is_no_load(loads: Loads) -> None:
+    loaded = loads(load())
+    with pytest.raises(Inconclusive, match=r"no physical peak 'matmul\.bf16'"):
+        sustained.measured(GPU, SPARK.model_copy(update={"physical": {}}))
+    assert not loaded
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a load does, in order; nothing is really multiplied, sampled or asked."""
+    done: list[str] = []
+
+    @contextmanager
+    def sampling(index: int, hertz: float) -> Iterator[Callable[[], Samples]]:
+        done.append(f"sampling GPU {index} at {hertz:g} Hz")
+        yield lambda: samples()
+        done.append("sampled")
+
+    def disturbance(device: Device) -> None:
+        done.append(f"who is on GPU {device.index}?")
+
+    def ask(index: int, *fields: str) -> nvml.Answers:
+        done.append(f"what is possible on GPU {index}?")
+        told = {"highest_clock": 3003, "link_width_max": 16, "link_generation_max": 5}
+        return nvml.Answers(index, {name: told[name] for name in fields})
+
+    monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args))
+    monkeypatch.setattr(sustained, "sampling", sampling)
+    monkeypatch.setattr(sustained, "keep_busy", lambda work, seconds: done.append(f"busy for {seconds:g} s"))
+    monkeypatch.setattr(Device, "disturbance", disturbance)
+    monkeypatch.setattr(nvml, "ask", ask)
+    return done
+
+
+def test_a_gpu_is_warm_when_it_is_sampled_and_whoever_shares_it_is_asked_for_at_once(steps: list[str]) -> None:
+    found = sustained.measured(Device("cuda", 3, "NVIDIA H200"), SPARK)
+    assert steps == [
+        "busy for 1 s",
+        f"sampling GPU 3 at {HERTZ:g} Hz",
+        "busy for 10 s",
+        "sampled",
+        "who is on GPU 3?",
+        "what is possible on GPU 3?",
+    ]
+    assert found.highest("clock") == Bound(value=3003, unit="MHz", source="NVML: the most that card and slot can do")
+    width, generation = found.highest("link_width"), found.highest("link_generation")
+    assert (width and width.value, generation and generation.value) == (16, 5)
+
+
+def test_a_rehearsal_is_as_short_as_its_profile_says(steps: list[str]) -> None:
+    short = SPARK.workloads.sustained.model_copy(update={"seconds": 2.0})
+    sustained.measured(
+        GPU, SPARK.model_copy(update={"workloads": SPARK.workloads.model_copy(update={"sustained": short})})
+    )
+    assert steps[:3] == ["busy for 0 s", f"sampling GPU 0 at {HERTZ:g} Hz", "busy for 2 s"]
+
+
+def test_a_load_that_is_very_short_is_sampled_often_enough_to_judge_it(steps: list[str]) -> None:
+    short = SPARK.workloads.sustained.model_copy(update={"seconds": 0.1})
+    sustained.measured(
+        GPU, SPARK.model_copy(update={"workloads": SPARK.workloads.model_copy(update={"sustained": short})})
+    )
+    hertz = float(steps[1].split()[-2])
+    assert hertz * 0.1 >= 2 * LEAST, "half of them may come late"
+
+
+def possible(told: dict[str, Any], code: int = nvml.NOT_SUPPORTED) -> Load:
+    fields = ("highest_clock", "link_width_max", "link_generation_max")
+    refused = {name: {"code": code, "says": "No"} for name in fields if name not in told}
+    return Load(samples(), None, Answers(0, told, refused))
+
+
+@pytest.mark.parametrize("told", [{}, {"link_width_max": 0, "highest_clock": 0}], ids=["no word", "zero"])
+def test_what_the_driver_has_no_figure_for_bounds_nothing(told: dict[str, int]) -> None:
+    """A bound of zero would be divided by."""
+    assert [possible(told).highest(name) for name in ("clock", "link_width")] == [None, None]
+
+
+def test_what_the_driver_errs_about_is_no_figure_that_it_does_not_have() -> None:
+    """Nor does it keep a requirement from its answer that asks for another figure."""
+    found = possible({"highest_clock": 3003}, code=999)
+    assert found.highest("clock")
+    with pytest.raises(Inconclusive, match="does not tell link width max of GPU 0: No"):
+        found.highest("link_width")
+
+
+def test_a_gpu_is_kept_busy_for_so_long_and_once_at_the_least() -> None:
+    rounds: list[None] = []
+    work: Any = SimpleNamespace(run=lambda: rounds.append(None))
+    assert sustained.keep_busy(work, 0.0) == len(rounds) == 1
+    assert sustained.keep_busy(work, 0.01) > 1

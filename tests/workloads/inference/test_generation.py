@@ -1,0 +1,262 @@
+"""Prefill and decode compute what they claim on both paths, and their own verification catches it when they do not."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
+
+from dgxcert.judgement import benchmark_cases
+from dgxcert.judgement.benchmark_cases import Case
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.rounds import Rounds
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes.host import memory
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+from dgxcert.profiles.workload_sizes import Inference, Setting
+from dgxcert.workloads import allocation, numerics
+from dgxcert.workloads.inference import generation, static_llama
+from dgxcert.workloads.models import architectures, int4, seeded
+
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
+
+CPU = Device("cpu", 0, "CPU")
+NEW, PROMPT = 6, 12
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    found = profiles.load("cpu")
+    setting, batch = Setting(prompt=PROMPT, new_tokens=NEW), Setting(batch=3, prompt=PROMPT, new_tokens=NEW)
+    small = Inference(model="llama-tiny", compile=False, single=setting, long=setting, full=batch)
+    matmul = found.workloads.matmul.model_copy(update={"size": 128, "products": 1, "sweep": (128,)})
+    bandwidth = found.workloads.bandwidth.model_copy(update={"size_mib": 4})
+    changed = {"prefill": small, "decode": small, "matmul": matmul, "bandwidth": bandwidth}
+    return found.model_copy(update={"workloads": found.workloads.model_copy(update=changed)})
+
+
+@pytest.fixture
+def evidence() -> Recorder:
+    return Recorder()
+
+
+def once(_: float) -> bool:
+    """A round is enough."""
+    return False
+
+
+def case(text: str) -> Case:
+    return Case(*text.split("-"))
+
+
+DECODED = ["fp32-stock-single", "fp32-tuned-single", "fp32-tuned-full", "nf4-stock-single", "nf4-tuned-single"]
+
+
+@pytest.mark.parametrize("name", [*DECODED, "int4-tuned-single", "int4-tuned-full"])
+def test_right_decoding_passes_in_every_case(profile: Profile, evidence: Recorder, name: str) -> None:
+    workload = generation.prepare_decode(CPU, profile, case(name))
+    workload.rounds(once)
+    workload.verify(evidence)
+    assert not evidence.violated
+    kept = {each.name: each.value for each in evidence.kept}
+    assert kept["tokens written"] == NEW
+    assert ("fp32" in name) != any(each.endswith("product error") for each in kept), "4-bit layers are held alone, too"
+
+
+@pytest.mark.parametrize("name", ["fp32-stock-single", "fp32-tuned-full", "nf4-stock-single", "int4-tuned-single"])
+def test_right_reading_passes_on_both_paths(profile: Profile, evidence: Recorder, name: str) -> None:
+    workload = generation.prepare_prefill(CPU, profile, case(name))
+    workload.rounds(once)
+    workload.verify(evidence)
+    assert not evidence.violated
+    assert workload.logits is not None
+    workload.logits = workload.logits.roll(1, -1)
+    with pytest.raises(Wrong):
+        workload.verify(Recorder())
+
+
+@pytest.fixture(scope="module", params=["stock", "tuned"])
+def decode(request: pytest.FixtureRequest, profile: Profile) -> generation.Decode:
+    return generation.prepare_decode(CPU, profile, Case("fp32", request.param, "single"))
+
+
+@pytest.fixture
+def decoded(decode: generation.Decode) -> Iterator[generation.Decode]:
+    weights = {name: each.detach().clone() for name, each in decode.model.named_parameters()}
+    decode.rounds(once)
+    yield decode
+    decode.model.load_state_dict(weights, strict=False)
+
+
+def test_both_paths_write_the_same_tokens(profile: Profile) -> None:
+    written = []
+    for path in ("stock", "tuned"):
+        workload = generation.prepare_decode(CPU, profile, Case("fp32", path, "full"))
+        workload.rounds(once)
+        assert workload.written is not None
+        written.append(workload.written.clone())
+    assert torch.equal(*written)
+
+
+def test_a_second_round_writes_what_the_first_did(decode: generation.Decode) -> None:
+    written = []
+
+    def twice(_: float) -> bool:
+        assert decode.written is not None
+        written.append(decode.written.clone())
+        return len(written) < 2
+
+    decode.rounds(twice)
+    assert torch.equal(*written)
+
+
+def test_a_wrong_token_is_caught(decoded: generation.Decode, evidence: Recorder) -> None:
+    assert decoded.written is not None
+    decoded.written = decoded.written.clone()
+    decoded.written[0, -1] = (decoded.written[0, -1] + 1) % 8192  # the last: no later logits follow from it
+    with pytest.raises(Wrong):
+        decoded.verify(evidence)
+    assert [pair[0].name for pair in evidence.violated][-1] == "chosen tokens fall short by"
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_wrong_token_in_any_row_of_a_batch_is_caught(profile: Profile, evidence: Recorder, row: int) -> None:
+    workload = generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full"))
+    workload.rounds(once)
+    assert workload.written is not None
+    workload.written = workload.written.clone()
+    workload.written[row, -1] = (workload.written[row, -1] + 1) % 8192
+    with pytest.raises(Wrong):
+        workload.verify(evidence)
+
+
+def test_a_missing_token_is_caught(decoded: generation.Decode, evidence: Recorder) -> None:
+    assert decoded.written is not None
+    decoded.written = decoded.written[:, :-1]
+    with pytest.raises(Wrong):
+        decoded.verify(evidence)
+    assert evidence.violated[0][0].name == "tokens written"
+
+
+def test_a_nan_is_caught(decoded: generation.Decode, evidence: Recorder) -> None:
+    assert decoded.logits is not None
+    decoded.logits = decoded.logits.clone()
+    decoded.logits[0, 5] = math.nan
+    with pytest.raises(Wrong):
+        decoded.verify(evidence)
+    assert evidence.violated[0][0].name == "logits are finite"
+
+
+def test_weights_that_changed_under_way_are_caught(decoded: generation.Decode, evidence: Recorder) -> None:
+    with torch.no_grad():
+        decoded.model.lm_head.weight[:, :] = decoded.model.lm_head.weight.flip(0)
+    with pytest.raises(Wrong):
+        decoded.verify(evidence)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("_turned", lambda heads, cos, sin: heads),
+        ("_attend_in", None),
+    ],
+    ids=["positions are lost", "the cache forgets"],
+)
+def test_a_tuned_path_that_computes_something_else_is_caught(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, fault: tuple[str, object]
+) -> None:
+    name, wrong = fault
+    right = static_llama._attend_in
+
+    def forgets(*inputs: object) -> object:
+        queries, (keys, values) = right(*inputs)  # type: ignore[arg-type]
+        return queries, torch.stack([keys * 0, values])
+
+    monkeypatch.setattr(static_llama, name, wrong or forgets)
+    workload = generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "single"))
+    workload.rounds(once)
+    with pytest.raises(Wrong):
+        workload.verify(evidence)
+
+
+def test_joined_matrices_are_the_models_own() -> None:
+    model = seeded.build(CPU, architectures.find("llama-tiny"), "fp32")
+    before = sum(
+        each.untyped_storage().nbytes()
+        for each in {p.untyped_storage().data_ptr(): p for p in model.parameters()}.values()
+    )
+    tuned = static_llama.StaticLlama(model, CPU, "fp32", 1, 16, compiled=False)
+    first = tuned._layers[0].attend_in[0]
+    assert (
+        model.model.layers[0].self_attn.q_proj.weight.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+    )
+    after = sum({p.untyped_storage().data_ptr(): p.untyped_storage().nbytes() for p in model.parameters()}.values())
+    assert after == before
+
+
+def test_the_time_to_the_first_token_and_per_token_are_kept(profile: Profile, evidence: Recorder) -> None:
+    workload = generation.prepare_decode(CPU, profile, Case("fp32", "stock", "full"))
+    seconds: list[float] = []
+    workload.rounds(lambda each: seconds.append(each) or len(seconds) < 3)
+    workload.record_latency(evidence, Rounds(tuple(seconds)))
+    kept = {each.name: each.value for each in evidence.kept}
+    assert float(kept["time to first token"]) > 0
+    per_token = 1e3 * sorted(seconds)[1] / (NEW - 1)
+    assert kept["time per output token"] == pytest.approx(per_token)
+    assert workload.work.amount == 3 * (NEW - 1), "of generate, the steps after the first token are timed"
+
+
+def test_int4_weights_mean_what_their_levels_say() -> None:
+    weight = torch.randn(16, 256, generator=torch.Generator().manual_seed(1)) * 0.02
+    made = int4.quantise(weight)
+    assert numerics.relative_error(made.meaning, weight) == pytest.approx(0.1, abs=0.01)
+    rows = torch.randn(4, 256, generator=torch.Generator().manual_seed(2)).bfloat16()
+    exact = rows.double() @ made.meaning.double().T
+    assert numerics.relative_error(int4.product(rows, (made.packed, made.scales)), exact) < 2.5e-3
+    with pytest.raises(Inconclusive, match="no matrix of 16 x 200"):
+        int4.quantise(weight[:, :200])
+
+
+@pytest.mark.parametrize("part", ["packed", "scales"])
+def test_an_int4_layer_with_wrong_weights_is_caught(profile: Profile, part: str) -> None:
+    workload = generation.prepare_decode(CPU, profile, Case("int4", "tuned", "single"))
+    workload.rounds(once)
+    name = next(iter(workload.tuned.packed))
+    packed, scales = workload.tuned.packed[name]
+    wrong = (packed.roll(1, 0), scales) if part == "packed" else (packed, scales * 1.1)
+    workload.tuned.packed[name] = wrong
+    with pytest.raises(Wrong):
+        workload.verify(Recorder())
+
+
+def test_a_model_that_does_not_fit_is_said_before_it_is_built_with_the_largest_that_would(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
+    available = memory.Memory(total_gib=64, available_gib=6, swap_gib=0, swap_used_gib=0)
+    monkeypatch.setattr(memory, "read", lambda: available)
+    large = profile.workloads.decode.model_copy(update={"model": "llama-3.1-8b"})
+    sizes = profile.workloads.model_copy(update={"decode": large})
+    asked = profile.model_copy(update={"workloads": sizes})
+    monkeypatch.setattr(seeded, "_fill", None)  # so that building it would fail otherwise
+    with pytest.raises(Inconclusive, match=r"8\.03 B parameters in bf16 needs .* 6\.0 GiB are available") as raised:
+        generation.prepare_decode(CPU, asked, Case("bf16", "tuned", "single"))
+    assert "The largest model that would fit is llama-3.2-1b" in raised.value.remedy[-1]
+
+
+def test_a_setting_that_the_profile_does_not_give_is_inconclusive(profile: Profile) -> None:
+    with pytest.raises(Inconclusive, match="gives no sizes for the setting full_long"):
+        generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full_long"))
+
+
+def test_every_case_has_its_own_name_and_limit() -> None:
+    for group in (benchmark_cases.PREFILL, benchmark_cases.DECODE, benchmark_cases.LORA):
+        assert len({str(each) for each in group}) == len(group)
+    assert Case("bf16", "tuned", "full_long").limit("decode") == "decode.bf16.tuned.full_long"
+
+
+def test_nothing_is_built_that_does_not_fit() -> None:
+    with pytest.raises(Inconclusive, match="needs"):
+        allocation.require(CPU, 1e15, "a giant")

@@ -1,0 +1,138 @@
+"""Work is sized by what is really there, less a margin, and on unified memory never by CUDA's word for it."""
+
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.host import memory
+from dgxcert.workloads import allocation
+from dgxcert.workloads.allocation import GIB
+
+CPU = Device("cpu", 0, "CPU", margin_gib=1.0)
+CARD = Device("cuda", 1, "NVIDIA H200", margin_gib=4.0)
+UNIFIED = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=20.0)
+
+World = Callable[..., None]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """What the system and CUDA say is there, in GiB, and whether the GPU says that it is part of the processor."""
+
+    def make(*, system: float, cuda: float | None = None, integrated: bool = False) -> None:
+        def free(index: int) -> tuple[int, int]:
+            if cuda is None:
+                pytest.fail("CUDA was asked, which leaves out the page cache")
+            return int(cuda * GIB), 1024 * GIB
+
+        cuda_module = SimpleNamespace(
+            mem_get_info=free, get_device_properties=lambda index: SimpleNamespace(is_integrated=int(integrated))
+        )
+        monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda_module))
+        monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, system, 15.0, 0.0))
+
+    return make
+
+
+def allowed_gib(device: Device) -> float:
+    return allocation.allowed_bytes(device) / GIB
+
+
+def test_a_card_of_its_own_has_what_cuda_says(world: World) -> None:
+    world(system=7.0, cuda=140.0)
+    assert allowed_gib(CARD) == 136.0
+
+
+def test_the_card_that_is_asked_about_is_the_one_that_works(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world(system=7.0, cuda=140.0)
+    free = {0: (1 * GIB, 141 * GIB), 1: (100 * GIB, 141 * GIB)}
+    monkeypatch.setattr(sys.modules["torch"].cuda, "mem_get_info", free.__getitem__)
+    assert allowed_gib(CARD) == 96.0
+
+
+def test_unified_memory_has_what_the_system_says_and_cuda_is_not_asked(world: World) -> None:
+    """With the page cache full CUDA calls 6 GiB of 40 free."""
+    world(system=100.0)
+    assert allowed_gib(UNIFIED) == 80.0
+    allocation.require(UNIFIED, 80 * GIB, "a model")
+
+
+@pytest.mark.parametrize("margin_gib", [0.0, 2.0, 15.9])
+def test_unified_memory_keeps_16_gib_free_whatever_its_profile_says(world: World, margin_gib: float) -> None:
+    world(system=100.0)
+    device = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=margin_gib)
+    assert allowed_gib(device) == 84.0
+    with pytest.raises(Inconclusive, match="beside a margin of 16 GiB"):
+        allocation.require(device, 84.1 * GIB, "a model")
+
+
+def test_a_gpu_that_is_part_of_the_processor_shares_its_memory_though_no_profile_says_so(world: World) -> None:
+    """As with `generic-nvidia` on a Spark: an allocation by CUDA's figure would hang the machine."""
+    world(system=100.0, integrated=True)
+    device = Device("cuda", 0, "NVIDIA GB10", margin_gib=2.0)
+    assert device.shares_system_memory
+    assert allowed_gib(device) == 84.0
+
+
+def test_a_card_and_a_processor_keep_the_margin_of_their_profile(world: World) -> None:
+    world(system=8.0, cuda=24.0)
+    assert allowed_gib(CARD) == 20.0
+    assert allowed_gib(CPU) == 7.0
+
+
+def test_a_processor_needs_no_torch_to_know_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, 8.0, 15.0, 0.0))
+    assert not CPU.shares_system_memory
+    assert allowed_gib(CPU) == 7.0
+
+
+@pytest.mark.parametrize("device", [CPU, CARD, UNIFIED], ids=["cpu", "card", "unified"])
+@pytest.mark.parametrize("short_gib", [0.0, 0.5, 1.0])
+def test_where_not_even_the_margin_is_there_nothing_is_allowed(world: World, device: Device, short_gib: float) -> None:
+    world(system=device.margin_gib - short_gib, cuda=device.margin_gib - short_gib)
+    assert allocation.allowed_bytes(device) == 0
+    with pytest.raises(Inconclusive):
+        allocation.require(device, 1.0 * GIB, "anything")
+
+
+def test_bytes_are_whole(world: World) -> None:
+    world(system=1.1, cuda=4.7)
+    assert [type(allocation.allowed_bytes(device)) for device in (CPU, CARD)] == [int, int]
+
+
+def test_what_fits_to_the_last_byte_fits_and_one_more_does_not(world: World) -> None:
+    world(system=8.0, cuda=24.0)
+    for device in (CPU, CARD):
+        allowed = allocation.allowed_bytes(device)
+        allocation.require(device, allowed, "a model")
+        with pytest.raises(Inconclusive):
+            allocation.require(device, allowed + 1, "a model")
+
+
+def test_what_does_not_fit_is_said_with_all_that_was_weighed(world: World) -> None:
+    world(system=8.0, cuda=24.0)
+    with pytest.raises(Inconclusive) as raised:
+        allocation.require(CARD, 22.5 * GIB, "llama-3.1-8b in bf16")
+    assert raised.value.reason == (
+        "llama-3.1-8b in bf16 needs 22.5 GiB beside a margin of 4 GiB; 24.0 GiB are available on cuda:1"
+    )
+    assert any("nvidia-smi" in step for step in raised.value.remedy)
+
+
+@pytest.mark.parametrize("device", [CPU, UNIFIED], ids=["cpu", "unified"])
+def test_memory_that_cannot_be_read_allows_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, device: Device
+) -> None:
+    def refuse() -> memory.Memory:
+        raise Inconclusive("/proc/meminfo cannot be read")
+
+    world(system=100.0)
+    monkeypatch.setattr(memory, "read", refuse)
+    for size in (allocation.allowed_bytes, lambda device: allocation.require(device, 1.0, "a byte")):
+        with pytest.raises(Inconclusive, match="cannot be read"):
+            size(device)
