@@ -40,9 +40,10 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Requirement:
-    """What the author of a check declares; the sentence itself is the test's name."""
+    """What the author of a check declares."""
 
     id: str
+    title: str
     why: str
     remedy: tuple[str, ...]
     tier: Tier = Tier.QUICK
@@ -57,6 +58,7 @@ class Requirement:
 def requirement(
     id: str,
     *,
+    title: str = "",
     why: str,
     remedy: tuple[str, ...],
     tier: str = "quick",
@@ -88,7 +90,7 @@ def requirement(
     if budget_s <= takes_s:
         raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
     declared = Requirement(
-        id, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate, resumes, real_weights
+        id, title, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate, resumes, real_weights
     )
 
     def mark(test: Test) -> Test:

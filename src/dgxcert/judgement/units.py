@@ -67,6 +67,10 @@ PEAKS: dict[str, str] = {
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """A hint for an error message: the nearest right word, or all of them."""
+    """A hint for an error message: the nearest known word, or all of them.
+
+    >>> nearest("decode.fp61", ["decode.fp16", "prefill.fp16"])
+    "did you mean 'decode.fp16'?"
+    """
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

@@ -47,7 +47,7 @@ def _entry(item: "pytest.Item") -> Entry:
         key=f"{requirement.id}[{variant}]" if variant else requirement.id,
         id=requirement.id,
         group=item.path.parent.name,
-        title=_sentence(item),
+        title=requirement.title or _sentence(item),
         why=requirement.why,
         remedy=requirement.remedy,
         tier=requirement.tier,

@@ -1,11 +1,11 @@
 """Each comparison of each check of the course fails alone, and is named; all pass where all is well. Nothing heavy."""
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import check_file
 import paths
 import pytest
 from paths import ROOT
@@ -49,12 +49,7 @@ PIECE = architectures.find("llama-2-7b-piece")
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"course_{name}", COURSE / f"test_{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load(f"course/test_{name}")
 
 
 PACKAGES = load("packages_together")

@@ -3,7 +3,7 @@
 A minute where torch and transformers must be loaded first.
 """
 
-import importlib.util
+import importlib
 import os
 import signal
 import sys
@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
+import check_file
 import paths
 import pytest
 
@@ -40,12 +41,7 @@ MACHINE = Machine(hostname="here", kernel="6.14", architecture="x86_64", cores=2
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"course_{name}", COURSE / f"test_{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load(f"course/test_{name}")
 
 
 TENSORS, MODES, BATCHES, PADDING = (load(name) for name in ("tensors", "modes", "batches", "padding"))

@@ -1,8 +1,8 @@
 """GPU-PRESENT and GPU-CUDA fail a machine that has lost a GPU, whatever the profile would be content with."""
 
-import importlib.util
 from types import ModuleType
 
+import check_file
 import paths
 import pytest
 
@@ -19,12 +19,7 @@ CHECK = paths.CHECKS / "gpu" / "test_available.py"
 
 @pytest.fixture
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("available", CHECK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load("gpu/test_available")
 
 
 def driver(count: int, lost: tuple[int, ...] = ()) -> Driver:

@@ -1,12 +1,12 @@
 """The checks of a burn-in pass a steady one, and each of their comparisons fails alone."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import check_file
 import paths
 import pytest
 
@@ -41,12 +41,7 @@ OF_THE_WHOLE = ("interruptions", "pauses", "restarts", "counters", "highest_mhz"
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("burn_in_checks", CHECK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load("gpu/test_burn_in")
 
 
 def burnt(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int = 2) -> None:

@@ -1,7 +1,6 @@
 """The compiler requirements: a compiled layer passes, and a graph that is wrong, or is none, fails."""
 
 import errno
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import check_file
 import paths
 import pytest
 
@@ -37,12 +37,7 @@ Repro command: /opt/triton/backends/nvidia/bin/ptxas -lineinfo -v --gpu-name=sm_
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compiled_checks", CHECK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load("gpu/test_compiled")
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """The numerics requirements pass where the device is right, and each of their comparisons fires on a planted fault."""
 
 import dataclasses
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import check_file
 import paths
 import pytest
 
@@ -42,12 +42,7 @@ FEW = [
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("numerics_checks", CHECK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load("gpu/test_numerics")
 
 
 @pytest.fixture(scope="module")

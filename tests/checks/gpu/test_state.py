@@ -1,13 +1,12 @@
 """Checks of a GPU pass on a whole one, and each of their comparisons fails alone, whatever the others find."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import check_file
 import pytest
-from paths import CHECKS
 from suites import example
 
 from dgxcert.judgement.evidence import Recorder
@@ -38,12 +37,7 @@ FP32, BF16, INT4 = (numerics.product_tolerance(precision).max for precision in (
 
 
 def check(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name.replace("/", "_"), CHECKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load(name)
 
 
 AVAILABLE, COMPUTE, LOAD, MEMORY = (check(f"gpu/test_{name}") for name in ("available", "compute", "load", "memory"))

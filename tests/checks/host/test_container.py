@@ -1,8 +1,8 @@
 """The check of a whole container passes one that computes, and each of its comparisons fails alone."""
 
-import importlib.util
 from types import ModuleType
 
+import check_file
 import paths
 import pytest
 from suites import example
@@ -18,12 +18,7 @@ GPU = "cuda:0 (NVIDIA GB10)"
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("container_checks", CHECK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load("host/test_container")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Every check of the host fails a sick machine, passes a healthy one, and passes nothing that it could not look at."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import check_file
 import paths
 import pytest
 from suites import example
@@ -53,11 +53,7 @@ def declared() -> dict[str, Check]:
     """Every requirement of checks/host, by id, as its files declare them."""
     found = {}
     for file in sorted(CHECKS.glob("test_*.py")):
-        spec = importlib.util.spec_from_file_location(f"host_{file.stem}", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = check_file.load(f"host/{file.stem}")
         for name, function in vars(module).items():
             requirement = catalogue.declared(function)
             if requirement is not None:

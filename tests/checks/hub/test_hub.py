@@ -1,11 +1,11 @@
 """The checks about the Hub pass where all is well, and each of their comparisons fails alone."""
 
 import hashlib
-import importlib.util
 import shutil
 from pathlib import Path
 from types import ModuleType
 
+import check_file
 import paths
 import pytest
 
@@ -25,12 +25,7 @@ GPT2 = KNOWN["gpt2"]
 
 
 def check(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"hub_{name}", CHECKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check_file.load(f"hub/{name}")
 
 
 REACH, CHECKPOINTS = check("test_reach"), check("test_checkpoints")

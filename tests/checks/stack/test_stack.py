@@ -1,11 +1,10 @@
 """The checks of the stack pass where all is well, and each of their comparisons fails alone."""
 
 import dataclasses
-import importlib.util
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
+import check_file
 import paths
 import pytest
 
@@ -29,11 +28,7 @@ PEFT = Finding("peft", "0.1", "0.18.1")
 
 
 def check(name: str, test: str) -> Callable[..., None]:
-    spec = importlib.util.spec_from_file_location(f"stack_{name}", CHECKS / f"test_{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = check_file.load(f"stack/test_{name}")
     found: Callable[..., None] = getattr(module, f"test_{test}")
     return found
 
