@@ -1,4 +1,4 @@
-"""Write the documents that are made from the code: `make docs`; with --check, only say which are stale."""
+"""Generate the documents that are made from the code: `make docs`; with --check, only report which are stale."""
 
 import argparse
 import json
@@ -28,20 +28,46 @@ def schema() -> str:
     return json.dumps(made, indent=1) + "\n"
 
 
+GROUPS = {
+    "host": "Host",
+    "gpu": "GPU",
+    "hub": "Hub",
+    "stack": "Stack",
+    "course": "Course",
+    "benchmarks": "Benchmarks",
+}
+"""Every group of requirements in the order of the page: its folder, and its heading."""
+
+
 def requirements() -> str:
-    """Every requirement: what must be true, why, how long it takes, what to do."""
-    lines = ["# Requirements", "", MADE, ""]
-    for entry in _one_per_id(suite.collect(suite.root(), gpus=1)):
-        budget = (
-            f"tier {entry.tier.value}, takes about {entry.takes_s:g} s, ended from outside after {entry.budget_s:g} s"
-        )
-        lines += [f"## {entry.id}", "", f"{entry.title}. {entry.why}", "", f"*{entry.group}, {budget}.*", ""]
-        lines += [*(f"{number}. {step}" for number, step in enumerate(entry.remedy, start=1)), ""]
-    return "\n".join(lines)
+    """Every requirement by group: what must be true, why, how long it takes, what to do."""
+    groups = _by_group(suite.collect(suite.root(), gpus=1))
+    lines = ["# Requirements", "", MADE, "", "| group | requirements |", "| --- | --- |"]
+    lines += [f"| {GROUPS[group]} | {', '.join(map(_link, entries))} |" for group, entries in groups.items()]
+    for group, entries in groups.items():
+        lines += ["", f"## {GROUPS[group]}", ""]
+        lines += [line for entry in entries for line in _section(entry)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _one_per_id(entries: list[Entry]) -> list[Entry]:
-    return list({entry.id: entry for entry in reversed(entries)}.values())[::-1]
+def _by_group(entries: list[Entry]) -> dict[str, list[Entry]]:
+    """The first entry of each id, by group in the order of GROUPS; raises KeyError for a group that has no heading."""
+    first = {entry.id: entry for entry in reversed(entries)}
+    groups: dict[str, list[Entry]] = {group: [] for group in GROUPS}
+    for entry in reversed(first.values()):
+        groups[entry.group].append(entry)
+    return groups
+
+
+def _link(entry: Entry) -> str:
+    """A link to the heading of a requirement, as GitHub makes its anchor."""
+    return f"[{entry.id}](#{entry.id.lower()})"
+
+
+def _section(entry: Entry) -> list[str]:
+    times = f"Tier {entry.tier.value}, takes about {entry.takes_s:g} s, times out after {entry.budget_s:g} s."
+    steps = [f"{number}. {step}" for number, step in enumerate(entry.remedy, start=1)]
+    return [f"### {entry.id}", "", f"**{entry.title}.** {entry.why}", "", f"*{times}*", "", *steps, ""]
 
 
 def profiles() -> str:
@@ -120,7 +146,7 @@ PAGES = {
 
 
 def stale() -> list[str]:
-    """The pages that no longer say what the code says."""
+    """The pages that do not match the code."""
     return [path.name for path, make in PAGES.items() if not _same(path, make())]
 
 
@@ -129,14 +155,14 @@ def _same(path: Path, text: str) -> bool:
 
 
 def main() -> None:
-    """Write the pages, or check them."""
+    """Generate the pages, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is stale")
     if not parser.parse_args().check:
         for path, make in PAGES.items():
             path.write_text(make(), encoding="utf-8")
     elif outdated := stale():
-        sys.exit(f"stale: {', '.join(outdated)}. Write them anew: make docs")
+        sys.exit(f"stale: {', '.join(outdated)}. Regenerate them: make docs")
 
 
 if __name__ == "__main__":
