@@ -168,7 +168,7 @@ ENCODED = encoding.Encoding(True, "fast", "1 2", "1 2", True, 0, 64, 1e5)
 ACCELERATED = accelerator.Accelerated("cpu", 1, ", ".join(accelerator.PARTS))
 LORA = ("adapters", "lora_is_attached_learns_alone_and_merges", adapters, ATTACHED, True)
 TAKES = ("accelerator", "accelerate_takes_the_device_and_passes_its_own_test", accelerator, ACCELERATED, True)
-FOUR = ("four_bit", "a_four_bit_layer_computes_what_nf4_says", nf4_reference, nf4_reference.FourBit(1.6e-3, 4.0), True)
+NF4 = ("nf4", "nf4_layer_computes_the_reference_result", nf4_reference, nf4_reference.FourBit(1.6e-3, 4.0), True)
 DATA = ("data_sets", "a_data_set_is_mapped_by_several_processes_and_kept", dataset_cache, MAPPED, False)
 SCORE = ("metric", "a_known_score_is_computed", metric, SCORES, False)
 KEPT = ("tensor_file", "tensors_come_back_byte_for_byte", tensor_file, FILE, False)
@@ -187,9 +187,9 @@ TOKENS = ("tokenizer", "the_tokenizer_is_the_fast_one_and_right", encoding, ENCO
         (TAKES, {}, None),
         (TAKES, {"device": "cuda:0"}, "device of accelerate"),
         (TAKES, {"parts": accelerator.PARTS[0]}, "parts of its own test"),
-        (FOUR, {}, None),
-        (FOUR, {"error": 0.1}, "4-bit product error"),
-        (FOUR, {"bits": 8.0}, "bits of a weight"),
+        (NF4, {}, None),
+        (NF4, {"error": 0.1}, "NF4 matmul error"),
+        (NF4, {"bits": 8.0}, "bits of a weight"),
         (DATA, {}, None),
         (DATA, {"processes": 1}, "processes"),
         (DATA, {"wrong": 1}, "wrong rows"),
