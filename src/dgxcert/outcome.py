@@ -1,4 +1,4 @@
-"""What a requirement can end in, and how code says so without returning a flag."""
+"""What a requirement can end in, and the exceptions by which code says so, each with a problem and its remedy."""
 
 from enum import StrEnum
 
@@ -14,34 +14,52 @@ class Outcome(StrEnum):
 
     @property
     def words(self) -> str:
-        """The outcome as a person reads it: `not applicable`."""
+        """The outcome as text for people.
+
+        >>> Outcome.NOT_APPLICABLE.words
+        'not applicable'
+        """
         return self.value.replace("_", " ")
 
 
-class Inconclusive(Exception):  # noqa: N818 (the outcome's own name is the word everywhere)
-    """The quantity could not be measured, or not believably: neither a pass nor a fail.
+class DgxcertError(Exception):
+    """Base of all exceptions that dgxcert raises on purpose: a problem, and what to do about it.
 
-    `reason` says what stood in the way; `remedy` holds steps that are about looking again, which
-    the requirement's own remedy (about mending the machine) is not.
+    >>> str(DgxcertError("There is no profile 'spark'.", "List the profiles: dgxcert list"))
+    "There is no profile 'spark'. List the profiles: dgxcert list"
     """
 
-    def __init__(self, reason: str, *remedy: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
-
-
-class Wrong(Exception):  # noqa: N818 (reads as `raise Wrong`, beside Inconclusive)
-    """Something was measured and it is wrong: the requirement fails.
-
-    Workloads raise this (never AssertionError, which torch also raises when it merely could not look).
-    """
-
-
-class CannotStart(Exception):  # noqa: N818 (exit 3 is called that everywhere)
-    """The run cannot start or go on at all: exit code 3, nothing that was written is lost."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
+    def __init__(self, problem: str, *remedy: str) -> None:
+        super().__init__(problem, *remedy)
         self.problem = problem
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        sentence = self.problem if not self.remedy or self.problem.endswith((".", "?", "!")) else f"{self.problem}."
+        return " ".join((sentence, *self.remedy))
+
+
+class Inconclusive(DgxcertError):  # noqa: N818 (named as the outcome is)
+    """The quantity could not be measured, or the measurement cannot be believed: neither a pass nor a fail.
+
+    Its remedy says how to measure again; the requirement's own remedy says how to fix the machine.
+
+    >>> raise Inconclusive("nvidia-smi timed out after 30 s", "Restart the machine.")
+    Traceback (most recent call last):
+    dgxcert.outcome.Inconclusive: nvidia-smi timed out after 30 s. Restart the machine.
+    """
+
+
+class Wrong(DgxcertError):  # noqa: N818 (reads as `raise Wrong`)
+    """Something was measured and it is wrong: the requirement fails.
+
+    Workloads raise this and never AssertionError: torch raises that one where it could not compute at all.
+
+    >>> raise Wrong("logits are not finite")
+    Traceback (most recent call last):
+    dgxcert.outcome.Wrong: logits are not finite
+    """
+
+
+class CannotStart(DgxcertError):  # noqa: N818 (the name of exit code 3)
+    """The run cannot start or continue: exit code 3. Nothing that was written is lost."""

@@ -163,7 +163,7 @@ def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> Non
         profiles.parse(changed(change), MINE)
     assert raised.value.problem.startswith(f"Profile {MINE}: ")
     assert complaint in raised.value.problem
-    assert raised.value.remedy == "Mend the file; nothing was run."
+    assert raised.value.remedy == ("Mend the file; nothing was run.",)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_profile_that_does_not_exist_is_answered_with_the_nearest(name: str, h
     with pytest.raises(CannotStart) as raised:
         profiles.load(name)
     assert raised.value.problem == f"There is no profile '{name}'."
-    assert raised.value.remedy.startswith(hint)
+    assert raised.value.remedy[0].startswith(hint)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_said_with_all_that_was_weighed(world: World) -> No
     world(system=8.0, cuda=24.0)
     with pytest.raises(Inconclusive) as raised:
         allocation.require(CARD, 22.5 * GIB, "llama-3.1-8b in bf16")
-    assert raised.value.reason == (
+    assert raised.value.problem == (
         "llama-3.1-8b in bf16 needs 22.5 GiB beside a margin of 4 GiB; 24.0 GiB are available on cuda:1"
     )
     assert any("nvidia-smi" in step for step in raised.value.remedy)

@@ -7,7 +7,7 @@ from pathlib import Path
 from dgxcert import command
 from dgxcert.certificate import ssh_armor
 from dgxcert.certificate.ssh_armor import Armor
-from dgxcert.outcome import CannotStart
+from dgxcert.outcome import CannotStart, DgxcertError
 
 PROGRAM = "ssh-keygen"
 ANSWER_S = 30.0
@@ -16,12 +16,8 @@ SUFFIX = ".sig"
 INSTALL = "Install OpenSSH 8.2 or newer: sudo apt install openssh-client"
 
 
-class Refused(Exception):  # noqa: N818 (reads as `raise Refused`, beside CannotStart)
-    """Something that was signed does not hold; `problem` says what, `remedy` what to do."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem)
-        self.problem, self.remedy = problem, remedy
+class Refused(DgxcertError):  # noqa: N818 (reads as `raise Refused`)
+    """A signed file is not valid; `problem` says why, `remedy` what to do."""
 
 
 @dataclass(frozen=True)

@@ -286,7 +286,7 @@ def main() -> None:
         wrong = error.format_message().rstrip(".")
         code = _complain(f"{wrong}. `dgxcert --help` and `dgxcert COMMAND --help` list what there is.")
     except CannotStart as error:
-        code = _complain(f"{error.problem} {error.remedy}")
+        code = _complain(str(error))
     except Exception:  # a bug of ours: Python's own exit code would read REJECTED
         traceback.print_exc()
         code = CANNOT_START

@@ -54,7 +54,7 @@ def verify(
     try:
         found = signed_run.verify(file, signers, datetime.now(UTC), machine=machine, revoked=revoked)
     except Refused as refused:
-        screen.say(f"REFUSED: {printable(refused.problem)}. {refused.remedy}")
+        screen.say(printable(f"REFUSED: {refused}"))
         raise typer.Exit(REFUSED) from None
     ours = found.statement.ours
     gpus = ", ".join(f"{gpu.product} {gpu.uuid}" for gpu in ours.machine.gpus) or "no GPU"
@@ -96,7 +96,7 @@ def drift(
             signed_run.verify(file, allowed_signers, now).statement if allowed_signers else signed_run.read(file)
         )
     except Refused as refused:
-        screen.say(f"REFUSED: {printable(refused.problem)}. {refused.remedy}")
+        screen.say(printable(f"REFUSED: {refused}"))
         raise typer.Exit(REFUSED) from None
     ours, machine = statement.ours, session.read_machine()
     if not drifts.same_machine(ours, machine):

@@ -42,7 +42,7 @@ class Trial:
         error = raised.value
         self.poisoned = self.poisoned or type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
         if isinstance(error, Inconclusive) and not self.recorder.violated:
-            return Outcome.INCONCLUSIVE, error.reason, error.remedy
+            return Outcome.INCONCLUSIVE, error.problem, error.remedy
         excuse = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
         if excuse and not self.recorder.violated:  # the latter is a fail.Exception too
             reason = f"the test excused itself ({error}); only the profile may leave a requirement out"

@@ -70,7 +70,7 @@ class Device:
         try:
             return self.sharers()
         except Inconclusive as unknown:
-            return unknown.reason
+            return unknown.problem
 
     def sharers(self) -> str | None:
         """Who else computes on this GPU, or None; raises Inconclusive where the driver does not tell.

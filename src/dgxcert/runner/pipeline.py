@@ -102,8 +102,8 @@ class Course:
 
                 image = builder.ensure(options.reference, options.stack, options.base, build=options.build, show=show)
         except CannotStart as error:
-            self._show(f"{error.problem} {error.remedy}")
-            return f"{error.problem} {error.remedy} (logs/{log.name})"
+            self._show(str(error))
+            return f"{error} (logs/{log.name})"
         before = state.image(journal.read(self._folder))
         if before is None:
             self._writer.append(journal.ImageReady(image=image))

@@ -118,8 +118,8 @@ def test_a_checkpoint_that_cannot_be_fetched_says_nothing_about_its_files(
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
     with pytest.raises(Inconclusive, match="could not be fetched: OSError") as raised:
         checkpoint.fetched("gpt2")
-    assert "Signature" not in raised.value.reason
-    assert "hf_aaa" not in raised.value.reason
+    assert "Signature" not in raised.value.problem
+    assert "hf_aaa" not in raised.value.problem
     assert any("hf download gpt2" in step for step in raised.value.remedy)
 
 

@@ -46,7 +46,7 @@ def test_one_stranger_on_one_gpu_is_named_and_nothing_is_a_finding(monkeypatch: 
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(8))
     own = Path(f"/proc/{os.getpid()}/comm").read_text(encoding="utf-8").strip()
-    assert raised.value.reason == f"somebody else computes on this machine (GPU 3: {own} ({os.getpid()}))"
+    assert raised.value.problem == f"somebody else computes on this machine (GPU 3: {own} ({os.getpid()}))"
     assert any("nvidia-smi" in step for step in raised.value.remedy)
 
 
@@ -55,7 +55,7 @@ def test_all_strangers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(2))
     first, second = f"process {GONE}, process {GONE + 1}", f"process {GONE + 2}"
-    assert f"(GPU 0: {first}; GPU 1: {second})" in raised.value.reason
+    assert f"(GPU 0: {first}; GPU 1: {second})" in raised.value.problem
 
 
 def test_a_process_has_its_name_or_at_least_its_number() -> None:

@@ -457,7 +457,7 @@ def test_what_is_no_finding_about_this_machine_is_inconclusive(monkeypatch: pyte
     completed(monkeypatch, 0, json.dumps(asdict(trouble)))
     with pytest.raises(Inconclusive) as raised:
         docker_engine.judged()
-    assert (raised.value.reason, raised.value.remedy) == (trouble.found, trouble.remedy)
+    assert (raised.value.problem, raised.value.remedy) == (trouble.found, trouble.remedy)
 
 
 @pytest.mark.parametrize("error", [REFUSED, FORBIDDEN])
@@ -468,7 +468,7 @@ def test_for_every_other_requirement_an_engine_that_does_not_answer_is_inconclus
     completed(monkeypatch, 0, json.dumps(asdict(trouble)))
     with pytest.raises(Inconclusive) as raised:
         docker_engine.read()
-    assert trouble.found in raised.value.reason
+    assert trouble.found in raised.value.problem
     assert raised.value.remedy == ("See DOCKER-REACHABLE first.",)
 
 

@@ -282,7 +282,7 @@ def test_a_log_says_what_it_holds_each_once_with_how_often() -> None:
 def test_an_event_that_nobody_knows_is_inconclusive_and_shown(line: str) -> None:
     with pytest.raises(Inconclusive, match=r"in no table here: kernel log: (Xid 999 on 000f|an Xid that)") as raised:
         parse(f"{HEALTHY}{line}\n").require_known()
-    assert line in raised.value.reason
+    assert line in raised.value.problem
     assert "https://docs.nvidia.com/deploy/xid-errors" in raised.value.remedy[0]
 
 
@@ -442,8 +442,8 @@ def test_a_log_that_cannot_be_read_is_inconclusive_with_the_way_to_read_it(tools
     tool(tools, "journalctl", **journal)  # type: ignore[arg-type]
     with pytest.raises(Inconclusive) as raised:
         kernel_log.read()
-    assert raised.value.reason.startswith("the kernel log of this boot cannot be read: ")
-    assert raised.value.reason.endswith(reason)
+    assert raised.value.problem.startswith("the kernel log of this boot cannot be read: ")
+    assert raised.value.problem.endswith(reason)
     assert raised.value.remedy[0].startswith("Let yourself read it: sudo usermod -aG adm $USER")
 
 

@@ -45,7 +45,7 @@ class Reader:
         try:
             return question()
         except Inconclusive as error:
-            self.unreadable[field] = error.reason
+            self.unreadable[field] = error.problem
             return None
 
 

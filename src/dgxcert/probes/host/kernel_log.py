@@ -184,7 +184,7 @@ def read() -> KernelLog:
         try:
             logs.append(parse(ask(args), f"`{' '.join(args)}`"))
         except Inconclusive as error:
-            refusals.append(error.reason)
+            refusals.append(error.problem)
             continue
         if logs[-1].whole and not any(log.grave for log in logs[:-1]):
             return logs[-1]

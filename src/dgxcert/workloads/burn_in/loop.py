@@ -143,7 +143,7 @@ class _Worker:
         except Inconclusive as unknown:
             if done is None:
                 raise
-            return replace(done, unseen=unknown.reason)
+            return replace(done, unseen=unknown.problem)
 
     def _work(self) -> Cycle:
         began = time.monotonic()

@@ -104,7 +104,7 @@ def sampled(device: Device, profile: Profile) -> Load:
     """The same without a judgement of how busy the GPU was."""
     found = _measure(device, profile.workloads.sustained, profile.peak("matmul.bf16"))
     if isinstance(found, Inconclusive):
-        raise Inconclusive(found.reason, *found.remedy)
+        raise Inconclusive(found.problem, *found.remedy)
     return found
 
 
@@ -114,7 +114,7 @@ def _measure(device: Device, sizes: Sustained, peak: Bound) -> Load | Inconclusi
     try:
         return _load(device, sizes, peak)
     except Inconclusive as error:
-        return Inconclusive(error.reason, *error.remedy)  # without its traceback, which would hold the matrices
+        return Inconclusive(error.problem, *error.remedy)  # without its traceback, which would hold the matrices
 
 
 def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
