@@ -5,7 +5,7 @@ import pytest
 from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
-from dgxcert.workloads.round_timer import timed
+from dgxcert.workloads.round_timer import time_rounds
 from dgxcert.workloads.training import lora
 
 
@@ -25,7 +25,7 @@ from dgxcert.workloads.training import lora
 @pytest.mark.parametrize("case", benchmark_cases.LORA, ids=str)
 def test_lora_training_reaches_its_rate(benchmark, device, profile, evidence, case):
     workload = lora.prepare(device, profile, case)
-    rounds = timed(benchmark, workload, profile, evidence)
+    rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     workload.record_use(evidence, rounds)
     measured = rate(evidence, "LoRA", workload.work, rounds, unit="step/s", spread=profile.limit(case.spread))

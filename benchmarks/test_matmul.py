@@ -6,7 +6,7 @@ from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
 from dgxcert.workloads.hardware import matmul
-from dgxcert.workloads.round_timer import timed
+from dgxcert.workloads.round_timer import time_rounds
 
 
 @requirement(
@@ -24,7 +24,7 @@ from dgxcert.workloads.round_timer import timed
 @pytest.mark.parametrize("precision", benchmark_cases.PRODUCTS)
 def test_matmul_reaches_its_rate(benchmark, device, profile, evidence, precision):
     workload = matmul.prepare(device, profile, precision)
-    rounds = timed(benchmark, workload, profile, evidence)
+    rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     measured = rate(
         evidence, f"{precision} matmul", workload.work, rounds, unit="TFLOP/s", spread=profile.limit("spread")

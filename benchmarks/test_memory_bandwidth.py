@@ -6,7 +6,7 @@ from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
 from dgxcert.workloads.hardware import bandwidth, transfer, weight_file
-from dgxcert.workloads.round_timer import timed
+from dgxcert.workloads.round_timer import time_rounds
 
 
 @requirement(
@@ -24,7 +24,7 @@ from dgxcert.workloads.round_timer import timed
 @pytest.mark.parametrize("direction", benchmark_cases.DIRECTIONS)
 def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence, direction):
     workload = bandwidth.prepare(device, profile, direction)
-    rounds = timed(benchmark, workload, profile, evidence)
+    rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     measured = rate(evidence, direction, workload.work, rounds, unit="GB/s", spread=profile.limit("spread"))
     assert measured >= profile.limit(f"bandwidth.{direction}")
@@ -45,7 +45,7 @@ def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence,
 @pytest.mark.parametrize("direction", benchmark_cases.TRANSFERS)
 def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, profile, evidence, direction):
     workload = transfer.prepare(device, profile, direction)
-    rounds = timed(benchmark, workload, profile, evidence)
+    rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     measured = rate(evidence, direction, workload.work, rounds, unit="GB/s", spread=profile.limit("spread"))
     assert measured >= profile.limit(f"transfer.{direction}")
@@ -67,7 +67,7 @@ def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, p
 @pytest.mark.parametrize("way", benchmark_cases.LOADS)
 def test_a_cold_file_of_weights_loads_at_its_rate(benchmark, device, profile, evidence, way):
     workload = weight_file.prepare(device, profile, way)
-    rounds = timed(benchmark, workload, profile, evidence)
+    rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     spread = profile.limit("spread.storage")
     measured = rate(evidence, f"load by {way}", workload.work, rounds, unit="GB/s", spread=spread)

@@ -6,7 +6,7 @@ from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
 from dgxcert.workloads.inference import generation
-from dgxcert.workloads.round_timer import timed
+from dgxcert.workloads.round_timer import time_rounds
 
 
 @requirement(
@@ -25,7 +25,7 @@ from dgxcert.workloads.round_timer import timed
 @pytest.mark.parametrize("case", benchmark_cases.PREFILL, ids=str)
 def test_prefill_reaches_its_rate(benchmark, device, profile, evidence, case):
     workload = generation.prepare_prefill(device, profile, case)
-    rounds = timed(benchmark, workload, profile, evidence)
+    rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     workload.record_latency(evidence, rounds)
     measured = rate(evidence, "prefill", workload.work, rounds, unit="token/s", spread=profile.limit(case.spread))

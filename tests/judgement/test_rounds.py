@@ -266,7 +266,7 @@ def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> N
 def test_sharing_is_asked_at_once_and_a_wrong_answer_fails_however_fast_it_came(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     steps = (
-        "timed(benchmark, workload, profile, evidence)",
+        "time_rounds(benchmark, workload, profile, evidence)",
         "workload.verify(evidence)",
         " = rate(",
         "assert measured",

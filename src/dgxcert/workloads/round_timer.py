@@ -1,7 +1,7 @@
-"""Timing: warm up until rounds are steady, time until their median is known, and notice what went on meanwhile.
+"""Round timer: warm up until rounds are steady, time until their median is known, and monitor the machine meanwhile.
 
-A benchmark hands its work here. Rounds end up in pytest-benchmark's own statistics, which cannot themselves decide when
-a median is known well enough.
+A benchmark hands its workload to `time_rounds`. The rounds end up in pytest-benchmark's own statistics, which cannot
+decide when a median is known well enough.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Timing
 
 WINDOW = 3
-"""Rounds that are compared with as many before them, to see whether warming up is over."""
+"""Rounds whose median is compared with that of as many rounds before them: the warm-up is over when the two agree."""
 STEADY = 0.02
-"""How far the medians of these two may differ."""
+"""The largest difference between these two medians, as a share."""
 LEAST_OF_TIME = 0.25
-"""Of the time for rounds: what is always taken, since a machine wanders more slowly than rounds follow each other."""
+"""Share of the time for rounds that is always used: a machine drifts more slowly than rounds follow each other."""
 
-Each = Callable[[float], bool]
-"""Takes the seconds of one round; says whether another is wanted."""
+AddRound = Callable[[float], bool]
+"""Takes the seconds of one round; returns whether another round is wanted."""
 
 
 class Workload(Protocol):
@@ -41,130 +41,158 @@ class Workload(Protocol):
 
     work: Work
 
-    def rounds(self, each: Each) -> None:
-        """Work round after round until `each`, told the seconds of every one, says that it is enough."""
+    def run_rounds(self, add_round: AddRound) -> None:
+        """Run one round after another and hand the seconds of each to `add_round`, until that returns False."""
 
 
-def repeat(run: Callable[[], None], each: Each, before: Callable[[], None] | None = None) -> None:
-    """Rounds of a function that returns when the device is done; `before` is called untimed."""
-    going = True
-    while going:
+def repeat(run: Callable[[], None], add_round: AddRound, before: Callable[[], None] | None = None) -> None:
+    """Rounds of a function that returns when the device is done; `before` is called before each and not timed."""
+    wanted = True
+    while wanted:
         if before is not None:
             before()
-        began = time.perf_counter()
+        start = time.perf_counter()
         run()
-        going = each(time.perf_counter() - began)
+        wanted = add_round(time.perf_counter() - start)
 
 
-def timed(benchmark: Any, workload: Workload, profile: Profile, evidence: Recorder) -> Rounds:
-    """The rounds of a workload, timed; `benchmark` is pytest-benchmark's fixture.
+def time_rounds(benchmark: Any, workload: Workload, profile: Profile, evidence: Recorder) -> Rounds:
+    """The timed rounds of a workload; `benchmark` is pytest-benchmark's fixture.
 
-    Raises Inconclusive where nothing was timed, and where the driver did not tell what the GPU did meanwhile.
+    Raises Inconclusive where nothing was timed, and where the driver does not report the GPU's state meanwhile.
     """
     device = workload.work.device
-    with contextlib.ExitStack() as stack, _as_many_threads_as_processors(device):
-        clockwork = Clockwork(device, profile.workloads.timing, stack)
-        benchmark.pedantic(workload.rounds, args=(clockwork,))
+    timer = RoundTimer(device, profile.workloads.timing)
+    try:
+        with _one_thread_per_cpu(device):
+            benchmark.pedantic(workload.run_rounds, args=(timer.add_round,))
+    finally:
+        timer.monitor.stop()  # it still runs where a round raises, and where the workload ends by itself
     if benchmark.stats is None:
         raise Inconclusive(
             "the benchmark timed nothing",
             "Run without --benchmark-disable, --benchmark-skip and other options that switch timing off.",
         )
-    found = clockwork.found()
-    benchmark.stats.stats.data[:] = found.seconds
-    if clockwork.trace is not None:
-        evidence.watched(clockwork.trace)
-    about = {"requirement": evidence.key, "amount": workload.work.amount, "device": device.kind}
-    benchmark.extra_info.update(about | found.as_info)
-    return found
+    rounds = timer.rounds()
+    benchmark.stats.stats.data[:] = rounds.seconds
+    if timer.monitor.trace is not None:
+        evidence.watched(timer.monitor.trace)
+    info = {"requirement": evidence.key, "amount": workload.work.amount, "device": device.kind}
+    benchmark.extra_info.update(info | rounds.as_info)
+    return rounds
 
 
-class Clockwork:
-    """Decides after each round whether that was still warming up, a round that counts, or the last of these."""
+class RoundTimer:
+    """Sorts the rounds of a workload into those that warm up and those that count, and says which is the last one.
 
-    def __init__(self, device: Device, sizes: Timing, stack: contextlib.ExitStack) -> None:
-        self._device, self._sizes, self._stack = device, sizes, stack
-        self._warming: list[float] = []
-        self._seconds: list[float] = []
+    The monitor starts when the warm-up is over and stops right after the last round that counts.
+    """
+
+    def __init__(self, device: Device, sizes: Timing) -> None:
+        self.monitor = Monitor(device)
+        self._sizes = sizes
+        self._warm_up_s: list[float] = []
+        self._timed_s: list[float] = []
         self._steady = False
-        self._began = time.monotonic()
-        self._watch: Watch | None = None
+        self._phase_start = time.monotonic()
 
-    def __call__(self, seconds: float) -> bool:
-        """Take one round; whether another is wanted."""
-        if self._watch is None:
-            if not self._warming:  # what comes before the end of the first round is compiling
-                self._began = time.monotonic()
-            self._warming.append(seconds)
-            if self._is_warm():
-                self._watch = self._stack.enter_context(Watch(self._device))
-                self._began = time.monotonic()
-            return True
-        self._seconds.append(seconds)
+    def add_round(self, seconds: float) -> bool:
+        """Take the seconds of one round; returns whether another round is wanted."""
+        return self.timed(seconds) if self.monitor.started else self.warm_up(seconds)
+
+    def warm_up(self, seconds: float) -> bool:
+        """Take a round that does not count; starts the monitor once rounds are steady, or time for them is over."""
+        if not self._warm_up_s:  # whatever happens before the end of the first round is compilation
+            self._phase_start = time.monotonic()
+        self._warm_up_s.append(seconds)
+        if self._is_warm():
+            self.monitor.start()
+            self._phase_start = time.monotonic()  # after the monitor has started, which takes part of a second
+        return True
+
+    def timed(self, seconds: float) -> bool:
+        """Take a round that counts; stops the monitor after the last one."""
+        self._timed_s.append(seconds)
         if not self._is_enough():
             return True
-        self._stack.close()
+        self.monitor.stop()  # now: whatever the workload does next, its last step or an idle GPU, does not belong to it
         return False
 
     def _is_warm(self) -> bool:
-        before, after = self._warming[-2 * WINDOW : -WINDOW], self._warming[-WINDOW:]
+        before, after = self._warm_up_s[-2 * WINDOW : -WINDOW], self._warm_up_s[-WINDOW:]
         if len(before) == WINDOW:
             self._steady = abs(statistics.median(after) / statistics.median(before) - 1) <= STEADY
-        too_long = len(self._warming) > 1 and time.monotonic() - self._began > self._sizes.warm_up_s
+        too_long = len(self._warm_up_s) > 1 and time.monotonic() - self._phase_start > self._sizes.warm_up_s
         return self._steady or too_long
 
     def _is_enough(self) -> bool:
-        spent_s = time.monotonic() - self._began
-        if len(self._seconds) < self._sizes.least_rounds:
+        elapsed_s = time.monotonic() - self._phase_start
+        if len(self._timed_s) < self._sizes.least_rounds:
             return False
-        known = known_within(self._seconds) <= self._sizes.within
-        return spent_s > self._sizes.seconds or (known and spent_s > self._sizes.seconds * LEAST_OF_TIME)
+        known = known_within(self._timed_s) <= self._sizes.within
+        return elapsed_s > self._sizes.seconds or (known and elapsed_s > self._sizes.seconds * LEAST_OF_TIME)
 
-    @property
-    def trace(self) -> Trace | None:
-        """What the GPU did during the rounds that count; None on a CPU."""
-        return self._watch.trace if self._watch is not None else None
-
-    def found(self) -> Rounds:
-        """The rounds that count, and what went on around them."""
-        if self._watch is None or not self._seconds:
+    def rounds(self) -> Rounds:
+        """The rounds that count, and what the monitor saw; raises Inconclusive where there are none."""
+        if not self._timed_s:
             raise Inconclusive("the work ended before a round of it was timed")
-        around = self._watch.around(len(self._warming), self._steady)
-        return Rounds(tuple(self._seconds), self._watch.disturbance, around)
+        around = self.monitor.around(len(self._warm_up_s), self._steady)
+        return Rounds(tuple(self._timed_s), self.monitor.disturbance, around)
 
 
-class Watch:
-    """A context in which it is noticed what goes on: compilations, the GPU's state, the processors, memory."""
+class Monitor:
+    """What goes on while rounds are timed: GPU samples, compilations, CPU use of others, peak memory, other processes.
+
+    It is started and stopped once; what it saw can be read after that.
+    """
 
     def __init__(self, device: Device) -> None:
         self._device = device
+        self._sampler = contextlib.ExitStack()
         self._samples: Callable[[], Samples] | None = None
+        self._running = False
+        self.started = False
         self.disturbance: str | None = None
+        """Description of the other processes on the device; None where there were none."""
 
-    def __enter__(self) -> "Watch":
+    def start(self) -> None:
+        """Start the GPU sampler, and read the counters that are compared when it stops.
+
+        Raises Inconclusive where the driver does not answer.
+        """
+        self.started = True
         if self._device.kind == "cuda":
-            self._sampling = sampling(self._device.index)
-            self._samples = self._sampling.__enter__()
+            self._samples = self._sampler.enter_context(sampling(self._device.index))
         peak_memory.reset(self._device)
-        self._compiled, self._processors = compiled(), processors.read()
-        return self
+        self._compiled, self._cpu = compiled_graphs(), processors.read()
+        self._running = True
 
-    def __exit__(self, *error: Any) -> None:
-        self._compiled = compiled() - self._compiled
-        self._others = processors.read().others_since(self._processors)
-        self._peak = peak_memory.read(self._device)
-        if self._samples is not None:  # before anything else is asked, which would be samples of an idle GPU
-            self._sampling.__exit__(*error)
+    def stop(self) -> None:
+        """Stop the GPU sampler and read the counters again; does nothing where it is not running.
+
+        Raises Inconclusive where the driver stopped answering.
+        """
+        if not self._running:
+            return
+        self._running = False
+        try:
+            self._compiled = compiled_graphs() - self._compiled
+            self._others = processors.read().others_since(self._cpu)
+            self._peak_bytes = peak_memory.read(self._device)
+        finally:
+            # The sampler stops before the driver is asked for other processes, or its last samples are of an idle GPU.
+            # It is told of the error of a round that raised, so that it does not hide that behind one of its own.
+            self._sampler.__exit__(*sys.exc_info())
         self.disturbance = self._device.disturbance()
 
     @property
     def trace(self) -> Trace | None:
-        """What was sampled, after the context has ended; None where nothing was."""
+        """The samples over time; None where nothing was sampled."""
         return self._samples().trace(self._device.index) if self._samples is not None else None
 
-    def around(self, warmed_up: int, steady: bool) -> Around:
-        """What was noticed, after the context has ended."""
-        around = Around(warmed_up, steady, self._compiled, self._others, self._peak)
+    def around(self, warm_up_rounds: int, steady: bool) -> Around:
+        """What it saw, as it is kept beside the rounds."""
+        around = Around(warm_up_rounds, steady, self._compiled, self._others, self._peak_bytes)
         if self._samples is None:
             return around
         samples = self._samples()
@@ -176,25 +204,23 @@ class Watch:
         )
 
 
-def compiled() -> int:
+def compiled_graphs() -> int:
     """How many graphs torch has compiled in this process so far."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
+    dynamo = sys.modules.get("torch._dynamo.utils")  # not imported: where it is missing, nothing was compiled
     return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo is not None else 0
 
 
 @contextlib.contextmanager
-def _as_many_threads_as_processors(device: Device) -> Iterator[None]:
-    """On a CPU: a fixed number of threads, whatever was set before.
-
-    They are not bound to processors: medians of processes scattered as much with OMP_PROC_BIND (6 % against 5 %), which
-    would also tie every child of this process to one processor.
-    """
+def _one_thread_per_cpu(device: Device) -> Iterator[None]:
+    """On a CPU: as many torch threads as CPUs, whatever was set before, which is restored."""
     if device.kind != "cpu":
         yield
         return
     import torch
 
     before = torch.get_num_threads()
+    # Threads are not bound to CPUs: medians of processes scattered as much with OMP_PROC_BIND (6 % against 5 %), which
+    # would also bind each child of this process to one CPU.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
         yield

@@ -49,7 +49,7 @@ def once(_: float) -> bool:
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_right_products_pass_and_one_wrong_row_does_not(profile: Profile, precision: str, evidence: Recorder) -> None:
     workload = matmul.Matmul(CPU, precision, 128, 1, profile.peak("matmul.fp32"))
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     with torch.inference_mode():
         workload._product[17] = 0
@@ -83,7 +83,7 @@ def test_eight_bit_products_are_right_where_torch_has_them_on_a_cpu(
     """The path that a GPU takes, with its columns and scales; only the hardware is another."""
     monkeypatch.setattr(matmul, "require_hardware", lambda *_: None)
     workload = matmul.Matmul(CPU, "fp8", 128, 1, profile.peak("matmul.fp32"))
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     assert evidence.kept[-1].value < 3e-3
 
@@ -98,7 +98,7 @@ def test_the_size_that_is_fastest_is_timed_and_all_of_them_are_told(
     workload = matmul.prepare(CPU, profile, "fp32")
     assert workload.size == 64
     assert workload.work.amount == pytest.approx(8 * 2 * 64**3 / 1e12), "as much work as one product of 128"
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     kept = {each.name: each.value for each in evidence.kept}
     assert kept["size 64"] == max(value for name, value in kept.items() if name.startswith("size"))
@@ -152,7 +152,7 @@ def test_bf16_products_do_not_pass_as_tf32_nor_tf32_as_fp32() -> None:
 
 def test_a_copy_with_one_wrong_word_is_caught(profile: Profile, evidence: Recorder) -> None:
     workload = bandwidth.prepare_copy(CPU, profile)
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     workload._target[1000] += 1
     with pytest.raises(Wrong):
@@ -162,7 +162,7 @@ def test_a_copy_with_one_wrong_word_is_caught(profile: Profile, evidence: Record
 def test_a_sum_is_exact_and_one_that_left_a_value_out_is_caught(profile: Profile, evidence: Recorder) -> None:
     workload = bandwidth.prepare(CPU, profile, "read")
     assert isinstance(workload, bandwidth.Read)
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     assert workload.work.amount == pytest.approx(4 * 2**20 / 1e9)
     assert float(workload._values[:100].abs().sum()) > 0
@@ -197,7 +197,7 @@ def test_a_cold_file_is_read_from_disk_verified_and_removed(
     assert workload.place == where
     before = set(where.iterdir())
     assert page_cache.resident(workload._path) > 0.9, "what was just written lies in memory"
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     assert workload._file.closed
     assert set(where.iterdir()) == before, "it never had a name"
@@ -214,7 +214,7 @@ def test_a_file_that_stays_in_memory_says_nothing_about_a_disk(
     monkeypatch.setattr(page_cache, "drop", lambda path: None)
     workload = weight_file.prepare(CPU, profile, "read")
     with pytest.raises(Inconclusive, match="stayed in memory although it was to be dropped"):
-        workload.rounds(once)
+        workload.run_rounds(once)
     assert workload._file.closed, "the file is gone all the same"
     assert not list(tmp_path.iterdir())
 
@@ -226,7 +226,7 @@ def test_what_did_not_come_from_a_disk_is_not_believed(
     monkeypatch.setattr(page_cache, "resident", lambda path: 0.0)
     monkeypatch.setattr(page_cache, "read_bytes", lambda: 4096)
     workload = weight_file.prepare(CPU, profile, "read")
-    workload.rounds(once)
+    workload.run_rounds(once)
     with pytest.raises(Inconclusive, match="only 0% of the file came from a disk"):
         workload.verify(Recorder())
 

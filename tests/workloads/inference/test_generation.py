@@ -58,7 +58,7 @@ DECODED = ["fp32-stock-single", "fp32-tuned-single", "fp32-tuned-full", "nf4-sto
 @pytest.mark.parametrize("name", [*DECODED, "int4-tuned-single", "int4-tuned-full"])
 def test_right_decoding_passes_in_every_case(profile: Profile, evidence: Recorder, name: str) -> None:
     workload = generation.prepare_decode(CPU, profile, case(name))
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     assert not evidence.violated
     kept = {each.name: each.value for each in evidence.kept}
@@ -69,7 +69,7 @@ def test_right_decoding_passes_in_every_case(profile: Profile, evidence: Recorde
 @pytest.mark.parametrize("name", ["fp32-stock-single", "fp32-tuned-full", "nf4-stock-single", "int4-tuned-single"])
 def test_right_reading_passes_on_both_paths(profile: Profile, evidence: Recorder, name: str) -> None:
     workload = generation.prepare_prefill(CPU, profile, case(name))
-    workload.rounds(once)
+    workload.run_rounds(once)
     workload.verify(evidence)
     assert not evidence.violated
     assert workload.logits is not None
@@ -86,7 +86,7 @@ def decode(request: pytest.FixtureRequest, profile: Profile) -> generation.Decod
 @pytest.fixture
 def decoded(decode: generation.Decode) -> Iterator[generation.Decode]:
     weights = {name: each.detach().clone() for name, each in decode.model.named_parameters()}
-    decode.rounds(once)
+    decode.run_rounds(once)
     yield decode
     decode.model.load_state_dict(weights, strict=False)
 
@@ -95,7 +95,7 @@ def test_both_paths_write_the_same_tokens(profile: Profile) -> None:
     written = []
     for path in ("stock", "tuned"):
         workload = generation.prepare_decode(CPU, profile, Case("fp32", path, "full"))
-        workload.rounds(once)
+        workload.run_rounds(once)
         assert workload.written is not None
         written.append(workload.written.clone())
     assert torch.equal(*written)
@@ -109,7 +109,7 @@ def test_a_second_round_writes_what_the_first_did(decode: generation.Decode) -> 
         written.append(decode.written.clone())
         return len(written) < 2
 
-    decode.rounds(twice)
+    decode.run_rounds(twice)
     assert torch.equal(*written)
 
 
@@ -125,7 +125,7 @@ def test_a_wrong_token_is_caught(decoded: generation.Decode, evidence: Recorder)
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_a_wrong_token_in_any_row_of_a_batch_is_caught(profile: Profile, evidence: Recorder, row: int) -> None:
     workload = generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full"))
-    workload.rounds(once)
+    workload.run_rounds(once)
     assert workload.written is not None
     workload.written = workload.written.clone()
     workload.written[row, -1] = (workload.written[row, -1] + 1) % 8192
@@ -177,7 +177,7 @@ def test_a_tuned_path_that_computes_something_else_is_caught(
 
     monkeypatch.setattr(static_llama, name, wrong or forgets)
     workload = generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "single"))
-    workload.rounds(once)
+    workload.run_rounds(once)
     with pytest.raises(Wrong):
         workload.verify(evidence)
 
@@ -200,7 +200,7 @@ def test_joined_matrices_are_the_models_own() -> None:
 def test_the_time_to_the_first_token_and_per_token_are_kept(profile: Profile, evidence: Recorder) -> None:
     workload = generation.prepare_decode(CPU, profile, Case("fp32", "stock", "full"))
     seconds: list[float] = []
-    workload.rounds(lambda each: seconds.append(each) or len(seconds) < 3)
+    workload.run_rounds(lambda each: seconds.append(each) or len(seconds) < 3)
     workload.record_latency(evidence, Rounds(tuple(seconds)))
     kept = {each.name: each.value for each in evidence.kept}
     assert float(kept["time to first token"]) > 0
@@ -223,7 +223,7 @@ def test_int4_weights_mean_what_their_levels_say() -> None:
 @pytest.mark.parametrize("part", ["packed", "scales"])
 def test_an_int4_layer_with_wrong_weights_is_caught(profile: Profile, part: str) -> None:
     workload = generation.prepare_decode(CPU, profile, Case("int4", "tuned", "single"))
-    workload.rounds(once)
+    workload.run_rounds(once)
     name = next(iter(workload.tuned.packed))
     packed, scales = workload.tuned.packed[name]
     wrong = (packed.roll(1, 0), scales) if part == "packed" else (packed, scales * 1.1)

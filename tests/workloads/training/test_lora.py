@@ -58,7 +58,7 @@ class Few:
 
 def trained(profile: Profile, name: str) -> lora_training.Training:
     workload = lora.prepare(CPU, profile, Case(*name.split("-")))
-    workload.rounds(Few())
+    workload.run_rounds(Few())
     return workload
 
 
@@ -103,7 +103,7 @@ def test_rows_that_see_each_other_are_caught(profile: Profile, evidence: Recorde
     assert isinstance(workload, lora.Tuned)
     workload.model.get_base_model().set_attn_implementation("sdpa")
     workload._options = {}  # with a cache transformers does not look for rows that are packed
-    workload.rounds(Few())
+    workload.run_rounds(Few())
     with pytest.raises(Wrong):
         workload.verify(evidence)
     assert evidence.violated[0][0].name == "first loss differs by"
@@ -113,7 +113,7 @@ def test_another_order_of_batches_is_caught(profile: Profile, evidence: Recorder
     workload = lora.prepare(CPU, profile, Case("fp32", "tuned", "course"))
     assert isinstance(workload, lora.Tuned)
     workload._inputs.reverse()
-    workload.rounds(Few())
+    workload.run_rounds(Few())
     with pytest.raises(Wrong):
         workload.verify(evidence)
     assert evidence.violated[0][0].name == "first loss differs by"
@@ -177,7 +177,7 @@ def test_what_trainer_does_between_two_steps_counts_and_it_stops_when_told(
     workload = lora.prepare(CPU, profile, Case("fp32", "stock", "course"))
     monkeypatch.setattr(lora_trainer.lora_batches, "padded", slow)
     few = Few(3)
-    workload.rounds(few)
+    workload.run_rounds(few)
     assert len(few.seconds) == 3
     assert min(few.seconds) > 0.05, "the collator's sleep lies between two steps"
     assert len(workload.losses) == 5, "a first step that begins the first interval, and a last one for its gradients"
@@ -211,7 +211,7 @@ def test_activations_are_recomputed_only_where_memory_asks(monkeypatch: pytest.M
     assert tuned.beside_bytes < tuned.activation_bytes
     assert not lora_setup.find(CPU, profile, Case("fp32", "stock", "small")).recomputes
     workload = lora.Tuned(tuned, profile)
-    workload.rounds(Few())
+    workload.run_rounds(Few())
     evidence = Recorder()
     workload.verify(evidence)
     assert not evidence.violated

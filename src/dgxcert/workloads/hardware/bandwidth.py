@@ -9,7 +9,7 @@ from dgxcert.judgement.rounds import Work
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import allocation, numerics
-from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.round_timer import AddRound, repeat
 from dgxcert.workloads.stopwatch import fastest_s
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class Copy:
         self._target = torch.zeros_like(self._source)
         self.work = Work(device, 2 * self._source.nbytes / 1e9, peak)
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload."""
-        repeat(self.run, each)
+    def run_rounds(self, add_round: AddRound) -> None:
+        """One copy after another."""
+        repeat(self.run, add_round)
 
     def run(self) -> None:
-        """One round; returns when the device is done."""
+        """One copy; returns when the device is done."""
         self._target.copy_(self._source)
         self.device.wait()
 
@@ -76,12 +76,12 @@ class Read:
         self._sum = torch.zeros((), device=device.name)
         self.work = Work(device, self._values.nbytes / 1e9, peak)
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload."""
-        repeat(self.run, each)
+    def run_rounds(self, add_round: AddRound) -> None:
+        """One sum after another."""
+        repeat(self.run, add_round)
 
     def run(self) -> None:
-        """One round; returns when the device is done."""
+        """One sum; returns when the device is done."""
         import torch
 
         torch.sum(self._values, 0, out=self._sum)

@@ -15,7 +15,7 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Matmul as Sizes
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.models.products import dense
-from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.round_timer import AddRound, repeat
 from dgxcert.workloads.stopwatch import fastest_s
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class Matmul:
         self.swept: dict[int, float] = {}
         """TFLOP/s of each size that was tried before this one was chosen."""
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload."""
-        repeat(self.run, each)
+    def run_rounds(self, add_round: AddRound) -> None:
+        """`matmuls` matrix multiplications a round."""
+        repeat(self.run, add_round)
 
     def run(self, see: "Callable[[torch.Tensor], None] | None" = None) -> None:
         """One round; returns when the device is done. `see` is handed every product before the next overwrites it."""

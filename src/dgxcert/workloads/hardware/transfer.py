@@ -9,7 +9,7 @@ from dgxcert.probes.host import memory
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.hardware.bandwidth import MIB, POISON, SEED
-from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.round_timer import AddRound, repeat
 
 TO_DEVICE, TO_HOST = TRANSFERS
 
@@ -39,9 +39,9 @@ class Transfer:
         self._values = values
         self.work = Work(device, values.nbytes / 1e9, profile.peak("host_link"))
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload."""
-        repeat(self.run, each)
+    def run_rounds(self, add_round: AddRound) -> None:
+        """One transfer after another."""
+        repeat(self.run, add_round)
 
     def run(self) -> None:
         """One round; returns when the device is done."""

@@ -21,7 +21,7 @@ from dgxcert.probes.host import page_cache
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.hardware.bandwidth import MIB, SEED
-from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.round_timer import AddRound, repeat
 
 if TYPE_CHECKING:
     import torch
@@ -67,10 +67,10 @@ class WeightFile:
         count = self._size // TENSORS // 4
         return torch.randint(-(2**31), 2**31 - 1, (count,), generator=generator, dtype=torch.int32)
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload. The file is gone afterwards."""
+    def run_rounds(self, add_round: AddRound) -> None:
+        """One load from a cold page cache after another; removes the file afterwards."""
         with self._file:
-            repeat(self.run, each, before=self._forget)
+            repeat(self.run, add_round, before=self._forget)
 
     def _forget(self) -> None:
         """Drop the file from memory; raises Inconclusive where it stays there, as on a disk that is memory itself."""

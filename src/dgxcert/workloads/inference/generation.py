@@ -21,7 +21,7 @@ from dgxcert.workloads.hardware.rooflines import Peaks
 from dgxcert.workloads.inference.static_llama import StaticLlama
 from dgxcert.workloads.inference.token_times import Marks
 from dgxcert.workloads.models import architectures, int4, nf4, seeded
-from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.round_timer import AddRound, repeat
 
 if TYPE_CHECKING:
     import torch
@@ -160,9 +160,9 @@ class Prefill(Inference):
         cost = rooflines.prefill(self.shape, case.precision, self.compute, setting.prompt, setting.batch)
         self.work = _work(device, profile, self.compute, float(setting.prompt * setting.batch), cost)
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload."""
-        repeat(self._read if self.case.path == TUNED else self._generate, each)
+    def run_rounds(self, add_round: AddRound) -> None:
+        """One prefill of all prompts after another."""
+        repeat(self._read if self.case.path == TUNED else self._generate, add_round)
 
     def _read(self) -> None:
         self.logits = self.tuned.read(self.prompt)
@@ -183,18 +183,18 @@ class Decode(Inference):
         steps = setting.new_tokens if case.path == TUNED else setting.new_tokens - 1
         self.work = _work(device, profile, self.compute, float(setting.batch), cost, times=steps)
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload. Of `generate` the time between the first token and the last one counts."""
+    def run_rounds(self, add_round: AddRound) -> None:
+        """One completion after another; of `generate` only the time between the first and the last token counts."""
         if self.case.path == TUNED:
             self.tuned.begin(self.prompt)
-            repeat(self._write, each, before=self.tuned.rewind)
+            repeat(self._write, add_round, before=self.tuned.rewind)
             return
-        going = True
-        while going:
+        wanted = True
+        while wanted:
             marks = self.generate(self.setting.new_tokens)
             if marks.tokens != self.setting.new_tokens:
                 raise Inconclusive(f"generate marked {marks.tokens} tokens, wanted {self.setting.new_tokens}")
-            going = each(marks.writing_s)
+            wanted = add_round(marks.writing_s)
 
     def _write(self) -> None:
         for _ in range(self.setting.new_tokens):

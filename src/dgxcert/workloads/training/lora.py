@@ -12,7 +12,7 @@ from dgxcert.judgement.benchmark_cases import STOCK, Case
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
-from dgxcert.workloads.round_timer import Each, repeat
+from dgxcert.workloads.round_timer import AddRound, repeat
 from dgxcert.workloads.training import lora_batches, lora_setup, packed_attention
 from dgxcert.workloads.training.lora_setup import Setup
 from dgxcert.workloads.training.lora_trainer import Stock
@@ -40,10 +40,10 @@ class Tuned(Training):
             for layer in self.model.get_base_model().model.layers:
                 layer.compile()  # one function for all of them
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload: a round is one step."""
+    def run_rounds(self, add_round: AddRound) -> None:
+        """Steps of the batches in turn; a round is one step."""
         batches = itertools.cycle(self._inputs)
-        repeat(lambda: self._step(next(batches)), each)
+        repeat(lambda: self._step(next(batches)), add_round)
 
     def _step(self, inputs: "dict[str, torch.Tensor]") -> None:
         import torch

@@ -7,7 +7,7 @@ from typing import Any
 
 from dgxcert.outcome import Inconclusive
 from dgxcert.workloads.course.distilbert_lab import own_state
-from dgxcert.workloads.round_timer import Each
+from dgxcert.workloads.round_timer import AddRound
 from dgxcert.workloads.training import lora_batches
 from dgxcert.workloads.training.lora_training import Training
 
@@ -20,16 +20,16 @@ WHERE = "ACCELERATE_TORCH_DEVICE"
 class Stock(Training):
     """Trainer with what it does by default, but no logging, saving or shuffling."""
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload: a round lasts from the end of one step to the end of the next."""
+    def run_rounds(self, add_round: AddRound) -> None:
+        """Trainer over the batches in turn; a round lasts from the end of one step to the end of the next."""
         with tempfile.TemporaryDirectory(prefix="dgxcert-lora-") as folder, own_state():
             if self.setup.device.kind == "cuda":
                 os.environ[WHERE] = self.setup.device.name
-            self._trainer(each, folder).train()
+            self._trainer(add_round, folder).train()
         if str(self.model.device) != self.setup.device.name:
             raise Inconclusive(f"Trainer worked on {self.model.device}, not on {self.setup.device.name}")
 
-    def _trainer(self, each: Each, folder: str) -> Any:
+    def _trainer(self, add_round: AddRound, folder: str) -> Any:
         from transformers import PrinterCallback, Trainer
 
         kept = self.losses
@@ -45,7 +45,7 @@ class Stock(Training):
             args=self._arguments(folder),
             train_dataset=_endless(self.setup.batches),
             data_collator=lora_batches.padded,
-            callbacks=[_rounds_of(self, each)],
+            callbacks=[_rounds_of(self, add_round)],
         )
         # Or the loss would be over all tokens, the first of each row included, which nothing predicts.
         trainer.model_accepts_loss_kwargs = False
@@ -88,25 +88,25 @@ def _endless(batches: tuple[lora_batches.Batch, ...]) -> Any:
     return Rows()
 
 
-def _rounds_of(training: Training, each: Each) -> Any:
+def _rounds_of(training: Training, add_round: AddRound) -> Any:
     """A callback that times steps, and looks at the gradients of one more step when it is enough."""
     from transformers import TrainerCallback
 
     class Steps(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
         ended: float | None = None
-        going = True
+        wanted = True
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **about: Any) -> None:  # noqa: ARG002
-            if not self.going:
+            if not self.wanted:
                 training.look_at_gradients()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **about: Any) -> None:  # noqa: ARG002
             training.setup.device.wait()
             now = time.perf_counter()
-            if not self.going:
+            if not self.wanted:
                 control.should_training_stop = True
             elif self.ended is not None:
-                self.going = each(now - self.ended)
+                self.wanted = add_round(now - self.ended)
             self.ended = time.perf_counter()
 
     return Steps()

@@ -13,7 +13,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.hardware import ceilings
 from dgxcert.workloads.hardware.rooflines import Peaks
-from dgxcert.workloads.round_timer import Each
+from dgxcert.workloads.round_timer import AddRound
 from dgxcert.workloads.training import lora_batches, lora_setup
 from dgxcert.workloads.training.gradients import learns
 from dgxcert.workloads.training.lora_setup import Setup
@@ -66,8 +66,8 @@ class Training:
         bounds = [setup.cost.bound(1.0, "step/s", each) for each in peaks]
         self.work = Work(setup.device, 1.0, roofline=bounds[0], ceiling=bounds[1], grace=ceilings.grace(profile))
 
-    def rounds(self, each: Each) -> None:
-        """See timing.Workload: a round is one step."""
+    def run_rounds(self, add_round: AddRound) -> None:
+        """Steps of the batches in turn; a round is one step."""
         raise NotImplementedError
 
     def look_at_gradients(self) -> None:
