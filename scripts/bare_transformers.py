@@ -1,4 +1,4 @@
-"""Bare transformers programs: the yardsticks of bench_harness.py and bench_peers.py. Prints a rate and a peak in GiB.
+"""Bare transformers programs that bench_harness.py and bench_peers.py compare with. Prints a rate and a peak in GiB.
 
 They share nothing with the suite but the shape of the model, the sizes of a profile and, in training, the rows.
 """
@@ -22,7 +22,7 @@ GIB = 2**30
 
 
 def main() -> None:
-    """`KIND [PROFILE]`: work as often as the suite does, then print work over total time."""
+    """`KIND [PROFILE]`: do the same amount of work as the suite, then print work divided by total time."""
     kind, name = sys.argv[1], [*sys.argv[2:], "cpu"][0]
     device = "cpu" if name == "cpu" else "cuda"
     with torch.inference_mode(kind != "lora"):
@@ -58,7 +58,7 @@ def _wait(device: str) -> None:
 
 
 def loop(sizes: Any, device: str) -> float:
-    """Token/s of greedy decoding, one forward pass per token, after the prompt has been read."""
+    """Token/s of greedy decoding, one forward pass per token, after prefill."""
     model, new_tokens = _model(sizes.decode.model, device), sizes.decode.single.new_tokens
     prompt = torch.randint(0, 8192, (1, sizes.decode.single.prompt), device=device)
 
@@ -97,7 +97,7 @@ def prefill(sizes: Any, device: str) -> float:
 
 
 def first(sizes: Any, device: str) -> float:
-    """Token/s of a prompt that `model.generate` reads to write one token."""
+    """Token/s of prefill by `model.generate` with one new token."""
     model, length = _model(sizes.prefill.model, device), sizes.prefill.single.prompt
     prompt = torch.randint(0, 8192, (1, length), device=device)
     options = {"max_new_tokens": 1, "do_sample": False, "pad_token_id": 0, "attention_mask": torch.ones_like(prompt)}

@@ -1,4 +1,4 @@
-"""What dgxcert itself costs, as ratios measured in one go: `make bench-harness`.
+"""The overhead of dgxcert itself, as ratios measured in one run: `make bench-harness`.
 
 Prints a Markdown table for docs/performance.md; --write puts it there.
 """
@@ -37,7 +37,7 @@ def environment() -> dict[str, str]:
 
 
 def rehearse(*options: str) -> Rehearsal:
-    """Run the suite as a user would and watch the supervisor's memory from outside."""
+    """Run the suite as a user would, and sample the supervisor's memory from outside."""
     with tempfile.TemporaryDirectory(prefix="dgxcert-bench-") as folder:
         command = [sys.executable, "-m", "dgxcert", "validate", "--profile", "cpu", "--results", folder, *options]
         began = time.monotonic()
@@ -85,7 +85,7 @@ def decode_bare(kind: str) -> float:
 
 
 def decode_ratios(pairs: int) -> tuple[float, ...]:
-    """Medians in token/s, interleaved so that a busy moment hits all: suite tuned and stock, bare loop and generate."""
+    """Median token/s, interleaved so that a busy moment affects all: suite tuned and stock, bare loop, `generate`."""
     figures = [
         (decode_of_suite("tuned"), decode_bare("loop"), decode_of_suite("stock"), decode_bare("generate"))
         for _ in range(pairs)
@@ -116,7 +116,7 @@ def measure(pairs: int) -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Measure, print, and keep when asked."""
+    """Measure, print, and with --write keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")

@@ -1,4 +1,4 @@
-"""What the container costs: building, rebuilding, starting, and its size: `make bench-image BASE_IMAGE=...`.
+"""The cost of the container: building, rebuilding, starting, and its size: `make bench-image BASE_IMAGE=...`.
 
 Works on a copy of the checkout, under an image name of its own. Prints a Markdown table for docs/performance.md;
 --write puts it there.
@@ -26,7 +26,7 @@ RUN_A_COPY = "from dgxcert.cli import main; main()"
 
 
 def copy_of_checkout(folder: Path) -> Path:
-    """What git knows, as it stands here."""
+    """A copy of the files that git knows, as they are now."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().splitlines()):
         if (ROOT / name).is_file():
@@ -81,7 +81,7 @@ def measure(base: str) -> list[tuple[str, str, str]]:
         sys.exit(f"{NAME} or {base} is gone")
     engine.ask("image", "rm", NAME)
     return [
-        ("build, the stack installed anew", f"{cold_s:.0f} s", "for comparison"),
+        ("build, installing the stack again", f"{cold_s:.0f} s", "for comparison"),
         ("build, after a change in src/", f"{warm_s:.1f} s", "under 20 s"),
         ("image as it is: start to first check", f"{host_s:.1f} s", "under 5 s"),
         ("image as it is: start to first check inside", f"{inside_s:.1f} s", "for comparison"),
@@ -90,7 +90,7 @@ def measure(base: str) -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Measure, print, and keep when asked."""
+    """Measure, print, and with --write keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", required=True, help="the base image")
     parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")

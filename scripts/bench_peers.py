@@ -1,4 +1,4 @@
-"""This suite beside others, in one go: a bare transformers program and optimum-benchmark: `make bench-peers`.
+"""This suite compared with bare transformers programs and optimum-benchmark in one run: `make bench-peers`.
 
 All take turns on the same model, sizes, precision and number of threads, and medians are compared. optimum-benchmark
 has an environment of its own with the course's pins; it is no dependency of the project. Prints a Markdown table for
@@ -38,7 +38,7 @@ SUITE, BARE, THEIRS = "suite", "bare", "optimum-benchmark"
 PATHS = ("stock", "tuned")
 BARE_PROGRAMS = ("loop", "generate", "prefill", "first", "lora")
 PREFILL_ONLY = 2
-"""New tokens where only reading is of interest: it wants one step to time."""
+"""New tokens where only prefill is of interest: optimum-benchmark needs one step to time."""
 
 
 @dataclass
@@ -64,13 +64,13 @@ class Figures:
 
 
 def environment(device: str) -> dict[str, str]:
-    """The same number of threads for all, and no questions to the Hub."""
+    """The same number of threads for all, and no requests to the Hub."""
     threads = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS} if device == "cpu" else {}
     return {**os.environ, **threads, "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
 
 
 def suite_turn(profile: Profile, figures: Figures) -> None:
-    """Run the benchmarks as a user would; keeps what run.json says of them."""
+    """Run the benchmarks as a user would, and keep what run.json reports."""
     precision = "bf16" if profile.uses_gpu else "fp32"
     names = {"DECODE-SPEED": "single", "PREFILL-SPEED": "single", "LORA-SPEED": "small"}
     keys = [f"{name}[{precision}-{path}-{setting}]" for name, setting in names.items() for path in PATHS]
@@ -161,7 +161,7 @@ def peers_python() -> Path:
 
 
 def keep_model(profile: Profile, folder: str) -> None:
-    """Write the model that decodes, and a tokenizer, where optimum-benchmark can load them without the Hub."""
+    """Save the decode model and a tokenizer where optimum-benchmark can load them without the Hub."""
     device = Device("cuda" if profile.uses_gpu else "cpu", 0, "this machine", margin_gib=profile.memory.margin.value)
     shape = architectures.find(profile.workloads.decode.model)
     model = seeded.build(device, shape, "bf16" if profile.uses_gpu else "fp32")
@@ -173,7 +173,7 @@ def keep_model(profile: Profile, folder: str) -> None:
 
 
 def rows(figures: Figures, batch: int) -> Iterator[tuple[str, str, str]]:
-    """What was compared, the ratio with both figures, and what is wanted."""
+    """Rows of the table: what was compared, the ratio with both figures, and the target."""
     compared = [
         ("decode, token/s: tuned / bare loop", "suite decode tuned", "bare loop", ">= 0.97"),
         ("decode, token/s: stock / bare `generate`", "suite decode stock", "bare generate", ">= 0.97"),
@@ -200,12 +200,12 @@ def rows(figures: Figures, batch: int) -> Iterator[tuple[str, str, str]]:
 
 
 def ratio(mine: float, theirs: float) -> str:
-    """A ratio with what it was made of."""
+    """A ratio with its two figures."""
     return f"{mine / theirs:.3g} ({mine:.4g} / {theirs:.4g})"
 
 
 def main() -> None:
-    """Take turns, print, and keep when asked."""
+    """Take turns, print, and with --write keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="cpu")
     parser.add_argument("--turns", type=int, default=5)

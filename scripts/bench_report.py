@@ -1,4 +1,4 @@
-"""How long a report of very much takes to draw, and how soon thousands of runs are listed: `make bench-report`."""
+"""The time to draw a very large report and to list thousands of runs: `make bench-report`."""
 
 import argparse
 import subprocess
@@ -82,13 +82,13 @@ def histories(place: Path) -> list[tuple[str, str, str]]:
     rebuilt = time.monotonic() - began
     return [
         (f"{RUNS:,} runs of {len(text) / 1e3:.0f} kB listed, index at hand", f"{listed:.2f} s", "under 1 s"),
-        ("the same, index built anew, as a command", f"{built:.1f} s", "under 20 s"),
+        ("the same, rebuilding the index, as a command", f"{built:.1f} s", "under 20 s"),
         ("the same, index alone", f"{rebuilt:.1f} s", "for comparison"),
     ]
 
 
 def main() -> None:
-    """Measure, print, and keep when asked."""
+    """Measure, print, and with --write keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")
     options = parser.parse_args()

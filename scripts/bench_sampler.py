@@ -1,4 +1,4 @@
-"""What the sampler costs beside a workload: `make bench-sampler`. On a machine without a GPU, with a simulated driver.
+"""The cost of sampling a GPU during a workload: `make bench-sampler`. Without a GPU it uses a simulated driver.
 
 Prints a Markdown table for docs/performance.md; --write puts it there.
 """
@@ -18,7 +18,7 @@ SECONDS = 10.0
 
 
 def main() -> None:
-    """Sample for ten seconds and print what that took of one core."""
+    """Sample for ten seconds and print the share of one core that it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     parser.add_argument("--real", action="store_true", help="ask the driver of this machine instead of a simulated one")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _simulate(folder: Path) -> None:
-    """Lead the processes that are started from here to a simulated Spark."""
+    """Let the processes started from here see a simulated Spark."""
     sys.path.insert(0, str(ROOT / "tests"))
     machine = importlib.import_module("simulated.machine")
     os.environ.update(machine.load("spark-idle").played(folder, machine.build(folder)))

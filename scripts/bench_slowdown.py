@@ -1,4 +1,4 @@
-"""Is a slowdown of 5 % noticed, and is an unchanged machine left in peace? `make bench-slowdown`.
+"""Whether a slowdown of 5 % is detected, and how often an unchanged machine is flagged: `make bench-slowdown`.
 
 Each try is a process of its own that runs a few of the suite's benchmarks, unchanged or with a timer that runs fast,
 and is compared with runs of before, as `dgxcert compare` does it. What comes out is as true as this machine is quiet.
@@ -28,7 +28,7 @@ Run = dict[str, Timing]
 
 
 def measure(profile: str, slower: float) -> Run:
-    """The benchmarks of one process, whose rounds read longer by this share."""
+    """The benchmarks of one process, whose rounds are reported longer by this share."""
     with tempfile.TemporaryDirectory(prefix="dgxcert-slowdown-") as folder:
         path = Path(folder) / "benchmark.json"
         asked = [*FILES, "--profile", profile, "-q", "-k", WANTED, f"--benchmark-json={path}", "-p", "slow_clock"]
@@ -63,7 +63,7 @@ def _slower(reference: list[Run], run: Run, name: str) -> bool:
 
 
 def main() -> None:
-    """Measure, print, and keep when asked."""
+    """Measure, print, and with --write keep the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="cpu")
     parser.add_argument("--kept", type=int, default=5, help="runs that make the reference")

@@ -15,7 +15,7 @@ BEGIN = ("opened", "started")
 
 
 def problems(folder: Path, verdict: str) -> list[str]:
-    """What is wrong with a run folder that should hold a run of that verdict; nothing when it is well."""
+    """The problems of a run folder that should hold a run of that verdict."""
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator(schema)
@@ -24,15 +24,15 @@ def problems(folder: Path, verdict: str) -> list[str]:
         found.append(f"the verdict is {run['judgement']['verdict']}, wanted {verdict}")
     cases = ElementTree.parse(folder / "junit.xml").findall(".//testcase")  # noqa: S314 (our own file)
     if len(cases) != len(run["results"]):
-        found.append(f"junit.xml tells of {len(cases)} requirements, run.json of {len(run['results'])}")
+        found.append(f"junit.xml has {len(cases)} requirements, run.json of {len(run['results'])}")
     timed = benchmarks(folder) if run["options"]["tier"] != "quick" else []  # which times nothing
     if run["options"]["tier"] != "quick" and not timed:
         found.append("benchmark.json holds no benchmark")
     if not all(len(benchmark["stats"]["data"]) >= 3 for benchmark in timed):
         found.append("benchmark.json holds a benchmark with fewer than 3 rounds")
-    faces = ("summary.md", "report.html", "metrics.prom")
-    silent = [face for face in faces if verdict not in (folder / face).read_text(encoding="utf-8")]
-    found += [f"{face} does not name the verdict" for face in silent]
+    reports = ("summary.md", "report.html", "metrics.prom")
+    silent = [report for report in reports if verdict not in (folder / report).read_text(encoding="utf-8")]
+    found += [f"{report} does not name the verdict" for report in silent]
     found += image_problems(folder, run)
     measured = [result for result in run["results"] if result["outcome"] == "passed"]
     found += [f"{result['key']} passed without evidence" for result in measured if not result["evidence"]]
@@ -40,13 +40,13 @@ def problems(folder: Path, verdict: str) -> list[str]:
 
 
 def benchmarks(folder: Path) -> list[dict[str, Any]]:
-    """What pytest-benchmark kept of a run."""
+    """The benchmarks in a run's benchmark.json."""
     kept: list[dict[str, Any]] = json.loads((folder / "benchmark.json").read_text(encoding="utf-8"))["benchmarks"]
     return kept
 
 
 def image_problems(folder: Path, run: dict[str, Any]) -> list[str]:
-    """What is wrong with a run that should have worked in the container: the image's facts, and whose files it left."""
+    """The problems of a run in the container: missing facts about the image, files of another owner."""
     if run["options"]["runtime"] != "docker":
         return []
     facts = run["image"] or {}
@@ -60,12 +60,12 @@ def image_problems(folder: Path, run: dict[str, Any]) -> list[str]:
 
 
 def is_digest(facts: dict[str, Any], name: str) -> bool:
-    """Whether a fact is there and is a digest."""
+    """Whether a fact is a digest."""
     return str(facts.get(name, "")).startswith("sha256:")
 
 
 def began(folder: Path) -> str:
-    """When the first check began, for a reader: a time decides nothing here."""
+    """When the first check began, for information only."""
     events = [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
     times = [datetime.fromisoformat(next(each["at"] for each in events if each["event"] == kind)) for kind in BEGIN]
     return f"the first check began {(times[1] - times[0]).total_seconds():.1f} s after the run was opened"

@@ -1,4 +1,4 @@
-"""The page docs/faults.md: every known fault from docs/faults.yaml, and which requirement notices it."""
+"""The page docs/faults.md: every known fault from docs/faults.yaml, and the requirement that catches it."""
 
 import re
 from collections.abc import Mapping
@@ -21,77 +21,77 @@ NO_MATRIX = "\nNot made yet.\n"
 LOOK_ALIKES = "H"
 
 CONFIDENCE = {
-    "vendor-confirmed": ("vendor-confirmed", "the vendor, or the project whose software it is, says so"),
+    "vendor-confirmed": ("vendor-confirmed", "confirmed by the vendor or the project whose software it is"),
     "several": ("several reports", "two or more independent ones"),
     "single": ("a single report", "one machine, one user"),
-    "knowledge-base": ("knowledge base", "a community's collected notes alone, not traced to where they came from"),
+    "knowledge-base": ("knowledge base", "a community's collected notes, not traced to their source"),
 }
-"""Word of the data: how the page says it, and what it means."""
+"""Value in the data: its words on the page, and its meaning."""
 
 INTRODUCTION = f"""\
-What is known in public to go wrong with these machines, how it shows exactly, what to do, and which requirement
-notices it. A requirement notices a fault when it does not pass on a machine that has it: it fails, or it is
-inconclusive and names what stood in its way. What nothing notices is listed all the same, with the reason.
+Publicly known faults of these machines: symptom, exact signature, what to do, and which requirement catches it. A
+requirement catches a fault when it does not pass on a machine that has it: it fails, or it is inconclusive and names
+the reason. Faults that nothing catches are listed with the reason.
 
-- *Caught by* names the requirements that notice it, and what has to be so for that.
-- *Must not fire* stands where a reading is healthy or harmless: those requirements may meet it and must not fail on it.
-- *Not checked* says why no requirement looks.
+- *Caught by* names the requirements that catch it, and the conditions.
+- *Must not fire* marks readings that are healthy or harmless: these requirements must not fail on them.
+- *Not checked* gives the reason why no requirement covers it.
 - A step marked *ours* is this project's own suggestion. Every other step comes from the sources.
-- GPU-XID reads the kernel log of this boot before the work, GPU-XID-AFTER once more when all of it is done: what they
-  catch has happened since the machine was started, but for what firmware kept of the boot before.
-- GPU-XID-AFTER, GPU-ECC-AFTER and the burn-in notice what GPU-XID, GPU-ECC and the checks under load do, if the work
-  brings it out.
-- Numbers in signatures are readings of single machines, not limits: [the profiles](profiles.md) hold those.
+- GPU-XID reads the kernel log of this boot before the work, GPU-XID-AFTER again after it: they catch what happened
+  since the machine was started, plus what firmware kept of the previous boot.
+- GPU-XID-AFTER, GPU-ECC-AFTER and the burn-in catch what GPU-XID, GPU-ECC and the checks under load catch, if the work
+  provokes it.
+- Numbers in signatures are readings of single machines, not limits; [the profiles](profiles.md) hold the limits.
 
-How far to believe an entry:
+How reliable an entry is:
 
 {chr(10).join(f"- *{words}*: {meaning}" for words, meaning in CONFIDENCE.values())}
 """
 
-MATRIX = "Simulated machines, each with one of these faults, and how every requirement that sees it ends."
+MATRIX = "Simulated machines, each with one of these faults, and the outcome of every requirement that sees it."
 
 DESCRIBING = """\
-A machine is one YAML file in `tests/simulated/machines/`. A small C library plays it to the real nvidia-ml-py;
-checks, workloads, sampler and supervisor are the real ones, and only the multiplying is done by the CPU.
-`make fault-matrix` judges every machine there, `make fault-matrix MACHINES=folder` those of any other folder. It exits
-1 where a machine is not judged as its description says, and where something fires on a machine that is well.
+A machine is one YAML file in `tests/simulated/machines/`. A small C library presents it to the real nvidia-ml-py as a
+driver; checks, workloads, sampler and supervisor are the real ones, and the CPU does the matrix multiplications.
+`make fault-matrix` judges every machine there, `make fault-matrix MACHINES=folder` those of another folder. It exits
+with 1 when a machine is not judged as described, and when a requirement fires on a healthy machine.
 
 ```yaml
-# One line that says what this machine is
-like: spark-idle                         # differs from this one in what follows
-summary: Stuck in low power; nothing says so but clock and power under load
-meant_for: {GPU-CLOCK-UNDER-LOAD: unplug}  # what must fail, and a word that its remedy must hold
+# One line that describes this machine
+like: spark-idle                         # the machine that it differs from
+summary: Stuck in low power; only clock and power under load show it
+meant_for: {GPU-CLOCK-UNDER-LOAD: unplug}  # what must fail, and a word that its remedy must contain
 driver_version: 580.173.02
 under_load: {clock_sm_mhz: [799, 721, 745], power_draw_w: 19.5}
 sources: [where the readings come from]
 ```
 
-- `cannot_tell` is like `meant_for`, for what must be inconclusive. A machine with neither is well: nothing may fire.
+- `cannot_tell` is like `meant_for`, for what must be inconclusive. A machine with neither is healthy: nothing may fire.
 - Fields are named as in nvidia-smi's long listing, in lower case with their unit: `clock_sm_mhz`, `power_draw_w`,
-  `remapped_rows_pending`, `ecc_mode_current`. An unknown name is an error that lists those that are played.
-- What a description leaves out, or calls `unknown`, is as on the healthy machine of its product: `spark-idle`,
-  `h100-idle` or `h200-idle`, by `name`, or else by how the file is called.
-- In place of a value may stand what a driver does instead: `not_supported`, `absent`, `no_permission`, `gpu_is_lost`,
-  `mismatch`, `Unknown Error`, `error N` (NVML's number), `hangs` and `crashes`.
-- `under_load` holds what the GPU says while it works; several numbers are gone through in ten seconds of work. A
-  machine described at work (P0 and busy, or held back by an event reason) says the same all the time.
-- `event_counter_*_us` stand still at rest. They grow by `event_counter_*_us_per_s` under load; in a description of a
-  machine at work without that, as if they had been counting for the last ten seconds.
-- `each` says what single GPUs say otherwise, by index; `device_count: 8` makes eight of them. `device_handle` is what
-  the driver does when that GPU is asked for at all.
-- Of the host: `kernel_log` (lines), `kernel_log_begins_s` (where it has lost its beginning),
+  `remapped_rows_pending`, `ecc_mode_current`. An unknown name is an error that lists the known ones.
+- What a description omits, or calls `unknown`, is as on the healthy machine of its product (`spark-idle`, `h100-idle`
+  or `h200-idle`), chosen by `name` or else by the file name.
+- Instead of a value, a description may give what the driver does: `not_supported`, `absent`, `no_permission`,
+  `gpu_is_lost`, `mismatch`, `Unknown Error`, `error N` (NVML's number), `hangs` and `crashes`.
+- `under_load` holds the readings under load; a list of numbers is played over ten seconds of work. A machine described
+  under load (P0 and busy, or with an event reason) reports the same readings all the time.
+- `event_counter_*_us` are constant at rest. Under load they grow by `event_counter_*_us_per_s`; in a description of a
+  machine under load without that, as if they had counted for the last ten seconds.
+- `each` holds the readings that differ on single GPUs, by index; `device_count: 8` makes eight GPUs. `device_handle` is
+  what the driver does when that GPU is requested at all.
+- Of the host: `kernel_log` (lines), `kernel_log_begins_s` (when its beginning is lost),
   `kernel_module_version`, `kernel_module_kind` (`open`, `proprietary`),
-  `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, and `cuda_free_gib`, what CUDA calls free.
-- `profile` names the profile, where it is not the one of the product.
+  `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, and `cuda_free_gib` (what CUDA reports as free).
+- `profile` names the profile, if it is not the one of the product.
 
-A fault that is found on a machine becomes a file there, and an entry in `faults.yaml`.
+A fault found on a real machine becomes a file there, and an entry in `faults.yaml`.
 """
 
 Confidence = Literal["vendor-confirmed", "several", "single", "knowledge-base"]
 
 
 class Step(Part):
-    """One thing to do; `own` where no source says it."""
+    """One step of a remedy; `own` if no source gives it."""
 
     text: str = Field(min_length=1)
     own: bool = False
@@ -107,7 +107,7 @@ def _step(value: Any) -> Any:
 
 
 class Fault(Part):
-    """One known fault: how it shows, what to do, who says so, and what notices it."""
+    """One known fault: symptom, signature, remedy, sources, and what catches it."""
 
     symptom: str = Field(min_length=1)
     signature: str = Field(min_length=1)
@@ -195,7 +195,7 @@ def _problem(item: Mapping[str, Any]) -> str:
 
 
 def page() -> str:
-    """The whole page; what stands between the marks of the matrix is kept, since another program writes it."""
+    """The whole page; the text between the marks of the matrix is kept, because another program writes it."""
     catalogue = load()
     lines = ["# Known faults", "", MADE, "", INTRODUCTION, *_counts(catalogue), ""]
     for letter, group in catalogue.groups.items():
@@ -250,5 +250,5 @@ def _linked(source: str) -> str:
 
 
 def _capital(text: str) -> str:
-    """A sentence's first letter; code and numbers stay as they are."""
+    """The text with a capital first letter."""
     return text[0].upper() + text[1:]

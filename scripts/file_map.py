@@ -11,7 +11,7 @@ WHOLE = {
     "tests/recorded": "tool output that the probes' tests read: captured, or put together from published readings",
     "src/dgxcert/workloads/models/data": "the prose that LoRA trains on, and its tokenizer",
 }
-"""Folders that are one line together."""
+"""Folders that are listed as one line."""
 
 TITLES = {
     ".py": r'"""(.+?)(?:"""|\n)',
@@ -20,16 +20,16 @@ TITLES = {
     ".md": r"# (.+)",
     ".json": r'"title": "(.+?)"',
 }
-"""How a file of each kind says what it is; a schema's own title is its last."""
+"""Where each kind of file has its phrase; a schema's own title is its last."""
 
 
 def phrase(path: Path) -> str:
-    """What a file says of itself in its first line of prose; raises ValueError when it says nothing."""
+    """The phrase in which a file describes itself; raises ValueError when there is none."""
     text = path.read_text(encoding="utf-8")
     pattern = TITLES.get(path.suffix, r"^# (.+)")
     found = re.findall(pattern, text, re.MULTILINE) if path.suffix == ".json" else [_first(pattern, text)]
     if not found or not found[-1]:
-        raise ValueError(f"{path} does not say what it is: begin it with a phrase")
+        raise ValueError(f"{path} has no phrase that describes it: begin it with one")
     return str(found[-1]).rstrip(".")
 
 
@@ -56,7 +56,7 @@ def render() -> str:
 
 
 def _shown(path: Path) -> bool:
-    """Files that a person reads; packages' empty faces and caches are not."""
+    """Files that a person reads; caches are not."""
     hidden = any(part.startswith((".", "__pycache__")) or part.endswith(".egg-info") for part in path.parts[1:])
     return path.is_file() and not hidden and path.suffix in {*TITLES, ".txt"}
 

@@ -1,4 +1,4 @@
-"""Breaks every comparison of every check, one at a time, and sees to it that a test notices: `make mutation`.
+"""Mutation tests: breaks every comparison of every check, one at a time; a test must notice: `make mutation`.
 
 Prints a Markdown table: each mutant, and which test or simulated machine killed it. Ends with 1 where one survived, and
 with 2 where the tests do not even pass the checks as they are, since then they prove nothing.
@@ -21,12 +21,12 @@ from dgxcert.plan import suite
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("checks", "benchmarks", "src", "tests", "scripts", "docs", "container", "compose.yaml", "pyproject.toml")
-"""What a copy of the checkout holds."""
+"""What is copied of the checkout."""
 LIMIT_S = 600.0
 
 MATRIX = "tests/simulated/matrix.py"
 COMPLAINTS = ("and must be", "does not say", "is well, and")
-"""How the matrix says that a machine was not judged as its description says."""
+"""How the fault matrix reports a machine that was not judged as described."""
 
 
 def in_folder(name: str) -> list[str]:
@@ -66,10 +66,10 @@ TESTS: dict[str, tuple[str, ...]] = {
     "MEMORY-PATTERN": (NUMERICS, "-k", "memory or one_bit"),
     "TRAINING-REPEATS": (NUMERICS, "-k", "training"),
 }
-"""Check file, or one requirement of it: what pytest runs to judge it, after the fault matrix if that asks for it."""
+"""Check file, or one requirement of it: the tests that judge it, after the fault matrix if that covers it."""
 
 TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.GtE: ast.LtE, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.Lt: ast.Gt}
-"""Comparisons that have a direction. A quantity refuses `!=`: of anything else the opposite is demanded with `not`."""
+"""Comparisons with a direction. A quantity refuses `!=`; anything else is inverted with `not`."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Mutant:
 def mutants(source: str, file: str) -> list[Mutant]:
     """Every mutant of one check file.
 
-    A comparison is removed, and it is turned round. The only one of a requirement is also held against itself, which
+    A comparison is removed, and it is inverted. The only one of a requirement is also compared with itself, which
     always holds: without any, nothing passes, so that a healthy machine would notice, but a sick one must.
     """
     found = []
@@ -113,12 +113,12 @@ def requirements(source: str) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def _broken(statement: ast.AST, alone: bool) -> Iterator[tuple[str, str]]:
-    """The ways to break a statement that demands something; none for any other."""
+    """The ways to break an assertion; none for any other statement."""
     if isinstance(statement, ast.Assert):
         yield "removed", "pass"
-        yield "turned round", f"assert {_turned(statement.test)}"
+        yield "inverted", f"assert {_turned(statement.test)}"
         if alone and (quantity := _quantity(statement.test)):
-            yield "held against itself", f"assert {quantity} == {quantity}.evidence.value"
+            yield "compared with itself", f"assert {quantity} == {quantity}.evidence.value"
     elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         function = statement.value.func
         if isinstance(function, ast.Attribute) and function.attr.startswith("require"):
@@ -126,7 +126,7 @@ def _broken(statement: ast.AST, alone: bool) -> Iterator[tuple[str, str]]:
 
 
 def _turned(test: ast.expr) -> str:
-    """The opposite of what is demanded."""
+    """The opposite comparison."""
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and type(test.ops[0]) in TURNED:
         return ast.unparse(ast.Compare(test.left, [TURNED[type(test.ops[0])]()], test.comparators))
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -163,7 +163,7 @@ def in_matrix(root: Path) -> tuple[str, ...]:
 
 
 def judges(requirement: str, file: str, matrix: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """What judges a requirement: arguments of Python, in the order in which they are tried."""
+    """The tests that judge a requirement: arguments for Python, in the order in which they are tried."""
     found: list[tuple[str, ...]] = []
     if requirement in matrix:
         found.append((MATRIX, "--only", requirement))
@@ -174,7 +174,7 @@ def judges(requirement: str, file: str, matrix: tuple[str, ...]) -> tuple[tuple[
 
 @dataclass(frozen=True)
 class Judgement:
-    """How one command ended: with nothing to say, with what it found wrong, or in a way that says nothing."""
+    """How one command ended: passed, failed with a finding, or failed for another reason."""
 
     passed: bool
     found: str
@@ -182,7 +182,7 @@ class Judgement:
 
 
 def judgement(done: command.Completed) -> Judgement:
-    """Only a test that failed, or the matrix's own complaint, has found something."""
+    """Only a failed test, or a complaint of the fault matrix, counts as a finding."""
     if done.returncode == 0:
         return Judgement(True, "", "")
     lines = done.stdout.splitlines()
@@ -197,7 +197,7 @@ def judgement(done: command.Completed) -> Judgement:
 
 
 def copy(source: Path, folder: Path) -> Path:
-    """A copy of a checkout: what checks and tests need of it."""
+    """A copy of the parts of a checkout that checks and tests need."""
     for name in PARTS:
         if (source / name).is_dir():
             shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -208,14 +208,14 @@ def copy(source: Path, folder: Path) -> Path:
 
 
 def run(checkout: Path, words: tuple[str, ...]) -> command.Completed:
-    """Python with these arguments, of a copy: its package goes before the one that is installed."""
+    """Run Python with these arguments in a copy, whose package takes precedence over the installed one."""
     kept = {name: value for name, value in os.environ.items() if name not in suite.CHANGES_PYTEST}
     own = {"PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     return command.run([sys.executable, *words], timeout_s=LIMIT_S, cwd=checkout, env={**kept, **own})
 
 
 def uses_itself(checkout: Path) -> bool:
-    """Whether Python in a copy takes package and checks from the copy: dgxcert is installed from the original."""
+    """Whether Python in a copy imports package and checks from the copy; dgxcert is installed from the original."""
     asked = run(checkout, ("-P", "-c", "from dgxcert.plan import suite; print(suite.__file__, suite.root())"))
     package, root = asked.stdout.split()
     return Path(package).is_relative_to(checkout.resolve()) and Path(root) == checkout.resolve()
@@ -223,7 +223,7 @@ def uses_itself(checkout: Path) -> bool:
 
 @dataclass(frozen=True)
 class Tried:
-    """A mutant, what killed it, and what went wrong in trying."""
+    """A mutant, the test that killed it, and what went wrong while trying."""
 
     mutant: Mutant
     killed_by: str
@@ -231,7 +231,7 @@ class Tried:
 
 
 def attempt(mutant: Mutant, original: Path, matrix: tuple[str, ...]) -> Tried:
-    """Try one mutant in a copy of its own, until one of its judges finds something."""
+    """Try one mutant in a copy of its own, until one of its tests fails."""
     trouble = ""
     with tempfile.TemporaryDirectory(prefix="dgxcert-mutant-") as folder:
         checkout = copy(original, Path(folder))
@@ -253,7 +253,7 @@ def row(tried: Tried) -> str:
 
 
 def unproved(original: Path, asked: list[tuple[str, ...]], pool: ThreadPoolExecutor) -> list[str]:
-    """Why nothing can be proved: commands that do not pass even without a mutant, or do not look at the copy."""
+    """Why nothing can be proved: commands that fail without a mutant, or do not use the copy."""
     if not uses_itself(original):
         return ["a copy of the checkout takes the installed package for its own: no mutant would be seen"]
     judged = pool.map(lambda words: judgement(run(original, words)), asked)
@@ -272,7 +272,7 @@ def main() -> None:
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dgxcert-original-") as folder, ThreadPoolExecutor(options.jobs) as pool:
-        original = copy(ROOT, Path(folder))  # so that whoever works on the checkout meanwhile does not change it
+        original = copy(ROOT, Path(folder))  # so that edits to the checkout meanwhile change nothing
         sources = {file: (original / file).read_text(encoding="utf-8") for file in check_files(original)}
         made = [mutant for file, source in sources.items() for mutant in mutants(source, file)]
         if strange := set(options.only) - {mutant.requirement for mutant in made}:

@@ -1,4 +1,4 @@
-"""optimum-benchmark on one model: a yardstick of bench_peers.py, run in an environment of its own. Prints JSON.
+"""optimum-benchmark on one model, for bench_peers.py, in an environment of its own. Prints JSON.
 
 Takes a JSON object: what (inference or training), folder of a model, device, dtype, sizes.
 """
@@ -14,7 +14,7 @@ from optimum_benchmark import Benchmark, BenchmarkConfig, InferenceConfig, Inlin
 
 
 def main() -> None:
-    """Measure and print what it reports, beside the seconds that it reports it from."""
+    """Measure, and print what it reports together with the seconds behind it."""
     asked = json.loads(sys.argv[1])
     logging.disable(logging.WARNING)
     backend: dict[str, Any] = {

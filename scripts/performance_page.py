@@ -1,4 +1,4 @@
-"""The page docs/performance.md: tables of what was measured, each between its own marks, with where and when."""
+"""The page docs/performance.md: tables of measurements between marks, each with machine, date and commit."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 def show(name: str, rows: list[tuple[str, str, str]], about: str, *, keep: bool) -> None:
-    """Print the table of a benchmark; with `keep` also put it between its marks on the page."""
+    """Print the table of a benchmark; with `keep`, also write it between its marks on the page."""
     text = table(rows, about)
     print(text)
     if keep:
@@ -22,7 +22,7 @@ def show(name: str, rows: list[tuple[str, str, str]], about: str, *, keep: bool)
 
 
 def table(rows: list[tuple[str, str, str]], about: str) -> str:
-    """The rows (what, measured, wanted) under a line that says where and when they were measured."""
+    """The rows (what, measured, wanted) under a line that states where and when they were measured."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True)
     where = f"{os.cpu_count()} cores, {_cpu()}, Python {platform.python_version()}, {about}"
     head = f"Measured {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.decode().strip()}, on {where}."

@@ -16,14 +16,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STACKS = ROOT / "container" / "stacks"
 TORCH = "torch==2.13.0"
-"""The torch for a machine that has none; in the container the base image brings its own."""
+"""The torch to install outside the container; inside, the base image provides its own."""
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 LOCK = "dgxcert-stack.lock"
-"""Written into the environment: what STACK-VERSIONS holds it to, until the next setup."""
+"""Written into the environment: the versions that STACK-VERSIONS expects, until the next setup."""
 BESIDE_THE_LOCK = ("torch", "triton", "numpy")
-"""Of the stack, but in no lock, since the base image brings them."""
+"""Part of the stack but in no lock, because the base image provides them."""
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     stack = STACKS / f"{options.stack}.in"
     if not stack.is_file():
         known = ", ".join(sorted(path.stem for path in STACKS.glob("*.in")))
-        sys.exit(f"setup: there is no stack {options.stack!r}. Known: {known}")
+        sys.exit(f"setup: unknown stack {options.stack!r}. Known: {known}")
     venv = Path(options.venv).absolute()
     stamp, whole = venv / "dgxcert-setup", _fingerprint(stack, "whole")
     host = _fingerprint(stack, "host")
@@ -46,14 +46,14 @@ def main() -> None:
     if stamp.is_file() and stamp.read_text(encoding="ascii") in {wanted, whole}:
         return
     what = "dgxcert" if work_is_elsewhere else f"torch, the {options.stack} stack and dgxcert"
-    print(f"setup: installing {what} into {options.venv}; minutes the first time", flush=True)
+    print(f"setup: installing {what} into {options.venv}; this takes minutes the first time", flush=True)
     stamp.unlink(missing_ok=True)
     (venv / LOCK).unlink(missing_ok=True)
-    if not _has_pip(venv):  # where Debian's python3-venv is missing, half an environment is left behind
+    if not _has_pip(venv):  # where Debian's python3-venv is missing, an incomplete environment is left behind
         create = [sys.executable, "-m", "venv", "--clear", str(venv)]
         _run("create the environment", create, "On Debian and DGX OS: sudo apt install python3-venv")
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    again = "See what pip says above; behind a proxy set HTTPS_PROXY, then run it again."
+    again = "See pip's output above; behind a proxy set HTTPS_PROXY, then run this again."
     if work_is_elsewhere:
         _run("install dgxcert", [*pip, "install", "-q", "-e", f"{ROOT}[host]"], again)
     else:
@@ -75,25 +75,25 @@ def _options() -> argparse.Namespace:
 
 
 def _in_container(options: argparse.Namespace) -> bool:
-    """Whether a run with these options works in the container, by the very rule that `dgxcert validate` goes by."""
+    """Whether a run with these options works in the container, by the same rule as `dgxcert validate`."""
     sys.path.insert(0, str(ROOT / "src"))
     from dgxcert.machine import runtime
 
     if options.runtime not in list(runtime.Asked):
-        sys.exit(f"setup: there is no runtime {options.runtime!r}. Known: {', '.join(runtime.Asked)}")
+        sys.exit(f"setup: unknown runtime {options.runtime!r}. Known: {', '.join(runtime.Asked)}")
     place, _ = runtime.resolve(runtime.Asked(options.runtime), options.profile)
     return place is runtime.Runtime.DOCKER
 
 
 def _fingerprint(stack: Path, extent: str) -> str:
-    """Hash of all that decides what is installed."""
+    """Hash of everything that decides what is installed."""
     inputs = [ROOT / "pyproject.toml", stack, Path(__file__)]
     known = [sys.version.encode(), extent.encode(), *(path.read_bytes() for path in inputs)]
     return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
 def lock(stack: Path, pip: list[str]) -> str:
-    """The versions that pip chose of all that the stack's lock names: what this environment is held to from now on."""
+    """The installed version of every package that the stack's lock names: what STACK-VERSIONS expects from now on."""
     pinned = stack.with_suffix(".lock").read_text(encoding="utf-8")
     names = {*re.findall(r"^([a-z0-9][a-z0-9._-]*)==", pinned, re.MULTILINE), *BESIDE_THE_LOCK}
     listed = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""A pytest plugin that makes every timed round read longer by the share in DGXCERT_SLOWER: a slowdown in the timer."""
+"""A pytest plugin that makes every timed round appear longer by the share in DGXCERT_SLOWER: a simulated slowdown."""
 
 import os
 import time
@@ -11,7 +11,7 @@ LONGER = 1.0 + float(os.environ["DGXCERT_SLOWER"])
 
 
 def pytest_configure() -> None:
-    """Rounds are timed by `perf_counter`, of this plugin's make from now on; time limits go by another clock."""
+    """Replace `perf_counter`, which times rounds; time limits use another clock."""
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() * LONGER, monotonic=time.monotonic)
     for module in (round_timer, token_times):
         vars(module)["time"] = clock

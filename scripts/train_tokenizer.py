@@ -1,4 +1,4 @@
-"""Train the tokenizer that ships with the package on the prose that ships with it: `make tokenizer`."""
+"""Train the shipped tokenizer on the shipped prose: `make tokenizer`."""
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 

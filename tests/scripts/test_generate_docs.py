@@ -11,6 +11,9 @@ from paths import ROOT
 
 from dgxcert.profiles import profile
 
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/performance.md")
+"""Where a user or a contributor finds every make target."""
+
 
 @pytest.fixture
 def generator(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -30,34 +33,18 @@ def test_the_schema_is_a_schema_and_forbids_what_it_does_not_name() -> None:
     assert schema["additionalProperties"] is False
 
 
-def test_every_make_target_has_a_help_line_and_stands_in_the_readme() -> None:
+def test_every_make_target_has_a_help_line_and_is_documented() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert targets == set(re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE))
-    wanted = {
-        "help",
-        "setup",
-        "validate",
-        "rehearse",
-        "quick",
-        "check",
-        "bench",
-        "list",
-        "show",
-        "test",
-        "lint",
-        "clean",
-    }
-    assert wanted <= targets
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for verb in ("make validate", "make rehearse", "make test", "make help"):
-        assert verb in readme
+    documents = "".join((ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS)
+    assert not {target for target in targets if f"make {target}" not in documents}
 
 
 def test_a_file_that_does_not_say_what_it_is_is_an_error(generator: ModuleType, tmp_path: Path) -> None:
     silent = tmp_path / "silent.py"
     silent.write_text("x = 1\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="begin it with a phrase"):
+    with pytest.raises(ValueError, match="begin it with one"):
         generator.file_map.phrase(silent)
 
 

@@ -58,9 +58,9 @@ def test_an_assertion_is_removed_turned_round_and_emptied(
 ) -> None:
     source = CHECK.replace("{statement}", statement)
     made = mutation.mutants(source, "checks/test_a.py")
-    wanted = {"removed": "pass", "turned round": turned}
+    wanted = {"removed": "pass", "inverted": turned}
     if of_itself:
-        wanted["held against itself"] = f"assert {of_itself} == {of_itself}.evidence.value"
+        wanted["compared with itself"] = f"assert {of_itself} == {of_itself}.evidence.value"
     assert {mutant.kind: mutant.after for mutant in made} == wanted
     for mutant in made:
         assert (mutant.requirement, mutant.file, mutant.line) == ("SOME-THING", "checks/test_a.py", 16)
@@ -72,9 +72,9 @@ def test_one_of_two_assertions_is_not_held_against_itself(mutation: ModuleType) 
     made = mutation.mutants(CHECK.replace("{statement}", "assert found == 0\n    assert there == 0"), "a")
     assert [(mutant.line, mutant.kind) for mutant in made] == [
         (16, "removed"),
-        (16, "turned round"),
+        (16, "inverted"),
         (17, "removed"),
-        (17, "turned round"),
+        (17, "inverted"),
     ]
 
 
@@ -182,7 +182,7 @@ def test_a_copy_of_the_checkout_uses_its_own_package_and_checks(mutation: Module
 
 def test_a_row_names_mutant_and_killer(mutation: ModuleType) -> None:
     mutant = mutation.mutants(CHECK.replace("{statement}", "assert found >= there"), "checks/test_a.py")[1]
-    cells = "| SOME-THING | checks/test_a.py:16 | turned round: `assert found >= there` → `assert found <= there` |"
+    cells = "| SOME-THING | checks/test_a.py:16 | inverted: `assert found >= there` → `assert found <= there` |"
     assert mutation.row(mutation.Tried(mutant, "`tests/test_b.py::test[a|b]`", "")) == (
         f"{cells} `tests/test_b.py::test[a\\|b]` |"
     )
