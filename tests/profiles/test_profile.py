@@ -278,7 +278,7 @@ SUITE = [*(ROOT / "checks").rglob("test_*.py"), *(ROOT / "benchmarks").glob("tes
 LIMIT = re.compile(r'profile\.limit\(f?"(.+?)"\)')
 OF_A_CASE = re.compile(r'profile\.limit\(case\.limit\("(.+?)"\)\)')
 OF_A_CASES_SPREAD = "profile.limit(case.spread)"
-PARAMETERS = re.compile(r'parametrize\("(\w+)", cases\.(\w+)')
+PARAMETERS = re.compile(r'parametrize\("(\w+)", benchmark_cases\.(\w+)')
 
 
 def limits_used() -> set[tuple[str, str]]:

@@ -326,7 +326,7 @@ def test_a_7_b_model_is_measured_whole_or_in_as_many_layers_as_fit(monkeypatch: 
     assert asked.parameters == 6_738_415_616
 
     def layers(available_gib: float) -> int:
-        monkeypatch.setattr(weights_memory.room, "_available_gib", lambda device: available_gib)
+        monkeypatch.setattr(weights_memory.allocation, "_available_gib", lambda device: available_gib)
         return weights_memory.fitting(CPU, asked).layers
 
     assert [layers(gib) for gib in (64, 16, 6, 3.8)] == [32, 16, 4, 1]

@@ -203,9 +203,9 @@ def test_the_classes_share_no_word() -> None:
 
 
 def test_activations_are_recomputed_only_where_memory_asks(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
-    monkeypatch.setattr(lora_setup.room, "allowed_bytes", lambda device: 2**40)
+    monkeypatch.setattr(lora_setup.allocation, "allowed_bytes", lambda device: 2**40)
     assert not lora_setup.find(CPU, profile, Case("fp32", "tuned", "small")).recomputes
-    monkeypatch.setattr(lora_setup.room, "allowed_bytes", lambda device: 2**10)
+    monkeypatch.setattr(lora_setup.allocation, "allowed_bytes", lambda device: 2**10)
     tuned = lora_setup.find(CPU, profile, Case("fp32", "tuned", "small"))
     assert tuned.recomputes
     assert tuned.beside_bytes < tuned.activation_bytes
