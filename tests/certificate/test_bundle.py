@@ -96,7 +96,7 @@ def test_what_cannot_be_looked_into_is_left_out_by_name(made: Path) -> None:
     (made / "link").symlink_to("/etc/passwd")
     (made / "certificate.json").write_text("{}", encoding="utf-8")
     found = bundle.prepare(made, None, hide_host=False)
-    said = "\n".join(found.left_out)
+    said = "\n".join(found.excluded)
     for name in ("core: it is no text", "link: it is no plain file", "certificate.json: what is redacted"):
         assert name in said
     assert not {"core", "link", "certificate.json"} & {file.name for file in found.files}

@@ -422,11 +422,14 @@ def test_the_commands_sign_verify_and_say_by_their_exit_codes_what_holds(
     assert "CERTIFIED: every requirement" in done.output
     verified = call(app, ["verify", str(made / "certificate.json"), "--allowed-signers", str(allowed)])
     assert (verified.exit_code, verified.output.splitlines()[-1]) == (0, "VERIFIED")
-    for words in ("ada@lab", "spark-07", "GPU-5b1f0c1d", "holds until"):
+    for words in ("ada@lab", "spark-07", "GPU-5b1f0c1d", "valid until"):
         assert words in verified.output
     call(app, ["sign", str(other), "--key", str(key), "--days", "3650"])
     reported = call(app, ["verify", str(other / "signed-report.json"), "--allowed-signers", str(allowed)])
-    assert (reported.exit_code, reported.output.splitlines()[-1]) == (2, "VERIFIED, and no certificate")
+    assert (reported.exit_code, reported.output.splitlines()[-1]) == (
+        2,
+        "signature valid; this is a report, not a certificate",
+    )
     (made / "run.json").write_text("{}", encoding="utf-8")
     changed = call(app, ["verify", str(made / "certificate.json"), "--allowed-signers", str(allowed)])
     assert changed.exit_code == 1

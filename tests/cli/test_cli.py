@@ -67,7 +67,7 @@ def own_suite(monkeypatch: pytest.MonkeyPatch) -> None:
         (["validate", "--resume", "nowhere"], ["nowhere is no run", "records.jsonl", "results/"]),
         (
             ["validate", "--resume", "nowhere", "--tier", "quick"],
-            ["--resume goes on with what the run began with", "--tier"],
+            ["--resume continues a run with the options it began with", "--tier"],
         ),
         (["show", "nowhere"], ["nowhere/run.json cannot be read", "--resume nowhere"]),
         (["show"], ["Missing"]),
@@ -175,7 +175,7 @@ def without_torch(tmp_path: Path) -> dict[str, str]:
     """An environment in which importing torch, or what stands on it, raises."""
     for name in ("torch", "transformers", "datasets", "peft"):
         (tmp_path / f"{name}.py").write_text(f"raise SystemError('{name} was imported')")
-    return {**os.environ, "PYTHONPATH": str(tmp_path)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_the_command_prints_yaml_on_one_channel_and_remarks_on_the_other(
     said = capsys.readouterr()
     assert not ended.value.code
     assert list(yaml.safe_load(said.out)["limits"]) == [LIMIT]
-    assert "left out: bad" in said.err
+    assert "excluded: bad" in said.err
 
 
 def test_no_speed_at_all_is_no_calibration(
@@ -118,4 +118,4 @@ def test_no_speed_at_all_is_no_calibration(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 3
-    assert "None of these runs holds a speed" in capsys.readouterr().err
+    assert "None of these runs holds a usable speed" in capsys.readouterr().err

@@ -108,8 +108,8 @@ def test_the_command_lists_verifies_and_says_how_to_fetch(monkeypatch: pytest.Mo
     shown = CliRunner().invoke(cli.app, ["cache", "--profile", "cpu"])
     assert shown.exit_code == 1
     assert "  missing    config.json: is not there" in shown.output
-    assert "2 of the 2 that the profile needs are not usable; not pinned by any list: someone/else" in shown.output
-    assert f"to fetch it: {KNOWN['gpt2'].fetch}" in shown.output
+    assert "2 of the 2 that the profile needs are not usable; not pinned: someone/else" in shown.output
+    assert f"to download it: {KNOWN['gpt2'].fetch}" in shown.output
 
 
 def test_the_command_is_content_where_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,11 +119,11 @@ def test_the_command_is_content_where_all_is_there(monkeypatch: pytest.MonkeyPat
     )
     shown = CliRunner().invoke(cli.app, ["cache", "--profile", "cpu"])
     assert shown.exit_code == 1
-    assert "main is not in the cache, which a notebook means that names no revision" in shown.output
+    assert "main is not in the cache, which code that names no revision loads" in shown.output
     for checkpoint in KNOWN.values():
         main = model_cache.snapshot(checkpoint).parents[1] / "refs" / "main"
         main.parent.mkdir(parents=True)
         main.write_text(checkpoint.revision)
     shown = CliRunner().invoke(cli.app, ["cache", "--profile", "cpu"])
     assert shown.exit_code == 0
-    assert "all is there" in shown.output
+    assert ": complete" in shown.output

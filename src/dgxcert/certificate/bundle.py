@@ -45,23 +45,31 @@ class File:
 
 @dataclass(frozen=True)
 class Bundle:
-    """All of it, before anything is written; `left_out` says what is not in it, and why."""
+    """All of it, before anything is written; `excluded` holds a reason for each file that is not in it."""
 
     name: str
     files: tuple[File, ...]
-    left_out: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+    def listing(self) -> list[str]:
+        """One line for each file, with how often something was redacted in it, and for each that is excluded."""
+        lines = [
+            f"{file.size_bytes:>12,}  {file.name}{f'  ({file.taken_out} redacted)' if file.taken_out else ''}"
+            for file in self.files
+        ]
+        return [*lines, *(f"    excluded  {reason}" for reason in self.excluded)]
 
 
 def prepare(folder: Path, driver_report: Path | None, *, hide_host: bool) -> Bundle:
     """Read and redact a run folder. Raises CannotStart where it is none, or where a file cannot be read."""
     run = runs.load(folder)
-    texts, left_out = _texts(folder)
+    texts, excluded = _texts(folder)
     if driver_report is not None:
         texts[f"driver/{driver_report.name.removesuffix('.gz')}"] = _report(driver_report)
     elif said := _driver(run):
         texts["driver/nvidia-smi-q.txt"] = said
     if driver_report is None:
-        left_out.append(f"the driver's own report, which takes root: {BUG_REPORT}")
+        excluded.append(f"the driver's own report, which takes root: {BUG_REPORT}")
     users, homes = _people(texts.values())
     hosts = frozenset({run.machine.hostname, run.machine.hostname.split(".")[0]} if hide_host else set())
     files = []
@@ -70,7 +78,7 @@ def prepare(folder: Path, driver_report: Path | None, *, hide_host: bool) -> Bun
         redacted = redaction.lines_of_json(text) if name.endswith((".json", ".jsonl")) else redaction.text(text)
         files.append(File(name, redacted.encode(), redaction.taken_out))
     name = run.name.replace(_in_names(run.machine.hostname), HOST.strip("[]")) if hide_host else run.name
-    return Bundle(name, tuple(files), tuple(left_out))
+    return Bundle(name, tuple(files), tuple(excluded))
 
 
 def write(bundle: Bundle, path: Path) -> None:
@@ -94,22 +102,22 @@ def write(bundle: Bundle, path: Path) -> None:
 def _texts(folder: Path) -> tuple[dict[str, str], list[str]]:
     """Every file of a run folder that is text, and what is left out."""
     texts: dict[str, str] = {}
-    left_out = []
+    excluded = []
     signed = {name for kind in signed_run.FILES.values() for name in (kind, kind + SUFFIX)}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if name in signed:
-            left_out.append(f"{name}: what is redacted is no longer what was signed")
+            excluded.append(f"{name}: what is redacted is no longer what was signed")
         elif path.is_symlink() or not path.is_file():
-            left_out += [f"{name}: it is no plain file"] if path.is_symlink() else []
+            excluded += [f"{name}: it is no plain file"] if path.is_symlink() else []
         elif not path.name.startswith("."):
             try:
                 texts[name] = path.read_bytes().decode("utf-8")
             except UnicodeDecodeError:
-                left_out.append(f"{name}: it is no text, so that nobody can tell what is in it")
+                excluded.append(f"{name}: it is no text, so that nobody can tell what is in it")
             except OSError as error:
                 raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Mend its permissions.") from error
-    return texts, left_out
+    return texts, excluded
 
 
 def _report(path: Path) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from dgxcert.certificate.statement import Ours
+from dgxcert.certificate.statement import CERTIFICATE, Ours
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.image import Image
 
@@ -57,10 +58,10 @@ def compare(ours: Ours, machine: Machine, image: Image | None, unseen: str = "")
     return found
 
 
-def stands(found: Iterable[Compared]) -> bool | None:
-    """Whether a certificate still stands; None where something that it rests on could not be looked at."""
-    states = {each.state for each in found}
-    if Now.CHANGED in states:
+def is_valid(ours: Ours, compared: Iterable[Compared], now: datetime) -> bool | None:
+    """Whether a certificate is still valid; None where something that it depends on could not be checked."""
+    states = {each.state for each in compared}
+    if ours.kind != CERTIFICATE or ours.expires <= now or Now.CHANGED in states:
         return False
     return None if Now.UNKNOWN in states else True
 

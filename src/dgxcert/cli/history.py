@@ -1,4 +1,4 @@
-"""Commands about what was measured before: draw a run's faces anew, show a machine's history, pack a hardware case."""
+"""Commands about earlier runs: regenerate reports, show a machine's history, pack a run for a support case."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,61 +6,66 @@ from typing import Annotated
 import typer
 
 from dgxcert.cli import screen
+from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument
 from dgxcert.outcome import CannotStart
 
-RESULTS = Path("results")
+commands = typer.Typer()
 
 
-def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under results/.")]) -> None:
-    """Write every face of a run anew from its run.json: report.html, summary.md, junit.xml, metrics.prom."""
-    from dgxcert import report as faces
+@commands.command()
+def report(run: RunArgument) -> None:
+    """Regenerate all reports of a run from its run.json: report.html, summary.md, junit.xml, metrics.prom."""
+    from dgxcert import report as reports
     from dgxcert.record import run as runs
 
-    for path in faces.write_all(runs.load(run), run):
+    for path in reports.write_all(runs.load(run), run):
         screen.say(str(path))
 
 
+@commands.command()
 def history(
-    machine: Annotated[str, typer.Argument(metavar="[MACHINE]", help="Host name, GPU UUID, or the start of it.")] = "",
-    results: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = RESULTS,
-    last: Annotated[int, typer.Option(min=2, help="Of a machine: how many runs to show each benchmark over.")] = 20,
+    machine: Annotated[str, typer.Argument(metavar="[MACHINE]", help="Host name, or the start of a GPU UUID.")] = "",
+    results: ResultsOption = RESULTS,
+    last: Annotated[int, typer.Option(min=2, help="With MACHINE: number of runs to show each benchmark over.")] = 20,
 ) -> None:
-    """List all runs; of a MACHINE also each benchmark over time, and what had changed where its speed made a step."""
+    """List all runs; with MACHINE also each benchmark over time, and what changed when a speed changed."""
     from dgxcert.history import run_index
     from dgxcert.report import history_table
 
-    known = run_index.read(results)
-    mine = [run for run in known.runs if history_table.is_of(run, machine)]
-    if machine and not mine:
-        names = ", ".join(sorted({run.hostname for run in known.runs})) or "none"
-        raise CannotStart(f"{results} holds no run of {machine!r}.", f"Machines there: {names}.")
-    history_table.show(known, mine, machine, last, screen.console())
+    index = run_index.read(results)
+    selected = [run for run in index.runs if history_table.is_of(run, machine)]
+    if machine and not selected:
+        names = ", ".join(sorted({run.hostname for run in index.runs})) or "none"
+        raise CannotStart(f"{results} holds no run of {machine!r}.", f"It holds runs of: {names}.")
+    history_table.show(index, selected, machine, last, screen.console())
 
 
+@commands.command()
 def bundle(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder under results/.")],
+    run: RunArgument,
     to: Annotated[Path | None, typer.Option(help="The archive; empty means RUN.tar.gz in this folder.")] = None,
-    driver_report: Annotated[Path | None, typer.Option(help="What nvidia-bug-report.sh wrote.")] = None,
-    hide_host: Annotated[bool, typer.Option(help="Take the host name out as well.")] = False,
-    yes: Annotated[bool, typer.Option(help="Write it without asking.")] = False,
+    driver_report: Annotated[Path | None, typer.Option(help="Output of nvidia-bug-report.sh to include.")] = None,
+    hide_host: Annotated[bool, typer.Option(help="Redact the host name as well.")] = False,
+    yes: Annotated[bool, typer.Option(help="Write without asking.")] = False,
 ) -> None:
-    """Pack a run for a hardware case: without tokens, user names and home paths; lists all before it is written."""
+    """Pack a run for a hardware support case, without tokens, user names and home paths.
+
+    Lists the contents and asks before it writes.
+    """
     from dgxcert.certificate import bundle as bundles
 
     packed = bundles.prepare(run, driver_report, hide_host=hide_host)
     path = to or Path(f"{packed.name}.tar.gz")
-    for file in packed.files:
-        screen.say(f"{file.size_bytes:>12,}  {file.name}{f'  ({file.taken_out} taken out)' if file.taken_out else ''}")
-    for words in packed.left_out:
-        screen.say(f"     left out  {words}")
-    if not yes and not _agreed(f"Write these {len(packed.files)} files into {path}?"):
-        raise CannotStart("Nothing was written.", "Say --yes, or answer y.")
+    for line in packed.listing():
+        screen.say(line)
+    if not yes and not _confirm(f"Write these {len(packed.files)} files to {path}?"):
+        raise CannotStart("Nothing was written.", "Add --yes, or answer y.")
     bundles.write(packed, path)
-    screen.say(f"{path}, {path.stat().st_size:,} bytes. Look into it before you send it: tar tzf {path}")
+    screen.say(f"{path}, {path.stat().st_size:,} bytes. Check its contents before you send it: tar tzf {path}")
 
 
-def _agreed(question: str) -> bool:
-    """Whether somebody says yes; Ctrl-C, or nobody there to be asked, is a no."""
+def _confirm(question: str) -> bool:
+    """Whether the user agrees; Ctrl-C, or no terminal to ask on, is a no."""
     try:
         return typer.confirm(question)
     except typer.Abort:

@@ -1,4 +1,4 @@
-"""The screen: a terminal that is lost, or a pipe that nobody reads, takes neither a run nor its verdict along."""
+"""The screen: a terminal that closes, or a pipe that nobody reads, costs neither the run nor its verdict."""
 
 import contextlib
 import os
@@ -9,9 +9,11 @@ from typing import IO, TextIO, cast
 
 from rich.console import Console
 
+from dgxcert.report.console import print_line
+
 
 class Screen:
-    """Standard output or error until it takes no more; then what is printed is dropped, and all else goes on."""
+    """Standard output or error until a write fails; from then on output is dropped, and the command continues."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -20,43 +22,47 @@ class Screen:
         return getattr(self._file, name)
 
     def write(self, text: str) -> int:
-        """Print, or drop."""
+        """Write, or drop."""
         try:
             self._file.write(text)
-        except OSError:
-            self._drop_from_now_on()
+        except OSError:  # EPIPE, ENOSPC, EIO: all mean that nobody reads this any more
+            self._redirect_to_null()
         return len(text)
 
     def flush(self) -> None:
-        """Print what waits, or drop it."""
+        """Flush, or drop what is buffered."""
         try:
             self._file.flush()
         except OSError:
-            self._drop_from_now_on()
+            self._redirect_to_null()
 
-    def _drop_from_now_on(self) -> None:
-        """Lead the stream to nowhere: Python flushes it once more at the end, and would change our exit code."""
+    def _redirect_to_null(self) -> None:
+        # Python flushes standard output once more at exit. If that fails, it exits with 120 in place of our code.
         with contextlib.suppress(OSError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._file.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._file.fileno())
+            os.close(null)
 
 
 def console(file: TextIO | None = None) -> Console:
-    """The console that every command prints on: standard output, where no other is given."""
+    """The console that commands print on: standard output, unless another file is given."""
     return Console(file=cast("IO[str]", Screen(file or sys.stdout)))
 
 
 def say(text: str) -> None:
-    """Print a line as it is, on the console of every command."""
-    console().print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print text as it is on standard output.
+
+    >>> say("kept in results/[2026]")
+    kept in results/[2026]
+    """
+    print_line(console(), text)
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """While a verdict that stands is shown: another Ctrl-C would put an exit code in its place that says otherwise."""
-    heeding = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ignore Ctrl-C while a verdict is printed: the run has ended, and its exit code must be the verdict's."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, heeding)
+        signal.signal(signal.SIGINT, previous)

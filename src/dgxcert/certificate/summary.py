@@ -1,0 +1,81 @@
+"""What `sign`, `verify` and `drift` print of a signed run, as lines. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from dgxcert.certificate.drift import Compared, Now
+from dgxcert.certificate.signed_run import Verified
+from dgxcert.certificate.ssh_signature import SUFFIX
+from dgxcert.certificate.statement import CERTIFICATE, Ours
+from dgxcert.report.words import printable
+
+VALIDITY = {
+    True: "VALID",
+    False: "INVALID: validate the machine again",
+    None: "UNKNOWN: something that the certificate depends on could not be checked",
+}
+
+
+def of_signing(ours: Ours, path: Path) -> list[str]:
+    """The statement, its waivers and dates, and the files to hand over."""
+    return [
+        ours.says,
+        *_waivers(ours),
+        f"valid until {_minute(ours.expires)}; evidence SHA-256 {ours.evidence_sha256}",
+        f"signed in {path} and {path.name}{SUFFIX}. Hand over the whole folder.",
+    ]
+
+
+def of_verification(verified: Verified) -> list[str]:
+    """The statement, its machine, dates and signer, and last whether it is a certificate."""
+    ours, signer = verified.statement.ours, verified.signer
+    machine = ours.machine
+    gpus = ", ".join(f"{gpu.product} {gpu.uuid}" for gpu in machine.gpus) or "no GPU"
+    lines = [
+        ours.says,
+        f"machine: {machine.hostname}, {machine.product or 'product unknown'}, "
+        f"serial {machine.serial or 'not readable'}; {gpus}",
+        f"state: driver {machine.driver or 'none'}, firmware {machine.firmware or 'not readable'}, "
+        f"image {ours.software.image_id or 'none'}",
+        f"measured {_minute(ours.measured)}, run {ours.run}, profile {ours.profile}",
+        f"signed by {signer.principal} with {signer.fingerprint} on {_minute(ours.issued)}",
+        f"valid until {_minute(ours.expires)}",
+        f"evidence: {len(verified.statement.subject)} files unchanged since signing, SHA-256 {ours.evidence_sha256}",
+        *_waivers(ours),
+    ]
+    if verified.uncovered:
+        lines.append(f"not covered by the signature: {', '.join(verified.uncovered)}")
+    lines.append("VERIFIED" if verified.certifies else "signature valid; this is a report, not a certificate")
+    return [printable(line) for line in lines]
+
+
+def of_drift(
+    ours: Ours, compared: Iterable[Compared], now: datetime, *, valid: bool | None, verified: bool
+) -> list[str]:
+    """One line for each thing compared, what else makes the certificate invalid, and last whether it is valid."""
+    lines = [f"{each.what:20} {each.now}  ({_state(each)})" for each in compared]
+    if not verified:
+        lines.append("The signature was not verified: add --allowed-signers.")
+    if ours.kind != CERTIFICATE:
+        lines.append("This is a signed report, not a certificate.")
+    if ours.expires <= now:
+        lines.append(f"It expired on {_minute(ours.expires)}.")
+    return [printable(line) for line in (*lines, VALIDITY[valid])]
+
+
+def _state(compared: Compared) -> str:
+    return compared.state.value if compared.state is Now.SAME else f"{compared.state.value}: it was {compared.then}"
+
+
+def _waivers(ours: Ours) -> list[str]:
+    return [f"waived: {waiver.words}" for waiver in ours.waivers]
+
+
+def _minute(moment: datetime) -> str:
+    """A moment as people write it.
+
+    >>> _minute(datetime(2027, 11, 23, 18, 40, 12))
+    '2027-11-23 18:40 UTC'
+    """
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

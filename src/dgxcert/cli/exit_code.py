@@ -1,0 +1,38 @@
+"""Exit codes of the commands, one enum for each command that has its own meanings.
+
+The exit code of `validate` and `show` is that of the verdict, `ready` has that of its checklist, and `compare` that of
+its comparison.
+"""
+
+from enum import IntEnum
+
+
+class CannotRun(IntEnum):
+    """Any command that did no work."""
+
+    CANNOT_START = 3
+    INTERRUPTED = 130
+    """What typer returns for Ctrl-C; `main` turns it into CANNOT_START."""
+
+
+class Cache(IntEnum):
+    """`dgxcert cache`."""
+
+    COMPLETE = 0
+    INCOMPLETE = 1
+
+
+class Verify(IntEnum):
+    """`dgxcert verify`."""
+
+    CERTIFICATE = 0
+    REFUSED = 1
+    REPORT = 2
+
+
+class Drift(IntEnum):
+    """`dgxcert drift`."""
+
+    VALID = 0
+    INVALID = 1
+    UNKNOWN = 2

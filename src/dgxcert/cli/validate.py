@@ -1,0 +1,154 @@
+"""Commands that run the suite: validate a machine, check a course module's prerequisites."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dgxcert.cli import screen
+from dgxcert.cli.options import (
+    RESULTS,
+    BaseOption,
+    BuildOption,
+    ImageOption,
+    ProfileOption,
+    ResultsOption,
+    RuntimeOption,
+    StackOption,
+)
+from dgxcert.judgement.requirement import Tier
+from dgxcert.machine.runtime import Asked, resolve
+from dgxcert.outcome import CannotStart
+from dgxcert.plan.selection import Weights
+
+commands = typer.Typer()
+
+
+@commands.command()
+def validate(
+    context: typer.Context,
+    profile: ProfileOption = "auto",
+    tier: Annotated[Tier, typer.Option(help="How much to run; only `standard` certifies.")] = Tier.STANDARD,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of burn-in on each GPU, for that tier.")] = 30.0,
+    only: Annotated[str, typer.Option(help="Requirements or groups to run, separated by commas.")] = "",
+    weights: Annotated[Weights, typer.Option(help="`hub` also runs real checkpoints from the Hub.")] = Weights.SEEDED,
+    results: ResultsOption = RESULTS,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue a run that ended early.")] = None,
+    runtime: RuntimeOption = Asked.AUTO,
+    stack: StackOption = "course",
+    image: ImageOption = "",
+    base: BaseOption = "",
+    build: BuildOption = True,
+    waivers: Annotated[Path | None, typer.Option(help="File of waivers; ./waivers.yaml if it exists.")] = None,
+) -> None:
+    """Validate this machine.
+
+    Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start.
+    """
+    from dgxcert.plan.selection import Options
+    from dgxcert.report import terminal
+    from dgxcert.runner import validation
+
+    console = screen.console()
+    if resume is not None:
+        _refuse_other_options(context)
+        run, folder = validation.resume(resume, console), resume
+    else:
+        names = _split(only)
+        if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
+            raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
+        place, because = resolve(runtime, profile)
+        options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
+        recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
+        run, folder = validation.validate(options.model_copy(update=recipe), results, console, waivers)
+    with screen.undisturbed():
+        terminal.show(run, console, str(folder))
+    raise typer.Exit(run.judgement.exit_code)
+
+
+def _refuse_other_options(context: typer.Context) -> None:
+    """Raise CannotStart where anything but --resume was given: a run is continued with the options it began with."""
+    given = [
+        parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name and _was_given(context, parameter.name)
+    ]
+    names = [name for name in given if name != "--resume"]
+    if names:
+        raise CannotStart(
+            f"--resume continues a run with the options it began with; {', '.join(names)} cannot be given again.",
+            "Remove that option, or start a new run.",
+        )
+
+
+def _was_given(context: typer.Context, parameter: str) -> bool:
+    """Whether an option was typed, even if with its default."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _split(only: str) -> tuple[str, ...]:
+    """The names in --only.
+
+    >>> _split("GPU-PRESENT, stack")
+    ('GPU-PRESENT', 'stack')
+
+    Raises CannotStart where something was given and it names nothing.
+    """
+    names = tuple(name.strip() for name in only.split(",") if name.strip())
+    if only and not names:
+        raise CannotStart(f"--only {only!r} names nothing.", "`dgxcert list` shows every requirement and group.")
+    return names
+
+
+@commands.command()
+def ready(
+    profile: ProfileOption = "auto",
+    results: ResultsOption = RESULTS,
+    runtime: RuntimeOption = Asked.AUTO,
+    stack: StackOption = "course",
+) -> None:
+    """Check the prerequisites of the course module.
+
+    Exit code 0: ready; 1: not ready; 2: something could not be checked.
+    """
+    from dgxcert.plan.selection import Options
+    from dgxcert.profiles import prerequisites
+    from dgxcert.report import readiness
+    from dgxcert.runner import validation
+
+    console, rows = screen.console(), prerequisites.load()
+    place, because = resolve(runtime, profile)
+    only = prerequisites.names(rows)
+    options = Options(profile=profile, only=only, runtime=place, runtime_because=because, stack=stack)
+    run, folder = validation.validate(options, results, console)
+    lines = readiness.checklist(run, rows)
+    with screen.undisturbed():
+        readiness.show(run, lines, console, str(folder))
+    raise typer.Exit(readiness.exit_code(run, lines))
+
+
+@commands.command(hidden=True)
+def stage(
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="Name of the stage.")],
+    run: Annotated[Path, typer.Option(help="The run folder.")],
+    attempt: Annotated[int, typer.Option(help="Number of this child process of the run.")],
+) -> None:
+    """Run one stage of a run in the container, as a child of the supervisor outside. Called by `dgxcert validate`."""
+    from dgxcert.plan import suite
+    from dgxcert.record import journal
+
+    opened = journal.opened(run)
+    installed = suite.identity(suite.root())
+    if installed.sha256 != opened.suite.sha256:
+        raise CannotStart(
+            f"This image holds another suite ({installed.sha256[:12]}) than the one that the run began with "
+            f"({opened.suite.sha256[:12]}).",
+            "Rebuild the image: make image",
+        )
+    environment = suite.environment()
+    os.chdir(suite.root())
+    child = suite.stage_command(suite.root(), run, name, attempt, parent=0)
+    os.execve(sys.executable, child, environment)  # noqa: S606 (an argument list; this process becomes that child)
