@@ -1,4 +1,4 @@
-"""Course padding: a tokenizer's input_ids and attention_mask are right, and padding changes no answer."""
+"""Course padding: a tokenizer's input_ids and attention_mask are right, and padding does not change the logits."""
 
 import pytest
 
@@ -9,28 +9,29 @@ from dgxcert.workloads.course import padding
 
 @requirement(
     "COURSE-PADDING",
-    why="Texts of a batch are padded to one length: where the mask is ignored, each answer depends on its neighbours.",
+    title="Padding does not change a model's answers",
+    why="The texts of a batch are padded to one length: where a model ignores the attention mask, each answer depends "
+    "on the other texts of its batch.",
     remedy=(
-        "Look: print the tokenizer's input_ids and attention_mask for two texts with padding=True.",
-        "In a notebook: pass attention_mask to the model beside input_ids; to generate, set padding_side='left'.",
-        "Try plain attention: attn_implementation='eager' in from_pretrained. Right there: see ATTENTION-CORRECT.",
-        "Install the stack as it is pinned: make setup; or use the container.",
+        "Print the tokenizer's input_ids and attention_mask of two texts with padding=True.",
+        "Pass attention_mask to the model together with input_ids; to generate, set padding_side='left'.",
+        "Load the model with attn_implementation='eager'. If that is right, run "
+        "`dgxcert validate --only ATTENTION-CORRECT`.",
+        "Reinstall the locked stack with `make setup`, or use the container.",
     ),
     tier="standard",
     takes_s=1,
     budget_s=240,
 )
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_padding_changes_no_answer(device, side, evidence):
-    found = padding.compare(device, side)
-    source = (
-        f"logits at the real positions of {len(padding.TEXTS)} texts, alone and padded on the {side}, {device.name}"
-    )
-    unit = "std of logits"
-    marks = f"{found.places} token ids and marks"
-    misplaced = evidence.record("wrong token ids and marks", found.misplaced, source=marks)
-    evidence.record("difference without the mask", found.without_mask, unit=unit, source=f"{source}; the control")
-    masked = evidence.record("difference with the mask", found.with_mask, unit=unit, source=source)
-    assert misplaced == 0
+def test_padding_does_not_change_the_logits(device, side, evidence):
+    result = padding.compare(device, side)
+    texts = f"{len(padding.TEXTS)} texts, alone and padded on the {side}, on {device.name}"
+    source, unit = f"logits of the real tokens of {texts}", "std of logits"
+    inputs = f"{result.values} values of input_ids and attention_mask"
+    wrong = evidence.record("wrong token ids and mask values", result.wrong_values, source=inputs)
+    evidence.record("difference without the mask", result.without_mask, unit=unit, source=f"{source}; the control")
+    masked = evidence.record("difference with the mask", result.with_mask, unit=unit, source=source)
+    assert wrong == 0
     assert masked.within(numerics.path_tolerance("fp32"))
-    found.require_sight()
+    result.require_sensitivity()

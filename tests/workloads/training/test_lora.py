@@ -19,7 +19,7 @@ from dgxcert.profiles.workload_sizes import LoraModel
 from dgxcert.workloads.hardware import rooflines
 from dgxcert.workloads.models import architectures, seeded
 from dgxcert.workloads.training import lora, lora_batches, lora_setup, lora_trainer, lora_training
-from dgxcert.workloads.training.gradients import learns
+from dgxcert.workloads.training.gradients import is_usable
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
 
@@ -133,7 +133,7 @@ def test_training_that_stands_still_is_caught(profile: Profile, evidence: Record
 def test_a_tensor_without_a_gradient_is_caught_by_name(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, path: str
 ) -> None:
-    monkeypatch.setattr(lora_training, "learns", lambda gradient: gradient is not None and gradient.shape[0] != 16)
+    monkeypatch.setattr(lora_training, "is_usable", lambda gradient: gradient is not None and gradient.shape[0] != 16)
     workload = trained(profile, f"fp32-{path}-course")
     with pytest.raises(Wrong):
         workload.verify(evidence)
@@ -162,7 +162,7 @@ def test_a_trainer_that_says_nothing_of_its_last_step_is_inconclusive(profile: P
     [(None, False), (torch.zeros(3), False), (torch.tensor([1.0, float("nan")]), False), (torch.ones(2), True)],
 )
 def test_a_gradient_is_there_finite_and_not_zero(gradient: Any, good: bool) -> None:
-    assert learns(gradient) == good
+    assert is_usable(gradient) == good
 
 
 def test_what_trainer_does_between_two_steps_counts_and_it_stops_when_told(

@@ -1,4 +1,4 @@
-"""Batches: what a DataLoader makes of a data set, in one process and with workers that share memory with it."""
+"""Batches: what a DataLoader returns of a data set, in one process and with workers that share memory with it."""
 
 import os
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ WIDTH = 65536
 TIMEOUT_S = 60
 
 
-class Squares:
-    """A data set in the simplest form that torch takes: item i is (i, i times ones, the process that made it)."""
+class NumberedItems:
+    """A map-style data set: item i is (i, a tensor of `width` values i, the id of the process that made it)."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -36,70 +36,80 @@ class Squares:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What came of one pass: the sizes of its batches and the items in the order in which they came."""
+class Epoch:
+    """One pass over the data set: the sizes of its batches, and the indices of its items in the order of arrival.
+
+    >>> Epoch(sizes=(2, 1), items=(0, 1, 1)).miscounted == ITEMS - 1
+    True
+    """
 
     sizes: tuple[int, ...]
     items: tuple[int, ...]
 
     @property
-    def amiss(self) -> int:
-        """Items that did not come exactly once."""
+    def miscounted(self) -> int:
+        """Items that were not returned exactly once, unknown ones included."""
         return sum(self.items.count(index) != 1 for index in {*range(ITEMS), *self.items})
 
 
 @dataclass(frozen=True)
-class Batches:
-    """Passes over the data: in order, shuffled twice by one seed and once by another, and without the short batch."""
+class Epochs:
+    """Passes in order, shuffled with one seed twice and with another one, and with `drop_last`."""
 
-    plain: Order
-    shuffled: Order
-    again: Order
-    other: Order
-    whole: Order
+    in_order: Epoch
+    shuffled: Epoch
+    same_seed: Epoch
+    other_seed: Epoch
+    full_batches: Epoch
 
     @property
-    def shuffles(self) -> bool:
+    def follow_seed(self) -> bool:
         """Whether the seed, and nothing else, decides the order."""
-        orders = {self.plain.items, self.shuffled.items, self.other.items}
-        return len(orders) == 3 and self.shuffled.items == self.again.items
+        orders = {self.in_order.items, self.shuffled.items, self.other_seed.items}
+        return len(orders) == 3 and self.shuffled.items == self.same_seed.items
 
 
 @dataclass(frozen=True)
-class Worked:
-    """A pass with workers: what came, how many values were wrong on the device, and who made the items."""
+class WorkerEpoch:
+    """A pass with workers: what was returned, values that were wrong on the device, and the processes of the items."""
 
-    order: Order
-    wrong: int
+    epoch: Epoch
+    wrong_values: int
     pids: frozenset[int]
 
     @property
-    def others(self) -> int:
-        """How many processes other than this one made items."""
+    def workers(self) -> int:
+        """Processes other than this one that made items."""
         return len(self.pids - {os.getpid()})
 
 
 def sizes(drop_last: bool = False) -> tuple[int, ...]:
-    """The sizes that batches must have: all full but the last."""
+    """The sizes that batches must have: all full but the last.
+
+    >>> sizes()
+    (16, 16, 16, 16, 16, 16, 7)
+    >>> sizes(drop_last=True)
+    (16, 16, 16, 16, 16, 16)
+    """
     full = (BATCH,) * (ITEMS // BATCH)
     return full if drop_last else (*full, ITEMS - BATCH * len(full))
 
 
-def order() -> Batches:
-    """Go over the data in this process, in every way that the course shows."""
-    return Batches(
-        plain=_order(_loader()),
-        shuffled=_order(_loader(shuffle=True, generator=_seeded(1))),
-        again=_order(_loader(shuffle=True, generator=_seeded(1))),
-        other=_order(_loader(shuffle=True, generator=_seeded(2))),
-        whole=_order(_loader(drop_last=True)),
+def run() -> Epochs:
+    """Iterate over the data set in this process, with every option of DataLoader that the course shows."""
+    return Epochs(
+        in_order=_iterate(_loader()),
+        shuffled=_iterate(_loader(shuffle=True, generator=_seeded(1))),
+        same_seed=_iterate(_loader(shuffle=True, generator=_seeded(1))),
+        other_seed=_iterate(_loader(shuffle=True, generator=_seeded(2))),
+        full_batches=_iterate(_loader(drop_last=True)),
     )
 
 
-def work(device: Device) -> Worked:
-    """Go over the data with worker processes and put every batch on the device; raises Wrong where a worker dies.
+def run_workers(device: Device) -> WorkerEpoch:
+    """Iterate over the data set with worker processes, and copy every batch to the device.
 
-    Raises Inconclusive where none answers in time.
+    Raises Wrong where a worker dies, Inconclusive where none returns a batch in time.
     """
     loader = _loader(
         width=WIDTH, num_workers=WORKERS, timeout=TIMEOUT_S, pin_memory=device.kind == "cuda", persistent_workers=False
@@ -107,25 +117,25 @@ def work(device: Device) -> Worked:
     wrong, pids, batches = 0, set(), []
     try:
         for index, values, made_by in loader:
-            placed = values.to(device.name)
-            wrong += int((placed != index.to(device.name)[:, None]).sum())
+            on_device = values.to(device.name)
+            wrong += int((on_device != index.to(device.name)[:, None]).sum())
             pids |= set(made_by.tolist())
             batches.append(index.tolist())
-    except RuntimeError as error:
+    except RuntimeError as error:  # torch tells a dead worker and a slow one apart only by the message
         if "DataLoader timed out" in str(error):
             raise Inconclusive(
-                f"workers gave no batch within {TIMEOUT_S} s", "See what else works here: top"
+                f"workers returned no batch within {TIMEOUT_S} s", "Run `top` to see what else uses the CPU."
             ) from error
         if "DataLoader" not in str(error):
             raise
-        raise Wrong(f"worker processes did not work: {error}") from error
-    return Worked(_as_order(batches), wrong, frozenset(pids))
+        raise Wrong(f"worker processes failed: {error}") from error
+    return WorkerEpoch(_epoch(batches), wrong, frozenset(pids))
 
 
-def _loader(width: int = 1, **how: Any) -> Iterable[Any]:
+def _loader(width: int = 1, **options: Any) -> Iterable[Any]:
     from torch.utils.data import DataLoader
 
-    loader: Iterable[Any] = DataLoader(Squares(width), batch_size=BATCH, **how)
+    loader: Iterable[Any] = DataLoader(NumberedItems(width), batch_size=BATCH, **options)
     return loader
 
 
@@ -135,9 +145,9 @@ def _seeded(seed: int) -> "torch.Generator":
     return torch.Generator("cpu").manual_seed(seed)
 
 
-def _order(loader: Iterable[Any]) -> Order:
-    return _as_order([index.tolist() for index, _, _ in loader])
+def _iterate(loader: Iterable[Any]) -> Epoch:
+    return _epoch([index.tolist() for index, _, _ in loader])
 
 
-def _as_order(batches: list[list[int]]) -> Order:
-    return Order(tuple(len(batch) for batch in batches), tuple(index for batch in batches for index in batch))
+def _epoch(batches: list[list[int]]) -> Epoch:
+    return Epoch(tuple(len(batch) for batch in batches), tuple(index for batch in batches for index in batch))

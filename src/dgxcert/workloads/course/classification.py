@@ -1,4 +1,4 @@
-"""Classification: from hidden states through the head to logits, probabilities and a label, each step by hand too."""
+"""Classification: a classifier's logits, probabilities and labels, each compared with the same step by hand."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,25 +26,25 @@ SUM = Limit(
 
 @dataclass(frozen=True)
 class Classified:
-    """Relative error of the model's logits against the head by hand, the farthest sum of probabilities from one,
-
-    and how many texts got a label other than that of their largest logit from transformers' pipeline.
-    """
+    """What a classifier gave for a few texts."""
 
     texts: int
     logits_error: float
+    """Relative error of the model's logits against its head by hand."""
     sum_error: float
+    """The largest difference of a text's sum of probabilities from 1."""
     mislabelled: int
+    """Texts to which transformers' pipeline gave a label other than that of the largest logit."""
 
 
 def run(device: Device) -> Classified:
-    """Classify a few texts by a small DistilBERT with random weights."""
+    """Classify a few texts with a small DistilBERT of random weights, in fp32 on the device."""
     import torch
 
-    reader = text.tokenizer()
-    reader.model_input_names = ["input_ids", "attention_mask"]  # DistilBERT knows no segments
+    tokenizer = text.tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # DistilBERT takes no token_type_ids
     config = encoders.distilbert(
-        len(reader),
+        len(tokenizer),
         layers=2,
         hidden=64,
         heads=4,
@@ -54,32 +54,32 @@ def run(device: Device) -> Classified:
         label2id={label: index for index, label in enumerate(LABELS)},
     )
     model = encoders.build(device, "DistilBertForSequenceClassification", config)
-    inputs = reader(list(TEXTS), padding=True, return_tensors="pt").to(device.name)
+    inputs = tokenizer(list(TEXTS), padding=True, return_tensors="pt").to(device.name)
     with torch.no_grad(), numerics.exact_products():
         logits = model(**inputs).logits
         hidden = model.distilbert(**inputs).last_hidden_state
         probabilities = torch.softmax(logits, dim=-1)
-        named = _named(device, model, reader)
+        labels = _pipeline_labels(device, model, tokenizer)
     return Classified(
         texts=len(TEXTS),
-        logits_error=numerics.relative_error(logits, _head(model, hidden)),
+        logits_error=numerics.relative_error(logits, _logits_by_hand(model, hidden)),
         sum_error=float((probabilities.double().sum(-1) - 1).abs().max()),
-        mislabelled=sum(LABELS[int(row.argmax())] != name for row, name in zip(logits, named, strict=True)),
+        mislabelled=sum(LABELS[int(row.argmax())] != label for row, label in zip(logits, labels, strict=True)),
     )
 
 
-def _head(model: Any, hidden: Any) -> Any:
-    """The head in fp64 on the CPU: the first token's state, a layer, ReLU, a layer. Shape (texts, labels)."""
+def _logits_by_hand(model: Any, hidden: Any) -> Any:
+    """The head in fp64 on the CPU: linear, ReLU, linear on the first token's state. Shape (texts, labels)."""
     first = hidden[:, 0].double().cpu()
-    before, last = model.pre_classifier, model.classifier
-    inner = first @ before.weight.double().cpu().T + before.bias.double().cpu()
-    return inner.clamp(min=0) @ last.weight.double().cpu().T + last.bias.double().cpu()
+    pre_classifier, classifier = model.pre_classifier, model.classifier
+    inner = first @ pre_classifier.weight.double().cpu().T + pre_classifier.bias.double().cpu()
+    return inner.clamp(min=0) @ classifier.weight.double().cpu().T + classifier.bias.double().cpu()
 
 
-def _named(device: Device, model: Any, reader: Any) -> list[str]:
-    """The label that a transformers pipeline gives to each text."""
+def _pipeline_labels(device: Device, model: Any, tokenizer: Any) -> list[str]:
+    """The label that transformers' pipeline gives to each text."""
     import torch
     from transformers import pipeline
 
-    classify = pipeline("text-classification", model=model, tokenizer=reader, device=torch.device(device.name))
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, device=torch.device(device.name))
     return [answer["label"] for answer in classify(list(TEXTS))]

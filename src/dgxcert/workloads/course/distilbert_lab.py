@@ -1,7 +1,6 @@
-"""Lab: the course's own LoRA set-up, DistilBERT that learns to tell two kinds of text apart, by transformers' Trainer.
+"""DistilBERT lab: the course's own LoRA set-up, a DistilBERT classifier of two kinds of text, trained by Trainer.
 
-It trains on the first GPU, as a notebook does: Trainer knows no other way to name one. The model is built afresh: one
-that has already inferred may carry repacked weights, whose gradients are lost without an error.
+It trains on the first GPU, as a notebook does.
 """
 
 import os
@@ -20,14 +19,14 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Lab
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.models import encoders, text
-from dgxcert.workloads.training.gradients import learns
+from dgxcert.workloads.training.gradients import is_usable
 
 TARGETS = ("q_lin", "v_lin")
 HEADS = ("classifier", "pre_classifier")
 RANK, ALPHA = 16, 32
-FAMILY = 8
-"""Words of a label, which the other label never uses."""
-WORDS = 24
+LABEL_WORDS = 8
+"""Distinct words of a label, none of which occurs in a text of the other label."""
+TEXT_WORDS = 24
 """Words of one text."""
 AVERAGED = 4
 """Losses at the beginning and at the end that are averaged."""
@@ -37,22 +36,22 @@ LOSS_FALLS = Limit(
     name="loss of the lab",
     max=0.5,
     unit=OF_LOSS_BEFORE,
-    source="two families of words that share none: it falls below a hundredth; weights that do not train stay at 1",
+    source="the two labels share no word: the loss falls below a hundredth; weights that do not train stay at 1",
 )
 
 
 @dataclass
-class Trained:
-    """What came of the training: tensors by name where something is amiss, and every logged loss."""
+class LabResult:
+    """What a training did: names of tensors that are not as they must be, and every logged loss."""
 
-    strays: list[str]
-    """Tensors that train and should not, or should and do not."""
-    trains: int
+    misplaced: list[str]
+    """Tensors that are trained and must be frozen, or are frozen and must be trained."""
+    trained: int
     changed: list[str]
     """Frozen tensors of which a bit changed."""
     frozen: int
-    still: list[str]
-    """Tensors that train and had no gradient, one of zeros, or one that is not finite, at the last step."""
+    no_gradient: list[str]
+    """Trained tensors whose gradient at the last step was missing, zero, or not finite."""
     losses: list[float] = field(default_factory=list)
 
     @property
@@ -66,13 +65,16 @@ class Trained:
         return sum(self.losses[-AVERAGED:]) / AVERAGED
 
     def about(self, names: list[str]) -> str:
-        """What was looked at, and the first names, as evidence."""
-        looked = f"{self.trains} tensors train, {self.frozen} are frozen"
-        return f"{looked}; {', '.join(names[:3])}" if names else looked
+        """The number of tensors that were compared, and the first three of some names, as evidence states it."""
+        compared = f"{self.trained} tensors train, {self.frozen} are frozen"
+        return f"{compared}; {', '.join(names[:3])}" if names else compared
 
 
 def first_device(profile: Profile, machine: Machine) -> Device:
-    """The device that Trainer takes; raises Inconclusive where a profile with GPUs is applied to none."""
+    """The device that Trainer takes: the first GPU, or the CPU where the profile uses no GPU.
+
+    Raises Inconclusive where the profile uses GPUs and the machine has none.
+    """
     margin_gib = profile.memory.margin.value
     if not profile.uses_gpu:
         return Device("cpu", 0, machine.cpu or "CPU", margin_gib=margin_gib)
@@ -81,39 +83,41 @@ def first_device(profile: Profile, machine: Machine) -> Device:
     return Device("cuda", 0, machine.gpus[0].product, profile.gpu.unified_memory, margin_gib)
 
 
-def train(device: Device, sizes: Lab) -> Trained:
-    """Train as the lab does; raises Inconclusive where memory is short or Trainer takes another device."""
+def train(device: Device, sizes: Lab) -> LabResult:
+    """Train as the course's lab does; raises Inconclusive where memory is short or Trainer takes another device."""
     try:
         return _train(device, sizes)
     finally:
         device.release()
 
 
-def _train(device: Device, sizes: Lab) -> Trained:
+def _train(device: Device, sizes: Lab) -> LabResult:
     if device.kind == "cuda":
         allocation.require(device, _needs_bytes(sizes), "the LoRA lab")
-    reader = text.tokenizer()
-    data = rows(reader, sizes)
-    model = adapted(device, sizes, len(reader))
-    trains = {name: each for name, each in model.named_parameters() if each.requires_grad}
-    frozen = {name: each for name, each in model.named_parameters() if not each.requires_grad}
-    before = {name: numerics.fingerprint(each.detach()) for name, each in frozen.items()}
-    with tempfile.TemporaryDirectory(prefix="dgxcert-lab-") as folder, own_state():
-        still, losses = _fit(device, sizes, model, data, folder)
+    tokenizer = text.tokenizer()
+    rows = dataset(tokenizer, sizes)
+    # A new model: one that was used for inference may hold weights that its kernels repacked, and a repacked weight
+    # loses its gradient without an error.
+    model = build_model(device, sizes, len(tokenizer))
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    frozen = {name: parameter.detach() for name, parameter in model.named_parameters() if name not in trained}
+    before = {name: numerics.fingerprint(weights) for name, weights in frozen.items()}
+    with tempfile.TemporaryDirectory(prefix="dgxcert-lab-") as folder, isolated_trainer():
+        no_gradient, losses = _fit(device, sizes, model, rows, folder)
     if str(model.device) != device.name:
         raise Inconclusive(f"Trainer worked on {model.device}, not on {device.name}")
-    return Trained(
-        strays=sorted(set(trains) ^ _must_train(sizes)),
-        trains=len(trains),
-        changed=[name for name, each in frozen.items() if numerics.fingerprint(each.detach()) != before[name]],
+    return LabResult(
+        misplaced=sorted(trained ^ _must_train(sizes)),
+        trained=len(trained),
+        changed=[name for name, weights in frozen.items() if numerics.fingerprint(weights) != before[name]],
         frozen=len(frozen),
-        still=still,
+        no_gradient=no_gradient,
         losses=losses,
     )
 
 
-def adapted(device: Device, sizes: Lab, vocabulary: int, **more: Any) -> Any:
-    """DistilBERT for two classes with the lab's adapters; `more` goes into its configuration."""
+def build_model(device: Device, sizes: Lab, vocabulary: int, **more: Any) -> Any:
+    """A DistilBERT classifier of two labels with the lab's adapters, as a PEFT model; `more` goes into its config."""
     from peft import LoraConfig, get_peft_model
 
     widths = {"hidden": sizes.hidden, "heads": sizes.heads, "intermediate": sizes.intermediate}
@@ -125,34 +129,38 @@ def adapted(device: Device, sizes: Lab, vocabulary: int, **more: Any) -> Any:
     return get_peft_model(base, adapters)
 
 
-def rows(reader: Any, sizes: Lab) -> Any:
-    """A `datasets` data set of labelled texts, each of words that only its label uses, padded or cut to `length`."""
+def dataset(tokenizer: Any, sizes: Lab) -> Any:
+    """A `datasets.Dataset` of labelled texts, padded or truncated to `length` tokens; the labels share no word."""
     import datasets
 
     words = sorted({word.strip(".,:;") for word in text.CORPUS.read_text(encoding="utf-8").split()})
-    longest = sorted(words, key=len)[-2 * FAMILY :]
-    families = (longest[0::2], longest[1::2])
+    longest = sorted(words, key=len)[-2 * LABEL_WORDS :]
+    vocabularies = (longest[0::2], longest[1::2])
     chance = random.Random(sizes.length)  # noqa: S311 (made-up texts, not secrets)
     labels = [index % 2 for index in range(sizes.batch * sizes.steps)]
-    texts = [" ".join(chance.choices(families[label], k=WORDS)) for label in labels]
-    tokens = reader(texts, padding="max_length", truncation=True, max_length=sizes.length)
+    texts = [" ".join(chance.choices(vocabularies[label], k=TEXT_WORDS)) for label in labels]
+    tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=sizes.length)
     columns = {name: tokens[name] for name in ("input_ids", "attention_mask")}
     return datasets.Dataset.from_dict({**columns, "labels": labels})
 
 
-def _fit(device: Device, sizes: Lab, model: Any, data: Any, folder: str) -> tuple[list[str], list[float]]:
-    """Train by Trainer; returns the tensors without a gradient at the last step, and every loss."""
+def _fit(device: Device, sizes: Lab, model: Any, rows: Any, folder: str) -> tuple[list[str], list[float]]:
+    """Train with Trainer; returns the names of tensors without a gradient at the last step, and every loss.
+
+    Raises Inconclusive where Trainer never called back before a step.
+    """
     from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-    still: list[str] = []
-    looked: list[int] = []
+    no_gradient: list[str] = []
+    checked_steps: list[int] = []
 
     class Gradients(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **about: Any) -> None:  # noqa: ARG002
+        # Here and no later: Trainer zeroes the gradients before it calls on_step_end.
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **options: Any) -> None:  # noqa: ARG002
             if state.global_step == sizes.steps - 1:
-                looked.append(state.global_step)
-                pairs = [(name, each) for name, each in about["model"].named_parameters() if each.requires_grad]
-                still.extend(name for name, each in pairs if not learns(each.grad))
+                checked_steps.append(state.global_step)
+                trained = [pair for pair in options["model"].named_parameters() if pair[1].requires_grad]
+                no_gradient.extend(name for name, parameter in trained if not is_usable(parameter.grad))
 
     arguments = TrainingArguments(
         output_dir=folder,
@@ -167,17 +175,17 @@ def _fit(device: Device, sizes: Lab, model: Any, data: Any, folder: str) -> tupl
         report_to="none",
         disable_tqdm=True,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # with several GPUs it would spread the model over all of them
-    trainer = Trainer(model=model, args=arguments, train_dataset=data, callbacks=[Gradients])
-    trainer.remove_callback(PrinterCallback)
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # or Trainer wraps the model in DataParallel on all GPUs
+    trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Gradients])
+    trainer.remove_callback(PrinterCallback)  # which disable_tqdm puts in, and which prints every logged loss
     trainer.train()
-    if not looked:
-        raise Inconclusive("Trainer did not say when it was about to step, so no gradient was looked at")
-    return still, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if not checked_steps:
+        raise Inconclusive("Trainer did not call on_pre_optimizer_step, so no gradient could be checked")
+    return no_gradient, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
 def _must_train(sizes: Lab) -> set[str]:
-    """The names of all that the lab trains: two matrices for each target of each layer, and the head."""
+    """The names of all tensors that the lab trains: A and B for each target of each layer, and the head."""
     root = "base_model.model"
     names = {
         f"{root}.distilbert.transformer.layer.{layer}.attention.{target}.lora_{side}.default.weight"
@@ -190,15 +198,21 @@ def _must_train(sizes: Lab) -> set[str]:
 
 
 def _needs_bytes(sizes: Lab) -> float:
-    """Weights with their copy for each head, activations (34 values of 4 bytes per token, hidden unit and layer)."""
+    """Memory of the lab: weights, the head's copy, and activations.
+
+    34 values of 4 bytes are kept per token, hidden unit and layer (Korthikanti et al. 2022, section 4).
+    """
     tokens = sizes.batch * sizes.length
     weights = 4.0 * (sizes.layers * sizes.hidden * (4 * sizes.hidden + 2 * sizes.intermediate) + 2e7)
     return weights + 34 * 4.0 * tokens * sizes.hidden * sizes.layers + allocation.GIB
 
 
 @contextmanager
-def own_state() -> Iterator[None]:
-    """Undo what Trainer leaves in the process: variables for accelerate, and accelerate's own state."""
+def isolated_trainer() -> Iterator[None]:
+    """Undo what Trainer leaves in the process: environment variables for accelerate, and accelerate's state.
+
+    accelerate keeps its device in a process-wide singleton: the next Trainer would take it over.
+    """
     from accelerate.state import AcceleratorState
 
     before = dict(os.environ)

@@ -1,4 +1,4 @@
-"""Distillation: a student with half its teacher's layers is faster, and learns from the teacher's probabilities."""
+"""Distillation: the speed of a student with half its teacher's layers, and one step towards its probabilities."""
 
 import statistics
 import time
@@ -19,13 +19,14 @@ VOCABULARY = 4096
 LABELS = 8
 TEMPERATURE = 2.0
 LEARNING_RATE_BY_WIDTH = 0.0768
-"""AdamW moves each weight by the rate: 1e-4 at BERT's width of 768, and more where fewer weights add up."""
+"""Learning rate times width. AdamW's first step moves each weight by the rate: 1e-4 at BERT's width of 768, and more
+where fewer weights add up."""
 STEP_ROWS = 8
-"""Rows of that step at the most: a few are enough, and all of them would take gigabytes of activations."""
+"""Rows of the training step at the most: all of a batch would take gigabytes of activations."""
 SPREAD = 3.0
 """Standard deviation of a teacher's logits."""
 NEEDS_BYTES = 4 * allocation.GIB
-"""On a GPU: both models in 32 bits, the student's gradients and moments, activations of some thousand tokens."""
+"""On a GPU: both models in fp32, the student's gradients and Adam moments, activations of some thousand tokens."""
 OF_TEACHER = "of teacher's speed"
 OF_LOSS_BEFORE = "of loss before"
 
@@ -47,19 +48,21 @@ LOSS_FALLS = Limit(
 
 @dataclass(frozen=True)
 class Speeds:
-    """How many times as fast as the teacher the student was, in each round, one right after the other."""
+    """The times of both models."""
 
     ratios: tuple[float, ...]
+    """Teacher's time over student's time, of each round."""
     teacher_s: float
+    """Median seconds of a forward pass."""
     student_s: float
 
     @property
     def ratio(self) -> float:
-        """The median."""
+        """The median ratio: how many times as fast as the teacher the student is."""
         return statistics.median(self.ratios)
 
     def require_agreement(self) -> None:
-        """Raise Inconclusive where the limit lies between the quartiles: the rounds do not agree on the answer."""
+        """Raise Inconclusive where the limit lies between the quartiles of the ratios."""
         first, _, third = statistics.quantiles(self.ratios, n=4)
         if first < (FASTER.min or 0.0) <= third:
             raise Inconclusive(
@@ -71,43 +74,51 @@ class Speeds:
 
 @dataclass(frozen=True)
 class Step:
-    """The loss before and after one step, and how many of the teacher's weights got a gradient."""
+    """One training step of the student."""
 
     before: float
     after: float
+    """Distillation loss of the same rows."""
     teacher_gradients: int
+    """Teacher's parameters that got a gradient."""
 
 
 def speeds(device: Device, sizes: Distillation) -> Speeds:
-    """Time both on the same rows, turn by turn, in what models are run in on that kind of device."""
+    """Time both models on the same rows, alternating, so that a change of clock hits both; bf16 on a GPU, else fp32.
+
+    Raises what `models` raises.
+    """
     import torch
 
     teacher, student = models(device, sizes)
-    kind = numerics.dtype("bf16" if device.kind == "cuda" else "fp32")
-    teacher, student, ids = teacher.to(kind), student.to(kind), rows(device, sizes)
+    dtype = numerics.dtype("bf16" if device.kind == "cuda" else "fp32")
+    teacher, student, ids = teacher.to(dtype), student.to(dtype), random_ids(device, sizes)
     with torch.inference_mode():
-        for each in (teacher, student) * 2:
-            _seconds(device, each, ids)  # kernels are chosen and memory is taken at first use
-        pairs = [(_seconds(device, teacher, ids), _seconds(device, student, ids)) for _ in range(sizes.rounds)]
-    times = [statistics.median(each) for each in zip(*pairs, strict=True)]
-    return Speeds(tuple(slow / fast for slow, fast in pairs), *times)
+        for model in (teacher, student) * 2:
+            _forward_s(device, model, ids)  # kernels are chosen and memory is allocated at first use
+        pairs = [(_forward_s(device, teacher, ids), _forward_s(device, student, ids)) for _ in range(sizes.rounds)]
+    teacher_s, student_s = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return Speeds(tuple(slow / fast for slow, fast in pairs), teacher_s, student_s)
 
 
 def step(device: Device, sizes: Distillation) -> Step:
-    """One step of AdamW on the student by what the teacher says of the same rows; dropout is off."""
+    """Take one step of AdamW on the student with the teacher's logits as target, without dropout, in fp32.
+
+    Raises what `models` raises.
+    """
     import torch
 
     teacher, student = models(device, sizes)
-    ids = rows(device, sizes)[:STEP_ROWS]
+    ids = random_ids(device, sizes)[:STEP_ROWS]
     with torch.no_grad():
-        wanted = opinion(teacher(input_ids=ids).logits)
+        target = standardised(teacher(input_ids=ids).logits)
     optimizer = torch.optim.AdamW(student.parameters(), lr=LEARNING_RATE_BY_WIDTH / sizes.hidden)
-    before = loss(student(input_ids=ids).logits, wanted)
+    before = loss(student(input_ids=ids).logits, target)
     before.backward()
     optimizer.step()
     with torch.no_grad():
-        after = loss(student(input_ids=ids).logits, wanted)
-    gradients = sum(each.grad is not None for each in teacher.parameters())
+        after = loss(student(input_ids=ids).logits, target)
+    gradients = sum(parameter.grad is not None for parameter in teacher.parameters())
     return Step(float(before.detach()), float(after), gradients)
 
 
@@ -115,20 +126,32 @@ def loss(student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
     """T^2 KL(teacher || student) of softened probabilities, averaged over rows (Hinton et al., 2015).
 
     Both arguments are logits of shape (batch, labels).
+
+    >>> import torch
+    >>> logits = torch.tensor([[2.0, 0.0]])
+    >>> float(loss(logits, logits)), round(float(loss(logits, -logits)), 4)
+    (0.0, 3.6969)
     """
     from torch.nn.functional import kl_div, log_softmax, softmax
 
-    said = log_softmax(student / TEMPERATURE, dim=-1)
-    return kl_div(said, softmax(teacher / TEMPERATURE, dim=-1), reduction="batchmean") * TEMPERATURE**2
+    log_probabilities = log_softmax(student / TEMPERATURE, dim=-1)
+    target = softmax(teacher / TEMPERATURE, dim=-1)
+    return kl_div(log_probabilities, target, reduction="batchmean") * TEMPERATURE**2
 
 
-def opinion(logits: "torch.Tensor") -> "torch.Tensor":
-    """Logits of random weights, spread as those of a trained teacher are: all labels alike would teach nothing."""
+def standardised(logits: "torch.Tensor") -> "torch.Tensor":
+    """Logits (batch, labels) with mean 0 and deviation SPREAD per row, as a trained teacher's have.
+
+    Those of random weights are nearly equal, and a uniform target teaches nothing.
+    """
     return (logits - logits.mean(-1, keepdim=True)) / logits.std(-1, keepdim=True) * SPREAD
 
 
 def models(device: Device, sizes: Distillation) -> tuple[Any, Any]:
-    """A BERT and a DistilBERT that classify, of the same widths; raises Inconclusive where memory is short."""
+    """Teacher and student: a BERT and a DistilBERT classifier of the same widths, with random weights in fp32.
+
+    Raises Inconclusive where memory is short.
+    """
     if device.kind == "cuda":
         allocation.require(device, NEEDS_BYTES, "a teacher and its student")
     widths = {"hidden": sizes.hidden, "heads": sizes.heads, "intermediate": sizes.intermediate, "num_labels": LABELS}
@@ -140,7 +163,7 @@ def models(device: Device, sizes: Distillation) -> tuple[Any, Any]:
     )
 
 
-def rows(device: Device, sizes: Distillation) -> "torch.Tensor":
+def random_ids(device: Device, sizes: Distillation) -> "torch.Tensor":
     """Random token ids of shape (batch, length)."""
     import torch
 
@@ -148,7 +171,8 @@ def rows(device: Device, sizes: Distillation) -> "torch.Tensor":
     return torch.randint(VOCABULARY, (sizes.batch, sizes.length), generator=generator).to(device.name)
 
 
-def _seconds(device: Device, model: Any, ids: "torch.Tensor") -> float:
+def _forward_s(device: Device, model: Any, ids: "torch.Tensor") -> float:
+    """Seconds of one forward pass, until the device is done."""
     device.wait()
     began = time.perf_counter()
     model(input_ids=ids)

@@ -1,4 +1,4 @@
-"""No grad: a forward pass keeps what its backward pass will need, and under `torch.no_grad()` it keeps nothing."""
+"""No grad: what a forward pass keeps for its backward pass, and that `torch.no_grad()` makes it keep nothing."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LAYERS, WIDTH, ROWS = 4, 256, 8192
 FLOAT_BYTES = 4
 ACTIVATION_BYTES = ROWS * WIDTH * FLOAT_BYTES
 EXPECTED_BYTES = (2 * LAYERS - 1) * ACTIVATION_BYTES
-"""Each layer makes two results of (rows, width) that the backward pass needs; the last is the output itself."""
+"""Each layer keeps two tensors of (rows, width), its product and its GELU; the last GELU is the output itself."""
 MIB = 2**20
 OF_ARITHMETIC = "of arithmetic"
 
@@ -36,29 +36,32 @@ KEPT_WITHOUT = Limit(
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward pass: whether a graph hangs on its output, and bytes that it keeps beside input and output."""
+    """One forward pass."""
 
     graph: bool
+    """Whether the output has a `grad_fn`."""
     requires_grad: bool
+    """Whether the output requires a gradient."""
     kept_bytes: int
+    """Memory that is kept beside input and output."""
 
     @property
-    def of_arithmetic(self) -> float:
-        """Bytes kept, as a share of what the backward pass needs."""
+    def kept_share(self) -> float:
+        """Bytes kept, as a share of what the backward pass needs by arithmetic."""
         return self.kept_bytes / EXPECTED_BYTES
 
 
 @dataclass(frozen=True)
 class Passes:
-    """The same forward pass with and without a graph, and how the bytes were counted."""
+    """The same forward pass without and with `torch.no_grad()`, and the method by which bytes were counted."""
 
-    recorded: Pass
-    free: Pass
-    how: str
+    with_grad: Pass
+    no_grad: Pass
+    method: str
 
 
 def compare(device: Device) -> Passes:
-    """Run a stack of layers both ways; raises Inconclusive where memory is short."""
+    """Run a stack of linear layers both ways; raises Inconclusive where memory is short."""
     import torch
 
     allocation.require(device, 2 * EXPECTED_BYTES + 64 * MIB, "a forward pass with its graph")
@@ -66,13 +69,15 @@ def compare(device: Device) -> Passes:
     layers = [part for _ in range(LAYERS) for part in (torch.nn.Linear(WIDTH, WIDTH), torch.nn.GELU())]
     model = torch.nn.Sequential(*layers).to(device.name)
     rows = torch.randn(ROWS, WIDTH, generator=generator).to(device.name)
-    model(rows)  # libraries take their workspace at the first use of a shape, and keep it
-    how = "growth of torch.cuda.memory_allocated()" if device.kind == "cuda" else "tensors saved for the backward pass"
-    return Passes(_forward(device, model, rows, nullcontext()), _forward(device, model, rows, torch.no_grad()), how)
+    model(rows)  # cuBLAS takes its workspace at the first use of a shape, and keeps it
+    method = (
+        "growth of torch.cuda.memory_allocated()" if device.kind == "cuda" else "tensors saved for the backward pass"
+    )
+    return Passes(_forward(device, model, rows, nullcontext()), _forward(device, model, rows, torch.no_grad()), method)
 
 
 def _forward(device: Device, model: Any, rows: "torch.Tensor", mode: AbstractContextManager[Any]) -> Pass:
-    """A CPU's allocator does not tell what it gave, so there the tensors that autograd saves are counted."""
+    """Count what one forward pass keeps: by the allocator on a GPU, by autograd's hooks on a CPU."""
     import torch
 
     saved: dict[int, int] = {}
@@ -83,7 +88,7 @@ def _forward(device: Device, model: Any, rows: "torch.Tensor", mode: AbstractCon
         return tensor
 
     device.wait()
-    if device.kind == "cuda":
+    if device.kind == "cuda":  # torch counts allocated bytes only there
         before = torch.cuda.memory_allocated(device.index)
         with mode:
             output = model(rows)

@@ -1,4 +1,4 @@
-"""Padding: a real tokenizer's input_ids and attention_mask, and that a model's answer does not depend on padding."""
+"""Padding: a real tokenizer's input_ids and attention_mask, and logits with padding against logits without."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,69 +20,79 @@ TEXTS = (
     "one of three things runs out: memory, bandwidth or arithmetic.",
 )
 SIZES = {"layers": 2, "hidden": 64, "heads": 4, "intermediate": 128}
-SIGHT = 30.0
-"""Without the mask the difference must be so many tolerances, or else this looks at nothing."""
+MIN_SENSITIVITY = 30.0
+"""The difference without the mask, in tolerances: a model that hardly reacts to padding would prove nothing."""
 
 
 @dataclass(frozen=True)
-class Padded:
-    """`misplaced` counts tokens and marks that are not where they must be.
+class PaddingResult:
+    """A padded batch, compared with each of its texts alone.
 
-    The differences are the largest between the logits of a text alone and in a padded batch, at its real positions,
-    in standard deviations of the logits: with the attention mask, and, as a control, without it.
+    Differences are the largest of a logit at a real token, in standard deviations of the logits.
     """
 
-    misplaced: int
-    places: int
+    wrong_values: int
+    """Values of input_ids and attention_mask that are not what they must be."""
+    values: int
+    """How many there are of both."""
     with_mask: float
+    """Difference with the attention mask."""
     without_mask: float
+    """Difference without it: the control."""
 
-    def require_sight(self) -> None:
-        """Raise Inconclusive where even ignoring the mask barely shows: what cannot see a fault proves nothing."""
+    def require_sensitivity(self) -> None:
+        """Raise Inconclusive where a model that ignores the mask would hardly differ either."""
         tolerance = numerics.path_tolerance("fp32").max or 0.0
-        if self.without_mask < SIGHT * tolerance:
+        if self.without_mask < MIN_SENSITIVITY * tolerance:
             raise Inconclusive(
-                f"leaving out the mask changed the logits by no more than {self.without_mask:.2g} of their deviation, "
-                "so this model is blind to padding",
-                "Run it again; if it stays blind, report it with the run folder.",
+                f"without the mask the logits changed by only {self.without_mask:.2g} of their deviation: "
+                "this model is insensitive to padding",
+                "Run the check again; if it stays insensitive, report it with the run folder.",
             )
 
 
-def compare(device: Device, side: Side) -> Padded:
-    """Pad on the right, as encoders are fed, or on the left, as decoders are, and compare with each text alone."""
+def compare(device: Device, side: Side) -> PaddingResult:
+    """Pad on the right, as for encoders, or on the left, as for decoders, and compare with each text alone."""
     import torch
 
-    reader = text.tokenizer()
-    reader.padding_side = side
-    batch = reader(list(TEXTS), padding=True, return_tensors="pt")
-    alone = [reader(each)["input_ids"] for each in TEXTS]
+    tokenizer = text.tokenizer()
+    tokenizer.padding_side = side
+    batch = tokenizer(list(TEXTS), padding=True, return_tensors="pt")
+    rows = [tokenizer(sentence)["input_ids"] for sentence in TEXTS]
     ids, mask = batch["input_ids"], batch["attention_mask"]
-    wanted_ids, wanted_mask = _by_hand(alone, side, reader.pad_token_id)
-    misplaced = int((ids != wanted_ids).sum() + (mask != wanted_mask).sum())
-    model = _model(device, side, len(reader))
+    expected_ids, expected_mask = pad(rows, side, tokenizer.pad_token_id)
+    wrong_values = int((ids != expected_ids).sum() + (mask != expected_mask).sum())
+    model = _model(device, side, len(tokenizer))
     with torch.no_grad(), numerics.exact_products():
-        single = [_logits(model, device, row[None], torch.ones_like(row[None]))[0] for row in map(torch.tensor, alone)]
+        alone = [_logits(model, device, row[None], torch.ones_like(row[None]))[0] for row in map(torch.tensor, rows)]
         masked = _logits(model, device, ids, mask)
-        blind = _logits(model, device, ids, mask, attends_to=torch.ones_like(mask))
-    real = [row.bool() for row in wanted_mask]
-    return Padded(misplaced, 2 * ids.numel(), _largest(masked, single, real), _largest(blind, single, real))
+        unmasked = _logits(model, device, ids, mask, attends_to=torch.ones_like(mask))
+    real = [row.bool() for row in expected_mask]
+    differences = _largest_difference(masked, alone, real), _largest_difference(unmasked, alone, real)
+    return PaddingResult(wrong_values, 2 * ids.numel(), *differences)
 
 
-def _by_hand(alone: list[list[int]], side: Side, pad: int) -> "tuple[torch.Tensor, torch.Tensor]":
-    """What ids and mask must be, of shape (texts, longest)."""
+def pad(rows: list[list[int]], side: Side, pad_token_id: int) -> "tuple[torch.Tensor, torch.Tensor]":
+    """The expected input_ids and attention_mask of token ids, each of shape (texts, longest).
+
+    >>> ids, mask = pad([[7, 8, 9], [5]], "left", pad_token_id=0)
+    >>> ids.tolist(), mask.tolist()
+    ([[7, 8, 9], [0, 0, 5]], [[1, 1, 1], [0, 0, 1]])
+    """
     import torch
 
-    longest = max(map(len, alone))
+    longest = max(map(len, rows))
     ids, mask = [], []
-    for row in alone:
+    for row in rows:
         fill = longest - len(row)
-        ids.append([*row, *[pad] * fill] if side == "right" else [*[pad] * fill, *row])
+        padding = [pad_token_id] * fill
+        ids.append([*row, *padding] if side == "right" else [*padding, *row])
         mask.append([1] * len(row) + [0] * fill if side == "right" else [0] * fill + [1] * len(row))
     return torch.tensor(ids), torch.tensor(mask)
 
 
 def _model(device: Device, side: Side, vocabulary: int) -> Any:
-    """DistilBERT for the right side, a Llama for the left."""
+    """A DistilBERT for padding on the right, a Llama for padding on the left, both small and with random weights."""
     if side == "right":
         config = encoders.distilbert(vocabulary, **SIZES, initializer_range=encoders.SPREAD)
         return encoders.build(device, "DistilBertForMaskedLM", config)
@@ -98,16 +108,20 @@ def _model(device: Device, side: Side, vocabulary: int) -> Any:
 def _logits(
     model: Any, device: Device, ids: "torch.Tensor", mask: "torch.Tensor", attends_to: "torch.Tensor | None" = None
 ) -> "torch.Tensor":
-    """Logits on the CPU. A decoder counts positions from the first real token, as `generate` does."""
-    places = {} if model.config.model_type == "distilbert" else {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
-    inputs = {"input_ids": ids, "attention_mask": mask if attends_to is None else attends_to, **places}
-    found: torch.Tensor = model(**{name: each.to(device.name) for name, each in inputs.items()}).logits
-    return found.double().cpu()
+    """Logits in fp64 on the CPU, of shape (texts, longest, vocabulary); `attends_to` replaces the mask."""
+    # A decoder counts positions from the first real token, as `generate` does; an encoder has fixed ones.
+    positions = {} if model.config.model_type == "distilbert" else {"position_ids": (mask.cumsum(-1) - 1).clamp(min=0)}
+    inputs = {"input_ids": ids, "attention_mask": mask if attends_to is None else attends_to, **positions}
+    logits: torch.Tensor = model(**{name: values.to(device.name) for name, values in inputs.items()}).logits
+    return logits.double().cpu()
 
 
-def _largest(batch: "torch.Tensor", single: "list[torch.Tensor]", real: "list[torch.Tensor]") -> float:
-    """The largest difference of any text; raises Wrong for logits that are not finite numbers."""
-    pairs = [(row[keep], alone) for row, alone, keep in zip(batch, single, real, strict=True)]
-    for found, alone in pairs:
-        numerics.relative_error(found, alone)
-    return max(float((found - alone).abs().max() / alone.std()) for found, alone in pairs)
+def _largest_difference(batch: "torch.Tensor", alone: "list[torch.Tensor]", real: "list[torch.Tensor]") -> float:
+    """The largest difference of a logit at a real token, in standard deviations of its text's logits.
+
+    Raises what `numerics.relative_error` raises.
+    """
+    pairs = [(row[keep], single) for row, single, keep in zip(batch, alone, real, strict=True)]
+    for logits, single in pairs:
+        numerics.relative_error(logits, single)  # for its checks only: `max` would lose a NaN
+    return max(float((logits - single).abs().max() / single.std()) for logits, single in pairs)

@@ -1,4 +1,4 @@
-"""Random tensor: bf16 numbers drawn on the device, their moments, and whether moving them changes a bit."""
+"""Random tensor: bf16 numbers drawn on the device, their mean and deviation, and whether copying changes a bit."""
 
 from dataclasses import dataclass
 
@@ -27,27 +27,28 @@ DEVIATION = Limit(
 
 @dataclass(frozen=True)
 class Sample:
-    """Where the numbers lie, of which type they are, their moments, and how many came back changed from the CPU."""
+    """Random numbers: their device, type and moments."""
 
     device: str
     dtype: str
     mean: float
     deviation: float
     changed: int
+    """Values of which a bit differs after a copy to the CPU and back."""
 
 
 def draw(device: Device) -> Sample:
-    """Draw standard normal numbers in bf16 on the device, look at them in fp64, and move them there and back."""
+    """Draw standard normal numbers in bf16 on the device, copy them to the CPU and back, and take moments in fp64."""
     import torch
 
     generator = torch.Generator(device.name).manual_seed(SEED)
     numbers = torch.randn(VALUES, dtype=torch.bfloat16, device=device.name, generator=generator)
-    copy = numbers.cpu()
-    back = copy.to(device.name)
+    on_cpu = numbers.cpu()
+    back = on_cpu.to(device.name)
     return Sample(
         device=str(numbers.device),
         dtype=str(numbers.dtype).removeprefix("torch."),
-        mean=float(copy.double().mean()),
-        deviation=float(copy.double().std()),
+        mean=float(on_cpu.double().mean()),
+        deviation=float(on_cpu.double().std()),
         changed=int(numerics.differing(back, numbers)),
     )

@@ -1,4 +1,4 @@
-"""Modes: what `train()` and `eval()` change in dropout, batch normalisation and layer normalisation."""
+"""Train and eval: what the two modes change in dropout, batch normalisation and layer normalisation."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,70 +39,79 @@ NORMALISED = Limit(
 
 @dataclass(frozen=True)
 class Dropout:
-    """`changed` counts values that dropout altered in eval mode; the rest is about training mode."""
+    """What dropout did to the same values in both modes."""
 
     changed: int
+    """Values that eval mode changed."""
     dropped: float
+    """Share of values that training mode set to zero."""
     scale_error: float
+    """The largest relative error of 1 / (1 - p) among values that training mode kept."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Relative errors against fp64 by hand. `moved` counts running statistics that eval mode altered."""
+    """Relative errors of both kinds of normalisation against fp64 by hand, and values that a mode wrongly changed."""
 
     batch_train: float
     batch_eval: float
     running: float
-    moved: int
+    eval_changes: int
+    """Running statistics that eval mode changed."""
     layer_differs: int
+    """Values of LayerNorm that differ between the modes."""
     layer: float
 
 
 def dropout(device: Device) -> Dropout:
-    """The same values through dropout in both modes; the module sits inside another, as in every model."""
+    """Pass the same values through dropout in both modes; the module is nested, as in every model."""
     import torch
 
     model = torch.nn.Sequential(torch.nn.Dropout(P)).to(device.name)
-    values = _values().to(device.name).abs() + 1  # no value is zero by itself
+    values = _values().to(device.name).abs() + 1  # no zeros, so that every zero in the output was dropped
     with torch.no_grad():
         changed = int(numerics.differing(model.eval()(values), values))
         trained = model.train()(values)
-    left = trained != 0
-    scale = (trained[left] / values[left]).double() * (1 - P)
-    return Dropout(changed, 1 - float(left.double().mean()), float((scale - 1).abs().max()))
+    kept = trained != 0
+    scale = (trained[kept] / values[kept]).double() * (1 - P)
+    return Dropout(changed, 1 - float(kept.double().mean()), float((scale - 1).abs().max()))
 
 
 def normalisation(device: Device) -> Normalisation:
-    """Batches through both kinds of normalisation, in both modes."""
+    """Pass one batch through both kinds of normalisation, in both modes.
+
+    BatchNorm normalises by the batch's mean and biased variance, and averages its mean and unbiased variance into the
+    running statistics, which start at 0 and 1 (Ioffe and Szegedy, 2015).
+    """
     import torch
 
     batch = torch.nn.BatchNorm1d(WIDTH, momentum=MOMENTUM, eps=EPSILON)
     layer = torch.nn.LayerNorm(WIDTH, eps=EPSILON)
-    both = torch.nn.ModuleList([batch, layer]).to(device.name)
+    modules = torch.nn.ModuleList([batch, layer]).to(device.name)
     values = _values()
-    exact, placed = values.double(), values.to(device.name)
+    exact, on_device = values.double(), values.to(device.name)
     mean, variance = exact.mean(0), exact.var(0, unbiased=False)
     running = torch.cat([MOMENTUM * mean, (1 - MOMENTUM) + MOMENTUM * exact.var(0)])
     with torch.no_grad():
-        both.train()
-        batch_train, layer_train = batch(placed), layer(placed)
-        kept = _statistics(batch)
-        both.eval()
-        batch_eval, layer_eval = batch(placed), layer(placed)
+        modules.train()
+        batch_train, layer_train = batch(on_device), layer(on_device)
+        statistics = _statistics(batch)
+        modules.eval()
+        batch_eval, layer_eval = batch(on_device), layer(on_device)
     by_row = (exact - exact.mean(1, keepdim=True)) / (exact.var(1, keepdim=True, unbiased=False) + EPSILON).sqrt()
-    still = (exact - running[:WIDTH]) / (running[WIDTH:] + EPSILON).sqrt()
+    by_running = (exact - running[:WIDTH]) / (running[WIDTH:] + EPSILON).sqrt()
     return Normalisation(
         batch_train=numerics.relative_error(batch_train, (exact - mean) / (variance + EPSILON).sqrt()),
-        batch_eval=numerics.relative_error(batch_eval, still),
-        running=numerics.relative_error(kept, running),
-        moved=int(numerics.differing(_statistics(batch), kept)),
+        batch_eval=numerics.relative_error(batch_eval, by_running),
+        running=numerics.relative_error(statistics, running),
+        eval_changes=int(numerics.differing(_statistics(batch), statistics)),
         layer_differs=int(numerics.differing(layer_eval, layer_train)),
         layer=numerics.relative_error(layer_train, by_row),
     )
 
 
 def _values() -> "torch.Tensor":
-    """Rows whose columns have means and deviations of their own, shape (rows, width)."""
+    """Random values of shape (rows, width); each column has its own mean and deviation."""
     import torch
 
     generator = torch.Generator("cpu").manual_seed(WIDTH)
@@ -111,7 +120,7 @@ def _values() -> "torch.Tensor":
 
 
 def _statistics(batch: "torch.nn.BatchNorm1d") -> "torch.Tensor":
-    """A copy of running means and variances, shape (2 * width)."""
+    """A copy of the running means and variances, shape (2 * width)."""
     import torch
 
     mean, variance = batch.running_mean, batch.running_var

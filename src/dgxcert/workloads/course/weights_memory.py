@@ -1,4 +1,4 @@
-"""Weights memory: what a parameter takes in 16 and in 4 bits, measured on real weights of the shape of a 7 B model."""
+"""Weights memory: bytes per parameter in 16 and in 4 bits, measured on a model of the shape of a 7 B one."""
 
 import dataclasses
 import gc
@@ -39,63 +39,67 @@ IN_4_BITS = Limit(
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Bytes that a model took in either precision, on the device; `rest_bytes` of the second are not in 4 bits."""
+class WeightsMemory:
+    """Bytes that a model takes on the device in fp16 and with NF4 layers."""
 
     shape: Shape
-    whole: bool
+    full_size: bool
+    """Whether the shape is that of a whole 7 B model."""
     fp16_bytes: int
-    int4_bytes: int
-    rest_bytes: int
-    how: str
+    nf4_bytes: int
+    outside_bytes: int
+    """Of `nf4_bytes`: embeddings, head and norms, which are never quantised."""
+    method: str
 
     @property
     def per_parameter(self) -> float:
-        """Bytes of a parameter in fp16."""
+        """Bytes per parameter in fp16."""
         return self.fp16_bytes / self.shape.parameters
 
     @property
     def per_weight(self) -> float:
-        """Bytes of a weight of the layers in NF4, its share of the scales included."""
-        return (self.int4_bytes - self.rest_bytes) / self.shape.layer_parameters
+        """Bytes per weight of the NF4 layers, scales included."""
+        return (self.nf4_bytes - self.outside_bytes) / self.shape.layer_parameters
 
     @property
     def fp16_gb(self) -> float:
-        """What 7 B such parameters take in fp16, in GB."""
+        """GB of 7 B parameters in fp16."""
         return self.per_parameter * COURSE_PARAMETERS / GB
 
     @property
-    def int4_gb(self) -> float:
-        """What 7 B such weights take in NF4, in GB."""
+    def nf4_gb(self) -> float:
+        """GB of 7 B weights in NF4."""
         return self.per_weight * COURSE_PARAMETERS / GB
 
     @property
-    def says(self) -> str:
-        """How it was measured, as evidence."""
+    def source(self) -> str:
+        """How it was measured, and on which shape, as evidence states it."""
         size = (
             f"{self.shape.layers} layers of width {self.shape.hidden}, {self.shape.parameters / 1e9:.3f} B parameters"
         )
-        return f"{self.how}; {size}{'' if self.whole else ', a smaller shape than 7 B'}"
+        return f"{self.method}; {size}{'' if self.full_size else ', a smaller shape than 7 B'}"
 
 
-def measure(device: Device, model: str) -> Taken:
-    """Build the largest shape that fits, in fp16 and then in NF4, and count what each takes.
+def measure(device: Device, model: str) -> WeightsMemory:
+    """Build the largest shape that fits, in fp16 and then in NF4, and count the bytes that each takes.
 
     Raises Inconclusive where not even one layer fits.
     """
-    asked = architectures.find(model)
-    shape = fitting(device, asked)
-    fp16, _ = _taken(device, shape, "fp16")
-    int4, rest = _taken(device, shape, "nf4")
-    how = "growth of torch.cuda.memory_allocated()" if device.kind == "cuda" else "bytes of all tensors of the model"
-    return Taken(shape, shape.parameters > 6e9, fp16, int4, rest, how)
+    shape = largest_that_fits(device, architectures.find(model))
+    fp16, _ = _built_bytes(device, shape, "fp16")
+    nf4, outside = _built_bytes(device, shape, "nf4")
+    method = "growth of torch.cuda.memory_allocated()" if device.kind == "cuda" else "bytes of all tensors of the model"
+    return WeightsMemory(shape, shape.parameters > 6e9, fp16, nf4, outside, method)
 
 
-def fitting(device: Device, asked: Shape) -> Shape:
-    """The shape with as many layers as memory allows, halved until they fit; decided before anything is taken."""
-    layers, compute = asked.layers, numerics.compute_precision("nf4", device.kind)
+def largest_that_fits(device: Device, model: Shape) -> Shape:
+    """The shape of a model with its layers halved until it fits; decided before memory is allocated.
+
+    Raises Inconclusive where not even one layer fits.
+    """
+    layers, compute = model.layers, numerics.compute_precision("nf4", device.kind)
     while True:
-        shape = dataclasses.replace(asked, layers=layers)
+        shape = dataclasses.replace(model, layers=layers)
         needed = max(seeded.size_bytes(shape, *precisions) for precisions in (("fp16", "fp16"), ("nf4", compute)))
         if needed <= allocation.allowed_bytes(device) or layers == 1:
             allocation.require(device, needed, f"{layers} layers of a 7 B model")
@@ -103,20 +107,20 @@ def fitting(device: Device, asked: Shape) -> Shape:
         layers //= 2
 
 
-def _taken(device: Device, shape: Shape, precision: str) -> tuple[int, int]:
-    """Bytes that building the model takes, and those of them that belong to what is never in 4 bits."""
-    gc.collect()
+def _built_bytes(device: Device, shape: Shape, precision: str) -> tuple[int, int]:
+    """Bytes that a built model takes, and those of them outside its layers, which are never in 4 bits."""
+    gc.collect()  # an earlier model that is freed while this one is built would count as negative
     before = _allocated(device)
     model = seeded.build(device, shape, precision)
     device.wait()
-    taken = _allocated(device) - before if device.kind == "cuda" else _stored(model)
-    if taken <= 0:
-        raise Inconclusive(f"building a model of {shape.parameters / 1e9:.3f} B parameters took no memory that shows")
+    built = _allocated(device) - before if device.kind == "cuda" else _stored_bytes(model)
+    if built <= 0:
+        raise Inconclusive(f"the allocator showed no growth for a model of {shape.parameters / 1e9:.3f} B parameters")
     compute = numerics.compute_precision(precision, device.kind)
     outside = shape.parameters - shape.layer_parameters
     del model
     device.release()
-    return taken, int(outside * rooflines.BYTES[compute])
+    return built, int(outside * rooflines.BYTES[compute])
 
 
 def _allocated(device: Device) -> int:
@@ -127,12 +131,12 @@ def _allocated(device: Device) -> int:
     return int(torch.cuda.memory_allocated(device.index))
 
 
-def _stored(model: Any) -> int:
-    """Bytes of every parameter and buffer, a 4-bit one with its scales and tables; what two share counts once."""
+def _stored_bytes(model: Any) -> int:
+    """Bytes of all parameters and buffers, NF4 scales and tables included; a shared storage counts once."""
     tensors: list[torch.Tensor] = []
-    for each in (*model.parameters(), *model.buffers()):
-        state = getattr(each, "quant_state", None)
+    for tensor in (*model.parameters(), *model.buffers()):
+        state = getattr(tensor, "quant_state", None)  # bitsandbytes keeps scales and table beside the 4-bit tensor
         scales = () if state is None else vars(state).values()
-        tensors += [part for part in (each, *scales) if hasattr(part, "untyped_storage")]
-    storages = [each.untyped_storage() for each in tensors]
+        tensors += [part for part in (tensor, *scales) if hasattr(part, "untyped_storage")]
+    storages = [tensor.untyped_storage() for tensor in tensors]
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())

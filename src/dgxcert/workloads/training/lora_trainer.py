@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from dgxcert.outcome import Inconclusive
-from dgxcert.workloads.course.distilbert_lab import own_state
+from dgxcert.workloads.course.distilbert_lab import isolated_trainer
 from dgxcert.workloads.round_timer import AddRound
 from dgxcert.workloads.training import lora_batches
 from dgxcert.workloads.training.lora_training import Training
@@ -22,7 +22,7 @@ class Stock(Training):
 
     def run_rounds(self, add_round: AddRound) -> None:
         """Trainer over the batches in turn; a round lasts from the end of one step to the end of the next."""
-        with tempfile.TemporaryDirectory(prefix="dgxcert-lora-") as folder, own_state():
+        with tempfile.TemporaryDirectory(prefix="dgxcert-lora-") as folder, isolated_trainer():
             if self.setup.device.kind == "cuda":
                 os.environ[WHERE] = self.setup.device.name
             self._trainer(add_round, folder).train()

@@ -15,7 +15,7 @@ from dgxcert.workloads.hardware import ceilings
 from dgxcert.workloads.hardware.rooflines import Peaks
 from dgxcert.workloads.round_timer import AddRound
 from dgxcert.workloads.training import lora_batches, lora_setup
-from dgxcert.workloads.training.gradients import learns
+from dgxcert.workloads.training.gradients import is_usable
 from dgxcert.workloads.training.lora_setup import Setup
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Training:
 
     def look_at_gradients(self) -> None:
         """Keep the names of what trains and has no gradient now."""
-        self.still = [name for name, each in self.trained.items() if not learns(each.grad)]
+        self.still = [name for name, each in self.trained.items() if not is_usable(each.grad)]
 
     def verify(self, evidence: Recorder) -> None:
         """Gradients are there, the loss fell, and its first values are those of a plain loop; raises Wrong."""

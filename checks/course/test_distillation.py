@@ -1,0 +1,53 @@
+"""Course distillation: a student with half the layers is faster than its teacher, and learns from it."""
+
+from dgxcert import requirement
+from dgxcert.workloads.course import distillation
+
+REINSTALL = "Reinstall the locked stack with `make setup`, or use the container."
+
+
+@requirement(
+    "COURSE-STUDENT-SPEED",
+    title="A student with half the layers is faster than its teacher",
+    why="Distillation buys speed: DistilBERT has half of BERT's layers and must answer in about half the time.",
+    remedy=(
+        "Run `nvidia-smi` and `top` to find other processes, end them, and run the check again.",
+        "Run `dgxcert validate --only GPU-CLOCK-UNDER-LOAD,DECODE-SPEED`: a GPU that waits for its CPU gains nothing "
+        "from a smaller model.",
+        REINSTALL,
+    ),
+    tier="standard",
+    takes_s=3,
+    budget_s=180,
+)
+def test_the_student_is_faster_than_its_teacher(device, profile, evidence):
+    speeds = distillation.speeds(device, profile.workloads.distillation)
+    times = f"teacher {1e3 * speeds.teacher_s:.1f} ms, student {1e3 * speeds.student_s:.1f} ms"
+    source = f"median of {len(speeds.ratios)} rounds, alternating on {device.name}; {times}"
+    speeds.require_agreement()
+    ratio = evidence.record("speed of the student", speeds.ratio, unit=distillation.OF_TEACHER, source=source)
+    assert ratio.within(distillation.FASTER)
+
+
+@requirement(
+    "COURSE-DISTILLATION",
+    title="One step of distillation brings the student closer to its teacher",
+    why="A student learns from its teacher's softened probabilities: a training step that does not lower the KL "
+    "divergence, or that trains the teacher, distils nothing.",
+    remedy=(
+        "Print the loss before and after optimizer.step() on the same batch: it must fall.",
+        "Run the teacher under torch.no_grad() in the notebook, and give the optimizer the student's parameters only.",
+        REINSTALL,
+    ),
+    tier="standard",
+    takes_s=2,
+    budget_s=180,
+)
+def test_one_step_of_distillation_brings_the_student_closer(device, profile, evidence):
+    step = distillation.step(device, profile.workloads.distillation)
+    source = f"KL divergence at temperature 2 on {device.name}: {step.before:.4f} before, {step.after:.4f} after"
+    unit = distillation.OF_LOSS_BEFORE
+    loss = evidence.record("loss after one step", step.after / step.before, unit=unit, source=source)
+    gradients = evidence.record("teacher weights with a gradient", step.teacher_gradients, source="after backward()")
+    assert loss.within(distillation.LOSS_FALLS)
+    assert gradients == 0

@@ -1,0 +1,24 @@
+"""Course first cell: the packages that a notebook imports in its first cell import together in one process."""
+
+from dgxcert import requirement
+from dgxcert.probes.stack import first_cell
+
+
+@requirement(
+    "COURSE-PACKAGES",
+    title="The packages of the course import together in one process",
+    why="The first cell of every notebook of the course imports transformers, datasets, peft, accelerate, evaluate and "
+    "scikit-learn: where one fails, no other cell runs.",
+    remedy=(
+        "Run `python -m pip check`: it names packages that disagree. The evidence names the import that failed.",
+        "Reinstall the locked stack with `make clean`, then `make setup`, or use the container.",
+        "Run `dgxcert validate --only STACK-IMPORT` to import each package on its own.",
+    ),
+    tier="standard",
+    takes_s=12,
+    budget_s=240,
+)
+def test_the_packages_of_the_course_import_together(evidence):
+    imports = first_cell.read()
+    broken = evidence.record("packages that do not import", len(imports.problems), source=imports.says)
+    assert broken == 0

@@ -1,0 +1,33 @@
+"""Course tensor: random bf16 numbers are on the device, have the right distribution, and move unchanged."""
+
+from dgxcert import requirement
+from dgxcert.workloads.course import random_tensor
+
+
+@requirement(
+    "COURSE-BF16-TENSOR",
+    title="A random bf16 tensor on the device is right",
+    why="Every notebook starts with a tensor on the device: wrong random numbers spoil a model's initial weights and "
+    "its dropout, and a wrong copy spoils every loaded model.",
+    remedy=(
+        "Run `python -c \"import torch; print(torch.randn(9, device='cuda', dtype=torch.bfloat16))\"`.",
+        "Run `dgxcert validate --only GPU-CUDA,BF16-CORRECT` where the error names CUDA.",
+        "Repeat with the other stack: `make setup STACK=current`. Open a case with NVIDIA if it fails there too.",
+    ),
+    takes_s=1,
+    budget_s=180,
+)
+def test_a_random_bf16_tensor_is_right(device, evidence):
+    sample = random_tensor.draw(device)
+    source = f"{random_tensor.VALUES} values of torch.randn on {device.name}, compared in fp64"
+    round_trip = "copied to the CPU and back, bit for bit"
+    place = evidence.record("device of the tensor", sample.device, source=source)
+    dtype = evidence.record("type of the tensor", sample.dtype, source=source)
+    mean = evidence.record("mean", sample.mean, source=source)
+    deviation = evidence.record("standard deviation", sample.deviation, source=source)
+    changed = evidence.record("changed values", sample.changed, source=round_trip)
+    assert place == device.name
+    assert dtype == "bfloat16"
+    assert mean.within(random_tensor.MEAN)
+    assert deviation.within(random_tensor.DEVIATION)
+    assert changed == 0
