@@ -17,7 +17,7 @@ from dgxcert.probes.gpu import cuda, nvml, pci
     stage="host",
 )
 def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
-    driver = nvml.whole()
+    driver = nvml.require_consistent()
     lost = evidence.record("GPUs that the driver has lost", len(driver.lost), unit="GPU", source=driver.says)
     count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.says)
     assert count.within(profile.gpu_count)
@@ -42,7 +42,7 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
     available = evidence.record("torch.cuda.is_available()", found.available, source=found.build)
     assert available.holds()
     count = evidence.record("GPUs of torch", found.count, unit="GPU", source="torch.cuda.device_count()")
-    driver = evidence.record("GPUs of the driver", len(nvml.whole().gpus), unit="GPU", source="NVML")
+    driver = evidence.record("GPUs of the driver", len(nvml.require_consistent().gpus), unit="GPU", source="NVML")
     assert count >= driver
     assert count.within(profile.gpu_count)
 
@@ -59,7 +59,7 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
     budget_s=120,
 )
 def test_the_driver_serves_the_cuda_that_torch_was_built_for(evidence):
-    found, driver = cuda.read(), nvml.present()
+    found, driver = cuda.read(), nvml.require_loaded()
     built = evidence.record("CUDA of torch", found.major, unit="CUDA major version", source=found.build)
     served = evidence.record("CUDA of the driver", driver.cuda_major, unit="CUDA major version", source=driver.says)
     assert served >= built

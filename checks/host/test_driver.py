@@ -37,6 +37,6 @@ def test_the_drivers_library_and_kernel_module_are_of_one_version(evidence):
     stage="host",
 )
 def test_the_driver_is_of_a_branch_that_the_image_needs(profile, evidence):
-    driver = nvml.present()
+    driver = nvml.require_loaded()
     branch = evidence.record("driver branch", driver.branch, unit="driver branch", source=driver.says)
     assert branch.within(profile.limit("driver.branch"))

@@ -21,7 +21,7 @@ UNIT = "CUDA major version"
 def test_torch_bitsandbytes_and_the_driver_are_for_one_cuda(evidence):
     found = cuda_libraries.read()
     evidence.advise(*found.mend)
-    driver = nvml.present()
+    driver = nvml.require_loaded()
     built = evidence.record("CUDA of torch", found.major, unit=UNIT, source=f"torch.version.cuda is {found.cuda}")
     library = evidence.record("CUDA of bitsandbytes", found.of_bitsandbytes, unit=UNIT, source=found.library)
     served = evidence.record("CUDA of the driver", driver.cuda_major, unit=UNIT, source=driver.says)

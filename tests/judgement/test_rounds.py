@@ -1,6 +1,5 @@
 """Throughput is work divided by total time, and a rate that cannot be true or was disturbed is never believed."""
 
-import json
 import math
 import random
 import statistics
@@ -11,18 +10,15 @@ from typing import Any
 import pytest
 from paths import BENCHMARKS
 
-from dgxcert import command
 from dgxcert.judgement.evidence import Measured, Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.rounds import Around, Rounds, Work, known_within, rate
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.gpu import nvml
 
 UNIT = "TFLOP/s"
 
 CPU = Device("cpu", 0, "CPU")
-GPU = Device("cuda", 1, "NVIDIA H200")
 ALONE = Around()
 SPREAD = Limit(name="spread", max=0.125, unit="of median", source="healthy units stay within it")
 
@@ -44,7 +40,7 @@ def judged(evidence: Recorder) -> Callable[..., Measured]:
         *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Any
     ) -> Measured:
         work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
-        rounds = Rounds(seconds, device.disturbance(), around)
+        rounds = Rounds(seconds, device.sharing_problem(), around)
         return rate(evidence, "matmul", work, rounds, unit=UNIT, spread=spread)
 
     return judge
@@ -128,7 +124,7 @@ def test_a_spread_limit_without_an_upper_edge_allows_nothing(judged: Callable[..
 
 
 def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Measured], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Device, "disturbance", lambda self: "GPU 0 was shared")
+    monkeypatch.setattr(Device, "sharing_problem", lambda self: "GPU 0 was shared")
     with pytest.raises(Inconclusive, match="matmul: GPU 0 was shared") as raised:
         judged(1.0, 1.0, 1.0)
     assert raised.value.remedy == ("Stop the other work on this device and run again.",)
@@ -190,76 +186,6 @@ def test_what_went_on_around_the_rounds_is_kept_and_held_against_nothing(
     assert kept["slowed down for heat of matmul"] == (0.1, "of time")
     assert "not steady" in evidence.kept[1].source
     assert not any(each.held_against for each in evidence.kept)
-
-
-@pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
-    """Answers for the driver; returns what it was asked."""
-
-    def answer(returncode: int | None, stdout: str, stderr: str = "") -> list[list[str]]:
-        asked: list[list[str]] = []
-
-        def run(args: list[str], **_: object) -> command.Completed:
-            asked.append(args)
-            return command.Completed(("ask",), returncode, stdout, stderr)
-
-        monkeypatch.setattr(command, "run", run)
-        return asked
-
-    return answer
-
-
-def listed(*pids: int) -> str:
-    """What the process that asks the driver prints where these compute."""
-    return json.dumps({"answered": {"compute_processes": pids}, "refused": {}})
-
-
-def refused(code: int, says: str) -> str:
-    """What it prints where the driver does not tell."""
-    return json.dumps({"answered": {}, "refused": {"compute_processes": {"code": code, "says": says}}})
-
-
-def test_a_gpu_that_only_we_compute_on_is_undisturbed(driver: Callable[..., list[list[str]]]) -> None:
-    asked = driver(0, listed(4711))
-    assert GPU.disturbance() is None
-    assert asked[0][-3:] == ["gpu", "1", "compute_processes"], "the GPU that was measured"
-
-
-def test_what_it_asks_is_a_question_that_the_driver_is_asked_elsewhere_too(
-    driver: Callable[..., list[list[str]]],
-) -> None:
-    """The core may not import probes, so that nothing else would show a question that has another name there."""
-    asked = driver(0, listed(4711))
-    GPU.disturbance()
-    nvml.compute_processes(GPU.index)
-    assert asked[0] == asked[1]
-
-
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        ((0, listed(4711, 4712)), r"GPU 1 was shared: 2 compute processes \(\[4711, 4712\]\)"),
-        ((0, listed()), "lists nobody on GPU 1, not even us"),
-        ((0, refused(3, "Not Supported")), "does not tell whether GPU 1 was shared: .*Not Supported"),
-        ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not tell whether GPU 1 was shared: GPU is lost"),
-        ((1, "", "NVMLError_Unknown: Unknown Error"), "could not ask the driver whether GPU 1 was shared: .*Unknown"),
-        ((-11, "", "nvmlInit"), "could not ask the driver whether GPU 1 was shared: .*ended with -11: nvmlInit"),
-        ((None, ""), "could not ask the driver .* did not answer within its time limit"),
-    ],
-    ids=["shared", "blind", "refused", "lost", "error", "crashes", "hangs"],
-)
-def test_sharing_that_is_seen_or_cannot_be_seen_is_inconclusive(
-    judged: Callable[..., Measured], driver: Callable[..., object], answer: tuple[Any, ...], says: str
-) -> None:
-    driver(*answer)
-    with pytest.raises(Inconclusive, match=says):
-        judged(1.0, 1.0, 1.0, device=GPU)
-
-
-def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> None:
-    asked = driver(1, "")
-    assert CPU.disturbance() is None
-    assert not asked
 
 
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("test_*.py")), ids=lambda path: path.stem)

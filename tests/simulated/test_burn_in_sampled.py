@@ -31,7 +31,7 @@ said = ""
 try:
     loop.run(device, profile, minutes, folder, lambda text: None)
 except Inconclusive as error:
-    said = str(error)
+    said = error.problem
 found = log.load(folder / "burn-in-cuda0.jsonl")
 print(json.dumps({**dataclasses.asdict(found), "minutes": found.minutes, "said": said}))
 """

@@ -181,14 +181,14 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         finally:
             events.append("sampler stops")
 
-    def disturbance(device: Device) -> str:
+    def sharing_problem(device: Device) -> str:
         events.append("others read")
         return f"GPU {device.index} was shared"
 
     monkeypatch.setattr(round_timer, "sampling", sampling)
     monkeypatch.setattr(round_timer.peak_memory, "reset", lambda device: None)
     monkeypatch.setattr(round_timer.peak_memory, "read", lambda device: 5)
-    monkeypatch.setattr(Device, "disturbance", disturbance)
+    monkeypatch.setattr(Device, "sharing_problem", sharing_problem)
     return events
 
 

@@ -1,13 +1,15 @@
 """The device that work runs on: one GPU, or the CPU where the profile looks at no GPU."""
 
 import gc
-import json
 import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from dgxcert import command
+from dgxcert.machine import driver_query
 from dgxcert.outcome import Inconclusive
+
+SHARING_ANSWER_S = 15.0
+"""Asked right after a measurement, with the driver loaded: it answers at once or is stuck."""
 
 
 @dataclass(frozen=True)
@@ -65,32 +67,29 @@ class Device:
 
             torch.cuda.empty_cache()
 
-    def disturbance(self) -> str | None:
-        """Who else computes on this GPU, or why that cannot be told; None where nobody does."""
+    def sharing_problem(self) -> str | None:
+        """Why a measurement on this GPU is not believable: other processes, or that they cannot be told; else None."""
         try:
-            return self.sharers()
+            return self.other_processes()
         except Inconclusive as unknown:
             return unknown.problem
 
-    def sharers(self) -> str | None:
-        """Who else computes on this GPU, or None; raises Inconclusive where the driver does not tell.
+    def other_processes(self) -> str | None:
+        """A description of the other compute processes on this GPU, or None where this process is alone.
 
-        Our own process is one compute process; a second one is somebody else, whatever process ids a container
-        shows. A driver that does not even list us cannot tell. It is asked from a process of its own, because
-        that question can hang.
+        Raises Inconclusive where the driver does not report them.
         """
         if self.kind == "cpu":
             return None
-        question = ["gpu", str(self.index), "compute_processes"]
-        asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.gpu.driver_answers", *question], timeout_s=15)
-        if asked.returncode != 0:
-            raise Inconclusive(f"could not ask the driver whether GPU {self.index} was shared: {asked.complaint}")
-        said = json.loads(asked.stdout)
-        pids = said.get("answered", {}).get("compute_processes")
-        if pids is None:
-            raise Inconclusive(
-                f"the driver does not tell whether GPU {self.index} was shared: {said.get('says', said)}"
-            )
+        try:
+            answers = driver_query.ask_gpu(self.index, "compute_processes", timeout_s=SHARING_ANSWER_S, remember=False)
+            pids = answers["compute_processes"]
+        except Inconclusive as unknown:
+            raise Inconclusive(f"cannot tell whether GPU {self.index} was shared: {unknown.problem}") from unknown
+        # NVML gives the host's process ids, which inside a container are not ours: so they are counted, not compared.
+        # This process has a CUDA context and is one of them; a list without any cannot be trusted to show others.
         if not pids:
-            raise Inconclusive(f"the driver lists nobody on GPU {self.index}, not even us: sharing would not show")
+            raise Inconclusive(
+                f"cannot tell whether GPU {self.index} was shared: the driver lists no process, not even this one"
+            )
         return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if len(pids) > 1 else None

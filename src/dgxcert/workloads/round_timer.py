@@ -183,7 +183,7 @@ class Monitor:
             # The sampler stops before the driver is asked for other processes, or its last samples are of an idle GPU.
             # It is told of the error of a round that raised, so that it does not hide that behind one of its own.
             self._sampler.__exit__(*sys.exc_info())
-        self.disturbance = self._device.disturbance()
+        self.disturbance = self._device.sharing_problem()
 
     @property
     def trace(self) -> Trace | None:

@@ -11,13 +11,14 @@ from suites import example
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
+from dgxcert.machine.driver_query import Answers
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import cuda, device_memory, health, nvml, processes
 from dgxcert.probes.gpu.cuda import Cuda
 from dgxcert.probes.gpu.device_memory import DeviceMemory, Free
 from dgxcert.probes.gpu.health import Errors, Rows
-from dgxcert.probes.gpu.nvml import Answers, Driver
+from dgxcert.probes.gpu.nvml import Driver
 from dgxcert.probes.gpu.samples import Samples
 from dgxcert.probes.host import boot, kernel_log, kernel_module
 from dgxcert.probes.host.kernel_log import Event, KernelLog

@@ -6,6 +6,7 @@ from typing import Any
 import pynvml
 import pytest
 
+from dgxcert.machine.driver_query import Answers
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import driver_answers, health, nvml
 from dgxcert.probes.gpu.health import Rows
@@ -28,7 +29,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Tell:
     def tell(**told: object) -> list[str]:
         asked: list[str] = []
 
-        def ask(index: int, *fields: str) -> nvml.Answers:
+        def ask(index: int, *fields: str) -> Answers:
             assert index == 5
             assert set(fields) <= set(driver_answers.FIELDS), "nobody would know what is meant"
             asked.extend(fields)
@@ -38,7 +39,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Tell:
                 for name in fields
                 if isinstance(code := told[name], Refusal)
             }
-            return nvml.Answers(index, answered, refused)
+            return Answers(index, answered, refused)
 
         monkeypatch.setattr(nvml, "ask", ask)
         return asked
@@ -77,7 +78,7 @@ def test_without_error_correction_no_error_is_counted_and_that_is_said(driver: T
 @pytest.mark.parametrize("errs", ["ecc_mode", *COUNTERS])
 def test_a_counter_that_the_driver_errs_about_is_not_zero(driver: Tell, errs: str, code: Refusal) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, errs: code})
-    with pytest.raises(Inconclusive, match=f"does not tell {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
+    with pytest.raises(Inconclusive, match=f"does not report {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
         health.errors(5)
 
 
@@ -157,7 +158,7 @@ EVERY: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
 def test_an_error_of_the_driver_is_no_answer_to_anything(driver: Tell, name: str, code: Refusal) -> None:
     probe, fields = EVERY[name]
     asked = driver(**dict.fromkeys(fields, code))
-    with pytest.raises(Inconclusive, match=f"does not tell .* of GPU 5: {SAYS[code]}"):
+    with pytest.raises(Inconclusive, match=f"does not report .* of GPU 5: {SAYS[code]}"):
         probe(5)
     assert asked == list(fields), "and nothing more than it needs"
 
@@ -168,7 +169,7 @@ def test_what_a_gpu_does_not_have_is_for_its_profile_to_excuse(driver: Tell, nam
     driver(**dict.fromkeys(fields, NOT_SUPPORTED))
     with pytest.raises(Inconclusive, match="Not Supported") as raised:
         probe(5)
-    assert any("its profile should say that this does not apply" in step for step in raised.value.remedy)
+    assert any("mark the requirement as not applicable in its profile" in step for step in raised.value.remedy)
 
 
 def test_a_power_limit_of_nothing_is_no_whole_one(driver: Tell) -> None:

@@ -1,9 +1,7 @@
 """Probes of GPUs and packages say what is there, and never take "could not look" for "is not there"."""
 
-import gc
 import json
 import sys
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +10,9 @@ from typing import Any
 import pynvml
 import pytest
 
-from dgxcert import command
+from dgxcert.machine import driver_query
 from dgxcert.machine.device import Device
+from dgxcert.machine.driver_query import Answers
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import cuda, device_memory, driver_answers, nvml, pci
@@ -142,14 +141,15 @@ def _raising(code: int) -> Callable[..., None]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """The questions that the driver is asked: in this very process, where fakes reach, yet through JSON."""
+    """The questions to the driver, answered in this process, where fakes reach, and passed through JSON."""
     questions: list[tuple[str, ...]] = []
 
-    def ask(*question: str) -> dict[str, Any]:
+    def ask(*question: str, timeout_s: float, remember: bool = True) -> dict[str, Any]:
+        assert (timeout_s, remember) == (30, True)
         questions.append(question)
         return dict(json.loads(json.dumps(driver_answers.main(*question))))
 
-    monkeypatch.setattr(nvml, "_ask", ask)
+    monkeypatch.setattr(driver_query, "ask", ask)
     return questions
 
 
@@ -184,9 +184,9 @@ def test_a_driver_that_is_absent_offers_no_gpu(driver: Callable[..., None], code
     found = nvml.read()
     assert (found.gpus, found.version, found.mismatch) == ((), None, None)
     assert found.says == f"NVML: {pynvml.NVMLError(code)}"
-    assert nvml.whole() == found
+    assert nvml.require_consistent() == found
     with pytest.raises(Inconclusive, match="there is no driver to look at: "):
-        nvml.present()
+        nvml.require_loaded()
     with pytest.raises(Inconclusive, match="there is no driver to look at: "):
         _ = found.known_version
 
@@ -205,7 +205,7 @@ def test_a_driver_that_is_half_updated_is_neither_there_nor_absent(driver: Calla
     found = nvml.read()
     assert (found.absence, found.gpus) == (None, ())
     assert found.mismatch == str(pynvml.NVMLError(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
-    for question in (nvml.whole, nvml.present):
+    for question in (nvml.require_consistent, nvml.require_loaded):
         with pytest.raises(Inconclusive, match=r"only half updated: .*version mismatch") as raised:
             question()
         assert raised.value.remedy == ("See DRIVER-AGREES first.",)
@@ -242,15 +242,15 @@ def test_a_gpu_whose_memory_errs_still_has_a_name(driver: Callable[..., None]) -
     """Its memory is another requirement's question, which must not take the GPU's presence along."""
     driver(nvmlDeviceGetMemoryInfo=Refusal(pynvml.NVML_ERROR_UNKNOWN))
     assert [(each.product, each.memory_gib) for each in nvml.read().gpus] == [("NVIDIA GB10", None)]
-    with pytest.raises(Inconclusive, match="does not tell memory total of GPU 0: Unknown Error"):
+    with pytest.raises(Inconclusive, match="does not report memory total of GPU 0: Unknown Error"):
         device_memory.read(Device("cuda", 0, "GB10", unified_memory=True))
 
 
 @pytest.mark.parametrize(
     ("errs", "says"),
     [
-        ("nvmlDeviceGetUUID", "the driver does not tell uuid of GPU 0: Unknown Error"),
-        ("nvmlDeviceGetVbiosVersion", "the driver does not tell vbios of GPU 0: Unknown Error"),
+        ("nvmlDeviceGetUUID", "the driver does not report uuid of GPU 0: Unknown Error"),
+        ("nvmlDeviceGetVbiosVersion", "the driver does not report vbios of GPU 0: Unknown Error"),
         ("nvmlSystemGetDriverVersion", "the NVIDIA driver does not answer: Unknown Error"),
         ("nvmlDeviceGetCount", "the NVIDIA driver does not answer: Unknown Error"),
     ],
@@ -287,96 +287,12 @@ def test_a_gpu_is_asked_for_all_fields_at_once_and_each_refusal_is_kept(
     assert asked == [("gpu", "0", "persistence", "mig", "serial")]
     assert found["persistence"] is True
     assert found.if_supported("mig") is None
-    with pytest.raises(Inconclusive, match="does not tell mig of GPU 0: Not Supported"):
+    with pytest.raises(Inconclusive, match="does not report mig of GPU 0: Not Supported"):
         _ = found["mig"]
-    with pytest.raises(Inconclusive, match="does not tell serial of GPU 0: Insufficient Permissions"):
+    with pytest.raises(Inconclusive, match="does not report serial of GPU 0: Insufficient Permissions"):
         found.if_supported("serial")
-    with pytest.raises(Inconclusive, match="does not tell power w of GPU 0: no word"):
+    with pytest.raises(Inconclusive, match="does not report power w of GPU 0: no answer"):
         _ = found["power_w"]
-
-
-@pytest.fixture
-def child(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
-    """What becomes of the process that asks the driver; returns how it is started, each time."""
-
-    def end(returncode: int | None, stdout: str = "", stderr: str = "") -> list[list[str]]:
-        started: list[list[str]] = []
-
-        def run(args: list[str], *, timeout_s: float) -> command.Completed:
-            assert timeout_s == nvml.ANSWER_S
-            started.append(args)
-            return command.Completed(tuple(args), returncode, stdout, stderr)
-
-        monkeypatch.setattr(nvml, "_silent", {})
-        monkeypatch.setattr(command, "run", run)
-        return started
-
-    return end
-
-
-def test_the_driver_is_asked_in_a_process_of_its_own(child: Callable[..., list[list[str]]]) -> None:
-    started = child(0, '{"answered": {"uuid": "GPU-0"}, "refused": {}}', "nvmlInit\n")
-    assert nvml.ask(0, "uuid")["uuid"] == "GPU-0"
-    assert nvml.ask(0, "uuid")["uuid"] == "GPU-0"
-    question = [sys.executable, "-P", "-m", "dgxcert.probes.gpu.driver_answers", "gpu", "0", "uuid"]
-    assert started == [question, question], "an answer is good for once"
-
-
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        (None, r"the NVIDIA driver did not answer within 30 s \(nvmlDeviceGetName\)"),
-        (-11, r"the NVIDIA driver takes whoever asks along, by signal 11 \(nvmlDeviceGetName\)"),
-    ],
-    ids=["hangs", "crashes"],
-)
-def test_a_call_that_hangs_or_crashes_is_named_and_not_waited_for_again(
-    child: Callable[..., list[list[str]]], code: int | None, says: str
-) -> None:
-    started = child(code, stderr="nvmlInit\nnvmlDeviceGetName\nFatal Python error: Segmentation fault\n")
-    for _ in range(2):
-        with pytest.raises(Inconclusive, match=says) as raised:
-            nvml.read()
-        assert raised.value.remedy == nvml.RESTART
-    assert len(started) == 1
-    with pytest.raises(Inconclusive, match=says):
-        nvml.ask(0, "uuid")
-    assert len(started) == 2, "another question may be answered"
-
-
-def test_a_silence_that_is_kept_keeps_nothing_of_whoever_asked(child: Callable[..., list[list[str]]]) -> None:
-    """Its traceback would else hold their frames, and with them matrices on the GPU, to the process's end."""
-    child(None)
-    held: list[weakref.ref[Any]] = []
-
-    class Work:
-        pass
-
-    def load() -> None:
-        work = Work()
-        held.append(weakref.ref(work))
-        nvml.read()
-
-    for _ in range(2):
-        with pytest.raises(Inconclusive):
-            load()
-    gc.collect()
-    assert [work() for work in held] == [None, None]
-
-
-def test_a_driver_that_hangs_before_its_first_call_is_said_so(child: Callable[..., list[list[str]]]) -> None:
-    child(None)
-    with pytest.raises(Inconclusive, match=r"did not answer within 30 s \(the first call\)"):
-        nvml.read()
-
-
-def test_a_process_that_cannot_ask_says_nothing_of_the_driver(child: Callable[..., list[list[str]]]) -> None:
-    started = child(1, stderr="nvmlInit\nModuleNotFoundError: No module named 'pynvml'\n")
-    for _ in range(2):
-        with pytest.raises(Inconclusive, match=r"could not be asked: .*No module named 'pynvml'") as raised:
-            nvml.read()
-        assert "make setup" in raised.value.remedy[0]
-    assert len(started) == 2, "what took no time is asked again"
 
 
 def test_a_driver_that_is_really_asked_answers_or_is_absent() -> None:
@@ -390,11 +306,11 @@ def memory_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., device_memory.De
     """The memory of a device for which the driver has this figure, or refuses with this code."""
 
     def read(device: Device, told: float | Refusal) -> device_memory.DeviceMemory:
-        def ask(index: int, *fields: str) -> nvml.Answers:
+        def ask(index: int, *fields: str) -> Answers:
             assert (index, fields) == (device.index, ("memory_total",))
             if isinstance(told, Refusal):
-                return nvml.Answers(index, refused={"memory_total": {"code": int(told), "says": "No"}})
-            return nvml.Answers(index, {"memory_total": int(told * 1024**3)})
+                return Answers(index, refused={"memory_total": {"code": int(told), "says": "No"}})
+            return Answers(index, {"memory_total": int(told * 1024**3)})
 
         monkeypatch.setattr(nvml, "ask", ask)
         monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.5, 100.0, 15.0, 0.0))
@@ -434,7 +350,7 @@ def test_memory_that_nobody_tells_is_inconclusive(memory_of: Callable[..., Any],
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_UNKNOWN, pynvml.NVML_ERROR_GPU_IS_LOST])
 def test_a_driver_that_errs_has_a_figure_that_nobody_may_make_up(memory_of: Callable[..., Any], code: int) -> None:
-    with pytest.raises(Inconclusive, match="does not tell memory total of GPU 0: No"):
+    with pytest.raises(Inconclusive, match="does not report memory total of GPU 0: No"):
         memory_of(Device("cuda", 0, "GB10", unified_memory=True), Refusal(code))
 
 

@@ -9,6 +9,7 @@ import pynvml
 import pytest
 from suites import example
 
+from dgxcert.machine import driver_query
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import driver_answers, nvml
@@ -88,14 +89,14 @@ def told(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]
         assert gpu == "GPU 2"
         return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in pids]
 
-    def ask(*question: str) -> dict[str, Any]:
+    def ask(*question: str, **_: Any) -> dict[str, Any]:
         asked.append(question)
         return driver_answers.main(*question)
 
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: f"GPU {index}")
     monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", processes)
-    monkeypatch.setattr(nvml, "_ask", ask)
+    monkeypatch.setattr(driver_query, "ask", ask)
     return asked
 
 
@@ -109,7 +110,7 @@ def test_processes_are_those_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, pi
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST])
 def test_a_list_that_the_driver_refuses_is_no_empty_one(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     told(monkeypatch, code)
-    with pytest.raises(Inconclusive, match="does not tell compute processes of GPU 2: "):
+    with pytest.raises(Inconclusive, match="does not report compute processes of GPU 2: "):
         nvml.compute_processes(2)
 
 

@@ -16,6 +16,7 @@ import pytest
 from suites import driver
 
 from dgxcert.machine.device import Device
+from dgxcert.machine.driver_query import NOT_SUPPORTED, Answers
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.probes.gpu import health, nvml
 from dgxcert.probes.host import boot as boots
@@ -111,12 +112,12 @@ def test_errors_that_memory_had_before_are_told_from_those_of_the_first_cycle(
     gpu = Device("cuda", 0, "NVIDIA H200")
     had = health.Errors(counted=True, uncorrected=2, corrected=0, uncorrected_ever=2, source="NVML")
     monkeypatch.setattr(health, "errors", lambda _: had)
-    monkeypatch.setattr(nvml, "ask", lambda index, name: nvml.Answers(index, {name: 1980}))
+    monkeypatch.setattr(nvml, "ask", lambda index, name: Answers(index, {name: 1980}))
     monkeypatch.setattr(loop, "_Worker", Played(replace(GOOD, errors=3)))
     found = loop.run(gpu, short, 0.5, tmp_path, lambda _: None)
     assert (found.counters, found.new_errors, found.highest_mhz) == ((2, 3), 1, 1980.0)
-    refused = {"highest_clock": {"code": nvml.NOT_SUPPORTED, "says": "Not Supported"}}
-    monkeypatch.setattr(nvml, "ask", lambda index, _: nvml.Answers(index, refused=refused))
+    refused = {"highest_clock": {"code": NOT_SUPPORTED, "says": "Not Supported"}}
+    monkeypatch.setattr(nvml, "ask", lambda index, _: Answers(index, refused=refused))
     other = replace(gpu, index=1)
     monkeypatch.setattr(loop, "_Worker", Played(GOOD))
     assert loop.run(other, short, 0.5, tmp_path, lambda _: None).highest_clock is None
@@ -170,7 +171,7 @@ def test_what_was_computed_is_kept_where_the_driver_falls_silent(monkeypatch: py
     class Blind:
         kind, index = "cuda", 0
 
-        def sharers(self) -> str:
+        def other_processes(self) -> str:
             raise Inconclusive("the driver lists nobody")
 
     worker: Any = object.__new__(loop._Worker)

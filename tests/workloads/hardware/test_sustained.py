@@ -12,9 +12,9 @@ import pytest
 
 from dgxcert.judgement.limit import Bound
 from dgxcert.machine.device import Device
+from dgxcert.machine.driver_query import NOT_SUPPORTED, Answers
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
-from dgxcert.probes.gpu.nvml import Answers
 from dgxcert.probes.gpu.sampler import HERTZ
 from dgxcert.probes.gpu.samples import (
     CLOCK_SETTING,
@@ -216,18 +216,18 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield lambda: samples()
         done.append("sampled")
 
-    def disturbance(device: Device) -> None:
+    def sharing_problem(device: Device) -> None:
         done.append(f"who is on GPU {device.index}?")
 
-    def ask(index: int, *fields: str) -> nvml.Answers:
+    def ask(index: int, *fields: str) -> Answers:
         done.append(f"what is possible on GPU {index}?")
         told = {"highest_clock": 3003, "link_width_max": 16, "link_generation_max": 5}
-        return nvml.Answers(index, {name: told[name] for name in fields})
+        return Answers(index, {name: told[name] for name in fields})
 
     monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args))
     monkeypatch.setattr(sustained, "sampling", sampling)
     monkeypatch.setattr(sustained, "keep_busy", lambda work, seconds: done.append(f"busy for {seconds:g} s"))
-    monkeypatch.setattr(Device, "disturbance", disturbance)
+    monkeypatch.setattr(Device, "sharing_problem", sharing_problem)
     monkeypatch.setattr(nvml, "ask", ask)
     return done
 
@@ -264,7 +264,7 @@ def test_a_load_that_is_very_short_is_sampled_often_enough_to_judge_it(steps: li
     assert hertz * 0.1 >= 2 * LEAST, "half of them may come late"
 
 
-def possible(told: dict[str, Any], code: int = nvml.NOT_SUPPORTED) -> Load:
+def possible(told: dict[str, Any], code: int = NOT_SUPPORTED) -> Load:
     fields = ("highest_clock", "link_width_max", "link_generation_max")
     refused = {name: {"code": code, "says": "No"} for name in fields if name not in told}
     return Load(samples(), None, Answers(0, told, refused))
@@ -280,7 +280,7 @@ def test_what_the_driver_errs_about_is_no_figure_that_it_does_not_have() -> None
     """Nor does it keep a requirement from its answer that asks for another figure."""
     found = possible({"highest_clock": 3003}, code=999)
     assert found.highest("clock")
-    with pytest.raises(Inconclusive, match="does not tell link width max of GPU 0: No"):
+    with pytest.raises(Inconclusive, match="does not report link width max of GPU 0: No"):
         found.highest("link_width")
 
 

@@ -4,12 +4,11 @@ Every question is asked in a process of its own and within seconds, because a si
 along. The call that did so is named, and not waited for again.
 """
 
-import json
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from dgxcert import command
+from dgxcert.machine import driver_query
+from dgxcert.machine.driver_query import RESTART, Answers
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
 
@@ -18,15 +17,7 @@ ANSWER_S = 30.0
 """A healthy driver answers at once; where persistence is off it is loaded first, half a minute on eight GPUs."""
 
 # nvml.h, nvmlReturn_t
-NOT_SUPPORTED, NO_PERMISSION, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, MISMATCH = 3, 4, 9, 12, 18
-
-RESTART = (
-    "Run `nvidia-smi`: if it hangs or dies too, the driver is stuck: sudo reboot",
-    "`sudo dmesg | grep -iE 'nvrm|xid'` shows what the driver says of itself; keep it with this run folder.",
-)
-
-_silent: dict[tuple[str, ...], str] = {}
-"""Questions that this process asked in vain: whoever asks again is told so at once."""
+NO_PERMISSION, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, MISMATCH = 4, 9, 12, 18
 
 
 @dataclass(frozen=True)
@@ -71,36 +62,9 @@ class Driver:
         return f"NVML: {self.absence}" if self.absence else f"NVML, driver {self.version}"
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What the driver said of one GPU when it was asked for some fields."""
-
-    index: int
-    answered: dict[str, Any] = field(default_factory=dict)
-    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def __getitem__(self, name: str) -> Any:
-        """The answer; raises Inconclusive, in the driver's own words, where there is none."""
-        if name in self.answered:
-            return self.answered[name]
-        says = self.refused.get(name, {}).get("says", "no word")
-        raise Inconclusive(
-            f"the driver does not tell {name.replace('_', ' ')} of GPU {self.index}: {says}",
-            "Run `nvidia-smi -q` and look for that figure.",
-            "Not Supported on this type of machine altogether: its profile should say that this does not apply.",
-        )
-
-    def if_supported(self, name: str) -> Any:
-        """The answer, or None where the driver itself says that this GPU has no such thing; never for an error."""
-        return None if self.refused.get(name, {}).get("code") == NOT_SUPPORTED else self[name]
-
-
 def ask(index: int, *fields: str) -> Answers:
-    """Ask one GPU for fields of `driver_answers.FIELDS`; raises Inconclusive where the driver is absent or silent."""
-    said = _ask("gpu", str(index), *fields)
-    if "answered" not in said:
-        raise Inconclusive(f"the driver does not answer for GPU {index}: {said['says']}", *RESTART)
-    return Answers(index, said["answered"], said["refused"])
+    """Fields of `driver_answers.FIELDS` of one GPU. Raises Inconclusive where the driver does not answer for it."""
+    return driver_query.ask_gpu(index, *fields, timeout_s=ANSWER_S)
 
 
 def gpu(index: int) -> Gpu:
@@ -111,15 +75,15 @@ def gpu(index: int) -> Gpu:
     return found[index]
 
 
-def present() -> Driver:
+def require_loaded() -> Driver:
     """The driver; raises Inconclusive where there is none, which GPU-PRESENT judges."""
-    driver = whole()
+    driver = require_consistent()
     if driver.absence:
         raise Inconclusive(f"there is no driver to look at: {driver.absence}", "See GPU-PRESENT first.")
     return driver
 
 
-def whole() -> Driver:
+def require_consistent() -> Driver:
     """The driver, or its absence; raises Inconclusive where it is only half updated, which DRIVER-AGREES judges."""
     driver = read()
     if driver.mismatch:
@@ -133,7 +97,7 @@ def read() -> Driver:
     A driver that is not installed or not loaded offers no GPU, which is an answer, and so is one that is only half
     updated. Raises Inconclusive when the driver is there and does not answer properly.
     """
-    said = _ask("machine")
+    said = driver_query.ask("machine", timeout_s=ANSWER_S)
     code, says = said.get("code"), said.get("says")
     if code in (DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND):
         return Driver(None, None, (), absence=says)
@@ -166,24 +130,3 @@ def _gpu(found: Answers) -> Gpu:
 def _if_told(found: Answers, name: str) -> Any:
     """None also where only the right to know is missing."""
     return None if found.refused.get(name, {}).get("code") == NO_PERMISSION else found.if_supported(name)
-
-
-def _ask(*question: str) -> dict[str, Any]:
-    if question in _silent:
-        raise Inconclusive(_silent[question], *RESTART)
-    asked = command.run(
-        [sys.executable, "-P", "-m", "dgxcert.probes.gpu.driver_answers", *question], timeout_s=ANSWER_S
-    )
-    if asked.returncode == 0:
-        return dict(json.loads(asked.stdout))
-    call = next((line for line in reversed(asked.stderr.splitlines()) if line.startswith("nvml")), "the first call")
-    if asked.timed_out:
-        problem = f"the NVIDIA driver did not answer within {ANSWER_S:.0f} s ({call})"
-    elif asked.returncode is not None and asked.returncode < 0:
-        problem = f"the NVIDIA driver takes whoever asks along, by signal {-asked.returncode} ({call})"
-    else:
-        raise Inconclusive(
-            f"the driver could not be asked: {asked.complaint}", "Mend that; `make setup` installs anew."
-        )
-    _silent[question] = problem
-    raise Inconclusive(problem, *RESTART)

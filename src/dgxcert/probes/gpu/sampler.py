@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dgxcert import command
+from dgxcert.machine.driver_query import RESTART
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.gpu.nvml import ANSWER_S, RESTART
+from dgxcert.probes.gpu.nvml import ANSWER_S
 from dgxcert.probes.gpu.samples import Samples
 
 HERTZ = 10.0

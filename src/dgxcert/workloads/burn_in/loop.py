@@ -138,7 +138,7 @@ class _Worker:
             with sampling(self._device.index, keep=self._samples) as samples:
                 done = replace(self._work(), errors=None)
             done = replace(done, errors=_errors(self._device))
-            done = replace(done, shared=self._device.sharers() or "")
+            done = replace(done, shared=self._device.other_processes() or "")
             return _seen(done, samples())
         except Inconclusive as unknown:
             if done is None:

@@ -6,9 +6,9 @@ from functools import cache
 
 from dgxcert.judgement.limit import Bound
 from dgxcert.machine.device import Device
+from dgxcert.machine.driver_query import Answers
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
-from dgxcert.probes.gpu.nvml import Answers
 from dgxcert.probes.gpu.sampler import HERTZ, sampling
 from dgxcert.probes.gpu.samples import CLOCK_SETTING, Samples
 from dgxcert.profiles.profile import Profile
@@ -122,7 +122,7 @@ def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
     keep_busy(work, WARM_UP_S if sizes.seconds > 2 * WARM_UP_S else 0.0)
     with sampling(device.index, max(HERTZ, LEAST_SAMPLES / sizes.seconds)) as samples:
         keep_busy(work, sizes.seconds)
-    disturbed = device.disturbance()
+    disturbed = device.sharing_problem()
     possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()))
     return Load(samples(), disturbed, possible)
 

@@ -1,0 +1,91 @@
+"""A measurement on a GPU that other processes use, or may use, is recognised."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dgxcert import command
+from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import nvml
+
+CPU = Device("cpu", 0, "CPU")
+GPU = Device("cuda", 1, "NVIDIA H200")
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
+    """Sets how the process that asks the driver ends; returns the commands that start it."""
+
+    def end(returncode: int | None, stdout: str = "", stderr: str = "") -> list[list[str]]:
+        commands: list[list[str]] = []
+
+        def run(args: list[str], **_: object) -> command.Completed:
+            commands.append(args)
+            return command.Completed(("ask",), returncode, stdout, stderr)
+
+        monkeypatch.setattr(command, "run", run)
+        return commands
+
+    return end
+
+
+def listed(*pids: int) -> str:
+    """The answer of a driver that lists these compute processes."""
+    return json.dumps({"answered": {"compute_processes": pids}, "refused": {}})
+
+
+def refused(code: int, message: str) -> str:
+    """The answer of a driver that refuses to list them."""
+    return json.dumps({"answered": {}, "refused": {"compute_processes": {"code": code, "says": message}}})
+
+
+def test_a_gpu_with_this_process_only_is_not_shared(driver: Callable[..., list[list[str]]]) -> None:
+    commands = driver(0, listed(4711))
+    assert GPU.sharing_problem() is None
+    assert commands[0][-3:] == ["gpu", "1", "compute_processes"], "the GPU that was measured"
+
+
+def test_the_question_is_the_one_that_the_probe_asks(driver: Callable[..., list[list[str]]]) -> None:
+    """`machine` may not import `probes`, so nothing else would notice a field that is called otherwise there."""
+    commands = driver(0, listed(4711))
+    GPU.sharing_problem()
+    nvml.compute_processes(GPU.index)
+    assert commands[0] == commands[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((0, listed()), "the driver lists no process, not even this one"),
+        ((0, refused(3, "Not Supported")), "does not report compute processes of GPU 1: Not Supported"),
+        ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not answer for GPU 1: GPU is lost"),
+        ((1, "", "NVMLError_Unknown: Unknown Error"), "could not be asked: .*Unknown"),
+        ((-11, "", "nvmlInit"), r"crashes the calling process, by signal 11 \(nvmlInit\)"),
+        ((None, "", "nvmlInit"), r"did not answer within 15 s \(nvmlInit\)"),
+    ],
+    ids=["blind", "refused", "lost", "error", "crashes", "hangs"],
+)
+def test_sharing_that_cannot_be_seen_is_inconclusive(
+    driver: Callable[..., list[list[str]]], answer: tuple[Any, ...], message: str
+) -> None:
+    commands = driver(*answer)
+    for _ in range(2):
+        with pytest.raises(Inconclusive, match=f"cannot tell whether GPU 1 was shared: .*{message}") as raised:
+            GPU.other_processes()
+        assert GPU.sharing_problem() == raised.value.problem
+    assert len(commands) == 4, "each measurement asks again, even if the driver hung the last time"
+
+
+def test_other_processes_are_described(driver: Callable[..., list[list[str]]]) -> None:
+    driver(0, listed(4711, 4712))
+    assert GPU.other_processes() == "GPU 1 was shared: 2 compute processes ([4711, 4712])"
+    assert GPU.sharing_problem() == GPU.other_processes()
+
+
+def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> None:
+    commands = driver(1)
+    assert CPU.sharing_problem() is None
+    assert not commands
