@@ -14,7 +14,7 @@ from dgxcert import cli
 from dgxcert.judgement.evidence import quantity
 from dgxcert.judgement.limit import Limit
 from dgxcert.plan import suite
-from dgxcert.plan.selection import Entry
+from dgxcert.plan.catalogue import Entry
 from dgxcert.profiles import profile
 from dgxcert.record.run import Run
 

@@ -4,7 +4,9 @@ import pytest
 
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import selection
-from dgxcert.plan.selection import Entry, Options, Planned, Weights
+from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.options import Options, Weights
+from dgxcert.plan.selection import Planned
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 
@@ -141,7 +143,7 @@ def test_what_the_profile_excuses_is_not_applicable_rather_than_left_out() -> No
 def test_only_names_ids_keys_groups_and_patterns(only: tuple[str, ...], run: list[str]) -> None:
     planned = make(EXCUSES_NOTHING, *only)
     assert run_by(planned) == run
-    assert {each.not_run for each in planned if not each.runs} == {"left out by --only"}
+    assert {each.not_run for each in planned if not each.runs} == {"deselected by --only"}
 
 
 def test_only_does_not_reach_beyond_the_tier() -> None:
@@ -227,4 +229,4 @@ def test_real_checkpoints_are_worked_on_only_where_they_are_asked_for(weights: W
     real = entry("CHECKPOINT-FILES[gpt2]", group="hub").model_copy(update={"real_weights": True})
     found = selection.decide(real, EXCUSES_NOTHING, Options(profile="cpu", weights=weights))
     assert found.runs is runs
-    assert runs or found.not_run == "works on real checkpoints, which --weights hub asks for"
+    assert runs or found.not_run == "needs real checkpoints: --weights hub"

@@ -16,7 +16,7 @@ from suites.example import (
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import Options
+from dgxcert.plan.options import Options
 from dgxcert.record import journal, state
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
@@ -96,7 +96,7 @@ def test_what_the_run_did_not_reach_was_not_run_and_keeps_it_from_passing(seen: 
 
 
 def test_a_run_in_which_nothing_was_measured_is_inconclusive() -> None:
-    run = assemble(opened(planned("A", not_applicable="no GPU"), planned("B", not_run="left out by --only")))
+    run = assemble(opened(planned("A", not_applicable="no GPU"), planned("B", not_run="deselected by --only")))
     assert run.judgement.verdict is Verdict.INCONCLUSIVE
 
 

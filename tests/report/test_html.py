@@ -68,7 +68,7 @@ def whole() -> Run:
     more = (
         planned("UNSEEN"),
         planned("EXCUSED", not_applicable="no such thing here"),
-        planned("LEFT", not_run="left out by --only"),
+        planned("LEFT", not_run="deselected by --only"),
         planned("LOST"),
     )
     begun = begun.model_copy(update={"plan": (*begun.plan, *more)})
@@ -157,7 +157,7 @@ def test_every_outcome_is_said_in_words() -> None:
     for words in ("1 failed", "1 inconclusive", "1 not applicable", "2 not run", "the driver is stuck", "12 GiB free"):
         assert words in text, words
     assert "make room" in text
-    assert "not run, left out by --only LEFT" in text
+    assert "not run, deselected by --only LEFT" in text
     assert "not applicable, no such thing here EXCUSED" in text
 
 

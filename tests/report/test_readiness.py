@@ -13,7 +13,8 @@ from suites.example import finished, opened, planned, started
 from dgxcert import cli
 from dgxcert.outcome import Outcome
 from dgxcert.plan import suite
-from dgxcert.plan.selection import Options, any_gpu
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles import prerequisites
 from dgxcert.profiles.prerequisites import Row
 from dgxcert.record import journal
@@ -136,8 +137,8 @@ def test_what_was_never_measured_is_a_reason(events: list[journal.Event]) -> Non
 
 
 def test_what_the_run_left_out_is_a_reason() -> None:
-    plan = (planned("A"), planned("B[two]", not_run="left out by --only"))
-    assert line(*passed("A"), plan=plan).because == ("B[two]: left out by --only",)
+    plan = (planned("A"), planned("B[two]", not_run="deselected by --only"))
+    assert line(*passed("A"), plan=plan).because == ("B[two]: deselected by --only",)
 
 
 @pytest.mark.parametrize("there", [(), ("A",)])

@@ -15,7 +15,7 @@ from dgxcert import report
 from dgxcert.judgement.evidence import Evidence, violation
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.outcome import Outcome
-from dgxcert.plan.selection import Weights
+from dgxcert.plan.options import Weights
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
@@ -39,7 +39,7 @@ def run() -> Run:
     plan = [planned(key) for key in ("PASSES", "SHORT[int4]", "UNSEEN", "UNREAD", "LOST")]
     reason = "\n".join(violation(SHORT, SHORT.held_against[0]))
     return assemble(
-        opened(*plan, planned("EXCUSED", not_applicable="no GPU"), planned("LEFT", not_run="left out by --only")),
+        opened(*plan, planned("EXCUSED", not_applicable="no GPU"), planned("LEFT", not_run="deselected by --only")),
         finished("PASSES", evidence=(Evidence(name="pass rate", value=1, unit="", source="here"),)),
         finished("SHORT[int4]", Outcome.FAILED, reason=reason, evidence=(SHORT,)),
         finished("UNSEEN", Outcome.INCONCLUSIVE, reason="the driver is stuck", remedy=("restart the machine",)),

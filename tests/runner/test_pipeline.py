@@ -13,7 +13,8 @@ from dgxcert.machine.identity import Gpu
 from dgxcert.machine.image import Image
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import Options, Planned
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import Planned
 from dgxcert.profiles import profile as profiles
 from dgxcert.record import journal, state
 from dgxcert.runner import pipeline
@@ -183,7 +184,7 @@ def test_what_is_no_gate_holds_nothing_up(world: World, entry: Planned, outcome:
     assert world.problems == {}
 
 
-@pytest.mark.parametrize("reason", [{"not_run": "left out by --only"}, {"not_applicable": "no engine"}])
+@pytest.mark.parametrize("reason", [{"not_run": "deselected by --only"}, {"not_applicable": "no engine"}])
 def test_a_gate_that_the_plan_leaves_out_is_not_waited_for(world: World, reason: dict[str, str]) -> None:
     left_out = (entry.model_copy(update=reason) for entry in (REACHABLE, ROOM, ARCHITECTURE))
     world.go(*left_out, DECODE)
@@ -193,7 +194,7 @@ def test_a_gate_that_the_plan_leaves_out_is_not_waited_for(world: World, reason:
 
 
 def test_only_the_host_asked_for_builds_no_image(world: World) -> None:
-    rest = [entry.model_copy(update={"not_run": "left out by --only"}) for entry in (ARCHITECTURE, COMPUTES, DECODE)]
+    rest = [entry.model_copy(update={"not_run": "deselected by --only"}) for entry in (ARCHITECTURE, COMPUTES, DECODE)]
     world.go(REACHABLE, *rest)
     assert world.measured == [REACHABLE.key]
     assert world.asked == []
@@ -203,7 +204,7 @@ def test_only_the_host_asked_for_builds_no_image(world: World) -> None:
 
 def test_only_the_host_asked_for_and_failed_leaves_no_other_stage_with_a_problem(world: World) -> None:
     world.ends = {REACHABLE.key: Outcome.FAILED}
-    world.go(REACHABLE, DECODE.model_copy(update={"not_run": "left out by --only"}))
+    world.go(REACHABLE, DECODE.model_copy(update={"not_run": "deselected by --only"}))
     assert world.problems == {}
 
 

@@ -12,7 +12,8 @@ from dgxcert import command
 from dgxcert.judgement import benchmark_cases
 from dgxcert.machine.identity import Gpu
 from dgxcert.plan import catalogue
-from dgxcert.plan.selection import ALL, Options, any_gpu, make
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import ALL, any_gpu, make
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
 

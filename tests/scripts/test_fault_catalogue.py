@@ -8,7 +8,7 @@ import pytest
 from paths import ROOT
 
 from dgxcert.plan import suite
-from dgxcert.plan.selection import Entry
+from dgxcert.plan.catalogue import Entry
 
 NO_KNOWN_FAULT = {
     "GPU-MODEL": "another machine than the one that was bought is no fault of either",

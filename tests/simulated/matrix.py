@@ -28,7 +28,8 @@ from simulated.forks import Forking, answered_by_fork
 from dgxcert import command
 from dgxcert.judgement.requirement import Stage
 from dgxcert.plan import selection, suite
-from dgxcert.plan.selection import Entry, Options
+from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.options import Options
 from dgxcert.probes.gpu import nvml, sampler
 from dgxcert.probes.gpu.samples import TOO_SLOW
 from dgxcert.probes.host import identity as machine_probe
@@ -112,7 +113,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     for stage in (Stage.HOST, Stage.WORK, Stage.AFTER):
         entries = [entry for entry in planned if entry.runs and entry.stage is stage]
         if entries:
-            supervisor.run_stage(options.place(stage), Forking(run_folder, entries), entries, set())  # type: ignore[arg-type]
+            supervisor.run_stage(options.stage_name(stage), Forking(run_folder, entries), entries, set())  # type: ignore[arg-type]
     done = runs.assemble(journal.read(run_folder), "run")
     findings = worst(done, asked.requirements)
     said = [machine.fields.get(name, {}) for name in ("meant_for", "cannot_tell")]

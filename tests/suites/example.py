@@ -10,7 +10,8 @@ from dgxcert.machine import software
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import Outcome
-from dgxcert.plan.selection import Options, Planned
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Outcome
-from dgxcert.plan.selection import WORKING
+from dgxcert.plan.options import WORKING
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.run import Run
 from dgxcert.report.words import MEANING, WEIGHTS, meaning

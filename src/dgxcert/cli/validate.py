@@ -21,7 +21,7 @@ from dgxcert.cli.options import (
 from dgxcert.judgement.requirement import Tier
 from dgxcert.machine.runtime import Asked, resolve
 from dgxcert.outcome import CannotStart
-from dgxcert.plan.selection import Weights
+from dgxcert.plan.options import Weights
 
 commands = typer.Typer()
 
@@ -47,7 +47,7 @@ def validate(
 
     Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start.
     """
-    from dgxcert.plan.selection import Options
+    from dgxcert.plan.options import Options
     from dgxcert.report import terminal
     from dgxcert.runner import validation
 
@@ -114,7 +114,7 @@ def ready(
 
     Exit code 0: ready; 1: not ready; 2: something could not be checked.
     """
-    from dgxcert.plan.selection import Options
+    from dgxcert.plan.options import Options
     from dgxcert.profiles import prerequisites
     from dgxcert.report import readiness
     from dgxcert.runner import validation

@@ -14,7 +14,7 @@ from pytest_benchmark.storage.file import FileStorage
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import NATIVE
+from dgxcert.plan.options import NATIVE
 from dgxcert.record import timings
 from dgxcert.record.benchmark_file import NAME
 from dgxcert.record.run import Run

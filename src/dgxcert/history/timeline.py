@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dgxcert.history.comparison import ENOUGH, STUDENT, STUDENT_BEYOND
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import Outcome
-from dgxcert.plan.selection import WORKING
+from dgxcert.plan.options import WORKING
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.run import Run
 

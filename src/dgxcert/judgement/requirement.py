@@ -1,10 +1,30 @@
-"""A requirement: one sentence that must be true of a machine, as one pytest test."""
+"""A requirement: one sentence that must be true of a machine, as one pytest test.
+
+>>> @requirement(
+...     "GPU-PRESENT",
+...     title="The driver sees every GPU",
+...     why="Without a GPU transformers falls back to the CPU.",
+...     remedy=("Run `nvidia-smi` and read its message.", "Restart: sudo reboot"),
+... )
+... def test_gpu_is_present(profile, machine, evidence):
+...     assert evidence.record("GPUs", len(machine.gpus), source="NVML") == profile.gpu.expected
+
+What becomes of it, each step adding to the one before:
+
+- `Requirement`: what `@requirement` declares (id, title, why, remedy, tier, ...).
+- `plan.catalogue.Entry`, a Requirement: one set of parameters, with its key and its test.
+- `plan.selection.Planned`, an Entry: whether this run measures it, or why not. Kept in the record's first line.
+- `judgement.trial.Trial`: the requirement while its test runs, with the evidence that it records.
+- `record.journal.Finished`: how the trial ended, one line of the record.
+- `record.run.Result`: Planned and Finished together, as `run.json` and the reports show them.
+"""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
@@ -13,14 +33,18 @@ MIN_BUDGET_S = 60.0
 
 
 class Tier(StrEnum):
-    """How much is run: each tier holds all of the ones before it."""
+    """How much is run: each tier includes all tiers before it."""
 
     QUICK = "quick"
     STANDARD = "standard"
     BURN_IN = "burn-in"
 
     def includes(self, other: "Tier") -> bool:
-        """Whether a run of this tier runs a requirement of the other."""
+        """Whether a run of this tier measures a requirement of the other.
+
+        >>> Tier.BURN_IN.includes(Tier.QUICK), Tier.QUICK.includes(Tier.STANDARD)
+        (True, False)
+        """
         order = list(Tier)
         return order.index(other) <= order.index(self)
 
@@ -31,16 +55,17 @@ class Stage(StrEnum):
     HOST = "host"
     """On the machine itself, before anything is built."""
     IMAGE = "image"
-    """On the machine itself, once the image is there."""
+    """On the machine itself, after the image was built."""
     WORK = "work"
-    """Where Hugging Face work is done: in the container, or in this very environment (`native`)."""
+    """Where Hugging Face work is done: in the container, or in this environment (`native`)."""
     AFTER = "after"
-    """On the machine itself, once all work is done: what it has left behind."""
+    """On the machine itself, after all work is done: what it left behind."""
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(BaseModel):
     """What the author of a check declares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     title: str
@@ -71,30 +96,51 @@ def requirement(
 ) -> Callable[[Test], Test]:
     """Mark a test as a requirement.
 
-    `why` names the Hugging Face work that suffers; `remedy` holds ordered steps: look, mend, escalate.
-    `takes_s` is what a healthy machine needs (for the expected time left); beyond `budget_s` the
-    supervisor kills the process and records the requirement as inconclusive. `stage` says where it is
-    measured; unless a `gate` passes, no image is built and no container started. One that `resumes`
-    works for the minutes that the user asks for, beside `takes_s` and `budget_s`, and goes on where it was killed.
-    One of `real_weights` works on a checkpoint from the Hub, and only where the user asks for those.
+    `title` is what the test proves, as a sentence without its full stop. `why` names the Hugging Face work that
+    suffers. `remedy` holds ordered steps: look, fix, escalate. `takes_s` is what a healthy machine needs, for the
+    expected time left; beyond `budget_s` the supervisor kills the process and records the requirement as
+    inconclusive. `stage` is where it is measured: host, image, work or after. Unless every `gate` passes, no image is
+    built and no container is started. A requirement that `resumes` works for the minutes that the user asks for, in
+    addition to `takes_s` and `budget_s`, and continues where it was killed. One with `real_weights` needs a checkpoint
+    from the Hub, and runs only with `--weights hub`.
 
-    Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget
-    that a healthy machine would exceed.
+    Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget that a healthy
+    machine would exceed.
     """
-    if not ID.fullmatch(id):
-        raise ValueError(f"requirement id {id!r}: wanted words in capitals joined by '-', like GPU-PRESENT")
-    if isinstance(remedy, str) or not remedy or not all(step.strip() for step in remedy):
-        raise ValueError(f"requirement {id}: `remedy` must be a tuple of one or more non-empty steps")
-    if not why.strip():
-        raise ValueError(f"requirement {id}: `why` must say which Hugging Face work suffers")
-    if budget_s <= takes_s:
-        raise ValueError(f"requirement {id}: budget_s {budget_s} must exceed takes_s {takes_s}")
     declared = Requirement(
-        id, title, why, tuple(remedy), Tier(tier), takes_s, budget_s, Stage(stage), gate, resumes, real_weights
+        id=id,
+        title=title,
+        why=why,
+        remedy=() if isinstance(remedy, str) else remedy,  # a forgotten comma makes a string
+        tier=Tier(tier),
+        takes_s=takes_s,
+        budget_s=budget_s,
+        stage=Stage(stage),
+        gate=gate,
+        resumes=resumes,
+        real_weights=real_weights,
     )
+    _check(declared)
+    return _marking(declared)
 
+
+def _check(declared: Requirement) -> None:
+    """Raise ValueError where something is missing that every requirement needs."""
+    if not ID.fullmatch(declared.id):
+        raise ValueError(f"requirement id {declared.id!r}: wanted words in capitals joined by '-', like GPU-PRESENT")
+    if not declared.remedy or not all(step.strip() for step in declared.remedy):
+        raise ValueError(f"requirement {declared.id}: `remedy` must be a tuple of one or more non-empty steps")
+    if not declared.why.strip():
+        raise ValueError(f"requirement {declared.id}: `why` must say which Hugging Face work suffers")
+    if declared.budget_s <= declared.takes_s:
+        raise ValueError(
+            f"requirement {declared.id}: budget_s {declared.budget_s:g} must exceed takes_s {declared.takes_s:g}"
+        )
+
+
+def _marking(declared: Requirement) -> Callable[[Test], Test]:
     def mark(test: Test) -> Test:
-        test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # a function carries its own attributes
+        test.dgxcert_requirement = declared  # type: ignore[attr-defined]  # functions carry attributes
         return test
 
     return mark

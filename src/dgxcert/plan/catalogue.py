@@ -1,4 +1,4 @@
-"""The catalogue: every requirement there is, read off the collected tests. Nothing registers a check."""
+"""The catalogue: every requirement of the suite, read from the collected tests. Nothing registers a check."""
 
 import json
 import re
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgxcert.judgement.requirement import Requirement
-from dgxcert.plan.selection import Entry
 
 if TYPE_CHECKING:
     import pytest
@@ -15,49 +14,49 @@ CAPITALS = {"gpu": "GPU", "gpus": "GPUs", "cuda": "CUDA", "hub": "Hub", "lora": 
 """Words that a test's name cannot write as they are."""
 
 
+class Entry(Requirement):
+    """A requirement for one set of parameters, `DECODE-SPEED[int4]`, and the test that measures it."""
+
+    key: str
+    """Its id, with the test's parameters if it has any."""
+    group: str
+    """The folder that its test is in."""
+    nodeid: str
+    """The test, as pytest names it."""
+
+
 def declared(function: object) -> Requirement | None:
-    """What `@requirement` put on a test function, or None."""
-    found = getattr(function, "dgxcert_requirement", None)
-    return found if isinstance(found, Requirement) else None
+    """The requirement that a test function carries, or None."""
+    requirement = getattr(function, "dgxcert_requirement", None)
+    return requirement if isinstance(requirement, Requirement) else None
 
 
 def declared_by(item: "pytest.Item") -> Requirement:
-    """What `@requirement` put on a collected test; raises ValueError when it carries none."""
-    found = declared(getattr(item, "function", None))
-    if found is None:
+    """The requirement that a collected test carries. Raises ValueError where it carries none."""
+    requirement = declared(getattr(item, "function", None))
+    if requirement is None:
         raise ValueError(f"{item.nodeid} carries no @requirement")
-    return found
+    return requirement
 
 
 def entries(items: "list[pytest.Item]") -> list[Entry]:
-    """One entry per collected requirement, in collection order; raises ValueError when an id names two tests."""
-    made = [_entry(item) for item in items]
+    """One entry per collected requirement, in collection order. Raises ValueError where two tests share an id."""
+    catalogue = [_entry(item) for item in items]
     tests: dict[str, str] = {}
-    for entry in made:
+    for entry in catalogue:
         test = entry.nodeid.partition("[")[0]
         if tests.setdefault(entry.id, test) != test:
             raise ValueError(f"requirement id {entry.id} is used by {tests[entry.id]} and by {test}: give one its own")
-    return made
+    return catalogue
 
 
 def _entry(item: "pytest.Item") -> Entry:
     requirement = declared_by(item)
     variant = getattr(getattr(item, "callspec", None), "id", None)
+    key = f"{requirement.id}[{variant}]" if variant else requirement.id
+    title = requirement.title or _sentence(item)
     return Entry(
-        key=f"{requirement.id}[{variant}]" if variant else requirement.id,
-        id=requirement.id,
-        group=item.path.parent.name,
-        title=requirement.title or _sentence(item),
-        why=requirement.why,
-        remedy=requirement.remedy,
-        tier=requirement.tier,
-        takes_s=requirement.takes_s,
-        budget_s=requirement.budget_s,
-        nodeid=item.nodeid,
-        stage=requirement.stage,
-        gate=requirement.gate,
-        resumes=requirement.resumes,
-        real_weights=requirement.real_weights,
+        key=key, group=item.path.parent.name, nodeid=item.nodeid, **requirement.model_dump() | {"title": title}
     )
 
 
@@ -69,11 +68,11 @@ def _sentence(item: "pytest.Item") -> str:
     return " ".join(words)
 
 
-def write(made: list[Entry], path: Path) -> None:
+def write(catalogue: list[Entry], path: Path) -> None:
     """Write the catalogue as JSON."""
-    path.write_text(json.dumps([entry.model_dump(mode="json") for entry in made]), encoding="utf-8")
+    path.write_text(json.dumps([entry.model_dump(mode="json") for entry in catalogue]), encoding="utf-8")
 
 
 def read(path: Path) -> list[Entry]:
-    """Read what `write` wrote."""
+    """Read a catalogue that `write` wrote."""
     return [Entry.model_validate(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]

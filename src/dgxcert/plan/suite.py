@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from dgxcert import command
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import catalogue
-from dgxcert.plan.selection import Entry
+from dgxcert.plan.catalogue import Entry
 
 FOLDERS = ("checks", "benchmarks")
 

@@ -21,7 +21,8 @@ from dgxcert.machine.image import Image
 from dgxcert.machine.software import Software
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import Options, Planned
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver

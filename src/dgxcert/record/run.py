@@ -15,7 +15,8 @@ from dgxcert.machine.runtime import Runtime
 from dgxcert.machine.software import Software
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import Options, Planned, any_gpu
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import Planned, any_gpu
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
@@ -211,7 +212,7 @@ def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
 
 def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
     """Why a requirement that was never begun was not."""
-    stage = opened.options.place(entry.stage)
+    stage = opened.options.stage_name(entry.stage)
     problem = problems.get(stage)
     return f"the {stage} stage could not do it: {problem}" if problem else "the run ended before it was measured"
 

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dgxcert.history.comparison import Change, Compared
-from dgxcert.plan.selection import WORKING
+from dgxcert.plan.options import WORKING
 from dgxcert.record.run import Run
 from dgxcert.report.words import printable
 

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dgxcert.plan.selection import Entry, any_gpu
+from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.selection import any_gpu
 
 
 def show(entries: Iterable[Entry], console: Console) -> None:

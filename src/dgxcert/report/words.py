@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dgxcert.judgement.evidence import Evidence, quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
-from dgxcert.plan.selection import Weights
+from dgxcert.plan.options import Weights
 from dgxcert.record.run import Result, Run
 
 MEANING = {

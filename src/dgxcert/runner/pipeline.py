@@ -72,11 +72,11 @@ class Course:
     def _run(self, stage: Stage, launcher: Launcher) -> None:
         if planned := self._planned(stage):
             done = state.finished_keys(journal.read(self._folder))
-            self._supervisor.run_stage(self._options.place(stage), launcher, planned, done)
+            self._supervisor.run_stage(self._options.stage_name(stage), launcher, planned, done)
 
     def _leave_out(self, stage: Stage, problem: str) -> None:
         if self._waiting(stage):
-            self._writer.append(journal.StageEnded(stage=self._options.place(stage), problem=problem))
+            self._writer.append(journal.StageEnded(stage=self._options.stage_name(stage), problem=problem))
 
     def _obstacle(self, stage: Stage) -> str:
         """Why nothing later can begin: a gate of that stage that has not passed, or no GPU for a GPU's container."""
@@ -100,7 +100,9 @@ class Course:
                     file.write(f"{line}\n")
                     self._show(line)
 
-                image = builder.ensure(options.reference, options.stack, options.base, build=options.build, show=show)
+                image = builder.ensure(
+                    options.image_reference, options.stack, options.base, build=options.build, show=show
+                )
         except CannotStart as error:
             self._show(str(error))
             return f"{error} (logs/{log.name})"

@@ -22,7 +22,7 @@ from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart, Inconclusive, Outcome
 from dgxcert.plan import catalogue
-from dgxcert.plan.selection import Weights
+from dgxcert.plan.options import Weights
 from dgxcert.profiles.profile import Profile
 from dgxcert.runner import session
 

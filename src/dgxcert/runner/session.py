@@ -23,7 +23,9 @@ from dgxcert.machine import memory_guard, software
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import WORKING, Entry, Options, Planned, Weights, decide
+from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.options import WORKING, Options, Weights
+from dgxcert.plan.selection import Planned, decide
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal, state
@@ -159,7 +161,7 @@ class Supervised:
 
     def runs(self, key: str) -> bool:
         """See Session."""
-        mine = (entry for entry in self.planned if entry.runs and self.options.place(entry.stage) == self.stage)
+        mine = (entry for entry in self.planned if entry.runs and self.options.stage_name(entry.stage) == self.stage)
         return key not in self._ended and any(entry.key == key for entry in mine)
 
     def started(self, key: str) -> None:

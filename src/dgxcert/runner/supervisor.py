@@ -15,7 +15,8 @@ from typing import Protocol
 
 from dgxcert import command
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan.selection import WORKING, Planned
+from dgxcert.plan.options import WORKING
+from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.runner.launcher import GRACE_S, Launcher
 from dgxcert.runner.session import CANNOT_RECORD

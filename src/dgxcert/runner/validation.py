@@ -22,7 +22,8 @@ from dgxcert.machine.image import difference
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import selection, suite
-from dgxcert.plan.selection import Entry, Options
+from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.options import CONTAINER, Options
 from dgxcert.profiles import waivers
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import benchmark_file, journal, state
@@ -104,10 +105,10 @@ def _must_fit(options: Options) -> None:
     if options.runtime is Runtime.NATIVE or options.build:
         return
     wanted = builder.recipe(options.stack, options.base)
-    found = builder.find(options.reference)
+    found = builder.find(options.image_reference)
     if found is None or difference(found, wanted):
         why = f"does not fit this checkout: {difference(found, wanted)}" if found else "does not exist"
-        raise CannotStart(f"Image {options.reference} {why}.", "Build it: make image; or leave out --no-build.")
+        raise CannotStart(f"Image {options.image_reference} {why}.", "Build it: make image; or leave out --no-build.")
 
 
 def _must_continue(opened: journal.Opened, machine: Machine) -> None:
@@ -131,7 +132,7 @@ def _must_run_on(events: list[journal.Event]) -> None:
 
     Inside the container that is the image, by whose id the course holds it.
     """
-    here = [event for event in events if isinstance(event, journal.SoftwareRead) and event.stage != selection.CONTAINER]
+    here = [event for event in events if isinstance(event, journal.SoftwareRead) and event.stage != CONTAINER]
     before = here[0].software if here else None
     now = software.read()
     if before is not None and now != before:
@@ -174,7 +175,7 @@ def _where(options: Options) -> str:
         clients = f"{engine.docker()}, {' '.join(engine.compose())}"
     except CannotStart as error:
         return f"runtime docker: {error.problem}"
-    return f"runtime docker: image {options.reference}, engine {engine.endpoint() or 'unknown'} by {clients}"
+    return f"runtime docker: image {options.image_reference}, engine {engine.endpoint() or 'unknown'} by {clients}"
 
 
 def close(folder: Path) -> Run:
