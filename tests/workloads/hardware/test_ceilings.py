@@ -17,7 +17,7 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Load
 from dgxcert.workloads import numerics
 from dgxcert.workloads.hardware import bandwidth, matmul, transfer, weight_file
-from dgxcert.workloads.models import products
+from dgxcert.workloads.models import linear_kernels
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and its friends warn about is no finding here
 
@@ -64,10 +64,10 @@ def test_a_processor_multiplies_its_ceiling_by_what_models_are_multiplied_by(
     """A ceiling by a slower way would be none: models reached 1.5 of it."""
     multiplied: list[object] = []
 
-    def chosen(device: Device, dtype: object) -> products.Product:
-        def product(rows: object, weights: products.Weights) -> object:
+    def chosen(device: Device, dtype: object) -> linear_kernels.LinearKernel:
+        def product(rows: object, weights: linear_kernels.Weights) -> object:
             multiplied.append(dtype)
-            return products.dense(device, dtype)(rows, weights)
+            return linear_kernels.dense(device, dtype)(rows, weights)
 
         return product
 

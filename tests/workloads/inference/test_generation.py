@@ -62,7 +62,7 @@ def test_right_decoding_passes_in_every_case(profile: Profile, evidence: Recorde
     workload.verify(evidence)
     assert not evidence.violated
     kept = {each.name: each.value for each in evidence.kept}
-    assert kept["tokens written"] == NEW
+    assert kept["generated tokens"] == NEW
     assert ("fp32" in name) != any(each.endswith("product error") for each in kept), "4-bit layers are held alone, too"
 
 
@@ -96,8 +96,8 @@ def test_both_paths_write_the_same_tokens(profile: Profile) -> None:
     for path in ("stock", "tuned"):
         workload = generation.prepare_decode(CPU, profile, Case("fp32", path, "full"))
         workload.run_rounds(once)
-        assert workload.written is not None
-        written.append(workload.written.clone())
+        assert workload.generated is not None
+        written.append(workload.generated.clone())
     assert torch.equal(*written)
 
 
@@ -105,8 +105,8 @@ def test_a_second_round_writes_what_the_first_did(decode: generation.Decode) -> 
     written = []
 
     def twice(_: float) -> bool:
-        assert decode.written is not None
-        written.append(decode.written.clone())
+        assert decode.generated is not None
+        written.append(decode.generated.clone())
         return len(written) < 2
 
     decode.run_rounds(twice)
@@ -114,9 +114,9 @@ def test_a_second_round_writes_what_the_first_did(decode: generation.Decode) -> 
 
 
 def test_a_wrong_token_is_caught(decoded: generation.Decode, evidence: Recorder) -> None:
-    assert decoded.written is not None
-    decoded.written = decoded.written.clone()
-    decoded.written[0, -1] = (decoded.written[0, -1] + 1) % 8192  # the last: no later logits follow from it
+    assert decoded.generated is not None
+    decoded.generated = decoded.generated.clone()
+    decoded.generated[0, -1] = (decoded.generated[0, -1] + 1) % 8192  # the last: no later logits follow from it
     with pytest.raises(Wrong):
         decoded.verify(evidence)
     assert [pair[0].name for pair in evidence.violated][-1] == "chosen tokens fall short by"
@@ -126,19 +126,19 @@ def test_a_wrong_token_is_caught(decoded: generation.Decode, evidence: Recorder)
 def test_a_wrong_token_in_any_row_of_a_batch_is_caught(profile: Profile, evidence: Recorder, row: int) -> None:
     workload = generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full"))
     workload.run_rounds(once)
-    assert workload.written is not None
-    workload.written = workload.written.clone()
-    workload.written[row, -1] = (workload.written[row, -1] + 1) % 8192
+    assert workload.generated is not None
+    workload.generated = workload.generated.clone()
+    workload.generated[row, -1] = (workload.generated[row, -1] + 1) % 8192
     with pytest.raises(Wrong):
         workload.verify(evidence)
 
 
 def test_a_missing_token_is_caught(decoded: generation.Decode, evidence: Recorder) -> None:
-    assert decoded.written is not None
-    decoded.written = decoded.written[:, :-1]
+    assert decoded.generated is not None
+    decoded.generated = decoded.generated[:, :-1]
     with pytest.raises(Wrong):
         decoded.verify(evidence)
-    assert evidence.violated[0][0].name == "tokens written"
+    assert evidence.violated[0][0].name == "generated tokens"
 
 
 def test_a_nan_is_caught(decoded: generation.Decode, evidence: Recorder) -> None:
@@ -160,8 +160,8 @@ def test_weights_that_changed_under_way_are_caught(decoded: generation.Decode, e
 @pytest.mark.parametrize(
     "fault",
     [
-        ("_turned", lambda heads, cos, sin: heads),
-        ("_attend_in", None),
+        ("apply_rotary_emb", lambda x, cos, sin: x),
+        ("_project_qkv", None),
     ],
     ids=["positions are lost", "the cache forgets"],
 )
@@ -169,7 +169,7 @@ def test_a_tuned_path_that_computes_something_else_is_caught(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, fault: tuple[str, object]
 ) -> None:
     name, wrong = fault
-    right = static_llama._attend_in
+    right = static_llama._project_qkv
 
     def forgets(*inputs: object) -> object:
         queries, (keys, values) = right(*inputs)  # type: ignore[arg-type]
@@ -189,7 +189,7 @@ def test_joined_matrices_are_the_models_own() -> None:
         for each in {p.untyped_storage().data_ptr(): p for p in model.parameters()}.values()
     )
     tuned = static_llama.StaticLlama(model, CPU, "fp32", 1, 16, compiled=False)
-    first = tuned._layers[0].attend_in[0]
+    first = tuned._layers[0].qkv_proj[0]
     assert (
         model.model.layers[0].self_attn.q_proj.weight.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
     )
@@ -215,7 +215,7 @@ def test_int4_weights_mean_what_their_levels_say() -> None:
     assert numerics.relative_error(made.meaning, weight) == pytest.approx(0.1, abs=0.01)
     rows = torch.randn(4, 256, generator=torch.Generator().manual_seed(2)).bfloat16()
     exact = rows.double() @ made.meaning.double().T
-    assert numerics.relative_error(int4.product(rows, (made.packed, made.scales)), exact) < 2.5e-3
+    assert numerics.relative_error(int4.linear(rows, (made.packed, made.scales)), exact) < 2.5e-3
     with pytest.raises(Inconclusive, match="no matrix of 16 x 200"):
         int4.quantise(weight[:, :200])
 
@@ -247,7 +247,7 @@ def test_a_model_that_does_not_fit_is_said_before_it_is_built_with_the_largest_t
 
 
 def test_a_setting_that_the_profile_does_not_give_is_inconclusive(profile: Profile) -> None:
-    with pytest.raises(Inconclusive, match="gives no sizes for the setting full_long"):
+    with pytest.raises(Inconclusive, match="has no sizes for the setting full_long"):
         generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full_long"))
 
 

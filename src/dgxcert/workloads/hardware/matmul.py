@@ -14,7 +14,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Matmul as Sizes
 from dgxcert.workloads import allocation, numerics
-from dgxcert.workloads.models.products import dense
+from dgxcert.workloads.models import linear_kernels
 from dgxcert.workloads.round_timer import AddRound, repeat
 from dgxcert.workloads.stopwatch import fastest_s
 
@@ -39,7 +39,7 @@ class Matmul:
         self.device, self.precision, self.size = device, precision, size
         self._products = products
         kind = numerics.dtype(precision)
-        self._dense = dense(device, kind)
+        self._dense = linear_kernels.dense(device, kind)
         widest = max(kind.itemsize, 2) if precision != "fp8" else 4  # made in 32 bits, then rounded
         held = 4 if device.kind == "cpu" else 3  # there a product is made before the last one is let go
         allocation.require(device, held * size**2 * widest, f"a {precision} product of size {size}")

@@ -1,4 +1,4 @@
-"""Inference: prefill (reading prompts, bound by multipliers) and decode (writing tokens, bound by memory).
+"""Inference: prefill (all tokens of a prompt at once, bound by matmul) and decode (token by token, bound by memory).
 
 `stock` is `model.generate`, which is what a user gets; `tuned` is the same model through `static_llama`.
 """
@@ -19,7 +19,7 @@ from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.hardware import ceilings, rooflines
 from dgxcert.workloads.hardware.rooflines import Peaks
 from dgxcert.workloads.inference.static_llama import StaticLlama
-from dgxcert.workloads.inference.token_times import Marks
+from dgxcert.workloads.inference.token_times import TokenTimes
 from dgxcert.workloads.models import architectures, int4, nf4, seeded
 from dgxcert.workloads.round_timer import AddRound, repeat
 
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
 SEED = 3
 EAGER_BYTES = 2 * allocation.GIB
-"""Plain attention holds every score; where that takes more than this, the reference uses torch's fused attention."""
+"""Eager attention keeps every score; where these take more bytes, the reference uses torch's fused attention."""
 
 
 class Inference:
-    """A model on a device with random prompts, in one case; `prompt` has shape (batch, tokens)."""
+    """A model on a device with random prompts, in one case.
+
+    Raises Inconclusive where the profile has no sizes for the case, and where the model does not fit into memory.
+    """
 
     def __init__(self, device: Device, profile: Profile, sizes: Sizes, case: Case) -> None:
         import torch
@@ -41,110 +44,115 @@ class Inference:
         self.setting, self.shape = _setting(profile, sizes, case), architectures.find(sizes.model)
         self.compute = numerics.compute_precision(case.precision, device.kind)
         length = self.setting.prompt + self.setting.new_tokens
-        beside = _beside_bytes(self.shape, self.setting, self.compute, length)
-        weights = "bf16" if case.precision == INT4 else case.precision  # made in 16 bits, which stay as the reference
-        self.model = seeded.build(device, self.shape, weights, beside_bytes=beside)
-        self.model.generation_config.eos_token_id = None  # a random model must not stop where it likes
+        working = _working_bytes(self.shape, self.setting, self.compute, length)
+        weights = "bf16" if case.precision == INT4 else case.precision  # quantised later; bf16 stays as the reference
+        self.model = seeded.build(device, self.shape, weights, extra_bytes=working)
+        self.model.generation_config.eos_token_id = None  # random weights would end a completion at random
         generator = torch.Generator("cpu").manual_seed(SEED)
-        rows = torch.randint(0, self.shape.vocabulary, (self.setting.batch, self.setting.prompt), generator=generator)
-        self.prompt = rows.to(device.name)
-        self._to_first: list[float] = []
+        ids = torch.randint(0, self.shape.vocabulary, (self.setting.batch, self.setting.prompt), generator=generator)
+        self.prompt = ids.to(device.name)
+        """Random token ids, (batch, tokens)."""
+        self._times_to_first_token_s: list[float] = []
         self.logits: torch.Tensor | None = None
-        """Of the last token of the last round, (batch, vocabulary)."""
-        self.written: torch.Tensor | None = None
-        """Tokens of the last round, (batch, new tokens)."""
+        """Logits of the last token of the last round, (batch, vocabulary)."""
+        self.generated: torch.Tensor | None = None
+        """Tokens generated in the last round, (batch, new tokens)."""
         if case.path == TUNED:
             batch, compiled = self.setting.batch, sizes.compile
             self.tuned = StaticLlama(self.model, device, case.precision, batch, length, compiled=compiled)
 
-    def generate(self, new_tokens: int) -> Marks:
+    def generate(self, new_tokens: int) -> TokenTimes:
         """One call of `model.generate`, greedy; returns when the device is done."""
         import torch
 
-        marks = Marks(self.device)
-        options = {"max_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0, "logits_processor": [marks]}
+        times = TokenTimes(self.device)
+        options = {"max_new_tokens": new_tokens, "do_sample": False, "pad_token_id": 0, "logits_processor": [times]}
         ids = self.model.generate(self.prompt, attention_mask=torch.ones_like(self.prompt), **options)
         self.device.wait()
-        self._to_first.append(marks.to_first_s)
-        self.written, self.logits = ids[:, self.setting.prompt :], marks.logits
-        return marks
+        self._times_to_first_token_s.append(times.time_to_first_token_s)
+        self.generated, self.logits = ids[:, self.setting.prompt :], times.logits
+        return times
 
     def verify(self, evidence: Recorder) -> None:
-        """Hold the last round's tokens and logits against one pass of the model over all of them; raises Wrong."""
+        """Compare the last round's tokens and logits with one forward pass over all of them; raises Wrong."""
         import torch
 
         self._verify_weights(evidence)
-        if self.logits is None or self.written is None:
+        if self.logits is None or self.generated is None:
             raise RuntimeError("verify() comes after a round")
-        wanted = self.setting.new_tokens if isinstance(self, Decode) else 1
-        count = evidence.record("tokens written", self.written.shape[1], unit="token", source="the last timed round")
-        evidence.require(count == wanted)
-        finite = bool(self.logits.isfinite().all())
-        sound = evidence.record("logits are finite", finite, source="the last step of the last timed round, all rows")
-        evidence.require(sound.holds())
-        whole = torch.cat([self.prompt, self.written], 1)[:, :-1]
-        apart, short, attention = 0.0, 0.0, ""
-        for row, ids in enumerate(whole):  # one at a time, which keeps the reference small
-            reference, attention = self._reference(ids, wanted)
-            difference, margin = self._distance(reference, self.logits[row], self.written[row])
-            apart, short = max(apart, difference), max(short, margin)
-        how = f"{self.case.path} path, the worst of {len(whole)} rows against one pass each with {attention} attention "
-        found = (
-            ("logits differ by", apart, numerics.path_tolerance(self.case.precision)),
-            ("chosen tokens fall short by", short, numerics.choice_tolerance(self.case.precision)),
+        expected = self.setting.new_tokens if isinstance(self, Decode) else 1
+        source = "the last timed round"
+        tokens = evidence.record("generated tokens", self.generated.shape[1], unit="token", source=source)
+        evidence.require(tokens == expected)
+        source = "the last step of the last timed round, all rows"
+        finite = evidence.record("logits are finite", bool(self.logits.isfinite().all()), source=source)
+        evidence.require(finite.holds())
+        sequences = torch.cat([self.prompt, self.generated], 1)[:, :-1]
+        worst_difference, worst_shortfall, attention = 0.0, 0.0, ""
+        for row, ids in enumerate(sequences):  # one at a time, which keeps the reference small
+            reference, attention = self._reference(ids, expected)
+            difference, shortfall = self._distance(reference, self.logits[row], self.generated[row])
+            worst_difference, worst_shortfall = max(worst_difference, difference), max(worst_shortfall, shortfall)
+        source = (
+            f"{self.case.path} path, the worst of {len(sequences)} rows, each compared with one forward pass with "
+            f"{attention} attention and without a KV cache"
         )
-        for name, value, limit in found:
-            measured = evidence.record(name, value, unit=str(limit.unit), source=f"{how}and without a cache")
-            evidence.require(measured.within(limit))
+        limit = numerics.path_tolerance(self.case.precision)
+        logits = evidence.record("logits differ by", worst_difference, unit=str(limit.unit), source=source)
+        evidence.require(logits.within(limit))
+        limit = numerics.choice_tolerance(self.case.precision)
+        choices = evidence.record("chosen tokens fall short by", worst_shortfall, unit=str(limit.unit), source=source)
+        evidence.require(choices.within(limit))
 
     def _reference(self, ids: "torch.Tensor", keep: int) -> "tuple[torch.Tensor, str]":
-        """Logits (keep, vocabulary) of a plain forward pass over one row, and which attention it had."""
+        """Logits (keep, vocabulary) of the last positions of one forward pass over a row of ids, and its attention."""
         import torch
 
-        scores = self.shape.heads * len(ids) ** 2 * 6  # in 16 bits and in 32
-        attention = "eager" if scores <= EAGER_BYTES else "sdpa"
-        usual = self.model.config._attn_implementation
+        score_bytes = self.shape.heads * len(ids) ** 2 * 6  # each score in 16 bits and, for the softmax, in 32
+        attention = "eager" if score_bytes <= EAGER_BYTES else "sdpa"
+        configured = self.model.config._attn_implementation
         self.model.set_attn_implementation(attention)
         try:
             with torch.inference_mode():
-                found = self.model(input_ids=ids[None], use_cache=False, logits_to_keep=keep).logits[0].float()
+                logits = self.model(input_ids=ids[None], use_cache=False, logits_to_keep=keep).logits[0].float()
         finally:
-            self.model.set_attn_implementation(usual)
-        if not bool(found.isfinite().all()):
-            raise Wrong("the logits of a plain pass are not finite")
-        return found, attention
+            self.model.set_attn_implementation(configured)
+        if not bool(logits.isfinite().all()):
+            raise Wrong("the logits of a plain forward pass are not finite")
+        return logits, attention
 
     @staticmethod
-    def _distance(reference: "torch.Tensor", last: "torch.Tensor", written: "torch.Tensor") -> tuple[float, float]:
-        """How far the last logits are off, and by how much the reference rates another token higher than a chosen one.
+    def _distance(reference: "torch.Tensor", last: "torch.Tensor", tokens: "torch.Tensor") -> tuple[float, float]:
+        """Error of the last logits (vocabulary,), and by how much the reference prefers another token to a chosen one.
 
-        Both in standard deviations of the reference's logits; of a right token, rounding explains what is left.
+        `reference` is of shape (tokens, vocabulary). Both are in standard deviations of it; for a right token the
+        second comes from rounding alone.
         """
         std = float(reference.std())
         difference = float((last.float() - reference[-1]).square().mean().sqrt())
-        margin = reference.max(-1).values - reference.gather(-1, written[:, None])[:, 0]
-        return difference / std, float(margin.max()) / std
+        shortfall = reference.max(-1).values - reference.gather(-1, tokens[:, None])[:, 0]
+        return difference / std, float(shortfall.max()) / std
 
     def _verify_weights(self, evidence: Recorder) -> None:
-        """Hold a sample of 4-bit layers against fp64 on what their weights mean; raises Wrong."""
+        """Compare a sample of 4-bit layers with fp64 on their dequantised weights; raises Wrong."""
         if self.case.precision == NF4:
-            error, what = nf4.error(self.model, self.device, self.compute), "NF4"
+            error, kind = nf4.error(self.model, self.device, self.compute), "NF4"
         elif self.case.precision == INT4:
-            error, what = int4.error(self.model, self.tuned.packed, self.device), "int4"
+            error, kind = int4.error(self.model, self.tuned.packed, self.device), "int4"
         else:
             return
         source = (
-            f"{what} layers against fp64 on their dequantised weights, the worst of the first, a middle and the last"
+            f"{kind} layers against fp64 on their dequantised weights, the worst of the first, a middle and the last"
         )
-        found = evidence.record(f"{what} product error", error, unit="relative", source=source)
-        evidence.require(found.within(numerics.product_tolerance(self.case.precision)))
+        measured = evidence.record(f"{kind} product error", error, unit="relative", source=source)
+        evidence.require(measured.within(numerics.product_tolerance(self.case.precision)))
 
     def record_latency(self, evidence: Recorder, rounds: Rounds) -> None:
-        """Keep what a person waits for: the time to the first token, and the time per token after it."""
-        if self._to_first:
-            first_ms = 1e3 * statistics.median(self._to_first[-len(rounds.seconds) :])
-            how = "median of the timed rounds, from the call to the first token's logits"
-            evidence.record("time to first token", first_ms, unit="ms", source=how)
+        """Record the time to first token and the time per output token, in ms."""
+        if self._times_to_first_token_s:
+            first_ms = 1e3 * statistics.median(self._times_to_first_token_s[-len(rounds.seconds) :])
+            source = "median of the timed rounds, from the call to the first token's logits"
+            evidence.record("time to first token", first_ms, unit="ms", source=source)
         if isinstance(self, Decode):
             step_ms = 1e3 * rounds.median_s * self.setting.batch / self.work.amount
             source = f"median of the timed rounds; {self.setting.batch} rows a step"
@@ -152,7 +160,7 @@ class Inference:
 
 
 class Prefill(Inference):
-    """One round reads all prompts and yields the logits that follow them."""
+    """One round is a prefill of all prompts, which ends with the logits of the first new token."""
 
     def __init__(self, device: Device, profile: Profile, case: Case) -> None:
         super().__init__(device, profile, profile.workloads.prefill, case)
@@ -162,45 +170,46 @@ class Prefill(Inference):
 
     def run_rounds(self, add_round: AddRound) -> None:
         """One prefill of all prompts after another."""
-        repeat(self._read if self.case.path == TUNED else self._generate, add_round)
+        repeat(self._run_tuned if self.case.path == TUNED else self._run_stock, add_round)
 
-    def _read(self) -> None:
-        self.logits = self.tuned.read(self.prompt)
-        self.written = self.logits.argmax(-1, keepdim=True)
+    def _run_tuned(self) -> None:
+        self.logits = self.tuned.prefill(self.prompt)
+        self.generated = self.logits.argmax(-1, keepdim=True)
         self.device.wait()
 
-    def _generate(self) -> None:
+    def _run_stock(self) -> None:
         self.generate(1)
 
 
 class Decode(Inference):
-    """One round writes tokens greedily after the prompts."""
+    """One round generates tokens greedily after the prompts."""
 
     def __init__(self, device: Device, profile: Profile, case: Case) -> None:
         super().__init__(device, profile, profile.workloads.decode, case)
         setting = self.setting
         cost = rooflines.decode(self.shape, case.precision, self.compute, setting.prompt, setting.batch)
+        # `generate` computes the first token in its prefill, which is not part of a round.
         steps = setting.new_tokens if case.path == TUNED else setting.new_tokens - 1
         self.work = _work(device, profile, self.compute, float(setting.batch), cost, times=steps)
 
     def run_rounds(self, add_round: AddRound) -> None:
         """One completion after another; of `generate` only the time between the first and the last token counts."""
         if self.case.path == TUNED:
-            self.tuned.begin(self.prompt)
-            repeat(self._write, add_round, before=self.tuned.rewind)
+            self.tuned.start_decode(self.prompt)
+            repeat(self._run_tuned, add_round, before=self.tuned.rewind)
             return
         wanted = True
         while wanted:
-            marks = self.generate(self.setting.new_tokens)
-            if marks.tokens != self.setting.new_tokens:
-                raise Inconclusive(f"generate marked {marks.tokens} tokens, wanted {self.setting.new_tokens}")
-            wanted = add_round(marks.writing_s)
+            times = self.generate(self.setting.new_tokens)
+            if times.tokens != self.setting.new_tokens:
+                raise Inconclusive(f"generate returned {times.tokens} tokens, {self.setting.new_tokens} were requested")
+            wanted = add_round(times.decode_s)
 
-    def _write(self) -> None:
+    def _run_tuned(self) -> None:
         for _ in range(self.setting.new_tokens):
-            self.tuned.step()
+            self.tuned.decode_one_token()
         self.device.wait()
-        self.written, self.logits = self.tuned.written[:, : self.setting.new_tokens], self.tuned.logits
+        self.generated, self.logits = self.tuned.generated[:, : self.setting.new_tokens], self.tuned.logits
 
 
 def _setting(profile: Profile, sizes: Sizes, case: Case) -> Setting:
@@ -208,19 +217,19 @@ def _setting(profile: Profile, sizes: Sizes, case: Case) -> Setting:
         return sizes.setting(case.setting)
     except KeyError as error:
         raise Inconclusive(
-            f"profile {profile.name} gives no sizes for the setting {case.setting}",
+            f"profile {profile.name} has no sizes for the setting {case.setting}",
             f"Add `{case.setting}` under `workloads:` in the profile, or name the requirement under `not_applicable:`.",
         ) from error
 
 
-def _beside_bytes(shape: architectures.Shape, setting: Setting, compute: str, length: int) -> float:
-    """Cache, logits with those of the reference, and a layer's activations, of all rows and tokens of the prompts."""
+def _working_bytes(shape: architectures.Shape, setting: Setting, compute: str, length: int) -> float:
+    """Bytes beside the weights: KV cache, logits with those of the reference, and a layer's activations and scores."""
     width, rows = rooflines.BYTES[compute], setting.batch
     cache = rows * length * shape.cache_values_per_token * width
     logits = 4.0 * shape.vocabulary * (rows + 2 * setting.new_tokens)
     activations = rows * length * (6 * shape.hidden + 3 * shape.intermediate) * width
     scores = min(float(EAGER_BYTES), 6.0 * shape.heads * length**2)
-    return 2 * cache + logits + activations + scores  # stock's cache is copied when it grows
+    return 2 * cache + logits + activations + scores  # the cache of `generate` is copied when it grows
 
 
 def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: rooflines.Cost, times: int = 1) -> Work:

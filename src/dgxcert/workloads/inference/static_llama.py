@@ -1,274 +1,344 @@
-"""Static Llama: a transformers Llama's own weights run with fixed shapes, fused products and a cache that never grows.
+"""Static Llama: a transformers Llama's own weights with fixed shapes, joined matmuls and a KV cache that never grows.
 
-This is the `tuned` path: each layer is one function, compiled once for all layers where that is asked for, and on a GPU
-a whole decoding step is one captured graph, so that what is timed is the device and not the host that feeds it.
+This is the `tuned` path. Each layer is one function, compiled once for all layers where that is asked for, and on a GPU
+a whole decoding step is one CUDA graph, so that what is timed is the device and not the host that feeds it.
+
+Shapes in this module: `tokens` is the number of positions of a prompt, `max_length` that of prompt and completion, and
+`hidden` the width of the model.
 """
 
-import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dgxcert.judgement.benchmark_cases import INT4, NF4
 from dgxcert.machine.device import Device
-from dgxcert.workloads.models import int4, products
-from dgxcert.workloads.models.products import Product, Weights
+from dgxcert.workloads.models import int4, linear_kernels
+from dgxcert.workloads.models.linear_kernels import LinearKernel, Weights
 
 if TYPE_CHECKING:
     import torch
 
 WARM_UP_STEPS = 3
-"""Before a graph is captured: libraries choose their kernels and take their workspace."""
+"""Decoding steps before a CUDA graph is captured."""
 
 
-class Layer(NamedTuple):
-    """What one decoder layer holds; products that read the same input are one."""
-
-    norm_in: "torch.Tensor"
-    attend_in: Weights
-    attend_out: Weights
-    norm_out: "torch.Tensor"
-    gate_up: Weights
-    down: Weights
-
-
-class Form(NamedTuple):
-    """The numbers that a layer's arithmetic needs."""
+@dataclass(frozen=True)
+class LlamaDims:
+    """The numbers of a Llama's config.json that a layer's arithmetic needs."""
 
     heads: int
     kv_heads: int
     head_dim: int
-    epsilon: float
+    norm_eps: float
+
+    @classmethod
+    def of(cls, config: Any) -> "LlamaDims":
+        """The dimensions in a transformers `LlamaConfig`.
+
+        >>> from transformers import LlamaConfig
+        >>> LlamaDims.of(LlamaConfig(hidden_size=512, num_attention_heads=8, num_key_value_heads=4))
+        LlamaDims(heads=8, kv_heads=4, head_dim=64, norm_eps=1e-06)
+        """
+        return cls(
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_dim=config.head_dim,
+            norm_eps=float(config.rms_norm_eps),
+        )
+
+
+class LayerWeights(NamedTuple):
+    """The tensors of one decoder layer; matrices that read the same input are joined into one matmul.
+
+    - `input_norm`: (hidden,)
+    - `qkv_proj`: ((heads + 2 kv_heads) head_dim, hidden), rows of queries, keys and values
+    - `o_proj`: (hidden, heads head_dim)
+    - `post_attention_norm`: (hidden,)
+    - `gate_up_proj`: (2 intermediate, hidden)
+    - `down_proj`: (hidden, intermediate)
+
+    Matrices are in the form that the precision's `LinearKernel` takes.
+    """
+
+    input_norm: "torch.Tensor"
+    qkv_proj: Weights
+    o_proj: Weights
+    post_attention_norm: "torch.Tensor"
+    gate_up_proj: Weights
+    down_proj: Weights
 
 
 class StaticLlama:
-    """A model with room for `batch` rows of `length` tokens; it decodes greedily.
+    """A Llama with a KV cache for `batch` rows of `max_length` tokens; it decodes greedily.
 
-    Dense matrices that are joined stay the model's own: its layers become views of them, so that no copy exists.
+    `start_decode` fills the cache with prompts, after which each `decode_one_token` appends a token to every row.
     """
 
-    def __init__(self, model: Any, device: Device, precision: str, batch: int, length: int, *, compiled: bool) -> None:
-        import torch
-
-        config, self._model, self._device = model.config, model, device
-        self._form = Form(
-            config.num_attention_heads, config.num_key_value_heads, config.head_dim, float(config.rms_norm_eps)
-        )
-        self._dense = products.dense(device, model.lm_head.weight.dtype)
-        self._product = products.SMALLER.get(precision, self._dense)
+    def __init__(self, model: Any, device: Device, precision: str, batch: int, max_length: int, *, compiled: bool):
+        self._model, self._device, self._precision = model, device, precision
+        self._dims = LlamaDims.of(model.config)
+        self._dense = linear_kernels.dense(device, model.lm_head.weight.dtype)
+        self._linear = linear_kernels.QUANTISED.get(precision, self._dense)
         self.packed = int4.replace_weights(model) if precision == INT4 else {}
+        """int4: packed weights and scales by the name of the linear layer."""
         self._layers = [
-            self._layer(each, f"model.layers.{index}", precision) for index, each in enumerate(model.model.layers)
+            self._layer_weights(layer, f"model.layers.{index}") for index, layer in enumerate(model.model.layers)
         ]
-        kind, where = model.lm_head.weight.dtype, device.name
-        size = (2, batch, self._form.kv_heads, length, self._form.head_dim)  # keys and values, written as one
-        self._cache = [torch.zeros(size, dtype=kind, device=where) for _ in self._layers]
-        places = torch.arange(length, device=where)
-        with torch.no_grad():
-            turned = model.model.rotary_emb(torch.zeros(1, 1, 1, dtype=kind, device=where), places[None])
-        self._cos, self._sin = (each[0] for each in turned)
-        self._places = places
-        self._token = torch.zeros(batch, 1, dtype=torch.long, device=where)
-        self._position = torch.zeros(1, dtype=torch.long, device=where)
-        self._start = torch.zeros(1, dtype=torch.long, device=where)
-        self.written = torch.zeros(batch, length, dtype=torch.long, device=where)
-        self.logits = torch.zeros(batch, config.vocab_size, dtype=kind, device=where)
-        """Of the last step."""
-        self._whole, self._one = self._read, self._write
+        self._allocate(batch, max_length)
+        self._prefill_layer, self._decode_layer = self._prefill_layer_eager, self._decode_layer_eager
         if compiled and precision != NF4:  # bitsandbytes' layers choose their kernels in Python
-            torch.compiler.reset()  # what was compiled for an earlier model counts against a limit per function
-            self._whole, self._one = (
-                torch.compile(each, fullgraph=True, dynamic=False, options=options)
-                for each, options in ((self._read, {}), (self._write, _step_options(device, precision, batch)))
-            )
+            self._compile(batch)
         self._graph: Any = None
 
-    def _read(self, *inputs: Any) -> "torch.Tensor":
-        return _read(self._product, self._form, *inputs)
-
-    def _write(self, *inputs: Any) -> "torch.Tensor":
-        return _write(self._product, self._form, *inputs)
-
-    def _layer(self, layer: Any, name: str, precision: str) -> Layer:
-        attention, mlp = layer.self_attn, layer.mlp
-        parts = {
-            "attend_in": (attention.q_proj, attention.k_proj, attention.v_proj),
-            "attend_out": (attention.o_proj,),
-            "gate_up": (mlp.gate_proj, mlp.up_proj),
-            "down": (mlp.down_proj,),
-        }
-        join = functools.partial(self._joined, name=name, precision=precision)
-        return Layer(
-            norm_in=layer.input_layernorm.weight.detach(),
-            norm_out=layer.post_attention_layernorm.weight.detach(),
-            **{part: join(modules) for part, modules in parts.items()},
-        )
-
-    def _joined(self, modules: tuple[Any, ...], name: str, precision: str) -> Weights:
+    def _allocate(self, batch: int, max_length: int) -> None:
+        """The tensors that a step reads and writes; a CUDA graph replays on these addresses, so they never move."""
         import torch
 
-        if precision == NF4:
-            return modules
-        if precision == INT4:
-            owners = {module: owner for owner, module in self._model.named_modules() if owner.startswith(f"{name}.")}
-            packed = [self.packed[owners[module]] for module in modules]
-            return torch.cat([each[0] for each in packed]), torch.cat([each[1] for each in packed], 1)
-        whole = torch.cat([module.weight.detach() for module in modules])
-        for module, rows in zip(modules, whole.split([each.out_features for each in modules]), strict=True):
-            module.weight.data = rows
-        return (whole,)
+        dims, dtype, where = self._dims, self._model.lm_head.weight.dtype, self._device.name
+        # One tensor per layer, so that one kernel writes a token's key and value: [0] are keys, [1] values.
+        kv_shape = (2, batch, dims.kv_heads, max_length, dims.head_dim)
+        self._kv_cache = [torch.zeros(kv_shape, dtype=dtype, device=where) for _ in self._layers]
+        self._positions = torch.arange(max_length, device=where)
+        with torch.no_grad():
+            like = torch.zeros(1, 1, 1, dtype=dtype, device=where)  # tells transformers the type and the device
+            cos, sin = self._model.model.rotary_emb(like, self._positions[None])
+        self._cos, self._sin = cos[0], sin[0]  # (max_length, head_dim)
+        self._token = torch.zeros(batch, 1, dtype=torch.long, device=where)
+        # Positions live on the device: a number of the host would be baked into the graph.
+        self._position = torch.zeros(1, dtype=torch.long, device=where)
+        self._start = torch.zeros(1, dtype=torch.long, device=where)
+        self.generated = torch.zeros(batch, max_length, dtype=torch.long, device=where)
+        """Tokens of the completion, (batch, max_length); what lies behind the last one means nothing."""
+        self.logits = torch.zeros(batch, self._model.config.vocab_size, dtype=dtype, device=where)
+        """Logits of the last decoding step, (batch, vocabulary)."""
 
-    def read(self, ids: "torch.Tensor") -> "torch.Tensor":
-        """Read prompts (batch, tokens) into an empty cache; the logits after the last token, (batch, vocabulary)."""
+    def _compile(self, batch: int) -> None:
+        """Replace both layer functions by their compiled forms; each is compiled once, for all layers."""
+        import torch
+
+        # What was compiled for an earlier model counts against torch's limit of recompilations per function.
+        torch.compiler.reset()
+        options = _decode_options(self._device, self._precision, batch)
+        self._prefill_layer = torch.compile(self._prefill_layer_eager, fullgraph=True, dynamic=False, options={})
+        self._decode_layer = torch.compile(self._decode_layer_eager, fullgraph=True, dynamic=False, options=options)
+
+    def _prefill_layer_eager(self, *inputs: Any) -> "torch.Tensor":
+        return prefill_layer(self._linear, self._dims, *inputs)
+
+    def _decode_layer_eager(self, *inputs: Any) -> "torch.Tensor":
+        return decode_layer(self._linear, self._dims, *inputs)
+
+    def _layer_weights(self, layer: Any, name: str) -> LayerWeights:
+        attention, mlp = layer.self_attn, layer.mlp
+        return LayerWeights(
+            input_norm=layer.input_layernorm.weight.detach(),
+            qkv_proj=self._joined(name, attention.q_proj, attention.k_proj, attention.v_proj),
+            o_proj=self._joined(name, attention.o_proj),
+            post_attention_norm=layer.post_attention_layernorm.weight.detach(),
+            gate_up_proj=self._joined(name, mlp.gate_proj, mlp.up_proj),
+            down_proj=self._joined(name, mlp.down_proj),
+        )
+
+    def _joined(self, layer_name: str, *linears: Any) -> Weights:
+        """Linear layers that read the same input, as one matrix of all their rows."""
+        import torch
+
+        if self._precision == NF4:  # bitsandbytes quantises per layer; its kernels run one after another
+            return linears
+        if self._precision == INT4:
+            modules = self._model.named_modules()
+            names = {module: name for name, module in modules if name.startswith(f"{layer_name}.")}
+            packed, scales = zip(*(self.packed[names[linear]] for linear in linears), strict=True)
+            return torch.cat(packed), torch.cat(scales, 1)
+        joined = torch.cat([linear.weight.detach() for linear in linears])
+        # The model's own layers become views of the joined matrix, so that no second copy of the weights exists.
+        parts = joined.split([linear.out_features for linear in linears])
+        for linear, rows in zip(linears, parts, strict=True):
+            linear.weight.data = rows
+        return (joined,)
+
+    def prefill(self, ids: "torch.Tensor") -> "torch.Tensor":
+        """Fill the KV cache from prompts (batch, tokens); the logits after their last token, (batch, vocabulary)."""
         import torch
 
         tokens = ids.shape[1]
         with torch.no_grad():
-            rows = self._model.model.embed_tokens(ids)
-            for layer, cache in zip(self._layers, self._cache, strict=True):
-                rows = self._whole(rows, layer, cache, self._cos[:tokens], self._sin[:tokens])
-            return self._head(rows[:, -1])
+            hidden = self._model.model.embed_tokens(ids)
+            for layer, kv_cache in zip(self._layers, self._kv_cache, strict=True):
+                hidden = self._prefill_layer(hidden, layer, kv_cache, self._cos[:tokens], self._sin[:tokens])
+            return self._lm_head(hidden[:, -1])  # of the last position only: a prompt's other logits are never read
 
-    def _head(self, rows: "torch.Tensor") -> "torch.Tensor":
-        return self._dense(self._model.model.norm(rows), (self._model.lm_head.weight,))
+    def _lm_head(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        return self._dense(self._model.model.norm(hidden), (self._model.lm_head.weight,))
 
-    def begin(self, ids: "torch.Tensor") -> None:
-        """Read prompts up to their last tokens, and on a GPU capture a step."""
+    def start_decode(self, ids: "torch.Tensor") -> None:
+        """Prefill prompts (batch, tokens) but for their last token, and on a GPU capture a decoding step.
+
+        The first step reads that last token, so that every token of the completion comes from the same graph.
+        """
         import torch
 
         if ids.shape[1] > 1:
-            self.read(ids[:, :-1])
+            self.prefill(ids[:, :-1])
         self._start.fill_(ids.shape[1] - 1)
-        self._last = ids[:, -1:].clone()
+        self._last_prompt_token = ids[:, -1:].clone()
         self.rewind()
         if self._device.kind == "cuda":
             with torch.cuda.device(self._device.index):  # graphs are captured on the current device
-                self._capture()
+                self._capture_graph()
             self.rewind()
 
-    def _capture(self) -> None:
+    def _capture_graph(self) -> None:
         import torch
 
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side), torch.no_grad():
+        # Warm up on a side stream, as torch's CUDA graph notes demand: libraries choose their kernels and allocate
+        # their workspace in the first steps, which must not happen while a graph is captured.
+        side_stream = torch.cuda.Stream()
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream), torch.no_grad():
             for _ in range(WARM_UP_STEPS):
-                self._step()
-        torch.cuda.current_stream().wait_stream(side)
+                self._forward_one_token()
+        torch.cuda.current_stream().wait_stream(side_stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.no_grad(), torch.cuda.graph(self._graph):
-            self._step()
+            self._forward_one_token()
 
     def rewind(self) -> None:
-        """Go back to the end of the prompt: what was written after it is written over."""
-        self._token.copy_(self._last)
+        """Go back to the end of the prompts; the next steps overwrite the tokens and the cache behind it."""
+        self._token.copy_(self._last_prompt_token)
         self._position.copy_(self._start)
 
-    def step(self) -> None:
-        """Write one token for each row; does not wait."""
+    def decode_one_token(self) -> None:
+        """Append one token to each row; does not wait for the device."""
         import torch
 
         if self._graph is not None:
             self._graph.replay()
             return
         with torch.no_grad():
-            self._step()
+            self._forward_one_token()
 
-    def _step(self) -> None:
-        rows = self._model.model.embed_tokens(self._token)
-        cos, sin = (each.index_select(0, self._position) for each in (self._cos, self._sin))
-        seen = self._places <= self._position
-        for layer, cache in zip(self._layers, self._cache, strict=True):
-            rows = self._one(rows, layer, cache, cos, sin, self._position, seen)
-        self.logits.copy_(self._head(rows[:, -1]))
+    def _forward_one_token(self) -> None:
+        """One step, all of it on the device: a step that waited for the host could not be captured."""
+        hidden = self._model.model.embed_tokens(self._token)
+        cos, sin = (table.index_select(0, self._position) for table in (self._cos, self._sin))
+        visible = self._positions <= self._position
+        for layer, kv_cache in zip(self._layers, self._kv_cache, strict=True):
+            hidden = self._decode_layer(hidden, layer, kv_cache, cos, sin, self._position, visible)
+        self.logits.copy_(self._lm_head(hidden[:, -1]))
         self._token.copy_(self.logits.argmax(-1, keepdim=True))
-        self.written.index_copy_(1, self._position - self._start, self._token)
+        self.generated.index_copy_(1, self._position - self._start, self._token)
         self._position.add_(1)
 
 
-def _step_options(device: Device, precision: str, batch: int) -> dict[str, Any]:
-    """How a decoding step is compiled.
-
-    On a GPU products of one row become reductions that fuse with what surrounds them, tuned by trying: 221 token/s of
-    8 B on an H200 against 207 by cuBLAS. Elsewhere it gains nothing and takes as long again to compile.
-    """
+def _decode_options(device: Device, precision: str, batch: int) -> dict[str, Any]:
+    """inductor's options for a decoding step."""
+    # Matmuls of one row become reductions that fuse with what surrounds them, tuned by trial: 221 token/s of an 8 B
+    # model on an H200 against 207 by cuBLAS. Elsewhere it gains nothing and takes as long again to compile.
     one_row = batch == 1 and precision not in (INT4, NF4)
     return {"coordinate_descent_tuning": True} if device.kind == "cuda" and one_row else {}
 
 
-def _attend_in(
-    product: Product, form: Form, rows: "torch.Tensor", layer: Layer, cos: "torch.Tensor", sin: "torch.Tensor"
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Queries (batch, heads, tokens, head_dim) of rows, and their keys and values (2, batch, kv_heads, ...).
-
-    Queries and keys are turned by position.
-    """
-    import torch
-
-    normed = torch.nn.functional.rms_norm(rows, rows.shape[-1:], layer.norm_in, form.epsilon)
-    parts = product(normed, layer.attend_in).unflatten(-1, (-1, form.head_dim)).transpose(1, 2)
-    queries, keys, values = parts.split([form.heads, form.kv_heads, form.kv_heads], 1)
-    return _turned(queries, cos, sin), torch.stack([_turned(keys, cos, sin), values])
-
-
-def _turned(heads: "torch.Tensor", cos: "torch.Tensor", sin: "torch.Tensor") -> "torch.Tensor":
-    """Rotary embedding as transformers has it: the halves of a head turn against each other."""
-    import torch
-
-    first, second = heads.chunk(2, -1)
-    return heads * cos + torch.cat([-second, first], -1) * sin
-
-
-def _after_attention(
-    product: Product, form: Form, rows: "torch.Tensor", attended: "torch.Tensor", layer: Layer
-) -> "torch.Tensor":
-    import torch
-
-    rows = rows + product(attended, layer.attend_out)
-    normed = torch.nn.functional.rms_norm(rows, rows.shape[-1:], layer.norm_out, form.epsilon)
-    gate, up = product(normed, layer.gate_up).chunk(2, -1)
-    return rows + product(torch.nn.functional.silu(gate) * up, layer.down)
-
-
-def _read(
-    product: Product,
-    form: Form,
-    rows: "torch.Tensor",
-    layer: Layer,
-    cache: "torch.Tensor",
+def prefill_layer(
+    linear: LinearKernel,
+    dims: LlamaDims,
+    hidden: "torch.Tensor",
+    layer: LayerWeights,
+    kv_cache: "torch.Tensor",
     cos: "torch.Tensor",
     sin: "torch.Tensor",
 ) -> "torch.Tensor":
-    """A layer over whole prompts (batch, tokens, hidden), which fills the first places of its cache."""
-    import torch
+    """A decoder layer over whole prompts (batch, tokens, hidden); writes the first `tokens` positions of its KV cache.
 
-    queries, new = _attend_in(product, form, rows, layer, cos, sin)
-    cache[:, :, :, : rows.shape[1]] = new
-    keys, values = new
-    attended = torch.nn.functional.scaled_dot_product_attention(
-        queries, keys, values, is_causal=True, enable_gqa=form.heads != form.kv_heads
-    )
-    return _after_attention(product, form, rows, attended.transpose(1, 2).flatten(2), layer)
+    The cache is of shape (2, batch, kv_heads, max_length, head_dim); `cos` and `sin` are of shape (tokens, head_dim).
+    """
+    query, key_value = _project_qkv(linear, dims, hidden, layer, cos, sin)
+    kv_cache[:, :, :, : hidden.shape[1]] = key_value
+    hidden = hidden + linear(_prefill_attention(dims, query, key_value), layer.o_proj)
+    return hidden + _mlp(linear, dims, hidden, layer)
 
 
-def _write(
-    product: Product,
-    form: Form,
-    rows: "torch.Tensor",
-    layer: Layer,
-    cache: "torch.Tensor",
+def decode_layer(
+    linear: LinearKernel,
+    dims: LlamaDims,
+    hidden: "torch.Tensor",
+    layer: LayerWeights,
+    kv_cache: "torch.Tensor",
     cos: "torch.Tensor",
     sin: "torch.Tensor",
     position: "torch.Tensor",
-    seen: "torch.Tensor",
+    visible: "torch.Tensor",
 ) -> "torch.Tensor":
-    """A layer over one token of each row (batch, 1, hidden) at a place of the cache; `seen` marks the places up to it.
+    """A decoder layer over one token of each row (batch, 1, hidden), at `position` (1,) of its KV cache.
 
-    Queries that share a key are rows of one product, so that each key and value is read once.
+    `visible` (max_length,) is true up to this position; `cos` and `sin` are of shape (1, head_dim).
     """
-    queries, new = _attend_in(product, form, rows, layer, cos, sin)
-    cache.index_copy_(3, position, new)
-    keys, values = cache
-    grouped = queries.reshape(rows.shape[0], form.kv_heads, -1, form.head_dim)
-    scores = (grouped @ keys.transpose(2, 3)).float() * form.head_dim**-0.5
-    weights = scores.masked_fill(~seen, float("-inf")).softmax(-1).to(rows.dtype)
-    attended = (weights @ values).reshape(rows.shape[0], 1, -1)
-    return _after_attention(product, form, rows, attended, layer)
+    query, key_value = _project_qkv(linear, dims, hidden, layer, cos, sin)
+    kv_cache.index_copy_(3, position, key_value)
+    hidden = hidden + linear(_decode_attention(dims, query, kv_cache, visible), layer.o_proj)
+    return hidden + _mlp(linear, dims, hidden, layer)
+
+
+def _project_qkv(
+    linear: LinearKernel,
+    dims: LlamaDims,
+    hidden: "torch.Tensor",
+    layer: LayerWeights,
+    cos: "torch.Tensor",
+    sin: "torch.Tensor",
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Queries (batch, heads, tokens, head_dim), and keys and values (2, batch, kv_heads, tokens, head_dim)."""
+    import torch
+
+    normed = torch.nn.functional.rms_norm(hidden, hidden.shape[-1:], layer.input_norm, dims.norm_eps)
+    qkv = linear(normed, layer.qkv_proj).unflatten(-1, (-1, dims.head_dim)).transpose(1, 2)
+    query, key, value = qkv.split([dims.heads, dims.kv_heads, dims.kv_heads], 1)
+    return apply_rotary_emb(query, cos, sin), torch.stack([apply_rotary_emb(key, cos, sin), value])
+
+
+def apply_rotary_emb(x: "torch.Tensor", cos: "torch.Tensor", sin: "torch.Tensor") -> "torch.Tensor":
+    """Rotary position embedding (RoFormer, arXiv:2104.09864) of heads (..., tokens, head_dim).
+
+    As in transformers the two halves of a head are rotated against each other, not neighbouring pairs.
+
+    >>> import torch
+    >>> apply_rotary_emb(torch.tensor([[1.0, 2.0]]), cos=torch.zeros(1, 2), sin=torch.ones(1, 2))  # by 90 degrees
+    tensor([[-2.,  1.]])
+    """
+    import torch
+
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+def _prefill_attention(dims: LlamaDims, query: "torch.Tensor", key_value: "torch.Tensor") -> "torch.Tensor":
+    """Causal attention of prompts, by torch's fused kernel: (batch, tokens, heads head_dim)."""
+    import torch
+
+    key, value = key_value
+    attended = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, is_causal=True, enable_gqa=dims.heads != dims.kv_heads
+    )
+    return attended.transpose(1, 2).flatten(2)
+
+
+def _decode_attention(
+    dims: LlamaDims, query: "torch.Tensor", kv_cache: "torch.Tensor", visible: "torch.Tensor"
+) -> "torch.Tensor":
+    """Attention of one token of each row over the visible positions of the cache: (batch, 1, heads head_dim)."""
+    key, value = kv_cache
+    batch = query.shape[0]
+    # Queries that share a key are rows of one matmul, so that each key and value is read once.
+    grouped = query.reshape(batch, dims.kv_heads, -1, dims.head_dim)
+    scores = (grouped @ key.transpose(2, 3)).float() * dims.head_dim**-0.5  # softmax in fp32, as transformers does
+    weights = scores.masked_fill(~visible, float("-inf")).softmax(-1).to(query.dtype)
+    return (weights @ value).reshape(batch, 1, -1)
+
+
+def _mlp(linear: LinearKernel, dims: LlamaDims, hidden: "torch.Tensor", layer: LayerWeights) -> "torch.Tensor":
+    """The gated MLP (SwiGLU) after its norm: (batch, tokens, hidden)."""
+    import torch
+
+    normed = torch.nn.functional.rms_norm(hidden, hidden.shape[-1:], layer.post_attention_norm, dims.norm_eps)
+    gate, up = linear(normed, layer.gate_up_proj).chunk(2, -1)
+    return linear(torch.nn.functional.silu(gate) * up, layer.down_proj)

@@ -60,14 +60,14 @@ def _packed(levels: "torch.Tensor") -> "torch.Tensor":
     return packed
 
 
-def product(rows: "torch.Tensor", weights: "tuple[torch.Tensor, ...]") -> "torch.Tensor":
-    """Rows (..., inner) in bf16 times packed weights and scales: (..., outer)."""
+def linear(inputs: "torch.Tensor", weights: "tuple[torch.Tensor, ...]") -> "torch.Tensor":
+    """ATen's int4 linear layer: inputs (..., inner) in bf16 and packed weights with scales to (..., outer)."""
     import torch
 
     packed, scales = weights
-    flat = rows.reshape(-1, rows.shape[-1])
-    multiply = torch._weight_int4pack_mm_for_cpu if rows.device.type == "cpu" else torch._weight_int4pack_mm
-    return multiply(flat, packed, GROUP, scales).unflatten(0, rows.shape[:-1])
+    flat = inputs.reshape(-1, inputs.shape[-1])
+    multiply = torch._weight_int4pack_mm_for_cpu if inputs.device.type == "cpu" else torch._weight_int4pack_mm
+    return multiply(flat, packed, GROUP, scales).unflatten(0, inputs.shape[:-1])
 
 
 def replace_weights(model: Any) -> "dict[str, tuple[torch.Tensor, torch.Tensor]]":
@@ -97,6 +97,6 @@ def error(model: Any, packed: "dict[str, tuple[torch.Tensor, torch.Tensor]]", de
         for count in ROWS:
             generator = torch.Generator("cpu").manual_seed(1)
             rows = torch.randn(count, meaning.shape[1], generator=generator).bfloat16()
-            found = product(rows.to(device.name), packed[name])
+            found = linear(rows.to(device.name), packed[name])
             errors.append(numerics.relative_error(found, rows.double() @ meaning.T))
     return max(errors)

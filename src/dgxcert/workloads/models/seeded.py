@@ -18,16 +18,16 @@ SEED = 2025
 STD = 0.02
 
 
-def build(device: Device, shape: Shape, precision: str, *, beside_bytes: float = 0.0) -> Any:
+def build(device: Device, shape: Shape, precision: str, *, extra_bytes: float = 0.0) -> Any:
     """A `LlamaForCausalLM` in eval mode on the device; `nf4` has NF4 layers and everything else in bf16 or fp32.
 
-    Raises Inconclusive before anything is allocated where it would not fit into memory beside `beside_bytes`.
+    Raises Inconclusive before anything is allocated where it would not fit into memory beside `extra_bytes`.
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     compute = numerics.compute_precision(precision, device.kind)
-    require_room(device, shape, precision, beside_bytes)
+    require_room(device, shape, precision, extra_bytes)
     config = LlamaConfig(**shape.config)
     generator = torch.Generator(device.name).manual_seed(SEED)
     if precision == "nf4":
@@ -41,17 +41,17 @@ def build(device: Device, shape: Shape, precision: str, *, beside_bytes: float =
     return model.eval()
 
 
-def require_room(device: Device, shape: Shape, precision: str, beside_bytes: float) -> None:
+def require_room(device: Device, shape: Shape, precision: str, extra_bytes: float) -> None:
     """Raise Inconclusive, naming the largest model that would fit, where this one does not."""
     compute = numerics.compute_precision(precision, device.kind)
     what = f"a model of {shape.parameters / 1e9:.2f} B parameters in {precision}"
-    needed = {name: size_bytes(each, precision, compute) + beside_bytes for name, each in SHAPES.items()}
+    needed = {name: size_bytes(each, precision, compute) + extra_bytes for name, each in SHAPES.items()}
     allowed = allocation.allowed_bytes(device)
     fitting = [name for name, size in needed.items() if size <= allowed]
     largest = max(fitting, key=lambda name: needed[name], default=None)
     advice = f"The largest model that would fit is {largest}: name it under `workloads:` in a profile of your own."
     allocation.require(
-        device, size_bytes(shape, precision, compute) + beside_bytes, what, *([advice] if largest else [])
+        device, size_bytes(shape, precision, compute) + extra_bytes, what, *([advice] if largest else [])
     )
 
 

@@ -79,7 +79,7 @@ class Setup:
                 allocation.require(self.device, self.weight_bytes + self.activation_bytes, "the course's LoRA set-up")
                 return distilbert_lab.build_model(self.device, self.sizes, _vocabulary(), **NO_DROPOUT).train()
             shape = architectures.find(self.sizes.model)
-            base = seeded.build(self.device, shape, self.case.precision, beside_bytes=self.beside_bytes)
+            base = seeded.build(self.device, shape, self.case.precision, extra_bytes=self.beside_bytes)
             base.is_quantized = False  # Trainer would ask for the quantizer of a checkpoint, and there is none
             rank = self.sizes.rank
             adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
