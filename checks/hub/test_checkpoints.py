@@ -1,4 +1,4 @@
-"""Real checkpoints: models from the Hub, at pinned revisions, are what they were and say what they are known to say."""
+"""Real checkpoints: models from the Hub, at pinned revisions, have the pinned bytes and generate the known tokens."""
 
 import pytest
 
@@ -8,11 +8,12 @@ from dgxcert.workloads.models import checkpoint
 
 @requirement(
     "CHECKPOINT-FILES",
-    why="A model whose file was changed on the way, or in the cache, answers wrongly without an error.",
+    title="The files of a real checkpoint have the pinned hashes",
+    why="A model file that was changed on the network, or in the cache, gives wrong answers without an error.",
     remedy=(
-        "Run `dgxcert cache` and read which file is not as pinned.",
-        "Remove that model's folder from the cache, then fetch it again with the command that `dgxcert cache` names.",
-        "Wrong again: fetch it on another network and compare; something between changes files.",
+        "Run `dgxcert cache` and read which file differs.",
+        "Delete that model's folder in the cache, then download it with the command that `dgxcert cache` prints.",
+        "If it differs again, download it on another network and compare: something between changes files.",
     ),
     tier="standard",
     takes_s=60,
@@ -20,19 +21,20 @@ from dgxcert.workloads.models import checkpoint
     real_weights=True,
 )
 @pytest.mark.parametrize("repo", checkpoint.PINNED)
-def test_the_files_of_a_real_checkpoint_are_as_pinned(repo, evidence):
-    kept = checkpoint.fetched(repo)
-    as_pinned = evidence.record("every file as pinned", kept.whole, source=kept.words)
+def test_files_of_a_real_checkpoint_are_as_pinned(repo, evidence):
+    cached = checkpoint.fetched(repo)
+    as_pinned = evidence.record("every file as pinned", cached.complete, source=cached.summary)
     assert as_pinned.holds()
 
 
 @requirement(
     "CHECKPOINT-ANSWERS",
-    why="The whole way from a file on the Hub to a generated word is what a student's first notebook goes.",
+    title="A real checkpoint generates the known tokens",
+    why="This is the path of a student's first notebook, from a file on the Hub to a generated word.",
     remedy=(
-        "See CHECKPOINT-FILES first: other weights give other words.",
-        "Compare with the same model on the CPU; see MATMUL-CORRECT and ATTENTION-CORRECT for the device.",
-        "Always other words: install the stack as it is pinned: make setup, or use the container.",
+        "Read the result of CHECKPOINT-FILES first: other weights generate other tokens.",
+        "Compare with MATMUL-CORRECT and ATTENTION-CORRECT, which test the same operations on this device.",
+        "If these pass, install the pinned packages: make setup, or use the container.",
     ),
     tier="standard",
     takes_s=60,
@@ -40,7 +42,7 @@ def test_the_files_of_a_real_checkpoint_are_as_pinned(repo, evidence):
     real_weights=True,
 )
 @pytest.mark.parametrize("repo", checkpoint.ANSWERING)
-def test_a_real_checkpoint_answers_as_it_is_known_to(repo, device, evidence):
+def test_a_real_checkpoint_generates_the_known_tokens(repo, device, evidence):
     answer = checkpoint.answer(repo, device)
-    said = evidence.record("tokens", answer.said, source=answer.how)
-    assert said == answer.known
+    tokens = evidence.record("tokens", answer.said, source=answer.how)
+    assert tokens == answer.known

@@ -1,4 +1,4 @@
-"""Hub reach: models can be fetched from the Hugging Face Hub here, or are here where the Hub is switched off."""
+"""Hub reach: a model can be downloaded from the Hugging Face Hub, or is in the cache where the Hub is switched off."""
 
 from dgxcert import requirement
 from dgxcert.probes.hub import diagnosis as hub
@@ -6,17 +6,18 @@ from dgxcert.probes.hub import diagnosis as hub
 
 @requirement(
     "HUB-REACHABLE",
-    why="Models and data sets come from the Hub: a proxy, a firewall that lets its page through and not its files, or "
-    "a token that has run out stops every course notebook at its first line.",
+    title="Models can be downloaded from the Hugging Face Hub",
+    why="Models and data sets come from the Hub: a proxy, a firewall that blocks only the storage hosts, or an expired "
+    "token stops every course notebook at its first line.",
     remedy=(
-        "Run `python -m dgxcert.probes.hub` and read which step fails first, and what is to be done about it.",
-        "Ask whoever runs the network to let this machine reach *.huggingface.co and *.hf.co on port 443.",
+        "Run `python -m dgxcert.probes.hub` and read which step fails first, and its remedy.",
+        "Ask your network administrator to allow *.huggingface.co and *.hf.co on port 443.",
     ),
     takes_s=6,
 )
-def test_models_come_from_the_hub_or_are_in_the_cache(profile, evidence):
+def test_models_can_be_downloaded_or_are_in_the_cache(profile, evidence):
     diagnosis = hub.diagnose(profile.checkpoints)
-    diagnosis.keep(evidence)
+    diagnosis.record(evidence)
     evidence.advise(*diagnosis.remedy)
-    failed = evidence.record("first step that failed", diagnosis.failed, source=diagnosis.says)
+    failed = evidence.record("first step that failed", diagnosis.failed, source=diagnosis.summary)
     assert failed == "none"

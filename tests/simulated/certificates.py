@@ -1,4 +1,4 @@
-"""An authority that exists only for a test, and the certificates, good and bad, that a server shows in its name."""
+"""A certificate authority of the test, and the server certificates, good and bad, that it signs."""
 
 import datetime
 import ssl
@@ -9,7 +9,7 @@ import trustme
 
 LAB = "Loopback Laboratory"
 COMPANY = "Example Corp TLS Inspection"
-"""The issuer that an intercepting proxy of a company would show in place of the Hub's."""
+"""The issuer that a TLS-inspecting proxy shows in place of the Hub's."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "hub.test", "cdn.test", "cas.test", "transfer.test")
 PUBLIC = ("huggingface.co", "*.hf.co", "*.xethub.hf.co", "*.aws.cdn.hf.co")
@@ -17,7 +17,7 @@ PUBLIC = ("huggingface.co", "*.hf.co", "*.xethub.hf.co", "*.aws.cdn.hf.co")
 
 @dataclass
 class Authority:
-    """A private authority. `bundle` is its certificate as a file, what SSL_CERT_FILE would name."""
+    """A private authority. `bundle` is its certificate as a PEM file, for SSL_CERT_FILE."""
 
     folder: Path
     organization: str = LAB
@@ -25,15 +25,15 @@ class Authority:
 
     def __post_init__(self) -> None:
         self._ca = trustme.CA(organization_name=self.organization)
-        self._shown: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
         self.bundle = self.folder / f"{self.organization.split()[0].lower()}-ca.pem"
         self._ca.cert_pem.write_to_path(str(self.bundle))
 
-    def shows(self, certificate: str) -> ssl.SSLContext:
-        """A server's context with a certificate that is `good`, `expired` or for `another-host`."""
-        if certificate not in self._shown:
-            self._shown[certificate] = self._issue(certificate)
-        return self._shown[certificate]
+    def server_context(self, certificate: str) -> ssl.SSLContext:
+        """A server's SSL context, with a certificate that is `good`, `expired` or for `another-host`."""
+        if certificate not in self._contexts:
+            self._contexts[certificate] = self._issue(certificate)
+        return self._contexts[certificate]
 
     def _issue(self, certificate: str) -> ssl.SSLContext:
         names = ("hub.example.org",) if certificate == "another-host" else (*LOOPBACK, *PUBLIC)

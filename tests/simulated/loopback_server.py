@@ -1,4 +1,4 @@
-"""One real HTTP or HTTPS server on loopback that logs what it was asked and fails as it is told to."""
+"""One real HTTP or HTTPS server on loopback that logs its requests and fails in a given way."""
 
 import contextlib
 import re
@@ -15,15 +15,15 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 HANDSHAKE_S = 10.0
-QUEUED = 4
-"""Connections that are more than enough for a queue of length 0."""
-SETTLED_S = 0.05
+BACKLOG_CONNECTIONS = 4
+"""More than fit in the queue of a listener with backlog 0."""
+SETTLE_S = 0.05
 RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it arrived: which server, the question with its headers, and the status it got (0: none)."""
+class Request:
+    """One request as received by `server`, and the status of its response (0: there was none)."""
 
     server: str
     method: str
@@ -34,8 +34,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is sent back. `content` marks the bytes of a file, which honour Range and may be spoilt or cut."""
+class Response:
+    """A response. `content` marks the bytes of a file, to which Range, `corrupt` and `cut_after` apply."""
 
     status: int
     body: bytes = b""
@@ -45,60 +45,60 @@ class Answer:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer given in place of the true one, to every request whose path matches."""
+    """A response in place of the regular one, for every request whose path matches the regular expression."""
 
-    answer: Answer
+    response: Response
     path: str = ""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """How a server fails; as it stands, not at all."""
+    """How a server fails; by default not at all."""
 
     listen: str = "open"
-    """`open`; `refused` (the port is closed); `dropped` (the kernel drops whoever knocks); `silent` (a connection is
-    taken and nothing is ever said, not even TLS); `mute` (TLS is agreed on, and no request is answered)."""
+    """`open`; `refused` (the port is closed); `dropped` (the kernel drops the SYN); `silent` (connections are accepted
+    and nothing is sent, not even in the TLS handshake); `mute` (TLS is established, and no request is answered)."""
     certificate: str = "good"
-    """`good`, `expired`, `another-host` or `company` (another authority signed it)."""
+    """`good`, `expired`, `another-host` or `company` (signed by another authority)."""
     refusals: tuple[Refusal, ...] = ()
     body_bytes_per_s: float | None = None
     header_bytes_per_s: float | None = None
-    drips: str = ""
-    """Only requests whose path matches are that slow."""
-    spoilt: bool = False
+    slow_paths: str = ""
+    """Only requests whose path matches this regular expression are slow."""
+    corrupt: bool = False
     """Files have the right length and one wrong byte in the middle."""
     cut_after: int | None = None
-    """A file's connection is closed after so many bytes of it."""
+    """The connection is closed after this many bytes of a file."""
     cuts: int | None = None
-    """How often that happens; always, where None."""
+    """How often that happens; None: every time."""
 
 
-Handle = Callable[[str, str, Mapping[str, str]], Answer]
-"""Answers (method, path, headers)."""
+Handler = Callable[[str, str, Mapping[str, str]], Response]
+"""Maps method, path and headers to a response."""
 
 
 @dataclass
 class Server:
-    """A server on a port of its own, from `__enter__` to `__exit__`."""
+    """A server on a port of its own; a context manager."""
 
     name: str
-    handle: Handle
+    handler: Handler
     fault: Fault
-    log: list[Asked]
+    log: list[Request]
     context: ssl.SSLContext | None = None
     host: str = "localhost"
     address: str = "127.0.0.1"
     port: int = 0
-    """0 until it listens, unless a certain one is wanted."""
+    """0: any free port, set once the server listens."""
 
     def __enter__(self) -> Self:
         self._cuts = 0
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._stack = contextlib.ExitStack()
         self._open: set[socket.socket] = set()
         self._listener: Listener | None = None
         if self.fault.listen in ("refused", "dropped"):
-            # Bound but not listening: connections are refused, and no other process gets the port.
+            # Bound but not listening: connections are refused, and no other process can take the port.
             bound = self._stack.enter_context(socket.socket())
             bound.bind((self.address, self.port))
             self.port = bound.getsockname()[1]
@@ -114,7 +114,7 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._stack.close()
         if self._listener is None:
             return
@@ -125,58 +125,58 @@ class Server:
             _close(connection)
 
     def _drop(self, bound: socket.socket) -> None:
-        """Fill the queue of a listener that takes nobody: the kernel drops every packet that asks for more."""
+        """Fill the queue of a listener that accepts nothing: the kernel drops each further SYN."""
         bound.listen(0)
-        for _ in range(QUEUED):
+        for _ in range(BACKLOG_CONNECTIONS):
             waiting = self._stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex((self.address, self.port))
-        time.sleep(SETTLED_S)
+        time.sleep(SETTLE_S)
 
     @property
     def url(self) -> str:
-        """Where it is reached, without a slash at the end."""
-        scheme, usual = ("https", 443) if self.context else ("http", 80)
-        return f"{scheme}://{self.host}" + ("" if self.port == usual else f":{self.port}")
+        """Its URL, without a slash at the end."""
+        scheme, default_port = ("https", 443) if self.context else ("http", 80)
+        return f"{scheme}://{self.host}" + ("" if self.port == default_port else f":{self.port}")
 
     def note(self, method: str, path: str, headers: Mapping[str, str], status: int) -> None:
         """Log one request."""
-        self.log.append(Asked(self.name, method, path, dict(headers), status, time.monotonic()))
+        self.log.append(Request(self.name, method, path, dict(headers), status, time.monotonic()))
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait, but not longer than the server lives; whether it is over."""
-        return self._over.wait(seconds)
+        """Wait until the server stops, or for `seconds`; returns whether it has stopped."""
+        return self._stopped.wait(seconds)
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
-        """The answer, with what the fault makes of it."""
+    def respond(self, method: str, path: str, headers: Mapping[str, str]) -> Response:
+        """The response, changed as the fault demands."""
         for refusal in self.fault.refusals:
             if re.search(refusal.path, path):
-                return refusal.answer
-        answer = self.handle(method, path, headers)
-        if answer.content and self.fault.spoilt and len(answer.body) > 1:
-            body = bytearray(answer.body)
+                return refusal.response
+        response = self.handler(method, path, headers)
+        if response.content and self.fault.corrupt and len(response.body) > 1:
+            body = bytearray(response.body)
             body[len(body) // 2] ^= 0x40
-            answer = Answer(answer.status, bytes(body), answer.headers, answer.content)
-        return _ranged(answer, headers.get("range"))
+            response = Response(response.status, bytes(body), response.headers, response.content)
+        return _apply_range(response, headers.get("range"))
 
-    def cut(self, answer: Answer) -> int | None:
-        """After how many bytes of this answer's body the connection is closed, if it is."""
+    def cut(self, response: Response) -> int | None:
+        """After how many bytes of this response's body the connection is closed, if it is."""
         after = self.fault.cut_after
-        if after is None or not answer.content or len(answer.body) <= after or self._cuts == self.fault.cuts:
+        if after is None or not response.content or len(response.body) <= after or self._cuts == self.fault.cuts:
             return None
         self._cuts += 1
         return after
 
 
 class Listener(ThreadingHTTPServer):
-    """Takes connections for whoever is played; a client that hangs up is what these tests are about: no traceback."""
+    """Accepts connections for its owner. A client that hangs up is expected here, so there is no traceback."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, where: tuple[str, int], played: Any, connection: type[BaseHTTPRequestHandler]) -> None:
-        self.played = played
+    def __init__(self, where: tuple[str, int], owner: Any, connection: type[BaseHTTPRequestHandler]) -> None:
+        self.owner = owner
         super().__init__(where, connection)
 
     def handle_error(self, request: object, client_address: object) -> None: ...
@@ -188,61 +188,61 @@ class _Connection(BaseHTTPRequestHandler):
     server: Listener
 
     def setup(self) -> None:
-        played = self.server.played
-        played._open.add(self.request)
-        if played.fault.listen == "silent":
-            played.wait()
-        elif played.context:
-            # Here, in the connection's own thread: one that never shakes hands keeps no other waiting.
+        owner = self.server.owner
+        owner._open.add(self.request)
+        if owner.fault.listen == "silent":
+            owner.wait()
+        elif owner.context:
+            # In the connection's own thread: a client that never sends a handshake must not block the others.
             raw = self.request
             raw.settimeout(HANDSHAKE_S)
             try:
-                self.request = played.context.wrap_socket(raw, server_side=True)
+                self.request = owner.context.wrap_socket(raw, server_side=True)
             except OSError as error:
-                played.note("TLS", type(error).__name__, {"reason": str(error)}, 0)
+                owner.note("TLS", type(error).__name__, {"reason": str(error)}, 0)
                 raise
             self.request.settimeout(None)
-            played._open.discard(raw)
-            played._open.add(self.request)
+            owner._open.discard(raw)
+            owner._open.add(self.request)
         super().setup()
 
     def finish(self) -> None:
         with contextlib.suppress(OSError):
             super().finish()
-        self.server.played._open.discard(self.request)
+        self.server.owner._open.discard(self.request)
         _close(self.request)
 
-    def _answer(self) -> None:
-        played = self.server.played
+    def _handle(self) -> None:
+        owner = self.server.owner
         path, headers = self.path, {name.lower(): value for name, value in self.headers.items()}
-        if played.fault.listen == "mute":
-            played.note(self.command, path, headers, 0)
-            played.wait()
+        if owner.fault.listen == "mute":
+            owner.note(self.command, path, headers, 0)
+            owner.wait()
             self.close_connection = True
             return
         with contextlib.suppress(TypeError, ValueError):
             self.rfile.read(int(headers.get("content-length", 0)))
-        answer = played.answer(self.command, path, headers)
-        played.note(self.command, path, headers, answer.status)
+        response = owner.respond(self.command, path, headers)
+        owner.note(self.command, path, headers, response.status)
         try:
-            self._send(answer)
+            self._send(response)
         except OSError:
             self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = _answer
+    do_GET = do_HEAD = do_POST = do_PUT = _handle
 
-    def _send(self, answer: Answer) -> None:
-        played = self.server.played
-        slow = bool(re.search(played.fault.drips, self.path))
-        phrase = HTTPStatus(answer.status).phrase
-        lines = [f"HTTP/1.1 {answer.status} {phrase}"]
-        sent = {"Date": self.date_time_string(), "Content-Length": str(len(answer.body)), **answer.headers}
+    def _send(self, response: Response) -> None:
+        owner = self.server.owner
+        slow = bool(re.search(owner.fault.slow_paths, self.path))
+        phrase = HTTPStatus(response.status).phrase
+        lines = [f"HTTP/1.1 {response.status} {phrase}"]
+        sent = {"Date": self.date_time_string(), "Content-Length": str(len(response.body)), **response.headers}
         lines += [f"{name}: {value}" for name, value in sent.items()]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-        cut = None if self.command == "HEAD" else played.cut(answer)
-        body = b"" if self.command == "HEAD" else answer.body[:cut]
-        self._write(head, played.fault.header_bytes_per_s if slow else None)
-        self._write(body, played.fault.body_bytes_per_s if slow else None)
+        cut = None if self.command == "HEAD" else owner.cut(response)
+        body = b"" if self.command == "HEAD" else response.body[:cut]
+        self._write(head, owner.fault.header_bytes_per_s if slow else None)
+        self._write(body, owner.fault.body_bytes_per_s if slow else None)
         if cut is not None:
             self.close_connection = True
 
@@ -250,9 +250,9 @@ class _Connection(BaseHTTPRequestHandler):
         if bytes_per_s is None:
             self.wfile.write(data)
             return
-        for place in range(len(data)):
-            self.wfile.write(data[place : place + 1])
-            if self.server.played.wait(1 / bytes_per_s):
+        for index in range(len(data)):
+            self.wfile.write(data[index : index + 1])
+            if self.server.owner.wait(1 / bytes_per_s):
                 raise BrokenPipeError
 
     def log_message(self, *_: object) -> None: ...
@@ -265,22 +265,22 @@ def _close(connection: socket.socket) -> None:
         connection.close()
 
 
-def _ranged(answer: Answer, asked: str | None) -> Answer:
-    """A file's bytes, or the part of them that Range asks for."""
-    if not answer.content or answer.status != HTTPStatus.OK:
-        return answer
-    match = RANGE.match(asked or "")
+def _apply_range(response: Response, range_header: str | None) -> Response:
+    """The file's bytes, or the part of them that the Range header names."""
+    if not response.content or response.status != HTTPStatus.OK:
+        return response
+    match = RANGE.match(range_header or "")
     if not match or not any(match.groups()):
-        return answer
-    size = len(answer.body)
+        return response
+    size = len(response.body)
     first = int(match[1]) if match[1] else max(size - int(match[2]), 0)
     last = min(int(match[2]), size - 1) if match[1] and match[2] else size - 1
     if first >= size or first > last:
-        return Answer(416, b"", {"Content-Range": f"bytes */{size}"})
-    headers = {**answer.headers, "Content-Range": f"bytes {first}-{last}/{size}"}
-    return Answer(206, answer.body[first : last + 1], headers, content=True)
+        return Response(416, b"", {"Content-Range": f"bytes */{size}"})
+    headers = {**response.headers, "Content-Range": f"bytes {first}-{last}/{size}"}
+    return Response(206, response.body[first : last + 1], headers, content=True)
 
 
 def parts(path: str) -> list[str]:
-    """A path's segments, decoded, without its query."""
+    """The segments of a path, decoded, without its query."""
     return [unquote(part) for part in urlsplit(path).path.split("/") if part]

@@ -1,4 +1,4 @@
-"""What Xet storage keeps: a file that the real hf_xet cut into chunks, and what a CAS server says about it."""
+"""A file in Xet storage, cut into chunks by the real hf_xet, and its reconstruction as a CAS describes it."""
 
 import hashlib
 import os
@@ -21,12 +21,12 @@ with hf_xet.XetSession().new_upload_commit(endpoint=f"local://{sys.argv[2]}") as
 sys.stdout.write(upload.result().xet_info.hash)
 """
 CHUNK_HEADER = 8
-"""Bytes before each chunk: version, stored length (3), compression, length of what is inside (3); then the chunk."""
+"""Bytes before each chunk: version (1), compressed length (3), compression (1), uncompressed length (3)."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk: where it lies in the xorb, header included, and in the file. Ends are exclusive; in bytes."""
+    """One chunk: its offset in the xorb, header included, and in the file, in bytes; ends are exclusive."""
 
     xorb_start: int
     xorb_end: int
@@ -36,7 +36,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file as Xet storage holds it: its own hash, and one xorb with all its chunks in order."""
+    """A file in Xet storage: its Xet hash, and one xorb with all its chunks in order."""
 
     hash: str
     size: int
@@ -47,61 +47,63 @@ class Stored:
 
     @property
     def local_cas(self) -> str:
-        """The address under which hf_xet reads the folder itself, without a server."""
+        """The CAS URL with which hf_xet reads the folder itself, without a server."""
         return f"local://{self.folder}"
 
     def reconstruction(
         self, version: int, first: int, last: int, transfer: str, signed: Callable[[str], str]
     ) -> dict[str, object]:
-        """How to put bytes `first` to `last` (inclusive) of the file together, as the CAS says it in its version.
+        """The reconstruction of bytes `first` to `last` (inclusive) of the file, in this version of the protocol.
 
-        `signed` gives the query with which an address of the transfer host is good for a range.
+        `signed` gives the query that signs a URL of the transfer host for a range.
         """
-        wanted = [number for number, chunk in enumerate(self.chunks) if chunk.file_end > first]
-        wanted = [number for number in wanted if self.chunks[number].file_start <= last]
-        start, end = self.chunks[wanted[0]], self.chunks[wanted[-1]]
-        chunks = {"start": wanted[0], "end": wanted[-1] + 1}
-        within = {"start": start.xorb_start, "end": end.xorb_end - 1}
+        needed = [number for number, chunk in enumerate(self.chunks) if chunk.file_end > first]
+        needed = [number for number in needed if self.chunks[number].file_start <= last]
+        start, end = self.chunks[needed[0]], self.chunks[needed[-1]]
+        chunks = {"start": needed[0], "end": needed[-1] + 1}
+        byte_range = {"start": start.xorb_start, "end": end.xorb_end - 1}
         part = f"bytes={start.xorb_start}-{end.xorb_end - 1}"
         url = f"{transfer}/xorbs/default/{self.xorb_hash}?{signed(part)}"
-        said: dict[str, object] = {
+        body: dict[str, object] = {
             "offset_into_first_range": first - start.file_start,
             "terms": [
                 {"hash": self.xorb_hash, "unpacked_length": end.file_end - start.file_start, "range": chunks},
             ],
         }
         if version == 1:
-            said["fetch_info"] = {self.xorb_hash: [{"range": chunks, "url": url, "url_range": within}]}
+            body["fetch_info"] = {self.xorb_hash: [{"range": chunks, "url": url, "url_range": byte_range}]}
         else:
-            said["xorbs"] = {self.xorb_hash: [{"url": url, "ranges": [{"chunks": chunks, "bytes": within}]}]}
-        return said
+            body["xorbs"] = {self.xorb_hash: [{"url": url, "ranges": [{"chunks": chunks, "bytes": byte_range}]}]}
+        return body
 
 
 SHARED = "LOOPBACK_XET_STORE"
-"""Variable that names a folder where processes keep what they store for one another."""
+"""Variable that names a folder in which processes share stored files."""
 _LOCK = threading.Lock()
 
 
 def store(data: bytes) -> Stored:
-    """Upload by the real hf_xet, in a process of its own, into a folder that lasts as long as this one."""
+    """Upload with the real hf_xet, in a process of its own, into a folder that lasts as long as this process."""
     with _LOCK:
         return _store(data)
 
 
 @lru_cache
-def _kept() -> tempfile.TemporaryDirectory[str]:
+def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="xet-store-")
 
 
 @lru_cache
 def _store(data: bytes) -> Stored:
-    within = Path(os.environ.get(SHARED) or _kept().name)
-    folder = within / hashlib.sha256(data).hexdigest()
+    root = Path(os.environ.get(SHARED) or _folder().name)
+    folder = root / hashlib.sha256(data).hexdigest()
     if not (folder / "hash").exists():
         _upload(data, folder)
     xorbs = [path for path in (folder / "cas").rglob("default.*") if path.suffix != ".tagset"]
     if len(xorbs) != 1:
-        raise ValueError(f"{len(data)} bytes became {len(xorbs)} xorbs; give less than 60 MB that do not repeat")
+        raise ValueError(
+            f"{len(data)} bytes became {len(xorbs)} xorbs; use less than 60 MB of bytes that do not repeat"
+        )
     xorb, xet_hash = xorbs[0].read_bytes(), (folder / "hash").read_text(encoding="ascii")
     chunks = _chunks(xorb, len(data))
     return Stored(xet_hash, len(data), xorbs[0].name.split(".")[1], xorb, chunks, folder / "cas")
@@ -118,18 +120,18 @@ def _upload(data: bytes, folder: Path) -> None:
 
 
 def _chunks(xorb: bytes, size: int) -> tuple[Chunk, ...]:
-    """The chunks of a xorb, found by walking from header to header."""
+    """The chunks of a xorb, read from header to header."""
     lengths = []
-    place = 0
-    while sum(inside for _, inside in lengths) < size:
-        stored = int.from_bytes(xorb[place + 1 : place + 4], "little")
-        inside = int.from_bytes(xorb[place + 5 : place + 8], "little")
-        if xorb[place] != 0 or not inside:
-            raise ValueError(f"the xorb holds no chunk at byte {place}: give bytes that do not repeat")
-        lengths.append((CHUNK_HEADER + stored, inside))
-        place += CHUNK_HEADER + stored
+    offset = 0
+    while sum(uncompressed for _, uncompressed in lengths) < size:
+        compressed = int.from_bytes(xorb[offset + 1 : offset + 4], "little")
+        uncompressed = int.from_bytes(xorb[offset + 5 : offset + 8], "little")
+        if xorb[offset] != 0 or not uncompressed:
+            raise ValueError(f"the xorb holds no chunk at byte {offset}: use bytes that do not repeat")
+        lengths.append((CHUNK_HEADER + compressed, uncompressed))
+        offset += CHUNK_HEADER + compressed
     ends = zip(accumulate(a for a, _ in lengths), accumulate(b for _, b in lengths), strict=True)
     return tuple(
-        Chunk(xorb_end - held, xorb_end, file_end - inside, file_end)
-        for (xorb_end, file_end), (held, inside) in zip(ends, lengths, strict=True)
+        Chunk(xorb_end - stored, xorb_end, file_end - uncompressed, file_end)
+        for (xorb_end, file_end), (stored, uncompressed) in zip(ends, lengths, strict=True)
     )

@@ -1,4 +1,4 @@
-"""`python -m dgxcert.probes.hub` prints a diagnosis of the way to the Hub as JSON."""
+"""`python -m dgxcert.probes.hub` tests a download from the Hub and prints the result as JSON."""
 
 from dgxcert.probes.hub.diagnosis import main
 

@@ -1,4 +1,4 @@
-"""What the steps of the diagnosis share: what they have found so far, and how the Hub itself is asked."""
+"""What the steps of the diagnosis share: the file to fetch, the settings, and the results of earlier steps."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,68 +6,80 @@ from urllib.parse import quote, urljoin
 
 from dgxcert.probes.hub import http_request, trust_store
 from dgxcert.probes.hub import settings as hub_settings
-from dgxcert.probes.hub.http_request import Answer
+from dgxcert.probes.hub.http_request import Response
 
 
-class Probed(NamedTuple):
-    """The file that the diagnosis fetches. Processes are told it as words: to read the list again would cost 0.3 s."""
+class ProbedFile(NamedTuple):
+    """The file that the diagnosis fetches, at a pinned revision.
+
+    Processes get it as arguments: to read the list of checkpoints there, with pydantic, would take 0.3 s of each.
+    """
 
     repo: str
     revision: str
-    file: str
-    size: int
+    name: str
+    size_bytes: int
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """As arguments of a process."""
-        return [self.repo, self.revision, self.file, str(self.size)]
+        return [self.repo, self.revision, self.name, str(self.size_bytes)]
 
     @classmethod
-    def of(cls, words: list[str]) -> "Probed":
-        """From the arguments of a process."""
-        repo, revision, file, size = words
-        return cls(repo, revision, file, int(size))
+    def from_arguments(cls, arguments: list[str]) -> "ProbedFile":
+        """From the arguments of a process.
+
+        >>> ProbedFile.from_arguments(["gpt2", "607a30d", "config.json", "665"]).path
+        '/gpt2/resolve/607a30d/config.json'
+        """
+        repo, revision, name, size = arguments
+        return cls(repo, revision, name, int(size))
 
     @property
     def path(self) -> str:
-        """Where the Hub serves it."""
-        return f"/{self.repo}/resolve/{self.revision}/{quote(self.file)}"
+        """Its path on the Hub."""
+        return f"/{self.repo}/resolve/{self.revision}/{quote(self.name)}"
 
 
 class Skipped(Exception):  # noqa: N818 (read as `raise Skipped`, beside the other outcomes of a step)
-    """A step that this environment does not need, and why."""
+    """A step that does not apply in this environment, and why."""
 
 
 @dataclass
-class Walk:
-    """What the steps have found so far, which later ones need."""
+class Context:
+    """The state of a diagnosis; a later step uses what an earlier one has set."""
 
-    probed: Probed
-    settings: hub_settings.Settings | None = None
-    file: Answer | None = None
-    cas: str = ""
-    permit: str = ""
-    part: tuple[str, str] = ("", "")
-    """Address and range of the file's first stored part."""
+    probed: ProbedFile
+    loaded_settings: hub_settings.Settings | None = None
+    metadata: Response | None = None
+    """The Hub's response to HEAD for the probed file."""
+    cas_url: str = ""
+    read_token: str = ""
+    """The Xet read token, which the Hub issues for this repository and the CAS accepts."""
+    first_part: tuple[str, str] = ("", "")
+    """URL and Range of the file's first part in Xet storage."""
 
     @property
-    def here(self) -> hub_settings.Settings:
-        """The settings, once they are read."""
-        if self.settings is None:
+    def settings(self) -> hub_settings.Settings:
+        """The settings, which the first step reads."""
+        if self.loaded_settings is None:
             raise TypeError("the settings are read by the first step")
-        return self.settings
+        return self.loaded_settings
 
-    def get(self, path: str, *, method: str = "GET", part: str = "", anywhere: bool = False) -> Answer:
-        """Ask the Hub itself, by the token if there is one; follow where it leads, within the Hub or `anywhere`."""
-        headers = {"Range": part} if part else {}
-        if self.here.token:
-            headers["Authorization"] = f"Bearer {self.here.token}"
-        trust = trust_store.context(self.here.trust)
-        answer = http_request.ask(f"{self.here.endpoint}{path}", trust, method=method, headers=headers)
-        return http_request.follow(answer, trust, headers, method=method, anywhere=anywhere)
+    def get(self, path: str, *, method: str = "GET", byte_range: str = "", other_hosts: bool = False) -> Response:
+        """Send a request to the Hub, with the token if there is one, and follow redirects.
 
-    def ask_for_permit(self, where: str) -> Answer:
-        """Ask whoever the Hub names for the permit to read the files, as the client does: by the token."""
-        headers = {"Authorization": f"Bearer {self.here.token}"} if self.here.token else {}
-        url = where if "://" in where else urljoin(f"{self.here.endpoint}/", where)
-        return http_request.ask(url, trust_store.context(self.here.trust), headers=headers)
+        `other_hosts` follows those to another host, as to the CDN.
+        """
+        headers = {"Range": byte_range} if byte_range else {}
+        if self.settings.token:
+            headers["Authorization"] = f"Bearer {self.settings.token}"
+        trust = trust_store.ssl_context(self.settings.ca_variables)
+        response = http_request.send(f"{self.settings.endpoint}{path}", trust, method=method, headers=headers)
+        return http_request.follow_redirects(response, trust, headers, method=method, other_hosts=other_hosts)
+
+    def request_read_token(self, url: str) -> Response:
+        """Request the Xet read token from the URL that the Hub names, with the user's token, as the client does."""
+        headers = {"Authorization": f"Bearer {self.settings.token}"} if self.settings.token else {}
+        absolute = url if "://" in url else urljoin(f"{self.settings.endpoint}/", url)
+        return http_request.send(absolute, trust_store.ssl_context(self.settings.ca_variables), headers=headers)

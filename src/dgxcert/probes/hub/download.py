@@ -1,8 +1,8 @@
-"""One small download by the ordinary client, and whether what arrives is what the Hub holds.
+"""One small download with huggingface_hub, as a user would run it, and whether its bytes are those on the Hub.
 
-Run as `python -m dgxcert.probes.hub.download FOLDER TRIES REPO REVISION FILE SIZE` in a process of its own: the client
-reads its settings when it is imported, and can sit for minutes. Failures are told apart by huggingface_hub's own
-errors, which are the same whatever HTTP library it asks by.
+Run as `python -m dgxcert.probes.hub.download FOLDER TRIES REPO REVISION FILE SIZE`, in a process of its own:
+huggingface_hub and hf_xet read their settings once, when they are imported, and hf_xet can hang for minutes in native
+code, where only a kill ends it.
 """
 
 import functools
@@ -12,106 +12,119 @@ import sys
 from pathlib import Path
 
 from dgxcert.probes.hub import secrets
-from dgxcert.probes.hub.context import Probed
+from dgxcert.probes.hub.context import ProbedFile
 
-CAUSES = (
-    ("LocalEntryNotFoundError", "client"),  # "not in the cache, and the Hub not reached": before its parents below
-    ("GatedRepoError", "gated"),  # a RepositoryNotFoundError too
-    ("RepositoryNotFoundError", "missing"),
-    ("RevisionNotFoundError", "missing"),
-    ("EntryNotFoundError", "missing"),
+# By class name: the names are the same with requests and with httpx, and the package need not import here.
+CAUSE_BY_ERROR = (
+    ("LocalEntryNotFoundError", "client"),  # neither in the cache nor on the Hub: before EntryNotFoundError, its parent
+    ("GatedRepoError", "gated"),  # before RepositoryNotFoundError, its parent
+    ("RepositoryNotFoundError", "not-found"),
+    ("RevisionNotFoundError", "not-found"),
+    ("EntryNotFoundError", "not-found"),
     ("FileMetadataError", "no-metadata"),
 )
-"""Error of the client, by the first that fits: the cause."""
-BLOCK = 1 << 16
-BY_STATUS = {401: "bad-token", 407: "proxy-login", 429: "rate"}
+"""By a class of huggingface_hub.errors or a subclass; the first that matches counts."""
+CAUSE_BY_STATUS = {401: "bad-token", 407: "proxy-login", 429: "rate-limited"}
+CHUNK_BYTES = 1 << 16
 
 
-def download(probed: Probed, folder: Path, tries: int) -> dict[str, object]:
-    """Download into an empty cache, at most so many times, and compare the hash."""
+def download(probed: ProbedFile, folder: Path, tries: int) -> dict[str, object]:
+    """Download into an empty cache in at most `tries` attempts, and compare the hash; `state`, `cause`, `detail`."""
     try:
         import huggingface_hub
         from huggingface_hub import constants
-    except Exception as error:  # what a broken package raises on import is the finding
-        return {"state": "failed", "cause": "no-client", "found": f"import huggingface_hub: {in_words(error)}"}
-    # The client keeps of a cut download only whole blocks of 10 MB: blocks are made as small as this file is.
-    constants.DOWNLOAD_CHUNK_SIZE = BLOCK
+    except Exception as error:  # whatever a broken package raises on import is the result
+        return {"state": "failed", "cause": "no-client", "detail": f"import huggingface_hub: {describe(error)}"}
+    # The client writes whole chunks of 10 MB, and resumes after the last one: the probed file is smaller than that.
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
     failures: list[str] = []
     for _ in range(tries):
         try:
-            path = huggingface_hub.hf_hub_download(probed.repo, probed.file, revision=probed.revision, cache_dir=folder)
-            return _compared(probed, Path(path), failures)
-        except Exception as error:  # every error of the client is a finding, told apart below
-            failures.append(in_words(error))
+            path = huggingface_hub.hf_hub_download(probed.repo, probed.name, revision=probed.revision, cache_dir=folder)
+            return _compare(probed, Path(path), failures)
+        except Exception as error:  # every error of the client is a result, told apart by cause_of
+            failures.append(describe(error))
             cause = cause_of(error)
-    return {"state": "failed", "cause": cause, "found": failures[-1]}
+    return {"state": "failed", "cause": cause, "detail": failures[-1]}
 
 
-def _compared(probed: Probed, path: Path, failures: list[str]) -> dict[str, object]:
+def _compare(probed: ProbedFile, path: Path, failures: list[str]) -> dict[str, object]:
+    """Compare the file's hash with the Hub's: neither huggingface_hub nor hf_xet notices a changed byte."""
     import huggingface_hub
 
-    where = huggingface_hub.hf_hub_url(probed.repo, probed.file, revision=probed.revision)
-    wanted = huggingface_hub.get_hf_file_metadata(where).etag or ""
-    found, size = fingerprints(path, wanted), path.stat().st_size
-    again = f", asked for again after {failures[-1]}" if failures else ""
-    if not found and size == probed.size:  # a mirror's own kind of tag says nothing about the bytes
-        return {"state": "ok", "cause": "", "found": f"{probed.file}, {size} bytes; this Hub gives no hash of them"}
-    if wanted not in found:
-        shown = " or ".join(found) or "of no known kind"
-        words = f"{probed.file}: the hash of the {size} bytes that arrived is {shown}, of what the Hub holds {wanted}"
-        return {"state": "failed", "cause": "wrong-bytes", "found": f"{words}{again}"}
-    words = f"{probed.file}, {size} bytes, hash {wanted[:12]} as the Hub says{again}"
-    return {"state": "ok", "cause": "", "found": words}
+    url = huggingface_hub.hf_hub_url(probed.repo, probed.name, revision=probed.revision)
+    expected = huggingface_hub.get_hf_file_metadata(url).etag or ""
+    hashes, size = hashes_like(path, expected), path.stat().st_size
+    retried = f", in a new attempt after {failures[-1]}" if failures else ""
+    if not hashes and size == probed.size_bytes:  # a mirror's own kind of etag is no hash of the bytes
+        detail = f"{probed.name}, {size} bytes; this Hub gives no hash of them"
+        return {"state": "ok", "cause": "", "detail": detail}
+    if expected not in hashes:
+        received = " or ".join(hashes) or "of an unknown kind"
+        detail = f"{probed.name}: the hash of the {size} bytes received is {received}, on the Hub it is {expected}"
+        return {"state": "failed", "cause": "wrong-bytes", "detail": f"{detail}{retried}"}
+    detail = f"{probed.name}, {size} bytes, hash {expected[:12]} as on the Hub{retried}"
+    return {"state": "ok", "cause": "", "detail": detail}
 
 
-def fingerprints(path: Path, like: str) -> tuple[str, ...]:
-    """What the Hub may call these bytes, by the length: SHA-256 of a large file, git's hash of a small one.
+def hashes_like(path: Path, etag: str) -> tuple[str, ...]:
+    """The hashes of a file that are as long as an etag: SHA-256 of a large file, git's SHA-1 of a small one.
 
-    Some mirrors give a plain SHA-1 instead of git's. Empty for a tag that is none of these.
+    Some mirrors give a plain SHA-1 instead of git's. Empty for an etag of another length.
     """
     content = path.read_bytes()
     sha1 = functools.partial(hashlib.sha1, usedforsecurity=False)
     known = (hashlib.sha256(content), sha1(b"blob %d\0" % len(content) + content), sha1(content))
-    return tuple(each.hexdigest() for each in known if len(each.hexdigest()) == len(like))
+    return tuple(known_hash.hexdigest() for known_hash in known if len(known_hash.hexdigest()) == len(etag))
 
 
 def cause_of(error: BaseException) -> str:
-    """The cause behind an error of the client: by the name of its class, else by the HTTP status behind it."""
-    names = {each.__name__ for each in type(error).__mro__}
-    by_name = next((cause for name, cause in CAUSES if name in names), "client")
-    if by_name != "client":
-        return by_name
-    for each in chain(error):
-        status = getattr(getattr(each, "response", None), "status_code", None)
-        if isinstance(status, int) and (status >= 500 or status in BY_STATUS):
-            return BY_STATUS.get(status, "broken")
+    """The cause behind an error of the client: by the name of its class, else by the HTTP status behind it.
+
+    >>> cause_of(type("GatedRepoError", (OSError,), {})("403 Client Error"))
+    'gated'
+    """
+    classes = {cls.__name__ for cls in type(error).__mro__}
+    by_class = next((cause for name, cause in CAUSE_BY_ERROR if name in classes), "client")
+    if by_class != "client":
+        return by_class
+    for link in chain(error):
+        status = getattr(getattr(link, "response", None), "status_code", None)
+        if isinstance(status, int) and (status >= 500 or status in CAUSE_BY_STATUS):
+            return CAUSE_BY_STATUS.get(status, "server-error")
     return "client"
 
 
 def chain(error: BaseException) -> list[BaseException]:
-    """An error and what caused it, up to four."""
-    found: list[BaseException] = []
-    at: BaseException | None = error
-    while at is not None and len(found) < 4:
-        found.append(at)
-        at = at.__cause__ or at.__context__
-    return found
+    """An error and its causes, at most four in all."""
+    errors: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and len(errors) < 4:
+        errors.append(current)
+        current = current.__cause__ or current.__context__
+    return errors
 
 
-def in_words(error: BaseException) -> str:
-    """An error and what caused it, one line each on one line, without secrets."""
-    said = []
-    for each in chain(error):
-        lines = secrets.scrub(str(each).strip().split("\n")[0])
-        said.append(f"{type(each).__name__}: {lines[:160] or 'no message'}")
-    return " < ".join(said)
+def describe(error: BaseException) -> str:
+    """An error and its causes on one line, the first line of each message, without secrets.
+
+    >>> error = OSError("We couldn't connect to the Hub.")
+    >>> error.__cause__ = TimeoutError("The read operation timed out")
+    >>> describe(error)
+    "OSError: We couldn't connect to the Hub. < TimeoutError: The read operation timed out"
+    """
+    parts = []
+    for link in chain(error):
+        message = secrets.scrub(str(link).strip().split("\n")[0])
+        parts.append(f"{type(link).__name__}: {message[:160] or 'no message'}")
+    return " < ".join(parts)
 
 
 def main() -> None:
-    """Download and print what came of it as JSON."""
-    said = download(Probed.of(sys.argv[3:]), Path(sys.argv[1]), int(sys.argv[2]))
-    said["found"] = secrets.scrub(str(said["found"]))
-    json.dump(said, sys.stdout)
+    """Download and print the result as JSON."""
+    result = download(ProbedFile.from_arguments(sys.argv[3:]), Path(sys.argv[1]), int(sys.argv[2]))
+    result["detail"] = secrets.scrub(str(result["detail"]))
+    json.dump(result, sys.stdout)
 
 
 if __name__ == "__main__":

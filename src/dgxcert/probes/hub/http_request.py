@@ -1,6 +1,6 @@
-"""One question over the network, in its parts: name, connection (through a proxy), TLS, HTTP; each failure has a cause.
+"""One HTTP request in its parts: DNS, connection (through a proxy), TLS, response; each failure has a cause of its own.
 
-The standard library rather than the client: only so can a name, a proxy, a certificate and an answer be told apart.
+It uses the standard library: the errors of requests and httpx do not tell a host, a proxy and a certificate apart.
 """
 
 import base64
@@ -19,35 +19,34 @@ from urllib.parse import quote, urljoin, urlsplit
 from dgxcert.probes.hub import settings, trust_store
 from dgxcert.probes.hub.secrets import without_password
 
-LIMIT_S = 4.5
-"""For each part of a question; whoever asks is ended from outside soon after."""
-MAX_BODY = 1 << 20
+TIMEOUT_S = 4.5
+"""For each part of a request: less than the limit of a step, after which its process is killed."""
+MAX_BODY_BYTES = 1 << 20
 USER_AGENT = "dgxcert"
-MOST_ADDRESSES = 3
-MOST_REDIRECTS = 5
-HTTPS = 443
-SENDABLE = "%/:=&?~#+!$,;'@()*[]"
-"""What stays as it is in an address that somebody leads to; clients write all else with %."""
-UNPROVEN_BY_CODE = {9: "tls-early", 10: "tls-expired", 62: "tls-name", 64: "tls-name"}
-"""OpenSSL's X509_V_ERR codes: the cause; any other means that the issuer is not trusted."""
-UNPROVEN = {*UNPROVEN_BY_CODE.values(), "tls-issuer"}
-
+MAX_ADDRESSES = 3
+MAX_REDIRECTS = 5
+HTTPS_PORT = 443
+UNQUOTED = "%/:=&?~#+!$,;'@()*[]"
+"""Characters of a redirect's target that clients send as they are; they percent-encode all others."""
+CAUSE_BY_VERIFY_CODE = {9: "tls-not-yet-valid", 10: "tls-expired", 62: "tls-wrong-host", 64: "tls-wrong-host"}
+"""OpenSSL's X509_V_ERR codes; with any other the issuer is not trusted."""
+CERTIFICATE_CAUSES = {*CAUSE_BY_VERIFY_CODE.values(), "tls-untrusted"}
 
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class Trouble(Exception):  # noqa: N818 (read as `raise Trouble`, beside the other outcomes of a step)
-    """A part of a question failed: `cause` is its name in hub_causes, `found` what was seen."""
+class RequestFailed(Exception):  # noqa: N818 (read as `raise RequestFailed`, beside the other outcomes of a step)
+    """A part of a request failed: `cause` is a key of causes.CAUSES, `host` who was contacted."""
 
-    def __init__(self, cause: str, host: str, found: str) -> None:
-        super().__init__(found)
+    def __init__(self, cause: str, host: str, message: str) -> None:
+        super().__init__(message)
         self.cause = cause
         self.host = host
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back: HTTP status, headers by their names in small letters, and the first part of the body."""
+class Response:
+    """HTTP status, headers by their lower-case names, and at most MAX_BODY_BYTES of the body."""
 
     url: str
     status: int
@@ -56,212 +55,238 @@ class Answer:
 
     @property
     def host(self) -> str:
-        """Who was asked."""
-        return named(*address(self.url))
+        """The host that sent it, with its port where that is not 443."""
+        return netloc(*host_and_port(self.url))
 
     @property
-    def start(self) -> str:
-        """The beginning of the body, on one line."""
+    def excerpt(self) -> str:
+        """The first 120 bytes of the body, on one line."""
         return " ".join(self.body[:120].decode("utf-8", "replace").split())
 
 
-def target(url: str) -> tuple[str, int]:
-    """Host and port that a connection for this address goes to: the proxy's where one is in force."""
-    return address(settings.proxy_for(url) or url)
+def host_and_port(url: str) -> tuple[str, int]:
+    """Host and port of a URL. Raises RequestFailed where the port is no number.
 
-
-def named(host: str, port: int) -> str:
-    """A host as one writes it in an address: with its port, where that is not the usual one."""
-    return host if port == HTTPS else f"{host}:{port}"
-
-
-def address(url: str) -> tuple[str, int]:
-    """Host and port in an address."""
+    >>> host_and_port("https://huggingface.co/gpt2")
+    ('huggingface.co', 443)
+    """
     parts = urlsplit(url)
     try:
-        return parts.hostname or "", parts.port or (HTTPS if parts.scheme == "https" else 80)
+        return parts.hostname or "", parts.port or (HTTPS_PORT if parts.scheme == "https" else 80)
     except ValueError as error:
-        raise Trouble("no-address", parts.hostname or "", f"{without_password(url)!r} names no port") from error
+        raise RequestFailed("bad-url", parts.hostname or "", f"{without_password(url)!r} has no valid port") from error
+
+
+def netloc(host: str, port: int) -> str:
+    """Host and port as in a URL: the port only where it is not 443.
+
+    >>> netloc("huggingface.co", 443), netloc("proxy.example", 3128)
+    ('huggingface.co', 'proxy.example:3128')
+    """
+    return host if port == HTTPS_PORT else f"{host}:{port}"
+
+
+def connection_target(url: str) -> tuple[str, int]:
+    """Host and port that a connection for this URL is opened to: the proxy's where one is configured."""
+    return host_and_port(settings.proxy_for(url) or url)
 
 
 @functools.cache
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host, asked once; raises Trouble where its name is not known here."""
+    """The IP addresses of a host, looked up once. Raises RequestFailed where it does not resolve."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        cause = "no-name" if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA) else "dns-silent"
-        raise Trouble(cause, host, f"{host}: {error.strerror}") from error
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+        cause = "unknown-host" if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA) else "dns-timeout"
+        raise RequestFailed(cause, host, f"{host}: {error.strerror}") from error
+    return list(dict.fromkeys(str(info[4][0]) for info in infos))
 
 
 def connect(url: str) -> socket.socket:
-    """A connection to where an address leads, through the proxy in force; raises Trouble."""
-    host, port = target(url)
+    """A connection to the host of a URL, through the configured proxy. Raises RequestFailed."""
+    host, port = connection_target(url)
     proxy = settings.proxy_for(url)
     try:
-        made = _connected(host, port)
-    except Trouble as trouble:
-        raise (Trouble("proxy-away", trouble.host, str(trouble)) if proxy else trouble) from trouble
+        connection = _connect_any(host, port)
+    except RequestFailed as failure:
+        raise (RequestFailed("proxy-unreachable", failure.host, str(failure)) if proxy else failure) from failure
     if proxy and urlsplit(url).scheme == "https":
         if urlsplit(proxy).scheme == "https":
-            made = secure(made, host, port, trust_store.context(()))
-        _through(made, url, proxy)
-    return made
+            connection = start_tls(connection, host, port, trust_store.ssl_context(()))
+        _open_tunnel(connection, url, proxy)
+    return connection
 
 
-def _connected(host: str, port: int) -> socket.socket:
-    """A connection to the first address of a host that takes one: each has its share of the time."""
-    found = of_each_family(resolve(host, port))
-    refused: OSError | None = None
-    for each in found:
+def _connect_any(host: str, port: int) -> socket.socket:
+    """A connection to the first address of a host that accepts one; the time limit is split between the addresses."""
+    addresses = alternate_families(resolve(host, port))
+    last_error: OSError | None = None
+    for address in addresses:
         try:
-            made = socket.create_connection((each, port), timeout=LIMIT_S / len(found))
+            connection = socket.create_connection((address, port), timeout=TIMEOUT_S / len(addresses))
         except OSError as error:
-            refused = error
+            last_error = error
         else:
-            made.settimeout(LIMIT_S)
-            return made
-    raise _network(refused or OSError("no address"), host, port, what="dropped")
+            connection.settimeout(TIMEOUT_S)
+            return connection
+    raise _failure(last_error or OSError("no address"), host, port, timeout_cause="connect-timeout")
 
 
-def of_each_family(addresses: list[str]) -> list[str]:
-    """The first few addresses, IPv6 and IPv4 by turns: where one family leads nowhere, the other is tried in time."""
-    first = [each for each in addresses if (":" in each) == (":" in addresses[0])]
-    other = [each for each in addresses if each not in first]
-    turns = [each for pair in zip_longest(first, other) for each in pair if each]
-    return turns[:MOST_ADDRESSES]
+def alternate_families(addresses: list[str]) -> list[str]:
+    """The first MAX_ADDRESSES addresses, IPv6 and IPv4 in turn: where one family has no route, the other is reached.
+
+    >>> alternate_families(["2606:4700::1", "2606:4700::2", "104.16.0.1"])
+    ['2606:4700::1', '104.16.0.1', '2606:4700::2']
+    """
+    preferred = [address for address in addresses if (":" in address) == (":" in addresses[0])]
+    other = [address for address in addresses if address not in preferred]
+    alternating = [address for pair in zip_longest(preferred, other) for address in pair if address]
+    return alternating[:MAX_ADDRESSES]
 
 
-def _through(made: socket.socket, url: str, proxy: str) -> None:
-    """Ask a proxy to pass a connection on."""
-    wanted = "{}:{}".format(*address(url))
-    lines = [f"CONNECT {wanted} HTTP/1.1", f"Host: {wanted}", *(f"{k}: {v}" for k, v in _authorisation(proxy).items())]
-    host, port = address(proxy)
+def _open_tunnel(connection: socket.socket, url: str, proxy: str) -> None:
+    """Send CONNECT to the proxy."""
+    target = "{}:{}".format(*host_and_port(url))
+    headers = {"Host": target, **_proxy_authorization(proxy)}
+    lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    host, port = host_and_port(proxy)
     try:
-        made.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-        answer = http.client.HTTPResponse(made, method="CONNECT")
-        answer.begin()
+        connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        response = http.client.HTTPResponse(connection, method="CONNECT")
+        response.begin()
     except (http.client.HTTPException, OSError) as error:
-        trouble = _network(error, host, port)
-        raise Trouble("proxy-away", trouble.host, str(trouble)) from error
-    if answer.status != 200:
-        cause = {407: "proxy-login", 429: "rate"}.get(answer.status, "proxy-refuses")
-        raise Trouble(cause, named(host, port), f"proxy {host} answers {answer.status} {answer.reason} for {wanted}")
+        failure = _failure(error, host, port)
+        raise RequestFailed("proxy-unreachable", failure.host, str(failure)) from error
+    if response.status != 200:
+        cause = {407: "proxy-login", 429: "rate-limited"}.get(response.status, "proxy-refuses")
+        message = f"proxy {host} answers {response.status} {response.reason} for {target}"
+        raise RequestFailed(cause, netloc(host, port), message)
 
 
-def _authorisation(proxy: str) -> dict[str, str]:
+def _proxy_authorization(proxy: str) -> dict[str, str]:
     user = settings.credentials(proxy)
     return {"Proxy-Authorization": f"Basic {base64.b64encode(user.encode()).decode()}"} if user else {}
 
 
-def secure(made: socket.socket, host: str, port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
-    """TLS on a connection; raises Trouble, with the issuer's name where the certificate is not believed."""
+def start_tls(connection: socket.socket, host: str, port: int, trust: ssl.SSLContext) -> ssl.SSLSocket:
+    """TLS on an open connection. Raises RequestFailed, with a cause of its own for each fault of a certificate."""
     try:
-        return trust.wrap_socket(made, server_hostname=host)
+        return trust.wrap_socket(connection, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        cause = UNPROVEN_BY_CODE.get(error.verify_code, "tls-issuer")
-        raise Trouble(cause, named(host, port), f"{host}: {error.verify_message}") from error
+        cause = CAUSE_BY_VERIFY_CODE.get(error.verify_code, "tls-untrusted")
+        raise RequestFailed(cause, netloc(host, port), f"{host}: {error.verify_message}") from error
     except OSError as error:  # ssl.SSLError is one
+        # An EOF in the handshake is a connection that something on the way closed, not a server without TLS.
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-            raise Trouble("tls-broken", named(host, port), f"{host} does not speak TLS here: {error.reason}") from error
-        raise _network(error, host, port) from error
+            message = f"{host} does not speak TLS: {error.reason}"
+            raise RequestFailed("not-tls", netloc(host, port), message) from error
+        raise _failure(error, host, port) from error
 
 
-def proven(url: str, trust: ssl.SSLContext) -> ssl.SSLSocket:
-    """A connection whose other end has proved who it is; raises Trouble, with who signed what was not believed."""
+def connect_tls(url: str, trust: ssl.SSLContext) -> ssl.SSLSocket:
+    """A verified TLS connection. Raises RequestFailed, naming the issuer of a certificate that is not accepted."""
     try:
-        return secure(connect(url), *address(url), trust)
-    except Trouble as trouble:
-        if trouble.cause not in UNPROVEN:
+        return start_tls(connect(url), *host_and_port(url), trust)
+    except RequestFailed as failure:
+        if failure.cause not in CERTIFICATE_CAUSES:
             raise
-        raise Trouble(trouble.cause, trouble.host, f"{trouble}; signed by {issuer(url)}") from trouble
+        raise RequestFailed(failure.cause, failure.host, f"{failure}; signed by {peer_issuer(url)}") from failure
 
 
-def issuer(url: str) -> str:
-    """Who has signed a host's certificate, believed or not; raises Trouble where there is no connection."""
-    blind = ssl.create_default_context()
-    blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # only to name who is not believed
-    with connect(url) as made, secure(made, *address(url), blind) as secured:
-        return issuer_of(secured.getpeercert(binary_form=True) or b"")
+def peer_issuer(url: str) -> str:
+    """The issuer of a host's certificate, trusted or not. Raises RequestFailed where there is no connection."""
+    unverified = ssl.create_default_context()
+    # Only to name the issuer that is not trusted; nothing is sent on this connection.
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    with connect(url) as connection, start_tls(connection, *host_and_port(url), unverified) as secured:
+        return issuer(secured.getpeercert(binary_form=True) or b"")
 
 
-def issuer_of(certificate: bytes) -> str:
-    """The issuer's organisation and name in a certificate (DER)."""
+def issuer(certificate: bytes) -> str:
+    """Organisation and common name of a certificate's issuer; `certificate` is DER."""
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(ssl.DER_cert_to_PEM_cert(certificate))
         file.flush()
-        # The only reader of a certificate that nobody vouches for in the standard library; as old as ssl itself.
-        read = ssl._ssl._test_decode_cert(file.name)  # type: ignore[attr-defined]
-    names = {key: value for part in read.get("issuer", ()) for key, value in part}
-    return ", ".join(names[key] for key in ("organizationName", "commonName") if key in names) or "nobody by name"
+        # getpeercert() is empty for an unverified certificate; this private function, as old as ssl, parses any.
+        decoded = ssl._ssl._test_decode_cert(file.name)  # type: ignore[attr-defined]
+    names = {key: value for part in decoded.get("issuer", ()) for key, value in part}
+    return ", ".join(names[key] for key in ("organizationName", "commonName") if key in names) or "an unnamed issuer"
 
 
-def ask(url: str, trust: ssl.SSLContext, *, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
-    """Ask one question and read the first part of its answer; redirects are answers. Raises Trouble."""
+def send(url: str, trust: ssl.SSLContext, *, method: str = "GET", headers: dict[str, str] | None = None) -> Response:
+    """Send one request and read the response; redirects are not followed. Raises RequestFailed."""
     parts = urlsplit(url)
-    host, port = address(url)
+    host, port = host_and_port(url)
     if parts.scheme not in ("http", "https") or not host:
-        raise Trouble("no-address", host, f"{without_password(url)!r} is no web address")
+        raise RequestFailed("bad-url", host, f"{without_password(url)!r} is no http or https URL")
     proxy = settings.proxy_for(url)
-    connection = http.client.HTTPConnection(host, port, timeout=LIMIT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     with contextlib.closing(connection):
-        connection.sock = proven(url, trust) if parts.scheme == "https" else connect(url)
-        name = parts.netloc.rpartition("@")[2]  # as it is written: signatures of storage hosts cover it
-        extra = {"Host": name, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})}
-        path = quote(f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", safe=SENDABLE)
-        if proxy and parts.scheme == "http":  # a proxy is told the whole address there
-            path, extra = url, {**extra, **_authorisation(proxy)}
+        connection.sock = connect_tls(url, trust) if parts.scheme == "https" else connect(url)
+        name = parts.netloc.rpartition("@")[2]  # as written in the URL: signatures of storage hosts cover it
+        sent = {"Host": name, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **(headers or {})}
+        path = quote(f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}", safe=UNQUOTED)
+        if proxy and parts.scheme == "http":  # without a tunnel the proxy needs the whole URL
+            path, sent = url, {**sent, **_proxy_authorization(proxy)}
         try:
-            connection.request(method, path, headers=extra)
+            connection.request(method, path, headers=sent)
             response = connection.getresponse()
-            body = b"" if method == "HEAD" else _first_part(response, named(host, port))
+            body = b"" if method == "HEAD" else _read_body(response, netloc(host, port))
         except (http.client.HTTPException, OSError) as error:
-            raise _network(error, host, port) from error
-        except ValueError as error:  # an address or a header that cannot be sent
-            raise Trouble(
-                "http-other", named(host, port), f"{without_password(url)}: {type(error).__name__}"
-            ) from error
-        return Answer(url, response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+            raise _failure(error, host, port) from error
+        except ValueError as error:  # http.client refuses to send a URL or a header with such characters
+            message = f"{without_password(url)}: {type(error).__name__}"
+            raise RequestFailed("unexpected-response", netloc(host, port), message) from error
+        received = {name.lower(): value for name, value in response.getheaders()}
+        return Response(url, response.status, received, body)
 
 
-def follow(answer: Answer, trust: ssl.SSLContext, headers: dict[str, str], *, method: str, anywhere: bool) -> Answer:
-    """Where an answer leads, as clients go: `anywhere`, or only within the host. A token stays with its host."""
-    for _ in range(MOST_REDIRECTS):
-        to = answer.headers.get("location", "")
-        if answer.status not in REDIRECTS or not to or not (anywhere or to.startswith("/")):
-            return answer
-        url = urljoin(answer.url, to)
-        if address(url) != address(answer.url):
+def follow_redirects(
+    response: Response, trust: ssl.SSLContext, headers: dict[str, str], *, method: str, other_hosts: bool
+) -> Response:
+    """The response at the end of a chain of redirects; without `other_hosts` only relative ones are followed.
+
+    The token is sent to its own host only, as clients do.
+    """
+    for _ in range(MAX_REDIRECTS):
+        location = response.headers.get("location", "")
+        if response.status not in REDIRECTS or not location or not (other_hosts or location.startswith("/")):
+            return response
+        url = urljoin(response.url, location)
+        if host_and_port(url) != host_and_port(response.url):
             headers = {name: value for name, value in headers.items() if name != "Authorization"}
-        answer = ask(url, trust, method=method, headers=headers)
-    return answer
+        response = send(url, trust, method=method, headers=headers)
+    return response
 
 
-def _first_part(response: http.client.HTTPResponse, host: str) -> bytes:
-    """The body, up to a mebibyte; a body that trickles is not waited for."""
+def _read_body(response: http.client.HTTPResponse, host: str) -> bytes:
+    """The body, at most MAX_BODY_BYTES. Raises RequestFailed where it arrives too slowly or ends early."""
     started, body = time.monotonic(), b""
-    while len(body) < MAX_BODY:
+    while len(body) < MAX_BODY_BYTES:
+        # The socket's timeout starts again with each byte: a body that trickles would never reach it.
         part = response.read1(1 << 16)
         if not part:
             break
         body += part
-        if time.monotonic() - started > LIMIT_S:
-            raise Trouble("slow", host, f"{host} sent {len(body)} bytes in {LIMIT_S} s, and had not finished")
+        if time.monotonic() - started > TIMEOUT_S:
+            raise RequestFailed("slow", host, f"{host} sent {len(body)} bytes in {TIMEOUT_S} s and was not done")
     missing = response.length or 0
-    if missing and len(body) < MAX_BODY:
-        raise Trouble("cut", host, f"{host} closed the connection {missing} bytes before the end")
+    if missing and len(body) < MAX_BODY_BYTES:
+        message = f"{host} closed the connection {missing} bytes before the end"
+        raise RequestFailed("connection-closed", host, message)
     return body
 
 
-def _network(error: Exception, host: str, port: int, what: str = "late") -> Trouble:
-    """The cause behind what the standard library raised; `what` is that of a time limit."""
-    where, host = f"{host} port {port}", named(host, port)
+def _failure(error: Exception, host: str, port: int, timeout_cause: str = "timeout") -> RequestFailed:
+    """The failure behind an exception of the standard library; `timeout_cause` is the cause of a time limit."""
+    contacted, host = f"{host} port {port}", netloc(host, port)
     if isinstance(error, TimeoutError):
-        return Trouble(what, host, f"{where} did not answer within {LIMIT_S} s")
+        return RequestFailed(timeout_cause, host, f"{contacted} did not answer within {TIMEOUT_S} s")
     if isinstance(error, ConnectionRefusedError):
-        return Trouble("refused", host, f"{where} refuses the connection")
+        return RequestFailed("refused", host, f"{contacted} refuses the connection")
     if isinstance(error, ConnectionError | http.client.IncompleteRead | ssl.SSLEOFError | http.client.BadStatusLine):
-        return Trouble("cut", host, f"{where} closed the connection ({type(error).__name__})")
+        message = f"{contacted} closed the connection ({type(error).__name__})"
+        return RequestFailed("connection-closed", host, message)
     number = error.errno if isinstance(error, OSError) else None
-    return Trouble("unreachable", host, f"{where}: {os.strerror(number) if number else type(error).__name__}")
+    reason = os.strerror(number) if number else type(error).__name__
+    return RequestFailed("unreachable", host, f"{contacted}: {reason}")

@@ -1,4 +1,4 @@
-"""The cache of the Hub's client: which pinned checkpoints it holds, whole and as they were."""
+"""The cache of huggingface_hub: which pinned checkpoints it holds, complete and with the pinned hashes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,91 +7,91 @@ from pathlib import Path
 from dgxcert.container import hub_home
 from dgxcert.profiles.checkpoints import Checkpoint, Pinned
 
-SHA256 = 64
+SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True)
-class File:
-    """One file of a checkpoint: `verified`, `missing`, `wrong` or `unreadable`, and what was found."""
+class CachedFile:
+    """One file of a checkpoint; `state` is `verified`, `missing`, `wrong` or `unreadable`."""
 
     name: str
     state: str
-    found: str
+    detail: str
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedCheckpoint:
     """What the cache holds of a checkpoint."""
 
     checkpoint: Checkpoint
-    files: tuple[File, ...]
-    main: str = ""
-    """Why the bare name does not lead to this revision without the Hub; empty where it does."""
+    files: tuple[CachedFile, ...]
+    main_problem: str = ""
+    """Why the branch main does not lead to this revision without the Hub; empty where it does."""
 
     @property
     def usable(self) -> bool:
-        """Whether a notebook that names no revision finds it here, whole, without the Hub."""
-        return self.whole and not self.main
+        """Whether a notebook that names no revision loads it, complete, without the Hub."""
+        return self.complete and not self.main_problem
 
     @property
-    def whole(self) -> bool:
-        """Whether every file is there and verified."""
+    def complete(self) -> bool:
+        """Whether every file is present and verified."""
         return all(file.state == "verified" for file in self.files)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         """One line for a record."""
-        at = f"{self.checkpoint.repo} at {self.checkpoint.revision[:12]}"
-        if self.whole:
-            return f"{at}: {len(self.files)} files verified{', ' if self.main else ''}{self.main}"
-        return f"{at}: " + ", ".join(f"{file.name} {file.found}" for file in self.files if file.state != "verified")
+        revision = f"{self.checkpoint.repo} at {self.checkpoint.revision[:12]}"
+        if self.complete:
+            return f"{revision}: {len(self.files)} files verified{', ' if self.main_problem else ''}{self.main_problem}"
+        problems = [f"{file.name} {file.detail}" for file in self.files if file.state != "verified"]
+        return f"{revision}: {', '.join(problems)}"
 
 
 def snapshot(checkpoint: Checkpoint) -> Path:
-    """Where the client keeps the files of this revision."""
+    """The folder in which huggingface_hub keeps the files of this revision."""
     return hub_home.cache() / f"models--{checkpoint.repo.replace('/', '--')}" / "snapshots" / checkpoint.revision
 
 
-def look(checkpoint: Checkpoint) -> Kept:
+def verify(checkpoint: Checkpoint) -> CachedCheckpoint:
     """Verify every file of a checkpoint in the cache."""
-    at = snapshot(checkpoint)
-    files = tuple(_verified(at / name, name, pin) for name, pin in checkpoint.files.items())
-    return Kept(checkpoint, files, _main(checkpoint))
+    folder = snapshot(checkpoint)
+    files = tuple(_verify_file(folder / name, name, pin) for name, pin in checkpoint.files.items())
+    return CachedCheckpoint(checkpoint, files, _main_problem(checkpoint))
 
 
-def _main(checkpoint: Checkpoint) -> str:
-    """A notebook that names no revision means `main`; where the cache keeps none, it asks the Hub."""
+def _main_problem(checkpoint: Checkpoint) -> str:
+    """A notebook that names no revision loads `main`: where the cache holds no ref of it, the client asks the Hub."""
     ref = snapshot(checkpoint).parents[1] / "refs" / "main"
     try:
-        found = ref.read_text(encoding="ascii").strip()
+        revision = ref.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError):
         return "main is not in the cache"
-    return "" if found == checkpoint.revision else f"main is {found[:12]} in the cache"
+    return "" if revision == checkpoint.revision else f"main is {revision[:12]} in the cache"
 
 
-def _verified(path: Path, name: str, pin: Pinned) -> File:
+def _verify_file(path: Path, name: str, pin: Pinned) -> CachedFile:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return File(name, "missing", "is not there")
+        return CachedFile(name, "missing", "is missing")
     except OSError as error:
-        return File(name, "unreadable", f"cannot be read: {error.strerror}")
+        return CachedFile(name, "unreadable", f"cannot be read: {error.strerror}")
     if pin.size not in (None, size):
-        return File(name, "wrong", f"has {size} bytes, wanted {pin.size}")
-    blob = path.resolve().name  # the client names what it keeps by the Hub's hash
-    wanted = pin.sha256 or (blob if len(blob) == SHA256 else None)
-    if wanted is None:
-        return File(name, "unreadable", "has no hash to be held against")
-    if found != wanted:
-        return File(name, "wrong", f"has SHA-256 {found[:12]}, wanted {wanted[:12]}")
-    return File(name, "verified", f"{size} bytes, SHA-256 {found[:12]}")
+        return CachedFile(name, "wrong", f"has {size} bytes, expected {pin.size}")
+    blob = path.resolve().name  # a snapshot's files are links to blobs, which the client names by the Hub's hash
+    expected = pin.sha256 or (blob if len(blob) == SHA256_DIGITS else None)
+    if expected is None:
+        return CachedFile(name, "unreadable", "has no known hash to compare with")
+    if sha256 != expected:
+        return CachedFile(name, "wrong", f"has SHA-256 {sha256[:12]}, expected {expected[:12]}")
+    return CachedFile(name, "verified", f"{size} bytes, SHA-256 {sha256[:12]}")
 
 
-def others(known: dict[str, Checkpoint]) -> list[str]:
-    """The models in the cache that no list pins."""
-    names = (
-        path.name.removeprefix("models--").replace("--", "/", 1) for path in sorted(hub_home.cache().glob("models--*"))
-    )
+def unpinned(known: dict[str, Checkpoint]) -> list[str]:
+    """Names of the models in the cache that the list of checkpoints does not pin."""
+    folders = sorted(hub_home.cache().glob("models--*"))
+    names = (folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders)
     return [name for name in names if name not in known]

@@ -1,4 +1,4 @@
-"""What must not be said: tokens, passwords in addresses, and what signs an address."""
+"""Secrets are scrubbed from all that is printed or kept: tokens, passwords in URLs, signatures of signed URLs."""
 
 import contextlib
 import re
@@ -7,18 +7,29 @@ from dgxcert.container import hub_token
 
 
 def without_password(url: str) -> str:
-    """An address without user, password and query, which may be secret."""
+    """A URL without user, password and query, each of which may be secret.
+
+    >>> without_password("https://me:pass/word@hub.example/models?sig=1")
+    'https://hub.example/models'
+    """
+    # A password may hold "/" and "?" unescaped, so that urlsplit would cut inside it and keep a part of it.
     scheme, separator, rest = url.rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2].split('?')[0].rstrip('/')}"
 
 
 def scrub(text: str, *secrets: str) -> str:
-    """A text without tokens, passwords in addresses, signatures of signed addresses, and what steers a terminal."""
+    """A text without `secrets`, the user's token, passwords in URLs, queries of URLs and control characters.
+
+    >>> scrub("GET https://me:pa55@cdn.example/xorb?X-Amz-Signature=8f1 for hf_" + 34 * "a")
+    'GET https://[secret]@cdn.example/xorb?[removed] for [secret]'
+    """
     with contextlib.suppress(OSError, UnicodeError):
         secrets = (*secrets, hub_token.find()[0])
     for secret in filter(None, secrets):
         text = text.replace(secret, "[secret]")
+    # At least 20 characters: `hf_transfer` and `hf_xet` are names of packages.
     text = re.sub(r"\bhf_(oauth_)?[A-Za-z0-9]{20,}", "[secret]", text)
     text = re.sub(r"//[^@\s]*@", "//[secret]@", text)
-    text = re.sub(r"(/[^\s?'\"]*)\?[^\s'\")]+", r"\1?[left out]", text)
+    text = re.sub(r"(/[^\s?'\"]*)\?[^\s'\")]+", r"\1?[removed]", text)
+    # An answer from the network may hold escape sequences, which would be executed by the user's terminal.
     return "".join(char if char.isprintable() else " " for char in text)

@@ -1,6 +1,6 @@
-"""The Hub's settings in force here: endpoint, proxy, certificates, token, cache and the client's own switches.
+"""The Hub's settings: endpoint, proxy, certificates, token, cache and the client's switches, as the client reads them.
 
-Every name is read as huggingface_hub reads it, so that the diagnosis goes the way that a download would go.
+Every variable is interpreted as huggingface_hub interprets it, so that the diagnosis takes the route of a download.
 """
 
 import os
@@ -16,30 +16,30 @@ from dgxcert.probes.hub.secrets import without_password
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 TRUE = {"1", "ON", "YES", "TRUE"}
-"""What huggingface_hub takes for yes, in capitals."""
+"""Values that huggingface_hub reads as true, in upper case."""
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-ESCAPED = "in a password, @ is written %40, / %2F, # %23, ? %3F and : %3A"
+ESCAPES = "in a password, write @ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
 
 
-class Unusable(Exception):  # noqa: N818 (read as `raise Unusable`, beside the other outcomes of a step)
-    """A setting that no download could work with; `cause` is its name in hub_causes."""
+class InvalidSetting(Exception):  # noqa: N818 (read as `raise InvalidSetting`, beside the other outcomes of a step)
+    """A setting with which no download can work; `cause` is a key of causes.CAUSES."""
 
-    def __init__(self, cause: str, found: str) -> None:
-        super().__init__(found)
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
         self.cause = cause
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a download from this environment would go by."""
+    """What a download from this environment would use."""
 
     endpoint: str
     token: str = field(repr=False)
     token_source: str
     uses_requests: bool
-    """Whether huggingface_hub is older than 1.0, which asks by requests."""
-    xet_off: str
-    """Why files do not come through Xet here; empty where they do."""
+    """Whether huggingface_hub is older than 1.0, which uses requests instead of httpx."""
+    xet_disabled: str
+    """Why files are not fetched through Xet; empty where they are."""
 
     @property
     def host(self) -> str:
@@ -48,62 +48,67 @@ class Settings:
 
     @property
     def is_mirror(self) -> bool:
-        """Whether another Hub than the public one is asked."""
+        """Whether the endpoint is another one than the public Hub."""
         return self.endpoint != DEFAULT_ENDPOINT
 
     @property
-    def trust(self) -> tuple[str, ...]:
-        """The variables by which this client is told what to trust, in its order."""
+    def ca_variables(self) -> tuple[str, ...]:
+        """The variables that tell this client what to trust, in its order."""
         return trust_store.REQUESTS if self.uses_requests else trust_store.HTTPX
 
-    def words(self) -> str:
-        """One line for a record; no secrets."""
+    @property
+    def summary(self) -> str:
+        """One line for a record, without secrets."""
         proxy = proxy_for(self.endpoint)
-        way = f"through proxy {without_password(proxy)}" if proxy else "directly"
+        route = f"through proxy {without_password(proxy)}" if proxy else "directly"
         token = f"token from {self.token_source}" if self.token else "no token"
         client = version("huggingface-hub") or "not installed"
-        off = f", {self.xet_off}" if self.xet_off else ""
-        trusts = f"trusts {trust_store.told(self.trust)}"
-        return f"{without_password(self.endpoint)} {way}, {trusts}, {token}, huggingface_hub {client}{off}"
+        xet = f", {self.xet_disabled}" if self.xet_disabled else ""
+        trusts = f"trusts {trust_store.description(self.ca_variables)}"
+        return f"{without_password(self.endpoint)} {route}, {trusts}, {token}, huggingface_hub {client}{xet}"
 
 
-def offline_by_choice() -> str:
-    """The variable that switches the Hub off; empty where none does. Only the first that is set counts."""
+def offline_variable() -> str:
+    """The variable that switches the Hub off; empty where none does.
+
+    Only the first variable that is set counts: HF_HUB_OFFLINE=0 overrides TRANSFORMERS_OFFLINE=1.
+    """
     name = next((name for name in OFFLINE if os.environ.get(name)), "")
-    return name if name and is_yes(name) else ""
+    return name if name and is_true(name) else ""
 
 
-def is_yes(name: str) -> bool:
-    """Whether a variable is set to what huggingface_hub takes for yes."""
+def is_true(name: str) -> bool:
+    """Whether huggingface_hub reads the value of this variable as true."""
     return os.environ.get(name, "").upper() in TRUE
 
 
 def read() -> Settings:
-    """Read the environment; raises Unusable for a setting that cannot work."""
+    """Read the environment. Raises InvalidSetting for a setting that cannot work."""
     endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
-    if not _is_address(endpoint):
-        shown = "an address with a password that cannot be read" if "@" in endpoint else repr(endpoint)
-        raise Unusable("endpoint", f"HF_ENDPOINT is {shown}, which is no web address")
-    _must_be_usable(proxy_for(endpoint))
+    if not _is_web_url(endpoint):
+        # Where the password holds an unescaped character nobody can tell where it ends, so none of the URL is shown.
+        shown = "a URL whose password cannot be parsed" if "@" in endpoint else repr(endpoint)
+        raise InvalidSetting("endpoint", f"HF_ENDPOINT is {shown}, which is no http or https URL")
+    _require_valid_proxy(proxy_for(endpoint))
     token, source = _token()
     uses_requests = version("huggingface-hub").startswith("0.")
-    found = Settings(endpoint, token, source, uses_requests, _xet_off())
-    for names in (found.trust, () if found.xet_off else trust_store.HTTPX):
-        if wrong := trust_store.problem(names):
-            raise Unusable("certificate-file", wrong)
-    _must_be_writable(hub_home.cache())
-    return found
+    settings = Settings(endpoint, token, source, uses_requests, _xet_disabled())
+    for variables in (settings.ca_variables, () if settings.xet_disabled else trust_store.HTTPX):
+        if problem := trust_store.problem(variables):
+            raise InvalidSetting("certificate-file", problem)
+    _require_writable(hub_home.cache())
+    return settings
 
 
 def version(distribution: str) -> str:
-    """The installed version of a distribution; empty where there is none."""
+    """The installed version of a distribution; empty where it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return ""
 
 
-def _is_address(url: str) -> bool:
+def _is_web_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -111,52 +116,60 @@ def _is_address(url: str) -> bool:
         return False
 
 
-def _must_be_usable(proxy: str) -> None:
+def _require_valid_proxy(proxy: str) -> None:
     if proxy.startswith("socks"):
-        raise Unusable("proxy-socks", "the proxy speaks SOCKS")
-    if proxy and not _is_address(proxy):
-        raise Unusable("proxy-address", f"the proxy's variable holds no web address; {ESCAPED}")
+        raise InvalidSetting("proxy-socks", "the proxy is a SOCKS proxy")
+    if proxy and not _is_web_url(proxy):
+        raise InvalidSetting("proxy-url", f"the proxy variable holds no http or https URL; {ESCAPES}")
 
 
 def _token() -> tuple[str, str]:
-    if is_yes("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+    """The token and its source; both empty where there is none, or where the client is told not to send it."""
+    if is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return "", ""
     try:
         token, source = hub_token.find()
     except OSError as error:
-        raise Unusable("token-file", f"the token file {error.filename} cannot be read: {error.strerror}") from error
+        raise InvalidSetting(
+            "token-file", f"the token file {error.filename} cannot be read: {error.strerror}"
+        ) from error
     except UnicodeError as error:
-        raise Unusable("bad-token", "the token file holds no text") from error
+        raise InvalidSetting("bad-token", "the token file is not text") from error
     if not token.isascii():
-        raise Unusable("bad-token", f"the token from {source} holds what no token holds, as curly quotes are")
+        message = f"the token from {source} holds a character that is not ASCII, such as a curly quote"
+        raise InvalidSetting("bad-token", message)
     return token, source
 
 
-def _must_be_writable(cache: Path) -> None:
-    """A cache that belongs to somebody else lets every download fail, after it has come."""
-    there = next((each for each in (cache, *cache.parents) if each.exists()), Path("/"))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise Unusable(
-            "cache-locked", f"models are kept in {cache}, and {there} cannot be written by uid {os.getuid()}"
-        )
+def _require_writable(cache: Path) -> None:
+    """In a cache that belongs to another user each download fails only once it has arrived."""
+    existing = next((folder for folder in (cache, *cache.parents) if folder.exists()), Path("/"))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        message = f"models are kept in {cache}, and {existing} is not writable for uid {os.getuid()}"
+        raise InvalidSetting("cache-not-writable", message)
 
 
-def _xet_off() -> str:
-    if is_yes("HF_HUB_DISABLE_XET"):
+def _xet_disabled() -> str:
+    if is_true("HF_HUB_DISABLE_XET"):
         return "Xet is switched off by HF_HUB_DISABLE_XET"
     return "" if version("hf-xet") else "hf-xet is not installed"
 
 
 def proxy_for(url: str) -> str:
-    """The proxy that a request for this address would go through; empty where it goes directly."""
+    """The proxy that a request for this URL goes through; empty where it goes directly."""
     parts = urlsplit(url)
     proxies = urllib.request.getproxies_environment()
     if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]  # typeshed lacks it
         return ""
-    named = proxies.get(parts.scheme) or proxies.get("all") or ""
-    return named if "://" in named or not named else f"http://{named}"
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    # The clients accept HTTPS_PROXY=proxy:3128.
+    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 
 
 def credentials(url: str) -> str:
-    """`user:password` of an address, as it was meant; empty where there is none."""
+    """`user:password` of a URL, unquoted; empty where it names none.
+
+    >>> credentials("http://me:pa%2F55@proxy.example:3128")
+    'me:pa/55'
+    """
     return unquote(urlsplit(url).netloc.rpartition("@")[0])

@@ -1,7 +1,8 @@
-"""The steps of the diagnosis that need no client: from settings to the CDN, each said aloud as it begins and ends.
+"""The steps of the diagnosis that need no client, in order, each reported when it begins and when it ends.
 
 Run as `python -m dgxcert.probes.hub.steps REPO REVISION FILE SIZE` it prints one JSON line when a step begins and one
-when it has ended, and stops at the first that fails. Whoever reads them ends the process when a step takes too long.
+when it ends, and stops at the first that fails. The parent process kills it where a step exceeds its time limit:
+getaddrinfo, for one, has no timeout that a caller can set.
 """
 
 import json
@@ -13,192 +14,206 @@ from urllib.parse import urlsplit
 
 from dgxcert.probes.hub import http_request, secrets, trust_store
 from dgxcert.probes.hub import settings as hub_settings
-from dgxcert.probes.hub.answer import content, must_be_well
 from dgxcert.probes.hub.causes import STORAGE
-from dgxcert.probes.hub.context import Probed, Skipped, Walk
-from dgxcert.probes.hub.http_request import Trouble
+from dgxcert.probes.hub.context import Context, ProbedFile, Skipped
+from dgxcert.probes.hub.http_request import RequestFailed
+from dgxcert.probes.hub.response import json_body, require_success
 from dgxcert.probes.hub.secrets import without_password
-from dgxcert.probes.hub.settings import Unusable
-from dgxcert.probes.hub.storage import cas, cas_address, cdn, transfer
+from dgxcert.probes.hub.settings import InvalidSetting
+from dgxcert.probes.hub.storage import fetch_first_part, fetch_from_cdn, request_read_token, request_reconstruction
 
-SHA256 = 64
-NOT_ASKED = (301, 302, 307, 308, 404, 405, 501)
-"""What mirrors answer to a question that only the public Hub knows."""
-
-
-def settings(walk: Walk) -> str:
-    """Read what is in force."""
-    walk.settings = hub_settings.read()
-    return walk.settings.words()
+SHA256_DIGITS = 64
+UNSUPPORTED = (301, 302, 307, 308, 404, 405, 501)
+"""Statuses with which mirrors answer a route that only the public Hub has."""
 
 
-def dns(walk: Walk) -> str:
-    """Look up the Hub, or the proxy, which looks it up itself."""
-    host, port = http_request.target(walk.here.endpoint)
+def read_settings(context: Context) -> str:
+    """Read and validate the settings."""
+    context.loaded_settings = hub_settings.read()
+    return context.settings.summary
+
+
+def resolve_host(context: Context) -> str:
+    """Resolve the Hub's name, or the proxy's: with a proxy it is the proxy that resolves the Hub."""
+    endpoint = context.settings.endpoint
+    host, port = http_request.connection_target(endpoint)
     try:
-        found = http_request.resolve(host, port)
-    except Trouble as trouble:
-        cause = "proxy-away" if hub_settings.proxy_for(walk.here.endpoint) else trouble.cause
-        raise Trouble(cause, trouble.host, str(trouble)) from trouble
-    return f"{host} is {', '.join(found[:3])}{' and more' if len(found) > 3 else ''}"
+        addresses = http_request.resolve(host, port)
+    except RequestFailed as failure:
+        cause = "proxy-unreachable" if hub_settings.proxy_for(endpoint) else failure.cause
+        raise RequestFailed(cause, failure.host, str(failure)) from failure
+    return f"{host} is {', '.join(addresses[:3])}{' and more' if len(addresses) > 3 else ''}"
 
 
-def tcp(walk: Walk) -> str:
-    """Connect, through the proxy where one is in force."""
-    with http_request.connect(walk.here.endpoint) as made:
-        host, port = made.getpeername()[:2]
+def connect(context: Context) -> str:
+    """Open a connection, through the proxy where one is configured."""
+    with http_request.connect(context.settings.endpoint) as connection:
+        host, port = connection.getpeername()[:2]
     return f"connected to {host} port {port}"
 
 
-def tls(walk: Walk) -> str:
-    """Have the Hub prove who it is to the certificates that the client trusts."""
-    if urlsplit(walk.here.endpoint).scheme == "http":
-        raise Skipped("the endpoint is asked without TLS")
-    trust = trust_store.context(walk.here.trust)
+def verify_certificate(context: Context) -> str:
+    """Verify the Hub's certificate with the authorities that the client trusts."""
+    endpoint = context.settings.endpoint
+    if urlsplit(endpoint).scheme == "http":
+        raise Skipped("the endpoint does not use TLS")
+    trust = trust_store.ssl_context(context.settings.ca_variables)
     try:
-        with http_request.proven(walk.here.endpoint, trust) as secured:
+        with http_request.connect_tls(endpoint, trust) as secured:
             version = secured.version()
-    except Trouble as trouble:
-        if trouble.cause != "tls-issuer":
+    except RequestFailed as failure:
+        if failure.cause != "tls-untrusted":
             raise
-        raise Trouble(trouble.cause, trouble.host, f"{trouble}{_not_looked_at(walk)}") from trouble
-    return f"{version}, signed by {http_request.issuer(walk.here.endpoint)}"
+        message = f"{failure}{_ignored_variables(context)}"
+        raise RequestFailed(failure.cause, failure.host, message) from failure
+    return f"{version}, signed by {http_request.peer_issuer(endpoint)}"
 
 
-def _not_looked_at(walk: Walk) -> str:
-    """The certificates that somebody has named where this client does not look for them."""
-    used = {os.environ.get(name) for name in walk.here.trust}
-    every = (*trust_store.HTTPX, *trust_store.REQUESTS)
-    unused = [name for name in every if os.environ.get(name) and os.environ[name] not in used]
-    trusts = trust_store.told(walk.here.trust)
-    return f"; this huggingface_hub trusts {trusts} and does not look at {', '.join(unused)}" if unused else ""
+def _ignored_variables(context: Context) -> str:
+    """The certificate variables that are set and that this client does not read."""
+    variables = context.settings.ca_variables
+    used = {os.environ.get(name) for name in variables}
+    known = (*trust_store.HTTPX, *trust_store.REQUESTS)
+    ignored = [name for name in known if os.environ.get(name) and os.environ[name] not in used]
+    if not ignored:
+        return ""
+    trusts = trust_store.description(variables)
+    return f"; this version of huggingface_hub trusts {trusts} and does not read {', '.join(ignored)}"
 
 
-def http(walk: Walk) -> str:
-    """Ask for a model's card."""
-    answer = walk.get(f"/api/models/{walk.probed.repo}")
-    if answer.status == 401 and walk.here.token:  # whether for the token or for the model, the next steps find out
-        return f"the Hub answers 401: {answer.start!r}"
-    body = content(answer)
-    if answer.status in (401, 403) and "error" in body:
-        return f"the Hub answers {answer.status}: {answer.start!r}"
-    must_be_well(answer)
-    if walk.probed.repo not in (body.get("id"), body.get("modelId")):
-        raise Trouble("captive", answer.host, f"HTTP {answer.status} names no model: {answer.start!r}")
-    return f"HTTP {answer.status}, and it names {walk.probed.repo}"
+def fetch_model_info(context: Context) -> str:
+    """Request the model's entry from the API."""
+    response = context.get(f"/api/models/{context.probed.repo}")
+    # 401 may be about the token or about the model: the steps `identity` and `gate` tell which.
+    if response.status == 401 and context.settings.token:
+        return f"the Hub answers 401: {response.excerpt!r}"
+    body = json_body(response)
+    if response.status in (401, 403) and "error" in body:
+        return f"the Hub answers {response.status}: {response.excerpt!r}"
+    require_success(response)
+    if context.probed.repo not in (body.get("id"), body.get("modelId")):
+        message = f"HTTP {response.status} names no model: {response.excerpt!r}"
+        raise RequestFailed("captive-portal", response.host, message)
+    return f"HTTP {response.status} for {context.probed.repo}"
 
 
-def identity(walk: Walk) -> str:
-    """Who the Hub takes us for."""
-    if not walk.here.token:
-        return "no token: public models only, and fewer questions an hour"
-    answer = walk.get("/api/whoami-v2")
-    if walk.here.is_mirror and answer.status in NOT_ASKED:
-        raise Skipped(f"HTTP {answer.status}: this mirror does not say who we are; the next steps show what we may")
-    body = content(answer)
-    must_be_well(answer)
+def verify_token(context: Context) -> str:
+    """Verify the token; without one public models still work."""
+    settings = context.settings
+    if not settings.token:
+        return "no token: public models only, and a lower rate limit"
+    response = context.get("/api/whoami-v2")
+    if settings.is_mirror and response.status in UNSUPPORTED:
+        raise Skipped(f"HTTP {response.status}: this mirror has no whoami; the next steps test the access itself")
+    body = json_body(response)
+    require_success(response)
     auth = body.get("auth")
     access = auth.get("accessToken") if isinstance(auth, dict) else None
     role = access.get("role") if isinstance(access, dict) else None
-    return f"token from {walk.here.token_source} is known, role {role or 'not said'}, of a {body.get('type', 'user')}"
+    return f"token from {settings.token_source} is valid, role {role or 'unknown'}, of a {body.get('type', 'user')}"
 
 
-def gate(walk: Walk) -> str:
-    """Whether the model is open to us, and how many questions are left."""
-    answer = walk.get(f"/api/models/{walk.probed.repo}/revision/{walk.probed.revision}")
-    body = content(answer)
-    must_be_well(answer)
-    left = answer.headers.get("ratelimit", "")
-    return f"gated: {body.get('gated', False)}, rate limit: {left or 'not said'}"
+def check_access(context: Context) -> str:
+    """Whether the pinned revision is open to this user, and how many requests are left."""
+    response = context.get(f"/api/models/{context.probed.repo}/revision/{context.probed.revision}")
+    body = json_body(response)
+    require_success(response)
+    rate_limit = response.headers.get("ratelimit", "")
+    return f"gated: {body.get('gated', False)}, rate limit: {rate_limit or 'unknown'}"
 
 
-def metadata(walk: Walk) -> str:
-    """What a download needs to know first: commit, hash and size of a file."""
-    answer = walk.get(walk.probed.path, method="HEAD")
-    if answer.status not in (200, 302, 307):
-        must_be_well(answer)
-    tag = answer.headers.get("x-linked-etag", answer.headers.get("etag", "")).strip('"').removeprefix('W/"')
-    size = answer.headers.get("x-linked-size") or answer.headers.get("content-length", "")
-    commit = answer.headers.get("x-repo-commit")
-    found = f"{walk.probed.file}: commit {commit}, hash {tag or None}, {size or 'unknown'} bytes"
-    hashed = len(tag) == SHA256 or (bool(tag) and walk.here.is_mirror)  # without it nobody could tell other bytes
-    if commit != walk.probed.revision or not hashed:
-        raise Trouble("no-metadata", answer.host, f"{found}, from {without_password(answer.url)}")
-    if len(tag) == SHA256 and size != str(walk.probed.size):
-        raise Trouble("wrong-bytes", answer.host, f"{found}, wanted {walk.probed.size} bytes")
-    walk.file = answer
-    return found
+def fetch_metadata(context: Context) -> str:
+    """Request commit, hash and size of the file, which a download needs first."""
+    probed = context.probed
+    response = context.get(probed.path, method="HEAD")
+    if response.status not in (200, 302, 307):
+        require_success(response)
+    headers = response.headers
+    etag = headers.get("x-linked-etag", headers.get("etag", "")).strip('"').removeprefix('W/"')
+    size = headers.get("x-linked-size") or headers.get("content-length", "")
+    commit = headers.get("x-repo-commit")
+    description = f"{probed.name}: commit {commit}, hash {etag or None}, {size or 'unknown'} bytes"
+    # Without a hash changed bytes would go unnoticed. Mirrors may use another one than SHA-256.
+    has_hash = len(etag) == SHA256_DIGITS or (bool(etag) and context.settings.is_mirror)
+    if commit != probed.revision or not has_hash:
+        raise RequestFailed("no-metadata", response.host, f"{description}, from {without_password(response.url)}")
+    if len(etag) == SHA256_DIGITS and size != str(probed.size_bytes):
+        raise RequestFailed("wrong-bytes", response.host, f"{description}, expected {probed.size_bytes} bytes")
+    context.metadata = response
+    return description
 
 
-STEPS: tuple[tuple[str, Callable[[Walk], str]], ...] = (
-    ("settings", settings),
-    ("dns", dns),
-    ("tcp", tcp),
-    ("tls", tls),
-    ("http", http),
-    ("identity", identity),
-    ("gate", gate),
-    ("metadata", metadata),
-    ("cas-address", cas_address),
-    ("cas", cas),
-    ("transfer", transfer),
-    ("cdn", cdn),
+STEPS: tuple[tuple[str, Callable[[Context], str]], ...] = (
+    ("settings", read_settings),
+    ("dns", resolve_host),
+    ("tcp", connect),
+    ("tls", verify_certificate),
+    ("http", fetch_model_info),
+    ("identity", verify_token),
+    ("gate", check_access),
+    ("metadata", fetch_metadata),
+    ("cas-address", request_read_token),
+    ("cas", request_reconstruction),
+    ("transfer", fetch_first_part),
+    ("cdn", fetch_from_cdn),
 )
 
 
-def take(name: str, step: Callable[[Walk], str], walk: Walk) -> dict[str, object]:
-    """Take one step and put what came of it into words."""
+def run_step(name: str, step: Callable[[Context], str], context: Context) -> dict[str, object]:
+    """Run one step; its result by the fields of diagnosis.Step."""
     started = time.monotonic()
-    said: dict[str, object] = {"name": name, "state": "ok", "cause": "", "host": ""}
+    result: dict[str, object] = {"name": name, "state": "ok", "cause": "", "host": ""}
     try:
-        said["found"] = _twice_if_unlucky(name, step, walk)
-    except Skipped as why:
-        said |= {"state": "skipped", "found": str(why)}
-    except Unusable as error:
-        said |= {"state": "failed", "cause": error.cause, "found": str(error)}
-    except Trouble as trouble:
-        said |= {"state": "failed", "cause": trouble.cause, "host": trouble.host, "found": str(trouble)}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:  # an answer of a form that no Hub gives
-        found = f"an answer that cannot be read: {type(error).__name__}: {error}"
-        said |= {"state": "failed", "cause": "http-other", "host": asked(name, walk), "found": found}
-    token = walk.settings.token if walk.settings else ""
-    if said["cause"] == "bad-token" and not token:
-        said["cause"] = "login-needed"
-    said["found"] = secrets.scrub(str(said["found"]), token, walk.permit)
-    return said | {"seconds": round(time.monotonic() - started, 3)}
+        result["detail"] = _run_with_retry(name, step, context)
+    except Skipped as reason:
+        result |= {"state": "skipped", "detail": str(reason)}
+    except InvalidSetting as error:
+        result |= {"state": "failed", "cause": error.cause, "detail": str(error)}
+    except RequestFailed as failure:
+        result |= {"state": "failed", "cause": failure.cause, "host": failure.host, "detail": str(failure)}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # JSON of a shape that no Hub sends
+        detail = f"a response that cannot be parsed: {type(error).__name__}: {error}"
+        result |= {"state": "failed", "cause": "unexpected-response", "host": host_of(name, context), "detail": detail}
+    token = context.settings.token if context.loaded_settings else ""
+    if result["cause"] == "bad-token" and not token:
+        result["cause"] = "login-required"
+    result["detail"] = secrets.scrub(str(result["detail"]), token, context.read_token)
+    return result | {"seconds": round(time.monotonic() - started, 3)}
 
 
-def _twice_if_unlucky(name: str, step: Callable[[Walk], str], walk: Walk) -> str:
-    """A connection that is reset once, or a store that is slow once, is what networks do; twice is a finding."""
-    unlucky = {"cut", "late"} if name in STORAGE else {"cut"}
+def _run_with_retry(name: str, step: Callable[[Context], str], context: Context) -> str:
+    """Retry once: a connection that is reset once, or a storage host that is slow once, is normal for a network."""
+    transient = {"connection-closed", "timeout"} if name in STORAGE else {"connection-closed"}
     try:
-        return step(walk)
-    except Trouble as trouble:
-        if trouble.cause not in unlucky:
+        return step(context)
+    except RequestFailed as failure:
+        if failure.cause not in transient:
             raise
-    return step(walk)
+    return step(context)
 
 
-def asked(name: str, walk: Walk) -> str:
-    """The host that a step is about to ask, for whoever may have to end it."""
-    url = {"cas": walk.cas, "transfer": walk.part[0]}.get(name) or (walk.settings.endpoint if walk.settings else "")
+def host_of(name: str, context: Context) -> str:
+    """The host that a step is about to contact, for the parent process, which may have to kill the step."""
+    endpoint = context.settings.endpoint if context.loaded_settings else ""
+    url = {"cas": context.cas_url, "transfer": context.first_part[0]}.get(name) or endpoint
     try:
-        host, port = http_request.target(url) if name in ("dns", "tcp") else http_request.address(url)
-    except (ValueError, Trouble):
+        host, port = http_request.connection_target(url) if name in ("dns", "tcp") else http_request.host_and_port(url)
+    except (ValueError, RequestFailed):
         return ""
-    return host if name == "dns" or not host else http_request.named(host, port)
+    return host if name == "dns" or not host else http_request.netloc(host, port)
 
 
 def main() -> None:
-    """Take the steps in order up to the first that fails; after a storage host has failed, the CDN is still asked."""
-    walk, failed = Walk(Probed.of(sys.argv[1:])), ""
+    """Run the steps up to the first that fails; where a storage host fails, the CDN is tested as well."""
+    context, failed = Context(ProbedFile.from_arguments(sys.argv[1:])), ""
     for name, step in STEPS:
+        # Whether the CDN answers decides whether the remedy may say to switch Xet off.
         if failed and not (name == "cdn" and failed in ("cas-address", *STORAGE)):
             continue
-        print(json.dumps({"begun": name, "host": asked(name, walk)}), flush=True)  # noqa: T201 (its lines are read by probes/hub.py)
-        said = take(name, step, walk)
-        print(json.dumps(said), flush=True)  # noqa: T201 (the same)
-        failed = failed or (name if said["state"] == "failed" else "")
+        print(json.dumps({"begun": name, "host": host_of(name, context)}), flush=True)  # noqa: T201 (diagnosis.py reads its lines)
+        result = run_step(name, step, context)
+        print(json.dumps(result), flush=True)  # noqa: T201 (the same)
+        failed = failed or (name if result["state"] == "failed" else "")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The steps about the hosts that hold the files: Xet's content-addressed store and its parts, and the CDN."""
+"""The steps about the hosts that hold the files: Xet's content-addressed store (CAS) and transfer host, and the CDN."""
 
 import re
 import time
@@ -6,96 +6,106 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dgxcert.probes.hub import http_request, trust_store
-from dgxcert.probes.hub.answer import content, must_be_well, must_bring_bytes
-from dgxcert.probes.hub.context import Skipped, Walk
-from dgxcert.probes.hub.http_request import Answer, Trouble
+from dgxcert.probes.hub.context import Context, Skipped
+from dgxcert.probes.hub.http_request import RequestFailed, Response
+from dgxcert.probes.hub.response import json_body, require_file_bytes, require_success
 from dgxcert.probes.hub.secrets import without_password
 
-CLOCK_GRACE_S = 60
+CLOCK_TOLERANCE_S = 60
 
 
-def cas_address(walk: Walk) -> str:
-    """Where the Hub sends its readers for the parts of files, and the permit to read them."""
-    if walk.here.xet_off:
-        raise Skipped(walk.here.xet_off)
-    if walk.file is None or "x-xet-hash" not in walk.file.headers:
+def request_read_token(context: Context) -> str:
+    """Get the CAS's URL and a Xet read token from the Hub."""
+    if context.settings.xet_disabled:
+        raise Skipped(context.settings.xet_disabled)
+    if context.metadata is None or "x-xet-hash" not in context.metadata.headers:
         raise Skipped("this Hub does not serve the file through Xet")
-    if not (where := _permit_at(walk.file)):
-        raise Skipped("this Hub names nobody who permits to read through Xet, so the client does not")
-    answer = walk.ask_for_permit(where)
-    body = content(answer)
-    if answer.status == 401 and walk.here.token:  # which the step before has found good
-        raise Trouble("permit-denied", answer.host, f"HTTP 401 for {without_password(answer.url)}")
-    must_be_well(answer)
-    cas_url, permit = body.get("casUrl"), body.get("accessToken")
-    if not isinstance(cas_url, str) or not isinstance(permit, str) or not urlsplit(cas_url).scheme:
-        raise Trouble("http-other", answer.host, f"the permit names no CAS: it holds {', '.join(sorted(body))}")
+    if not (token_url := _read_token_url(context.metadata)):
+        raise Skipped("this Hub names no URL for a Xet read token, so the client does not use Xet")
+    response = context.request_read_token(token_url)
+    body = json_body(response)
+    if response.status == 401 and context.settings.token:  # which the step `identity` has found valid
+        raise RequestFailed("read-token-denied", response.host, f"HTTP 401 for {without_password(response.url)}")
+    require_success(response)
+    cas_url, read_token = body.get("casUrl"), body.get("accessToken")
+    if not isinstance(cas_url, str) or not isinstance(read_token, str) or not urlsplit(cas_url).scheme:
+        message = f"the read token's response names no CAS: it holds {', '.join(sorted(body))}"
+        raise RequestFailed("unexpected-response", response.host, message)
     expires = body.get("exp")
-    if isinstance(expires, int) and expires < time.time() - CLOCK_GRACE_S:
-        raise Trouble("clock", answer.host, f"the permit ran out {time.time() - expires:.0f} s ago by this clock")
-    walk.cas, walk.permit = cas_url, permit
-    return f"CAS at {without_password(walk.cas)}"
+    if isinstance(expires, int) and expires < time.time() - CLOCK_TOLERANCE_S:
+        message = f"the Xet read token expired {time.time() - expires:.0f} s ago by this machine's clock"
+        raise RequestFailed("clock", response.host, message)
+    context.cas_url, context.read_token = cas_url, read_token
+    return f"CAS at {without_password(context.cas_url)}"
 
 
-def _permit_at(file: Answer) -> str:
-    """Where the client asks for the permit: a header of the file says so."""
-    link = re.search(r'<([^>]+)>\s*;\s*rel="?xet-auth"?', file.headers.get("link", ""))
-    return link.group(1) if link else file.headers.get("x-xet-refresh-route", "")
+def _read_token_url(metadata: Response) -> str:
+    """Where the client requests the read token: the file's Link header, or the older header, names it."""
+    link = re.search(r'<([^>]+)>\s*;\s*rel="?xet-auth"?', metadata.headers.get("link", ""))
+    return link.group(1) if link else metadata.headers.get("x-xet-refresh-route", "")
 
 
-def cas(walk: Walk) -> str:
-    """Ask the content-addressed store of what parts the file is made."""
-    if not walk.cas:
-        raise Skipped("files do not come through Xet here")
-    if urlsplit(walk.cas).scheme not in ("http", "https"):
-        raise Skipped(f"the CAS is no host: {without_password(walk.cas)}")
-    answer = _reconstruction(walk)
-    if answer.status == 401:
-        raise Trouble("permit-refused", answer.host, f"HTTP 401 for the permit that {walk.here.host} gave")
-    body = content(answer)
-    must_be_well(answer)
-    walk.part = first_part(body)
-    if not walk.part[0]:
-        raise Trouble("http-other", answer.host, f"the CAS names no place for the file: it says {answer.start!r}")
-    return f"{answer.host} answers; parts are at {urlsplit(walk.part[0]).hostname}"
+def request_reconstruction(context: Context) -> str:
+    """Ask the CAS which parts the file is made of."""
+    if not context.cas_url:
+        raise Skipped("files are not fetched through Xet")
+    if urlsplit(context.cas_url).scheme not in ("http", "https"):
+        raise Skipped(f"the CAS is not on a host: {without_password(context.cas_url)}")
+    response = _reconstruction(context)
+    if response.status == 401:
+        message = f"HTTP 401 for the Xet read token from {context.settings.host}"
+        raise RequestFailed("read-token-refused", response.host, message)
+    body = json_body(response)
+    require_success(response)
+    context.first_part = first_part(body)
+    if not context.first_part[0]:
+        message = f"the CAS names no part of the file: {response.excerpt!r}"
+        raise RequestFailed("unexpected-response", response.host, message)
+    return f"{response.host} answers; parts are at {urlsplit(context.first_part[0]).hostname}"
 
 
-def _reconstruction(walk: Walk) -> Answer:
-    """Ask of what parts the file is made, as hf_xet does: in version 2 of the protocol, else in version 1."""
-    xet_hash = walk.file.headers["x-xet-hash"] if walk.file else ""
-    headers = {"Authorization": f"Bearer {walk.permit}", "Range": f"bytes=0-{walk.probed.size - 1}"}
-    trust = trust_store.context(trust_store.HTTPX, system=True)
+def _reconstruction(context: Context) -> Response:
+    """The reconstruction in version 2 of the protocol, else in version 1, which is hf_xet's order."""
+    xet_hash = context.metadata.headers["x-xet-hash"] if context.metadata else ""
+    last_byte = context.probed.size_bytes - 1
+    headers = {"Authorization": f"Bearer {context.read_token}", "Range": f"bytes=0-{last_byte}"}
+    trust = trust_store.ssl_context(trust_store.HTTPX, system=True)
     for version in ("v2", "v1"):
-        url = f"{walk.cas.rstrip('/')}/{version}/reconstructions/{xet_hash}"
-        answer = http_request.ask(url, trust, headers=headers)
-        if answer.status not in (404, 501):
+        url = f"{context.cas_url.rstrip('/')}/{version}/reconstructions/{xet_hash}"
+        response = http_request.send(url, trust, headers=headers)
+        if response.status not in (404, 501):
             break
-    return answer
+    return response
 
 
-def first_part(body: dict[str, Any]) -> tuple[str, str]:
-    """Address and range of the first part in a reconstruction, of version 2 (`xorbs`) or 1 (`fetch_info`)."""
-    for parts in (body.get("xorbs") or body.get("fetch_info") or {}).values():
+def first_part(reconstruction: dict[str, Any]) -> tuple[str, str]:
+    """URL and Range of the first part in a reconstruction, of version 2 (`xorbs`) or 1 (`fetch_info`).
+
+    >>> first_part({"fetch_info": {"9f2c": [{"url": "https://transfer/9f2c", "url_range": {"start": 0, "end": 99}}]}})
+    ('https://transfer/9f2c', 'bytes=0-99')
+    """
+    for parts in (reconstruction.get("xorbs") or reconstruction.get("fetch_info") or {}).values():
         for part in parts:
-            within = part["ranges"][0]["bytes"] if "ranges" in part else part["url_range"]
-            return part["url"], f"bytes={within['start']}-{within['end']}"
+            byte_range = part["ranges"][0]["bytes"] if "ranges" in part else part["url_range"]
+            return part["url"], f"bytes={byte_range['start']}-{byte_range['end']}"
     return "", ""
 
 
-def transfer(walk: Walk) -> str:
-    """Fetch the beginning of the file's first part from where parts are kept."""
-    url, part = walk.part
+def fetch_first_part(context: Context) -> str:
+    """Fetch the file's first part from Xet's transfer host."""
+    url, byte_range = context.first_part
     if not url:
-        raise Skipped("files do not come through Xet here")
-    trust = trust_store.context(trust_store.HTTPX, system=True)
-    answer = http_request.ask(url, trust, headers={"Range": part})  # its signature covers the range
-    must_bring_bytes(answer, walk.probed.size)
-    return f"{answer.host} sends {len(answer.body)} bytes"
+        raise Skipped("files are not fetched through Xet")
+    trust = trust_store.ssl_context(trust_store.HTTPX, system=True)
+    # The URL is signed for exactly this range; any other is refused.
+    response = http_request.send(url, trust, headers={"Range": byte_range})
+    require_file_bytes(response, context.probed.size_bytes)
+    return f"{response.host} sends {len(response.body)} bytes"
 
 
-def cdn(walk: Walk) -> str:
-    """Fetch one byte the Hub's other way, by its CDN."""
-    # Where it leads is signed for the range that was asked for.
-    answer = walk.get(walk.probed.path, part="bytes=0-0", anywhere=True)
-    must_bring_bytes(answer, walk.probed.size)
-    return f"{answer.host} sends {len(answer.body)} bytes"
+def fetch_from_cdn(context: Context) -> str:
+    """Fetch one byte of the file without Xet, from the CDN."""
+    # The Hub signs the CDN's URL for the range of the first request, so that Range is sent from the start.
+    response = context.get(context.probed.path, byte_range="bytes=0-0", other_hosts=True)
+    require_file_bytes(response, context.probed.size_bytes)
+    return f"{response.host} sends {len(response.body)} bytes"

@@ -1,22 +1,26 @@
-"""Whose certificates the Hub's client believes: what it is told by variables, else certifi's authorities."""
+"""The certificate authorities that the Hub's clients trust: those that a variable names, else certifi's."""
 
 import os
 import ssl
 from pathlib import Path
 
+# huggingface_hub uses requests up to 0.x and httpx from 1.0 on, and each reads variables of its own and ignores the
+# other's. hf_xet, which is written in Rust, reads those of httpx whatever the version of huggingface_hub.
 REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name the authorities for requests, in its order."""
 HTTPX = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables that name them: huggingface_hub asks by requests up to 0.x, by httpx from 1 on; hf_xet reads HTTPX's."""
+"""Variables that name the authorities for httpx and hf_xet, in their order."""
 
 
-def told(names: tuple[str, ...]) -> str:
-    """What is believed, in words."""
-    return next((f"{os.environ[name]} ({name})" for name in names if os.environ.get(name)), "the usual authorities")
+def description(variables: tuple[str, ...]) -> str:
+    """What is trusted, like `/etc/company-ca.pem (SSL_CERT_FILE)`."""
+    named = (f"{os.environ[name]} ({name})" for name in variables if os.environ.get(name))
+    return next(named, "the default authorities")
 
 
-def problem(names: tuple[str, ...]) -> str:
-    """What is wrong with what these variables name; empty where nothing is."""
-    name = next((name for name in names if os.environ.get(name)), "")
+def problem(variables: tuple[str, ...]) -> str:
+    """What is wrong with the file that these variables name; empty where nothing is."""
+    name = next((name for name in variables if os.environ.get(name)), "")
     if not name or Path(os.environ[name]).is_dir():
         return ""
     try:
@@ -26,12 +30,15 @@ def problem(names: tuple[str, ...]) -> str:
     return ""
 
 
-def context(names: tuple[str, ...], *, system: bool = False) -> ssl.SSLContext:
-    """What a client believes: the first that is named, else certifi's, or the system's own for `system`."""
-    named = next((os.environ[name] for name in names if os.environ.get(name)), "")
-    if named:
-        folder = Path(named).is_dir()
-        return ssl.create_default_context(cafile=None if folder else named, capath=named if folder else None)
+def ssl_context(variables: tuple[str, ...], *, system: bool = False) -> ssl.SSLContext:
+    """A context that trusts what the first variable set names, else certifi's authorities.
+
+    With `system` the operating system's authorities take the place of certifi's, as in hf_xet.
+    """
+    path = next((os.environ[name] for name in variables if os.environ.get(name)), "")
+    if path:
+        is_folder = Path(path).is_dir()
+        return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
     if system:
         return ssl.create_default_context()
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.hub import download, model_cache
-from dgxcert.probes.hub.model_cache import Kept
+from dgxcert.probes.hub.model_cache import CachedCheckpoint
 from dgxcert.profiles.checkpoints import KNOWN, PROBED
 
 PINNED = tuple(repo for repo in KNOWN if repo != PROBED.repo)
@@ -23,7 +23,7 @@ class Said:
     how: str
 
 
-def fetched(repo: str) -> Kept:
+def fetched(repo: str) -> CachedCheckpoint:
     """Bring a checkpoint into the user's cache, file by file, and verify what lies there.
 
     Raises Inconclusive where it cannot be fetched: that says nothing about a file.
@@ -35,20 +35,20 @@ def fetched(repo: str) -> Kept:
         try:
             huggingface_hub.hf_hub_download(repo, name, revision=checkpoint.revision)
         except Exception as error:  # every error of the client means the same here: not fetched
-            words = download.in_words(error)
+            words = download.describe(error)
             raise Inconclusive(
                 f"{repo} {name} could not be fetched: {words}",
                 "Look which step of the way to the Hub fails: python -m dgxcert.probes.hub",
                 f"Then fetch it by hand: {checkpoint.fetch}",
             ) from error
-    return model_cache.look(checkpoint)
+    return model_cache.verify(checkpoint)
 
 
 def answer(repo: str, device: Device) -> Said:
     """Greedy decoding of the fixed prompt in 32 bits. Raises Inconclusive where the files are not as pinned."""
     kept, known = fetched(repo), KNOWN[repo].answer
-    if known is None or not kept.whole:
-        raise Inconclusive(f"what {repo} says means nothing: {kept.words}", "See CHECKPOINT-FILES first.")
+    if known is None or not kept.complete:
+        raise Inconclusive(f"what {repo} says means nothing: {kept.summary}", "See CHECKPOINT-FILES first.")
     import torch
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
