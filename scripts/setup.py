@@ -79,9 +79,9 @@ def _in_container(options: argparse.Namespace) -> bool:
     sys.path.insert(0, str(ROOT / "src"))
     from dgxcert.machine import runtime
 
-    if options.runtime not in list(runtime.Asked):
-        sys.exit(f"setup: unknown runtime {options.runtime!r}. Known: {', '.join(runtime.Asked)}")
-    place, _ = runtime.resolve(runtime.Asked(options.runtime), options.profile)
+    if options.runtime not in list(runtime.RuntimeChoice):
+        sys.exit(f"setup: unknown runtime {options.runtime!r}. Known: {', '.join(runtime.RuntimeChoice)}")
+    place, _ = runtime.resolve(runtime.RuntimeChoice(options.runtime), options.profile)
     return place is runtime.Runtime.DOCKER
 
 

@@ -38,7 +38,7 @@ def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, evidence
     stage="after",
 )
 def test_the_work_has_left_no_error_in_the_gpus_memory(gpu, machine, profile, evidence):
-    errors, rows = health.errors(gpu.index), health.rows(gpu.index)
+    errors, rows = health.ecc_errors(gpu.index), health.remapped_rows(gpu.index)
     uncorrected = evidence.record("uncorrected errors", errors.uncorrected, unit="error", source=errors.source)
     pending = evidence.record("rows waiting to be replaced", int(rows.pending), unit="row", source=rows.source)
     assert uncorrected.within(profile.limit("ecc.uncorrected"))

@@ -18,8 +18,8 @@ from dgxcert.probes.gpu import cuda, nvml, pci
 )
 def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     driver = nvml.require_consistent()
-    lost = evidence.record("GPUs that the driver has lost", len(driver.lost), unit="GPU", source=driver.says)
-    count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.says)
+    lost = evidence.record("GPUs that the driver has lost", len(driver.lost), unit="GPU", source=driver.source)
+    count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.source)
     assert count.within(profile.gpu_count)
     assert lost == 0
     bus = evidence.record("NVIDIA GPUs on the PCI bus", pci.count(), unit="GPU", source="/sys/bus/pci/devices")
@@ -61,7 +61,7 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
 def test_the_driver_serves_the_cuda_that_torch_was_built_for(evidence):
     found, driver = cuda.read(), nvml.require_loaded()
     built = evidence.record("CUDA of torch", found.major, unit="CUDA major version", source=found.build)
-    served = evidence.record("CUDA of the driver", driver.cuda_major, unit="CUDA major version", source=driver.says)
+    served = evidence.record("CUDA of the driver", driver.cuda_major, unit="CUDA major version", source=driver.source)
     assert served >= built
 
 

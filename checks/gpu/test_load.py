@@ -21,10 +21,10 @@ def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
     load = sustained.measured(gpu, profile)
     evidence.watched(load.samples.trace(gpu.index))
     evidence.advise(*load.remedy)
-    evidence.record("sampling", load.samples.cpu_share, unit="of a core", source=load.samples.says)
-    evidence.record("utilisation", load.samples.median("utilization"), unit="%", source=load.samples.says)
+    evidence.record("sampling", load.samples.cpu_share, unit="of a core", source=load.samples.source)
+    evidence.record("utilisation", load.samples.median("utilization"), unit="%", source=load.samples.source)
     median, highest = load.samples.median("clock"), load.highest("clock")
-    clock = evidence.record("SM clock under load", median, unit="MHz", source=load.samples.says, ceiling=highest)
+    clock = evidence.record("SM clock under load", median, unit="MHz", source=load.samples.source, ceiling=highest)
     assert clock >= profile.limit("clock.under_load")
 
 
@@ -41,7 +41,7 @@ def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
 def test_the_clock_does_not_fall_while_the_gpu_works(gpu, profile, evidence):
     load = sustained.measured(gpu, profile)
     steadiness = evidence.record(
-        "clock at the end of the load", load.samples.steadiness("clock"), unit="of start", source=load.samples.says
+        "clock at the end of the load", load.samples.steadiness("clock"), unit="of start", source=load.samples.source
     )
     assert steadiness >= profile.limit("clock.steadiness")
 
@@ -59,8 +59,8 @@ def test_the_clock_does_not_fall_while_the_gpu_works(gpu, profile, evidence):
 )
 def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
     samples = sustained.measured(gpu, profile).samples
-    hottest = evidence.record("highest temperature", samples.highest("temperature"), unit="°C", source=samples.says)
-    slowed = evidence.record("slowed down for heat", samples.hot, unit="of time", source=samples.counts)
+    hottest = evidence.record("highest temperature", samples.highest("temperature"), unit="°C", source=samples.source)
+    slowed = evidence.record("slowed down for heat", samples.hot, unit="of time", source=samples.source_with_counters)
     assert hottest <= profile.limit("temperature.under_load")
     assert slowed <= profile.limit("slowdown.thermal")
 
@@ -78,9 +78,9 @@ def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
 )
 def test_nothing_holds_the_gpus_power_back(gpu, profile, evidence):
     samples = sustained.measured(gpu, profile).samples
-    evidence.record("power under load", samples.median("power_w"), unit="W", source=samples.says)
-    braked = evidence.record("power brake", samples.braked, unit="of time", source=samples.counts)
-    capped = evidence.record("power capped", samples.power_capped, unit="of time", source=samples.counts)
+    evidence.record("power under load", samples.median("power_w"), unit="W", source=samples.source)
+    braked = evidence.record("power brake", samples.braked, unit="of time", source=samples.source_with_counters)
+    capped = evidence.record("power capped", samples.power_capped, unit="of time", source=samples.source_with_counters)
     assert braked <= profile.limit("slowdown.power_brake")
     assert capped <= profile.limit("slowdown.power_cap")
 
@@ -112,7 +112,7 @@ def test_the_power_limit_is_the_one_that_the_gpu_ships_with(gpu, profile, eviden
 )
 def test_the_link_is_as_wide_and_fast_as_it_should_be(gpu, profile, evidence):
     load = sustained.sampled(gpu, profile)
-    source = f"highest while it works; {load.samples.says}"
+    source = f"highest while it works; {load.samples.source}"
     lanes, fastest = load.samples.highest("link_width"), load.samples.highest("link_generation")
     width = evidence.record("PCIe lanes", lanes, unit="lane", source=source, ceiling=load.highest("link_width"))
     generation = evidence.record(

@@ -54,7 +54,7 @@ def test_several_programs_may_use_the_gpu(gpu, profile, evidence):
     ),
 )
 def test_the_gpu_is_not_divided(gpu, profile, evidence):
-    found = evidence.record("divided into instances (MIG)", health.divided(gpu.index), source="NVML")
+    found = evidence.record("divided into instances (MIG)", health.mig_enabled(gpu.index), source="NVML")
     assert found == profile.limit("gpu.mig")
 
 
@@ -67,7 +67,7 @@ def test_the_gpu_is_not_divided(gpu, profile, evidence):
     ),
 )
 def test_error_correction_is_on(gpu, profile, evidence):
-    found = evidence.record("error correction is on and stays on", health.correction(gpu.index), source="NVML")
+    found = evidence.record("error correction is on and stays on", health.ecc_enabled(gpu.index), source="NVML")
     assert found == profile.limit("gpu.ecc")
 
 
@@ -81,7 +81,7 @@ def test_error_correction_is_on(gpu, profile, evidence):
     ),
 )
 def test_memory_has_had_no_uncorrected_error(gpu, profile, evidence):
-    found = health.errors(gpu.index)
+    found = health.ecc_errors(gpu.index)
     evidence.record("this GPU counts errors", found.counted, source=found.source)
     evidence.record("corrected errors", found.corrected, unit="error", source=found.source)
     evidence.record("uncorrected errors ever", found.uncorrected_ever, unit="error", source=found.source)
@@ -99,7 +99,7 @@ def test_memory_has_had_no_uncorrected_error(gpu, profile, evidence):
     ),
 )
 def test_no_memory_row_waits_to_be_replaced(gpu, evidence):
-    found = health.rows(gpu.index)
+    found = health.remapped_rows(gpu.index)
     evidence.record("rows replaced after corrected errors", found.corrected, unit="row", source=found.source)
     evidence.record("rows replaced after uncorrected errors", found.uncorrected, unit="row", source=found.source)
     pending = evidence.record("rows waiting to be replaced", int(found.pending), unit="row", source=found.source)

@@ -15,7 +15,7 @@ from dgxcert.probes.host import container
     gate=True,
 )
 def test_the_image_is_of_this_machines_architecture(image, machine, evidence):
-    found = evidence.record("architecture of the image", image.kernels_architecture, source=image.reference)
+    found = evidence.record("architecture of the image", image.kernel_architecture, source=image.reference)
     assert found == machine.architecture
 
 

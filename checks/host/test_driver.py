@@ -38,5 +38,5 @@ def test_the_drivers_library_and_kernel_module_are_of_one_version(evidence):
 )
 def test_the_driver_is_of_a_branch_that_the_image_needs(profile, evidence):
     driver = nvml.require_loaded()
-    branch = evidence.record("driver branch", driver.branch, unit="driver branch", source=driver.says)
+    branch = evidence.record("driver branch", driver.branch, unit="driver branch", source=driver.source)
     assert branch.within(profile.limit("driver.branch"))

@@ -15,7 +15,7 @@ from dgxcert import requirement
 def test_kernel_and_firmware_are_recorded(machine, evidence):
     evidence.record("kernel", machine.kernel, source="uname")
     evidence.record("DGX OS", machine.dgx_release or "none", source="/etc/dgx-release")
-    firmware = machine.known("firmware")
+    firmware = machine.require("firmware")
     evidence.record("firmware", firmware, source="/sys/class/dmi/id/bios_version")
     known = evidence.record("kernel and firmware are known", bool(machine.kernel and firmware), source="as above")
     assert known.holds()

@@ -24,6 +24,6 @@ def test_torch_bitsandbytes_and_the_driver_are_for_one_cuda(evidence):
     driver = nvml.require_loaded()
     built = evidence.record("CUDA of torch", found.major, unit=UNIT, source=f"torch.version.cuda is {found.cuda}")
     library = evidence.record("CUDA of bitsandbytes", found.of_bitsandbytes, unit=UNIT, source=found.library)
-    served = evidence.record("CUDA of the driver", driver.cuda_major, unit=UNIT, source=driver.says)
+    served = evidence.record("CUDA of the driver", driver.cuda_major, unit=UNIT, source=driver.source)
     assert library == found.major
     assert served >= built

@@ -85,7 +85,7 @@ def image(standin: str, tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 def test_the_image_is_for_the_sparks_processor(image: Image) -> None:
-    assert image.kernels_architecture == "aarch64"
+    assert image.kernel_architecture == "aarch64"
     assert image.standin
 
 

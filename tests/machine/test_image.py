@@ -59,7 +59,7 @@ def test_an_image_without_that_label_is_none() -> None:
 
 
 def test_its_architecture_is_named_as_a_kernel_names_it() -> None:
-    assert image_with().kernels_architecture == "aarch64"
+    assert image_with().kernel_architecture == "aarch64"
 
 
 def test_an_image_to_which_something_was_added_does_not_fit_whatever_its_labels_say() -> None:

@@ -39,7 +39,7 @@ def test_nobody_is_stopped_who_does_not_work(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(memory_guard, "MEMINFO", tmp_path / "meminfo")
     (tmp_path / "meminfo").write_text("MemAvailable: 1 kB\n", encoding="ascii")
     works, stopped = [False], []
-    thread = memory_guard.guard(functools.partial(memory_guard.shortage, *FLOOR), lambda: works[0], stopped.append)
+    thread = memory_guard.start(functools.partial(memory_guard.shortage, *FLOOR), lambda: works[0], stopped.append)
     time.sleep(0.1)
     assert stopped == []
     works[0] = True

@@ -83,7 +83,7 @@ def load(seconds: int, gpu: int = 0, begins: int = 0, held: Callable[[int], bool
         )
         for t in range(10 * seconds)
     ]
-    return trace.of(gpu, points)
+    return trace.downsample(gpu, points)
 
 
 def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:

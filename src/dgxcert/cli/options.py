@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dgxcert.machine.runtime import Asked
+from dgxcert.machine.runtime import RuntimeChoice
 
 RESULTS = Path("results")
 """The default of `ResultsOption`."""
@@ -13,7 +13,9 @@ RESULTS = Path("results")
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder: a folder under results/, or a copy.")]
 ProfileOption = Annotated[str, typer.Option(help="Profile name or file; `auto` selects by the GPUs found.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
-RuntimeOption = Annotated[Asked, typer.Option(help="Where to work: in the container (docker) or in this environment.")]
+RuntimeOption = Annotated[
+    RuntimeChoice, typer.Option(help="Where to work: in the container (docker) or in this environment.")
+]
 StackOption = Annotated[str, typer.Option(help="The stack to install in the image: course or current.")]
 ImageOption = Annotated[str, typer.Option(help="Name of the image; empty means dgxcert:STACK.")]
 BaseOption = Annotated[str, typer.Option(help="The base image; empty means the pinned one.")]

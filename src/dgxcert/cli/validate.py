@@ -19,7 +19,7 @@ from dgxcert.cli.options import (
     StackOption,
 )
 from dgxcert.judgement.requirement import Tier
-from dgxcert.machine.runtime import Asked, resolve
+from dgxcert.machine.runtime import RuntimeChoice, resolve
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.options import Weights
 
@@ -36,7 +36,7 @@ def validate(
     weights: Annotated[Weights, typer.Option(help="`hub` also runs real checkpoints from the Hub.")] = Weights.SEEDED,
     results: ResultsOption = RESULTS,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue a run that ended early.")] = None,
-    runtime: RuntimeOption = Asked.AUTO,
+    runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
     image: ImageOption = "",
     base: BaseOption = "",
@@ -107,7 +107,7 @@ def _split(only: str) -> tuple[str, ...]:
 def ready(
     profile: ProfileOption = "auto",
     results: ResultsOption = RESULTS,
-    runtime: RuntimeOption = Asked.AUTO,
+    runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
 ) -> None:
     """Check the prerequisites of the course module.

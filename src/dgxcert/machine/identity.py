@@ -43,7 +43,7 @@ class Machine(BaseModel):
     nvidia_pci_devices: int | None = None
     unreadable: dict[str, str] = {}
 
-    def known(self, field: str) -> str:
+    def require(self, field: str) -> str:
         """A field that must have been read; raises Inconclusive, saying why it was not."""
         value = getattr(self, field)
         if value is None:

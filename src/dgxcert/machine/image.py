@@ -19,7 +19,7 @@ LAST_STEP = 'CMD ["--help"]'
 from a container of it, carries them all, but its history goes on after this."""
 
 
-def kernels_architecture(name: str) -> str:
+def kernel_architecture(name: str) -> str:
     """An architecture as a kernel calls it: `aarch64` for Docker's `arm64`."""
     return {"arm64": "aarch64", "amd64": "x86_64"}.get(name, name)
 
@@ -71,9 +71,9 @@ class Image(Recipe):
         return self.on_pinned_base and self.untouched and not self.standin
 
     @property
-    def kernels_architecture(self) -> str:
+    def kernel_architecture(self) -> str:
         """Its architecture as a kernel calls it."""
-        return kernels_architecture(self.architecture)
+        return kernel_architecture(self.architecture)
 
 
 def parse(answer: str, reference: str, last_step: str) -> Image:

@@ -28,7 +28,7 @@ def shortage(floor_gib: float, source: str) -> str:
     )
 
 
-def guard(short: Callable[[], str], works: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
+def start(short: Callable[[], str], works: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
     """Look in the background while something works; call `stop` with the shortage in words, once `short` names one."""
 
     def look() -> None:

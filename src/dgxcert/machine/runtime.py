@@ -20,7 +20,7 @@ class Runtime(StrEnum):
     NATIVE = "native"
 
 
-class Asked(StrEnum):
+class RuntimeChoice(StrEnum):
     """What a user may ask for."""
 
     AUTO = "auto"
@@ -28,13 +28,13 @@ class Asked(StrEnum):
     NATIVE = "native"
 
 
-def resolve(asked: Asked, profile: str) -> tuple[Runtime, str]:
+def resolve(asked: RuntimeChoice, profile: str) -> tuple[Runtime, str]:
     """The runtime of a run and, where it was not asked for, why.
 
     An engine that is missing or does not answer is no reason to measure something else: the host stage says what is
     wrong with it.
     """
-    if asked is not Asked.AUTO:
+    if asked is not RuntimeChoice.AUTO:
         return Runtime(asked.value), ""
     if inside_container():
         return Runtime.NATIVE, "this is a container already"

@@ -37,7 +37,7 @@ class Trace(BaseModel):
     points: tuple[Point, ...]
 
 
-def of(gpu: int, points: Sequence[Point]) -> Trace:
+def downsample(gpu: int, points: Sequence[Point]) -> Trace:
     """The trace of any number of points: at most MOST, each standing for neighbours in equal number."""
     size = -(-len(points) // MOST) or 1
     stretches = (points[at : at + size] for at in range(0, len(points), size))

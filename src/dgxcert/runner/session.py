@@ -141,7 +141,7 @@ class Supervised:
         if self.stage in WORKING:
             floor = self.profile.memory.floor
             short = functools.partial(memory_guard.shortage, floor.value, floor.source)
-            memory_guard.guard(short, lambda: self._current is not None, self._stop)
+            memory_guard.start(short, lambda: self._current is not None, self._stop)
         self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
         if not any(isinstance(event, journal.SoftwareRead) and event.stage == stage for event in events):
             self._writer.append(journal.SoftwareRead(stage=stage, software=software.read()))

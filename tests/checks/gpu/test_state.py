@@ -17,7 +17,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import cuda, device_memory, health, nvml, processes
 from dgxcert.probes.gpu.cuda import Cuda
 from dgxcert.probes.gpu.device_memory import DeviceMemory, Free
-from dgxcert.probes.gpu.health import Errors, Rows
+from dgxcert.probes.gpu.health import EccErrors, RemappedRows
 from dgxcert.probes.gpu.nvml import Driver
 from dgxcert.probes.gpu.samples import Samples
 from dgxcert.probes.host import boot, kernel_log, kernel_module
@@ -220,8 +220,8 @@ def test_what_was_left_behind_before_a_restart_cannot_be_seen_and_is_no_pass(
     monkeypatch.setattr(kernel_log, "read", log)
     with pytest.raises(Inconclusive, match="before the machine was started again"):
         AFTERMATH.test_the_work_has_left_no_fault_in_the_kernel_log(before, H200, evidence)
-    monkeypatch.setattr(health, "errors", lambda index: Errors(True, 0, 0, 0, source="NVML"))
-    monkeypatch.setattr(health, "rows", lambda index: Rows(0, 0, False, False, source="NVML"))
+    monkeypatch.setattr(health, "ecc_errors", lambda index: EccErrors(True, 0, 0, 0, source="NVML"))
+    monkeypatch.setattr(health, "remapped_rows", lambda index: RemappedRows(0, 0, False, False, source="NVML"))
     with pytest.raises(Inconclusive, match="before the machine was started again"):
         AFTERMATH.test_the_work_has_left_no_error_in_the_gpus_memory(GPU, before, H200, evidence)
 
@@ -256,9 +256,9 @@ def test_a_log_that_leaves_open_what_came_with_the_work_is_no_pass(
 def test_memory_that_erred_during_the_work_fails(
     monkeypatch: pytest.MonkeyPatch, evidence: Recorder, uncorrected: int, pending: bool, fault: str | None
 ) -> None:
-    errors, rows = Errors(True, uncorrected, 3, 5, source="NVML"), Rows(1, 1, pending, False, source="NVML")
-    monkeypatch.setattr(health, "errors", lambda index: errors)
-    monkeypatch.setattr(health, "rows", lambda index: rows)
+    errors, rows = EccErrors(True, uncorrected, 3, 5, source="NVML"), RemappedRows(1, 1, pending, False, source="NVML")
+    monkeypatch.setattr(health, "ecc_errors", lambda index: errors)
+    monkeypatch.setattr(health, "remapped_rows", lambda index: rows)
     judge(
         AFTERMATH.test_the_work_has_left_no_error_in_the_gpus_memory, GPU, SINCE, H200, evidence=evidence, fault=fault
     )

@@ -139,7 +139,7 @@ def test_torch_must_be_the_base_images_own(
 @dataclasses.dataclass(frozen=True)
 class Driver:
     cuda_major: int
-    says: str = "CUDA 13.0"
+    source: str = "CUDA 13.0"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_torch_bitsandbytes_and_driver_must_be_for_one_cuda(
     monkeypatch: pytest.MonkeyPatch, evidence: Recorder, library: str, driver: int, fault: str | None
 ) -> None:
     monkeypatch.setattr(cuda_libraries, "read", lambda: Libraries("13.0", library, ""))
-    monkeypatch.setattr(nvml, "present", lambda: Driver(driver))
+    monkeypatch.setattr(nvml, "require_loaded", lambda: Driver(driver))
     judge(check("cuda_libraries", "torch_bitsandbytes_and_the_driver_are_for_one_cuda"), evidence, fault)
 
 

@@ -9,7 +9,7 @@ import pytest
 from dgxcert.machine.driver_query import Answers
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import driver_answers, health, nvml
-from dgxcert.probes.gpu.health import Rows
+from dgxcert.probes.gpu.health import RemappedRows
 
 
 class Refusal(int):
@@ -53,7 +53,7 @@ COUNTERS: dict[str, object] = {"ecc_uncorrected": 1, "ecc_corrected": 20, "ecc_u
 @pytest.mark.parametrize("pending", [True, False])
 def test_errors_are_counted_where_they_are_corrected_now(driver: Tell, pending: bool) -> None:
     driver(ecc_mode=[True, pending], **COUNTERS)
-    found = health.errors(5)
+    found = health.ecc_errors(5)
     assert (found.counted, found.source) == (True, "NVML, since the driver was loaded")
     assert (found.uncorrected, found.corrected, found.uncorrected_ever) == (1, 20, 300)
 
@@ -69,7 +69,7 @@ def test_errors_are_counted_where_they_are_corrected_now(driver: Tell, pending: 
 )
 def test_without_error_correction_no_error_is_counted_and_that_is_said(driver: Tell, mode: object, why: str) -> None:
     driver(ecc_mode=mode, **dict.fromkeys(COUNTERS, NOT_SUPPORTED))
-    found = health.errors(5)
+    found = health.ecc_errors(5)
     assert (found.counted, found.uncorrected, found.corrected, found.uncorrected_ever) == (False, 0, 0, 0)
     assert why in found.source
 
@@ -79,14 +79,14 @@ def test_without_error_correction_no_error_is_counted_and_that_is_said(driver: T
 def test_a_counter_that_the_driver_errs_about_is_not_zero(driver: Tell, errs: str, code: Refusal) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, errs: code})
     with pytest.raises(Inconclusive, match=f"does not report {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
-        health.errors(5)
+        health.ecc_errors(5)
 
 
 @pytest.mark.parametrize("missing", COUNTERS)
 def test_a_gpu_that_corrects_errors_and_does_not_count_them_is_not_without(driver: Tell, missing: str) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, missing: NOT_SUPPORTED})
     with pytest.raises(Inconclusive, match="Not Supported"):
-        health.errors(5)
+        health.ecc_errors(5)
 
 
 @pytest.mark.parametrize(
@@ -94,19 +94,25 @@ def test_a_gpu_that_corrects_errors_and_does_not_count_them_is_not_without(drive
 )
 def test_correction_is_on_where_it_is_on_now_and_stays_so(driver: Tell, mode: list[bool], on: bool) -> None:
     driver(ecc_mode=mode)
-    assert health.correction(5) is on
+    assert health.ecc_enabled(5) is on
 
 
 def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Tell) -> None:
     driver(remapped_rows=[7, 2, 1, 0])
-    assert health.rows(5) == Rows(corrected=7, uncorrected=2, pending=True, failed=False, source="NVML")
+    assert health.remapped_rows(5) == RemappedRows(
+        corrected=7, uncorrected=2, pending=True, failed=False, source="NVML"
+    )
     driver(remapped_rows=[0, 0, 0, 1])
-    assert health.rows(5) == Rows(corrected=0, uncorrected=0, pending=False, failed=True, source="NVML")
+    assert health.remapped_rows(5) == RemappedRows(
+        corrected=0, uncorrected=0, pending=False, failed=True, source="NVML"
+    )
 
 
 def test_a_gpu_that_replaces_no_rows_has_none_that_wait(driver: Tell) -> None:
     driver(remapped_rows=NOT_SUPPORTED)
-    assert health.rows(5) == Rows(0, 0, pending=False, failed=False, source="NVML: this GPU replaces no rows")
+    assert health.remapped_rows(5) == RemappedRows(
+        0, 0, pending=False, failed=False, source="NVML: this GPU replaces no rows"
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +128,7 @@ def test_a_gpu_that_replaces_no_rows_has_none_that_wait(driver: Tell) -> None:
 )
 def test_a_gpu_is_whole_where_it_is_now_and_stays_so(driver: Tell, modes: object, divided: bool) -> None:
     driver(mig=modes)
-    assert health.divided(5) is divided
+    assert health.mig_enabled(5) is divided
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -143,12 +149,12 @@ def test_the_power_limit_is_the_enforced_one_and_then_the_default(driver: Tell) 
 
 
 EVERY: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
-    "errors": (health.errors, ("ecc_mode", *COUNTERS)),
-    "correction": (health.correction, ("ecc_mode",)),
-    "rows": (health.rows, ("remapped_rows",)),
+    "errors": (health.ecc_errors, ("ecc_mode", *COUNTERS)),
+    "correction": (health.ecc_enabled, ("ecc_mode",)),
+    "rows": (health.remapped_rows, ("remapped_rows",)),
     "persistence": (health.persistence, ("persistence",)),
     "compute mode": (health.compute_mode, ("compute_mode",)),
-    "divided": (health.divided, ("mig",)),
+    "divided": (health.mig_enabled, ("mig",)),
     "power limit": (health.power_limit, ("power_limit_w", "power_limit_default_w")),
 }
 

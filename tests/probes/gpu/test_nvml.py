@@ -183,7 +183,7 @@ def test_a_driver_that_is_absent_offers_no_gpu(driver: Callable[..., None], code
     driver(nvmlInit=Refusal(code))
     found = nvml.read()
     assert (found.gpus, found.version, found.mismatch) == ((), None, None)
-    assert found.says == f"NVML: {pynvml.NVMLError(code)}"
+    assert found.source == f"NVML: {pynvml.NVMLError(code)}"
     assert nvml.require_consistent() == found
     with pytest.raises(Inconclusive, match="there is no driver to look at: "):
         nvml.require_loaded()
@@ -215,7 +215,7 @@ def test_a_gb10_is_read_with_what_its_driver_has_no_figure_for(driver: Callable[
     driver()
     found = nvml.read()
     assert found.gpus == (GB10.model_copy(update={"vbios": "9A.0B.25.00.00"}),)
-    assert (found.says, found.cuda, found.branch) == ("NVML, driver 580.126.09", "13.0", 580)
+    assert (found.source, found.cuda, found.branch) == ("NVML, driver 580.126.09", "13.0", 580)
 
 
 def test_a_gpu_that_the_driver_does_not_list_is_not_looked_at(driver: Callable[..., None]) -> None:

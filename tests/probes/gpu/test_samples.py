@@ -37,7 +37,7 @@ def test_what_the_sampler_wrote_is_read_back() -> None:
     assert [reading["clock"] for reading in found.readings] == [2411] * 6
     assert (found.before, found.after) == ({"power_cap": 1.5}, {"power_cap": 1.6})
     assert found.elapsed_s == pytest.approx(0.5), "from the first reading of the counters to the last"
-    assert found.says == "NVML, 6 samples in 0.5 s"
+    assert found.source == "NVML, 6 samples in 0.5 s"
 
 
 def test_the_share_of_a_core_is_of_the_time_that_was_sampled() -> None:
@@ -84,7 +84,7 @@ def test_a_field_that_the_driver_does_not_have_is_inconclusive() -> None:
     found = samples("clock", *[2411] * 9)
     assert found.has("clock")
     assert not found.has("power_w")
-    for question in (found.median, found.highest, found.stands_still, found.steadiness):
+    for question in (found.median, found.highest, found.is_constant, found.steadiness):
         with pytest.raises(Inconclusive, match="the driver tells no power w of this GPU"):
             question("power_w")
     with pytest.raises(Inconclusive, match="the driver tells no event reasons of this GPU"):
@@ -114,7 +114,7 @@ def test_the_median_is_of_all_samples_whatever_one_of_them_says() -> None:
     ids=["one value", "one step", "more than one", "two steps", "one dip"],
 )
 def test_a_clock_that_moves_by_one_step_of_15_mhz_stands_still(clocks: tuple[int, ...], still: bool) -> None:
-    assert samples("clock", *clocks).stands_still("clock") is still
+    assert samples("clock", *clocks).is_constant("clock") is still
 
 
 @pytest.mark.parametrize(

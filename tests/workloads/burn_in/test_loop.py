@@ -110,8 +110,8 @@ def test_errors_that_memory_had_before_are_told_from_those_of_the_first_cycle(
     short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = Device("cuda", 0, "NVIDIA H200")
-    had = health.Errors(counted=True, uncorrected=2, corrected=0, uncorrected_ever=2, source="NVML")
-    monkeypatch.setattr(health, "errors", lambda _: had)
+    had = health.EccErrors(counted=True, uncorrected=2, corrected=0, uncorrected_ever=2, source="NVML")
+    monkeypatch.setattr(health, "ecc_errors", lambda _: had)
     monkeypatch.setattr(nvml, "ask", lambda index, name: Answers(index, {name: 1980}))
     monkeypatch.setattr(loop, "_Worker", Played(replace(GOOD, errors=3)))
     found = loop.run(gpu, short, 0.5, tmp_path, lambda _: None)

@@ -6,7 +6,7 @@ from dgxcert.probes.gpu import nvml
 
 
 @dataclass(frozen=True)
-class Errors:
+class EccErrors:
     """Memory errors since the driver was loaded, and ever. `counted` says whether this GPU counts them at all."""
 
     counted: bool
@@ -17,7 +17,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RemappedRows:
     """Memory rows that were replaced by spare ones, for corrected and uncorrected errors."""
 
     corrected: int
@@ -29,7 +29,7 @@ class Rows:
     source: str
 
 
-def errors(index: int) -> Errors:
+def ecc_errors(index: int) -> EccErrors:
     """The error counters; none where the driver says that this GPU has no error correction, or has it switched off.
 
     Raises Inconclusive where it says anything else, such as `Unknown Error`, which a GPU with a bad memory gives.
@@ -39,8 +39,8 @@ def errors(index: int) -> Errors:
     mode = found.if_supported("ecc_mode")
     if mode is None or not mode[0]:
         why = "this GPU has no error correction" if mode is None else "its error correction is off"
-        return Errors(False, 0, 0, 0, f"NVML: {why}, so that nothing is counted")
-    return Errors(
+        return EccErrors(False, 0, 0, 0, f"NVML: {why}, so that nothing is counted")
+    return EccErrors(
         counted=True,
         uncorrected=int(found["ecc_uncorrected"]),
         corrected=int(found["ecc_corrected"]),
@@ -49,19 +49,19 @@ def errors(index: int) -> Errors:
     )
 
 
-def correction(index: int) -> bool:
+def ecc_enabled(index: int) -> bool:
     """Whether error correction is on, and stays so; raises Inconclusive where the driver does not tell."""
     now, after_reset = nvml.ask(index, "ecc_mode")["ecc_mode"]
     return bool(now and after_reset)
 
 
-def rows(index: int) -> Rows:
+def remapped_rows(index: int) -> RemappedRows:
     """Replaced rows; none where the driver says that this GPU replaces none."""
     found = nvml.ask(index, "remapped_rows").if_supported("remapped_rows")
     if found is None:
-        return Rows(0, 0, False, False, "NVML: this GPU replaces no rows")
+        return RemappedRows(0, 0, False, False, "NVML: this GPU replaces no rows")
     corrected, uncorrected, pending, failed = found
-    return Rows(corrected, uncorrected, bool(pending), bool(failed), "NVML")
+    return RemappedRows(corrected, uncorrected, bool(pending), bool(failed), "NVML")
 
 
 def persistence(index: int) -> bool:
@@ -74,7 +74,7 @@ def compute_mode(index: int) -> str:
     return str(nvml.ask(index, "compute_mode")["compute_mode"])
 
 
-def divided(index: int) -> bool:
+def mig_enabled(index: int) -> bool:
     """Whether the GPU is, or after its next reset will be, divided into several (MIG).
 
     Not where the driver says that it cannot be.

@@ -57,7 +57,7 @@ class Driver:
         return int(first)
 
     @property
-    def says(self) -> str:
+    def source(self) -> str:
         """Where the list of GPUs comes from, for a record."""
         return f"NVML: {self.absence}" if self.absence else f"NVML, driver {self.version}"
 

@@ -66,14 +66,14 @@ class Samples:
         return cls(readings, *counters, elapsed_s, last["cpu_s"], first["refused"], first["at"])
 
     @property
-    def says(self) -> str:
+    def source(self) -> str:
         """How this was measured, for a record."""
         return f"NVML, {len(self.readings)} samples in {self.elapsed_s:.1f} s"
 
     @property
-    def counts(self) -> str:
+    def source_with_counters(self) -> str:
         """The same where the driver's counters were looked at too, or where it has none."""
-        return f"{self.says}, {'and its counters' if self.after else 'without counters, which this driver has not'}"
+        return f"{self.source}, {'and its counters' if self.after else 'without counters, which this driver has not'}"
 
     @property
     def cpu_share(self) -> float:
@@ -105,9 +105,9 @@ class Samples:
     def trace(self, gpu: int) -> Trace:
         """What a plot shows of them; each sample's time is counted from the beginning by the clock that never jumps."""
         first = self.readings[0]["t"]
-        return trace.of(gpu, [_point(self.began + reading["t"] - first, reading) for reading in self.readings])
+        return trace.downsample(gpu, [_point(self.began + reading["t"] - first, reading) for reading in self.readings])
 
-    def stands_still(self, name: str) -> bool:
+    def is_constant(self, name: str) -> bool:
         """Whether a clock moved by no more than one step all the time."""
         found = self.values(name)
         return max(found) - min(found) <= CLOCK_STEP_MHZ

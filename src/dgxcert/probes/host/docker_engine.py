@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from dgxcert.container.engine import QUESTION_S as LIMIT_S
 from dgxcert.container.engine import question
-from dgxcert.machine.image import kernels_architecture
+from dgxcert.machine.image import kernel_architecture
 from dgxcert.machine.runtime import inside_container
 from dgxcert.outcome import Inconclusive
 
@@ -139,7 +139,7 @@ def parse(endpoint: str, version: dict[str, Any], info: dict[str, Any], sdk: tup
         oldest_api=minor(version.get("MinAPIVersion", version["ApiVersion"])),
         sdk_api=minor(sdk[1]),
         oldest_sdk_api=minor(sdk[0]),
-        architecture=kernels_architecture(str(info.get("Architecture") or version.get("Arch", ""))),
+        architecture=kernel_architecture(str(info.get("Architecture") or version.get("Arch", ""))),
         root=str(info.get("DockerRootDir", "")),
         rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
         gpu_ways=tuple(_gpu_ways(info)),

@@ -197,7 +197,7 @@ class BurnIn:
             )
             for cycle in self.cycles
         ]
-        return trace.of(gpu, points)
+        return trace.downsample(gpu, points)
 
     def steadiness(self, name: str) -> float:
         """The slowest three cycles in a row over the first three, by medians, or all by their mean if that is slower.

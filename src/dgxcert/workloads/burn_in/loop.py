@@ -90,7 +90,7 @@ def _require_same(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _errors(device: Device) -> int:
-    return health.errors(device.index).uncorrected if device.kind == "cuda" else 0
+    return health.ecc_errors(device.index).uncorrected if device.kind == "cuda" else 0
 
 
 def _highest_mhz(device: Device) -> float | None:

@@ -88,7 +88,7 @@ class Load:
         if self.samples.power_capped > 0 or self.samples.braked > 0:
             return CAPPED
         low_power = self.samples.has("power_w") and self.samples.median("power_w") <= STUCK_W
-        return LOCKED if self.samples.stands_still("clock") and not low_power else STUCK
+        return LOCKED if self.samples.is_constant("clock") and not low_power else STUCK
 
 
 STUCK_W = 25.0
