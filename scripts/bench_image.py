@@ -79,7 +79,7 @@ def measure(base: str) -> list[tuple[str, str, str]]:
     made, below = builder.find(NAME), builder.find(base)
     if made is None or below is None:
         sys.exit(f"{NAME} or {base} is gone")
-    engine.ask("image", "rm", NAME)
+    engine.run("image", "rm", NAME)
     return [
         ("build, installing the stack again", f"{cold_s:.0f} s", "for comparison"),
         ("build, after a change in src/", f"{warm_s:.1f} s", "under 20 s"),
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="the base image")
     parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")
     options = parser.parse_args()
-    version = engine.ask("version", "--format", "{{.Server.Version}}").stdout.strip()
+    version = engine.run("version", "--format", "{{.Server.Version}}").stdout.strip()
     about = f"Docker Engine {version}, base {options.base}"
     performance_page.show("bench-image", measure(options.base), about, keep=options.write)
 

@@ -1,4 +1,4 @@
-"""The clients of the engine: one that can build and one that can compose are found, or it is said what is missing."""
+"""The engine's clients: a `docker` that can build and a `compose` are found, or the message names what is missing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,12 @@ VERSION = 'if [ "$1" = --version ]; then echo "Docker version {}, build 1"; else
 
 
 @pytest.fixture(autouse=True)
-def _ask_anew() -> Iterator[None]:
-    for remembered in (engine.docker, engine.compose, engine.endpoint):
-        remembered.cache_clear()
+def _forget_clients() -> Iterator[None]:
+    for cached in (engine.docker, engine.compose, engine.endpoint):
+        cached.cache_clear()
     yield
-    for remembered in (engine.docker, engine.compose, engine.endpoint):
-        remembered.cache_clear()
+    for cached in (engine.docker, engine.compose, engine.endpoint):
+        cached.cache_clear()
 
 
 def program(folder: Path, name: str, text: str) -> str:
@@ -27,7 +27,7 @@ def program(folder: Path, name: str, text: str) -> str:
     return str(folder / name)
 
 
-def test_a_cli_that_cannot_build_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cli_that_cannot_build_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path / "new", "docker", VERSION.format("28.2.2", 1))
     old = program(tmp_path / "old", "docker", VERSION.format("20.10.24+dfsg1", 1))
     monkeypatch.setenv("PATH", f"{tmp_path / 'new'}:{tmp_path / 'old'}:/usr/bin:/bin")
@@ -41,10 +41,10 @@ def test_a_cli_without_buildx_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         engine.docker()
 
 
-def test_a_client_says_its_version_without_waiting_for_an_engine(
+def test_a_client_reports_its_version_without_waiting_for_an_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Debian's CLI asks the engine first, whatever it is asked; a silent one would cost a quarter of a minute."""
+    """Debian's CLI contacts the engine whatever the command; an unresponsive one would cost 15 seconds."""
     waits = 'case "$DOCKER_HOST" in *no-engine) ;; *) exit 1;; esac; echo "Docker version 20.10.24, build 1"'
     path = program(tmp_path, "docker", waits)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -53,14 +53,7 @@ def test_a_client_says_its_version_without_waiting_for_an_engine(
     assert engine.compose() == (path, "compose")
 
 
-def test_why_an_engine_does_not_answer_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    found, remedy = engine.trouble()
-    assert "unix:///nowhere/docker.sock, and there is no such socket" in found
-    assert "unset DOCKER_HOST" in remedy
-
-
-def test_the_compose_plugin_goes_before_the_older_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_compose_plugin_is_preferred_to_the_older_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docker = program(tmp_path, "docker", "exit 0")
     older = program(tmp_path, "docker-compose", "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -70,15 +63,15 @@ def test_the_compose_plugin_goes_before_the_older_program(tmp_path: Path, monkey
     assert engine.compose() == (older,)
 
 
-def test_without_any_compose_it_is_said_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_compose_the_message_names_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CannotStart, match="apt install docker-compose-plugin"):
         engine.compose()
 
 
-def test_clients_reach_one_endpoint_and_no_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_use_one_endpoint_and_no_settings_of_compose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/mine.sock")
     monkeypatch.setenv("COMPOSE_FILE", "other.yaml")
-    made = engine.environment(DGXCERT_UID="1000")
-    assert (made["DOCKER_HOST"], made["DGXCERT_UID"]) == ("unix:///run/mine.sock", "1000")
-    assert "COMPOSE_FILE" not in made
+    environment = engine.environment(DGXCERT_UID="1000")
+    assert (environment["DOCKER_HOST"], environment["DGXCERT_UID"]) == ("unix:///run/mine.sock", "1000")
+    assert "COMPOSE_FILE" not in environment

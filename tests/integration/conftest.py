@@ -31,7 +31,7 @@ def docker() -> str:
         path = engine.docker()
     except CannotStart as error:
         missing(error.problem, "Run: sudo scripts/system-packages")
-    if engine.ask("info").returncode != 0:
+    if engine.run("info").returncode != 0:
         missing("no container engine answers", "Run: sudo scripts/system-packages")
     return path
 

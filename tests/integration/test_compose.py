@@ -159,7 +159,7 @@ def test_the_gpu_service_asks_for_every_gpu_and_room_to_work(service: Service) -
 
 
 def test_the_gpu_service_without_the_gpu_runtime_says_so(service: Service) -> None:
-    if "nvidia" in engine.ask("info", "--format", "{{json .Runtimes}}").stdout:
+    if "nvidia" in engine.run("info", "--format", "{{json .Runtimes}}").stdout:
         pytest.skip("this engine has the GPU runtime")
     done = service("run", "--rm", "-T", "gpu", "--help")
     assert done.returncode != 0

@@ -39,7 +39,7 @@ def validate(contained: tuple[Image, Path], *options: object) -> "subprocess.Pop
 
 def containers() -> list[str]:
     """Names of the containers of children that there are, running or not."""
-    return engine.ask("ps", "-a", "--filter", "name=dgxcert-", "--format", "{{.Names}}").stdout.split()
+    return engine.run("ps", "-a", "--filter", "name=dgxcert-", "--format", "{{.Names}}").stdout.split()
 
 
 @pytest.fixture(scope="module")

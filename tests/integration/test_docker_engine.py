@@ -31,10 +31,13 @@ RECORDED = Path(__file__).parents[1] / "recorded" / "engines"
 LIMIT_S = 10.0
 """No cause may take longer to be told."""
 
-ASK = "import json; from dgxcert.probes.host import docker_engine as e; print(json.dumps(e.asdict(e.reach())))"
+ASK = (
+    "import dataclasses, json; from dgxcert.container import engine_answer;"
+    "print(json.dumps(dataclasses.asdict(engine_answer.ask())))"
+)
 ASK_AS_NOBODY = (
     "import json, os, docker; from dgxcert.probes.host import docker_engine as e;"
-    "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(json.dumps(e.asdict(e.ask())))"
+    "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(json.dumps(e.asdict(e.query())))"
 )
 
 
@@ -121,25 +124,25 @@ def ask(*prefix: str, program: str = ASK, **settings: str) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
-def remedies(found: dict[str, object]) -> str:
-    assert isinstance(found["remedy"], list)
-    return " ".join(found["remedy"])
+def remedies(answer: dict[str, object]) -> str:
+    assert isinstance(answer["remedy"], list)
+    return " ".join(answer["remedy"])
 
 
 def test_a_healthy_engine_says_what_it_is(private: Callable[[], PrivateEngine]) -> None:
-    found = ask(*in_its_world(private().run))
-    assert found["endpoint"] == "unix:///var/run/docker.sock"
-    assert (found["architecture"], found["rootless"]) == (os.uname().machine, False)
+    answer = ask(*in_its_world(private().run))
+    assert answer["endpoint"] == "unix:///var/run/docker.sock"
+    assert (answer["architecture"], answer["rootless"]) == (os.uname().machine, False)
 
 
 def test_an_engine_that_is_not_installed(docker: str, tmp_path: Path) -> None:
     hide = shutil.which("dockerd", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if os.getuid() != 0 or hide is None:
         missing("root or dockerd, which this test hides", "Run: sudo scripts/system-packages")
-    found = ask(*in_its_world(tmp_path, hide=str(hide)))
-    assert "Docker Engine is not installed" in str(found["found"])
-    assert "sudo apt install docker.io" in remedies(found)
-    assert found["conclusive"]
+    answer = ask(*in_its_world(tmp_path, hide=str(hide)))
+    assert "Docker Engine is not installed" in str(answer["problem"])
+    assert "sudo apt install docker.io" in remedies(answer)
+    assert answer["conclusive"]
 
 
 def test_an_engine_that_was_stopped_and_took_its_socket_along(private: Callable[[], PrivateEngine]) -> None:
@@ -147,25 +150,25 @@ def test_an_engine_that_was_stopped_and_took_its_socket_along(private: Callable[
     made.process.terminate()
     made.process.wait(timeout=60)
     assert not made.socket.exists()
-    found = ask(*in_its_world(made.run))
-    assert "is installed and its socket is not there" in str(found["found"])
-    assert "sudo systemctl start docker" in remedies(found)
-    assert found["conclusive"]
+    answer = ask(*in_its_world(made.run))
+    assert "is installed and its socket is missing" in str(answer["problem"])
+    assert "sudo systemctl start docker" in remedies(answer)
+    assert answer["conclusive"]
 
 
 def test_an_engine_that_died_and_left_its_socket(stopped: PrivateEngine) -> None:
-    found = ask(*in_its_world(stopped.run))
-    assert "is not running: nobody listens on it" in str(found["found"])
-    assert "sudo systemctl start docker" in remedies(found)
+    answer = ask(*in_its_world(stopped.run))
+    assert "is not running: nothing listens on it" in str(answer["problem"])
+    assert "sudo systemctl start docker" in remedies(answer)
 
 
 def test_an_engine_that_takes_the_question_and_never_answers(private: Callable[[], PrivateEngine]) -> None:
     made = private()
     made.process.send_signal(signal.SIGSTOP)
-    found = ask(*in_its_world(made.run))
-    assert "takes the question and does not answer" in str(found["found"])
-    assert "sudo systemctl restart docker" in remedies(found)
-    assert not found["conclusive"]
+    answer = ask(*in_its_world(made.run))
+    assert "accepts the request and does not answer" in str(answer["problem"])
+    assert "sudo systemctl restart docker" in remedies(answer)
+    assert not answer["conclusive"]
 
 
 def test_an_engine_that_this_user_may_not_use(private: Callable[[], PrivateEngine]) -> None:
@@ -174,25 +177,25 @@ def test_an_engine_that_this_user_may_not_use(private: Callable[[], PrivateEngin
     for folder in (made.run, *made.run.parents):
         if folder.owner() == "root" and folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
-    found = ask(*in_its_world(made.run), program=ASK_AS_NOBODY)
-    assert "this user may not use" in str(found["found"])
-    assert "sudo usermod -aG docker $USER" in remedies(found)
-    assert not found["conclusive"]
+    answer = ask(*in_its_world(made.run), program=ASK_AS_NOBODY)
+    assert "this user may not use" in str(answer["problem"])
+    assert "sudo usermod -aG docker $USER" in remedies(answer)
+    assert not answer["conclusive"]
 
 
 @pytest.mark.parametrize(
     ("host", "said"),
     [
         ("unix:///nowhere/docker.sock", "and there is no such socket"),
-        ("tcp://127.0.0.1:1", "nobody listens on it"),
+        ("tcp://127.0.0.1:1", "nothing listens on it"),
         ("tcp://192.0.2.1:2375", "is on another machine"),
         ("ssh://somebody@elsewhere", "is on another machine"),
     ],
 )
 def test_an_endpoint_that_leads_nowhere_or_elsewhere_is_named(host: str, said: str) -> None:
-    found = ask(DOCKER_HOST=host)
-    assert host in str(found["found"])
-    assert said in str(found["found"])
+    answer = ask(DOCKER_HOST=host)
+    assert host in str(answer["problem"])
+    assert said in str(answer["problem"])
 
 
 class Recorded(BaseHTTPRequestHandler):
@@ -243,9 +246,14 @@ OTHER = {"x86_64": "aarch64", "aarch64": "x86_64"}[os.uname().machine]
 @pytest.mark.parametrize(
     ("engine", "requirement", "said", "remedy"),
     [
-        ("docker-1.10", "DOCKER-REACHABLE", "its API and this Docker SDK's do not meet", "version 20.10 or newer"),
+        (
+            "docker-1.10",
+            "DOCKER-REACHABLE",
+            "it has no API version in common with this Docker SDK",
+            "version 20.10 or newer",
+        ),
         ("docker-1.12", "DOCKER-API", "newest API of the engine is 24", "version 20.10 or newer"),
-        ("docker-90", "DOCKER-API", "oldest API of the engine is 90", "take a newer dgxcert"),
+        ("docker-90", "DOCKER-API", "oldest API of the engine is 90", "git pull && make setup"),
         ("rootless-28", "DOCKER-ROOTFUL", "engine runs as root is False", "sudo apt install docker.io"),
         (f"{OTHER}-28", "DOCKER-ARCHITECTURE", f"architecture of the engine is {OTHER}", "uname -m"),
     ],
@@ -295,7 +303,7 @@ def test_a_run_without_an_engine_is_rejected_by_its_cause_and_does_not_go_on(
 def test_an_engine_without_the_gpu_runtime_says_so_when_a_container_asks_for_gpus(
     make_image: Callable[[str], tuple[Image, Path]],
 ) -> None:
-    if "nvidia" in engine.ask("info", "--format", "{{json .Runtimes}}").stdout:
+    if "nvidia" in engine.run("info", "--format", "{{json .Runtimes}}").stdout:
         pytest.skip("this engine has the GPU runtime")
     found = container.read(make_image("contained")[0], gpus=True)
     assert "the engine has no NVIDIA Container Toolkit" in found.problem

@@ -115,7 +115,7 @@ def test_the_image_says_what_it_was_made_from(
     private_build: tuple[Image, list[str], Index], standin: str, docker: str, checkout: Checkout
 ) -> None:
     made, _, _ = private_build
-    inspected = json.loads(engine.ask("image", "inspect", made.id).stdout)[0]["Config"]
+    inspected = json.loads(engine.run("image", "inspect", made.id).stdout)[0]["Config"]
     labels = inspected["Labels"]
     base = builder.find(standin)
     assert base is not None
@@ -186,9 +186,9 @@ def test_what_was_added_to_an_image_makes_it_another(checkout: Checkout, standin
     assert added is not None
     assert added.suite_sha256 == made.suite_sha256
     assert not added.untouched
-    container = engine.ask("create", made.id, "sh").stdout.strip()
-    engine.ask("commit", container, "dgxcert-test:committed")
-    engine.ask("rm", container)
+    container = engine.run("create", made.id, "sh").stdout.strip()
+    engine.run("commit", container, "dgxcert-test:committed")
+    engine.run("rm", container)
     committed = builder.find("dgxcert-test:committed")
     assert committed is not None
     assert not committed.untouched

@@ -255,7 +255,7 @@ def end(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> En
             done.append((process, grace_s))
             return group_gone
 
-        monkeypatch.setattr(engine, "ask", ask)
+        monkeypatch.setattr(engine, "run", ask)
         monkeypatch.setattr(command, "end_group", end_group)
         launcher = in_container(tmp_path)
         process: Any = start(launcher, 7)
@@ -273,7 +273,7 @@ def test_an_engine_that_cannot_be_asked_does_not_keep_the_client_alive(
     ended: list[object] = []
     launcher = in_container(tmp_path)
     process: Any = start(launcher, 7)
-    monkeypatch.setattr(engine, "ask", ask)
+    monkeypatch.setattr(engine, "run", ask)
     monkeypatch.setattr(command, "end_group", lambda *given: bool(ended.append(given)) or True)
     assert not launcher.end(process, 1.5)
     assert ended == [(process, 1.5)]
@@ -327,6 +327,6 @@ def test_ending_a_child_here_ends_its_group_and_asks_no_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_gone: bool
 ) -> None:
     process: Any = "the process"
-    monkeypatch.setattr(engine, "ask", lambda *_: pytest.fail("no container was started"))
+    monkeypatch.setattr(engine, "run", lambda *_: pytest.fail("no container was started"))
     monkeypatch.setattr(command, "end_group", lambda *given: group_gone and given == (process, 1.5))
     assert Here(tmp_path).end(process, 1.5) is group_gone

@@ -1,4 +1,4 @@
-"""The builder: makes the image from this checkout, and reuses one only while its labels say that it was made so."""
+"""The builder: builds the image from this checkout, and reuses one only while its labels fit this checkout."""
 
 import hashlib
 import os
@@ -7,18 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.container import engine, pip_settings
+from dgxcert.container import engine, engine_answer, pip_settings
+from dgxcert.container.engine_answer import EngineProblem
 from dgxcert.machine.image import Image, Recipe, difference, parse
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite
 
 BUILD_S = 3 * 3600.0
 PULL_S = 3 * 3600.0
-FIND_S = 5.0
-"""With the diagnosis of a silent engine still within 10 s."""
+INSPECT_S = 5.0
+"""Leaves time to diagnose an engine that does not answer, with both within 10 s."""
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-"""Build arguments that Docker knows by itself and keeps out of an image's history."""
+"""Build arguments that Docker predefines and keeps out of an image's history, since a proxy may hold a password."""
 
 Show = Callable[[str], None]
 
@@ -32,7 +33,7 @@ def recipe(stack: str, base: str) -> Recipe:
     lock = container / "stacks" / f"{stack}.lock"
     if not lock.is_file():
         known = ", ".join(path.stem for path in sorted(lock.parent.glob("*.lock")))
-        raise CannotStart(f"There is no lock for stack {stack!r}.", f"Known: {known}; or make one: make lock")
+        raise CannotStart(f"There is no lock for stack {stack!r}.", f"Known: {known}; or create one: make lock")
     name = base or _pinned_base(container)
     return Recipe(
         stack=stack,
@@ -49,10 +50,10 @@ def _hash(*paths: Path) -> str:
 
 
 def _container() -> Path:
-    found = suite.root() / "container"
-    if not (found / "Dockerfile").is_file():
+    folder = suite.root() / "container"
+    if not (folder / "Dockerfile").is_file():
         raise CannotStart("An installed dgxcert cannot build its image.", "Run from a checkout of dgxcert.")
-    return found
+    return folder
 
 
 def _pinned_base(container: Path) -> str:
@@ -60,28 +61,35 @@ def _pinned_base(container: Path) -> str:
         name, _, value = line.partition("=")
         if name == "BASE_IMAGE":
             return value
-    raise CannotStart("container/base.env names no BASE_IMAGE.", "Restore the file, or name one: BASE_IMAGE=...")
+    raise CannotStart(
+        "container/base.env names no BASE_IMAGE.",
+        "Restore it: git checkout container/base.env; or name one: BASE_IMAGE=...",
+    )
 
 
 def _digest(base: str) -> str:
-    """The digest in a base image's name, else the id of the local image; empty where that is not here yet."""
+    """The digest in a base image's name, else the id of the local image; empty where there is no local one yet."""
     _, at, digest = base.partition("@")
     if at:
         return digest
-    found = find(base)
-    return found.id if found else ""
+    image = find(base)
+    return image.id if image else ""
 
 
 def find(reference: str) -> Image | None:
     """The image of that name, or None; raises CannotStart when the engine does not answer."""
-    asked = engine.ask("image", "inspect", reference, timeout_s=FIND_S)
-    if asked.returncode == 0:
-        history = engine.ask("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference)
-        return parse(asked.stdout, reference, next(iter(history.stdout.splitlines()), ""))
-    if "No such image" in asked.stderr:
+    inspected = engine.run("image", "inspect", reference, timeout_s=INSPECT_S)
+    if inspected.returncode == 0:
+        history = engine.run("history", "--no-trunc", "--format", "{{.CreatedBy}}", reference)
+        return parse(inspected.stdout, reference, next(iter(history.stdout.splitlines()), ""))
+    if "No such image" in inspected.stderr:
         return None
-    found, remedy = engine.trouble()
-    raise CannotStart(f"The container engine does not answer: {found or asked.complaint}.", remedy)
+    answer = engine_answer.ask()
+    if isinstance(answer, EngineProblem):
+        problem, steps = answer.problem, answer.remedy
+    else:
+        problem, steps = inspected.complaint, ("Try by hand: docker version",)
+    raise CannotStart(f"The container engine does not answer: {problem}.", *steps)
 
 
 def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) -> Image:
@@ -90,11 +98,11 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
     Raises CannotStart when it does not fit and may not be built, or when the build fails.
     """
     wanted = recipe(stack, base)
-    found = find(reference)
-    if found is not None and not difference(found, wanted):
-        show(f"image {reference} fits this checkout ({found.id[:19]}), reused")
-        return _compared_with_pinned(found)
-    why = f"does not fit this checkout: {difference(found, wanted)}" if found else "does not exist yet"
+    existing = find(reference)
+    if existing is not None and not difference(existing, wanted):
+        show(f"image {reference} fits this checkout ({existing.id[:19]}), reused")
+        return _compared_with_pinned(existing)
+    why = f"does not fit this checkout: {difference(existing, wanted)}" if existing else "does not exist yet"
     if not build:
         raise CannotStart(f"Image {reference} {why}.", "Build it: make image")
     show(f"image {reference} {why}; building it with {engine.docker()}, minutes the first time")
@@ -102,32 +110,32 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
         _pull(wanted.base, show)
         wanted = recipe(stack, base)
     make(reference, wanted, show)
-    made = find(reference)
-    if made is None or difference(made, wanted):
+    built = find(reference)
+    if built is None or difference(built, wanted):
         raise CannotStart(
             f"Image {reference} was built and still does not fit.", "Report this with the build's output."
         )
-    return _compared_with_pinned(made)
+    return _compared_with_pinned(built)
 
 
 def _compared_with_pinned(image: Image) -> Image:
-    """The image with the answer to whether its base, from wherever it was had, is the pinned one."""
+    """The image with `on_pinned_base` set: whether its base, from whichever registry, is the pinned one."""
     digest = _pinned_base(_container()).partition("@")[2]
     return image.model_copy(update={"on_pinned_base": image.base_digest == digest})
 
 
 def _pull(base: str, show: Show) -> None:
-    """Fetch a base image that is named by a tag, so that what was built on can be said afterwards."""
+    """Pull a base image that is named by a tag: only a local image has an id, which the record needs."""
     args = [engine.docker(), "pull", base]
     if command.stream(args, timeout_s=PULL_S, env=engine.environment(), line=show) != 0:
         raise CannotStart(
-            f"Base image {base} could not be had.",
-            "Read the lines above; behind a proxy, the engine itself must know it (systemctl edit docker).",
+            f"Base image {base} could not be pulled.",
+            "Read the lines above; behind a proxy, set HTTPS_PROXY for the engine itself: sudo systemctl edit docker",
         )
 
 
 def make(reference: str, wanted: Recipe, show: Show) -> None:
-    """Build the image, showing each line of progress; raises CannotStart with what stood in the way."""
+    """Build the image, showing each line of progress; raises CannotStart with the reason why the build failed."""
     root = suite.root()
     lines: list[str] = []
 
@@ -149,38 +157,49 @@ def make(reference: str, wanted: Recipe, show: Show) -> None:
 
 
 def _arguments(wanted: Recipe) -> list[str]:
-    about = suite.identity(suite.root())
+    identity = suite.identity(suite.root())
     arguments = {
         "BASE_IMAGE": wanted.base,
         "BASE_DIGEST": wanted.base_digest,
         "STACK": wanted.stack,
-        "VERSION": about.version,
-        "COMMIT": (about.commit or "unknown") + ("-modified" if about.modified else ""),
+        "VERSION": identity.version,
+        "COMMIT": (identity.commit or "unknown") + ("-modified" if identity.modified else ""),
         "LOCK_SHA256": wanted.lock_sha256,
         "SUITE_SHA256": wanted.suite_sha256,
         "RECIPE_SHA256": wanted.recipe_sha256,
     }
-    words = [f"{name}={value}" for name, value in arguments.items()]
-    words += [name for name in PROXIES if os.environ.get(name)]  # without a value: taken from the environment
-    return [each for word in words for each in ("--build-arg", word)]
+    values = [f"{name}={value}" for name, value in arguments.items()]
+    # Without a value, Docker takes it from the environment: a proxy's password stays out of the process list.
+    values += [name for name in PROXIES if os.environ.get(name)]
+    return _repeated("--build-arg", values)
 
 
 def _secrets(private: Path) -> list[str]:
-    """Mounted while packages are installed, never in a layer: where packages come from, and whom to trust."""
-    found = pip_settings.read()
-    words = []
-    if found.config:
+    """Secrets mounted while packages are installed, never in a layer: pip's settings and certificate authorities."""
+    settings = pip_settings.read()
+    values = []
+    if settings.config:
         path = private / "pip.conf"
-        path.touch(mode=0o600)
-        path.write_text(found.config, encoding="utf-8")
-        words.append(f"id=pip_conf,src={path}")
-    if found.authority:
-        words.append(f"id=ca,src={found.authority}")
-    return [each for word in words for each in ("--secret", word)]
+        path.touch(mode=0o600)  # before its content, which may hold the password of an index
+        path.write_text(settings.config, encoding="utf-8")
+        values.append(f"id=pip_conf,src={path}")
+    if settings.authority:
+        values.append(f"id=ca,src={settings.authority}")
+    return _repeated("--secret", values)
+
+
+def _repeated(option: str, values: list[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
 
 
 def explain(lines: list[str]) -> str:
-    """Why a build failed, from what it printed: what the guard says, else its error, else its last words."""
+    """Why a build failed, from its output: the guard's message, else its last error, else its last line.
+
+    >>> explain(["#9 guard: FAILED the stack does not fit this base image:", "#9 guard| torch was 2 and is 3"])
+    'guard: the stack does not fit this base image; torch was 2 and is 3'
+    >>> explain(["#2 ERROR: failed to resolve source metadata", "------"])
+    '#2 ERROR: failed to resolve source metadata'
+    """
     guard = [line.partition("guard: ")[2] for line in lines if "guard: " in line and "guard: FAILED" in line]
     details = [line.partition("guard|")[2].strip() for line in lines if "guard|" in line]
     if guard:

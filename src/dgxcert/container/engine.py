@@ -1,21 +1,19 @@
 """The engine's command-line clients: which `docker` builds, which `compose` runs, and which endpoint both reach."""
 
-import json
 import os
 import shutil
-import sys
-from collections.abc import Iterator
 from functools import cache
+from itertools import takewhile
 
 from dgxcert import command
 from dgxcert.outcome import CannotStart
 
-ASK_S = 10.0
+COMMAND_S = 10.0
 CONTEXT_S = 3.0
-QUESTION_S = 9.0
 
-NOWHERE = "unix:///dev/null/no-engine"
-"""Some clients ask the engine even to say their own version, and wait for one that is silent: here they need not."""
+NO_ENGINE = "unix:///dev/null/no-engine"
+"""An endpoint that fails at once. Debian's docker.io contacts the engine even for its own version, and would wait
+for one that does not answer."""
 
 FIRST_WITHOUT_BUILDKIT = 23
 """From this release on Docker's CLI builds with BuildKit through its buildx plugin only."""
@@ -27,12 +25,12 @@ def docker() -> str:
 
     Raises CannotStart when none is on the PATH.
     """
-    looked = []
+    rejected = []
     for path in _on_path("docker"):
-        if 0 < _major(path) < FIRST_WITHOUT_BUILDKIT or _answers([path, "buildx", "version"]):
+        if 0 < _major(path) < FIRST_WITHOUT_BUILDKIT or _succeeds([path, "buildx", "version"]):
             return path
-        looked.append(path)
-    found = f"found {', '.join(looked)} without buildx" if looked else "found no `docker` on the PATH"
+        rejected.append(path)
+    found = f"found {', '.join(rejected)} without buildx" if rejected else "found no `docker` on the PATH"
     raise CannotStart(
         f"Wanted a Docker CLI that builds with BuildKit, {found}.",
         "Install Docker Engine with its buildx plugin, or Debian's docker.io; without containers: RUNTIME=native",
@@ -41,7 +39,7 @@ def docker() -> str:
 
 @cache
 def compose() -> tuple[str, ...]:
-    """The compose to call: the plugin of a Docker CLI, else the older `docker-compose` of its own.
+    """The compose command: the plugin of a Docker CLI, else the older, separate `docker-compose`.
 
     Raises CannotStart when there is neither.
     """
@@ -50,7 +48,7 @@ def compose() -> tuple[str, ...]:
         *((path,) for path in _on_path("docker-compose")),
     ]
     for candidate in candidates:
-        if _answers([*candidate, "version"]):
+        if _succeeds([*candidate, "version"]):
             return candidate
     raise CannotStart(
         "Wanted `docker compose` (or `docker-compose` 1.29 or newer), found neither.",
@@ -65,68 +63,53 @@ def endpoint() -> str:
     if host := os.environ.get("DOCKER_HOST"):
         return host
     inspect = [docker(), "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
-    asked = command.run(inspect, timeout_s=CONTEXT_S)
-    return asked.stdout.strip() if asked.returncode == 0 else ""
+    context = command.run(inspect, timeout_s=CONTEXT_S)
+    return context.stdout.strip() if context.returncode == 0 else ""
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of a client: this one, without what would lead compose to other files, and with one endpoint."""
+    """The environment of a client: this process's, without settings of compose, with BuildKit and one endpoint."""
+    # COMPOSE_FILE and its like would make compose read other files than this checkout's.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COMPOSE_")}
-    return {**kept, **({"DOCKER_HOST": endpoint()} if endpoint() else {}), "DOCKER_BUILDKIT": "1", **settings}
+    # With the endpoint spelled out, no client resolves Docker's contexts by rules of its own.
+    host = {"DOCKER_HOST": endpoint()} if endpoint() else {}
+    return {**kept, **host, "DOCKER_BUILDKIT": "1", **settings}
 
 
-def ask(*args: str, timeout_s: float = ASK_S) -> command.Completed:
-    """A short question to the engine through the CLI."""
+def run(*args: str, timeout_s: float = COMMAND_S) -> command.Completed:
+    """Run a short `docker` command, such as `run("image", "inspect", "dgxcert:course")`."""
     return command.run([docker(), *args], timeout_s=timeout_s, env=environment())
 
 
-def question() -> command.Completed:
-    """Let the probe ask the engine in a process of its own; it prints an engine, or what is in the way, as JSON.
-
-    A socket that takes a question and never answers must not take us along.
-    """
-    return command.run([sys.executable, "-P", "-m", "dgxcert.probes.host.docker_engine"], timeout_s=QUESTION_S)
-
-
-def trouble() -> tuple[str, str]:
-    """Why the engine does not answer and what to do, as its probe says; empty where it answers or says nothing."""
-    asked = question()
-    if asked.timed_out:
-        return "it takes the question and says nothing", "Start it anew: sudo systemctl restart docker"
-    try:
-        said = json.loads(asked.stdout)
-    except ValueError:
-        return "", "Ask it by hand: docker version"
-    steps = said.get("remedy", ("docker version",))
-    return str(said.get("found", "")), "".join(f"\n  {step}" for step in steps)
-
-
-def _answers(args: list[str]) -> bool:
+def _succeeds(args: list[str]) -> bool:
     return _without_engine(args).returncode == 0
 
 
 def _without_engine(args: list[str]) -> command.Completed:
-    return command.run(args, timeout_s=ASK_S, env={**os.environ, "DOCKER_HOST": NOWHERE})
+    return command.run(args, timeout_s=COMMAND_S, env={**os.environ, "DOCKER_HOST": NO_ENGINE})
 
 
 def _major(path: str) -> int:
-    """20 of `Docker version 20.10.24+dfsg1, build 297e128`; 0 where it says something else."""
-    version = _without_engine([path, "--version"]).stdout
-    return int("".join(_digits(version.removeprefix("Docker version "))) or 0)
+    """The major version of a Docker CLI; 0 where it cannot be read."""
+    return parse_major(_without_engine([path, "--version"]).stdout)
 
 
-def _digits(text: str) -> Iterator[str]:
-    for letter in text:
-        if not letter.isdigit():
-            return
-        yield letter
+def parse_major(version: str) -> int:
+    """The major version from what `docker --version` prints; 0 for anything else.
+
+    >>> parse_major("Docker version 20.10.24+dfsg1, build 297e128")
+    20
+    >>> parse_major("podman version 4.9.3")
+    0
+    """
+    return int("".join(takewhile(str.isdigit, version.removeprefix("Docker version "))) or 0)
 
 
 def _on_path(program: str) -> list[str]:
-    """Every program of that name on the PATH, in order, links to the same file once."""
-    found: dict[str, str] = {}
+    """Every program of that name on the PATH, in order; links to the same file count once."""
+    paths: dict[str, str] = {}
     for folder in os.get_exec_path():
         path = shutil.which(program, path=folder)
         if path:
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
+            paths.setdefault(os.path.realpath(path), path)
+    return list(paths.values())

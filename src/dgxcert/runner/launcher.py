@@ -97,7 +97,7 @@ class InContainer:
 
     def _remove(self) -> bool:
         try:
-            removed = engine.ask("rm", "--force", self._name)
+            removed = engine.run("rm", "--force", self._name)
         except OSError:
             return False
         return removed.returncode == 0 or "No such container" in removed.stderr

@@ -13,6 +13,8 @@ import pytest
 from suites import example
 from suites.inline import counts, ended
 
+from dgxcert.container import engine_answer
+from dgxcert.container.engine_answer import Engine
 from dgxcert.judgement.requirement import Requirement, Stage
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.image import Image
@@ -64,13 +66,13 @@ def declared() -> dict[str, Check]:
 DECLARED = declared()
 
 
-def engine(name: str = "spark-29", **changed: object) -> docker_engine.Engine:
+def engine(name: str = "spark-29", **changed: object) -> Engine:
     """A recorded engine; what this machine itself could give GPUs with is left out."""
     folder = paths.RECORDED / "engines"
     recorded = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     info = {**recorded["info"], "CDISpecDirs": ["/nowhere"], **changed}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(docker_engine, "DAEMON_PLACES", "/nowhere")
+        patch.setattr(docker_engine, "DAEMON_PATH", "/nowhere")
         return docker_engine.parse(docker_engine.DEFAULT_ENDPOINT, recorded["version"], info, ("1.24", "1.45"))
 
 
@@ -92,8 +94,8 @@ def computed(*devices: str, wrong: int = 0) -> container.Container:
     return container.Container(devices, wrong, "", ())
 
 
-STOPPED = docker_engine.diagnose(ConnectionRefusedError(), docker_engine.DEFAULT_ENDPOINT, chosen=False)
-SILENT = docker_engine.silent(docker_engine.DEFAULT_ENDPOINT)
+STOPPED = docker_engine.diagnose(ConnectionRefusedError(), docker_engine.DEFAULT_ENDPOINT, selected=False)
+SILENT = engine_answer.unresponsive(docker_engine.DEFAULT_ENDPOINT)
 NO_TOOLKIT = container.failed('could not select device driver "" with capabilities: [[gpu]]')
 
 
@@ -111,7 +113,7 @@ class World:
         self.set(disk, "read", disk.Disk("/var/lib/docker", 60.0))
         self.set(kernel_log, "read", log())
         self.set(kernel_module, "read", kernel_module.KernelModule("580.126.09", is_open=True))
-        self.set(docker_engine, "reach", engine())
+        self.set(engine_answer, "ask", engine())
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))
         self.set(nvml, "read", driver("580.126.09"))
         self.set(nvml, "compute_processes", [])
@@ -213,13 +215,11 @@ UNHEARD = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 9999, pid=4711, name=pytho
 HEALTHY: dict[str, tuple[tuple[str, ...], Ail]] = {
     "the oldest engine in use, with the nvidia runtime": (
         ("DOCKER-REACHABLE", "DOCKER-API", "DOCKER-ROOTFUL", "DOCKER-GPU"),
-        finds(docker_engine, "reach", engine("nvidia-runtime-20")),
+        finds(engine_answer, "ask", engine("nvidia-runtime-20")),
     ),
     "an engine that gives GPUs by the toolkit's hook": (
         ("DOCKER-GPU",),
-        finds(
-            docker_engine, "reach", replace(engine("x86_64-28"), gpu_ways=("/usr/bin/nvidia-container-runtime-hook",))
-        ),
+        finds(engine_answer, "ask", replace(engine("x86_64-28"), gpu_ways=("/usr/bin/nvidia-container-runtime-hook",))),
     ),
     "a closed kernel module of the same version as its library": (
         ("DRIVER-AGREES",),
@@ -242,7 +242,7 @@ def test_architectures_agree_on_an_intel_machine_as_well(world: World) -> None:
     """Docker calls it amd64 in an image and x86_64 in an engine, as the kernel does."""
     world.machine = SPARK.model_copy(update={"architecture": "x86_64"})
     world.image = IMAGE.model_copy(update={"architecture": "amd64"})
-    world.set(docker_engine, "reach", engine("x86_64-28"))
+    world.set(engine_answer, "ask", engine("x86_64-28"))
     assert counts(world.run("DOCKER-ARCHITECTURE", "IMAGE-ARCHITECTURE")) == {"passed": 2}
 
 
@@ -331,37 +331,37 @@ SICK: list[tuple[str, Ail, str, str]] = [
     ),
     (
         "DOCKER-REACHABLE",
-        finds(docker_engine, "reach", STOPPED),
-        "is not running: nobody listens on it",
+        finds(engine_answer, "ask", STOPPED),
+        "is not running: nothing listens on it",
         "sudo systemctl start docker",
     ),
     (
         "DOCKER-API",
-        finds(docker_engine, "reach", engine("docker-1.12")),
+        finds(engine_answer, "ask", engine("docker-1.12")),
         "newest API of the engine is 24 API 1.x, required >= 40 API 1.x",
         "version 20.10 or newer",
     ),
     (
         "DOCKER-API",
-        finds(docker_engine, "reach", engine("docker-90")),
+        finds(engine_answer, "ask", engine("docker-90")),
         "oldest API of the engine is 90 API 1.x, required <= 45 API 1.x",
-        "take a newer dgxcert",
+        "git pull && make setup",
     ),
     (
         "DOCKER-ROOTFUL",
-        finds(docker_engine, "reach", engine("rootless-28")),
+        finds(engine_answer, "ask", engine("rootless-28")),
         "engine runs as root is False, required == True",
         "docker context use default",
     ),
     (
         "DOCKER-ARCHITECTURE",
-        finds(docker_engine, "reach", engine("x86_64-28")),
+        finds(engine_answer, "ask", engine("x86_64-28")),
         "architecture of the engine is x86_64, required == aarch64",
         "uname -m",
     ),
     (
         "DOCKER-GPU",
-        finds(docker_engine, "reach", engine(DiscoveredDevices=[])),
+        finds(engine_answer, "ask", engine(DiscoveredDevices=[])),
         "no nvidia runtime, no CDI specification, no NVIDIA Container Toolkit",
         "sudo nvidia-ctk runtime configure",
     ),
@@ -424,11 +424,11 @@ UNSEEN: list[tuple[str, Ail, str]] = [
     ("DRIVER-BRANCH", finds(nvml, "read", half_updated()), "the driver is only half updated"),
     ("DRIVER-BRANCH", finds(nvml, "read", driver(None)), "there is no driver to look at"),
     ("DRIVER-BRANCH", finds(nvml, "read", driver("unknown")), "names no branch"),
-    ("DOCKER-REACHABLE", finds(docker_engine, "reach", SILENT), "takes the question and does not answer"),
-    ("DOCKER-API", finds(docker_engine, "reach", STOPPED), "the container engine does not answer"),
-    ("DOCKER-ROOTFUL", finds(docker_engine, "reach", STOPPED), "the container engine does not answer"),
-    ("DOCKER-ARCHITECTURE", finds(docker_engine, "reach", SILENT), "the container engine does not answer"),
-    ("DOCKER-GPU", finds(docker_engine, "reach", STOPPED), "the container engine does not answer"),
+    ("DOCKER-REACHABLE", finds(engine_answer, "ask", SILENT), "accepts the request and does not answer"),
+    ("DOCKER-API", finds(engine_answer, "ask", STOPPED), "the container engine does not answer"),
+    ("DOCKER-ROOTFUL", finds(engine_answer, "ask", STOPPED), "the container engine does not answer"),
+    ("DOCKER-ARCHITECTURE", finds(engine_answer, "ask", SILENT), "the container engine does not answer"),
+    ("DOCKER-GPU", finds(engine_answer, "ask", STOPPED), "the container engine does not answer"),
     (
         "FIRMWARE-RECORDED",
         machine(firmware=None, unreadable={"firmware": "Permission denied"}),

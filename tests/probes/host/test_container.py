@@ -9,6 +9,8 @@ import requests
 from docker import errors
 from suites import example
 
+from dgxcert.container import engine_answer
+from dgxcert.container.engine_answer import Engine
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import container, docker_engine
 from dgxcert.probes.host.container import CAUSES, OTHERWISE, Container
@@ -232,7 +234,7 @@ def play(monkeypatch: pytest.MonkeyPatch):
 
     def make(**on: Exception) -> Played:
         played = Played(**on)
-        engine = docker_engine.Engine("unix:///x", "29", 53, 44, 45, 24, "aarch64", "/var/lib/docker", False, ())
+        engine = Engine("unix:///x", "29", 53, 44, 45, 24, "aarch64", "/var/lib/docker", False, ())
         monkeypatch.setattr(docker_engine, "read", lambda: engine)
         monkeypatch.setattr(docker, "DockerClient", lambda base_url, **_: played if base_url == "unix:///x" else None)
         return played
@@ -297,8 +299,7 @@ def test_a_container_that_is_gone_already_is_no_trouble(play) -> None:
 
 
 def test_without_an_engine_no_container_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = docker_engine.silent("unix:///x")
-    monkeypatch.setattr(docker_engine, "reach", lambda: silent)
+    monkeypatch.setattr(engine_answer, "ask", lambda: engine_answer.unresponsive("unix:///x"))
     monkeypatch.setattr(docker, "DockerClient", lambda **_: pytest.fail("asked"))
     with pytest.raises(Inconclusive, match="the container engine does not answer"):
         container.read(IMAGE, gpus=True)
