@@ -1,4 +1,4 @@
-"""Aftermath: the work that was done has left no fault behind, in the kernel log or in the GPU's memory."""
+"""Aftermath: the run's work has left no fault in the kernel log and no error in the GPU's memory."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import health
@@ -7,11 +7,12 @@ from dgxcert.probes.host import boot, kernel_log
 
 @requirement(
     "GPU-XID-AFTER",
-    why="A fault that shows only under load ends the first long training, and nobody looks at the kernel log then.",
+    title="The work has left no fault in the kernel log",
+    why="A fault that appears only under load ends the first long training, often without an error that names it.",
     remedy=(
-        "Look when it came and what ran then: sudo dmesg -T | grep -E 'NVRM|Xid'; started and duration_s in run.json",
-        "Look each number up: https://docs.nvidia.com/deploy/xid-errors",
-        "Restart the machine (sudo reboot), and run this again. The same again: open a hardware case with both runs.",
+        "Find the time of the fault: sudo dmesg -T | grep -E 'NVRM|Xid'; compare it with `started` in run.json.",
+        "Look up each Xid number: https://docs.nvidia.com/deploy/xid-errors",
+        "Restart the machine (sudo reboot) and run this again. If it returns, open a hardware case with both runs.",
     ),
     takes_s=3,
     stage="after",
@@ -29,11 +30,12 @@ def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, evidence
 
 @requirement(
     "GPU-ECC-AFTER",
-    why="Memory that errs only when it is hot and full ends a training in its middle, or spoils it.",
+    title="The work has left no error in the GPU's memory",
+    why="Memory that fails only when it is hot and full ends a training half-way, or corrupts its weights.",
     remedy=(
-        "Look which memory: nvidia-smi -q -d ECC,ROW_REMAPPER; and when: sudo dmesg -T | grep -i xid",
-        "With nobody on the GPU, reset it, so that bad rows are replaced: sudo nvidia-smi --gpu-reset",
-        "Run this again. New errors: open a hardware case with both run folders.",
+        "Find out which memory failed: nvidia-smi -q -d ECC,ROW_REMAPPER; and when: sudo dmesg -T | grep -i xid",
+        "Stop all programs on the GPU and reset it, which replaces bad rows: sudo nvidia-smi --gpu-reset",
+        "Run this again. If there are new errors, open a hardware case with both run folders.",
     ),
     stage="after",
 )

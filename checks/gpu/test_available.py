@@ -1,4 +1,4 @@
-"""GPU availability: driver and torch offer as many GPUs as the profile expects, of the generation it expects."""
+"""GPU availability: the driver and torch offer the number and the generation of GPUs that the profile expects."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import cuda, nvml, pci
@@ -6,13 +6,15 @@ from dgxcert.probes.gpu import cuda, nvml, pci
 
 @requirement(
     "GPU-PRESENT",
-    why="Without the driver's GPU, training and inference fall back to the CPU, hundreds of times slower, or stop.",
+    title="The driver lists as many GPUs as the profile expects, and loses none",
+    why="Without a GPU, transformers trains and generates on the CPU, hundreds of times slower, or not at all.",
     remedy=(
-        "Run `nvidia-smi`: it must list every GPU of this machine.",
-        "Run `lspci -d 10de:` to see whether the bus shows GPUs that the driver does not.",
-        "On the bus but not listed: install driver branch 580 or newer, then restart: sudo reboot",
-        "In a container: start it with `--gpus all`, and see that the NVIDIA Container Toolkit is set up on the host.",
-        "Not even on the bus: shut down, unplug the power for a minute, start again; then open a hardware case.",
+        "Run `nvidia-smi`. It must list every GPU of this machine.",
+        "Run `lspci -d 10de:` to see the GPUs on the PCI bus, listed by the driver or not.",
+        "Install driver branch 580 or newer if a GPU is on the bus but not listed, then restart: sudo reboot",
+        "Start a container with `--gpus all`, and check the NVIDIA Container Toolkit on its host: nvidia-ctk --version",
+        "Shut down, unplug the power for a minute and start again if a GPU is not even on the bus. "
+        "If it stays missing, open a hardware case.",
     ),
     stage="host",
 )
@@ -28,20 +30,21 @@ def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
 
 @requirement(
     "GPU-CUDA",
-    why="Every Hugging Face library asks torch.cuda.is_available() and silently uses the CPU when it says no.",
+    title="torch.cuda is available and offers every GPU of the driver",
+    why="Every Hugging Face library asks torch.cuda.is_available() and silently uses the CPU where it is False.",
     remedy=(
         "Run `python -c 'import torch; print(torch.version.cuda); torch.cuda.init()'` and read the last line.",
-        "torch.version.cuda is None: a CPU build of torch is installed; use the container, or install a CUDA build.",
-        "The driver is older than torch's CUDA: install driver branch 580 or newer, then restart: sudo reboot",
+        "Use the container, or install a CUDA build of torch, if torch.version.cuda is None: that is a CPU build.",
+        "Install driver branch 580 or newer if the driver is older than torch's CUDA, then restart: sudo reboot",
     ),
     takes_s=6,
     budget_s=120,
 )
 def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
-    found = cuda.read()
-    available = evidence.record("torch.cuda.is_available()", found.available, source=found.build)
+    torch = cuda.read()
+    available = evidence.record("torch.cuda.is_available()", torch.available, source=torch.build)
     assert available.holds()
-    count = evidence.record("GPUs of torch", found.count, unit="GPU", source="torch.cuda.device_count()")
+    count = evidence.record("GPUs of torch", torch.count, unit="GPU", source="torch.cuda.device_count()")
     driver = evidence.record("GPUs of the driver", len(nvml.require_consistent().gpus), unit="GPU", source="NVML")
     assert count >= driver
     assert count.within(profile.gpu_count)
@@ -49,36 +52,38 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
 
 @requirement(
     "DRIVER-CUDA",
-    why="A driver that is older than the CUDA of the container finds no GPU for it, or fails in the first kernel.",
+    title="The driver supports the CUDA version that torch was built for",
+    why="With a driver older than the container's CUDA, torch finds no GPU or fails in its first kernel.",
     remedy=(
-        "Compare: nvidia-smi (CUDA Version, top right) and python -c 'import torch; print(torch.version.cuda)'",
+        "Compare nvidia-smi (CUDA Version, top right) with python -c 'import torch; print(torch.version.cuda)'",
         "Update the driver: sudo apt update && sudo apt full-upgrade (DGX OS); then sudo reboot",
-        "Or use a container of the CUDA that the driver serves.",
+        "Use a container with a CUDA version that the driver supports, if the driver cannot be updated.",
     ),
     takes_s=6,
     budget_s=120,
 )
 def test_the_driver_serves_the_cuda_that_torch_was_built_for(evidence):
-    found, driver = cuda.read(), nvml.require_loaded()
-    built = evidence.record("CUDA of torch", found.major, unit="CUDA major version", source=found.build)
+    torch, driver = cuda.read(), nvml.require_loaded()
+    built = evidence.record("CUDA of torch", torch.major, unit="CUDA major version", source=torch.build)
     served = evidence.record("CUDA of the driver", driver.cuda_major, unit="CUDA major version", source=driver.source)
     assert served >= built
 
 
 @requirement(
     "GPU-CAPABILITY",
-    why="bf16 training and 4-bit inference need a GPU of a known generation: another one runs other code, or none.",
+    title="The GPU has the compute capability that the profile expects",
+    why="bf16 training and 4-bit inference need kernels for this compute capability: another GPU runs others, or none.",
     remedy=(
         "Run `nvidia-smi --query-gpu=name,compute_cap --format=csv` and compare with the machine that was bought.",
-        "If the machine is of another type, name its profile: dgxcert validate --profile NAME",
-        "If the driver names the GPU wrongly, update the driver, then restart: sudo reboot",
+        "Name the right profile if the machine is of another type: dgxcert validate --profile NAME",
+        "Update the driver if it names the GPU wrongly, then restart: sudo reboot",
     ),
 )
 def test_compute_capability_is_what_the_profile_expects(gpu, profile, evidence):
-    found = nvml.gpu(gpu.index)
+    listed = nvml.gpu(gpu.index)
     capability = evidence.record(
-        f"compute capability of {found.product}",
-        float(found.compute_capability),
+        f"compute capability of {listed.product}",
+        float(listed.compute_capability),
         unit="compute capability",
         source="NVML",
     )

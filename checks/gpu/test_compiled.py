@@ -1,4 +1,4 @@
-"""GPU compilers: what Triton and torch.compile make for this device is compiled, and computes the right answer."""
+"""GPU compilers: Triton and torch.compile compile for this device, and their kernels compute the right result."""
 
 from dgxcert import requirement
 from dgxcert.workloads import numerics
@@ -7,43 +7,46 @@ from dgxcert.workloads.correctness import torch_compile, triton_kernel
 
 @requirement(
     "TRITON-KERNEL",
-    why="What torch.compile, Liger and Unsloth make are Triton programs, and each machine compiles them for itself.",
+    title="A Triton kernel compiles for this device and is exact",
+    why="torch.compile, Liger and Unsloth run Triton kernels, which each machine compiles for itself.",
     remedy=(
-        "Look: python -c 'import triton; print(triton.__version__)'",
-        "\"'sm_121a' is not defined for option 'gpu-name'\": export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
-        "Wrong numbers: delete what was compiled by other versions with `rm -rf ~/.triton/cache`, and run it again.",
-        "Still wrong: run in the container (`make validate`), whose Triton was built for this GPU.",
+        "Print the version: python -c 'import triton; print(triton.__version__)'",
+        "Use the ptxas of CUDA if Triton's own does not know the GPU (\"'sm_121a' is not defined\"): "
+        "export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
+        "Delete kernels that other versions compiled, and run it again: rm -rf ~/.triton/cache",
+        "Run in the container, whose Triton was built for this GPU: make validate",
     ),
     takes_s=6,
     budget_s=180,
 )
 def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
     wrong = triton_kernel.wrong_numbers(gpu, evidence)
-    source = f"compiled anew and run on {gpu.name}: {triton_kernel.LENGTH} whole numbers, multiplied and added"
+    source = f"compiled without a cache and run on {gpu.name}: multiply-add of {triton_kernel.LENGTH} integers"
     numbers = evidence.record("wrong numbers", wrong, unit=f"of {triton_kernel.LENGTH}", source=source)
     assert numbers == 0
 
 
 @requirement(
     "COMPILE-CORRECT",
-    why="transformers compiles generation with a static cache, and trainers take torch_compile=True: compiled code "
-    "that is wrong, or that is none, costs quality or speed without an error.",
+    title="A layer compiled by torch.compile computes the right result",
+    why="transformers compiles generation with a static cache, and Trainer takes torch_compile=True: a wrong kernel "
+    "or a silent fallback to eager mode, costs quality or speed without an error.",
     remedy=(
-        "Look: TORCH_LOGS=output_code dgxcert validate --only COMPILE-CORRECT",
-        "Delete what was compiled by other versions: rm -rf /tmp/torchinductor_$USER ~/.triton",
-        "TRITON-KERNEL fails too: mend that first.",
-        "Still wrong: use another version of torch, `make setup STACK=current`; until then do without torch.compile.",
+        "Print the generated code: TORCH_LOGS=output_code dgxcert validate --only COMPILE-CORRECT",
+        "Delete kernels that other versions compiled: rm -rf /tmp/torchinductor_$USER ~/.triton",
+        "Fix TRITON-KERNEL first if it fails too.",
+        "Try another version of torch: make setup STACK=current. Until it is right, work without torch.compile.",
     ),
     tier="standard",
     takes_s=30,
     budget_s=240,
 )
 def test_a_compiled_layer_computes_what_it_says(device, evidence):
-    found = torch_compile.run(device, evidence)
-    source = f"torch.compile of a decoder layer on {device.name}, nothing cached"
+    layer = torch_compile.run(device, evidence)
+    source = f"torch.compile of a decoder layer on {device.name}, without a cache"
     kernels = evidence.record(
-        "compiled kernels", found.kernels, unit="kernel", source=f"{source}, {found.graphs} graph"
+        "compiled kernels", layer.kernels, unit="kernel", source=f"{source}, {layer.graphs} graph"
     )
-    error = evidence.record("compiled layer error", found.error, unit="relative", source=f"{source}, against fp64")
+    error = evidence.record("compiled layer error", layer.error, unit="relative", source=f"{source}, against fp64")
     assert kernels >= torch_compile.OWN_KERNELS
     assert error.within(numerics.product_tolerance("fp32"))

@@ -1,4 +1,4 @@
-"""GPU compute: what the device computes is right."""
+"""GPU compute: the device computes correct results in fp32 and bf16."""
 
 from dgxcert import requirement
 from dgxcert.workloads import numerics
@@ -7,11 +7,12 @@ from dgxcert.workloads.correctness import matrix_products
 
 @requirement(
     "KERNEL-CORRECT",
-    why="A device that computes wrong numbers without an error trains models that are quietly broken.",
+    title="The device computes matrix products and softmax correctly",
+    why="A device that computes wrong numbers without an error trains models that are silently broken.",
     remedy=(
-        "Run it again: an error that comes and goes points at memory, one that stays at software.",
-        "On a GPU: `nvidia-smi -q -d ECC,ROW_REMAPPER` and `sudo dmesg | grep -i xid` show what the driver saw.",
-        "Wrong with another version of the stack too (`make setup STACK=current`): open a hardware case.",
+        "Run it again: an error that comes and goes points at hardware, one that stays at software.",
+        "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid",
+        "Try another version of the stack: make setup STACK=current. If it is wrong there too, open a hardware case.",
     ),
     takes_s=8,
     budget_s=180,
@@ -19,7 +20,7 @@ from dgxcert.workloads.correctness import matrix_products
 def test_the_device_computes_the_right_answer(device, evidence):
     product = matrix_products.product_error(device, "fp32")
     softmax = matrix_products.softmax_error(device)
-    source = f"fp32 on {device.name}, against fp64 on the CPU"
+    source = f"fp32 on {device.name}, compared with fp64 on the CPU"
     product_error = evidence.record("matrix product error", product, unit="relative", source=source)
     softmax_error = evidence.record("softmax error", softmax, unit="relative", source=source)
     assert product_error.within(numerics.product_tolerance("fp32"))
@@ -28,19 +29,21 @@ def test_the_device_computes_the_right_answer(device, evidence):
 
 @requirement(
     "BF16-CORRECT",
-    why="Almost all training and inference of language models is done in bf16.",
+    title="bf16 is supported and computed correctly",
+    why="Almost all training and inference of language models runs in bf16.",
     remedy=(
-        "Run `python -c 'import torch; print(torch.cuda.is_bf16_supported())'`.",
-        "False: the GPU is older than Ampere; use fp16 and a profile that does not ask for bf16.",
-        "True but the answer is wrong: see KERNEL-CORRECT.",
+        "Run: python -c 'import torch; print(torch.cuda.is_bf16_supported())'",
+        "Use fp16 and a profile without bf16 if it prints False: the GPU is older than Ampere.",
+        "See KERNEL-CORRECT if it prints True and the result is wrong.",
     ),
     takes_s=1,
     budget_s=120,
 )
 def test_bf16_is_supported_and_right(device, evidence):
-    native = evidence.record("bf16 supported", matrix_products.supports_bf16(device), source=f"torch, {device.product}")
+    is_supported = matrix_products.supports_bf16(device)
+    supported = evidence.record("bf16 supported", is_supported, source=f"torch, {device.product}")
     error = matrix_products.product_error(device, "bf16")
-    source = f"bf16 on {device.name}, against fp64 on the CPU of the same rounded numbers"
-    found = evidence.record("bf16 product error", error, unit="relative", source=source)
-    assert native.holds()
-    assert found.within(numerics.product_tolerance("bf16"))
+    source = f"bf16 on {device.name}, compared with fp64 on the CPU of the same rounded inputs"
+    product_error = evidence.record("bf16 product error", error, unit="relative", source=source)
+    assert supported.holds()
+    assert product_error.within(numerics.product_tolerance("bf16"))

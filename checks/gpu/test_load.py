@@ -1,21 +1,22 @@
-"""GPU under load: it reaches its working clock, holds it, stays cool, and nothing holds its power back.
+"""GPU under load: it reaches and holds its working clock, stays cool, and is limited by neither power nor PCIe link.
 
-One load of sustained bf16 products is sampled once for all of these.
+One sustained bf16 matmul load is sampled once for all of these.
 """
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import health
 from dgxcert.workloads.hardware import sustained
 
-WORK = {"takes_s": 14, "budget_s": 240, "tier": "standard"}
-READ = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
+LOADS = {"takes_s": 14, "budget_s": 240, "tier": "standard"}
+READS = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
 
 
 @requirement(
     "GPU-CLOCK-UNDER-LOAD",
+    title="The GPU reaches its working clock under load",
     why="A Spark stuck in its low-power state trains and generates at a third of its speed, and reports no throttling.",
     remedy=sustained.STUCK,
-    **WORK,
+    **LOADS,
 )
 def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
     load = sustained.measured(gpu, profile)
@@ -30,13 +31,14 @@ def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
 
 @requirement(
     "GPU-STEADY",
+    title="The clock does not fall while the GPU works",
     why="A clock that falls while the GPU works makes every long training slower than its first minute promised.",
     remedy=(
-        "Watch it for some minutes under load: nvidia-smi dmon -s pc",
-        "Falling with rising temperature: see GPU-THERMAL. Falling while cool: see GPU-CLOCK-UNDER-LOAD.",
-        "Give it longer: dgxcert validate --tier burn-in --only BURN-IN --minutes 30",
+        "Watch clock and temperature under load for some minutes: nvidia-smi dmon -s pc",
+        "See GPU-THERMAL if the temperature rises while the clock falls, GPU-CLOCK-UNDER-LOAD if the GPU stays cool.",
+        "Run a longer load: dgxcert validate --tier burn-in --only BURN-IN --minutes 30",
     ),
-    **READ,
+    **READS,
 )
 def test_the_clock_does_not_fall_while_the_gpu_works(gpu, profile, evidence):
     load = sustained.measured(gpu, profile)
@@ -48,14 +50,15 @@ def test_the_clock_does_not_fall_while_the_gpu_works(gpu, profile, evidence):
 
 @requirement(
     "GPU-THERMAL",
-    why="A hot GPU slows itself down: long trainings take longer, and at last the machine switches itself off.",
+    title="The GPU stays cool under load",
+    why="A hot GPU lowers its clock: long trainings take longer, and in the end the machine shuts down.",
     remedy=(
-        "Look at it: nvidia-smi -q -d TEMPERATURE,PERFORMANCE; on a Spark also: sensors",
-        "Give it air: nothing on or behind the machine, filters clean, the room below 30 °C; then run this again.",
-        "See that fans turn under load; update the firmware: sudo fwupdmgr update",
-        "Still hot in a cool room: open a hardware case with this run folder.",
+        "Read the temperatures: nvidia-smi -q -d TEMPERATURE,PERFORMANCE; on a Spark also: sensors",
+        "Give it air: clear the space around it, clean the filters, keep the room below 30 °C; then run this again.",
+        "Check that the fans turn under load, and update the firmware: sudo fwupdmgr update",
+        "Open a hardware case with this run folder if it is still hot in a cool room.",
     ),
-    **READ,
+    **READS,
 )
 def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
     samples = sustained.measured(gpu, profile).samples
@@ -67,14 +70,15 @@ def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
 
 @requirement(
     "GPU-POWER",
-    why="A GPU whose power is held back computes slower than it could, often without saying so at any one moment.",
+    title="Neither a power cap nor a power brake slows the GPU under load",
+    why="A GPU whose power is limited trains and generates slower than it could, often with no event reason to see.",
     remedy=(
-        "Look at it under load: nvidia-smi -q -d POWER,PERFORMANCE; the counters tell more than the moment.",
-        "Power brake: the machine's power supplies hold it back. Look at them: ipmitool sdr type 'Power Supply'",
-        "A Spark: use its own power supply on an outlet of its own, restart after days of uptime, update firmware.",
-        "Still capped after a cold start: open a hardware case with this run folder.",
+        "Read power and the event counters under load: nvidia-smi -q -d POWER,PERFORMANCE",
+        "Check the power supplies if there is a power brake: ipmitool sdr type 'Power Supply'",
+        "Use a Spark's own power supply on an outlet of its own, restart it after days of uptime, update its firmware.",
+        "Open a hardware case with this run folder if power is still capped after a cold start.",
     ),
-    **READ,
+    **READS,
 )
 def test_nothing_holds_the_gpus_power_back(gpu, profile, evidence):
     samples = sustained.measured(gpu, profile).samples
@@ -87,32 +91,35 @@ def test_nothing_holds_the_gpus_power_back(gpu, profile, evidence):
 
 @requirement(
     "GPU-POWER-LIMIT",
-    why="A power limit that somebody lowered and forgot slows every training and every answer.",
+    title="The power limit is the default that the GPU ships with",
+    why="A power limit that was lowered and forgotten slows every training and every generated token.",
     remedy=(
-        "Look at it: nvidia-smi -q -d POWER",
-        "Set the default again: sudo nvidia-smi -pl WATTS, with the default that the first step shows",
-        "Look for what lowers it again: systemctl list-units '*nvidia*'; crontab -l",
+        "Read the limit and its default: nvidia-smi -q -d POWER",
+        "Set the default of the first step again: sudo nvidia-smi -pl WATTS",
+        "Find out what lowers it: systemctl list-units '*nvidia*'; crontab -l",
     ),
 )
 def test_the_power_limit_is_the_one_that_the_gpu_ships_with(gpu, profile, evidence):
-    found = health.power_limit(gpu.index)
-    share = evidence.record("power limit", found.of_default, unit="of default", source=found.source)
+    limit = health.power_limit(gpu.index)
+    share = evidence.record("power limit", limit.of_default, unit="of default", source=limit.source)
     assert share >= profile.limit("power.limit")
 
 
 @requirement(
     "GPU-LINK",
-    why="A slot or cable at half its lanes halves the speed at which models and batches reach the GPU.",
+    title="The PCIe link has its full width and generation under load",
+    why="A slot or cable with half its lanes halves the speed at which models and batches reach the GPU.",
     remedy=(
-        "Compare with another GPU of the machine: nvidia-smi -q -d PCIE; sudo lspci -vv -s BUS-ID | grep LnkSta",
-        "Shut down, reseat the card or its riser, start again.",
-        "Still narrow or slow: open a hardware case with this run folder.",
+        "Compare the link with that of another GPU: nvidia-smi -q -d PCIE; sudo lspci -vv -s BUS-ID | grep LnkSta",
+        "Shut down, reseat the card or its riser, and start again.",
+        "Open a hardware case with this run folder if the link is still narrow or slow.",
     ),
-    **READ,
+    **READS,
 )
 def test_the_link_is_as_wide_and_fast_as_it_should_be(gpu, profile, evidence):
     load = sustained.sampled(gpu, profile)
-    source = f"highest while it works; {load.samples.source}"
+    # An idle GPU lowers its link generation to save power, so the highest reading under load counts.
+    source = f"highest under load; {load.samples.source}"
     lanes, fastest = load.samples.highest("link_width"), load.samples.highest("link_generation")
     width = evidence.record("PCIe lanes", lanes, unit="lane", source=source, ceiling=load.highest("link_width"))
     generation = evidence.record(

@@ -1,4 +1,4 @@
-"""GPU numerics: products, attention, 4-bit layers, memory and whole trainings are right, and the same each time."""
+"""GPU numerics: matmul, attention, NF4 and memory are correct, and a repeated training gives the same weights."""
 
 import pytest
 
@@ -8,18 +8,17 @@ from dgxcert.workloads.correctness import attention, matrix_products, memory_pat
 from dgxcert.workloads.models import nf4
 from dgxcert.workloads.training import repeatability
 
-LOOK_AT_MEMORY = (
-    "On a GPU: `nvidia-smi -q -d ECC,ROW_REMAPPER` and `sudo dmesg | grep -i xid` show what the driver saw."
-)
+CHECK_ERRORS = "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid"
 
 
 @requirement(
     "MATMUL-CORRECT",
-    why="Every layer of every model is a matrix product: a wrong one spoils training and inference without an error.",
+    title="Matrix products of real layer shapes are correct",
+    why="Every layer of a transformer is a matrix product: a wrong one spoils training and inference without an error.",
     remedy=(
-        "Run it again: an error that comes and goes points at memory, one that stays at software.",
-        LOOK_AT_MEMORY,
-        "Always wrong: run `make setup STACK=current` and try again; wrong there too: open a hardware case.",
+        "Run it again: an error that comes and goes points at hardware, one that stays at software.",
+        CHECK_ERRORS,
+        "Try another version of the stack: make setup STACK=current. If it is wrong there too, open a hardware case.",
     ),
     tier="standard",
     takes_s=6,
@@ -28,42 +27,44 @@ LOOK_AT_MEMORY = (
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_products_of_real_layers_are_right(device, precision, evidence):
     errors = matrix_products.layer_errors(device, precision)
-    how = f"{precision} on {device.name}, the worst row, against fp64 on the CPU of the same rounded numbers"
-    source = f"{how}; {numerics.worst(errors)}"
+    reference = f"{precision} on {device.name}, the worst row, compared with fp64 on the CPU of the same rounded inputs"
+    source = f"{reference}; {numerics.worst(errors)}"
     error = evidence.record(f"{precision} layer error", max(errors.values()), unit="relative", source=source)
     assert error.within(numerics.product_tolerance(precision))
 
 
 @requirement(
     "ATTENTION-CORRECT",
+    title="Every attention kernel that torch offers is correct",
     why="transformers takes the fastest attention kernel that torch offers; one that is wrong spoils every generated "
     "token without an error, as cuDNN's did on one GPU for models with fewer than 8 key and value heads.",
     remedy=(
-        "Look: the evidence names the kernel and the shape.",
-        "Work without that kernel: call torch.backends.cuda.enable_cudnn_sdp(False), or enable_flash_sdp, or "
-        "enable_mem_efficient_sdp, before the model is loaded.",
+        "Read the kernel and the shape in the evidence of this requirement.",
+        "Disable that kernel before the model is loaded: torch.backends.cuda.enable_cudnn_sdp(False), or "
+        "enable_flash_sdp(False), or enable_mem_efficient_sdp(False).",
         "Use another version of torch and cuDNN: make setup STACK=current",
-        "Wrong in every version: open a case with the run folder.",
+        "Open a case with the run folder if it is wrong in every version.",
     ),
     tier="standard",
     takes_s=8,
     budget_s=240,
 )
 def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
-    found = attention.compare(device)
-    offered = evidence.record("attention kernels", len(found.shapes), unit="backend", source=found.offered)
-    error = evidence.record("attention error", found.share, unit="of what is allowed", source=found.worst)
+    attended = attention.compare(device)
+    offered = evidence.record("attention kernels", len(attended.shapes), unit="backend", source=attended.offered)
+    error = evidence.record("attention error", attended.share, unit="of what is allowed", source=attended.worst)
     assert offered >= profile.limit("attention.backends")
     assert error.within(attention.ALLOWED)
 
 
 @requirement(
     "NF4-CORRECT",
+    title="NF4 layers are quantised and multiplied correctly",
     why="QLoRA and 4-bit inference multiply by NF4 weights: wrong kernels cost quality that no error reveals.",
     remedy=(
-        "Look: `python -m bitsandbytes` must end in SUCCESS and name this GPU's compute capability.",
-        "Older than 0.49, which knows every Blackwell GPU: python -m pip install --upgrade 'bitsandbytes>=0.49'",
-        "Products wrong and KERNEL-CORRECT too: see there first.",
+        "Run `python -m bitsandbytes`: it must end in SUCCESS and name this GPU's compute capability.",
+        "Install a version that knows every Blackwell GPU: python -m pip install --upgrade 'bitsandbytes>=0.49'",
+        "Fix KERNEL-CORRECT first if it fails too.",
     ),
     tier="standard",
     takes_s=8,
@@ -72,12 +73,12 @@ def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
 def test_four_bit_layers_are_right(device, evidence):
     layers = nf4.samples(device)
     products, changes = nf4.product_errors(device, layers), nf4.quantisation_errors(layers)
-    how = f"bitsandbytes on {device.name}, against fp64 on the CPU of the dequantised weights"
-    product = evidence.record("NF4 product error", max(products.values()), unit="relative", source=how)
-    least = evidence.record("least NF4 quantisation error", min(changes.values()), unit="relative", source=how)
-    most = evidence.record("largest NF4 quantisation error", max(changes.values()), unit="relative", source=how)
+    source = f"bitsandbytes on {device.name}, compared with fp64 on the CPU of the dequantised weights"
+    product = evidence.record("NF4 product error", max(products.values()), unit="relative", source=source)
+    least = evidence.record("least NF4 quantisation error", min(changes.values()), unit="relative", source=source)
+    most = evidence.record("largest NF4 quantisation error", max(changes.values()), unit="relative", source=source)
     blocks = nf4.worst_blocks(layers)
-    block = evidence.record("NF4 quantisation error of a block", max(blocks.values()), unit="relative", source=how)
+    block = evidence.record("NF4 quantisation error of a block", max(blocks.values()), unit="relative", source=source)
     assert product.within(numerics.product_tolerance("nf4"))
     assert block.within(nf4.BLOCK_QUANTISATION)
     assert least.within(nf4.QUANTISATION)
@@ -86,11 +87,12 @@ def test_four_bit_layers_are_right(device, evidence):
 
 @requirement(
     "MEMORY-PATTERN",
-    why="Weights, optimiser states and caches stay in memory for hours: one bit that does not spoils a training.",
+    title="Memory keeps the patterns that are written to it",
+    why="Weights, optimiser states and caches stay in memory for hours: one flipped bit can spoil a training.",
     remedy=(
-        LOOK_AT_MEMORY,
-        "End all other work, shut down, start again and run it once more: `dgxcert validate --only MEMORY-PATTERN`.",
-        "Wrong again: open a hardware case with the run folder; no software repairs a bad memory cell.",
+        CHECK_ERRORS,
+        "Shut down, start again, and run only this: dgxcert validate --only MEMORY-PATTERN",
+        "Open a hardware case with the run folder if words are wrong again: software cannot repair a memory cell.",
     ),
     tier="standard",
     takes_s=6,
@@ -102,20 +104,21 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
     wrong = memory_pattern.count_wrong(memory)
     per_pattern = ", ".join(f"{pattern} {count}" for pattern, count in wrong.items())
     blocks = f"{len(memory.blocks)} blocks on {device.name}"
-    looked_at = evidence.record("memory looked at", memory.gib, unit="GiB", source=blocks)
+    tested = evidence.record("memory tested", memory.gib, unit="GiB", source=blocks)
     words = evidence.record("wrong words", sum(wrong.values()), unit=f"of {memory.words}", source=per_pattern)
     assert words == 0
-    assert looked_at >= least
+    assert tested >= least
 
 
 @requirement(
     "TRAINING-REPEATS",
-    why="A device that computes differently now and then ruins long trainings, and no single product shows it.",
+    title="The same training gives the same adapters, bit for bit",
+    why="A device that errs now and then ruins long trainings, and no single matrix product reveals it.",
     remedy=(
-        "Run it again: `dgxcert validate --only TRAINING-REPEATS`. Different each time: the device errs now and then.",
-        LOOK_AT_MEMORY,
-        "Let it cool and take away any overclocking or undervolting: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
-        "Still different: open a hardware case with the run folder.",
+        "Run it again: dgxcert validate --only TRAINING-REPEATS. If adapters differ each time, the device errs.",
+        CHECK_ERRORS,
+        "Let it cool, and remove any overclocking or undervolting: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
+        "Open a hardware case with the run folder if the adapters still differ.",
     ),
     tier="standard",
     takes_s=30,
@@ -124,7 +127,7 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
 def test_the_same_training_gives_the_same_adapters(device, evidence):
     runs = repeatability.run(device)
     source = f"SHA-256 of LoRA adapters after {runs.steps} seeded steps on {device.name}"
-    evidence.record("planted bit flip seen", runs.flip_seen, source=f"{source}, one bit of one weight flipped")
+    evidence.record("planted bit flip detected", runs.flip_seen, source=f"{source}, one bit of one weight flipped")
     equal = evidence.record(
         "adapters equal bit for bit", runs.equal, source=f"{source}: {runs.first[:16]}, {runs.second[:16]}"
     )

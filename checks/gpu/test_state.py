@@ -1,4 +1,4 @@
-"""GPU state: the right model, whole, undivided, open to every program, and without errors in its memory."""
+"""GPU state: the expected model, undivided, open to every program, with ECC on and without memory errors."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import health, nvml
@@ -6,103 +6,110 @@ from dgxcert.probes.gpu import health, nvml
 
 @requirement(
     "GPU-MODEL",
-    why="Another model than the one that was bought runs other code at another speed, and its limits are not these.",
+    title="The GPU is the model that the profile expects",
+    why="Another model runs other kernels at another speed: the limits of this profile do not apply to its training.",
     remedy=(
-        "Run `nvidia-smi -L` and compare with the order.",
-        "If the machine is of another type, name its profile: dgxcert validate --profile NAME",
-        "If the driver names it wrongly, update the driver, then restart: sudo reboot",
+        "Run `nvidia-smi -L` and compare the model with the order.",
+        "Name the right profile if the machine is of another type: dgxcert validate --profile NAME",
+        "Update the driver if it names the GPU wrongly, then restart: sudo reboot",
     ),
 )
 def test_the_gpu_is_the_model_that_the_profile_expects(gpu, profile, evidence):
-    found = evidence.record("model", nvml.gpu(gpu.index).product, source="NVML")
-    assert found == profile.limit("gpu.product")
+    model = evidence.record("model", nvml.gpu(gpu.index).product, source="NVML")
+    assert model == profile.limit("gpu.product")
 
 
 @requirement(
     "GPU-PERSISTENCE",
-    why="Without persistence the driver is unloaded between programs: each start waits, and counters begin anew.",
+    title="Persistence mode is set as the profile expects",
+    why="Without persistence the driver is unloaded between programs: each notebook waits, and error counters restart.",
     remedy=(
-        "Look at it: nvidia-smi --query-gpu=persistence_mode --format=csv",
-        "Switch it on for good: sudo systemctl enable --now nvidia-persistenced",
-        "Until the next start: sudo nvidia-smi -pm 1",
+        "Check it: nvidia-smi --query-gpu=persistence_mode --format=csv",
+        "Enable it permanently: sudo systemctl enable --now nvidia-persistenced",
+        "Enable it until the next restart: sudo nvidia-smi -pm 1",
     ),
 )
 def test_the_driver_stays_loaded(gpu, profile, evidence):
-    found = evidence.record("persistence", health.persistence(gpu.index), source="NVML")
-    assert found == profile.limit("gpu.persistence")
+    persistence = evidence.record("persistence", health.persistence(gpu.index), source="NVML")
+    assert persistence == profile.limit("gpu.persistence")
 
 
 @requirement(
     "GPU-COMPUTE-MODE",
-    why="An exclusive or prohibited GPU refuses the second process: a notebook beside a training, or every program.",
+    title="The compute mode lets several programs use the GPU",
+    why="An exclusive GPU refuses a notebook beside a training, and a prohibited one refuses every program.",
     remedy=(
-        "Look at it: nvidia-smi --query-gpu=compute_mode --format=csv",
-        "Open it again: sudo nvidia-smi -c DEFAULT",
+        "Check it: nvidia-smi --query-gpu=compute_mode --format=csv",
+        "Set it to the default: sudo nvidia-smi -c DEFAULT",
     ),
 )
 def test_several_programs_may_use_the_gpu(gpu, profile, evidence):
-    found = evidence.record("compute mode", health.compute_mode(gpu.index), source="NVML")
-    assert found == profile.limit("gpu.compute_mode")
+    mode = evidence.record("compute mode", health.compute_mode(gpu.index), source="NVML")
+    assert mode == profile.limit("gpu.compute_mode")
 
 
 @requirement(
     "GPU-MIG",
-    why="A divided GPU gives each program a part of its memory and speed, and models that fit it no longer do.",
+    title="The GPU is not divided into MIG instances",
+    why="A divided GPU gives each program a part of its memory and speed: models that fit the whole one do not load.",
     remedy=(
-        "Look at it: nvidia-smi mig -lgi",
-        "Ask who divided it; then, with nobody on it: sudo nvidia-smi -mig 0 && sudo nvidia-smi --gpu-reset",
+        "List the instances: nvidia-smi mig -lgi",
+        "Stop all programs on the GPU and disable MIG: sudo nvidia-smi -mig 0 && sudo nvidia-smi --gpu-reset",
     ),
 )
 def test_the_gpu_is_not_divided(gpu, profile, evidence):
-    found = evidence.record("divided into instances (MIG)", health.mig_enabled(gpu.index), source="NVML")
-    assert found == profile.limit("gpu.mig")
+    divided = evidence.record("divided into instances (MIG)", health.mig_enabled(gpu.index), source="NVML")
+    assert divided == profile.limit("gpu.mig")
 
 
 @requirement(
     "GPU-ECC-MODE",
-    why="Without error correction a flipped bit in a weight or a gradient goes unseen, and the model is quietly wrong.",
+    title="Error correction (ECC) is on and stays on",
+    why="Without error correction a flipped bit in a weight or a gradient goes unnoticed and corrupts the model.",
     remedy=(
-        "Look at it: nvidia-smi --query-gpu=ecc.mode.current,ecc.mode.pending --format=csv",
-        "Switch it on; it begins with the next start: sudo nvidia-smi -e 1 && sudo reboot",
+        "Check it: nvidia-smi --query-gpu=ecc.mode.current,ecc.mode.pending --format=csv",
+        "Enable it, which takes effect after a restart: sudo nvidia-smi -e 1 && sudo reboot",
     ),
 )
 def test_error_correction_is_on(gpu, profile, evidence):
-    found = evidence.record("error correction is on and stays on", health.ecc_enabled(gpu.index), source="NVML")
-    assert found == profile.limit("gpu.ecc")
+    enabled = evidence.record("error correction is on and stays on", health.ecc_enabled(gpu.index), source="NVML")
+    assert enabled == profile.limit("gpu.ecc")
 
 
 @requirement(
     "GPU-ECC",
-    why="An uncorrected memory error ends the program that meets it; many of them end a training every night.",
+    title="The GPU's memory has had no uncorrected error",
+    why="An uncorrected memory error ends the program that reads it: a training that takes days may never finish.",
     remedy=(
-        "Look which memory: nvidia-smi -q -d ECC; and when: sudo dmesg | grep -i xid",
-        "With nobody on the GPU, reset it, so that bad rows are replaced: sudo nvidia-smi --gpu-reset",
-        "Run this again. New errors after the reset: open a hardware case with this run folder.",
+        "Find out which memory failed: nvidia-smi -q -d ECC; and when: sudo dmesg -T | grep -i xid",
+        "Stop all programs on the GPU and reset it, which replaces bad rows: sudo nvidia-smi --gpu-reset",
+        "Run this again. If there are new errors after the reset, open a hardware case with this run folder.",
     ),
 )
 def test_memory_has_had_no_uncorrected_error(gpu, profile, evidence):
-    found = health.ecc_errors(gpu.index)
-    evidence.record("this GPU counts errors", found.counted, source=found.source)
-    evidence.record("corrected errors", found.corrected, unit="error", source=found.source)
-    evidence.record("uncorrected errors ever", found.uncorrected_ever, unit="error", source=found.source)
-    uncorrected = evidence.record("uncorrected errors", found.uncorrected, unit="error", source=found.source)
+    errors = health.ecc_errors(gpu.index)
+    evidence.record("this GPU counts errors", errors.counted, source=errors.source)
+    evidence.record("corrected errors", errors.corrected, unit="error", source=errors.source)
+    evidence.record("uncorrected errors ever", errors.uncorrected_ever, unit="error", source=errors.source)
+    uncorrected = evidence.record("uncorrected errors", errors.uncorrected, unit="error", source=errors.source)
     assert uncorrected.within(profile.limit("ecc.uncorrected"))
 
 
 @requirement(
     "GPU-ROW-REMAP",
-    why="A bad memory row that waits to be replaced is still in use: what is trained on it may be wrong or end.",
+    title="No memory row waits to be remapped, and none failed to be",
+    why="A bad memory row that waits to be replaced is still in use: a training on it may fail or go wrong.",
     remedy=(
-        "Look at it: nvidia-smi -q -d ROW_REMAPPER",
-        "Pending: with nobody on the GPU, reset it: sudo nvidia-smi --gpu-reset; or restart: sudo reboot",
-        "Failed: no spare row is left; take the machine out of service and open a hardware case.",
+        "Check it: nvidia-smi -q -d ROW_REMAPPER",
+        "Stop all programs on the GPU and reset it if a row is pending: sudo nvidia-smi --gpu-reset, or sudo reboot",
+        "Take the machine out of service and open a hardware case if remapping failed: no spare row is left.",
     ),
 )
 def test_no_memory_row_waits_to_be_replaced(gpu, evidence):
-    found = health.remapped_rows(gpu.index)
-    evidence.record("rows replaced after corrected errors", found.corrected, unit="row", source=found.source)
-    evidence.record("rows replaced after uncorrected errors", found.uncorrected, unit="row", source=found.source)
-    pending = evidence.record("rows waiting to be replaced", int(found.pending), unit="row", source=found.source)
-    failed = evidence.record("rows that could not be replaced", int(found.failed), unit="row", source=found.source)
+    rows = health.remapped_rows(gpu.index)
+    evidence.record("rows replaced after corrected errors", rows.corrected, unit="row", source=rows.source)
+    evidence.record("rows replaced after uncorrected errors", rows.uncorrected, unit="row", source=rows.source)
+    pending = evidence.record("rows waiting to be replaced", int(rows.pending), unit="row", source=rows.source)
+    failed = evidence.record("rows that could not be replaced", int(rows.failed), unit="row", source=rows.source)
     assert pending == 0
     assert failed == 0

@@ -341,7 +341,7 @@ def test_a_wrong_four_bit_product_is_caught(
 
 def test_whole_memory_passes_and_says_how_much_it_was(check: ModuleType, profile: Profile, evidence: Recorder) -> None:
     passes(check.test_memory_keeps_what_is_written, evidence, profile)
-    assert (evidence.kept[0].name, evidence.kept[0].value) == ("memory looked at", 1 / 32)
+    assert (evidence.kept[0].name, evidence.kept[0].value) == ("memory tested", 1 / 32)
 
 
 def test_too_little_memory_looked_at_fails(
@@ -349,7 +349,7 @@ def test_too_little_memory_looked_at_fails(
 ) -> None:
     few = memory_pattern.Blocks(CPU, 16 * 1024**2)
     monkeypatch.setattr(memory_pattern, "take", lambda *_: few)
-    fails(check.test_memory_keeps_what_is_written, evidence, profile, by="memory looked at")
+    fails(check.test_memory_keeps_what_is_written, evidence, profile, by="memory tested")
 
 
 def test_where_too_little_may_be_looked_at_nothing_is_judged(
