@@ -132,4 +132,4 @@ def test_the_same_training_gives_the_same_adapters(device, evidence):
         "adapters equal bit for bit", runs.equal, source=f"{source}: {runs.first[:16]}, {runs.second[:16]}"
     )
     assert equal.holds()
-    runs.require_sight()
+    runs.require_sensitivity()

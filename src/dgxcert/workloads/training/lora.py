@@ -1,8 +1,8 @@
 """LoRA: training steps per second of low-rank adapters on a frozen model.
 
 `stock` is transformers' Trainer with PEFT on padded rows, which is what a user gets; `tuned` trains the same model on
-the same rows without padding, with a fused optimiser, compiled layers where that pays, and recomputes activations
-only where memory asks for it. Both are held against the losses of a plain loop.
+the same rows without padding, with a fused optimizer and compiled layers where that pays, and recomputes activations
+only where memory is short. Both are compared with the losses of a plain loop.
 """
 
 import itertools
@@ -15,52 +15,53 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.round_timer import AddRound, repeat
 from dgxcert.workloads.training import lora_batches, lora_setup, packed_attention
 from dgxcert.workloads.training.lora_setup import Setup
-from dgxcert.workloads.training.lora_trainer import Stock
-from dgxcert.workloads.training.lora_training import MOST_NORM, Training, backward
+from dgxcert.workloads.training.lora_trainer import TrainerTraining
+from dgxcert.workloads.training.lora_training import MAX_GRAD_NORM, LoraTraining, backward
 
 if TYPE_CHECKING:
     import torch
 
 
-class Tuned(Training):
-    """Rows without padding, a fused optimiser, compiled layers, and as little else as there can be."""
+class TunedTraining(LoraTraining):
+    """A plain loop over rows without padding, with a fused optimizer and compiled layers."""
 
     def __init__(self, setup: Setup, profile: Profile) -> None:
         import torch
 
         super().__init__(setup, profile)
-        arrange = lora_batches.padded if setup.classifies else lora_batches.packed
-        self._inputs = [lora_batches.on(setup.device, arrange(batch)) for batch in setup.batches]
-        self._options = {} if setup.classifies else packed_attention.options(self.model, setup.batches)
+        collate = lora_batches.padded if setup.is_classifier else lora_batches.packed
+        self._inputs = [lora_batches.to_device(setup.device, collate(batch)) for batch in setup.batches]
+        self._options = {} if setup.is_classifier else packed_attention.options(self.model, setup.batches)
         self._optimizer = torch.optim.AdamW(self.trained.values(), lr=setup.learning_rate, weight_decay=0.0, fused=True)
-        if setup.recomputes:
+        if setup.recomputes_activations:
+            # Reentrant checkpoints need an input that requires a gradient, and here only the adapters do.
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        if profile.workloads.lora.compile and not setup.classifies:
-            torch.compiler.reset()  # what was compiled for an earlier model counts against a limit per function
+        if profile.workloads.lora.compile and not setup.is_classifier:
+            torch.compiler.reset()  # graphs of an earlier model count against torch's recompile limit per function
             for layer in self.model.get_base_model().model.layers:
-                layer.compile()  # one function for all of them
+                layer.compile()  # by layer: all of them share one compiled graph
 
     def run_rounds(self, add_round: AddRound) -> None:
-        """Steps of the batches in turn; a round is one step."""
-        batches = itertools.cycle(self._inputs)
-        repeat(lambda: self._step(next(batches)), add_round)
+        """Steps over the batches in turn; a round is one step."""
+        inputs = itertools.cycle(self._inputs)
+        repeat(lambda: self._step(next(inputs)), add_round)
 
     def _step(self, inputs: "dict[str, torch.Tensor]") -> None:
         import torch
 
-        self._optimizer.zero_grad()
+        self._optimizer.zero_grad()  # before the step and not after it, so that `verify` still has the last gradients
         self.losses.append(backward(self.setup, self.model, inputs, **self._options))
-        torch.nn.utils.clip_grad_norm_(self.trained.values(), MOST_NORM)
+        torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM)
         self._optimizer.step()
         self.setup.device.wait()
 
     def verify(self, evidence: Recorder) -> None:
-        """See Training. The gradients of the last step are still there."""
-        self.look_at_gradients()
+        """Check the gradients of the last step, then what `LoraTraining.verify` checks."""
+        self.check_gradients()
         super().verify(evidence)
 
 
-def prepare(device: Device, profile: Profile, case: Case) -> Training:
-    """The training that a profile asks for in a case."""
+def prepare(device: Device, profile: Profile, case: Case) -> LoraTraining:
+    """The training that a profile sets for a case, its model built; raises Inconclusive where memory is short."""
     setup = lora_setup.find(device, profile, case)
-    return Stock(setup, profile) if case.path == STOCK else Tuned(setup, profile)
+    return TrainerTraining(setup, profile) if case.path == STOCK else TunedTraining(setup, profile)

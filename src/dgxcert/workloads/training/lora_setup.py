@@ -1,6 +1,6 @@
-"""LoRA's set-ups: which model with which adapters and batches a case trains, what a step costs, what memory it takes.
+"""LoRA set-ups: the model, adapters and batches of each case, the operations of a step, and the memory it takes.
 
-Dropout is off in all of them, so that two ways to train can be held against each other.
+Dropout is off in all of them, so that the losses of two paths can be compared.
 """
 
 import contextlib
@@ -21,35 +21,36 @@ from dgxcert.workloads.training.lora_batches import Batch
 
 TARGETS = ["q_proj", "v_proj"]
 SEED = 23
-ACTIVATIONS = 34
+ACTIVATION_VALUES = 34
 """Values kept for the backward pass per token, hidden unit and layer (Korthikanti et al. 2022, section 4, in bytes of
 16-bit training; about as many values where attention is fused)."""
-RECOMPUTED = 8
-"""So much less is kept at the least where each layer keeps only what it reads."""
+RECOMPUTING_SAVES = 8
+"""Factor by which activations shrink, at the least, where each layer keeps only its input."""
 NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One case on one device, before anything is built."""
+    """One case on one device: everything that is known before a model is built."""
 
     device: Device
     case: Case
     compute: str
+    """Precision of the arithmetic, which 4-bit weights are dequantised to."""
     batches: tuple[Batch, ...]
     learning_rate: float
     cost: Cost
-    """Of one step."""
+    """Bytes and operations that one step cannot do without."""
     flops: float
-    """Of one step, as MFU counts them: 4 for each weight and token."""
+    """Operations of one step as MFU counts them: 4 per weight and token, as frozen weights need no gradient."""
     weight_bytes: float
     activation_bytes: float
-    """Kept for the backward pass, of the padded rows."""
+    """Activations that are kept for the backward pass, of the padded rows."""
     sizes: Any
 
     @property
-    def classifies(self) -> bool:
-        """Whether this is the course's classifier rather than a causal model."""
+    def is_classifier(self) -> bool:
+        """Whether this is the course's DistilBERT classifier rather than a causal model."""
         return self.case.setting == COURSE
 
     @property
@@ -58,38 +59,41 @@ class Setup:
         return lora_batches.tokens(self.batches[0])
 
     @property
-    def recomputes(self) -> bool:
-        """Whether activations are computed anew in the backward pass: only `tuned`, and only where memory asks."""
+    def recomputes_activations(self) -> bool:
+        """Whether the backward pass recomputes activations: only `tuned`, and only where memory is short."""
         needed = self.weight_bytes + self.activation_bytes
-        return self.case.path == TUNED and not self.classifies and needed > allocation.allowed_bytes(self.device)
+        return self.case.path == TUNED and not self.is_classifier and needed > allocation.allowed_bytes(self.device)
 
     @property
-    def beside_bytes(self) -> float:
-        """What training holds beside the weights."""
-        return self.activation_bytes / RECOMPUTED if self.recomputes else self.activation_bytes
+    def extra_bytes(self) -> float:
+        """Memory that training takes in addition to the weights."""
+        return self.activation_bytes / RECOMPUTING_SAVES if self.recomputes_activations else self.activation_bytes
 
     def build(self) -> Any:
-        """The model with its adapters, always the same; raises Inconclusive where training would not fit."""
+        """The PEFT model in training mode, with the same weights each time.
+
+        Raises Inconclusive where training would not fit into memory.
+        """
         import torch
         from peft import LoraConfig, get_peft_model
 
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):  # PEFT draws the adapters from the global generator of the CPU
             torch.manual_seed(SEED)
-            if self.classifies:
+            if self.is_classifier:
                 allocation.require(self.device, self.weight_bytes + self.activation_bytes, "the course's LoRA set-up")
                 return distilbert_lab.build_model(self.device, self.sizes, _vocabulary(), **NO_DROPOUT).train()
             shape = architectures.find(self.sizes.model)
-            base = seeded.build(self.device, shape, self.case.precision, extra_bytes=self.beside_bytes)
-            base.is_quantized = False  # Trainer would ask for the quantizer of a checkpoint, and there is none
+            base = seeded.build(self.device, shape, self.case.precision, extra_bytes=self.extra_bytes)
+            base.is_quantized = False  # or Trainer asks for the checkpoint's quantizer, and there is none
             rank = self.sizes.rank
             adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
             return get_peft_model(base, adapters).train()
 
     def autocast(self) -> Any:
-        """The course trains 32-bit weights and computes in 16 bits; the others hold what they compute in."""
+        """The context for a forward pass: bf16 autocast for the course's fp32 weights, else none."""
         import torch
 
-        if self.classifies and self.compute == "bf16":
+        if self.is_classifier and self.compute == "bf16":
             return torch.autocast(self.device.kind, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
@@ -108,11 +112,14 @@ def _course(device: Device, profile: Profile, case: Case) -> Setup:
     batches = lora_batches.classified(sizes.batch, sizes.length, _vocabulary())
     tokens = lora_batches.tokens(batches[0])
     parameters = sizes.layers * sizes.hidden * (4 * sizes.hidden + 2 * sizes.intermediate)
-    held = 4.0 * (parameters + sizes.hidden * (_vocabulary() + sizes.length + 4 * sizes.hidden))
-    kept = ACTIVATIONS * 4.0 * sizes.batch * sizes.length * sizes.hidden * sizes.layers + allocation.GIB / 4
+    # In fp32: the layers, embeddings of tokens and positions, and the head with PEFT's copy of it.
+    weights = 4.0 * (parameters + sizes.hidden * (_vocabulary() + sizes.length + 4 * sizes.hidden))
+    activations = (
+        ACTIVATION_VALUES * 4.0 * sizes.batch * sizes.length * sizes.hidden * sizes.layers + allocation.GIB / 4
+    )
     cost = rooflines.lora_encoder(sizes, case.precision, tokens)
     compute, flops = case.precision, 4.0 * parameters * tokens
-    return Setup(device, case, compute, batches, sizes.learning_rate, cost, flops, held, kept, sizes)
+    return Setup(device, case, compute, batches, sizes.learning_rate, cost, flops, weights, activations, sizes)
 
 
 def _causal(device: Device, profile: Profile, case: Case) -> Setup:
@@ -121,9 +128,11 @@ def _causal(device: Device, profile: Profile, case: Case) -> Setup:
     compute = numerics.compute_precision(case.precision, device.kind)
     batches = lora_batches.prose(sizes.batch, sizes.length, shape.vocabulary)
     tokens, width = lora_batches.tokens(batches[0]), rooflines.BYTES[compute]
+    # Logits, their softmax and its gradient, in fp32 whatever the model computes in.
     logits = 3 * 4.0 * sizes.batch * sizes.length * shape.vocabulary
-    kept = ACTIVATIONS * width * sizes.batch * sizes.length * shape.hidden * shape.layers + logits + allocation.GIB / 4
+    activations = ACTIVATION_VALUES * width * sizes.batch * sizes.length * shape.hidden * shape.layers
+    activations += logits + allocation.GIB / 4
     cost = rooflines.lora(shape, case.precision, compute, tokens)
     flops = 4.0 * (shape.layer_parameters + shape.head_parameters) * tokens
-    held = seeded.size_bytes(shape, case.precision, compute)
-    return Setup(device, case, compute, batches, sizes.learning_rate, cost, flops, held, kept, sizes)
+    weights = seeded.size_bytes(shape, case.precision, compute)
+    return Setup(device, case, compute, batches, sizes.learning_rate, cost, flops, weights, activations, sizes)

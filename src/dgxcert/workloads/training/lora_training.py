@@ -1,4 +1,4 @@
-"""LoRA training steps: what every way to take them must compute, whichever is timed; compared with a plain loop."""
+"""LoRA training steps: what each path must compute, compared with the losses of a plain loop over padded rows."""
 
 import math
 from functools import cache
@@ -26,10 +26,10 @@ LOSS_FALLS = Limit(
     name="loss falls", max=0.99, unit=OF_LOSS_BEFORE, source="random weights leave so much to learn that 1 % is little"
 )
 CYCLE = lora_batches.BATCHES
-MOST_NORM = 1.0
-"""Trainer's own `max_grad_norm`."""
-FIRST = {
-    "fp32": (1e-5, "2e-7 measured; rows that see each other move it by 9e-3, another order of rows by more"),
+MAX_GRAD_NORM = 1.0
+"""Trainer's default `max_grad_norm`."""
+FIRST_LOSS = {
+    "fp32": (1e-5, "2e-7 measured; rows that attend to each other change it by 9e-3, another order of rows by more"),
     "bf16": (
         2e-3,
         "a loss is a mean over hundreds of tokens or more, whose logits are off by a tenth of their deviation: 1e-4 to "
@@ -37,102 +37,118 @@ FIRST = {
     ),
     "nf4": (2e-3, "as bf16"),
 }
-"""How far the first losses of two ways to train may lie apart, as a share: both have the same weights."""
-CURVES = {
+"""Largest relative difference of the first losses of two paths, which have the same weights."""
+LATER_LOSSES = {
     "fp32": (1e-5, "2e-7 measured over the first steps; see the first loss"),
     "bf16": (
         1e-2,
-        "up to 3.6e-3 measured on an H200 at three times the rate of learning: Adam's first steps have one length "
-        "whatever the gradient, so that rounding turns small ones around; times 3",
+        "up to 3.6e-3 measured on an H200 at three times the learning rate: Adam's first steps have the same length "
+        "for every gradient, so that rounding can reverse small ones; times 3",
     ),
     "nf4": (1e-2, "as bf16"),
 }
-"""How far the losses after the first steps may lie apart, as a share."""
+"""Largest relative difference of the losses after the first steps."""
 
 
-class Training:
-    """One case of training; `rounds` of a subclass fills `losses` and `still`."""
+class LoraTraining:
+    """One case of training, a `Workload`; `run_rounds` of a subclass fills `losses` and `no_gradient`."""
 
     def __init__(self, setup: Setup, profile: Profile) -> None:
         self.setup, self._profile = setup, profile
-        self._wanted = reference_losses(setup.device, profile, setup.case)
+        self._reference_losses = reference_losses(setup.device, profile, setup.case)
         self.model = setup.build()
-        self.trained = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
+        self.trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
         self.losses: list[torch.Tensor] = []
-        """Of every step, on the device."""
-        self.still: list[str] | None = None
-        """What trains and had no gradient at the last step."""
+        """Loss of every step, kept on the device: reading one would wait for it."""
+        self.no_gradient: list[str] | None = None
+        """Trained tensors without a usable gradient at the last step; None until `check_gradients` was called."""
         peaks = Peaks.of(profile, setup.compute), ceilings.peaks(setup.device, profile, setup.compute)
-        bounds = [setup.cost.bound(1.0, "step/s", each) for each in peaks]
+        bounds = [setup.cost.bound(1.0, "step/s", peak) for peak in peaks]
         self.work = Work(setup.device, 1.0, roofline=bounds[0], ceiling=bounds[1], grace=ceilings.grace(profile))
 
     def run_rounds(self, add_round: AddRound) -> None:
-        """Steps of the batches in turn; a round is one step."""
+        """Steps over the batches in turn; a round is one step."""
         raise NotImplementedError
 
-    def look_at_gradients(self) -> None:
-        """Keep the names of what trains and has no gradient now."""
-        self.still = [name for name, each in self.trained.items() if not is_usable(each.grad)]
+    def check_gradients(self) -> None:
+        """Set `no_gradient` from the gradients that the trained tensors hold now."""
+        self.no_gradient = [name for name, values in self.trained.items() if not is_usable(values.grad)]
 
     def verify(self, evidence: Recorder) -> None:
-        """Gradients are there, the loss fell, and its first values are those of a plain loop; raises Wrong."""
-        if self.still is None:
-            raise Inconclusive("nobody said when the last step was taken, so that no gradient was looked at")
-        source = "every trained tensor at the last step" + "".join(f"; {name}" for name in self.still[:3])
-        found = evidence.record("without a gradient", len(self.still), unit=f"of {len(self.trained)}", source=source)
-        evidence.require(found == 0)
-        losses = [float(each) for each in self.losses]
+        """Require usable gradients, losses equal to those of a plain loop, and a loss that fell.
+
+        Raises Wrong where one of them does not hold, Inconclusive where too few steps were taken to compare.
+        """
+        if self.no_gradient is None:
+            raise Inconclusive("Trainer did not call on_pre_optimizer_step, so no gradient could be checked")
+        source = "every trained tensor at the last step" + "".join(f"; {name}" for name in self.no_gradient[:3])
+        unit = f"of {len(self.trained)}"
+        idle = evidence.record("tensors without a gradient", len(self.no_gradient), unit=unit, source=source)
+        evidence.require(idle == 0)
+        losses = [float(loss) for loss in self.losses]
         finite = evidence.record(
             "losses are finite", all(map(math.isfinite, losses)), source=f"all {len(losses)} steps"
         )
         evidence.require(finite.holds())
         if len(losses) < CYCLE:
             raise Inconclusive(f"{len(losses)} steps were taken, {CYCLE} are needed to compare their losses")
-        first, *later = [abs(here - there) / there for here, there in zip(losses[:CYCLE], self._wanted, strict=True)]
-        how = f"against a plain loop over padded rows: {_words(losses)} and {_words(self._wanted)}"
-        for what, apart, table in (("first loss differs by", first, FIRST), ("losses differ by", max(later), CURVES)):
-            found = evidence.record(what, apart, unit="relative", source=how)
-            evidence.require(found.within(_tolerance(what, table, self.setup.case.precision)))
+        self._compare_losses(losses, evidence)
         before, after = sum(losses[:CYCLE]) / CYCLE, sum(losses[-CYCLE:]) / CYCLE
-        how = f"mean of the first {CYCLE} of {len(losses)} steps {before:.4f}, of the last {after:.4f}"
-        fall = evidence.record("loss after training", after / before, unit=OF_LOSS_BEFORE, source=how)
-        evidence.require(fall.within(LOSS_FALLS))
+        source = f"mean of the first {CYCLE} of {len(losses)} steps {before:.4f}, of the last {after:.4f}"
+        loss = evidence.record("loss after training", after / before, unit=OF_LOSS_BEFORE, source=source)
+        evidence.require(loss.within(LOSS_FALLS))
+
+    def _compare_losses(self, losses: list[float], evidence: Recorder) -> None:
+        """Require the losses of the first cycle to be those of the plain loop."""
+        reference = self._reference_losses
+        first, *later = [abs(loss - exact) / exact for loss, exact in zip(losses[:CYCLE], reference, strict=True)]
+        source = f"against a plain loop over padded rows: {_listed(losses)} and {_listed(reference)}"
+        for name, difference, tolerances in (
+            ("difference of the first loss", first, FIRST_LOSS),
+            ("difference of later losses", max(later), LATER_LOSSES),
+        ):
+            relative = evidence.record(name, difference, unit="relative", source=source)
+            evidence.require(relative.within(_tolerance(name, tolerances, self.setup.case.precision)))
 
     def record_use(self, evidence: Recorder, rounds: Rounds) -> None:
-        """Keep real tokens per second, and how much of the peak the model's own operations make up (MFU)."""
+        """Record real tokens per second and model FLOPs utilisation (MFU, Chowdhery et al. 2022, appendix B).
+
+        Operations that gradient checkpointing repeats are not counted.
+        """
         steps_s = len(rounds.seconds) / rounds.total_s
         source = f"{self.setup.tokens} tokens a step, padding not counted"
         evidence.record("tokens", self.setup.tokens * steps_s, unit="token/s", source=source)
         peak = self._profile.peak(f"matmul.{self.setup.compute}")
         share = self.setup.flops * steps_s / (peak.value * 1e12)
-        how = f"4 operations per weight and token over {peak.value:g} TFLOP/s ({peak.source}); recomputing not counted"
-        evidence.record("MFU", share, unit="of peak", source=how)
+        tflops = f"{peak.value:g} TFLOP/s ({peak.source})"
+        source = f"4 operations per weight and token over {tflops}; recomputing not counted"
+        evidence.record("MFU", share, unit="of peak", source=source)
 
 
-def _tolerance(what: str, table: dict[str, tuple[float, str]], precision: str) -> Limit:
-    value, source = table[precision]
-    return Limit(name=f"tolerance in {precision}: {what}", max=value, unit="relative", source=source)
+def _tolerance(name: str, tolerances: dict[str, tuple[float, str]], precision: str) -> Limit:
+    value, source = tolerances[precision]
+    return Limit(name=f"tolerance in {precision}: {name}", max=value, unit="relative", source=source)
 
 
 @cache
 def _reference(setup: Setup) -> tuple[float, ...]:
-    """The first losses of a plain loop over padded rows, on a model of its own that is gone afterwards."""
+    """The first losses of a plain loop over padded rows, on a model of its own."""
     import torch
 
     model = setup.build()
-    trained = [each for each in model.parameters() if each.requires_grad]
+    trained = [values for values in model.parameters() if values.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=setup.learning_rate, weight_decay=0.0)
     losses = []
     for batch in setup.batches:
         optimizer.zero_grad()
-        losses.append(float(backward(setup, model, lora_batches.on(setup.device, lora_batches.padded(batch)))))
-        torch.nn.utils.clip_grad_norm_(trained, MOST_NORM)
+        losses.append(float(backward(setup, model, lora_batches.to_device(setup.device, lora_batches.padded(batch)))))
+        torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM)
         optimizer.step()
     return tuple(losses)
 
 
 def backward(setup: Setup, model: Any, inputs: "dict[str, torch.Tensor]", **options: Any) -> "torch.Tensor":
-    """The loss of a forward and backward pass, detached."""
+    """One forward and backward pass; returns the loss, detached, on the device."""
     with setup.autocast():
         loss: torch.Tensor = model(**inputs, **options).loss
     loss.backward()
@@ -140,11 +156,11 @@ def backward(setup: Setup, model: Any, inputs: "dict[str, torch.Tensor]", **opti
 
 
 def reference_losses(device: Device, profile: Profile, case: Case) -> tuple[float, ...]:
-    """What the first steps of a case must give on either path; computed once for both."""
-    found = _reference(lora_setup.find(device, profile, Case(case.precision, STOCK, case.setting)))
-    device.release()
-    return found
+    """Losses that the first cycle of a case must have on either path; computed once for both."""
+    losses = _reference(lora_setup.find(device, profile, Case(case.precision, STOCK, case.setting)))
+    device.release()  # the plain loop's model, before the timed one is built
+    return losses
 
 
-def _words(losses: "list[float] | tuple[float, ...]") -> str:
-    return ", ".join(f"{each:.5g}" for each in losses[:CYCLE])
+def _listed(losses: "list[float] | tuple[float, ...]") -> str:
+    return ", ".join(f"{loss:.5g}" for loss in losses[:CYCLE])

@@ -1,7 +1,6 @@
-"""Training repeat: the same seeded training gives the same adapters, bit for bit, and one flipped bit does not.
+"""Repeatability: the same seeded training gives the same adapters, bit for bit, and one flipped bit does not.
 
-It is done in a process of its own, `python -m dgxcert.workloads.training.repeatability KIND INDEX`: deterministic
-algorithms are chosen for a whole process, and cuBLAS reads its workspace before the first use of the GPU.
+It runs in a process of its own, `python -m dgxcert.workloads.training.repeatability KIND INDEX`.
 """
 
 import hashlib
@@ -24,13 +23,16 @@ if TYPE_CHECKING:
 SEED = 31
 TIMEOUT_S = 300.0
 GPU_NEEDS_BYTES = 6 * allocation.GIB
-"""Weights 0.3 GiB, what 8192 tokens keep for the backward pass 3, logits in 32 bits and their gradients 1."""
-WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""Weights 0.3 GiB, activations of 8192 tokens 3, fp32 logits and their gradients 1; the rest is margin."""
+WORKSPACE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+"""Eight buffers of 4096 KiB. cuBLAS gives the same bits from call to call only with a workspace of fixed size, and
+torch's deterministic algorithms refuse a matmul without one. It is read before the first use of the GPU, so it must be
+in the environment when the process starts."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is trained: a model of real widths and few layers, `batch` rows of `length` random tokens per step."""
+    """The training: a Llama of real widths and few layers, `batch` rows of `length` random tokens per step."""
 
     shape: Shape
     precision: str
@@ -64,12 +66,12 @@ class Repeats:
         """Whether the flipped bit shows in the adapters."""
         return self.flipped not in (self.first, self.second)
 
-    def require_sight(self) -> None:
-        """Raise Inconclusive where the flipped bit does not show: what cannot see one fault proves nothing."""
+    def require_sensitivity(self) -> None:
+        """Raise Inconclusive where the flipped bit does not show: equal adapters would prove nothing."""
         if not self.flip_seen:
             raise Inconclusive(
-                "the flipped bit of one weight left the adapters as they were, so this training is blind",
-                "Run it again; if it stays blind, report it with the run folder.",
+                "the flipped bit of one weight did not change the adapters: this training is insensitive to faults",
+                "Run the check again; if it stays insensitive, report it with the run folder.",
             )
 
 
@@ -77,36 +79,37 @@ def run(device: Device) -> Repeats:
     """Train three times in a process of its own; raises Inconclusive with its last line where that fails."""
     if device.kind == "cuda":
         allocation.require(device, GPU_NEEDS_BYTES, "training twice")
+    # Deterministic algorithms are switched on for a whole process, and other checks must not run with them.
     args = [sys.executable, "-P", "-m", "dgxcert.workloads.training.repeatability", device.kind, str(device.index)]
-    done = command.run(args, timeout_s=TIMEOUT_S, env={**os.environ, WORKSPACE: ":4096:8"})
-    if done.returncode != 0:
-        raise Inconclusive(f"the training did not come to its end: {done.complaint}")
+    completed = command.run(args, timeout_s=TIMEOUT_S, env={**os.environ, **WORKSPACE})
+    if completed.returncode != 0:
+        raise Inconclusive(f"the training failed: {completed.complaint}")
     try:
-        return Repeats(**json.loads(done.stdout.strip().splitlines()[-1]))
+        return Repeats(**json.loads(completed.stdout.strip().splitlines()[-1]))
     except (IndexError, ValueError, TypeError) as error:
-        raise Inconclusive(f"the training ended without saying what came of it: {done.stdout[-200:]!r}") from error
+        raise Inconclusive(f"the training printed no result: {completed.stdout[-200:]!r}") from error
 
 
 def train_thrice(device: Device, sizes: Sizes) -> Repeats:
-    """Two equal trainings and one with a flipped bit, in this very process, which is changed for good."""
+    """Two equal trainings and one with a flipped bit, in this process, whose settings it changes for good."""
     import torch
 
     torch.use_deterministic_algorithms(True)
     if device.kind == "cpu":
-        torch.set_num_threads(1)  # so that the order of every sum is one
+        torch.set_num_threads(1)  # several threads would split sums, and add up the parts, in a varying order
     first, second, flipped = (_adapters_after(device, sizes, flip) for flip in (False, False, True))
     return Repeats(first, second, flipped, sizes.steps)
 
 
 def _adapters_after(device: Device, sizes: Sizes, flip: bool) -> str:
-    """Build, train and hash: everything anew from the same seeds."""
+    """SHA-256 of the adapters of one training, from the same seeds each time."""
     import torch
 
     torch.manual_seed(SEED)
-    model = _adapted(device, sizes)
+    model = _build_model(device, sizes)
     if flip:
         flip_lowest_bit(model.get_submodule("base_model.model.model.layers.0.mlp.up_proj").weight)
-    adapters = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    adapters = {name: values for name, values in model.named_parameters() if values.requires_grad}
     optimizer = torch.optim.AdamW(adapters.values(), lr=1e-3)
     generator = torch.Generator("cpu").manual_seed(SEED)
     for _ in range(sizes.steps):
@@ -118,7 +121,7 @@ def _adapters_after(device: Device, sizes: Sizes, flip: bool) -> str:
     return digest(adapters)
 
 
-def _adapted(device: Device, sizes: Sizes) -> Any:
+def _build_model(device: Device, sizes: Sizes) -> Any:
     from peft import LoraConfig, get_peft_model
 
     base = seeded.build(device, sizes.shape, sizes.precision)
@@ -127,23 +130,23 @@ def _adapted(device: Device, sizes: Sizes) -> Any:
 
 
 def flip_lowest_bit(weights: "torch.Tensor") -> None:
-    """Flip the lowest bit of one weight's mantissa, in place: the smallest fault that memory can have."""
+    """Flip the lowest mantissa bit of one weight in place: the smallest fault that memory can have."""
     import torch
 
-    words = {2: torch.int16, 4: torch.int32}[weights.element_size()]
+    integer = {2: torch.int16, 4: torch.int32}[weights.element_size()]
     with torch.no_grad():
-        weights.data.view(words)[1, 1] ^= 1
+        weights.data.view(integer)[1, 1] ^= 1
 
 
 def digest(tensors: "dict[str, torch.Tensor]") -> str:
-    """SHA-256 of names and bytes."""
+    """SHA-256 of the names and bytes of tensors, in order."""
     import torch
 
-    summed = hashlib.sha256()
-    for name, each in tensors.items():
-        summed.update(name.encode())
-        summed.update(each.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return summed.hexdigest()
+    sha256 = hashlib.sha256()
+    for name, values in tensors.items():
+        sha256.update(name.encode())
+        sha256.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return sha256.hexdigest()
 
 
 def main(kind: str, index: str) -> None:
