@@ -354,7 +354,7 @@ def test_only_a_certified_run_becomes_a_certificate(tmp_path: Path, key: Path, a
     found = signed_run.verify(path, allowed, LATER)
     assert path.name == "signed-report.json"
     assert not found.certifies
-    assert found.statement.ours.says.startswith("This is a signed report and no certificate. REJECTED")
+    assert found.statement.ours.says.startswith("This is a signed report, not a certificate. REJECTED")
     assert found.statement.predicate.result == "FAILED"
     assert found.statement.predicate.failed == ("DISK-SPACE",)
 
@@ -380,7 +380,7 @@ def test_a_waiver_is_on_the_certificate_and_ends_it(tmp_path: Path, key: Path, a
     found = signed_run.verify(path, allowed, datetime(2026, 12, 31, 12, tzinfo=UTC))
     assert found.certifies
     assert found.statement.ours.waivers == (waiver,)
-    assert "on this machine, but for 1 that is waived" in found.statement.ours.says
+    assert "on this machine, except 1 that is waived" in found.statement.ours.says
     assert found.statement.predicate.result == "WARNED"
     assert "it expired on 2026-12-31" in refused(path, allowed, datetime(2027, 1, 1, tzinfo=UTC))
 
@@ -393,7 +393,7 @@ def test_a_verdict_that_somebody_wrote_into_a_file_is_not_signed(tmp_path: Path,
         signed_run.sign(made, key, 365, NOW, lambda _: None)
 
 
-def test_a_face_that_somebody_rewrote_is_rebuilt_before_it_is_signed(tmp_path: Path, key: Path) -> None:
+def test_a_report_that_was_edited_is_rebuilt_before_signing(tmp_path: Path, key: Path) -> None:
     made = folder(tmp_path, FULL)
     report.write_all(runs.load(made), made)
     before = (made / "report.html").read_bytes()

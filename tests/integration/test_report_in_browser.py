@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from needs import missing
-from report.test_html import busy, hostile, many, whole
+from suites.report_runs import busy, hostile, many, whole
 
 from dgxcert.record.run import Run
 from dgxcert.report import html
@@ -107,7 +107,7 @@ def test_axe_finds_nothing(browser: Any, report: Path, scheme: str) -> None:
 def test_a_keyboard_is_enough(browser: Any, report: Path) -> None:
     page = Visit(browser, report).page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the requirements"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the requirements"
     page.keyboard.press("Enter")
     for _ in range(20):
         page.keyboard.press("Tab")

@@ -1,4 +1,4 @@
-"""A waiver is named, dated, has a reason, shows on every face; an expired or unknown one keeps a run from starting."""
+"""A waiver is named, dated, has a reason, shows in every report; an expired or unknown one prevents a run."""
 
 import io
 from datetime import date
@@ -113,7 +113,7 @@ def test_what_was_never_measured_cannot_be_waived() -> None:
     assert found.waived == []
 
 
-def test_every_face_shows_who_answers_for_what() -> None:
+def test_every_report_shows_the_waiver() -> None:
     found = run(FULL, waivers=(WAIVER,))
     printed = io.StringIO()
     terminal.show(found, Console(file=printed, width=200), "results/x")
@@ -123,15 +123,15 @@ def test_every_face_shows_who_answers_for_what() -> None:
         if case.get("name") == "DISK-SPACE"
     )
     (skipped,) = case.iter("skipped")
-    faces = {
+    reports = {
         "terminal": printed.getvalue(),
         "markdown": markdown.render(found),
         "html": html.render(found),
         "junit": skipped.get("message", ""),
     }
-    for name, face in faces.items():
+    for name, text in reports.items():
         for words in ("failed", "waived", "Ada Lovelace", "models lie on the NFS share", "2027-01-31"):
-            assert words in face, (name, words)
+            assert words in text, (name, words)
     assert 'dgxcert_waiver_expiry_timestamp_seconds{requirement="DISK-SPACE",who="Ada Lovelace"}' in prometheus.render(
         found
     )

@@ -1,4 +1,4 @@
-"""metrics.prom is what the textfile collector takes, and names are as Prometheus wants them."""
+"""metrics.prom is accepted by promtool, follows Prometheus' naming conventions, and escapes hostile text."""
 
 import shutil
 import subprocess
@@ -23,18 +23,18 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     }
 
 
-def test_verdict_outcomes_and_speeds_are_there() -> None:
-    found = samples(prometheus.render(run(finished("DISK-SPACE", Outcome.FAILED, reason="full"))))
-    assert found["dgxcert_verdict", (("verdict", "REJECTED"),)] == 1
-    assert found["dgxcert_verdict", (("verdict", "CERTIFIED"),)] == 0
-    assert found["dgxcert_requirements", (("outcome", "failed"),)] == 1
-    assert found["dgxcert_requirement_outcome", (("outcome", "failed"), ("requirement", "DISK-SPACE"))] == 1
-    assert found["dgxcert_speed", (("requirement", KEYS[2]), ("unit", "token/s"))] == 14
-    assert found["dgxcert_speed_roofline_ratio", (("requirement", KEYS[2]),)] == pytest.approx(0.7)
-    assert found["dgxcert_run_end_timestamp_seconds", ()] == pytest.approx(1795459212)
+def test_verdict_outcomes_and_speeds_are_gauges() -> None:
+    values = samples(prometheus.render(run(finished("DISK-SPACE", Outcome.FAILED, reason="full"))))
+    assert values["dgxcert_verdict", (("verdict", "REJECTED"),)] == 1
+    assert values["dgxcert_verdict", (("verdict", "CERTIFIED"),)] == 0
+    assert values["dgxcert_requirements", (("outcome", "failed"),)] == 1
+    assert values["dgxcert_requirement_outcome", (("outcome", "failed"), ("requirement", "DISK-SPACE"))] == 1
+    assert values["dgxcert_speed", (("requirement", KEYS[2]), ("unit", "token/s"))] == 14
+    assert values["dgxcert_speed_roofline_ratio", (("requirement", KEYS[2]),)] == pytest.approx(0.7)
+    assert values["dgxcert_run_end_timestamp_seconds", ()] == pytest.approx(1795459212)
 
 
-def test_names_are_as_prometheus_wants_them() -> None:
+def test_names_follow_the_conventions() -> None:
     text = prometheus.render(run())
     for family in text_string_to_metric_families(text):
         assert family.type == "gauge"
@@ -44,7 +44,7 @@ def test_names_are_as_prometheus_wants_them() -> None:
     assert not [line for line in text.splitlines() if not line.startswith("#") and len(line.rsplit(" ", 1)) != 2]
 
 
-def test_promtool_takes_it() -> None:
+def test_promtool_accepts_it() -> None:
     if shutil.which("promtool") is None:
         missing("promtool", "Run: sudo scripts/system-packages")
     done = subprocess.run(
@@ -53,7 +53,7 @@ def test_promtool_takes_it() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_hostile_text_breaks_out_of_no_label() -> None:
+def test_hostile_text_stays_in_its_label() -> None:
     made = run(machine=SPARK.model_copy(update={"driver": HOSTILE}))
     text = prometheus.render(made)
     assert "\x1b" not in text

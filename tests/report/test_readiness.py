@@ -1,4 +1,4 @@
-"""The module's checklist: every row is proved by requirements that exist, and nothing but a pass gives a tick."""
+"""The checklist: every row names requirements that exist, and only requirements that passed make a row ready."""
 
 import io
 import sys
@@ -33,8 +33,8 @@ def run_of(*events: journal.Event, **about: object) -> Run:
 
 
 def line(*events: journal.Event, **about: object) -> Line:
-    (found,) = readiness.checklist(run_of(*events, **about), (ROW,))
-    return found
+    (only,) = readiness.checklist(run_of(*events, **about), (ROW,))
+    return only
 
 
 def passed(*keys: str) -> list[journal.Event]:
@@ -90,16 +90,16 @@ def test_rows_can_be_read_on_any_terminal_and_name_no_lesson_by_number() -> None
         assert not any(char.isdigit() for char in row.review)
 
 
-def test_a_row_that_nothing_proves_is_no_row() -> None:
+def test_a_row_needs_a_requirement() -> None:
     with pytest.raises(ValidationError):
         Row(sentence="I can", proved_by=(), review="Lesson: it", snippet="it")
 
 
-def test_only_what_passed_is_ticked() -> None:
+def test_only_passes_make_a_row_ready() -> None:
     assert line(*passed("A", "B[two]")) == Line(ROW, Mark.READY, (), ())
 
 
-def test_another_key_of_the_same_requirement_says_nothing() -> None:
+def test_another_key_of_the_same_requirement_does_not_count() -> None:
     failed = finished("B[one]", Outcome.FAILED, reason="wrong")
     assert line(*passed("A", "B[two]"), failed).mark is Mark.READY
     assert line(*passed("A", "B[one]")).mark is Mark.UNKNOWN
@@ -111,48 +111,48 @@ def test_every_gpu_counts_for_a_row() -> None:
     assert line(*passed(*keys), plan=plan).mark is Mark.READY
     assert line(*passed(*keys[:-1]), plan=plan).mark is Mark.UNKNOWN
     broken = finished(keys[1], Outcome.FAILED, reason="wrong on it")
-    assert line(broken, *passed(keys[0], *keys[2:]), plan=plan).because == ("A[gpu1]: wrong on it",)
+    assert line(broken, *passed(keys[0], *keys[2:]), plan=plan).reasons == ("A[gpu1]: wrong on it",)
 
 
-def test_a_failure_is_a_cross_whatever_else_was_seen() -> None:
-    failed = finished("A", Outcome.FAILED, reason="9.8 is too little\n  measured: here", remedy=("look", "mend"))
+def test_a_failure_makes_a_row_not_ready_whatever_else_passed() -> None:
+    failed = finished("A", Outcome.FAILED, reason="9.8 is too little\n  measured: here", remedy=("look", "fix"))
     unseen = finished("B[two]", Outcome.INCONCLUSIVE, reason="stuck")
     for others in (passed("B[two]"), [unseen], []):
-        found = line(failed, *others)
-        assert found.mark is Mark.NOT_READY
-        assert found.because[0] == "A: 9.8 is too little"
-        assert found.remedy == ("look", "mend")
+        checked = line(failed, *others)
+        assert checked.mark is Mark.NOT_READY
+        assert checked.reasons[0] == "A: 9.8 is too little"
+        assert checked.remedy == ("look", "fix")
 
 
-def test_what_could_not_be_looked_at_is_a_reason_and_neither_tick_nor_cross() -> None:
-    found = line(*passed("A"), finished("B[two]", Outcome.INCONCLUSIVE, reason="stuck", remedy=("restart",)))
-    assert found == Line(ROW, Mark.UNKNOWN, ("B[two]: stuck",), ("restart",))
+def test_an_inconclusive_requirement_leaves_a_row_not_checked() -> None:
+    checked = line(*passed("A"), finished("B[two]", Outcome.INCONCLUSIVE, reason="stuck", remedy=("restart",)))
+    assert checked == Line(ROW, Mark.UNKNOWN, ("B[two]: stuck",), ("restart",))
 
 
 @pytest.mark.parametrize("events", [[], [started("A")], [*passed("A"), started("B[two]")]])
-def test_what_was_never_measured_is_a_reason(events: list[journal.Event]) -> None:
-    found = line(*events)
-    assert found.mark is Mark.UNKNOWN
-    assert "the run ended before it was measured" in found.because[-1]
+def test_a_requirement_that_the_run_did_not_reach_leaves_a_row_not_checked(events: list[journal.Event]) -> None:
+    checked = line(*events)
+    assert checked.mark is Mark.UNKNOWN
+    assert "the run ended before it was measured" in checked.reasons[-1]
 
 
-def test_what_the_run_left_out_is_a_reason() -> None:
+def test_a_deselected_requirement_is_a_reason() -> None:
     plan = (planned("A"), planned("B[two]", not_run="deselected by --only"))
-    assert line(*passed("A"), plan=plan).because == ("B[two]: deselected by --only",)
+    assert line(*passed("A"), plan=plan).reasons == ("B[two]: deselected by --only",)
 
 
 @pytest.mark.parametrize("there", [(), ("A",)])
 def test_a_requirement_that_is_not_in_the_run_is_a_reason(there: tuple[str, ...]) -> None:
     plan = (planned("ANOTHER"), *(planned(key) for key in there))
-    found = line(*passed("ANOTHER", *there), plan=plan)
-    assert found.mark is Mark.UNKNOWN
-    assert found.because[-1] == "B[two]: nothing in this run measured it"
+    checked = line(*passed("ANOTHER", *there), plan=plan)
+    assert checked.mark is Mark.UNKNOWN
+    assert checked.reasons[-1] == "B[two]: this run did not measure it"
 
 
 def test_only_the_profile_makes_a_row_not_applicable() -> None:
     plan = (planned("A", not_applicable="no GPU here"), planned("B[two]", not_applicable="no GPU here"))
-    found = line(plan=plan)
-    assert (found.mark, found.because) == (Mark.NOT_APPLICABLE, ("A: no GPU here", "B[two]: no GPU here"))
+    checked = line(plan=plan)
+    assert (checked.mark, checked.reasons) == (Mark.NOT_APPLICABLE, ("A: no GPU here", "B[two]: no GPU here"))
     half = (planned("A", not_applicable="no GPU here"), planned("B[two]"))
     assert line(*passed("B[two]"), plan=half) == Line(ROW, Mark.READY, ("A: no GPU here",), ())
     assert line(plan=half).mark is Mark.UNKNOWN
@@ -175,7 +175,7 @@ def test_the_exit_code_is_that_of_the_worst_row(a: Outcome, c: Outcome, code: in
     assert readiness.exit_code(run, readiness.checklist(run, (ROW, OTHER))) == code
 
 
-def test_a_run_that_failed_elsewhere_or_proved_nothing_never_exits_with_0() -> None:
+def test_a_run_that_failed_elsewhere_or_measured_nothing_never_exits_with_0() -> None:
     plan = (*map(planned, ("A", "B[two]", "ANOTHER")),)
     elsewhere = run_of(*passed("A", "B[two]"), finished("ANOTHER", Outcome.FAILED), plan=plan)
     assert readiness.exit_code(elsewhere, readiness.checklist(elsewhere, (ROW,))) == 1
@@ -184,25 +184,25 @@ def test_a_run_that_failed_elsewhere_or_proved_nothing_never_exits_with_0() -> N
     assert readiness.exit_code(run_of(*passed("A", "B[one]", "B[two]")), ()) == 2
 
 
-def test_a_student_reads_sign_and_word_and_for_a_cross_the_lesson() -> None:
+def test_a_row_shows_sign_and_word_and_the_lesson_if_it_is_not_ready() -> None:
     text = shown(run_of(*passed("A", "B[two]"), finished("B[one]")))
     assert "✔ ready           I can do it" in text
     assert "review" not in text
-    assert "Ready: begin with the module. (exit 0)" in text
-    text = shown(run_of(finished("A", Outcome.FAILED, reason="too little", remedy=("look", "mend", "ask"))))
-    for words in ("✘ not ready       I can do it", "A: too little", "1. look", "2. mend", "review: Lesson: it"):
+    assert "Ready: start with the module. (exit 0)" in text
+    text = shown(run_of(finished("A", Outcome.FAILED, reason="too little", remedy=("look", "fix", "ask"))))
+    for words in ("✘ not ready       I can do it", "A: too little", "1. look", "2. fix", "review: Lesson: it"):
         assert words in text
     assert "try: python it.py" in text
     assert "3. ask" not in text
     assert "(exit 1)" in text
     assert "kept in results/run" in text
     text = shown(run_of())
-    assert "? could not look  I can do it" in text
+    assert "? not checked     I can do it" in text
     assert "review" not in text
     assert "(exit 2)" in text
 
 
-def test_a_plain_terminal_gets_plain_signs() -> None:
+def test_a_terminal_without_unicode_gets_plain_signs() -> None:
     reason = "82 °C\x1b[2J"
     text = shown(run_of(finished("A", Outcome.FAILED, reason=reason), *passed("B[two]")), encoding="ascii")
     assert "x not ready       I can do it" in text
@@ -210,7 +210,7 @@ def test_a_plain_terminal_gets_plain_signs() -> None:
     assert "+ ready           I can do it" in shown(run_of(*passed("A", "B[two]")), encoding="latin-1")
 
 
-def test_long_sentences_are_not_broken_apart() -> None:
+def test_long_sentences_stay_on_one_line() -> None:
     text = shown(run_of(*passed("A")), *ROWS)
     for row in ROWS:
         assert row.sentence in text

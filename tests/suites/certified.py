@@ -130,7 +130,7 @@ def run(*endings: journal.Finished, **about: Any) -> Run:
 
 
 def folder(place: Path, *endings: journal.Finished, **about: Any) -> Path:
-    """The same as a run folder, with its record, its light faces and a log."""
+    """The same as a run folder, with its record, the reports that need no third-party package, and a log."""
     made = place / "2026-11-23T18-40-12Z-spark-07"
     (made / "logs").mkdir(parents=True)
     (made / "logs" / "container-1.log").write_text("all quiet\n", encoding="utf-8")

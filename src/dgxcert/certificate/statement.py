@@ -186,7 +186,7 @@ def _says(run: Run, kind: str) -> str:
     if kind == CERTIFICATE:
         return f"CERTIFIED: {meaning(run)}."
     verdict = run.judgement.verdict
-    return f"This is a signed report and no certificate. {verdict.value}: {MEANING[verdict]}."
+    return f"This is a signed report, not a certificate. {verdict.value}: {MEANING[verdict]}."
 
 
 def _result(run: Run) -> Result:

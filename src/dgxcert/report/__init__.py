@@ -1,4 +1,4 @@
-"""The faces of a run, all rebuilt from run.json alone: for people, for CI, for monitoring."""
+"""Reports of a run, all rebuilt from run.json alone: for people, for CI, for monitoring."""
 
 from pathlib import Path
 
@@ -12,34 +12,31 @@ JUNIT, SUMMARY, HTML, PROMETHEUS = "junit.xml", "summary.md", "report.html", "me
 
 
 def write(run: Run, folder: Path) -> None:
-    """Write run.json and the faces that need no library into the run folder.
-
-    The others are removed until they are drawn anew: none may go on showing an older verdict.
-    """
+    """Write run.json and the reports that need no third-party package, and remove the others from the run folder."""
     for name in (HTML, PROMETHEUS):
-        (folder / name).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)  # until `write_all` has run they would show an older verdict
     write_text(folder / runs.NAME, run.model_dump_json(indent=1) + "\n")
-    _write_light(run, folder)
+    _write_plain(run, folder)
 
 
 def write_all(run: Run, folder: Path) -> list[Path]:
-    """Write every face but run.json itself, and return their paths; the same run gives the same bytes.
+    """Write all reports of a run, without run.json itself, and return their paths; the same run gives the same bytes.
 
-    Raises CannotStart where a library that draws is missing, after the others were written.
+    Raises CannotStart where Jinja2, matplotlib or prometheus-client is missing, after the other reports were written.
     """
-    _write_light(run, folder)
+    _write_plain(run, folder)
     try:
         from dgxcert.report import html, prometheus
     except ImportError as error:
         raise CannotStart(
             f"{HTML} and {PROMETHEUS} need a package that is not installed: {error.name}.",
-            "Set the environment up anew: make setup; or pip install 'dgxcert[host]'",
+            "Set up the environment again: make setup; or pip install 'dgxcert[host]'",
         ) from error
     write_text(folder / PROMETHEUS, prometheus.render(run))
     write_text(folder / HTML, html.render(run))
     return [folder / name for name in (JUNIT, SUMMARY, PROMETHEUS, HTML)]
 
 
-def _write_light(run: Run, folder: Path) -> None:
+def _write_plain(run: Run, folder: Path) -> None:
     write_text(folder / JUNIT, junit.render(run))
     write_text(folder / SUMMARY, markdown.render(run))

@@ -1,4 +1,4 @@
-"""report.html: a run to look at, in one file that asks no network for anything and runs no script."""
+"""report.html: a run as one page that runs no script and makes no network request."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,28 +18,29 @@ from dgxcert.report.words import (
     WEIGHTS,
     headline,
     keys,
-    left_out,
     meaning,
+    not_measured,
+    problems,
     rehearse_hint,
     required,
     shortened,
-    troubles,
     waived,
 )
 
 HERE = Path(__file__).parent
-PAGE, PIECES, LOOK = "report.html.j2", "pieces.html.j2", "report.css"
+PAGE, PIECES, STYLESHEET = "report.html.j2", "pieces.html.j2", "report.css"
 
 PLOT_BYTES = 700_000
-TROUBLE_BYTES = 150_000
+PROBLEM_BYTES = 150_000
 ROW_BYTES = 450_000
 NOTE_BYTES = 30_000
-"""Room for each part: the whole stays under 1.5 MB, so that it can be sent and opened anywhere."""
-LONGEST = 4000
-"""Characters of one text; a log line of megabytes helps nobody here."""
-CELL = 300
-BRIEF = 200
-"""Requirements that are named on paper, what is wrong first."""
+"""Size limits of the parts. The whole page stays under 1.5 MB, so that it can be mailed and opens at once."""
+TEXT_CHARS = 4000
+CELL_CHARS = 300
+MOST_WAIVED = 100
+MOST_STEPS = 20
+MOST_PRINTED = 200
+"""Requirements that are named on paper, problems first."""
 
 SIGNS = {
     Outcome.PASSED: "✔",
@@ -48,7 +49,7 @@ SIGNS = {
     Outcome.NOT_APPLICABLE: "-",
     Outcome.NOT_RUN: "○",
 }
-"""Beside a word, never in place of one."""
+"""Shown beside the outcome's name, never in its place: a sign alone tells a screen reader nothing."""
 TONES = {
     Verdict.CERTIFIED: "good",
     Verdict.REHEARSED: "good",
@@ -56,49 +57,48 @@ TONES = {
     Verdict.REJECTED: "bad",
     Verdict.INCONCLUSIVE: "warn",
 }
-FIRST = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASSED, Outcome.NOT_APPLICABLE)
-"""In this order there is room for details: what is wrong is never cut for what is right."""
+URGENCY = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASSED, Outcome.NOT_APPLICABLE)
+"""The order in which details are rendered until ROW_BYTES are used: a failure is never dropped for a pass."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Rendered pieces for which there was room, and how many were left out."""
+class Pieces:
+    """Rendered items that fit into a size, and the number of those that did not."""
 
-    pieces: tuple[Markup, ...]
-    left: int
+    rendered: tuple[Markup, ...]
+    omitted: int
 
 
 def render(run: Run) -> str:
     """The whole page. The same run gives the same bytes, whenever and wherever it is rendered."""
     environment = _environment()
-    parts: Any = environment.get_template(PIECES).module
-    wanted = [result for result in run.results if result.wanted]
-    details = _fitting(_by_urgency(run.results), parts.details, ROW_BYTES)
-    shown = {result.key for result in _by_urgency(run.results)[: len(details.pieces)]}
-    brief = [result for result in _by_urgency(wanted) if result.outcome is not Outcome.NOT_APPLICABLE]
-    plots, no_room = _plots(run)
+    macros: Any = environment.get_template(PIECES).module
+    ordered = _by_urgency(run.results)
+    details = _within(ordered, macros.details, ROW_BYTES)
     groups: dict[str, list[Markup]] = {}
-    for result, piece in zip(_by_urgency(run.results), details.pieces, strict=False):
+    for result, piece in zip(ordered, details.rendered, strict=False):
         groups.setdefault(result.group, []).append(piece)
+    expected = [result for result in ordered if result.wanted and result.outcome is not Outcome.NOT_APPLICABLE]
+    plots, omitted_plots = _plots(run)
     return environment.get_template(PAGE).render(
         run=run,
         tone=TONES[run.judgement.verdict],
         meaning=meaning(run),
         weights=WEIGHTS[run.options.weights],
         hint=rehearse_hint(run),
-        troubles=_fitting(troubles(run), parts.trouble, TROUBLE_BYTES),
-        waived=waived(run)[:100],
-        left_out=left_out(run),
+        problems=_within(problems(run), macros.problem, PROBLEM_BYTES),
+        waived=waived(run)[:MOST_WAIVED],
+        not_measured=not_measured(run),
         about=_about(run),
         plots=plots,
-        no_room=no_room,
-        steps=past.told(run)[:20],
+        omitted_plots=omitted_plots,
+        steps=past.steps(run)[:MOST_STEPS],
         groups=groups,
-        beyond=[result for result in run.results if result.key not in shown],
-        brief=brief[:BRIEF],
-        brief_left=len(brief[BRIEF:]),
-        notes=_fitting(run.notes, parts.note, NOTE_BYTES),
-        look=Markup((HERE / LOOK).read_text(encoding="utf-8")),  # noqa: S704 (our own file)
+        omitted=ordered[len(details.rendered) :],
+        printed=expected[:MOST_PRINTED],
+        unprinted=len(expected[MOST_PRINTED:]),
+        notes=_within(run.notes, macros.note, NOTE_BYTES),
+        stylesheet=Markup((HERE / STYLESHEET).read_text(encoding="utf-8")),  # noqa: S704 (our own file)
     )
 
 
@@ -107,65 +107,71 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        text=lambda value: shortened(str(value), LONGEST),
-        cell=lambda value: shortened(str(value), CELL),
+        text=lambda value: shortened(str(value), TEXT_CHARS),
+        cell=lambda value: shortened(str(value), CELL_CHARS),
         quantity=_quantity,
-        held=_held,
-        headline=lambda result: shortened(headline(result.evidence), CELL),
-        required=lambda result: shortened(required(result.evidence), CELL),
-        keys=lambda results: shortened(keys(results), LONGEST),
+        limit=_limit,
+        headline=lambda result: shortened(headline(result.evidence), CELL_CHARS),
+        required=lambda result: shortened(required(result.evidence), CELL_CHARS),
+        keys=lambda results: shortened(keys(results), TEXT_CHARS),
         svg=lambda plot: Markup(plot.svg),  # noqa: S704 (matplotlib escapes what it writes)
     )
     environment.globals.update(signs=SIGNS, outcomes=Outcome)
     return environment
 
 
-def _fitting(items: Sequence[Any], shown: Callable[[Any], Markup], room_bytes: int) -> Fitted:
-    pieces: list[Markup] = []
+def _within(items: Sequence[Any], render_item: Callable[[Any], Markup], size_bytes: int) -> Pieces:
+    rendered: list[Markup] = []
     for item in items:
-        piece = shown(item)
-        room_bytes -= len(piece.encode())
-        if room_bytes < 0:
+        piece = render_item(item)
+        size_bytes -= len(piece.encode())
+        if size_bytes < 0:
             break
-        pieces.append(piece)
-    return Fitted(tuple(pieces), len(items) - len(pieces))
+        rendered.append(piece)
+    return Pieces(tuple(rendered), len(items) - len(rendered))
 
 
 def _by_urgency(results: Iterable[Result]) -> list[Result]:
-    return sorted(results, key=lambda result: FIRST.index(result.outcome))
+    return sorted(results, key=lambda result: URGENCY.index(result.outcome))
 
 
 def _plots(run: Run) -> tuple[list[Plot], list[str]]:
-    """The pictures for which there is room, in order of use, and the titles of those for which there is none."""
+    """The plots that fit into PLOT_BYTES, the most useful first, and the titles of those that do not."""
     gpus = traces.plots(run)
     drawn = [roofline.plot(run), shares.plot(run), *gpus[:1], past.plot(run), rounds.plot(run), *gpus[1:]]
-    kept: list[Plot] = []
-    left: list[str] = []
+    shown: list[Plot] = []
+    omitted: list[str] = []
     for plot in (plot for plot in drawn if plot is not None):
-        if sum(len(each.svg) for each in (*kept, plot)) <= PLOT_BYTES:
-            kept.append(plot)
+        if sum(len(each.svg) for each in (*shown, plot)) <= PLOT_BYTES:
+            shown.append(plot)
         else:
-            left.append(plot.title)
-    return kept, left
+            omitted.append(plot.title)
+    return shown, omitted
 
 
 def _quantity(evidence: Evidence) -> str:
-    return shortened(quantity(evidence.value, evidence.unit), CELL)
+    return shortened(quantity(evidence.value, evidence.unit), CELL_CHARS)
 
 
-def _held(held: Comparison) -> str:
-    return f"{held.sign} {quantity(held.value, held.unit)}"
+def _limit(comparison: Comparison) -> str:
+    return f"{comparison.sign} {quantity(comparison.value, comparison.unit)}"
 
 
 def _about(run: Run) -> list[tuple[str, str]]:
-    """Machine and software, for a table of two columns."""
-    machine, unread = run.machine, "not readable"
+    """Machine and software, as names and values."""
+    machine, unreadable = run.machine, "not readable"
     rows = [
-        ("machine", f"{machine.hostname}, {machine.product or 'product unknown'}, serial {machine.serial or unread}"),
-        *[(f"GPU {gpu.index}", f"{gpu.product}, {gpu.uuid}, VBIOS {gpu.vbios or unread}") for gpu in machine.gpus[:16]],
+        (
+            "machine",
+            f"{machine.hostname}, {machine.product or 'product unknown'}, serial {machine.serial or unreadable}",
+        ),
+        *[
+            (f"GPU {gpu.index}", f"{gpu.product}, {gpu.uuid}, VBIOS {gpu.vbios or unreadable}")
+            for gpu in machine.gpus[:16]
+        ],
         ("driver", f"{machine.driver or 'none'}, CUDA {machine.cuda_driver or 'none'}"),
-        ("firmware", machine.firmware or unread),
-        ("processor", f"{machine.cpu or 'unknown'}, {machine.cores} cores, {machine.memory_gib or 0:.1f} GiB"),
+        ("firmware", machine.firmware or unreadable),
+        ("CPU", f"{machine.cpu or 'unknown'}, {machine.cores} cores, {machine.memory_gib or 0:.1f} GiB"),
         ("system", f"{machine.operating_system or 'unknown'}, kernel {machine.kernel}"),
         ("profile", f"{run.profile.name} ({run.profile.machine}), SHA-256 {run.profile_sha256}"),
         ("tier", run.options.tier.value),

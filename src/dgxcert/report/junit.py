@@ -1,8 +1,13 @@
-"""JUnit XML for GitHub, GitLab and Jenkins: all five outcomes, none of them lost in translation.
+"""junit.xml for GitHub, GitLab and Jenkins: every outcome as the element that a dashboard shows for it.
 
-A failed requirement is a failure, an inconclusive one an error, the two that were not measured are skipped;
-a lost one (the run ended early) is an error too, so that no dashboard shows an unfinished run as green. What is waived
-is skipped, since a dashboard knows no other word for it: its message says how it ended and who answers for it.
+| outcome | element |
+| --- | --- |
+| passed | none |
+| failed | failure |
+| inconclusive | error |
+| not applicable, or deselected | skipped |
+| not run because the run ended early | error: no dashboard may show an unfinished run as green |
+| waived | skipped, with the outcome and the waiver in its message: JUnit has no nearer element |
 """
 
 from collections import Counter
@@ -14,14 +19,14 @@ from dgxcert.record.run import Result, Run
 from dgxcert.report.words import meaning, measured, open_results, printable, shortened
 
 LONGEST = 20_000
-"""Characters of one reason: GitLab and GitHub show no more, and a log line of megabytes helps nobody."""
+"""Characters of one reason. GitLab and GitHub show no more, and a log line may have megabytes."""
 
 
 def render(run: Run) -> str:
     """The run as JUnit XML."""
-    lost = {result.key for result in open_results(run)}
-    suites = ElementTree.Element("testsuites", _counts(run, lost))
-    suite = ElementTree.SubElement(suites, "testsuite", {**_counts(run, lost), "timestamp": run.started})
+    unresolved = {result.key for result in open_results(run)}
+    suites = ElementTree.Element("testsuites", _counts(run, unresolved))
+    suite = ElementTree.SubElement(suites, "testsuite", {**_counts(run, unresolved), "timestamp": run.started})
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in {
         "verdict": run.judgement.verdict.value,
@@ -35,13 +40,13 @@ def render(run: Run) -> str:
     }.items():
         ElementTree.SubElement(properties, "property", {"name": name, "value": value})
     for result in run.results:
-        _case(suite, result, result.key in lost)
+        _add_case(suite, result, result.key in unresolved)
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-def _counts(run: Run, lost: set[str]) -> dict[str, str]:
-    tags = Counter(_tag(result, result.key in lost) for result in run.results)
+def _counts(run: Run, unresolved: set[str]) -> dict[str, str]:
+    tags = Counter(_tag(result, result.key in unresolved) for result in run.results)
     return {
         "name": "dgxcert",
         "tests": str(len(run.results)),
@@ -52,17 +57,17 @@ def _counts(run: Run, lost: set[str]) -> dict[str, str]:
     }
 
 
-def _tag(result: Result, lost: bool) -> str:
-    """What JUnit calls this ending; "" for a pass."""
+def _tag(result: Result, unresolved: bool) -> str:
+    """Name of the element that JUnit has for an outcome; "" for a pass, which has none."""
     if result.outcome is Outcome.PASSED:
         return ""
     if result.waiver:
         return "skipped"
-    named = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error"}
-    return named.get(result.outcome, "error" if lost else "skipped")
+    measured_tags = {Outcome.FAILED: "failure", Outcome.INCONCLUSIVE: "error"}
+    return measured_tags.get(result.outcome, "error" if unresolved else "skipped")
 
 
-def _case(suite: ElementTree.Element, result: Result, lost: bool) -> None:
+def _add_case(suite: ElementTree.Element, result: Result, unresolved: bool) -> None:
     case = ElementTree.SubElement(
         suite,
         "testcase",
@@ -70,11 +75,11 @@ def _case(suite: ElementTree.Element, result: Result, lost: bool) -> None:
     )
     properties = ElementTree.SubElement(case, "properties")
     ElementTree.SubElement(properties, "property", {"name": "outcome", "value": result.outcome.value})
-    if tag := _tag(result, lost):
-        first = printable(result.reason.split("\n", 1)[0][:LONGEST])
-        who = printable(f" ({result.waiver.words})") if result.waiver else ""
-        trouble = ElementTree.SubElement(case, tag, {"message": f"{result.words}{who}: {first}"})
+    if tag := _tag(result, unresolved):
+        first_line = printable(result.reason.split("\n", 1)[0][:LONGEST])
+        waiver = printable(f" ({result.waiver.words})") if result.waiver else ""
+        element = ElementTree.SubElement(case, tag, {"message": f"{result.words}{waiver}: {first_line}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]
-        trouble.text = shortened("\n".join([result.reason, *steps]), LONGEST)
+        element.text = shortened("\n".join([result.reason, *steps]), LONGEST)
     if result.evidence:
         ElementTree.SubElement(case, "system-out").text = measured(result.evidence)

@@ -1,4 +1,4 @@
-"""summary.md: the run for a CI job summary or a colleague, under any size limit that CI sets."""
+"""summary.md: the run for a CI job summary, small enough for any CI system."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -7,56 +7,54 @@ from dgxcert.judgement.evidence import quantity
 from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
-from dgxcert.report.words import WEIGHTS, keys, meaning, measured, printable, rehearse_hint, troubles, waived
+from dgxcert.report.words import WEIGHTS, keys, meaning, measured, printable, problems, rehearse_hint, waived
 
 T = TypeVar("T")
 
-CELL = 300
-"""Longest text in one table cell."""
+CELL_CHARS = 300
+REASON_CHARS = 4000
 
-REASON = 4000
-
-TROUBLE_BYTES = 400_000
+PROBLEM_BYTES = 400_000
 ROW_BYTES = 400_000
 NOTE_BYTES = 50_000
-"""Room for each part: GitHub refuses a job summary over 1 MiB."""
+"""Size limits of the three lists: GitHub rejects a job summary of more than 1 MiB."""
 
 
 def render(run: Run) -> str:
-    """The run as Markdown: verdict, what to do, then everything."""
+    """The run as Markdown: verdict, problems with their remedies, machine, and all requirements."""
     judgement = run.judgement
     lines = [f"# {judgement.verdict.value}: {meaning(run)}", "", tally(judgement.counts) + ".", ""]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
-    lines += _fitting(troubles(run), _trouble, TROUBLE_BYTES)
+    lines += _within(problems(run), _problem, PROBLEM_BYTES)
     if run.waived:
-        lines += ["## Waived", "", *_fitting(waived(run), _note, NOTE_BYTES), ""]
+        lines += ["## Waived", "", *_within(waived(run), _note, NOTE_BYTES), ""]
     lines += ["## Machine and software", "", *_about(run), ""]
     lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
-    lines += _fitting(run.results, _row, ROW_BYTES)
+    lines += _within(run.results, _row, ROW_BYTES)
     if run.notes:
-        lines += ["", "## Notes", "", *_fitting(run.notes, _note, NOTE_BYTES)]
+        lines += ["", "## Notes", "", *_within(run.notes, _note, NOTE_BYTES)]
     return "\n".join(lines) + "\n"
 
 
-def _fitting(items: Sequence[T], shown: Callable[[T], list[str]], room_bytes: int) -> list[str]:
-    """The lines of as many items as there is room for, and how many are left out."""
+def _within(items: Sequence[T], render_item: Callable[[T], list[str]], size_bytes: int) -> list[str]:
+    """The lines of as many items as fit into a size, and the number of those that do not."""
     lines: list[str] = []
     for number, item in enumerate(items):
-        block = shown(item)
-        room_bytes -= sum(len(line.encode()) + 1 for line in block)
-        if room_bytes < 0:
+        block = render_item(item)
+        size_bytes -= sum(len(line.encode()) + 1 for line in block)
+        if size_bytes < 0:
             return [*lines, "", f"… and {len(items) - number} more: run.json has them all.", ""]
         lines += block
     return lines
 
 
-def _trouble(results: list[Result]) -> list[str]:
+def _problem(results: list[Result]) -> list[str]:
     result = results[0]
-    steps = [f"{number}. {_cell(step, REASON)}" for number, step in enumerate(result.remedy, start=1)]
-    reason = printable(result.reason[:REASON]).replace("```", "'''")
+    steps = [f"{number}. {_cell(step, REASON_CHARS)}" for number, step in enumerate(result.remedy, start=1)]
+    reason = printable(result.reason[:REASON_CHARS]).replace("```", "'''")
     return [
-        f"## {result.outcome.words.upper()}: {_cell(keys(results), REASON)}",
+        f"## {result.outcome.words.upper()}: {_cell(keys(results), REASON_CHARS)}",
         "",
         "```text",
         reason,
@@ -88,7 +86,7 @@ def _about(run: Run) -> list[str]:
     for stage, software in run.software.items():
         packages = ", ".join(f"{name} {version}" for name, version in software.packages.items() if version)
         lines.append(f"- software ({stage}): Python {software.python}, CUDA {software.cuda or 'none'}, {packages}")
-    return [_cell(line, REASON) for line in lines]
+    return [_cell(line, REASON_CHARS) for line in lines]
 
 
 def _note(note: str) -> list[str]:
@@ -96,15 +94,19 @@ def _note(note: str) -> list[str]:
 
 
 def _row(result: Result) -> list[str]:
-    shown = result.words
+    outcome = result.words
     if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
-        shown = f"**{shown}**"
+        outcome = f"**{outcome}**"
     detail = measured(result.evidence) if result.evidence else result.reason
-    return [f"| `{result.key}` | {shown} | {_cell(detail)} |"]
+    return [f"| `{result.key}` | {outcome} | {_cell(detail)} |"]
 
 
-def _cell(text: str, longest: int = CELL) -> str:
-    """Text that cannot break out of a table cell."""
+def _cell(text: str, longest: int = CELL_CHARS) -> str:
+    r"""Text on one line, shortened, with Markdown escaped so that it cannot leave its table cell.
+
+    >>> print(_cell("GB10 | *fast*"))
+    GB10 \| \*fast\*
+    """
     short = text if len(text) <= longest else text[: longest - 1] + "…"
     line = printable(short).replace("\n", " ")
     for mark in ("\\", "|", "<", "*", "`", "[", "]"):

@@ -1,53 +1,59 @@
-"""Readiness: the module's checklist for a student, rebuilt from a run: a tick, a cross or a reason for each row."""
+"""The checklist of a course module on the terminal, from a run: ready, not ready or not checked, and why."""
 
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rich.console import Console
-from rich.text import Text
 
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles.prerequisites import MODULE, Row
 from dgxcert.record.run import Result, Run
+from dgxcert.report.console import print_line
 from dgxcert.report.words import printable
 
-STEPS = 2
-"""Of a remedy: a student who needs more finds all of it in the run folder."""
+MOST_STEPS = 2
+"""Steps of a remedy that are printed; the run folder holds all."""
 
 
 class Mark(StrEnum):
-    """What stands beside a row, in words that a screen reader can say."""
+    """The state of a row, as a word that a screen reader can read out."""
 
     READY = "ready"
     NOT_READY = "not ready"
-    UNKNOWN = "could not look"
+    UNKNOWN = "not checked"
     NOT_APPLICABLE = "does not apply"
 
 
 SIGNS = {Mark.READY: "✔", Mark.NOT_READY: "✘", Mark.UNKNOWN: "?", Mark.NOT_APPLICABLE: "-"}
 PLAIN_SIGNS = {Mark.READY: "+", Mark.NOT_READY: "x", Mark.UNKNOWN: "?", Mark.NOT_APPLICABLE: "-"}
 STYLE = {Mark.READY: "green", Mark.NOT_READY: "bold red", Mark.UNKNOWN: "yellow", Mark.NOT_APPLICABLE: "dim"}
+ANSWER = {
+    0: "Ready: start with the module.",
+    1: "Not ready: fix what is marked as not ready, then run this again.",
+    2: "Unknown: some rows could not be checked; each has its reason.",
+}
+"""By exit code."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row as it stands on this machine. `because` holds a line for each requirement that did not pass."""
+    """A row of the checklist with its mark; `reasons` has one entry for each requirement that did not pass."""
 
     row: Row
     mark: Mark
-    because: tuple[str, ...]
+    reasons: tuple[str, ...]
     remedy: tuple[str, ...]
 
 
 def checklist(run: Run, rows: tuple[Row, ...]) -> tuple[Line, ...]:
-    """Every row with what the run says of it. Only what was measured and passed gives a tick."""
+    """Every row with its mark in this run. Only requirements that were measured and passed make a row ready."""
     return tuple(_line(run, row) for row in rows)
 
 
 def exit_code(run: Run, lines: tuple[Line, ...]) -> int:
-    """0 only where every row is ready or does not apply; 1 for a cross, 2 for a reason, else what the run says."""
+    """1 where a row is not ready, 2 where one is not checked, otherwise the exit code of the run's verdict."""
     marks = {line.mark for line in lines}
     if Mark.NOT_READY in marks:
         return 1
@@ -57,25 +63,25 @@ def exit_code(run: Run, lines: tuple[Line, ...]) -> int:
 
 
 def _line(run: Run, row: Row) -> Line:
-    found = [result for result in run.results if any(_proves(result, name) for name in row.proved_by)]
-    failed = [result for result in found if result.outcome is Outcome.FAILED]
-    excused = [result for result in found if result.outcome is Outcome.NOT_APPLICABLE]
-    passed = [result for result in found if result.outcome is Outcome.PASSED]
-    unseen = [result for result in found if result not in (*failed, *excused, *passed)]
+    results = [result for result in run.results if any(_is_named(result, name) for name in row.proved_by)]
+    failed = [result for result in results if result.outcome is Outcome.FAILED]
+    excused = [result for result in results if result.outcome is Outcome.NOT_APPLICABLE]
+    passed = [result for result in results if result.outcome is Outcome.PASSED]
+    unknown = [result for result in results if result not in (*failed, *excused, *passed)]
     missing = tuple(
-        f"{name}: nothing in this run measured it"
+        f"{name}: this run did not measure it"
         for name in row.proved_by
-        if not any(_proves(result, name) for result in found)
+        if not any(_is_named(result, name) for result in results)
     )
     if failed:
-        return Line(row, Mark.NOT_READY, _reasons([*failed, *unseen]) + missing, failed[0].remedy)
-    if unseen or missing:
-        remedy = next((result.remedy for result in unseen if result.remedy), ())
-        return Line(row, Mark.UNKNOWN, _reasons(unseen) + missing, remedy)
+        return Line(row, Mark.NOT_READY, _reasons([*failed, *unknown]) + missing, failed[0].remedy)
+    if unknown or missing:
+        remedy = next((result.remedy for result in unknown if result.remedy), ())
+        return Line(row, Mark.UNKNOWN, _reasons(unknown) + missing, remedy)
     return Line(row, Mark.READY if passed else Mark.NOT_APPLICABLE, _reasons(excused), ())
 
 
-def _proves(result: Result, name: str) -> bool:
+def _is_named(result: Result, name: str) -> bool:
     return name in (result.key, any_gpu(result.key), result.id)
 
 
@@ -84,48 +90,40 @@ def _reasons(results: list[Result]) -> tuple[str, ...]:
 
 
 def _first_line(reason: str) -> str:
-    return next(iter(reason.splitlines()), "") or "no reason was kept"
+    return next(iter(reason.splitlines()), "") or "no reason was recorded"
 
 
 def show(run: Run, lines: tuple[Line, ...], console: Console, folder: str) -> None:
-    """Print the checklist for a student, the answer last."""
-    signs = SIGNS if _can_show(console, "".join(SIGNS.values())) else PLAIN_SIGNS
+    """Print the checklist, and last the answer."""
+    signs = SIGNS if _can_encode(console, "".join(SIGNS.values())) else PLAIN_SIGNS
     console.print()
-    _say(console, f"prerequisites of {MODULE}, profile {run.profile.name} ({run.profile.machine})", "bold")
+    _print(console, f"prerequisites of {MODULE}, profile {run.profile.name} ({run.profile.machine})", "bold")
     for line in lines:
-        _say(console, f"{signs[line.mark]} {line.mark.value:<14}  {line.row.sentence}", STYLE[line.mark])
+        _print(console, f"{signs[line.mark]} {line.mark.value:<14}  {line.row.sentence}", STYLE[line.mark])
         for text in _details(line):
-            _say(console, f"{'':18}{text}", "dim" if line.mark is Mark.NOT_APPLICABLE else "")
-    counted = Counter(line.mark for line in lines)
+            _print(console, f"{'':18}{text}", "dim" if line.mark is Mark.NOT_APPLICABLE else "")
+    counts = Counter(line.mark for line in lines)
     console.print()
-    _say(console, ", ".join(f"{counted[mark]} {mark.value}" for mark in Mark))
+    _print(console, ", ".join(f"{counts[mark]} {mark.value}" for mark in Mark))
     code = exit_code(run, lines)
-    _say(console, f"{_answer(code)} (exit {code})", "bold green" if code == 0 else "bold")
-    _say(console, f"kept in {folder}")
+    _print(console, f"{ANSWER[code]} (exit {code})", "bold green" if code == 0 else "bold")
+    _print(console, f"kept in {folder}")
 
 
 def _details(line: Line) -> list[str]:
-    """What a student reads below a row: why, what to do, and for a cross what to review."""
-    steps = [f"{number}. {step}" for number, step in enumerate(line.remedy[:STEPS], start=1)]
+    """The reasons and first steps of a row, and the lesson for one that is not ready."""
+    steps = [f"{number}. {step}" for number, step in enumerate(line.remedy[:MOST_STEPS], start=1)]
     lesson = [f"review: {line.row.review}", f"try: {line.row.snippet}"]
-    return [*line.because, *steps, *(lesson if line.mark is Mark.NOT_READY else [])]
+    return [*line.reasons, *steps, *(lesson if line.mark is Mark.NOT_READY else [])]
 
 
-def _answer(code: int) -> str:
-    return {
-        0: "Ready: begin with the module.",
-        1: "Not ready: mend what has a cross, then run it again.",
-    }.get(code, "Not known: what stands there as a reason could not be looked at.")
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    """Print one line, as far as this terminal's encoding has signs for it."""
+def _print(console: Console, text: str, style: str = "") -> None:
     encoding = console.encoding or "utf-8"
-    shown = printable(text).encode(encoding, "replace").decode(encoding)
-    console.print(Text(shown, style=style), soft_wrap=True)
+    # On a terminal in Latin-1 or ASCII a degree sign in a reason must not raise UnicodeEncodeError.
+    print_line(console, printable(text).encode(encoding, "replace").decode(encoding), style)
 
 
-def _can_show(console: Console, text: str) -> bool:
+def _can_encode(console: Console, text: str) -> bool:
     try:
         text.encode(console.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):

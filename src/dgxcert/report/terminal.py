@@ -1,4 +1,4 @@
-"""The terminal summary: what does not hold and what to do first, the verdict last, where the eye rests."""
+"""The summary of a run on the terminal: measurements, problems with their remedies, and last the verdict."""
 
 from rich.console import Console
 from rich.table import Table
@@ -7,20 +7,21 @@ from rich.text import Text
 from dgxcert.judgement.verdict import Verdict, tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
+from dgxcert.report.console import print_line
 from dgxcert.report.words import (
     WEIGHTS,
     headline,
     keys,
-    left_out,
     meaning,
+    not_measured,
     printable,
+    problems,
     rehearse_hint,
     required,
-    troubles,
     waived,
 )
 
-STYLE = {
+VERDICT_STYLE = {
     Verdict.CERTIFIED: "bold green",
     Verdict.REHEARSED: "bold green",
     Verdict.PARTIAL: "bold cyan",
@@ -32,27 +33,26 @@ OUTCOME_STYLE = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.IN
 
 
 def show(run: Run, console: Console, folder: str) -> None:
-    """Print the whole run for a person."""
+    """Print the summary of a run, and the folder that it is in."""
     console.print()
     console.print(_table(run))
-    for reason, results in left_out(run).items():
+    for reason, results in not_measured(run).items():
         console.print(Text(f"{reason}: {keys(results)}", style="dim"))
     console.print(Text(f"weights: {WEIGHTS[run.options.weights]}", style="dim"))
-    for results in troubles(run):
-        _trouble(results, console)
+    for results in problems(run):
+        _show_problem(results, console)
     for line in waived(run):
         console.print(Text(line, style="bold yellow"))
     for note in run.notes:
         console.print(Text(f"note: {printable(note)}", style="dim"))
-    hint = rehearse_hint(run)
-    if hint:
-        console.print(hint, soft_wrap=True)
+    if hint := rehearse_hint(run):
+        print_line(console, hint)
     judgement = run.judgement
     console.print()
     console.print(tally(judgement.counts), highlight=False)
-    verdict = Text(judgement.verdict.value, style=STYLE[judgement.verdict])
+    verdict = Text(judgement.verdict.value, style=VERDICT_STYLE[judgement.verdict])
     console.print(verdict + Text(f": {meaning(run)} (exit {judgement.exit_code})", style="default"))
-    console.print(f"kept in {folder}", soft_wrap=True, highlight=False, markup=False)
+    print_line(console, f"kept in {folder}")
 
 
 def _table(run: Run) -> Table:
@@ -69,7 +69,7 @@ def _table(run: Run) -> Table:
     return table
 
 
-def _trouble(results: list[Result], console: Console) -> None:
+def _show_problem(results: list[Result], console: Console) -> None:
     first = results[0]
     console.print()
     console.print(

@@ -1,4 +1,4 @@
-"""The words that every face uses: what a verdict means, what was measured, how to rehearse."""
+"""The words that all reports share: what a verdict means, what was measured and required, what went wrong."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,12 @@ from dgxcert.record.run import Result, Run
 MEANING = {
     Verdict.CERTIFIED: "every requirement of the standard tier holds on this machine",
     Verdict.REHEARSED: "everything passed, on a profile that cannot certify a machine",
-    Verdict.PARTIAL: "all that was run passed; it was not the whole standard tier",
+    Verdict.PARTIAL: "everything that was run passed, but it was not the whole standard tier",
     Verdict.REJECTED: "at least one requirement was measured and does not hold",
     Verdict.INCONCLUSIVE: "nothing failed, but something could not be measured",
 }
 
 HOW_TO_REHEARSE = "To rehearse the suite on a machine without a GPU: make validate PROFILE=cpu"
-
 
 WEIGHTS = {
     Weights.SEEDED: "seeded random numbers in the shapes of real models; nothing was downloaded for them",
@@ -26,27 +25,38 @@ WEIGHTS = {
 
 
 def meaning(run: Run) -> str:
-    """What the verdict means, with what it rests on besides measurements."""
+    """The meaning of a run's verdict, with the number of waivers that it depends on."""
     verdict, count = run.judgement.verdict, len(run.waived)
     if not count:
         return MEANING[verdict]
-    joined = "; besides" if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE) else ", but for"
-    return f"{MEANING[verdict]}{joined} {count} that {'is' if count == 1 else 'are'} waived"
+    waived = f"{count} that {'is' if count == 1 else 'are'} waived"
+    if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE):
+        return f"{MEANING[verdict]}; not counting {waived}"
+    return f"{MEANING[verdict]}, except {waived}"
 
 
 def printable(text: str) -> str:
-    """Text from a machine with control characters shown, not obeyed: a driver string may hold anything."""
+    r"""Text with control characters escaped: a driver's string must not clear the screen of whoever prints it.
+
+    >>> printable("GB10\x1b[2J")
+    'GB10\\x1b[2J'
+    """
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 def shortened(text: str, longest: int) -> str:
-    """Text for a page: printable, and where it is very long, how much more of it there is."""
+    """Printable text of at most `longest` characters, and how many more there are.
+
+    >>> print(shortened("Xid 79: GPU has fallen off the bus", 6))
+    Xid 79
+    … and 28 more characters: run.json has them all.
+    """
     more = f"\n… and {len(text) - longest} more characters: run.json has them all." if len(text) > longest else ""
     return printable(text[:longest]) + more
 
 
 def waived(run: Run) -> list[str]:
-    """Every requirement that did not pass and is answered for, with what came of it and by whom."""
+    """One line for each requirement that did not pass and has a waiver: its outcome, the reason, and who signed it."""
     return [
         printable(f"{result.key} is {result.outcome.words}; waived: {result.waiver.words}")
         for result in run.waived
@@ -55,40 +65,52 @@ def waived(run: Run) -> list[str]:
 
 
 def measured(evidence: Iterable[Evidence]) -> str:
-    """The quantities of a requirement on one line, without the spread that only explains them."""
+    """The quantities of a requirement on one line, without the spreads of their rounds.
+
+    >>> rate = Evidence(name="decode", value=14.204, unit="token/s", source="median of 10 rounds")
+    >>> spread = Evidence(name="spread of decode", value=0.6, unit="%", source="quartiles of 10 rounds")
+    >>> measured([rate, spread])
+    'decode 14.2 token/s'
+    """
     shown = [item for item in evidence if not item.name.startswith("spread of ")]
     return printable("; ".join(f"{item.name} {quantity(item.value, item.unit)}" for item in shown))
 
 
 def headline(evidence: Iterable[Evidence]) -> str:
     """The quantity that a requirement is about, with its value."""
-    return measured(_first(evidence))
+    return measured(_headline(evidence))
 
 
-def _first(evidence: Iterable[Evidence]) -> list[Evidence]:
-    """What was timed, where something was; else what was held against something last, or at least recorded."""
-    kept = list(evidence)
-    held = [item for item in kept if item.held_against]
-    return [item for item in kept if item.rounds_s][:1] or held[-1:] or kept[-1:]
+def required(evidence: Iterable[Evidence]) -> str:
+    """What the headline's quantity was compared with: `>= 13 token/s`."""
+    comparisons = [comparison for item in _headline(evidence) for comparison in item.held_against]
+    return printable("; ".join(f"{each.sign} {quantity(each.value, each.unit)}" for each in comparisons))
+
+
+def _headline(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """The quantity that was timed; if none was, the last that was compared with something, or the last recorded."""
+    items = list(evidence)
+    compared = [item for item in items if item.held_against]
+    return [item for item in items if item.rounds_s][:1] or compared[-1:] or items[-1:]
 
 
 def open_results(run: Run) -> list[Result]:
-    """What keeps the run from passing, failures first."""
+    """The results that keep the run from passing, failures first."""
     order = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN)
-    left = [result for result in run.results if result.wanted and not result.waiver]
-    return [result for outcome in order for result in left if result.outcome is outcome]
+    unwaived = [result for result in run.results if result.wanted and not result.waiver]
+    return [result for outcome in order for result in unwaived if result.outcome is outcome]
 
 
-def troubles(run: Run) -> list[list[Result]]:
-    """What keeps the run from passing, told once where several requirements ended the same way for the same reason."""
+def problems(run: Run) -> list[list[Result]]:
+    """The results that keep the run from passing, grouped where outcome, reason and remedy are the same."""
     groups: dict[tuple[Outcome, str, tuple[str, ...]], list[Result]] = {}
     for result in open_results(run):
         groups.setdefault((result.outcome, result.reason, result.remedy), []).append(result)
     return list(groups.values())
 
 
-def left_out(run: Run) -> dict[str, list[Result]]:
-    """What was not to be measured, by its reason: whoever signs a verdict should see what it leaves out."""
+def not_measured(run: Run) -> dict[str, list[Result]]:
+    """The results that the profile, the tier or --only excluded, by reason: a verdict says nothing about them."""
     groups: dict[str, list[Result]] = {}
     for outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
         for result in run.results:
@@ -98,17 +120,11 @@ def left_out(run: Run) -> dict[str, list[Result]]:
 
 
 def keys(results: list[Result]) -> str:
-    """The requirements of one trouble, on one line."""
+    """The keys of some results on one line."""
     return ", ".join(result.key for result in results)
 
 
-def required(evidence: Iterable[Evidence]) -> str:
-    """What the headline's quantity was last held against."""
-    held = [each for item in _first(evidence) for each in item.held_against]
-    return printable("; ".join(f"{each.sign} {quantity(each.value, each.unit)}" for each in held))
-
-
 def rehearse_hint(run: Run) -> str | None:
-    """How to rehearse, where a run was rejected for want of a GPU."""
+    """How to rehearse, where a run was rejected because the machine has no GPU."""
     absent = any(result.id == "GPU-PRESENT" and result.outcome is Outcome.FAILED for result in run.results)
     return HOW_TO_REHEARSE if absent and not run.machine.gpus else None

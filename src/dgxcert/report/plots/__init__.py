@@ -1,1 +1,1 @@
-"""Plots: what people would rather look at than read, as SVG that takes its colours from the page it stands in."""
+"""Plots of a run as inline SVG in the colours of the page, each with a text alternative."""

@@ -1,4 +1,4 @@
-"""The canvas: matplotlib's SVG, the same bytes each time, in the page's colours, with words for who cannot see it."""
+"""matplotlib as inline SVG: the same bytes each time, in the page's own colours, without identifiers that clash."""
 
 import re
 import warnings
@@ -10,7 +10,7 @@ from typing import Any
 from dgxcert.report.words import printable
 
 INK, FAINT, GOOD, BAD, WARN, ACCENT, OTHER = (f"#0a0b0{digit}" for digit in range(1, 8))
-"""Colours to draw with. None of them is seen: the page's own take their place."""
+"""Placeholders: matplotlib takes no CSS variables, so each is replaced by one of VARIABLES in the finished SVG."""
 VARIABLES = {
     INK: "var(--ink)",
     FAINT: "var(--faint)",
@@ -21,9 +21,9 @@ VARIABLES = {
     OTHER: "var(--other)",
 }
 STYLE: dict[str, Any] = {
-    "text.parse_math": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "dgxcert",
+    "text.parse_math": False,  # a `$` in the name of a machine is no formula
+    "svg.fonttype": "none",  # text stays text: it can be searched, and takes the font of the page
+    "svg.hashsalt": "dgxcert",  # otherwise element ids are random, and no two renderings equal
     "font.size": 9.0,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
@@ -37,13 +37,12 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.4,
 }
 
-LABEL = 44
-"""Characters beside an axis."""
+LABEL_CHARS = 44
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture: `name` is unique on its page, `alternative` says in words what it shows."""
+    """A plot: `name` is unique on its page, `alternative` is the text for those who cannot see it."""
 
     name: str
     title: str
@@ -52,42 +51,45 @@ class Plot:
 
 
 def draw(name: str, size: tuple[float, float], onto: Callable[[Any], None]) -> str:
-    """An SVG element without any address in it; `size` is in inches, `onto` draws onto a matplotlib Figure."""
+    """An `<svg>` element without any URL in it; `size` is in inches, `onto` draws on a matplotlib Figure."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     settings: Any = {**mpl.rcParamsDefault, "backend": "svg", **STYLE}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # it draws none: whoever looks at the page brings the font
+        warnings.filterwarnings("ignore", "Glyph")  # glyphs missing from its font: the browser draws the text
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         onto(figure)
-        written = StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(written, format="svg", transparent=True, metadata=nothing)
-    return _inline(name, written.getvalue())
+        document = StringIO()
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # a date would differ each time
+        figure.savefig(document, format="svg", transparent=True, metadata=no_metadata)
+    return _inline(name, document.getvalue())
 
 
 def _inline(name: str, document: str) -> str:
-    """The element as a page holds it: ids of its own, the page's colours and font, no addresses, hidden from readers.
-
-    What is read out in its place are the words beside it.
-    """
-    svg = document[document.index("<svg") :]
+    """The `<svg>` element of an SVG document, made fit to stand in an HTML page beside others."""
+    svg = document[document.index("<svg") :]  # without the XML declaration and the doctype
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
     svg = re.sub(r'\sxlink:href="', ' href="', svg)
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)  # ids must be unique on the page
     svg = re.sub(r"font: [^;\"]*?(\d+(\.\d+)?)px [^;\"]*", r"font-size: \1px", svg)
-    svg = re.sub(r'\b(?:d|x|y)="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found.group()), svg)
+    # Two decimals of a point are finer than any screen, and keep the file small.
+    svg = re.sub(r'\b(?:d|x|y)="[^"]*"', lambda match: re.sub(r"(\.\d\d)\d+", r"\1", match.group()), svg)
+    # The element around it has role="img" and the text alternative; a screen reader must not read tick labels as well.
     svg = re.sub(r"<svg ", '<svg aria-hidden="true" focusable="false" ', svg, count=1)
     svg = re.sub(r'(<svg [^>]*?)\swidth="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg [^>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
-    return re.sub(r"#0a0b0[1-7]", lambda found: VARIABLES[found.group()], svg)
+    return re.sub(r"#0a0b0[1-7]", lambda match: VARIABLES[match.group()], svg)
 
 
 def label(text: str) -> str:
-    """Text beside an axis: printable, on one line, and short enough to leave room for the picture."""
+    """Text beside an axis: printable, on one line, and at most LABEL_CHARS long.
+
+    >>> label("DECODE-SPEED[bf16-tuned-single-gpu0-with-a-very-long-name]")
+    'DECODE-SPEED[bf16-tuned-single-gpu0-with-a-…'
+    """
     line = printable(text).replace("\n", " ")
-    return line if len(line) <= LABEL else line[: LABEL - 1] + "…"
+    return line if len(line) <= LABEL_CHARS else line[: LABEL_CHARS - 1] + "…"

@@ -1,4 +1,4 @@
-"""The past: each benchmark over the runs of this machine, with a line where driver, firmware or image changed."""
+"""The history of a machine: each benchmark over its runs, with a line where driver, firmware or image changed."""
 
 import statistics
 from itertools import pairwise
@@ -12,10 +12,10 @@ from dgxcert.report.words import printable
 
 MOST = 60
 """Benchmarks that are drawn."""
-HALF = 0.15
-"""A benchmark that lies so far from its median reaches the next one's line."""
-LETTER = 0.065
-"""Inches that each letter of what changed takes above the picture."""
+HALF_ROW = 0.15
+"""Deviation from the median that reaches half way to the next benchmark's line."""
+CHARACTER_IN = 0.065
+"""Height in inches of one character of the rotated labels above the plot."""
 MARKED = ("driver", "firmware", "image", "kernel", "torch", "suite", "profile")
 
 
@@ -25,20 +25,20 @@ def plot(run: Run) -> Plot | None:
     names = [name for name in timeline.requirements(runs) if len(timeline.series(runs, name)) > 1][:MOST]
     if len(runs) < 2 or not names:
         return None
-    place = {each.name: at for at, each in enumerate(runs)}
-    steps = {name: timeline.steps(runs, name) for name in names}
-    marks = [(at, label(", ".join(changed))) for at, changed in _changed(runs)]
+    index = {each.name: at for at, each in enumerate(runs)}
+    steps_of = {name: timeline.steps(runs, name) for name in names}
+    marks = [(at, label(", ".join(changed))) for at, changed in _changes(runs)]
 
     def onto(figure: Any) -> None:
         axes = figure.add_subplot()
         for row, name in enumerate(names):
             points = timeline.series(runs, name)
             median = statistics.median(rate for _, rate in points)
-            xs = [place[each.name] for each, _ in points]
-            ys = [row - max(-1.0, min(1.0, (rate / median - 1) / HALF)) / 2 for _, rate in points]
+            xs = [index[each.name] for each, _ in points]
+            ys = [row - max(-1.0, min(1.0, (rate / median - 1) / HALF_ROW)) / 2 for _, rate in points]
             axes.plot(xs, ys, color=ACCENT, marker=".", markersize=3.0, linewidth=1.0)
-            for step in steps[name]:
-                at = xs.index(place[step.run])
+            for step in steps_of[name]:
+                at = xs.index(index[step.run])
                 axes.plot(xs[at], ys[at], "o", color=GOOD if step.more > 0 else BAD, markersize=6, fillstyle="none")
         for at, mark in marks:
             axes.axvline(at - 0.5, color=INK, linewidth=0.8, linestyle=":")
@@ -48,27 +48,27 @@ def plot(run: Run) -> Plot | None:
         axes.set(ylim=(len(names) - 0.3, -0.7))
         axes.grid(visible=True, axis="y", color=FAINT)
 
-    words = (
-        f"{len(names)} benchmarks over {len(runs)} runs of this machine, each beside its median; a row is "
-        f"{HALF:.0%} high to either side. {sum(map(len, steps.values()))} steps are circled; "
-        f"{len(marks)} dotted lines stand where hardware or software changed."
+    alternative = (
+        f"{len(names)} benchmarks over {len(runs)} runs of this machine, each relative to its median; half a row is "
+        f"{HALF_ROW:.0%}. Steps in speed are circled ({sum(map(len, steps_of.values()))}); dotted lines mark changes "
+        f"of hardware or software ({len(marks)})."
     )
-    height = 0.6 + 0.2 * len(names) + LETTER * max((len(mark) for _, mark in marks), default=0)
-    return Plot("past", "History of this machine", words, draw("past", (7.4, height), onto))
+    height = 0.6 + 0.2 * len(names) + CHARACTER_IN * max((len(mark) for _, mark in marks), default=0)
+    return Plot("past", "History of this machine", alternative, draw("past", (7.4, height), onto))
 
 
-def told(run: Run) -> list[str]:
-    """Every step in the history of this machine, in words, the latest first."""
+def steps(run: Run) -> list[str]:
+    """Every step in the history of this machine as a sentence, the latest first."""
     runs = [*run.earlier, timeline.of(run)]
     order = {each.name: at for at, each in enumerate(runs)}
-    steps = [step for name in timeline.requirements(runs) for step in timeline.steps(runs, name)]
-    return [printable(step.words) for step in sorted(steps, key=lambda step: (-order[step.run], step.requirement))]
+    all_steps = [step for name in timeline.requirements(runs) for step in timeline.steps(runs, name)]
+    return [printable(step.words) for step in sorted(all_steps, key=lambda step: (-order[step.run], step.requirement))]
 
 
-def _changed(runs: list[Earlier]) -> list[tuple[int, list[str]]]:
-    """Places at which something changed against the run before, and what."""
+def _changes(runs: list[Earlier]) -> list[tuple[int, list[str]]]:
+    """Indices of the runs before which something in MARKED changed, and what."""
     pairs = enumerate(pairwise(runs), start=1)
-    found = [
+    changed = [
         (at, [name for name in timeline.changes(before, after) if name in MARKED]) for at, (before, after) in pairs
     ]
-    return [(at, names) for at, names in found if names]
+    return [(at, names) for at, names in changed if names]

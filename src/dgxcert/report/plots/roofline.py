@@ -1,4 +1,8 @@
-"""The roofline: each workload at its operations per byte, under the profile's peaks and those that were measured."""
+"""The roofline plot: each workload at its arithmetic intensity, under the theoretical and the measured peaks.
+
+Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", CACM 52 (4), 2009.
+"""
 
 from typing import Any
 
@@ -9,9 +13,9 @@ from dgxcert.report.plots.canvas import ACCENT, FAINT, INK, OTHER, Plot, draw
 from dgxcert.report.words import printable
 
 MARKERS = {"DECODE-SPEED": "o", "PREFILL-SPEED": "s", "LORA-SPEED": "^"}
-WORDS = {"DECODE-SPEED": "decode", "PREFILL-SPEED": "prefill", "LORA-SPEED": "LoRA training"}
-WIDEST = 4.0
-"""The axis of operations per byte reaches at least so far around the knee, as a factor."""
+NAMES = {"DECODE-SPEED": "decode", "PREFILL-SPEED": "prefill", "LORA-SPEED": "LoRA training"}
+MARGIN = 4.0
+"""Factor by which the axis extends beyond the ridge point and the workloads on either side."""
 
 
 def plot(run: Run) -> Plot | None:
@@ -24,23 +28,23 @@ def plot(run: Run) -> Plot | None:
         return None
     measured = _measured(run)
     roofs = {precision: peak for precision, peak in measured.items() if precision in peaks and "read" in measured}
-    dashed = "the one measured in this run (dashed)" if roofs else "none measured in this run"
+    dashed = "and the peak measured in this run (dashed)" if roofs else "(none was measured in this run)"
 
     def onto(figure: Any) -> None:
         axes = figure.add_subplot()
         xs = [x for *_, x, _ in points]
-        knees = [peak * 1e3 / bandwidth.value for peak in peaks.values()]
-        left, right = min(*xs, *knees) / WIDEST, max(*xs, *knees) * WIDEST
+        ridges = [peak * 1e3 / bandwidth.value for peak in peaks.values()]
+        left, right = min(*xs, *ridges) / MARGIN, max(*xs, *ridges) * MARGIN
         for precision, peak in peaks.items():
             _roof(axes, (left, right), bandwidth.value, peak, INK, "-")
             axes.text(right, peak, f"{precision} peak ", va="bottom", ha="right")
         for peak in roofs.values():
             _roof(axes, (left, right), measured["read"], peak, OTHER, "--")
         for requirement, marker in MARKERS.items():
-            mine = [(x, y) for id_, _, x, y in points if id_ == requirement]
-            if mine:
-                axes.plot(*zip(*mine, strict=True), marker, color=ACCENT, label=WORDS[requirement], alpha=0.85)
-        axes.set(xscale="log", yscale="log", xlabel="operations per byte (FLOP/byte)", ylabel="TFLOP/s")
+            measurements = [(x, y) for id_, _, x, y in points if id_ == requirement]
+            if measurements:
+                axes.plot(*zip(*measurements, strict=True), marker, color=ACCENT, label=NAMES[requirement], alpha=0.85)
+        axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity (FLOP/byte)", ylabel="TFLOP/s")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(lambda *_: "")
@@ -48,29 +52,29 @@ def plot(run: Run) -> Plot | None:
         axes.legend(frameon=False, loc="lower right")
 
     nearest = max(points, key=lambda point: _share(run, point[1]))
-    words = (
-        f"{len(points)} workloads by operations per byte and TFLOP/s reached, under the peak of profile "
-        f"{printable(run.profile.name)} (solid) and {dashed}. Nearest to its roof: "
-        f"{printable(nearest[1])} with {_share(run, nearest[1]):.0%}. The table of requirements holds every figure."
+    alternative = (
+        f"{len(points)} workloads by arithmetic intensity and TFLOP/s reached, under the theoretical peak of profile "
+        f"{printable(run.profile.name)} (solid) {dashed}. Nearest to its roofline: "
+        f"{printable(nearest[1])} at {_share(run, nearest[1]):.0%}. The list of requirements holds all values."
     )
-    return Plot("roofline", "Roofline", words, draw("roofline", (7.4, 3.9), onto))
+    return Plot("roofline", "Roofline", alternative, draw("roofline", (7.4, 3.9), onto))
 
 
 def _peaks(run: Run) -> dict[str, float]:
-    """The roof of the profile: of products in 16 bits, or in 32 where a machine computes in no fewer."""
-    known = {name.removeprefix("matmul."): bound.value for name, bound in run.profile.physical.items()}
-    return next(({name: known[name]} for name in ("bf16", "fp32") if name in known), {})
+    """The matmul peak of the profile in TFLOP/s: in bf16, or in fp32 where it has no bf16."""
+    peaks = {name.removeprefix("matmul."): bound.value for name, bound in run.profile.physical.items()}
+    return next(({name: peaks[name]} for name in ("bf16", "fp32") if name in peaks), {})
 
 
 def _roof(axes: Any, ends: tuple[float, float], gb_s: float, tflops: float, colour: str, line: str) -> None:
-    """What can be reached at any operations per byte: by bandwidth up to the knee, by products beyond."""
-    knee = tflops * 1e3 / gb_s
-    xs = sorted({ends[0], min(max(knee, ends[0]), ends[1]), ends[1]})
+    """Attainable TFLOP/s over arithmetic intensity: bound by bandwidth up to the ridge point, by compute beyond."""
+    ridge = tflops * 1e3 / gb_s
+    xs = sorted({ends[0], min(max(ridge, ends[0]), ends[1]), ends[1]})
     axes.plot(xs, [min(tflops, x * gb_s / 1e3) for x in xs], line, color=colour, linewidth=1.1)
 
 
 def _points(evidence: tuple[Evidence, ...]) -> list[tuple[float, float]]:
-    """Operations per byte and TFLOP/s of what was timed, where its bytes and operations are known."""
+    """Arithmetic intensity and TFLOP/s of each timed quantity that has a roofline."""
     return [
         (item.roofline.intensity, float(item.value) / item.roofline.value * item.roofline.tflops)
         for item in evidence
@@ -84,10 +88,10 @@ def _share(run: Run, key: str) -> float:
 
 
 def _measured(run: Run) -> dict[str, float]:
-    """Products in TFLOP/s by precision, and reads in GB/s, as this run measured them."""
-    found: dict[str, float] = {}
+    """Matmul in TFLOP/s by precision, and `read` bandwidth in GB/s, as this run measured them."""
+    rates: dict[str, float] = {}
     for result in run.results:
         for item in (item for item in result.evidence if item.rounds_s):
             if result.id in {"MATMUL-SPEED", "MEMORY-BANDWIDTH"}:
-                found.setdefault(item.name.split(" ")[0], float(item.value))
-    return found
+                rates.setdefault(item.name.split(" ")[0], float(item.value))
+    return rates

@@ -1,4 +1,4 @@
-"""Rounds: every timed round of every benchmark beside its own median, as strips: what is noisy shows at once."""
+"""A strip plot of rounds: each round of each benchmark relative to its median, so that a noisy one stands out."""
 
 import statistics
 from typing import Any
@@ -8,11 +8,11 @@ from dgxcert.report.plots.canvas import ACCENT, FAINT, Plot, draw, label
 from dgxcert.report.words import printable
 
 MOST = 80
-"""Strips in one picture."""
-TICKS = 60
-"""Rounds that are drawn of one benchmark: extremes always, others at even distances in order of time."""
-WIDEST = 0.25
-"""Rounds that lie further from their median are drawn at the edge."""
+"""Benchmarks that are drawn."""
+MOST_ROUNDS = 60
+"""Rounds that are drawn of one benchmark: every n-th in order of time, and the fastest and slowest in any case."""
+EDGE = 0.25
+"""Rounds further from their median are drawn at the edge."""
 
 
 def plot(run: Run) -> Plot | None:
@@ -33,21 +33,23 @@ def plot(run: Run) -> Plot | None:
         axes.plot(xs, ys, color=ACCENT, linewidth=0.9, alpha=0.75)
         edge = max(0.02, *(abs(each) for _, deviations in strips for each in deviations)) * 1.05
         axes.set_yticks(range(len(strips)), [label(key) for key, _ in strips])
-        axes.set(xlim=(-edge, edge), ylim=(len(strips) - 0.4, -0.6), xlabel="time of a round, beside the median")
+        axes.set(
+            xlim=(-edge, edge), ylim=(len(strips) - 0.4, -0.6), xlabel="duration of a round, relative to the median"
+        )
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.0%}" if abs(value) >= 0.005 else "0")
         axes.grid(visible=True, axis="x", color=FAINT)
 
     widest = max(strips, key=lambda strip: strip[1][-1] - strip[1][0])
-    words = (
-        f"The rounds of {len(strips)} of {len(timed)} benchmarks, each beside its median. "
-        f"Widest apart: {printable(widest[0])}, from {widest[1][0]:+.1%} to {widest[1][-1]:+.1%}."
+    alternative = (
+        f"The rounds of {len(strips)} of {len(timed)} benchmarks, each relative to its median. "
+        f"Largest spread: {printable(widest[0])}, from {widest[1][0]:+.1%} to {widest[1][-1]:+.1%}."
     )
-    return Plot("rounds", "Rounds", words, draw("rounds", (7.4, 0.9 + 0.19 * len(strips)), onto))
+    return Plot("rounds", "Rounds", alternative, draw("rounds", (7.4, 0.9 + 0.19 * len(strips)), onto))
 
 
 def _deviations(seconds: tuple[float, ...]) -> list[float]:
-    """In order of size: how far each round lies from the median, as a share, cut off at the edge."""
+    """Relative deviations from the median, sorted, clipped at EDGE, each value once."""
     median = statistics.median(seconds)
-    step = -(-len(seconds) // TICKS)
-    kept = [*seconds[::step], min(seconds), max(seconds)]
-    return sorted({round(max(-WIDEST, min(WIDEST, each / median - 1)), 4) for each in kept})
+    step = -(-len(seconds) // MOST_ROUNDS)
+    drawn = [*seconds[::step], min(seconds), max(seconds)]
+    return sorted({round(max(-EDGE, min(EDGE, each / median - 1)), 4) for each in drawn})

@@ -1,4 +1,4 @@
-"""Shares: how much of what physics allows each benchmark reached, and what its limit asks for."""
+"""Bars of each benchmark's share of its theoretical peak, with the limit of the profile."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, INK, WARN, Plot, dra
 from dgxcert.report.words import printable
 
 MOST = 80
-"""Bars in one picture; the slowest of their limits come first."""
+"""Bars that are drawn; benchmarks that did not pass come first."""
 COLOURS = {Outcome.FAILED: BAD, Outcome.INCONCLUSIVE: WARN}
 
 
 def plot(run: Run) -> Plot | None:
     """Bars of a run's benchmarks; None where none has a roofline."""
-    found = [(result, item) for result in run.results for item in _timed(result)]
-    bars = sorted(found, key=lambda pair: (pair[0].outcome is Outcome.PASSED, pair[0].key))[:MOST]
+    timed = [(result, item) for result in run.results for item in _timed(result)]
+    bars = sorted(timed, key=lambda pair: (pair[0].outcome is Outcome.PASSED, pair[0].key))[:MOST]
     if not bars:
         return None
 
@@ -36,18 +36,16 @@ def plot(run: Run) -> Plot | None:
                 axes.plot([limit, limit], [row - 0.42, row + 0.42], color=INK, linewidth=2.0)
         axes.set_yticks(rows, [label(result.key) for result, _ in bars])
         axes.set(
-            xlim=(0, 1.02), ylim=(len(bars) - 0.4, -0.6), xlabel="share of the roofline; the bar across is the limit"
+            xlim=(0, 1.02), ylim=(len(bars) - 0.4, -0.6), xlabel="share of the roofline; the vertical mark is the limit"
         )
         axes.grid(visible=True, axis="x", color=FAINT)
 
     below = [result.key for result, _ in bars if result.outcome is not Outcome.PASSED]
-    words = (
-        f"{len(bars)} of {len(found)} benchmarks as shares of what physics allows, each with the limit of its profile. "
+    alternative = (
+        f"{len(bars)} of {len(timed)} benchmarks as a share of their roofline, each with its limit. "
         f"{len(below)} of them did not pass{': ' + printable(', '.join(below[:5])) if below else ''}."
     )
-    return Plot(
-        "shares", "How near to the limit of physics", words, draw("shares", (7.4, 0.9 + 0.19 * len(bars)), onto)
-    )
+    return Plot("shares", "Share of theoretical peak", alternative, draw("shares", (7.4, 0.9 + 0.19 * len(bars)), onto))
 
 
 def _timed(result: Result) -> list[Evidence]:
@@ -59,13 +57,13 @@ def _share(item: Evidence) -> float:
 
 
 def _limit(item: Evidence) -> float | None:
-    """The least that it was held to, as a share of the roofline."""
+    """The highest lower limit that it was compared with, as a share of the roofline."""
     if item.roofline is None:
         return None
     scale = {OF_ROOFLINE: 1.0, OF_CEILING: item.ceiling.value / item.roofline.value if item.ceiling else None}
     shares = [
-        float(held.value) * factor
-        for held in item.held_against
-        if held.sign == ">=" and (factor := scale.get(held.unit, 1 / item.roofline.value)) is not None
+        float(comparison.value) * factor
+        for comparison in item.held_against
+        if comparison.sign == ">=" and (factor := scale.get(comparison.unit, 1 / item.roofline.value)) is not None
     ]
     return max(shares, default=None)
