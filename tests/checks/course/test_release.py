@@ -9,7 +9,7 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.probes.stack import ngc
 from dgxcert.probes.stack.ngc import Ngc
 
-CONTAINER = check_file.load("course/test_container").test_the_container_is_the_release_of_the_course
+CONTAINER = check_file.load("course/test_release").test_the_container_is_the_release_of_the_course
 
 
 def test_the_healthy_release_passes(monkeypatch: pytest.MonkeyPatch, passes: Callable[..., Recorder]) -> None:
