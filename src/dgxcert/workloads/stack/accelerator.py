@@ -1,6 +1,6 @@
-"""Accelerator: accelerate takes the device of this machine, and passes the small test that comes with it.
+"""Accelerator: the device that accelerate takes, and accelerate's own test, in one fresh process on that device.
 
-That test is what `accelerate test` launches; here it runs in one process, on one device, with nobody's saved settings.
+The test is the one that `accelerate test` launches, without the user's saved configuration.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ from dgxcert.machine.device import Device
 from dgxcert.workloads import fresh_process
 
 PARTS = ("Initialization", "DataLoader integration test", "Training integration test", "Breakpoint trigger test")
-"""What the test says as it goes, so that one which left early does not look done."""
+"""Headings that the test prints as it goes: a test that returned early lacks some of them."""
 
 
 @dataclass(frozen=True)
 class Accelerated:
-    """The device that accelerate took, the processes that it counts, and the parts of its test that were done."""
+    """The device that accelerate took, its number of processes, and the parts of its test that ran."""
 
     device: str
     processes: int
@@ -27,34 +27,39 @@ class Accelerated:
 
 
 def run(device: Device) -> Accelerated:
-    """Ask accelerate, then run its test, in a fresh process that is shown this one device.
+    """Run accelerate's test in a fresh process that sees this device only.
 
-    Raises Wrong with the assertion of accelerate's test that does not hold, and what else `fresh_process.run` raises.
+    Raises Wrong with the assertion of accelerate's test that failed, and what else `fresh_process.run` raises.
     """
-    shown = {"ACCELERATE_USE_CPU": "true"} if device.kind == "cpu" else {"CUDA_VISIBLE_DEVICES": str(device.index)}
-    return Accelerated(**fresh_process.run("stack.accelerator", shown))
+    visible = {"ACCELERATE_USE_CPU": "true"} if device.kind == "cpu" else {"CUDA_VISIBLE_DEVICES": str(device.index)}
+    return Accelerated(**fresh_process.run("stack.accelerator", visible))
 
 
 def expected(device: Device) -> str:
-    """The name of the device in that process, which is shown no other."""
+    """The name of the device in that process, where a GPU is always the first.
+
+    >>> expected(Device("cuda", 3, "NVIDIA H100"))
+    'cuda:0'
+    """
     return "cpu" if device.kind == "cpu" else "cuda:0"
 
 
 def work() -> dict[str, Any]:
-    """What accelerate takes, then its own test."""
+    """Create an Accelerator, then run accelerate's test; returns the fields of `Accelerated`."""
     import accelerate
     from accelerate.test_utils.scripts import test_script
 
     state = accelerate.Accelerator()
-    found = {"device": _named(state.device), "processes": state.num_processes}
-    heard = io.StringIO()
-    with contextlib.redirect_stdout(heard):
+    fields = {"device": _name(state.device), "processes": state.num_processes}
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):  # the last line that this process prints must be its JSON
         test_script.main()
-    parts = [each for each in PARTS if f"**{each}**" in heard.getvalue()]
-    return {**found, "parts": ", ".join(parts)}
+    parts = [part for part in PARTS if f"**{part}**" in output.getvalue()]
+    return {**fields, "parts": ", ".join(parts)}
 
 
-def _named(device: Any) -> str:
+def _name(device: Any) -> str:
+    """The name of a torch device; accelerate may leave out the index of the first GPU."""
     return str(device) if device.type == "cpu" or device.index is not None else f"{device.type}:0"
 
 

@@ -1,4 +1,4 @@
-"""Adapters: PEFT attaches LoRA to a small model, only the adapters learn, and merging them changes no answer."""
+"""Adapters: PEFT's LoRA on a small Llama, its parameters, their gradients, and the logits after merging."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.workloads import numerics
+from dgxcert.workloads.training.gradients import is_usable
 
 RANK, TARGETS = 4, ("q_proj", "v_proj")
 VOCABULARY, LENGTH = 128, 16
@@ -22,28 +23,30 @@ MOVED = Limit(
     name="what adapters change",
     min=0.1,
     unit="std of logits",
-    source="2.4 measured; merging what does nothing proves nothing",
+    source="2.4 measured; merging adapters without effect proves nothing",
 )
 
 
 @dataclass(frozen=True)
 class Attached:
-    """What came of it. `expected` is counted from the shapes of the layers that adapters were attached to."""
+    """A model with adapters: parameters, gradients of one backward pass, and differences of its logits."""
 
     trainable: int
+    """Trainable parameters."""
     expected: int
+    """Trainable parameters by arithmetic: r (inputs + outputs) for each target layer."""
     without_gradient: int
-    """Adapter matrices that learned nothing."""
+    """Adapter matrices without a usable gradient."""
     others_with_gradient: int
-    """Weights of the model itself that would have been changed."""
+    """Parameters of the base model that got a gradient."""
     merge_difference: float
     """Largest difference of a logit after merging, in standard deviations of the logits."""
     moved: float
-    """The same between the model with and without its adapters: a merge of nothing proves nothing."""
+    """Largest difference of a logit between the model with and without its adapters, in the same unit."""
 
 
 def run(device: Device) -> Attached:
-    """Attach, go one step back and forth, merge, and count; in fp32 on the device."""
+    """Attach adapters, run one forward and backward pass, and merge; in fp32 on the device."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -53,44 +56,41 @@ def run(device: Device) -> Attached:
         base = LlamaForCausalLM(LlamaConfig(**SHAPE)).to(device.name)
         ids = torch.randint(VOCABULARY, (2, LENGTH), device=device.name)
         plain = _logits(base, ids)
-        targets = [each for name, each in base.named_modules() if name.endswith(TARGETS)]
-        expected = sum(RANK * (each.in_features + each.out_features) for each in targets)
+        targets = [module for name, module in base.named_modules() if name.endswith(TARGETS)]
+        expected = sum(RANK * (module.in_features + module.out_features) for module in targets)
         config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=list(TARGETS), task_type="CAUSAL_LM")
         model: Any = get_peft_model(base, config)
-        _fill_second_matrices(model)
+        _fill_lora_b(model)
         model.train()
         model(input_ids=ids, labels=ids).loss.backward()
-        trainable = sum(each.numel() for each in model.parameters() if each.requires_grad)
-        adapters = [each for name, each in model.named_parameters() if "lora_" in name]
-        others = [each for name, each in model.named_parameters() if "lora_" not in name]
-        learned = sum(
-            each.grad is not None and bool(each.grad.isfinite().all() and each.grad.any()) for each in adapters
-        )
-        touched = sum(each.grad is not None for each in others)
-        adapted = _logits(model, ids)
+        trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        adapters = [parameter for name, parameter in model.named_parameters() if "lora_" in name]
+        others = [parameter for name, parameter in model.named_parameters() if "lora_" not in name]
+        with_lora = _logits(model, ids)
         merged = _logits(model.merge_and_unload(), ids)
     return Attached(
         trainable=trainable,
         expected=expected,
-        without_gradient=len(adapters) - learned,
-        others_with_gradient=touched,
-        merge_difference=float((merged - adapted).abs().max() / adapted.std()),
-        moved=float((adapted - plain).abs().max() / plain.std()),
+        without_gradient=sum(not is_usable(parameter.grad) for parameter in adapters),
+        others_with_gradient=sum(parameter.grad is not None for parameter in others),
+        merge_difference=float((merged - with_lora).abs().max() / with_lora.std()),
+        moved=float((with_lora - plain).abs().max() / plain.std()),
     )
 
 
 def _logits(model: Any, ids: Any) -> Any:
+    """Logits in eval mode, in fp64 on the CPU, of shape (rows, length, vocabulary)."""
     import torch
 
     with torch.no_grad():
         return model.eval()(input_ids=ids).logits.double().cpu()
 
 
-def _fill_second_matrices(model: Any) -> None:
-    """PEFT begins with zeros in B, under which an adapter does nothing and A gets no gradient."""
+def _fill_lora_b(model: Any) -> None:
+    """Draw each B at random: PEFT starts it at zero, so that an adapter has no effect and A gets no gradient."""
     import torch
 
     with torch.no_grad():
-        for name, each in model.named_parameters():
+        for name, parameter in model.named_parameters():
             if "lora_B" in name:
-                each.normal_(0, 0.1)
+                parameter.normal_(0, 0.1)

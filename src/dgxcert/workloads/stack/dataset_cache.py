@@ -1,4 +1,4 @@
-"""Data set cache: `datasets` maps rows in more than one process, and a second time takes them from its cache."""
+"""Data set cache: `datasets.map` in several processes, and once more, where its cache must answer."""
 
 import json
 import os
@@ -14,47 +14,49 @@ ROWS, PROCESSES = 400, 2
 
 @dataclass(frozen=True)
 class Mapped:
-    """What two equal maps did."""
+    """Two equal maps of the same rows."""
 
     processes: int
-    """That called the function, the one that asked for the map left out."""
+    """Worker processes that called the function."""
     wrong: int
-    """Rows that came out otherwise than they must."""
+    """Rows whose result is wrong or missing."""
     calls: int
-    """Of the function, in the first map."""
+    """Calls of the function in the first map."""
     calls_again: int
-    """In the second: its cache is there so that there are none."""
+    """Calls of the function in the second map, which the cache must make needless."""
     same_fingerprint: bool
+    """Whether both results have the fingerprint that names them in the cache."""
 
 
 def run() -> Mapped:
-    """Map in a fresh process; raises what `fresh_process.run` raises."""
+    """Map twice in a fresh process with an empty cache; raises what `fresh_process.run` raises."""
     return Mapped(**fresh_process.run("stack.dataset_cache"))
 
 
 def work(folder: Path) -> dict[str, Any]:
-    """Map a data set on disk twice, by a function that notes each of its calls."""
+    """Map a data set on disk twice, with a function that logs its calls; returns the fields of `Mapped`."""
     import datasets
 
     datasets.disable_progress_bars()
+    # On disk: the result of mapping rows in memory has no cache file, and so is computed again.
     datasets.Dataset.from_dict({"number": list(range(ROWS))}).save_to_disk(str(folder / "rows"))
     rows = datasets.load_from_disk(str(folder / "rows"))
     calls = folder / "calls"
 
     def square(row: dict[str, int]) -> dict[str, int]:
-        with calls.open("a", encoding="ascii") as notes:
-            notes.write(f"{os.getpid()}\n")
+        with calls.open("a", encoding="ascii") as log:  # short appended lines of several processes do not mix
+            log.write(f"{os.getpid()}\n")
         return {"square": row["number"] ** 2}
 
     first = rows.map(square, num_proc=PROCESSES)
     pids = calls.read_text(encoding="ascii").split()
     second = rows.map(square, num_proc=PROCESSES)
-    again = calls.read_text(encoding="ascii").split()
+    all_pids = calls.read_text(encoding="ascii").split()
     return {
         "processes": len(set(pids) - {str(os.getpid())}),
-        "wrong": sum(each["square"] != number**2 for number, each in enumerate(second)) + abs(len(first) - ROWS),
+        "wrong": sum(row["square"] != number**2 for number, row in enumerate(second)) + abs(len(first) - ROWS),
         "calls": len(pids),
-        "calls_again": len(again) - len(pids),
+        "calls_again": len(all_pids) - len(pids),
         "same_fingerprint": first._fingerprint == second._fingerprint,
     }
 

@@ -1,5 +1,4 @@
-"""Encoding: the shipped tokenizer is the fast one, gives the token ids that it is known to give, and many texts at once
-give what each gives alone."""
+"""Encoding: token ids of the shipped fast tokenizer, of one known sentence and of many texts at once and one by one."""
 
 import time
 from dataclasses import dataclass
@@ -34,36 +33,40 @@ KNOWN: tuple[int, ...] = (
     128,
 )
 KNOWN += (254, 69, 26, 221, 19, 221, 127, 114, 77, 14)
-"""Its token ids by the shipped tokenizer.json, worked out once; multi-byte letters fall apart into bytes."""
+"""Its token ids by the shipped tokenizer.json; letters of several bytes become one token per byte."""
 COPIES = 64
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the tokenizer gives for the sentence and for many texts, and how fast."""
+    """Token ids of the sentence and of many texts, and the tokenizer's speed."""
 
     fast: bool
+    """Whether it is a fast tokenizer, backed by the Rust library `tokenizers`."""
     kind: str
+    """Its class and that of its backend."""
     ids: str
     known: str
+    """What `ids` must be."""
     read_back: bool
+    """Whether decoding the ids gives the sentence."""
     differing: int
-    """Texts that give other ids among many than alone."""
+    """Texts whose ids in a batch differ from their ids alone."""
     texts: int
     tokens_per_s: float
 
 
 def run() -> Encoding:
-    """Encode one known sentence, then the shipped prose many times over, together and one by one."""
+    """Encode one known sentence, then the paragraphs of the shipped prose many times, in one batch and one by one."""
     import tokenizers
 
     tokenizer = text.tokenizer()
     ids = tokenizer(SENTENCE)["input_ids"]
     texts = text.CORPUS.read_text(encoding="utf-8").split("\n\n") * COPIES
-    begun = time.perf_counter()
-    together = tokenizer(texts)["input_ids"]
-    took_s = time.perf_counter() - begun
-    alone = {each: tokenizer(each)["input_ids"] for each in set(texts)}
+    start = time.perf_counter()
+    batch = tokenizer(texts)["input_ids"]
+    took_s = time.perf_counter() - start
+    alone = {paragraph: tokenizer(paragraph)["input_ids"] for paragraph in set(texts)}
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return Encoding(
         fast=bool(tokenizer.is_fast) and isinstance(backend, tokenizers.Tokenizer),
@@ -71,7 +74,7 @@ def run() -> Encoding:
         ids=" ".join(map(str, ids)),
         known=" ".join(map(str, KNOWN)),
         read_back=tokenizer.decode(ids) == SENTENCE,
-        differing=sum(found != alone[each] for each, found in zip(texts, together, strict=True)),
+        differing=sum(row != alone[paragraph] for paragraph, row in zip(texts, batch, strict=True)),
         texts=len(texts),
-        tokens_per_s=sum(map(len, together)) / took_s,
+        tokens_per_s=sum(map(len, batch)) / took_s,
     )

@@ -1,6 +1,6 @@
-"""Metric: `evaluate` loads a metric and computes what scikit-learn computes and what a person works out by hand.
+"""Metric: accuracy and macro F1 by `evaluate`, by scikit-learn, and by hand.
 
-The metric is a file of our own, since `evaluate` would fetch its own ones from the Hub.
+The metric is a script of dgxcert's own, since `evaluate` would download its own from the Hub.
 """
 
 import json
@@ -12,9 +12,10 @@ from typing import Any
 from dgxcert.judgement.limit import Limit
 from dgxcert.workloads import fresh_process
 
-ANSWERS = (0, 1, 1, 2, 2, 2, 0, 1)
-GIVEN = (0, 1, 2, 2, 2, 0, 0, 2)
-"""5 of 8 are right. F1 of class 0 (2 of 3 given, 2 of 2 found) 4/5, 1 (1 of 1, 1 of 3) 1/2, 2 (2 of 4, 2 of 3) 4/7."""
+REFERENCES = (0, 1, 1, 2, 2, 2, 0, 1)
+PREDICTIONS = (0, 1, 2, 2, 2, 0, 0, 2)
+"""5 of 8 are right. F1 = 2 P R / (P + R): class 0 has precision 2/3 and recall 2/2, so 4/5; class 1 has 1/1 and 1/3, so
+1/2; class 2 has 2/4 and 2/3, so 4/7."""
 ACCURACY = 5 / 8
 MACRO_F1 = (4 / 5 + 1 / 2 + 4 / 7) / 3
 
@@ -47,7 +48,7 @@ ROUNDING = Limit(
 
 @dataclass(frozen=True)
 class Scores:
-    """The same two scores, by `evaluate` and by scikit-learn itself."""
+    """Both scores by `evaluate`, and by scikit-learn itself."""
 
     accuracy: float
     f1: float
@@ -56,22 +57,26 @@ class Scores:
 
     @property
     def from_hand(self) -> float:
-        """The larger difference of what `evaluate` computed from the values worked out by hand."""
+        """The larger difference between `evaluate` and the values by hand.
+
+        >>> Scores(accuracy=0.625, f1=MACRO_F1, sklearn_accuracy=0.625, sklearn_f1=MACRO_F1).from_hand
+        0.0
+        """
         return max(abs(self.accuracy - ACCURACY), abs(self.f1 - MACRO_F1))
 
     @property
     def from_sklearn(self) -> float:
-        """The same from what scikit-learn computed."""
+        """The larger difference between `evaluate` and scikit-learn."""
         return max(abs(self.accuracy - self.sklearn_accuracy), abs(self.f1 - self.sklearn_f1))
 
 
 def run() -> Scores:
-    """Compute in a fresh process, without the Hub; raises what `fresh_process.run` raises."""
+    """Compute both scores in a fresh process, without the Hub; raises what `fresh_process.run` raises."""
     return Scores(**fresh_process.run("stack.metric"))
 
 
 def work(folder: Path) -> dict[str, Any]:
-    """Load the metric from a file and compute it."""
+    """Load the metric from a script and compute it; returns the fields of `Scores`."""
     import evaluate
     from sklearn.metrics import accuracy_score, f1_score
 
@@ -79,12 +84,12 @@ def work(folder: Path) -> dict[str, Any]:
     script.parent.mkdir()
     script.write_text(SOURCE, encoding="utf-8")
     metric = evaluate.load(str(script), cache_dir=str(folder / "metrics"))
-    found = metric.compute(predictions=list(GIVEN), references=list(ANSWERS))
+    scores = metric.compute(predictions=list(PREDICTIONS), references=list(REFERENCES))
     return {
-        "accuracy": found["accuracy"],
-        "f1": found["f1"],
-        "sklearn_accuracy": float(accuracy_score(ANSWERS, GIVEN)),
-        "sklearn_f1": float(f1_score(ANSWERS, GIVEN, average="macro")),
+        "accuracy": scores["accuracy"],
+        "f1": scores["f1"],
+        "sklearn_accuracy": float(accuracy_score(REFERENCES, PREDICTIONS)),
+        "sklearn_f1": float(f1_score(REFERENCES, PREDICTIONS, average="macro")),
     }
 
 
