@@ -16,6 +16,7 @@ from dgxcert.judgement.limit import Limit
 from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.profiles import profile
+from dgxcert.profiles.quantity import Quantity
 from dgxcert.record.run import Run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -71,30 +72,26 @@ def _section(entry: Entry) -> list[str]:
 
 
 def profiles() -> str:
-    """Every profile: what it expects, and each limit with its source."""
+    """Every profile: what it expects, each limit with its basis and source, what does not apply."""
     lines = ["# Profiles", "", MADE, ""]
     for name in profile.names():
-        found = profile.load(name)
-        lines += [
-            f"## {name}",
-            "",
-            found.summary,
-            "",
-            "| limit | required | where the number comes from |",
-            "| --- | --- | --- |",
-        ]
-        lines += [
-            f"| {limit.name} | {_edges(limit)} | {limit.source} |"
-            for limit in (found.gpu_count, *found.limits.values())
-        ]
-        kept = {"margin": "work leaves free", "floor": "below this work is stopped"}
-        for word, meaning in kept.items():
-            bound = getattr(found.memory, word)
-            lines.append(f"| memory {word} ({meaning}) | {quantity(bound.value, bound.unit)} | {bound.source} |")
-        lines += ["", "| physical peak | value | where the number comes from |", "| --- | --- | --- |"]
-        lines += [f"| {peak} | {quantity(at.value, at.unit)} | {at.source} |" for peak, at in found.physical.items()]
-        lines += ["", "Does not apply:", "", *(f"- {key}: {why}" for key, why in found.not_applicable.items()), ""]
+        loaded, written = profile.load(name), profile.quantities(name)
+        gpus = loaded.gpu_count
+        lines += [f"## {name}", "", loaded.summary, "", "| limit | required | basis | where the number comes from |"]
+        lines += ["| --- | --- | --- | --- |", f"| {gpus.name} | {_edges(gpus)} | | {gpus.source} |"]
+        lines += [_row(each.name, _edges(each), written["limits"][each.name]) for each in loaded.limits.values()]
+        for word, meaning in {"margin": "work leaves free", "floor": "below this work is stopped"}.items():
+            bound = getattr(loaded.memory, word)
+            lines.append(_row(f"memory {word} ({meaning})", quantity(bound.value, bound.unit), written["memory"][word]))
+        lines += ["", "| physical peak | value | basis | where the number comes from |", "| --- | --- | --- | --- |"]
+        for peak, at in loaded.physical.items():
+            lines.append(_row(peak, quantity(at.value, at.unit), written["physical"][peak]))
+        lines += ["", "Does not apply:", "", *(f"- {key}: {why}" for key, why in loaded.not_applicable.items()), ""]
     return "\n".join(lines)
+
+
+def _row(name: str, value: str, entry: Quantity) -> str:
+    return f"| {name} | {value} | {entry.basis.value if entry.basis else ''} | {entry.origin} |"
 
 
 def _edges(limit: Limit) -> str:

@@ -1,4 +1,4 @@
-"""Runs of known-good machines become limits that a profile takes, each with where it comes from and what it allows."""
+"""Runs of known-good machines become limits of a profile, each with its readings, margin and source."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from suites.timed_run import LIMIT
 
 from dgxcert import cli
 from dgxcert.history import calibration
+from dgxcert.judgement.limit import Limit
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.profiles import profile as profiles
 from dgxcert.record import run as runs
@@ -18,50 +19,67 @@ from dgxcert.record import timings
 def calibrated(*folders: Path) -> tuple[list[str], list[str]]:
     named = [(runs.load(folder), folder) for folder in folders]
     loaded = [(run, timings.of(run, folder)) for run, folder in named]
-    found, left_out = calibration.readings(loaded)
-    return list(calibration.lines(found, calibration.about([run for run, _ in loaded]))), left_out
+    by_limit, excluded = calibration.readings(loaded)
+    return list(calibration.lines(by_limit, calibration.about([run for run, _ in loaded]))), excluded
 
 
-def limit_of(lines: list[str]) -> dict[str, object]:
-    (line,) = lines
-    found: dict[str, object] = yaml.safe_load(line)[LIMIT]
-    return found
+def profile_of(lines: list[str]) -> profiles.Profile:
+    """A user's profile that holds the printed limits."""
+    text = "\n".join(["extends: dgx-spark", "certifies: false", "limits:", *lines])
+    return profiles.parse(text, Path("mine.yaml"))
+
+
+def limit_of(lines: list[str]) -> Limit:
+    return profile_of(lines).limits[LIMIT]
 
 
 def test_the_slowest_good_machine_less_what_the_spread_justifies(tmp_path: Path) -> None:
     rates = {"GPU-1": 20.0, "GPU-2": 19.0, "GPU-3": 21.0}
     folders = [timed_run.write(tmp_path / uuid, rate=rate, uuid=uuid) for uuid, rate in rates.items()]
-    lines, left_out = calibrated(*folders)
-    found = limit_of(lines)
-    assert found["min"] == pytest.approx(19 * (1 - 3 * 1 / 20), rel=1e-2), "three deviations of 1 around 20"
-    assert found["unit"] == "token/s"
-    assert "slowest of 3 known-good machines in 3 runs 19 token/s (GPU-2), less 15.0%" in str(found["source"])
-    assert "2026-11-23, driver 580.95.05, sha256:77" in str(found["source"])
-    assert not left_out
+    lines, excluded = calibrated(*folders)
+    limit = limit_of(lines)
+    assert limit.min == pytest.approx(19 * (1 - 3 * 1 / 20), rel=1e-2), "three deviations of 1 around 20"
+    assert limit.unit == "token/s"
+    assert limit.source.startswith("measured: 20 and 19 and 21 token/s, the lowest less 15 %; 3 runs of 3 known-good")
+    assert "2026-11-23, driver 580.95.05, sha256:77" in limit.source
+    assert limit.source.endswith("slowest in GPU-2; the margin is 3 standard deviations between runs")
+    assert not excluded
 
 
 def test_one_machine_is_provisional_and_two_percent_are_always_left(tmp_path: Path) -> None:
-    found = limit_of(calibrated(timed_run.write(tmp_path / "one"))[0])
-    assert found["min"] == pytest.approx(19.6)
-    assert str(found["source"]).startswith("provisional: one machine only; slowest of 1 known-good machine in 1 run")
+    limit = limit_of(calibrated(timed_run.write(tmp_path / "one"))[0])
+    assert limit.min == pytest.approx(19.6)
+    assert "; 1 run of 1 known-good machine, " in limit.source
+    assert "; provisional, one machine only; slowest in one; the margin is the least" in limit.source
 
 
-def test_what_is_printed_is_a_profile(tmp_path: Path) -> None:
+def test_what_is_printed_is_a_profile_in_the_form_of_those_that_ship(tmp_path: Path) -> None:
     lines, _ = calibrated(timed_run.write(tmp_path / "one"))
-    text = (profiles.SHIPPED / "dgx-spark.yaml").read_text(encoding="utf-8")
-    kept = [line for line in text.splitlines() if not line.startswith(f"  {LIMIT}:")]
-    place = kept.index("limits:")
-    mine = "\n".join([*kept[: place + 1], *lines, *kept[place + 1 :]])
-    assert profiles.parse(mine, Path("mine.yaml")).limits[LIMIT].min == pytest.approx(19.6)
+    assert lines[:6] == [
+        f"  {LIMIT}:",
+        "    reading: [20.0]",
+        "    margin: 0.02",
+        "    digits: 3",
+        "    unit: token/s",
+        "    basis: measured",
+    ]
+    assert profile_of(lines).limits.keys() == profiles.load("dgx-spark").limits.keys()
+
+
+def test_limits_of_many_runs_stay_within_a_line(tmp_path: Path) -> None:
+    folders = [timed_run.write(tmp_path / str(number), rate=20 + number / 1000) for number in range(40)]
+    lines, _ = calibrated(*folders)
+    assert max(map(len, lines)) <= 120
+    assert limit_of(lines).min == pytest.approx(19.6)
 
 
 def test_a_machine_below_a_guessed_limit_may_correct_it(tmp_path: Path) -> None:
-    found = limit_of(calibrated(timed_run.write(tmp_path / "slow", rate=9.0))[0])
-    assert found["min"] == pytest.approx(8.82)
+    limit = limit_of(calibrated(timed_run.write(tmp_path / "slow", rate=9.0))[0])
+    assert limit.min == pytest.approx(8.82)
 
 
 @pytest.mark.parametrize(
-    ("about", "words"),
+    ("about", "reason"),
     [
         ({"outcome": Outcome.INCONCLUSIVE}, "a reason"),
         ({"outcome": Outcome.FAILED}, "it failed otherwise"),
@@ -69,20 +87,20 @@ def test_a_machine_below_a_guessed_limit_may_correct_it(tmp_path: Path) -> None:
         ({"info": {"hot": 0.5}}, "for heat 50%"),
     ],
 )
-def test_a_run_that_says_nothing_is_left_out_and_named(tmp_path: Path, about: dict[str, object], words: str) -> None:
+def test_a_spoiled_run_is_excluded_and_named(tmp_path: Path, about: dict[str, object], reason: str) -> None:
     good, bad = timed_run.write(tmp_path / "good"), timed_run.write(tmp_path / "bad", rate=15.0, **about)  # type: ignore[arg-type]
-    lines, left_out = calibrated(good, bad)
-    assert limit_of(lines)["min"] == pytest.approx(19.6)
-    assert words in left_out[0]
-    assert "bad" in left_out[0]
+    lines, excluded = calibrated(good, bad)
+    assert limit_of(lines).min == pytest.approx(19.6)
+    assert reason in excluded[0]
+    assert "bad" in excluded[0]
 
 
 def test_readings_that_scatter_too_far_make_no_limit(tmp_path: Path) -> None:
-    """Three deviations of them would leave a limit that no slow machine falls below, or one under zero."""
+    """Three deviations would make a limit that slow machines pass, or a negative one."""
     folders = [timed_run.write(tmp_path / str(rate), rate=rate) for rate in (20.0, 16.0, 12.0)]
-    lines, left_out = calibrated(*folders)
+    lines, excluded = calibrated(*folders)
     assert not lines
-    assert left_out[0].startswith(f"{LIMIT}: 75% would have to be left (3 standard deviations between runs)")
+    assert excluded[0].startswith(f"{LIMIT}: it needs a margin of 75% (3 standard deviations between runs)")
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
@@ -96,7 +114,7 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
         calibrated(one, three)
 
 
-def test_the_command_prints_yaml_on_one_channel_and_remarks_on_the_other(
+def test_the_command_prints_yaml_on_stdout_and_what_is_excluded_on_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = timed_run.write(tmp_path / "good")
@@ -104,10 +122,10 @@ def test_the_command_prints_yaml_on_one_channel_and_remarks_on_the_other(
     monkeypatch.setattr("sys.argv", ["dgxcert", "calibrate", str(good), str(bad)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert not ended.value.code
-    assert list(yaml.safe_load(said.out)["limits"]) == [LIMIT]
-    assert "excluded: bad" in said.err
+    assert list(yaml.safe_load(output.out)["limits"]) == [LIMIT]
+    assert "excluded: bad" in output.err
 
 
 def test_no_speed_at_all_is_no_calibration(

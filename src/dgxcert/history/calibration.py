@@ -1,9 +1,10 @@
 """Calibration: what runs of known-good machines reached, as limits for a profile with their provenance. Pure."""
 
-import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+import yaml
 
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.units import QUANTITIES
@@ -11,17 +12,25 @@ from dgxcert.outcome import CannotStart
 from dgxcert.record.run import Result, Run
 from dgxcert.record.timings import Timing, speed
 
-LEAST_MARGIN = 0.02
-"""What is left below the slowest reading in any case: clocks and timers are good to about 2 %."""
-MOST_MARGIN = 0.3
-"""A limit with more room than this would let anything through."""
+MIN_MARGIN = 0.02
+"""The margin below the slowest reading is never less: clocks and timers are accurate to about 2 %."""
+MAX_MARGIN = 0.3
+"""A limit that needs a larger margin lets slow machines pass, so none is printed."""
 SIGMAS = 3.0
-"""Standard deviations between readings that are left: a good machine falls below them once in a thousand."""
+"""Standard deviations between readings in the margin: a good machine falls below them once in a thousand runs."""
+DIGITS = 3
+"""Significant digits of the limits: known-good machines differ by less than two digits can show."""
+WIDTH = 100
+"""Columns after which a printed line wraps at the next space or number."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one run reached of one quantity, on which machine, and how far its rounds spread."""
+    """The rate that one run reached in one benchmark, and the interquartile range of its rounds as a share of them.
+
+    >>> Reading("GPU-5b1f", "2026-11-23T18-40-00Z-spark-07", 14.1, "token/s", spread=0.004)
+    Reading(machine='GPU-5b1f', run='2026-11-23T18-40-00Z-spark-07', rate=14.1, unit='token/s', spread=0.004)
+    """
 
     machine: str
     run: str
@@ -31,60 +40,86 @@ class Reading:
 
 
 def readings(runs: list[tuple[Run, dict[str, Timing]]]) -> tuple[dict[str, list[Reading]], list[str]]:
-    """Readings by limit, and what was left out and why. Raises CannotStart where runs do not belong together."""
+    """Readings by limit, and what is excluded with the reason. Raises CannotStart where runs do not belong together."""
     _require_alike([run for run, _ in runs])
-    found: dict[str, list[Reading]] = {}
-    left_out = []
+    by_limit: dict[str, list[Reading]] = {}
+    excluded = []
     for run, timings in runs:
         for result in run.results:
-            held = _speed(result)
-            if held is None:
+            measured = _rate(result)
+            if measured is None:
                 continue
-            limit, evidence = held
+            limit, evidence = measured
             spoiled = timings[result.key].spoiled if result.key in timings else "it is not in benchmark.json"
             if spoiled:
-                left_out.append(f"{run.name}: {result.key}: {spoiled}")
+                excluded.append(f"{run.name}: {result.key}: {spoiled}")
                 continue
-            seconds = timings[result.key].seconds
-            quartiles = statistics.quantiles(seconds, n=4, method="inclusive")
-            spread = (quartiles[2] - quartiles[0]) / statistics.median(seconds)
+            spread = _spread(timings[result.key].seconds)
             reading = Reading(_machine(run), run.name, float(evidence.value), evidence.unit, spread)
-            found.setdefault(limit, []).append(reading)
-    for limit in [limit for limit, each in found.items() if _margin(each)[0] > MOST_MARGIN]:
-        margin, why = _margin(found.pop(limit))
-        left_out.append(f"{limit}: {margin:.0%} would have to be left ({why}), which no slow machine falls below")
-    return found, left_out
+            by_limit.setdefault(limit, []).append(reading)
+    for limit in [limit for limit, items in by_limit.items() if _margin(items)[0] > MAX_MARGIN]:
+        margin, reason = _margin(by_limit.pop(limit))
+        excluded.append(f"{limit}: it needs a margin of {margin:.0%} ({reason}), which lets slow machines pass")
+    return by_limit, excluded
 
 
-def lines(found: dict[str, list[Reading]], about: str) -> Iterable[str]:
-    """Lines for `limits:` of a profile; `about` says what the machines and their software were."""
-    for name in (name for name in QUANTITIES if name in found):
-        each = found[name]
-        slowest = min(each, key=lambda reading: reading.rate)
-        margin, why = _margin(each)
-        machines = len({reading.machine for reading in each})
-        source = (
-            f"{'provisional: one machine only; ' if machines == 1 else ''}slowest of {machines} known-good "
-            f"{'machine' if machines == 1 else 'machines'} in {len(each)} {'run' if len(each) == 1 else 'runs'} "
-            f"{slowest.rate:.4g} {slowest.unit} ({slowest.run}), less {margin:.1%} ({why}); {about}"
-        )
-        value = float(f"{slowest.rate * (1 - margin):.3g}")
-        yield f"  {name}: {{min: {value:g}, unit: {json.dumps(slowest.unit)}, source: {json.dumps(source)}}}"
+def lines(by_limit: dict[str, list[Reading]], about: str) -> Iterable[str]:
+    """Lines for `limits:` of a profile; `about` describes the machines and their software.
+
+    >>> reading = Reading("GPU-5b1f", "2026-11-23T18-40-00Z-spark-07", 14.1, "token/s", spread=0.004)
+    >>> print(*lines({"decode.bf16.tuned.single": [reading]}, "2026-11-23, driver 580.95.05, no image"), sep="\\n")
+      decode.bf16.tuned.single:
+        reading: [14.1]
+        margin: 0.02
+        digits: 3
+        unit: token/s
+        basis: measured
+        source: 1 run of 1 known-good machine, 2026-11-23, driver 580.95.05, no image
+        note: provisional, one machine only; slowest in 2026-11-23T18-40-00Z-spark-07; the margin is the least
+    """
+    for name in (name for name in QUANTITIES if name in by_limit):
+        items = by_limit[name]
+        slowest = min(items, key=lambda reading: reading.rate)
+        margin, reason = _margin(items)
+        machines = len({reading.machine for reading in items})
+        provisional = "provisional, one machine only; " if machines == 1 else ""
+        limit = {
+            "reading": [float(f"{reading.rate:.6g}") for reading in items],
+            "margin": float(f"{margin:.4g}"),
+            "digits": DIGITS,
+            "unit": slowest.unit,
+            "basis": "measured",
+            "source": f"{_count(len(items), 'run')} of {_count(machines, 'known-good machine')}, {about}",
+            "note": f"{provisional}slowest in {slowest.run}; the margin is {reason}",
+        }
+        # flow style for lists only: each field has a line of its own, all readings share one
+        text = yaml.safe_dump({name: limit}, sort_keys=False, default_flow_style=None, allow_unicode=True, width=WIDTH)
+        yield from (f"  {line}" for line in text.splitlines())
 
 
-def _margin(each: list[Reading]) -> tuple[float, str]:
-    rates = [reading.rate for reading in each]
-    options = [(LEAST_MARGIN, "the least")]
-    options.append((max(reading.spread for reading in each), "the widest spread of rounds"))
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _margin(items: list[Reading]) -> tuple[float, str]:
+    """The widest of three: the least margin, the spread within a run, and the scatter between runs; and which it is."""
+    rates = [reading.rate for reading in items]
+    options = [(MIN_MARGIN, "the least")]
+    options.append((max(reading.spread for reading in items), "the widest spread of rounds"))
     if len(rates) > 1:
         scatter = SIGMAS * statistics.stdev(rates) / statistics.fmean(rates)
         options.append((scatter, f"{SIGMAS:.0f} standard deviations between runs"))
     return max(options)
 
 
-def _speed(result: Result) -> tuple[str, Evidence] | None:
-    """The limit that a benchmark's rate was held against, and the rate; None for a result that is no benchmark's."""
-    pairs = ((speed(held), evidence) for evidence in result.evidence for held in evidence.held_against)
+def _spread(seconds: tuple[float, ...]) -> float:
+    quartiles = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (quartiles[2] - quartiles[0]) / statistics.median(seconds)
+
+
+def _rate(result: Result) -> tuple[str, Evidence] | None:
+    """The limit that a benchmark's rate was compared with, and the rate; None where the result is no benchmark's."""
+    pairs = ((speed(comparison), evidence) for evidence in result.evidence for comparison in evidence.held_against)
     return next(((limit, evidence) for limit, evidence in pairs if limit), None)
 
 
@@ -99,18 +134,18 @@ def _require_alike(runs: list[Run]) -> None:
         "suites": {run.suite.sha256 for run in runs},
         "kinds of machine": {tuple(sorted(gpu.product for gpu in run.machine.gpus)) for run in runs},
     }
-    for what, values in kinds.items():
+    for kind, values in kinds.items():
         if len(values) > 1:
-            raise CannotStart(f"These runs are of {len(values)} {what}.", "Calibrate with runs that are alike.")
+            raise CannotStart(f"These runs are of {len(values)} {kind}.", "Calibrate with runs that are alike.")
     for run in runs:
         if run.image is not None and run.image.standin and run.profile.certifies:
             raise CannotStart(
-                f"{run.name} worked on a stand-in for the base image.", "Calibrate with runs on NVIDIA's own."
+                f"{run.name} ran on a stand-in for the base image.", "Calibrate with runs on NVIDIA's own image."
             )
 
 
 def about(runs: list[Run]) -> str:
-    """Dates, driver and image of the runs, for a source."""
+    """Dates, driver and image of the runs, such as `2026-11-23 to 2026-11-24, driver 580.95.05, sha256:77aa`."""
     days = sorted({run.started[:10] for run in runs})
     drivers = ", ".join(sorted({run.machine.driver or "no driver" for run in runs}))
     images = ", ".join(sorted({run.image.id[:19] if run.image else "no image" for run in runs}))

@@ -1,21 +1,58 @@
-"""A profile: what a machine of one type must be and reach. One YAML file per type, nothing by default."""
+"""A profile: what a machine of one type must be and reach. One YAML file per type, nothing by default.
+
+A limit is computed from a reading and a margin, or given as `min`, `max` or `equals`. `basis` is how the number came
+about (measured, published, derived), `source` where it is from, `note` what else to know:
+
+>>> text = '''
+... extends: h200
+... certifies: false
+... machine: NVIDIA H200 of rack 7
+... limits:
+...   bandwidth.copy:
+...     reading: [4258, 4297]    # in the limit's unit; the worst counts
+...     margin: 0.11             # the limit is 11 % below it, rounded to two significant digits
+...     unit: GB/s
+...     basis: measured
+...     source: two H200, 2026-11-26
+...   spread:
+...     reading: 0.037
+...     margin: 0.35
+...     direction: max           # 35 % above the reading; `min` where it is not given
+...     unit: of median
+...     basis: measured
+...     source: two H200, 2026-11-26
+...   link.width:
+...     min: 16
+...     unit: lane
+...     basis: published
+...     source: an H200 SXM has 16 lanes
+... '''
+>>> rack = parse(text, Path("rack-7.yaml"))
+>>> rack.limit("bandwidth.copy").min, rack.limit("spread").max, rack.limit("link.width").source
+(3800.0, 0.05, 'published: an H200 SXM has 16 lanes')
+
+`extends` names a profile that ships or the path of a .yaml file. The file then gives only what differs: sections are
+merged by key, a quantity (and `gpu`) is replaced whole, `null` removes a key, and `name`, `match` and `certifies` are
+never inherited. `digits` are the significant digits that a computed limit is rounded to, two unless given. Entries of
+`physical` and `memory` have a `value` with `unit`, `basis`, `source` and `note`. `basis` and `note` are optional.
+"""
 
 import hashlib
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS, nearest
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
+from dgxcert.profiles import schema_errors
 from dgxcert.profiles.checkpoints import KNOWN
+from dgxcert.profiles.inheritance import SHIPPED, described, is_file, names_in, read, resolve
+from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
 from dgxcert.profiles.workload_sizes import Part, Workloads
-from dgxcert.profiles.yaml_reader import StrictLoader
 
-SHIPPED = Path(__file__).parent
 FALLBACK = "generic-nvidia"
 
 
@@ -54,8 +91,8 @@ class Memory(Part):
     @model_validator(mode="after")
     def _in_gib(self) -> "Memory":
         for name, each in (("margin", self.margin), ("floor", self.floor)):
-            if each.unit != "GiB" or each.value <= 0 or not each.source.strip():
-                raise ValueError(f"{name}: wanted a value above 0 in GiB, with a source")
+            if each.unit != "GiB" or each.value <= 0:
+                raise ValueError(f"{name}: wanted a value above 0 in GiB, found {each.value:g} {each.unit}")
         if self.floor.value >= self.margin.value:
             raise ValueError("floor must be below margin, or work of the allowed size would be stopped")
         return self
@@ -97,12 +134,10 @@ class Profile(Part):
             _known(name, list(PEAKS), "physical")
             if peak.unit != PEAKS[name]:
                 raise ValueError(f"physical.{name}.unit: wanted {PEAKS[name]}, found {peak.unit!r}")
-            if not peak.source.strip():
-                raise ValueError(f"physical.{name}.source must say where the number comes from")
         for name in [name for name in self.limits if name.split(".")[0] in SPEEDS]:
-            held = self.limits[name]
-            if held.min is None or held.max is not None or held.equals is not None:
-                raise ValueError(f"limits.{name}: a speed is held to `min` and to nothing else")
+            limit = self.limits[name]
+            if limit.min is None or limit.max is not None or limit.equals is not None:
+                raise ValueError(f"limits.{name}: a speed has a minimum and nothing else")
         for name in self.checkpoints:
             _known(name, list(KNOWN), "checkpoints")
         if self.certifies and self.gpu.count is None:
@@ -161,92 +196,103 @@ def _known(name: str, known: list[str], where: str) -> None:
 
 
 def names() -> list[str]:
-    """The profiles that ship with the package."""
-    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+    """The profiles that ship with the package.
+
+    >>> names()
+    ['cpu', 'dgx-spark', 'generic-nvidia', 'h200']
+    """
+    return names_in(SHIPPED)
 
 
 def load(name_or_path: str) -> Profile:
     """Read a shipped profile by name, or any file by path.
 
     Raises CannotStart naming file, key and nearest right word.
+
+    >>> load("dgx-spark").limit("decode.bf16.tuned.single").source
+    'derived (provisional): 0.72 of roofline less 14 %; 13.1 token/s with vLLM, of what 273 GB/s allow'
     """
-    path = Path(name_or_path)
-    if path.suffix not in {".yaml", ".yml"}:
-        path = SHIPPED / f"{name_or_path}.yaml"
-        if not path.is_file():
-            raise CannotStart(
-                f"There is no profile {name_or_path!r}.",
-                f"{nearest(name_or_path, [*names(), 'auto']).capitalize()} A file of your own must end in .yaml.",
-            )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"Profile {path} cannot be read: {error}.", "Check the path and its permissions.") from error
-    profile = parse(text, path)
+    path = _path(name_or_path)
+    profile = parse(read(path), path)
     if path.resolve().parent == SHIPPED.resolve():
         return profile
     if profile.name in names():
-        raise CannotStart(f"Profile {path} calls itself {profile.name}, which ships.", "Give it another `name:`.")
+        raise CannotStart(f"Profile {path} has the name {profile.name}, which ships.", "Give it another `name:`.")
     return profile.model_copy(update={"own": True, "certifies": False})
 
 
+def _path(name_or_path: str) -> Path:
+    if is_file(name_or_path):
+        return Path(name_or_path)
+    if name_or_path not in names():
+        raise CannotStart(
+            f"There is no profile {name_or_path!r}.",
+            f"{nearest(name_or_path, [*names(), 'auto']).capitalize()} A file of your own must end in .yaml.",
+        )
+    return SHIPPED / f"{name_or_path}.yaml"
+
+
 def parse(text: str, path: Path) -> Profile:
-    """Check the text of a profile; `path` names it in errors. Raises CannotStart."""
-    try:
-        content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
-    except yaml.YAMLError as error:
-        raise CannotStart(f"Profile {path} is not YAML: {_one_line(error)}.", "Mend that line.") from error
-    if not isinstance(content, dict):
-        raise CannotStart(f"Profile {path} holds no keys.", f"Start from one of: {', '.join(names())}.")
+    """Check the text of a profile and of all that it extends; `path` names it in errors. Raises CannotStart."""
+    content = resolve(text, path)
     content.setdefault("name", path.stem)
-    for name, limit in _entries(content, "limits"):
-        limit.setdefault("name", name)
+    file = described(text, path)
+    for section, entries in _quantities(content, file).items():
+        if entries:
+            content[section] |= {name: entry.recorded(name) for name, entry in entries.items()}
+    if isinstance(content.get("limits"), dict):  # in one order, so that the hash does not tell what came by `extends`
+        content["limits"] = dict(sorted(content["limits"].items(), key=lambda item: _place(item[0])))
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        raise CannotStart(f"Profile {path}: {_explain(error)}", "Mend the file; nothing was run.") from error
+        raise _wrong_keys(file, schema_errors.problems(error, Profile)) from error
 
 
-def _entries(content: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
-    section = content.get(key)
-    if not isinstance(section, dict):
+def quantities(name_or_path: str) -> dict[str, dict[str, Quantity]]:
+    """Limits, physical peaks and memory of a profile as its file writes them, with their basis, which no run keeps.
+
+    >>> quantities("h200")["limits"]["bandwidth.copy"].basis.value
+    'measured'
+    """
+    path = _path(name_or_path)
+    text = read(path)
+    return _quantities(resolve(text, path), described(text, path))
+
+
+def _quantities(content: dict[str, Any], file: str) -> dict[str, dict[str, Quantity]]:
+    forms: dict[str, type[Quantity]] = {"limits": WrittenLimit, "physical": WrittenPeak, "memory": WrittenPeak}
+    quantities: dict[str, dict[str, Quantity]] = {section: {} for section in forms}
+    problems: list[str] = []
+    for section, form in forms.items():
+        for name, entry in _entries(content, section):
+            try:
+                quantities[section][name] = form.model_validate(entry)
+            except ValidationError as error:
+                problems += schema_errors.problems(error, form, (section, name))
+    for name, limit in quantities["limits"].items():
+        if isinstance(limit, WrittenLimit) and limit.name not in (None, name):
+            problems.append(f"limits.{name}.name: wanted {name}, found {limit.name}")
+    if problems:
+        raise _wrong_keys(file, problems)
+    return quantities
+
+
+def _entries(content: dict[str, Any], section: str) -> list[tuple[str, Any]]:
+    """The entries of a section that are quantities; what else there is, the profile's own check names."""
+    entries = content.get(section)
+    if not isinstance(entries, dict):
         return []
-    return [(str(name), entry) for name, entry in section.items() if isinstance(entry, dict)]
+    return [(name, entry) for name, entry in entries.items() if section != "memory" or name in Memory.model_fields]
 
 
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
+def _place(name: str) -> tuple[int, str]:
+    """Where a limit stands in the order of `QUANTITIES`."""
+    order = list(QUANTITIES)
+    return (order.index(name) if name in order else len(order), str(name))
 
 
-def _explain(error: ValidationError) -> str:
-    """The first three problems: key, what is wrong, nearest right word."""
-    return "; ".join(_problem(item) for item in error.errors()[:3]) + "."
-
-
-def _problem(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {nearest(str(item['loc'][-1]), _siblings(item['loc'][:-1]))}"
-    if item["type"] == "missing":
-        return f"missing key {key!r}"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
-
-
-def _siblings(location: tuple[Any, ...]) -> list[str]:
-    """The keys that may stand where an unknown one was found."""
-    model: Any = Profile
-    for part in location:
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            break
-        field = model.model_fields.get(str(part))
-        if field is None:
-            break
-        model = field.annotation
-    for candidate in (model, *getattr(model, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return list(candidate.model_fields)
-    return list(Profile.model_fields)
+def _wrong_keys(file: str, problems: list[str]) -> CannotStart:
+    return CannotStart(f"{file}: {schema_errors.summary(problems)}", "Fix the file; nothing was run.")
 
 
 def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None) -> Profile:
