@@ -58,7 +58,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     **{path: (f"tests/{path}", "-k", "comparison or healthy") for path in in_folder("course")},
     "checks/hub/test_checkpoints.py": ("tests/checks/hub/test_checkpoints.py",),
     "checks/hub/test_reach.py": ("tests/checks/hub/test_reach.py",),
-    **dict.fromkeys(in_folder("stack"), ("tests/checks/stack/test_stack.py",)),
+    **{path: (f"tests/{path}",) for path in in_folder("stack")},
     "CONTAINER-COMPUTES": ("tests/checks/host/test_container.py",),
     "TRITON-KERNEL": (COMPILED, "-k", "triton"),
     "MATMUL-CORRECT": (NUMERICS, "-k", "products"),

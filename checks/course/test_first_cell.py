@@ -20,5 +20,5 @@ from dgxcert.probes.stack import first_cell
 )
 def test_the_packages_of_the_course_import_together(evidence):
     imports = first_cell.read()
-    broken = evidence.record("packages that do not import", len(imports.problems), source=imports.says)
+    broken = evidence.record("packages that do not import", len(imports.problems), source=imports.source)
     assert broken == 0

@@ -17,5 +17,5 @@ from dgxcert.probes.stack import ngc
 )
 def test_the_container_is_the_release_of_the_course(evidence):
     image = ngc.read()
-    release = evidence.record("release of NVIDIA's image", image.release, source=image.says)
+    release = evidence.record("release of NVIDIA's image", image.release, source=image.source)
     assert release == ngc.COURSE_RELEASE

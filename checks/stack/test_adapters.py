@@ -1,4 +1,4 @@
-"""Adapters: PEFT attaches LoRA, only LoRA learns, and a merge changes no answer."""
+"""Adapters: PEFT attaches LoRA, only the adapters are trained, and merging them keeps the model's output."""
 
 from dgxcert import requirement
 from dgxcert.probes.stack import lockfile
@@ -8,26 +8,28 @@ from dgxcert.workloads.stack import adapters
 
 @requirement(
     "PEFT-LORA",
-    why="The course's fine-tuning lab trains LoRA: what is not attached, or not merged, raises no error.",
+    title="LoRA adapters are attached, trained alone and merged",
+    why="The course's fine-tuning lab trains LoRA adapters: one that is not attached, or not merged, raises no error.",
     remedy=(
-        "Look: python -c 'import peft, transformers; print(peft.__version__, transformers.__version__)'",
-        "Install the stack as it is pinned: make clean setup; or use the container: make validate",
-        "peft refuses beside an old torchao: python -m pip uninstall torchao",
+        "Print the versions: python -c 'import peft, transformers; print(peft.__version__, transformers.__version__)'",
+        "Install the pinned packages: make clean setup; or use the container: make validate",
+        "If peft refuses to work with an old torchao: python -m pip uninstall torchao",
     ),
     takes_s=4,
     budget_s=180,
 )
-def test_lora_is_attached_learns_alone_and_merges(device, evidence):
+def test_lora_is_attached_trained_alone_and_merged(device, evidence):
     evidence.advise(*lockfile.advice("peft", "transformers"))
-    found = adapters.run(device)
-    how = f"PEFT's LoRA of rank {adapters.RANK} on a Llama of 2 layers, fp32 on {device.name}"
-    trainable = evidence.record("trainable parameters", found.trainable, source=how)
-    still = evidence.record("adapters without a gradient", found.without_gradient, source=f"{how}, one step")
-    others = evidence.record("other weights with a gradient", found.others_with_gradient, source=f"{how}, one step")
-    moved = evidence.record("what adapters change", found.moved, unit="std of logits", source=how)
-    merge = evidence.record("change by merging", found.merge_difference, unit="std of logits", source=how)
-    assert trainable == found.expected
-    assert still == 0
+    lora = adapters.run(device)
+    source = f"PEFT's LoRA of rank {adapters.RANK} on a Llama of 2 layers, fp32 on {device.name}"
+    one_step = f"{source}, one step"
+    trainable = evidence.record("trainable parameters", lora.trainable, source=source)
+    without_gradient = evidence.record("adapters without a gradient", lora.without_gradient, source=one_step)
+    others = evidence.record("other weights with a gradient", lora.others_with_gradient, source=one_step)
+    moved = evidence.record("change by the adapters", lora.moved, unit="std of logits", source=source)
+    merge = evidence.record("change by merging", lora.merge_difference, unit="std of logits", source=source)
+    assert trainable == lora.expected
+    assert without_gradient == 0
     assert others == 0
     assert moved.within(adapters.MOVED)
     assert merge.within(numerics.path_tolerance("fp32"))

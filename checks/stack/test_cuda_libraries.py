@@ -1,4 +1,4 @@
-"""CUDA libraries: torch, bitsandbytes and the driver go together."""
+"""CUDA libraries: torch, bitsandbytes and the driver are for the same CUDA major version."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import nvml
@@ -9,21 +9,23 @@ UNIT = "CUDA major version"
 
 @requirement(
     "CUDA-MAJOR",
-    why="bitsandbytes with a library for another CUDA, or with none, loads no model in 4 bits.",
+    title="torch, bitsandbytes and the driver are for the same CUDA",
+    why="bitsandbytes loads no 4-bit model where its library is built for another CUDA, or is missing.",
     remedy=(
-        "Look: `python -m bitsandbytes` names the library that it wants and does not find.",
-        "BNB_CUDA_VERSION is set: unset BNB_CUDA_VERSION",
-        "The driver is the older one: install driver branch 580 or newer, then restart: sudo reboot",
+        "Run `python -m bitsandbytes`: it names the library that it needs and does not find.",
+        "If BNB_CUDA_VERSION is set: unset BNB_CUDA_VERSION",
+        "If the driver is the older one, install driver branch 580 or newer, then restart: sudo reboot",
     ),
     takes_s=6,
     budget_s=180,
 )
 def test_torch_bitsandbytes_and_the_driver_are_for_one_cuda(evidence):
-    found = cuda_libraries.read()
-    evidence.advise(*found.mend)
+    libraries = cuda_libraries.read()
+    evidence.advise(*libraries.remedy)
     driver = nvml.require_loaded()
-    built = evidence.record("CUDA of torch", found.major, unit=UNIT, source=f"torch.version.cuda is {found.cuda}")
-    library = evidence.record("CUDA of bitsandbytes", found.of_bitsandbytes, unit=UNIT, source=found.library)
-    served = evidence.record("CUDA of the driver", driver.cuda_major, unit=UNIT, source=driver.source)
-    assert library == found.major
-    assert served >= built
+    source = f"torch.version.cuda is {libraries.cuda}"
+    torch = evidence.record("CUDA of torch", libraries.torch_major, unit=UNIT, source=source)
+    library = evidence.record("CUDA of bitsandbytes", libraries.bitsandbytes_major, unit=UNIT, source=libraries.library)
+    supported = evidence.record("CUDA of the driver", driver.cuda_major, unit=UNIT, source=driver.source)
+    assert library == libraries.torch_major
+    assert supported >= torch

@@ -1,4 +1,4 @@
-"""Tensor file: safetensors gives back every byte, and reads no more than it is asked for."""
+"""Tensor file: safetensors writes and reads every byte unchanged, and a slice without loading the whole file."""
 
 from dgxcert import requirement
 from dgxcert.probes.stack import lockfile
@@ -7,22 +7,23 @@ from dgxcert.workloads.stack import tensor_file
 
 @requirement(
     "SAFETENSORS-BYTES",
-    why="Models come from the Hub, and checkpoints go to disk, as safetensors: a changed byte is a changed model.",
+    title="safetensors preserves every byte",
+    why="Models from the Hub and checkpoints on disk are safetensors files: a changed byte is a changed model.",
     remedy=(
-        "Look for room where it works: df -h /tmp",
-        "Install the stack as it is pinned: make clean setup; or use the container: make validate",
-        "Other bytes each time: see MEMORY-PATTERN, and `sudo dmesg | grep -iE 'i/o error|nvme'`.",
+        "Look at free space: df -h /tmp",
+        "Install the pinned packages: make clean setup; or use the container: make validate",
+        "If other bytes change each time, run MEMORY-PATTERN and `sudo dmesg | grep -iE 'i/o error|nvme'`.",
     ),
     takes_s=1,
 )
-def test_tensors_come_back_byte_for_byte(evidence):
-    evidence.advise("Look: df -h /tmp", *lockfile.advice("safetensors"))
-    found = tensor_file.run()
-    how = "safetensors, fp32, fp16, bf16 and whole numbers, with -0, NaN and infinity"
-    changed = evidence.record("changed tensors", found.changed, source=how)
-    layout = evidence.record("layout of the file", found.layout, source="read without safetensors")
-    metadata = evidence.record("metadata", found.metadata, source="safetensors.safe_open")
-    piece = evidence.record("memory for a piece", found.piece_mib, unit="MiB", source="one number of a 1 GiB tensor")
+def test_tensors_are_preserved_byte_for_byte(evidence):
+    evidence.advise("Look at free space: df -h /tmp", *lockfile.advice("safetensors"))
+    file = tensor_file.run()
+    source = "safetensors, fp32, fp16, bf16 and integers, with -0, NaN and infinity"
+    changed = evidence.record("changed tensors", file.changed, source=source)
+    layout = evidence.record("layout of the file", file.layout, source="read without safetensors")
+    metadata = evidence.record("metadata", file.metadata, source="safetensors.safe_open")
+    piece = evidence.record("memory for a slice", file.piece_mib, unit="MiB", source="one number of a 1 GiB tensor")
     assert changed == "none"
     assert layout == "as promised"
     assert metadata == tensor_file.KEPT

@@ -1,4 +1,4 @@
-"""Tokenizer: the fast one, and it gives the token ids that it is known to give."""
+"""Tokenizer: the fast implementation is used, and it gives the known token ids."""
 
 from dgxcert import requirement
 from dgxcert.probes.stack import lockfile
@@ -7,23 +7,27 @@ from dgxcert.workloads.stack import encoding
 
 @requirement(
     "TOKENIZERS-FAST",
-    why="Other token ids than the model was trained on give nonsense; the slow tokenizer makes a data set take hours.",
+    title="The fast tokenizer gives the known token ids",
+    why="With other token ids than in its training a model generates nonsense; the slow tokenizer needs hours for a "
+    "data set.",
     remedy=(
-        "Look: python -c 'import tokenizers, transformers; print(tokenizers.__version__, transformers.__version__)'",
-        "Install the stack as it is pinned: make clean setup; or use the container: make validate",
+        "Print the versions: "
+        "python -c 'import tokenizers, transformers; print(tokenizers.__version__, transformers.__version__)'",
+        "Install the pinned packages: make clean setup; or use the container: make validate",
     ),
     takes_s=2,
 )
-def test_the_tokenizer_is_the_fast_one_and_right(evidence):
+def test_fast_tokenizer_gives_the_known_token_ids(evidence):
     evidence.advise(*lockfile.advice("tokenizers", "transformers"))
-    found = encoding.run()
-    fast = evidence.record("fast tokenizer", found.fast, source=found.kind)
-    ids = evidence.record("token ids", found.ids, source=f"tokenizer.json that ships with dgxcert: {encoding.SENTENCE}")
-    back = evidence.record("reads back as it was", found.read_back, source="decode of these ids")
-    how = f"{found.texts} texts at once and each alone"
-    differing = evidence.record("texts with other ids among many", found.differing, source=how)
-    evidence.record("speed", found.tokens_per_s, unit="token/s", source=how)
+    result = encoding.run()
+    fast = evidence.record("fast tokenizer", result.fast, source=result.kind)
+    source = f"tokenizer.json that ships with dgxcert: {encoding.SENTENCE}"
+    ids = evidence.record("token ids", result.ids, source=source)
+    decoded = evidence.record("decodes to the same text", result.read_back, source="decode of these ids")
+    batch = f"{result.texts} texts in one batch and each alone"
+    differing = evidence.record("texts with other ids in the batch", result.differing, source=batch)
+    evidence.record("speed", result.tokens_per_s, unit="token/s", source=batch)
     assert fast.holds()
-    assert ids == found.known
-    assert back.holds()
+    assert ids == result.known
+    assert decoded.holds()
     assert differing == 0

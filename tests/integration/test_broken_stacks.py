@@ -81,18 +81,18 @@ def test_a_whole_copy_passes(python: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        r"packages in another version is .*safetensors: found 0\.6\.2, wanted ",  # downgraded
-        r"packages in another version is .*evaluate: found nothing, wanted 0\.4\.6",  # removed
-        r"packages in another version is .*accelerate: found 1\.12\.0\.post1, wanted ",  # replaced
-        r"packages in another version is .*torch: found 2\.13\.0\+cu126, wanted ",  # for another CUDA
-        r"packages installed twice is .*transformers: found (4\.0\.0 in|\S+ in).* and .*wanted one",  # half updated
-        r"packages hidden by a file is .*datasets: found \S+/datasets\.py, wanted ",  # shadowed
-        r"altered packages is .*peft: found another \S+peft/__init__\.py, wanted the files that were",  # edited
+        r"packages in another version is .*safetensors: found 0\.6\.2, expected ",  # downgraded
+        r"packages in another version is .*evaluate: found nothing, expected 0\.4\.6",  # removed
+        r"packages in another version is .*accelerate: found 1\.12\.0\.post1, expected ",  # replaced
+        r"packages in another version is .*torch: found 2\.13\.0\+cu126, expected ",  # for another CUDA
+        r"packages installed twice is .*transformers: found (4\.0\.0 in|\S+ in).* and .*expected one",  # half updated
+        r"packages hidden by a file is .*datasets: found \S+/datasets\.py, expected ",  # shadowed
+        r"altered packages is .*peft: found another \S+peft/__init__\.py, expected the files that were",  # edited
         r"evaluate imports is False.*\n.*evaluate is not installed",
         r"accelerate imports is False.*\n.*ImportError: mine",
     ],
 )
-def test_what_is_wrong_with_a_stack_is_named_with_found_and_wanted(broken: str, words: str) -> None:
+def test_what_is_wrong_with_a_stack_is_named_with_found_and_expected(broken: str, words: str) -> None:
     assert re.search(words, broken), broken[-6000:]
 
 

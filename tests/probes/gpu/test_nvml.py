@@ -17,7 +17,6 @@ from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import cuda, device_memory, driver_answers, nvml, pci
 from dgxcert.probes.host import memory
-from dgxcert.probes.stack import package_import
 
 GB10 = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-0", compute_capability="12.1")
 
@@ -57,51 +56,6 @@ def test_a_bus_that_cannot_be_looked_at_is_not_an_empty_one(monkeypatch: pytest.
         pci.count()
     monkeypatch.setattr(pci, "read", lambda: 0)
     assert pci.count() == 0
-
-
-def installed(folder: Path, name: str, code: str | None) -> None:
-    """A distribution as pip leaves it, its module with or without code."""
-    (folder / f"{name}-1.5.dist-info").mkdir()
-    (folder / f"{name}-1.5.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
-    if code is not None:
-        (folder / f"{name}.py").write_text(code)
-
-
-@pytest.mark.parametrize(
-    ("code", "problem"),
-    [
-        ("x = 1", ""),
-        ("import no_such_library_below", "ModuleNotFoundError: No module named 'no_such_library_below'"),
-        ("raise OSError('libcudart.so.12: cannot open')", "OSError: libcudart.so.12: cannot open"),
-        ("def broken(:", "SyntaxError: invalid syntax"),
-        (None, "ModuleNotFoundError: No module named 'made_up_6'"),
-    ],
-    ids=["whole", "dependency", "library", "syntax", "files gone"],
-)
-def test_a_package_is_imported_and_says_what_came_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, problem: str
-) -> None:
-    name = "made_up_6"
-    installed(tmp_path, name, code)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = package_import.imported(name)
-    assert (found.version, found.imports) == ("1.5", not problem)
-    assert found.problem.startswith(problem)
-    assert found.says == f"import {name}, in a fresh process: {found.problem or tmp_path / f'{name}.py'}"
-    assert name not in sys.modules
-
-
-def test_a_package_that_is_not_installed_does_not_import() -> None:
-    found = package_import.read("no-such-distribution")
-    assert (found.imports, found.version) == (False, "not installed")
-    assert found.problem == "no-such-distribution is not installed"
-
-
-def test_a_package_may_import_under_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert package_import.imported("nvidia-ml-py").problem == "ModuleNotFoundError: No module named 'nvidia-ml-py'"
-    monkeypatch.setitem(package_import.MODULES, "nvidia-ml-py", "pynvml")
-    assert package_import.imported("nvidia-ml-py").imports
 
 
 @pytest.mark.parametrize("hidden", ["0", "", "-1", "GPU-8f6b"])

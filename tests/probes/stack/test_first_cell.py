@@ -1,30 +1,40 @@
-"""The first cell is run in a real process: imports that fail are named, those that crash or hang are told apart."""
+"""First cell: the result of each package is read, and a process that was killed is inconclusive."""
 
 import pytest
+from completed import completed
 
+from dgxcert.command import Completed
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import first_cell
-from dgxcert.probes.stack.first_cell import FirstCell
+from dgxcert.probes.stack import first_cell, package_import
 
 
-def test_an_import_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_cell, "PACKAGES", ("json", "no_such_package", "this"))
-    assert first_cell.read() == FirstCell({"no_such_package": "ModuleNotFoundError: No module named 'no_such_package'"})
+def printed(*failing: str) -> str:
+    """What the process prints where these packages do not import."""
+    modules = [package_import.module(name) for name in first_cell.PACKAGES]
+    return "".join(
+        f"dgxcert: no {name} ImportError: no library\n" if name in failing else f"dgxcert: yes {name}\n"
+        for name in modules
+    )
 
 
-def test_packages_after_one_that_crashes_the_process_are_missing_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_cell, "PACKAGES", ("json", "os", "scikit-learn"))
-    monkeypatch.setattr(first_cell, "PROGRAM", "print('dgxcert: yes json', flush=True); import os; os.abort()")
-    imports = first_cell.read()
-    assert list(imports.problems) == ["os", "scikit-learn"]
-    assert "no answer" in imports.says
+def test_packages_that_import_are_no_problem() -> None:
+    assert first_cell.parse(f"a banner\n{printed()}", "").problems == {}
 
 
-def test_imports_that_time_out_or_are_killed_are_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_cell, "PROGRAM", "import time; time.sleep(60)")
-    monkeypatch.setattr(first_cell, "LIMIT_S", 0.5)
-    with pytest.raises(Inconclusive, match="came to no end"):
-        first_cell.read()
-    monkeypatch.setattr(first_cell, "PROGRAM", "import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(Inconclusive, match="came to no end"):
+def test_error_of_a_package_is_read_by_its_distribution() -> None:
+    cell = first_cell.parse(printed("sklearn"), "")
+    assert cell.problems == {"scikit-learn": "ImportError: no library"}
+    assert cell.source.endswith(": scikit-learn: ImportError: no library")
+
+
+def test_package_without_an_answer_is_the_one_that_killed_the_process() -> None:
+    lines = printed().splitlines(keepends=True)
+    problems = first_cell.parse("".join(lines[:-1]), "signal 11").problems
+    assert problems == {"scikit-learn": "no answer: signal 11"}
+
+
+@pytest.mark.parametrize("done", [completed("", "", None), completed("", "", -9)])
+def test_process_that_was_killed_is_inconclusive(monkeypatch: pytest.MonkeyPatch, done: Completed) -> None:
+    monkeypatch.setattr(first_cell.command, "run", lambda *_, **__: done)
+    with pytest.raises(Inconclusive, match="did not finish"):
         first_cell.read()

@@ -1,1 +1,1 @@
-"""What software is installed: packages, their versions and files, and the container they are part of."""
+"""Which software is installed: packages, their versions and files, and the container image they are part of."""

@@ -1,7 +1,6 @@
-"""CUDA's major version, as torch was built for it, as the library that bitsandbytes really loads, and of the driver.
+"""The CUDA major versions: the one torch was built for, that of the library bitsandbytes loads, and the driver's.
 
-`python -m dgxcert.probes.stack.cuda_libraries` prints what one process has loaded as JSON. It is asked in a fresh
-process, since the choice is made once, when bitsandbytes is imported.
+`python -m dgxcert.probes.stack.cuda_libraries` prints the libraries that one process has loaded, as JSON.
 """
 
 import json
@@ -15,68 +14,78 @@ from dgxcert import command
 from dgxcert.machine.software import version
 from dgxcert.outcome import Inconclusive
 
-CHOICE = "BNB_CUDA_VERSION"
+OVERRIDE = "BNB_CUDA_VERSION"
 LIBRARY = re.compile(r"/(libbitsandbytes_\w+\.so)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Libraries:
-    """`cuda` is torch's, like 13.0; `library` the file of bitsandbytes that is in memory, or why there is none."""
+    """`cuda`: torch's CUDA version, like 13.0; `library`: the file that bitsandbytes has loaded, or why it has none."""
 
     cuda: str
     library: str
-    chosen: str
-    """BNB_CUDA_VERSION, which overrides bitsandbytes' own choice; empty where it is not set."""
+    override: str
+    """BNB_CUDA_VERSION, which overrides the choice of bitsandbytes; empty where it is not set."""
 
     @property
-    def major(self) -> int:
-        """13 of 13.0."""
+    def torch_major(self) -> int:
+        """13 for CUDA 13.0."""
         return int(self.cuda.partition(".")[0])
 
     @property
-    def of_bitsandbytes(self) -> int:
-        """13 of `libbitsandbytes_cuda130.so`; 0 where that is built for no CUDA."""
-        found = re.search(r"_cuda(\d\d)\d+", self.library)
-        return int(found.group(1)) if found else 0
+    def bitsandbytes_major(self) -> int:
+        """The CUDA major version in the library's name; 0 for a library without CUDA.
+
+        >>> Libraries("13.0", "libbitsandbytes_cuda128.so", "").bitsandbytes_major
+        12
+        """
+        version_in_name = re.search(r"_cuda(\d\d)\d+", self.library)
+        return int(version_in_name.group(1)) if version_in_name else 0
 
     @property
-    def mend(self) -> tuple[str, ...]:
-        """What brings them together: a driver for torch's CUDA, or bitsandbytes' library for it."""
-        if self.of_bitsandbytes == self.major:
+    def remedy(self) -> tuple[str, ...]:
+        """What makes the versions agree: a driver for torch's CUDA, or bitsandbytes' library for it."""
+        if self.bitsandbytes_major == self.torch_major:
             return (
-                f"Update the driver to one for CUDA {self.major}: sudo apt update && sudo apt full-upgrade (DGX OS)",
+                f"Update the driver to one for CUDA {self.torch_major}: sudo apt update && sudo apt full-upgrade",
                 "Restart: sudo reboot",
             )
-        if self.chosen:
-            return (f"Let bitsandbytes choose: unset {CHOICE}; it is {self.chosen} now, torch is for {self.cuda}.",)
+        if self.override:
+            return (f"Let bitsandbytes choose: unset {OVERRIDE} (it is {self.override}, torch is for {self.cuda})",)
         return (
-            f"Look: {sys.executable} -m bitsandbytes",
-            f"Take one that has a library for CUDA {self.major}: {sys.executable} -m pip install --no-deps "
+            f"Run its diagnosis: {sys.executable} -m bitsandbytes",
+            f"Reinstall it, with a library for CUDA {self.torch_major}: {sys.executable} -m pip install --no-deps "
             f"--force-reinstall bitsandbytes=={version('bitsandbytes')}",
-            f"It has one, for an older CUDA {self.major}: export {CHOICE}={self.major}0",
+            f"If it only has a library for an older CUDA {self.torch_major}: export {OVERRIDE}={self.torch_major}0",
         )
 
 
 def read() -> Libraries:
-    """Ask a fresh process; raises Inconclusive where torch reaches no GPU: bitsandbytes loads nothing then."""
-    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.stack.cuda_libraries"], timeout_s=120)
-    if asked.returncode != 0:
-        raise Inconclusive(f"bitsandbytes could not be loaded: {asked.complaint}", "See STACK-IMPORT first.")
-    return parse(json.loads(asked.stdout.strip().splitlines()[-1]), os.environ.get(CHOICE, ""))
+    """The libraries of a new process. Raises Inconclusive where torch has no GPU: bitsandbytes loads none then."""
+    # bitsandbytes chooses its library once, when it is imported: in this process that may have happened long ago.
+    done = command.run([sys.executable, "-P", "-m", "dgxcert.probes.stack.cuda_libraries"], timeout_s=120)
+    if done.returncode != 0:
+        raise Inconclusive(f"bitsandbytes could not be loaded: {done.complaint}", "See STACK-IMPORT first.")
+    return parse(json.loads(done.stdout.strip().splitlines()[-1]), os.environ.get(OVERRIDE, ""))
 
 
-def parse(answer: dict[str, object], chosen: str) -> Libraries:
-    """What the fresh process said; raises what `read` raises."""
-    if not answer["cuda"] or not answer["available"]:
-        raise Inconclusive("torch reaches no GPU, so bitsandbytes loads no CUDA library", "See GPU-CUDA first.")
-    found = LIBRARY.findall(str(answer["maps"]))
-    return Libraries(str(answer["cuda"]), found[0] if found else "none was loaded", chosen)
+def parse(loaded: dict[str, object], override: str) -> Libraries:
+    """The libraries in what the new process printed. Raises what `read` raises.
+
+    >>> parse({"cuda": "13.0", "available": True, "maps": "/site/bitsandbytes/libbitsandbytes_cuda130.so"}, "").library
+    'libbitsandbytes_cuda130.so'
+    """
+    if not loaded["cuda"] or not loaded["available"]:
+        raise Inconclusive("torch finds no GPU, so bitsandbytes loads no CUDA library", "See GPU-CUDA first.")
+    names = LIBRARY.findall(str(loaded["maps"]))
+    return Libraries(str(loaded["cuda"]), names[0] if names else "none was loaded", override)
 
 
 def _loaded() -> dict[str, object]:
     import bitsandbytes  # noqa: F401 (loads its library)
     import torch
 
+    # The memory map holds the library that was really loaded, whichever one bitsandbytes reports.
     maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
     lines = sorted({line.split()[-1] for line in maps.splitlines() if "libbitsandbytes" in line})
     return {"cuda": torch.version.cuda, "available": torch.cuda.is_available(), "maps": "\n".join(lines)}

@@ -1,4 +1,4 @@
-"""First cell: the packages of the course import one after the other in one fresh process, as in its notebooks."""
+"""First cell: the packages of the course import one after the other in one new process, as in its notebooks."""
 
 import sys
 from dataclasses import dataclass
@@ -8,53 +8,58 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.stack import package_import
 
 PACKAGES = ("transformers", "datasets", "peft", "accelerate", "evaluate", "scikit-learn")
-"""What module 2.5 of the course names, by distribution."""
+"""The distributions that module 2.5 of the course names."""
 
 LIMIT_S = 150.0
 """Ten times what a slow machine needs."""
 
+# BaseException: an import that calls sys.exit() is a result as well, and the next package is still tried.
 PROGRAM = """
 import importlib, sys
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
     except BaseException as error:
-        said = " ".join(str(error).split())[:200]
-        print("dgxcert: no", name, f"{type(error).__name__}: {said}", flush=True)
+        message = " ".join(str(error).split())[:200]
+        print("dgxcert: no", name, f"{type(error).__name__}: {message}", flush=True)
     else:
         print("dgxcert: yes", name, flush=True)
 """
-"""Whatever an import raises is an answer, and the next package is asked."""
 
 
 @dataclass(frozen=True)
 class FirstCell:
-    """What does not import, by distribution, and why."""
+    """The packages that do not import, by distribution, with the error of each."""
 
     problems: dict[str, str]
 
     @property
-    def says(self) -> str:
-        """What came of it, as evidence."""
-        told = "; ".join(f"{name}: {why}" for name, why in self.problems.items())
-        return f"import {', '.join(PACKAGES)} in one fresh process{': ' + told if told else ''}"
+    def source(self) -> str:
+        """How the result was obtained, with the errors."""
+        errors = "; ".join(f"{name}: {error}" for name, error in self.problems.items())
+        return f"import {', '.join(PACKAGES)} in one fresh process{': ' + errors if errors else ''}"
 
 
 def read() -> FirstCell:
-    """Import them; raises Inconclusive where that came to no end or was killed from outside."""
-    asked = command.run([sys.executable, "-P", "-c", PROGRAM, *map(package_import.module, PACKAGES)], timeout_s=LIMIT_S)
-    if asked.timed_out or asked.returncode == package_import.KILLED:
-        raise Inconclusive(f"the imports came to no end: {asked.complaint}", "Look: top; free -g; sudo dmesg | tail")
-    return parse(asked.stdout, asked.complaint)
+    """Import the packages. Raises Inconclusive where the process timed out or was killed."""
+    modules = map(package_import.module, PACKAGES)
+    done = command.run([sys.executable, "-P", "-c", PROGRAM, *modules], timeout_s=LIMIT_S)
+    if done.timed_out or done.returncode == package_import.KILLED:
+        raise Inconclusive(f"the imports did not finish: {done.complaint}", "Look: top; free -g; sudo dmesg | tail")
+    return parse(done.stdout, done.complaint)
 
 
 def parse(printed: str, complaint: str) -> FirstCell:
-    """What the process printed; a package without an answer died with it, of which `complaint` says more."""
-    answers: dict[str, tuple[str, str]] = {}
+    """The result of each package; one without a line is the one at which the process died, with `complaint`.
+
+    >>> parse("dgxcert: yes transformers\\ndgxcert: no datasets ImportError: no pyarrow\\n", "").problems["datasets"]
+    'ImportError: no pyarrow'
+    """
+    results: dict[str, str] = {}
     for line in printed.splitlines():
         if line.startswith("dgxcert: "):
-            answer, name, *why = line.removeprefix("dgxcert: ").split(" ", 2)
-            answers[name] = (answer, " ".join(why))
-    died = "no", f"no answer: {complaint or 'the process ended early'}"
-    found = {name: answers.get(package_import.module(name), died) for name in PACKAGES}
-    return FirstCell({name: why for name, (answer, why) in found.items() if answer != "yes"})
+            result, name, *error = line.removeprefix("dgxcert: ").split(" ", 2)
+            results[name] = "" if result == "yes" else " ".join(error) or "an unknown error"
+    died = f"no answer: {complaint or 'the process ended early'}"
+    errors = {name: results.get(package_import.module(name), died) for name in PACKAGES}
+    return FirstCell({name: error for name, error in errors.items() if error})

@@ -1,8 +1,7 @@
-"""The stack's lock: which version of every package must be installed here, and what brings it back.
+"""The stack's lock: the version that every package must have in this environment, and the commands that restore it.
 
-In the container it is the lock that the image was built from, and what the guard noted of the base image; elsewhere
-what `make setup` wrote into the environment. Where there is neither, nobody has said what must be here, and nothing is
-guessed.
+In the container it is the lock that the image was built from, with what the guard recorded of the base image; elsewhere
+it is the file that `make setup` wrote into the environment. Without either nothing is known, and nothing is guessed.
 """
 
 import json
@@ -17,65 +16,66 @@ from dgxcert.outcome import Inconclusive
 
 IMAGE = Path("/opt/dgxcert")
 NATIVE = "dgxcert-stack.lock"
-"""Lies in the environment itself; its first line is `# stack NAME`."""
+"""File in the root of a native environment; its first line is `# stack NAME`."""
 
-MAY_BE_REMOVED = "torchao"
-"""The guard removes this one of the base image where peft refuses to work beside it."""
+OPTIONAL = "torchao"
+"""The guard uninstalls this package of the base image where peft refuses to work with its version."""
 
 
 @dataclass(frozen=True)
 class StackLock:
-    """`versions` by canonical distribution name; `of_base` are those that the base image brought."""
+    """`versions` by canonical distribution name; those in `of_base` belong to the base image."""
 
     stack: str
     source: str
     versions: dict[str, str]
     of_base: frozenset[str] = frozenset()
     conflicts: tuple[str, ...] = ()
-    """What `pip check` said about the base image before anything was installed."""
+    """The lines of `pip check` in the base image, before anything was installed."""
     in_image: bool = False
 
-    def mend(self, names: list[str], *, twice: bool = False) -> tuple[str, ...]:
-        """The commands that bring packages back to what they must be; `twice` where they are installed twice."""
+    def reinstall(self, names: list[str], *, twice: bool = False) -> tuple[str, ...]:
+        """The steps that restore packages; with `twice` each of their two installations is removed first."""
         if self.in_image:
             return (
-                "Leave this container and start a new one: what was changed in it is gone with it.",
-                f"The same in a new one: take the image anew: docker image rm dgxcert:{self.stack}; make image "
-                f"STACK={self.stack}",
+                "Leave this container and start a new one: changes made inside a container end with it.",
+                f"If a new container shows the same, rebuild the image: docker image rm dgxcert:{self.stack}; "
+                f"make image STACK={self.stack}",
             )
+        # pip uninstalls one installation at a time.
         removed = [f"{pip()} uninstall -y {' '.join(names)}"] * 2 if twice else []
         pins = [shlex.quote(f"{name}=={self.versions[name]}" if name in self.versions else name) for name in names]
         return (
             *removed,
             f"{pip()} install --no-deps --force-reinstall {' '.join(pins)}",
-            f"Set the whole environment up anew: make clean setup STACK={self.stack} VENV={sys.prefix}",
+            f"Set up the whole environment again: make clean setup STACK={self.stack} VENV={sys.prefix}",
         )
 
 
 def advice(*names: str) -> tuple[str, ...]:
-    """What to do where packages do not do their work: see whether they are as they must be, then bring them back."""
-    look = "See STACK-VERSIONS, STACK-FILES and PIP-CHECK first: they name what is not as it must be."
+    """The remedy where packages do not work: compare them with the lock, then restore them."""
+    first = "Read the results of STACK-VERSIONS, STACK-FILES and PIP-CHECK first: they name what differs from the lock."
     try:
-        return (look, *read().mend(list(names)))
+        return (first, *read().reinstall(list(names)))
     except Inconclusive as unknown:
-        return (look, *unknown.remedy)
+        return (first, *unknown.remedy)
 
 
 def pip() -> str:
-    """How one calls the pip of this very environment."""
+    """The command for the pip of this environment."""
     return f"{sys.executable} -m pip"
 
 
 def read() -> StackLock:
-    """The lock that holds here; raises Inconclusive where there is none."""
+    """The lock of this environment. Raises Inconclusive where it has none."""
     if (IMAGE / "stack.lock").is_file():
         return _of_image(IMAGE, os.environ.get("DGXCERT_STACK", "of the image"))
     path = Path(sys.prefix) / NATIVE
     if not path.is_file():
         raise Inconclusive(
-            f"nobody has said which versions {sys.prefix} must hold: there is no {NATIVE} in it",
-            f"Set it up by the lock of a stack: make setup STACK=course VENV={sys.prefix}",
-            "Or work in the container, which holds its own: make validate",
+            f"the versions that {sys.prefix} must hold are unknown: it has no {NATIVE}",
+            f"Set it up from the lock of a stack: make setup STACK=course VENV={sys.prefix}",
+            "Or work in the container, which has its own lock: make validate",
         )
     text = path.read_text(encoding="utf-8")
     name = text.splitlines()[0].removeprefix("# stack ").strip() if text.startswith("# stack ") else "unnamed"
@@ -85,19 +85,22 @@ def read() -> StackLock:
 def _of_image(folder: Path, stack: str) -> StackLock:
     base = json.loads((folder / "base.json").read_text(encoding="utf-8"))
     kept: dict[str, str] = dict(base["kept"])
-    if version(MAY_BE_REMOVED) is None:
-        kept.pop(MAY_BE_REMOVED, None)
+    if version(OPTIONAL) is None:
+        kept.pop(OPTIONAL, None)
     source = f"{folder}/stack.lock, {folder}/base.json"
     versions = parse((folder / "stack.lock").read_text(encoding="utf-8")) | kept
     return StackLock(stack, source, versions, frozenset(kept), tuple(base["conflicts"]), in_image=True)
 
 
 def parse(lock: str) -> dict[str, str]:
-    """The versions in a lock, for this very Python and machine; hashes and comments are passed over.
+    """The versions in a lock by canonical name, for this Python and this machine; hashes are not read.
 
-    Raises Inconclusive where it pins nothing: that would ask for nothing.
+    Raises Inconclusive for a lock without a pin, which any environment would satisfy.
+
+    >>> parse("scikit_learn==1.7.2 \\\\\\n    --hash=sha256:00\\ncolorama==0.4.6 ; sys_platform == 'win32'\\n")
+    {'scikit-learn': '1.7.2'}
     """
-    from packaging.requirements import Requirement  # comes with pytest
+    from packaging.requirements import Requirement  # a dependency of pytest
 
     lines = [line.split("#")[0].rstrip("\\ ") for line in lock.splitlines() if line[:1].isalnum()]
     pins = [Requirement(line) for line in lines if "==" in line]
@@ -107,5 +110,5 @@ def parse(lock: str) -> dict[str, str]:
         if pin.marker is None or pin.marker.evaluate()
     }
     if not versions:
-        raise Inconclusive("the lock of this stack pins nothing", "Take it anew: make clean setup; or: make image")
+        raise Inconclusive("the lock of this stack pins nothing", "Write it again: make clean setup; or: make image")
     return versions

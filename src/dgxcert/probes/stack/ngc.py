@@ -1,4 +1,4 @@
-"""NVIDIA's container: which release of the PyTorch image this process runs in, as the image itself says."""
+"""NVIDIA's container: the release of the PyTorch image that this process runs in, by the variables of the image."""
 
 import os
 from collections.abc import Mapping
@@ -28,25 +28,30 @@ class Ngc:
     build: str
 
     @property
-    def says(self) -> str:
-        """How it is known, as evidence."""
+    def source(self) -> str:
+        """The variables that name them."""
         return f"{RELEASE} and {BUILD} ({self.build}) of this environment"
 
 
 def read() -> Ngc:
-    """The image that this process runs in; raises what `parse` raises."""
+    """The image that this process runs in. Raises what `parse` raises."""
     return parse(os.environ)
 
 
 def parse(environment: Mapping[str, str]) -> Ngc:
-    """What the variables of NVIDIA's image say; raises Inconclusive outside of it, and on a stand-in for it."""
+    """Release and build in the environment. Raises Inconclusive outside NVIDIA's image, and in a stand-in image.
+
+    >>> parse({"NVIDIA_PYTORCH_VERSION": "25.11", "NVIDIA_BUILD_ID": "231036155"})
+    Ngc(release='25.11', build='231036155')
+    """
     if STANDIN in environment:
         raise Inconclusive(
-            "the image stands on a stand-in for NVIDIA's, which rehearses and proves nothing", USE_THE_CONTAINER
+            "the image is built on a stand-in for NVIDIA's, which serves rehearsals and proves nothing",
+            USE_THE_CONTAINER,
         )
     if not environment.get(RELEASE):
         raise Inconclusive(
-            f"the work is done outside NVIDIA's container ({RELEASE} is not set), so that one was not looked at",
+            f"the work is done outside NVIDIA's container ({RELEASE} is not set), so its release could not be checked",
             USE_THE_CONTAINER,
         )
     return Ngc(environment[RELEASE], environment.get(BUILD, "unknown"))

@@ -1,8 +1,4 @@
-"""One Python package: whether it imports, in a process of its own, and in which version.
-
-Fresh processes, because what another check has loaded or broken must not count; several at a time, because most of
-them load torch again. Each has a hard limit.
-"""
+"""One Python package: whether it imports, in a process of its own, and in which version."""
 
 import functools
 import os
@@ -15,12 +11,12 @@ from dgxcert.machine.software import STACK, version
 from dgxcert.outcome import Inconclusive
 
 MODULES = {"scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub", "hf-xet": "hf_xet"}
-"""Distribution names that differ from what one imports."""
+"""Distributions whose module has another name."""
 
 LIMIT_S = 120.0
 """A healthy machine needs a tenth of it."""
-AT_ONCE = 4
-"""Imports that run side by side, where there are so many cores: each keeps one busy and takes half a GiB."""
+MAX_PARALLEL = 4
+"""Imports at a time, at most one per core: each keeps a core busy and takes half a GiB."""
 
 KILLED = -9
 PROGRAM = "import importlib, sys; print('at', getattr(importlib.import_module(sys.argv[1]), '__file__', ''))"
@@ -28,7 +24,7 @@ PROGRAM = "import importlib, sys; print('at', getattr(importlib.import_module(sy
 
 @dataclass(frozen=True)
 class Package:
-    """`problem` says why it does not import; empty when it does."""
+    """The result of an import; `problem` is the error, empty where it succeeded."""
 
     name: str
     version: str
@@ -37,67 +33,78 @@ class Package:
 
     @property
     def imports(self) -> bool:
-        """Whether it loaded."""
+        """Whether the import succeeded."""
         return not self.problem
 
     @property
-    def says(self) -> str:
-        """What came of the import, for a record."""
+    def source(self) -> str:
+        """How the result was obtained, with the error or the file."""
         return f"import {self.name}, in a fresh process: {self.problem or self.location}"
 
 
 def module(distribution: str) -> str:
-    """What one imports of a distribution."""
+    """The module that a distribution installs.
+
+    >>> module("scikit-learn"), module("peft")
+    ('sklearn', 'peft')
+    """
     return MODULES.get(distribution, distribution)
 
 
 def read(distribution: str) -> Package:
-    """Import a package by its distribution name, and say what came of it; the next ones of the stack are begun.
+    """The result of importing a package, by its distribution name.
 
-    Raises Inconclusive where it came to no end, or was killed from outside.
+    Raises Inconclusive where the import timed out, or its process was killed.
     """
+    # Most packages load torch again, for seconds: the imports of the packages that follow are started meanwhile.
     names = STACK[STACK.index(distribution) :] if distribution in STACK else (distribution,)
-    begun = [_begun(name) for name in names[: _at_once()]]
-    return begun[0].result()
+    started = [_start(name) for name in names[: _parallel()]]
+    return started[0].result()
 
 
 @functools.cache
 def _workers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_at_once(), thread_name_prefix="import")
+    return ThreadPoolExecutor(_parallel(), thread_name_prefix="import")
 
 
-def _at_once() -> int:
-    return min(AT_ONCE, len(os.sched_getaffinity(0)))
+def _parallel() -> int:
+    return min(MAX_PARALLEL, len(os.sched_getaffinity(0)))
 
 
 @functools.cache
-def _begun(distribution: str) -> "Future[Package]":
-    return _workers().submit(imported, distribution)
+def _start(distribution: str) -> "Future[Package]":
+    return _workers().submit(import_in_new_process, distribution)
 
 
-def imported(distribution: str) -> Package:
-    """Import a package in a fresh process; raises what `read` raises."""
-    found = version(distribution)
-    if found is None:
+def import_in_new_process(distribution: str) -> Package:
+    """Import a package in a new process, where nothing is loaded or broken yet. Raises what `read` raises."""
+    installed = version(distribution)
+    if installed is None:
         return Package(distribution, "not installed", "", f"{distribution} is not installed")
-    asked = command.run([sys.executable, "-P", "-c", PROGRAM, module(distribution)], timeout_s=LIMIT_S)
-    if asked.timed_out:
+    done = command.run([sys.executable, "-P", "-c", PROGRAM, module(distribution)], timeout_s=LIMIT_S)
+    if done.timed_out:
         raise Inconclusive(
-            f"import {distribution} came to no end within {LIMIT_S:.0f} s",
-            f"Look where it waits: {sys.executable} -X importtime -c 'import {module(distribution)}'",
-            "A disk across the network may be slow: install the stack on a disk of this machine.",
+            f"import {distribution} timed out after {LIMIT_S:.0f} s",
+            f"See which module is slow: {sys.executable} -X importtime -c 'import {module(distribution)}'",
+            "If the stack is on a network file system, install it on a local disk.",
         )
-    if asked.returncode == KILLED:
-        raise Inconclusive(f"import {distribution} was killed from outside", "Look: sudo dmesg | grep -i oom; free -g")
-    return Package(distribution, found, *outcome(asked))
+    if done.returncode == KILLED:
+        raise Inconclusive(f"import {distribution} was killed", "Look: sudo dmesg | grep -i oom; free -g")
+    return Package(distribution, installed, *parse(done))
 
 
-def outcome(asked: command.Completed) -> tuple[str, str]:
-    """Where it lies and why it did not import, one of them empty, from what the process printed."""
-    last = (asked.stdout.strip().splitlines() or [""])[-1]
-    if asked.returncode == 0 and last.startswith("at "):
+def parse(done: command.Completed) -> tuple[str, str]:
+    """The module's file and the error, one of them empty, in what the process printed.
+
+    >>> parse(command.Completed(("python",), 0, "at /site/peft/__init__.py\\n", ""))
+    ('/site/peft/__init__.py', '')
+    >>> parse(command.Completed(("python",), 1, "", "Traceback ...\\nImportError: libcuda.so.1: cannot open"))
+    ('', 'ImportError: libcuda.so.1: cannot open')
+    """
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    if done.returncode == 0 and last.startswith("at "):
         return last.removeprefix("at "), ""
-    if asked.returncode is not None and asked.returncode < 0:
-        return "", f"the process died by signal {-asked.returncode}"
-    complaint = [line for line in asked.stderr.splitlines() if line.strip()] or [f"ended with {asked.returncode}"]
-    return "", complaint[-1].strip()[:300]
+    if done.returncode is not None and done.returncode < 0:
+        return "", f"the process died by signal {-done.returncode}"
+    lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+    return "", lines[-1].strip()[:300]

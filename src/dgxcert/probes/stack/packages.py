@@ -1,7 +1,7 @@
-"""The installed packages: what of them is not as it must be, by name, with what was found and what was wanted.
+"""The installed packages: which differ from the lock, exist twice, are hidden or edited, as a user's Python finds them.
 
-Looked at as a user's own Python would find them, which is started in the folder where dgxcert was started: a file
-there, PYTHONPATH, and packages in the user's home come before what is installed.
+A user's Python is started in the folder in which dgxcert was started: a file there, PYTHONPATH and packages in the
+user's home come before what is installed.
 """
 
 import ast
@@ -22,16 +22,16 @@ from dgxcert.probes.stack import package_import
 from dgxcert.probes.stack.lockfile import StackLock
 
 STARTED_IN = "DGXCERT_STARTED_IN"
-"""Set by `dgxcert validate`, whose children work elsewhere."""
+"""Set by `dgxcert validate`, whose child processes work in another folder."""
 
 WATCHED = (*STACK, "numpy", "pandas", "pyarrow", "triton", "hf-xet")
-"""What must not be hidden by a file of the same name."""
+"""Packages that a file of the same name must not hide."""
 
-LEAST_LOOKED_AT = Limit(
+MIN_VERIFIED = Limit(
     name="bytes of the stack",
     min=100,
     unit="MB",
-    source="the stack takes 300 MB without torch; a look at nearly nothing proves nothing",
+    source="the stack is 300 MB without torch; less than a third of it would prove nothing",
 )
 
 
@@ -41,152 +41,158 @@ class Finding:
 
     name: str
     found: str
-    wanted: str
+    expected: str
 
     def __str__(self) -> str:
-        return f"{self.name}: found {self.found}, wanted {self.wanted}"
+        return f"{self.name}: found {self.found}, expected {self.expected}"
 
 
-def said(findings: list[Finding]) -> str:
-    """The findings as one value of evidence; `none` where there is none."""
+def summary(findings: list[Finding]) -> str:
+    """The findings as one value of evidence; `none` without any.
+
+    >>> summary([Finding("peft", "0.17.0", "0.18.1")])
+    'peft: found 0.17.0, expected 0.18.1'
+    """
     return "; ".join(map(str, findings)) or "none"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a user's Python looks, in order; the first folder is the one that it is started in."""
+class SearchPath:
+    """The sys.path of a user's Python; `started_in` is the folder in which it is started."""
 
     started_in: str
     folders: tuple[str, ...]
 
 
-def place() -> Place:
-    """Ask a Python that is started as a user's is; nothing of that folder is run.
-
-    Raises Inconclusive where that Python does not start.
-    """
+def search_path() -> SearchPath:
+    """The sys.path of a user's Python. Raises Inconclusive where that Python does not start."""
     started_in = os.environ.get(STARTED_IN) or os.getcwd()
-    asked = command.run(
-        [sys.executable, "-c", "import sys; print(ascii(sys.path))"], timeout_s=60, cwd=Path(started_in)
-    )
-    if asked.returncode != 0:
-        raise Inconclusive(f"a Python started in {started_in} does not come up: {asked.complaint}")
-    printed = asked.stdout.strip().splitlines()[-1]
-    return Place(
-        started_in, tuple(os.path.realpath(os.path.join(started_in, each)) for each in ast.literal_eval(printed))
-    )
+    # With -c the working folder is first in sys.path, as for a user. Only sys, which is built in, is imported: no file
+    # in that folder can be executed.
+    args = [sys.executable, "-c", "import sys; print(ascii(sys.path))"]
+    done = command.run(args, timeout_s=60, cwd=Path(started_in))
+    if done.returncode != 0:
+        raise Inconclusive(f"Python does not start in {started_in}: {done.complaint}")
+    folders = ast.literal_eval(done.stdout.strip().splitlines()[-1])
+    return SearchPath(started_in, tuple(os.path.realpath(os.path.join(started_in, folder)) for folder in folders))
 
 
-def installed(where: Place) -> dict[str, list[metadata.Distribution]]:
-    """Every distribution by canonical name, each in the order in which it is found."""
-    found: dict[str, list[metadata.Distribution]] = defaultdict(list)
-    for distribution in metadata.distributions(path=list(dict.fromkeys(where.folders))):
+def installed(path: SearchPath) -> dict[str, list[metadata.Distribution]]:
+    """Every distribution by canonical name, each in the order of the search path."""
+    by_name: dict[str, list[metadata.Distribution]] = defaultdict(list)
+    for distribution in metadata.distributions(path=list(dict.fromkeys(path.folders))):
         if name := distribution.metadata["Name"]:
-            found[canonical(name)].append(distribution)
-    return found
+            by_name[canonical(name)].append(distribution)
+    return by_name
 
 
-def other_versions(lock: StackLock, where: Place) -> list[Finding]:
-    """Packages of the lock that are gone, or here in another version than it pins."""
-    found = {name: each[0].version for name, each in installed(where).items()}
+def other_versions(lock: StackLock, path: SearchPath) -> list[Finding]:
+    """Packages of the lock that are missing, or installed in another version."""
+    versions = {name: distributions[0].version for name, distributions in installed(path).items()}
     return [
-        Finding(name, found.get(name, "nothing"), wanted)
-        for name, wanted in sorted(lock.versions.items())
-        if name not in found or not _same(found[name], wanted)
+        Finding(name, versions.get(name, "nothing"), pinned)
+        for name, pinned in sorted(lock.versions.items())
+        if name not in versions or not _is_same(versions[name], pinned)
     ]
 
 
-def _same(found: str, wanted: str) -> bool:
-    """Whether two versions are one: packages write `1.0-rc1` where an index writes `1.0rc1`."""
-    from packaging.version import InvalidVersion, Version  # comes with pytest
+def _is_same(version: str, other: str) -> bool:
+    """Whether two versions are equal: packages write `1.0-rc1` where an index writes `1.0rc1`."""
+    from packaging.version import InvalidVersion, Version  # a dependency of pytest
 
     try:
-        return Version(found) == Version(wanted)
+        return Version(version) == Version(other)
     except InvalidVersion:
-        return found == wanted
+        return version == other
 
 
-def duplicates(lock: StackLock, where: Place) -> list[Finding]:
-    """Packages that are installed twice: of the stack's own anywhere, of all others in one and the same folder.
+def duplicates(lock: StackLock, path: SearchPath) -> list[Finding]:
+    """Packages that are installed twice: those of the stack in any folders, others in the same folder.
 
-    Elsewhere a distribution's own copy of, say, PyYAML behind a newer one is how Debian and the base image are.
+    Debian and the base image have a system copy of PyYAML, for one, behind a newer one in another folder.
     """
     findings = []
-    for name, found in sorted(installed(where).items()):
-        folders = [str(each.locate_file("")) for each in found]
-        same = len(set(folders)) < len(folders) and (name in lock.versions or name in STACK)
-        if same or (name in STACK and len(found) > 1):
-            places = " and ".join(f"{each.version} in {folder}" for each, folder in zip(found, folders, strict=True))
-            findings.append(Finding(name, places, "one"))
+    for name, distributions in sorted(installed(path).items()):
+        folders = [str(distribution.locate_file("")) for distribution in distributions]
+        same_folder = len(set(folders)) < len(folders) and (name in lock.versions or name in STACK)
+        if same_folder or (name in STACK and len(distributions) > 1):
+            copies = zip(distributions, folders, strict=True)
+            found = " and ".join(f"{distribution.version} in {folder}" for distribution, folder in copies)
+            findings.append(Finding(name, found, "one"))
     return findings
 
 
-def shadowed(where: Place) -> list[Finding]:
-    """Packages in whose place a user's Python would load a file that does not belong to them."""
+def shadowed(path: SearchPath) -> list[Finding]:
+    """Packages in whose place a user's Python would import a file that does not belong to them."""
     machinery.PathFinder.invalidate_caches()
     findings = []
-    for name, found in installed(where).items():
+    for name, distributions in installed(path).items():
         if name not in WATCHED:
             continue
-        imported = package_import.module(name)
-        spec = machinery.PathFinder.find_spec(imported, list(where.folders))
+        module = package_import.module(name)
+        spec = machinery.PathFinder.find_spec(module, list(path.folders))
         origin = spec.origin if spec is not None else None
-        if origin is None or not any(_holds(each, imported, Path(origin)) for each in found):
-            findings.append(Finding(name, origin or "nothing", str(found[0].locate_file(imported))))
+        if origin is None or not any(_owns(distribution, module, Path(origin)) for distribution in distributions):
+            findings.append(Finding(name, origin or "nothing", str(distributions[0].locate_file(module))))
     return findings
 
 
-def _holds(distribution: metadata.Distribution, imported: str, origin: Path) -> bool:
-    """Whether a file belongs to a distribution, by its list of files; one without a list: whether it lies there."""
+def _owns(distribution: metadata.Distribution, module: str, origin: Path) -> bool:
+    """Whether a file is in a distribution's list of files; without a list, whether it is in its folder."""
     folder = Path(str(distribution.locate_file("")))
     if distribution.files is None:
-        return origin.is_relative_to(folder / imported)
+        return origin.is_relative_to(folder / module)
     return origin.is_relative_to(folder) and str(origin.relative_to(folder)) in map(str, distribution.files)
 
 
-def unshadow(findings: list[Finding], where: Place) -> tuple[str, ...]:
-    """What brings the packages' own files to light again."""
+def unshadow(findings: list[Finding], path: SearchPath) -> tuple[str, ...]:
+    """The steps after which the packages' own files are imported again."""
     hiding = [Path(finding.found) for finding in findings if finding.found != "nothing"]
     steps = []
-    for path in hiding:
-        own = path.parent if path.name == "__init__.py" else path
-        steps.append(f"Give it another name: mv {own} {own.parent}/my_{own.name}")
-    if any(str(path).startswith(where.started_in + os.sep) for path in hiding):
-        steps.append(f"Or work in another folder than {where.started_in}.")
-    return (*steps, "A folder that PYTHONPATH names: unset PYTHONPATH", "In your home: export PYTHONNOUSERSITE=1")
+    for file in hiding:
+        own = file.parent if file.name == "__init__.py" else file
+        steps.append(f"Rename it: mv {own} {own.parent}/my_{own.name}")
+    if any(str(file).startswith(path.started_in + os.sep) for file in hiding):
+        steps.append(f"Or work in another folder than {path.started_in}.")
+    return (
+        *steps,
+        "If the folder is in PYTHONPATH: unset PYTHONPATH",
+        "If it is in your home folder: export PYTHONNOUSERSITE=1",
+    )
 
 
-def altered(lock: StackLock, where: Place) -> tuple[list[Finding], int]:
-    """Files of the stack's packages that are not as they were installed, and how many bytes were looked at.
+def altered(lock: StackLock, path: SearchPath) -> tuple[list[Finding], int]:
+    """Packages of the stack whose files differ from their lists of hashes, and the number of bytes verified.
 
-    What the base image brought is left out: TORCH-UNTOUCHED looks at that. Raises Inconclusive for a package without
-    a list of its files.
+    Packages of the base image are skipped: TORCH-UNTOUCHED verifies them. Raises Inconclusive for a package without a
+    list of files.
     """
-    findings, size = [], 0
-    for name, found in sorted(installed(where).items()):
+    findings, size_bytes = [], 0
+    for name, distributions in sorted(installed(path).items()):
         if name not in STACK or name in lock.of_base:
             continue
-        if found[0].files is None:
-            raise Inconclusive(f"{name} has no list of its files", *lock.mend([name]))
-        if not any(file.hash for file in found[0].files):  # as no wheel of an index is
+        files = distributions[0].files
+        if files is None:
+            raise Inconclusive(f"{name} has no list of its files", *lock.reinstall([name]))
+        if not any(file.hash for file in files):  # every wheel of an index has hashes
             findings.append(Finding(name, "a package that lists no hash of its files", "the files that were installed"))
         wrong = []
-        for file in found[0].files:
+        for file in files:
             if file.hash is not None:
-                path = Path(str(file.locate()))
-                size += path.stat().st_size if path.is_file() else 0
-                wrong += [] if _digest(path, file.hash.mode) == file.hash.value else [path]
+                location = Path(str(file.locate()))
+                size_bytes += location.stat().st_size if location.is_file() else 0
+                wrong += [] if _digest(location, file.hash.mode) == file.hash.value else [location]
         if wrong:
             more = f" and {len(wrong) - 1} more" if wrong[1:] else ""
             what = "another" if wrong[0].is_file() else "no"
             findings.append(Finding(name, f"{what} {wrong[0]}{more}", "the files that were installed"))
-    return findings, size
+    return findings, size_bytes
 
 
-def _digest(path: Path, mode: str) -> str:
-    """A file's hash as wheels write it; empty where there is no file."""
+def _digest(path: Path, algorithm: str) -> str:
+    """A file's hash as in RECORD (URL-safe base64 without padding); empty for a missing file."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, mode).digest()
+        digest = hashlib.file_digest(file, algorithm).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""pip check: which installed packages say that they do not go together."""
+"""pip check: the installed packages whose requirements conflict."""
 
 import os
 import sys
@@ -7,34 +7,45 @@ from dgxcert import command
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.stack.lockfile import StackLock
 
-AGREE = "No broken requirements found."
+NO_CONFLICTS = "No broken requirements found."
 
 
 def read(lock: StackLock) -> list[str]:
-    """One line of pip's for each conflict that the base image did not have before.
+    """The conflicts that the base image did not have, one line of pip's for each.
 
-    Raises Inconclusive where pip cannot be asked.
+    Raises Inconclusive where pip is missing or gives no result.
     """
-    ask = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "check"]
-    asked = command.run(ask, timeout_s=120, env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})
-    if "No module named pip" in asked.stderr:
-        raise Inconclusive("this environment has no pip", f"Give it one: {sys.executable} -m ensurepip")
-    return [line for line in parse(asked) if line not in lock.conflicts]
+    args = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "check"]
+    # In the container there is no virtual environment, and a user may have told pip to insist on one.
+    done = command.run(args, timeout_s=120, env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})
+    if "No module named pip" in done.stderr:
+        raise Inconclusive("this environment has no pip", f"Install it: {sys.executable} -m ensurepip")
+    return [line for line in parse(done) if line not in lock.conflicts]
 
 
-def parse(asked: command.Completed) -> list[str]:
-    """Every conflict that pip names; raises Inconclusive where it says neither that there are any nor that not."""
-    lines = [line.strip() for line in asked.stdout.splitlines() if line.strip()]
-    if asked.returncode == 0 and AGREE in lines:
+def parse(done: command.Completed) -> list[str]:
+    """Every conflict that pip reports. Raises Inconclusive where it reports neither a conflict nor that there is none.
+
+    >>> conflict = "peft 0.18.1 has requirement torch>=1.13.0, but you have torch 1.12.0."
+    >>> parse(command.Completed(("pip", "check"), 1, conflict, "")) == [conflict]
+    True
+    """
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode == 0 and NO_CONFLICTS in lines:
         return []
-    conflicts = [line for line in lines if line != AGREE]
-    if asked.returncode != 1 or not conflicts:
-        raise Inconclusive(f"pip does not tell whether packages agree: {asked.complaint}")
+    conflicts = [line for line in lines if line != NO_CONFLICTS]
+    if done.returncode != 1 or not conflicts:
+        raise Inconclusive(f"pip does not report whether packages conflict: {done.complaint}")
     return conflicts
 
 
-def about(conflicts: list[str], lock: StackLock) -> list[str]:
-    """The packages of the lock that conflicts are about: `peft 0.18.1 has requirement torch>=1.13, but ...`."""
+def packages_in(conflicts: list[str], lock: StackLock) -> list[str]:
+    """The packages of the lock that are named in conflicts.
+
+    >>> lock = StackLock("course", "the lock", {"peft": "0.18.1", "torch": "2.9.0", "datasets": "4.4.1"})
+    >>> packages_in(["peft 0.18.1 has requirement torch>=1.13.0, but you have torch 1.12.0."], lock)
+    ['peft', 'torch']
+    """
     words = {word.strip("',.;").lower() for line in conflicts for word in line.replace("_", "-").split()}
-    wanted = {word.split("<")[0].split(">")[0].split("=")[0].split("!")[0].split("[")[0] for word in words}
-    return sorted(name for name in lock.versions if name in words | wanted)
+    required = {word.split("<")[0].split(">")[0].split("=")[0].split("!")[0].split("[")[0] for word in words}
+    return sorted(name for name in lock.versions if name in words | required)

@@ -1,0 +1,75 @@
+"""Packages: each deviation from the lock fails its own check and is named with a command that restores it."""
+
+from collections.abc import Callable
+
+import check_file
+import pytest
+
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.probes.stack import packages, pip_check
+from dgxcert.probes.stack.packages import Finding
+
+CHECKS = check_file.load("stack/test_packages")
+PEFT = Finding("peft", "0.1", "0.18.1")
+
+
+@pytest.mark.parametrize("differs", [False, True])
+@pytest.mark.parametrize(
+    ("check", "probe", "fault"),
+    [
+        (CHECKS.test_every_package_has_the_version_of_the_lock, "other_versions", "packages in another version"),
+        (CHECKS.test_no_package_is_installed_twice, "duplicates", "packages installed twice"),
+    ],
+    ids=["version", "twice"],
+)
+def test_package_that_differs_from_the_lock_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    judge: Callable[..., Recorder],
+    check: Callable[..., None],
+    probe: str,
+    fault: str,
+    differs: bool,
+) -> None:
+    monkeypatch.setattr(packages, probe, lambda lock, path: [PEFT] if differs else [])
+    evidence = judge(check, fault if differs else None)
+    if differs:
+        assert evidence.violated[0][0].value == "peft: found 0.1, expected 0.18.1"
+        assert any("peft==0.18.1" in step for step in evidence.advice)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_package_hidden_by_a_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], hidden: bool
+) -> None:
+    findings = [Finding("torch", "/work/torch.py", "/site/torch")] if hidden else []
+    monkeypatch.setattr(packages, "shadowed", lambda path: findings)
+    check = CHECKS.test_no_file_is_imported_in_place_of_a_package
+    evidence = judge(check, "packages hidden by a file" if hidden else None)
+    assert any("mv /work/torch.py /work/my_torch.py" in step for step in evidence.advice) is hidden
+
+
+@pytest.mark.parametrize(
+    ("findings", "size_bytes", "fault"), [([], 3e8, None), ([PEFT], 3e8, "altered packages"), ([], 9e7, "verified")]
+)
+def test_altered_file_fails_and_so_does_a_check_of_too_few_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+    judge: Callable[..., Recorder],
+    findings: list[Finding],
+    size_bytes: float,
+    fault: str | None,
+) -> None:
+    monkeypatch.setattr(packages, "altered", lambda lock, path: (findings, size_bytes))
+    judge(CHECKS.test_files_of_the_stack_have_their_original_hashes, fault)
+
+
+@pytest.mark.parametrize(
+    ("conflicts", "fault"),
+    [([], None), (["peft 0.1 requires torch, which is not installed."], "packages that disagree")],
+)
+def test_conflicting_packages_are_named(
+    monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], conflicts: list[str], fault: str | None
+) -> None:
+    monkeypatch.setattr(pip_check, "read", lambda lock: conflicts)
+    evidence = judge(CHECKS.test_installed_packages_do_not_conflict, fault)
+    if fault:
+        assert any("install --no-deps --force-reinstall peft==0.18.1" in step for step in evidence.advice)
