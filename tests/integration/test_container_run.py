@@ -71,7 +71,7 @@ def test_each_requirement_is_measured_where_it_belongs(run: Run, key: str, stage
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("HANGS", "ended from outside after 3 s, its time budget"),
+        ("HANGS", "timed out after 3 s, its time budget"),
         ("CRASHES", "killed by SIGSEGV"),
         ("KILLED", "killed by SIGKILL"),
     ],
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_the_container_too_and_the_run_goes_on(
     folder = wait_until_measuring(tmp_path, "WAITS")
     supervisor.terminate()
     printed, _ = supervisor.communicate(timeout=60)
-    assert "interrupted: writing what is known" in printed
+    assert "interrupted: writing the reports of what was measured" in printed
     assert no_container_within(5)
     (tmp_path / "hold").unlink()
     resumed = driver.run(str(contained[1]), "validate", "--resume", folder)

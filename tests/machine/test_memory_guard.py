@@ -56,7 +56,7 @@ def _profile_with_floor(folder: Path, gib: float) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("works", "trouble"), [(True, "because no memory is left"), (False, "")])
+@pytest.mark.parametrize(("works", "trouble"), [(True, "it was killed because no memory is left"), (False, "")])
 def test_who_only_looks_at_a_machine_without_memory_is_left_to_say_so(
     tmp_path: Path, works: bool, trouble: str
 ) -> None:
@@ -64,8 +64,8 @@ def test_who_only_looks_at_a_machine_without_memory_is_left_to_say_so(
     anything: Any = None
     child = Child(anything, {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}, works=works)
     child.take(example.started("MEMORY-AVAILABLE"))
-    supervisor = Supervisor(tmp_path, anything, anything, shortage=lambda: "no memory is left")
-    assert supervisor._trouble(child) == trouble
+    supervisor = Supervisor(tmp_path, anything, anything, anything, shortage=lambda: "no memory is left")
+    assert supervisor._kill_reason(child) == trouble
 
 
 def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: 
     found = {result.key: result for result in runs.load(driver.only_run(results)).results}
     stopped = found["LONG"]
     assert stopped.outcome.value == "inconclusive"
-    assert "it stopped itself: only" in stopped.reason or "ended from outside because only" in stopped.reason
+    assert "it stopped itself: only" in stopped.reason or "it was killed because only" in stopped.reason
     assert "less than the 1e+06 GiB below which work is stopped" in stopped.reason
 
 

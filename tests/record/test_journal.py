@@ -10,6 +10,7 @@ from suites import disk, example
 
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record import journal, state
+from dgxcert.record.state import RunState
 
 OPENED = example.opened(example.planned("A"), example.planned("B"))
 RESUMED = journal.Resumed(at=example.AT, rebooted=False)
@@ -111,16 +112,16 @@ def test_a_record_without_its_opened_line_is_no_run(tmp_path: Path, first: str) 
 
 def test_what_was_being_measured_when_the_record_stops_is_in_flight() -> None:
     events = [OPENED, example.started("A"), example.finished("A"), example.started("B")]
-    assert state.in_flight(events) == example.started("B")
-    assert state.in_flight([*events, RESUMED]) == example.started("B"), "a crash of the resumed run changes nothing"
-    assert state.in_flight([*events, example.finished("B")]) is None
-    assert state.in_flight([OPENED]) is None
+    assert RunState(events).in_flight == example.started("B")
+    assert RunState([*events, RESUMED]).in_flight == example.started("B"), "a crash of the resumed run changes nothing"
+    assert RunState([*events, example.finished("B")]).in_flight is None
+    assert RunState([OPENED]).in_flight is None
 
 
 def test_what_a_user_interrupted_is_not_in_flight() -> None:
     interrupted = journal.Interrupted(by="the user", key="A")
-    assert state.in_flight([OPENED, example.started("A"), interrupted]) is None
-    assert state.in_flight([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]) is not None
+    assert RunState([OPENED, example.started("A"), interrupted]).in_flight is None
+    assert RunState([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]).in_flight is not None
 
 
 @pytest.mark.parametrize(("rebooted", "how"), [(True, "the machine was restarted"), (False, "the run was killed")])

@@ -1,4 +1,4 @@
-"""Predecessors: a run that went down with the machine is recognised when the next one begins, by name."""
+"""Interrupted runs: a run that went down with the machine is recognised when the next one starts, by name."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ def leave(tmp_path: Path) -> Path:
 
 def test_a_run_that_took_the_machine_down_is_closed_and_named(leave: Path) -> None:
     (words,) = interrupted_runs.close_fallen(leave.parent, NOW)
-    assert f"run {leave.name} was measuring TRAINING-REPEATS (begun" in words
-    assert "had not ended when this machine was started again" in words
+    assert f"run {leave.name} was measuring TRAINING-REPEATS (started" in words
+    assert "had not ended when this machine was restarted" in words
     run = runs.load(leave)
     (lost,) = (result for result in run.results if result.key == "TRAINING-REPEATS")
     assert lost.outcome.value == "inconclusive"

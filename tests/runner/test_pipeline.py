@@ -16,10 +16,11 @@ from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
 from dgxcert.profiles import profile as profiles
-from dgxcert.record import journal, state
+from dgxcert.record import journal
+from dgxcert.record.state import RunState
 from dgxcert.runner import pipeline
 from dgxcert.runner.launcher import Here
-from dgxcert.runner.pipeline import Course
+from dgxcert.runner.pipeline import Pipeline
 
 IMAGE = example.image_ready().image
 GB10 = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-0", compute_capability="12.1")
@@ -47,6 +48,7 @@ class World:
         self.stages: list[tuple[str, object]] = []
         self.measured: list[str] = []
         self.token = ""
+        self.state = RunState()
         self._writer: journal.Writer | None = None
 
     @property
@@ -56,14 +58,15 @@ class World:
             self._writer = journal.Writer(self.folder)
         return self._writer
 
-    def run_stage(self, stage: str, launcher: object, plan: list[Planned], done: set[str]) -> None:
+    def run_stage(self, stage: str, launcher: object, plan: list[Planned]) -> None:
         """The supervisor's part."""
         self.stages.append((stage, launcher))
         for entry in plan:
             outcome = self.ends.get(entry.key, Outcome.PASSED)
-            if entry.key not in done and outcome is not None:
+            if entry.key not in self.state.finished and outcome is not None:
                 self.measured.append(entry.key)
-                self.writer.append(example.finished(entry.key, outcome))
+                self.writer.append(ending := example.finished(entry.key, outcome))
+                self.state.take(ending)
 
     def ensure(self, reference: str, stack: str, base: str, *, build: bool, show: Callable[[str], None]) -> Image:
         """The builder's part."""
@@ -80,7 +83,8 @@ class World:
         if not (self.folder / journal.NAME).exists():
             self.writer.append(opened)
         supervisor: Any = self
-        Course(opened, self.folder, self.writer, supervisor, self.shown.append).run()
+        self.state = RunState(journal.read(self.folder))
+        Pipeline(opened, self.folder, self.writer, self.state, supervisor, self.shown.append).run()
 
     @property
     def problems(self) -> dict[str, str]:
@@ -133,7 +137,7 @@ def test_the_image_is_ensured_as_the_options_say_and_recorded_before_it_is_used(
     events = journal.read(world.folder)
     keys = [getattr(event, "key", event.event) for event in events]  # type: ignore[attr-defined]
     assert keys.index("CLOCK-SYNCHRONISED") < keys.index("image") < keys.index("IMAGE-ARCHITECTURE")
-    assert state.image(events) == IMAGE
+    assert RunState(events).image == IMAGE
 
 
 def test_what_the_build_prints_is_shown_and_kept(world: World) -> None:

@@ -227,7 +227,7 @@ def test_a_run_is_not_resumed_on_other_software(at_rest: Path, monkeypatch: pyte
     now = software.read()
     other = now.model_copy(update={"packages": now.packages | {"torch": "1.0"}})
     monkeypatch.setattr(software, "read", lambda: other)
-    refuses(at_rest, "begun on other software: torch changed since")
+    refuses(at_rest, "started on other software: torch changed since")
 
 
 def test_a_restart_of_the_machine_is_said(

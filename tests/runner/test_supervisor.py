@@ -17,6 +17,7 @@ from dgxcert.plan import suite
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
+from dgxcert.record.state import RunState
 from dgxcert.runner.launcher import Here
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.session import CANNOT_RECORD
@@ -25,8 +26,8 @@ from dgxcert.runner.supervisor import Supervisor
 NORMAL = ["BEFORE-ALL", "AFTER-HANG", "AFTER-CRASH", "AFTER-ALL"]
 
 FAULTS = {
-    "HANGS": "ended from outside after 2 s, its time budget",
-    "DEFIES": "ended from outside after 2 s, its time budget",
+    "HANGS": "timed out after 2 s, its time budget",
+    "DEFIES": "timed out after 2 s, its time budget",
     "CRASHES": "its process was killed by SIGSEGV",
     "LEAVES": "its process ended with exit code 0",
     "KILLED": "its process was killed by SIGKILL",
@@ -158,7 +159,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_written(profile: Pa
     full = driver.run("calm", "validate", "--profile", profile, "--results", tmp_path, asks="full")
     folder = driver.only_run(tmp_path)
     assert full.returncode == 3
-    assert f"logs/native-1.log says why. Make room if the disk is full, then: dgxcert validate --resume {folder}" in (
+    assert f"logs/native-1.log says why. Free some space if the disk is full, then: dgxcert validate --resume {folder}" in (
         full.stdout
     )
     assert "records.jsonl cannot be written" in (folder / "logs" / "native-1.log").read_text()
@@ -208,10 +209,9 @@ def test_a_process_that_does_not_even_die_is_left_behind_and_named(
     writer = journal.Writer(tmp_path)
     writer.append(example.opened(*plan))
     (tmp_path / "logs").mkdir()
-    Supervisor(tmp_path, writer, Progress(Console(file=io.StringIO()), {})).run_stage(
-        "native", Here(tmp_path), plan, set()
-    )
+    supervisor = Supervisor(tmp_path, writer, Progress(Console(file=io.StringIO()), {}), RunState())
+    supervisor.run_stage("native", Here(tmp_path), plan)
     writer.close()
     run = runs.assemble(journal.read(tmp_path), "run")
-    assert "does not even die when killed, so the driver holds it: restart the machine" in result(run, "HANGS").reason
+    assert "it survives SIGKILL, so it hangs in the driver: restart the machine" in result(run, "HANGS").reason
     assert result(run, "AFTER-HANG").outcome is Outcome.PASSED

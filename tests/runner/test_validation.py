@@ -10,11 +10,12 @@ from suites import example
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.record import journal
 from dgxcert.record import run as runs
+from dgxcert.record.state import RunState
 from dgxcert.runner import validation
 
 
 class Breaks:
-    """A course that ends as none of ours should."""
+    """A pipeline that fails as none should."""
 
     def __init__(self, *given: object) -> None:
         pass
@@ -24,14 +25,14 @@ class Breaks:
 
 
 def test_an_error_of_our_own_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(validation, "Course", Breaks)
+    monkeypatch.setattr(validation, "Pipeline", Breaks)
     (tmp_path / "logs").mkdir()
     opened = example.opened(example.planned("A"), example.planned("B"))
     writer = journal.Writer(tmp_path)
     writer.append(opened)
     writer.append(example.finished("A"))
     with pytest.raises(RuntimeError, match="nobody thought of this"):
-        validation._work(tmp_path, writer, journal.read(tmp_path), Console(file=io.StringIO()))
+        validation._work(opened, tmp_path, writer, RunState(journal.read(tmp_path)), Console(file=io.StringIO()))
     run = runs.load(tmp_path)
     assert run.judgement.verdict is Verdict.INCONCLUSIVE
     assert [result.outcome.value for result in run.results] == ["passed", "not_run"]

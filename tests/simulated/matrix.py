@@ -37,6 +37,7 @@ from dgxcert.profiles import profile
 from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal
 from dgxcert.record import run as runs
+from dgxcert.record.state import RunState
 from dgxcert.runner import session
 from dgxcert.runner.supervisor import Supervisor
 
@@ -109,11 +110,11 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     writer = journal.Writer(run_folder)
     identity = suite.Suite(version="0", modified=False, sha256="0")
     writer.append(journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
-    supervisor = Supervisor(run_folder, writer, Quiet())  # type: ignore[arg-type]
+    supervisor = Supervisor(run_folder, writer, Quiet(), RunState())  # type: ignore[arg-type]
     for stage in (Stage.HOST, Stage.WORK, Stage.AFTER):
         entries = [entry for entry in planned if entry.runs and entry.stage is stage]
         if entries:
-            supervisor.run_stage(options.stage_name(stage), Forking(run_folder, entries), entries, set())  # type: ignore[arg-type]
+            supervisor.run_stage(options.stage_name(stage), Forking(run_folder, entries), entries)  # type: ignore[arg-type]
     done = runs.assemble(journal.read(run_folder), "run")
     findings = worst(done, asked.requirements)
     said = [machine.fields.get(name, {}) for name in ("meant_for", "cannot_tell")]

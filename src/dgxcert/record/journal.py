@@ -236,6 +236,23 @@ class Writer:
                 raise _cannot_write(self.path, error) from error
 
 
+class Follower:
+    """Reads what is appended to a record, by this process or another, from its present end on."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+        self._position = self._path.stat().st_size
+
+    def events(self) -> list[Event]:
+        """The events that were appended since the last call."""
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            appended = file.read()
+        whole = appended[: appended.rfind(b"\n") + 1]  # the rest of a line that is being written comes next time
+        self._position += len(whole)
+        return [event for line in whole.splitlines() if (event := parse(line.decode())) is not None]
+
+
 def _cannot_write(path: Path, error: OSError) -> CannotStart:
     return CannotStart(
         f"{path} cannot be written: {error.strerror}.",

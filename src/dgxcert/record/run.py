@@ -32,7 +32,7 @@ from dgxcert.record.journal import (
     StageEnded,
     Started,
 )
-from dgxcert.record.state import image
+from dgxcert.record.state import RunState
 
 NAME = "run.json"
 
@@ -123,6 +123,7 @@ def assemble(events: list[Event], name: str) -> Run:
     opened = events[0]
     if not isinstance(opened, Opened):
         raise TypeError("the first event of a record must be Opened")
+    state = RunState(events)
     started = {event.key: event for event in events if isinstance(event, Started)}
     finished = _first_by_key(events)
     logs = {(event.stage, event.number): event.log for event in events if isinstance(event, Attempt)}
@@ -141,9 +142,9 @@ def assemble(events: list[Event], name: str) -> Run:
         profile=opened.profile,
         profile_sha256=opened.profile.sha256,
         machine=opened.machine,
-        image=image(events),
+        image=state.image,
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
-        judgement=_judgement(opened, results, image(events)),
+        judgement=_judgement(opened, results, state.image),
         notes=tuple(_notes(events, opened)),
         waivers=opened.waivers,
         results=results,
@@ -257,7 +258,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     notes.extend(opened.fallen)
     if opened.profile.own:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
-    used = image(events)
+    used = RunState(events).image
     if used is not None and not used.proven:
         base = "a stand-in for NVIDIA's" if used.standin else f"{used.base}, which is not the pinned base image"
         notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")

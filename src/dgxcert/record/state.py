@@ -1,60 +1,83 @@
-"""Where a run stands, read off its events: what has ended, what was in flight, in which image it works. Pure."""
+"""The state of a run, folded from its events: what has ended, what is in flight, in which image it works. Pure."""
+
+from collections.abc import Iterable
 
 from dgxcert.machine.image import Image
+from dgxcert.machine.software import Software
 from dgxcert.outcome import Outcome
-from dgxcert.plan.selection import Planned
-from dgxcert.record.journal import Attempt, Event, Finished, ImageReady, Interrupted, Opened, Resumed, Started
+from dgxcert.record.journal import (
+    Attempt,
+    Event,
+    Finished,
+    ImageReady,
+    Interrupted,
+    Opened,
+    Resumed,
+    SoftwareRead,
+    Started,
+)
 
 
-def finished_keys(events: list[Event]) -> set[str]:
-    """The requirements that have ended."""
-    return {event.key for event in events if isinstance(event, Finished)}
+class RunState:
+    """Where a run is. Kept in memory while the run goes on: `take` every event that is written or followed.
 
+    Taking an event a second time changes nothing, so that a writer may also follow its own record.
+    """
 
-def passed_keys(events: list[Event]) -> set[str]:
-    """The requirements whose first ending is a pass."""
-    endings: dict[str, Outcome] = {}
-    for event in events:
-        if isinstance(event, Finished):
-            endings.setdefault(event.key, event.outcome)
-    return {key for key, outcome in endings.items() if outcome is Outcome.PASSED}
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.endings: dict[str, Outcome] = {}
+        """How each requirement ended. Its first ending counts: no later line turns a failure into a pass."""
+        self.image: Image | None = None
+        """The image that the run works in; None for a run without one, and before it was built."""
+        self.software: dict[str, Software] = {}
+        """The software of each stage, as its first process read it."""
+        self.attempts = 0
+        """How many processes have worked on the run."""
+        self.boot_id: str | None = None
+        """The boot in which the run was last started or resumed; None where the record does not tell."""
+        self._last_started: Started | None = None
+        for event in events:
+            self.take(event)
 
+    def take(self, event: Event) -> None:
+        """Update the state with the next event of the record."""
+        match event:
+            case Opened():
+                self.boot_id = event.machine.boot_id
+            case Resumed():
+                self.boot_id = event.boot_id or self.boot_id
+            case Attempt():
+                self.attempts = max(self.attempts, event.number)
+            case SoftwareRead():
+                self.software.setdefault(event.stage, event.software)
+            case ImageReady():
+                self.image = self.image or event.image
+            case Started():
+                self._last_started = event
+            case Interrupted():
+                self._last_started = None
+            case Finished():
+                self.endings.setdefault(event.key, event.outcome)
 
-def image(events: list[Event]) -> Image | None:
-    """The image that the run used, or None for a run without one."""
-    return next((event.image for event in events if isinstance(event, ImageReady)), None)
+    @property
+    def finished(self) -> set[str]:
+        """Keys of the requirements that have ended."""
+        return set(self.endings)
 
+    @property
+    def passed(self) -> set[str]:
+        """Keys of the requirements that have passed."""
+        return {key for key, outcome in self.endings.items() if outcome is Outcome.PASSED}
 
-def attempts(events: list[Event]) -> int:
-    """How many processes have worked on the run so far."""
-    return max((event.number for event in events if isinstance(event, Attempt)), default=0)
-
-
-def boot_id(events: list[Event]) -> str | None:
-    """The boot under which the run was last begun or gone on with, as far as its record tells."""
-    told = [event.boot_id for event in events if isinstance(event, Resumed) and event.boot_id]
-    opened = [event.machine.boot_id for event in events if isinstance(event, Opened)]
-    return [None, *opened, *told][-1]
-
-
-def in_flight(events: list[Event]) -> Started | None:
-    """The requirement that was being measured when the record stops, unless somebody interrupted it."""
-    done = finished_keys(events)
-    for event in reversed(events):
-        if isinstance(event, Interrupted):
-            return None
-        if isinstance(event, Started):
-            return None if event.key in done else event
-    return None
-
-
-def resumes(started: Started, plan: tuple[Planned, ...]) -> bool:
-    """Whether a requirement that was killed goes on where it was."""
-    return any(entry.key == started.key and entry.resumes for entry in plan)
+    @property
+    def in_flight(self) -> Started | None:
+        """The requirement that was being measured when the record stops; None where the user interrupted it."""
+        started = self._last_started
+        return started if started is not None and started.key not in self.endings else None
 
 
 def lost(started: Started, *, rebooted: bool) -> Finished:
-    """How a requirement ends that was being measured when the whole run went down."""
+    """The ending of a requirement that was being measured when the whole run was killed."""
     how = "the machine was restarted" if rebooted else "the run was killed"
     return Finished(
         key=started.key,
@@ -63,7 +86,7 @@ def lost(started: Started, *, rebooted: bool) -> Finished:
         reason=f"{how} while {started.key} was being measured, at some time after {started.at}",
         remedy=(
             "If the machine went down by itself, this requirement may have caused it: "
-            "`journalctl -b -1 -k | tail -100` shows the kernel's last words.",
+            "`journalctl -b -1 -k | tail -100` shows the kernel's last messages.",
             f"Measure it alone in a new run: dgxcert validate --only '{started.key}'",
         ),
     )

@@ -1,4 +1,4 @@
-"""Predecessors: earlier runs that had not ended when this machine was started again, found by the record they left."""
+"""Interrupted runs: earlier runs that had not ended when this machine was restarted, found by their records."""
 
 import contextlib
 from pathlib import Path
@@ -6,61 +6,62 @@ from pathlib import Path
 from dgxcert import report
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
-from dgxcert.record import benchmark_file, journal, state
+from dgxcert.record import benchmark_file, journal
 from dgxcert.record import run as runs
 from dgxcert.record.journal import Started
+from dgxcert.record.state import RunState, lost
 
 
 def close_fallen(results: Path, machine: Machine) -> tuple[str, ...]:
-    """Close every run here that was measuring something when this machine went down; returns each of them in words.
+    """Close every run that was measuring something when this machine went down; returns a message about each.
 
-    What was being measured is then inconclusive in that run, by name. A run of another machine, one that is still
-    being worked on, and one whose record cannot be read are left alone.
+    What was being measured becomes inconclusive in that run, by name. A run of another machine, one that another
+    process still works on, and one whose record cannot be read are left alone.
     """
-    found = (_close(path.parent, machine) for path in sorted(results.glob(f"*/{journal.NAME}")))
-    return tuple(words for words in found if words)
+    messages = (_close(path.parent, machine) for path in sorted(results.glob(f"*/{journal.NAME}")))
+    return tuple(message for message in messages if message)
 
 
 def _close(folder: Path, machine: Machine) -> str:
-    """Close one run, if it is one of these. A folder that cannot be closed keeps no new run from beginning."""
+    """Close one run, if it is one of these. A folder that cannot be closed does not keep a new run from starting."""
     if _is_closed(folder):
         return ""
     try:
-        events = journal.read(folder)
-        began = state.in_flight(events)
-        if began is None or not _went_down(journal.opened(folder).machine, state.boot_id(events), machine):
+        state = RunState(journal.read(folder))
+        in_flight = state.in_flight
+        if in_flight is None or not _went_down(journal.opened(folder).machine, state.boot_id, machine):
             return ""
-        _claim_and_lose(folder, began)
+        _claim_and_lose(folder, in_flight)
     except CannotStart:
         return ""
-    with contextlib.suppress(CannotStart, OSError, ValueError):  # its faces; all that counts is in its record
+    with contextlib.suppress(CannotStart, OSError, ValueError):  # only its reports are lost; its record is complete
         benchmark_file.merge(folder)
         report.write(runs.assemble(journal.read(folder), folder.name), folder)
     return (
-        f"run {folder.name} was measuring {began.key} (begun {began.at}) and had not ended when this machine was "
-        f"started again: look at `journalctl -b -1 -k | tail -100` before it is measured again"
+        f"run {folder.name} was measuring {in_flight.key} (started {in_flight.at}) and had not ended when this machine "
+        f"was restarted: read `journalctl -b -1 -k | tail -100` before you measure it again"
     )
 
 
 def _is_closed(folder: Path) -> bool:
-    """Whether its faces are newer than its record: such a run has ended, and thousands of them need not be read."""
+    """Whether run.json is newer than the record: such a run has ended, and thousands of them need not be read."""
     try:
         return (folder / runs.NAME).stat().st_mtime_ns >= (folder / journal.NAME).stat().st_mtime_ns
     except OSError:
         return False
 
 
-def _claim_and_lose(folder: Path, began: Started) -> None:
-    """Write into the record what became of the requirement in flight, unless somebody still works on the run."""
+def _claim_and_lose(folder: Path, in_flight: Started) -> None:
+    """Record how the requirement in flight ended. Raises CannotStart where another process works on the run."""
     writer = journal.Writer(folder)
     try:
         writer.claim()
-        writer.append(state.lost(began, rebooted=True))
+        writer.append(lost(in_flight, rebooted=True))
     finally:
         writer.close()
 
 
-def _went_down(then: Machine, boot: str | None, now: Machine) -> bool:
-    """Whether it is the same machine, started anew since the run was last begun or gone on with under `boot`."""
-    same = (then.hostname, then.serial, then.product) == (now.hostname, now.serial, now.product)
-    return same and None not in (boot, now.boot_id) and boot != now.boot_id
+def _went_down(before: Machine, boot_id: str | None, current: Machine) -> bool:
+    """Whether this is the same machine, restarted since the run was last started or resumed under `boot_id`."""
+    same = (before.hostname, before.serial, before.product) == (current.hostname, current.serial, current.product)
+    return same and None not in (boot_id, current.boot_id) and boot_id != current.boot_id

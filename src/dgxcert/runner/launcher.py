@@ -1,10 +1,11 @@
-"""Launchers: how a stage's child process is started, ended for good, and what its exit code means."""
+"""Launchers: how a stage's child process is started and killed, and what its exit code means."""
 
 import os
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from dgxcert import command
 from dgxcert.container import engine
@@ -13,52 +14,52 @@ from dgxcert.plan import suite
 
 GRACE_S = 10.0
 PROXIES = ("HTTPS_PROXY", "NO_PROXY")
-AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-TRUSTED_INSIDE = "/run/secrets/authority"
-"""Where the container finds the certificates that its user trusts."""
+CA_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+CA_BUNDLE_INSIDE = "/run/secrets/authority"
+"""Where the container finds the CA certificates that its user trusts."""
 
 FIRST_SIGNAL = 128
-"""A container whose process was killed by signal N ends with 128 + N."""
+"""A container whose process was killed by signal N exits with 128 + N."""
 
 
-class Launcher(Protocol):
-    """What the supervisor needs of a place where children run."""
+class Launcher(ABC):
+    """A place where the supervisor's children run."""
 
+    @abstractmethod
     def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         """Start a child; its output goes to a file."""
 
+    @abstractmethod
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
-        """Kill the child with all that it has started; False when it is still there after `grace_s`."""
+        """Kill the child and everything that it started; False where it still exists after `grace_s`."""
 
+    @abstractmethod
     def death(self, returncode: int, log: Path) -> tuple[str, bool]:
-        """How a child ended, in words, and whether it was killed by SIGKILL."""
+        """A description of how a child ended, and whether SIGKILL ended it."""
 
 
-class Here:
-    """Children run in this very environment."""
+class Here(Launcher):
+    """Children run in this environment."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """See Launcher."""
         args = suite.stage_command(suite.root(), self._folder.resolve(), stage, attempt, parent=os.getpid())
         return command.start(args, output=output, cwd=suite.root(), env=suite.environment())
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
-        """See Launcher."""
         return command.end_group(process, grace_s)
 
-    def death(self, returncode: int, log: Path) -> tuple[str, bool]:  # noqa: ARG002 (all is in the code)
-        """See Launcher."""
-        return _in_words(returncode)
+    def death(self, returncode: int, log: Path) -> tuple[str, bool]:  # noqa: ARG002 (the exit code tells all)
+        return _ending(returncode)
 
 
-class InContainer:
+class InContainer(Launcher):
     """Children run in the compose service, each in a container of its own.
 
-    The container must not outlive anything: it is removed by name when its child has ended or is ended, and the
-    process inside ends by itself when this one is gone (`session.die_with_supervisor`).
+    No container outlives its run: it is removed by name when its child ends or is killed, and the process inside kills
+    itself when this process is gone (`session.die_with_supervisor`).
     """
 
     def __init__(self, folder: Path, image: Image, service: str, token: Path) -> None:
@@ -69,17 +70,15 @@ class InContainer:
         self._name = ""
 
     def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """See Launcher."""
         self._name = f"dgxcert-{os.getpid()}-{attempt}"
         args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
-        authority = _authority()
-        trusting = [word for name in AUTHORITIES if authority for word in ("-e", f"{name}={TRUSTED_INSIDE}")]
-        args += ["run", "--rm", "-T", "--name", self._name, *trusting, self._service]
+        ca_options = [word for name in CA_BUNDLES if _ca_bundle() for word in ("-e", f"{name}={CA_BUNDLE_INSIDE}")]
+        args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service]
         args += ["stage", stage, "--run", f"/results/{self._folder.name}", "--attempt", str(attempt)]
         return command.start(args, output=output, cwd=suite.root(), env=engine.environment(**self._settings()))
 
     def _settings(self) -> dict[str, str]:
-        """What compose.yaml asks for."""
+        """The variables of compose.yaml."""
         return {
             **{name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES},
             "DGXCERT_IMAGE": self._image.id,
@@ -87,13 +86,12 @@ class InContainer:
             "DGXCERT_GID": str(os.getgid()),
             "DGXCERT_RESULTS": str(self._folder.parent),
             "HF_TOKEN_FILE": str(self._token),
-            **({"DGXCERT_AUTHORITY": authority} if (authority := _authority()) else {}),
+            **({"DGXCERT_AUTHORITY": bundle} if (bundle := _ca_bundle()) else {}),
         }
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
-        """See Launcher."""
-        gone = self._remove()
-        return command.end_group(process, grace_s) and gone
+        removed = self._remove()  # first: killing the compose client leaves its container running
+        return command.end_group(process, grace_s) and removed
 
     def _remove(self) -> bool:
         try:
@@ -103,20 +101,24 @@ class InContainer:
         return removed.returncode == 0 or "No such container" in removed.stderr
 
     def death(self, returncode: int, log: Path) -> tuple[str, bool]:
-        """See Launcher."""
         if FIRST_SIGNAL < returncode <= FIRST_SIGNAL + signal.SIGRTMAX:
-            return _in_words(FIRST_SIGNAL - returncode)
-        words, killed = _in_words(returncode)
-        return f"{words} ({_last_words(log)})" if returncode else words, killed
+            return _ending(FIRST_SIGNAL - returncode)
+        ending, sigkill = _ending(returncode)
+        return f"{ending} ({_last_line(log)})" if returncode else ending, sigkill
 
 
-def _authority() -> str:
-    """The file of certificates that the user trusts; empty where none is named."""
-    named = (os.environ.get(name, "") for name in AUTHORITIES)
+def _ca_bundle() -> str:
+    """The file of CA certificates that the user trusts; empty where none is set."""
+    named = (os.environ.get(name, "") for name in CA_BUNDLES)
     return next((os.path.realpath(path) for path in named if os.path.isfile(path)), "")
 
 
-def _in_words(returncode: int) -> tuple[str, bool]:
+def _ending(returncode: int) -> tuple[str, bool]:
+    """A description of how a process ended, and whether SIGKILL ended it.
+
+    >>> _ending(77), _ending(-9)
+    (('its process ended with exit code 77', False), ('its process was killed by SIGKILL', True))
+    """
     if returncode >= 0:
         return f"its process ended with exit code {returncode}", False
     number = -returncode
@@ -124,7 +126,7 @@ def _in_words(returncode: int) -> tuple[str, bool]:
     return f"its process was killed by {known.get(number, f'signal {number}')}", number == signal.SIGKILL
 
 
-def _last_words(log: Path) -> str:
-    """The last line of a log: compose and the engine say there why a container did not start."""
+def _last_line(log: Path) -> str:
+    """The last line of a log: there compose and the engine print why a container did not start."""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][-400:] if lines else "it printed nothing"

@@ -1,97 +1,132 @@
-"""The course of a run: the host, then the image, then the work, each only where the one before allows it."""
+"""The pipeline of a run: host, image, work, after. Each stage runs only where the ones before it allow it."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 from dgxcert.container import builder, engine, hub_token
 from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.selection import Planned
-from dgxcert.record import journal, state
+from dgxcert.record import journal
+from dgxcert.record.state import RunState
 from dgxcert.runner.launcher import Here, InContainer, Launcher
 from dgxcert.runner.supervisor import Supervisor
 
 Show = Callable[[str], None]
 
 
-class Course:
-    """Goes through the stages of one run; what keeps a stage from beginning is recorded as its problem."""
+class Step(NamedTuple):
+    """One stage of the pipeline."""
+
+    stage: Stage
+    launcher: Callable[[], AbstractContextManager[Launcher]]
+    """Where the stage's processes are started."""
+    obstacle: Callable[[], str] = lambda: ""
+    """Asked when it is the stage's turn: why it cannot begin, or "" where it can."""
+
+
+class Pipeline:
+    """Runs the stages of one run; what keeps a stage from beginning is recorded as its problem.
+
+    `state` follows the record: it is updated with all that this process and the supervisor's children write.
+    """
 
     def __init__(
-        self, opened: journal.Opened, folder: Path, writer: journal.Writer, supervisor: Supervisor, show: Show
+        self,
+        opened: journal.Opened,
+        folder: Path,
+        writer: journal.Writer,
+        state: RunState,
+        supervisor: Supervisor,
+        show: Show,
     ) -> None:
         self._opened = opened
         self._options = opened.options
         self._folder = folder
         self._writer = writer
+        self._state = state
         self._supervisor = supervisor
         self._show = show
 
     def run(self) -> None:
         """Run every stage that has something to run. Raises what the supervisor raises."""
-        here = Here(self._folder)
-        self._run(Stage.HOST, here)
-        if problem := self._work(here) or self._left():
-            self._leave_out(Stage.AFTER, f"the work was not done: {problem}")
-        else:
-            self._run(Stage.AFTER, here)
+        self._run_stages(self._steps())
 
-    def _work(self, here: Here) -> str:
-        """Go through the stages between the first and the last; returns what kept the work from being done."""
+    def _steps(self) -> list[Step]:
+        host, after = Step(Stage.HOST, self._here), Step(Stage.AFTER, self._here, self._unfinished_work)
         if self._options.runtime is Runtime.NATIVE:
-            self._run(Stage.IMAGE, here)
-            self._run(Stage.WORK, here)
-            return ""
-        if not (self._waiting(Stage.IMAGE) or self._waiting(Stage.WORK)):
-            return ""
-        problem = self._obstacle(Stage.HOST) or self._make_image()
-        if problem:
-            self._leave_out(Stage.IMAGE, problem)
-            self._leave_out(Stage.WORK, problem)
-            return problem
-        self._run(Stage.IMAGE, here)
-        if obstacle := self._obstacle(Stage.IMAGE):
-            self._leave_out(Stage.WORK, obstacle)
-            return obstacle
-        with hub_token.as_file() as token:
-            self._run(Stage.WORK, self._container(token))
-        return ""
+            return [host, Step(Stage.IMAGE, self._here), Step(Stage.WORK, self._here), after]
+        if not self._waiting(Stage.IMAGE, Stage.WORK):
+            return [host, after]  # nothing needs an image, so that none is built
+        return [
+            host,
+            Step(Stage.IMAGE, self._here, lambda: self._image_problem),
+            Step(Stage.WORK, self._container, self._container_problem),
+            after._replace(obstacle=lambda: self._unfinished_work(self._container_problem())),
+        ]
 
-    def _left(self) -> str:
-        """Why the work is not at its end: whoever looks at what it left behind would look too early."""
-        return "some of it was never begun" if self._waiting(Stage.IMAGE) or self._waiting(Stage.WORK) else ""
+    def _run_stages(self, steps: Sequence[Step]) -> None:
+        for stage, launcher, obstacle in steps:
+            planned, name = self._planned(stage), self._options.stage_name(stage)
+            if problem := obstacle():
+                if self._waiting(stage):
+                    self._record(journal.StageEnded(stage=name, problem=problem))
+            elif planned:
+                with launcher() as processes:
+                    self._supervisor.run_stage(name, processes, planned)
 
     def _planned(self, stage: Stage) -> list[Planned]:
         return [entry for entry in self._opened.plan if entry.runs and entry.stage is stage]
 
-    def _waiting(self, stage: Stage) -> bool:
-        done = state.finished_keys(journal.read(self._folder))
-        return any(entry.key not in done for entry in self._planned(stage))
+    def _waiting(self, *stages: Stage) -> bool:
+        """Whether a requirement of these stages has not ended yet."""
+        return any(entry.key not in self._state.endings for stage in stages for entry in self._planned(stage))
 
-    def _run(self, stage: Stage, launcher: Launcher) -> None:
-        if planned := self._planned(stage):
-            done = state.finished_keys(journal.read(self._folder))
-            self._supervisor.run_stage(self._options.stage_name(stage), launcher, planned, done)
+    def _record(self, event: journal.Event) -> None:
+        self._writer.append(event)
+        self._state.take(event)
 
-    def _leave_out(self, stage: Stage, problem: str) -> None:
-        if self._waiting(stage):
-            self._writer.append(journal.StageEnded(stage=self._options.stage_name(stage), problem=problem))
+    def _here(self) -> AbstractContextManager[Launcher]:
+        return nullcontext(Here(self._folder))
 
-    def _obstacle(self, stage: Stage) -> str:
-        """Why nothing later can begin: a gate of that stage that has not passed, or no GPU for a GPU's container."""
-        passed = state.passed_keys(journal.read(self._folder))
-        shut = [entry.key for entry in self._planned(stage) if entry.gate and entry.key not in passed]
-        if shut:
-            return f"it needs {' and '.join(shut)} to pass first"
+    @contextmanager
+    def _container(self) -> Iterator[Launcher]:
+        if self._state.image is None:
+            raise TypeError("the container stage begins after the image was recorded")
+        service = "gpu" if self._opened.profile.uses_gpu else "cpu"
+        with hub_token.as_file() as token:
+            yield InContainer(self._folder, self._state.image, service, token)
+
+    def _unfinished_work(self, problem: str = "") -> str:
+        """Why the stage after the work cannot begin: it would check what the work left behind too early."""
+        if not problem and self._waiting(Stage.IMAGE, Stage.WORK):
+            problem = "some of it was never begun"
+        return f"the work was not done: {problem}" if problem else ""
+
+    def _container_problem(self) -> str:
+        return self._image_problem or self._gate_problem(Stage.IMAGE)
+
+    def _gate_problem(self, stage: Stage) -> str:
+        """Why nothing after this stage can begin: a gate that has not passed, or no GPU for a GPU's container."""
+        closed = [entry.key for entry in self._planned(stage) if entry.gate and entry.key not in self._state.passed]
+        if closed:
+            return f"it needs {' and '.join(closed)} to pass first"
         if self._opened.profile.uses_gpu and not self._opened.machine.gpus:
             return "the driver offers no GPU to a container; see GPU-PRESENT"
         return ""
 
+    @functools.cached_property
+    def _image_problem(self) -> str:
+        """Why the run has no image. Reuses or builds it when first asked, once the host stage is over."""
+        return self._gate_problem(Stage.HOST) or self._make_image()
+
     def _make_image(self) -> str:
-        """Reuse or build the image and record it; returns why that could not be done."""
-        log = self._folder / "logs" / "image.log"
-        options = self._options
+        """Reuse or build the image and record it; returns why that was not possible."""
+        log, options = self._folder / "logs" / "image.log", self._options
         try:
             engine.compose()  # without which the image would be of no use
             with log.open("a", encoding="utf-8") as file:
@@ -100,21 +135,14 @@ class Course:
                     file.write(f"{line}\n")
                     self._show(line)
 
-                image = builder.ensure(
-                    options.image_reference, options.stack, options.base, build=options.build, show=show
-                )
+                reference = options.image_reference
+                image = builder.ensure(reference, options.stack, options.base, build=options.build, show=show)
         except CannotStart as error:
             self._show(str(error))
             return f"{error} (logs/{log.name})"
-        before = state.image(journal.read(self._folder))
+        before = self._state.image
         if before is None:
-            self._writer.append(journal.ImageReady(image=image))
+            self._record(journal.ImageReady(image=image))
         elif before.id != image.id:
             return f"the run was begun in image {before.id[:19]} and {image.reference} is another now; start a new run"
         return ""
-
-    def _container(self, token: Path) -> InContainer:
-        image = state.image(journal.read(self._folder))
-        if image is None:
-            raise TypeError("the container stage begins after the image was recorded")
-        return InContainer(self._folder, image, "gpu" if self._opened.profile.uses_gpu else "cpu", token)

@@ -119,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.filterwarnings("default"))  # a library's warning is no finding about the machine
     if config.option.collectonly:
         return
-    _session(config).choose(entries)
+    _session(config).select(entries)
     left_out = [item for item in ours if not _session(config).runs(item.stash[TRIAL].key)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

@@ -1,4 +1,4 @@
-"""A pytest session seen from inside: what it must run, and where its outcomes go."""
+"""The session of one pytest process: what it must run, where its outcomes go, and when it must end."""
 
 import atexit
 import ctypes
@@ -12,8 +12,8 @@ import sys
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol
 
 from dgxcert import command
 from dgxcert.judgement.requirement import Tier
@@ -28,161 +28,136 @@ from dgxcert.plan.options import WORKING, Options, Weights
 from dgxcert.plan.selection import Planned, decide
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
-from dgxcert.record import journal, state
+from dgxcert.record import journal
 from dgxcert.record.benchmark_file import BenchmarkFile
+from dgxcert.record.state import RunState
 
 CANNOT_RECORD = 90
 """Exit code of a child whose record could not be written."""
 
 PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that this process gets when its parent ends."""
 
 
-class Session(Protocol):
-    """What the plugin needs from either kind of session."""
+class Session(ABC):
+    """What one pytest process must run, and where its outcomes go."""
 
-    profile: Profile
-    machine: Machine
-    image: Image | None
-    planned: list[Planned]
-    options: Options
-
-    @property
-    def gpus(self) -> int:
-        """How many GPUs requirements are made for."""
-
-    @property
-    def keeps(self) -> Path:
-        """Where a requirement may keep files, such as samples; of a run, so that it can go on from them."""
-
-    def choose(self, entries: list[Entry]) -> None:
-        """Decide what runs, now that it is known what is there."""
-
-    def runs(self, key: str) -> bool:
-        """Whether a requirement is run by this process."""
-
-    def started(self, key: str) -> None:
-        """A requirement is about to be measured."""
-
-    def said(self, key: str, text: str) -> None:
-        """A long requirement tells how far it has come."""
-
-    def finished(self, trial: Trial, config: object) -> None:
-        """A requirement has ended; `config` is pytest's, which knows the benchmarks."""
-
-    def counts(self) -> dict[str, int]:
-        """How many requirements ended in each outcome, as far as this process knows."""
-
-
-class Direct:
-    """`pytest checks` by hand: outcomes go to the terminal only, and no verdict comes of it."""
-
-    def __init__(self, profile: str, tier: str, minutes: float, weights: str) -> None:
-        self.machine = read_machine()
+    def __init__(self, machine: Machine, profile: Profile, options: Options) -> None:
+        self.machine = machine
+        self.profile = profile
+        self.options = options
         self.image: Image | None = None
-        self.profile = choose_profile(profile, self.machine)
-        self.options = Options(profile=profile, tier=Tier(tier), minutes=minutes, weights=Weights(weights))
         self.planned: list[Planned] = []
         self._outcomes: dict[str, Outcome] = {}
 
     @property
     def gpus(self) -> int:
-        """See Session."""
+        """How many GPUs requirements are made for."""
         return gpus_to_test(self.profile, self.machine)
+
+    @property
+    @abstractmethod
+    def keeps(self) -> Path:
+        """The folder where requirements may keep files, such as samples."""
+
+    @abstractmethod
+    def select(self, entries: list[Entry]) -> None:
+        """Decide which of the collected requirements run."""
+
+    @abstractmethod
+    def runs(self, key: str) -> bool:
+        """Whether this process runs a requirement."""
+
+    @abstractmethod
+    def started(self, key: str) -> None:
+        """A requirement is about to be measured."""
+
+    @abstractmethod
+    def said(self, key: str, text: str) -> None:
+        """A long requirement reports how far it has come."""
+
+    @abstractmethod
+    def finished(self, trial: Trial, config: object) -> None:
+        """A requirement has ended; `config` is pytest's, which knows the benchmarks."""
+
+    def counts(self) -> dict[str, int]:
+        """How many requirements ended in each outcome, as far as this process knows."""
+        return count(_outcome_of(entry, self._outcomes) for entry in self.planned)
+
+
+class Direct(Session):
+    """`pytest checks` by hand: outcomes go to the terminal only, and there is no verdict."""
+
+    def __init__(self, profile: str, tier: str, minutes: float, weights: str) -> None:
+        machine = read_machine()
+        options = Options(profile=profile, tier=Tier(tier), minutes=minutes, weights=Weights(weights))
+        super().__init__(machine, choose_profile(profile, machine), options)
 
     @functools.cached_property
     def keeps(self) -> Path:
-        """See Session. Gone with this process."""
+        """A folder that is removed when this process ends."""
         folder = tempfile.mkdtemp(prefix="dgxcert-kept-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return Path(folder)
 
-    def choose(self, entries: list[Entry]) -> None:
-        """See Session."""
+    def select(self, entries: list[Entry]) -> None:
         self.planned = [decide(entry, self.profile, self.options) for entry in entries]
 
     def runs(self, key: str) -> bool:
-        """See Session."""
         return any(entry.key == key and entry.runs for entry in self.planned)
 
     def started(self, key: str) -> None:
-        """See Session."""
+        pass
 
     def said(self, key: str, text: str) -> None:
-        """See Session."""
         sys.stderr.write(f"{key}: {text}\n")
 
-    def finished(self, trial: Trial, config: object) -> None:  # noqa: ARG002 (only a supervised session keeps benchmarks)
-        """See Session."""
+    def finished(self, trial: Trial, config: object) -> None:  # noqa: ARG002 (only a run keeps benchmarks)
         self._outcomes[trial.key] = trial.outcome or Outcome.INCONCLUSIVE
 
-    def counts(self) -> dict[str, int]:
-        """See Session."""
-        return count(_outcome_of(entry, self._outcomes) for entry in self.planned)
 
-
-class Supervised:
-    """A child of the supervisor: runs what the plan still wants, and records every step."""
+class Supervised(Session):
+    """A child of the supervisor: runs what is left of one stage's plan, and records every event of it."""
 
     def __init__(self, folder: Path, stage: str, attempt: int) -> None:
-        events = journal.read(folder)
-        opened = journal.opened(folder)
-        self.profile = opened.profile
-        self.machine = opened.machine
-        self.options = opened.options
+        opened, state = journal.opened(folder), RunState(journal.read(folder))
+        super().__init__(opened.machine, opened.profile, opened.options)
         self.folder = folder
         self.stage, self.attempt = stage, attempt
         self.planned = list(opened.plan)
-        self.image = state.image(events)
-        self._ended = state.finished_keys(events)
-        self._outcomes: dict[str, Outcome] = {}
+        self.image = state.image
+        self._ended = state.finished
         self._writer = journal.Writer(folder)
         self._began = 0.0
         self._current: str | None = None
         if self.stage in WORKING:
             floor = self.profile.memory.floor
-            short = functools.partial(memory_guard.shortage, floor.value, floor.source)
-            memory_guard.start(short, lambda: self._current is not None, self._stop)
+            shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
+            memory_guard.start(shortage, lambda: self._current is not None, self._stop)
         self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
-        if not any(isinstance(event, journal.SoftwareRead) and event.stage == stage for event in events):
+        if stage not in state.software:
             self._writer.append(journal.SoftwareRead(stage=stage, software=software.read()))
 
     @property
-    def gpus(self) -> int:
-        """See Session."""
-        return gpus_to_test(self.profile, self.machine)
-
-    @property
     def keeps(self) -> Path:
-        """See Session."""
+        """A folder of the run: a resumed run finds in it what it kept before."""
         return self.folder / "kept"
 
-    def choose(self, entries: list[Entry]) -> None:
+    def select(self, entries: list[Entry]) -> None:
         """The plan was made before this process began."""
 
     def runs(self, key: str) -> bool:
-        """See Session."""
         mine = (entry for entry in self.planned if entry.runs and self.options.stage_name(entry.stage) == self.stage)
         return key not in self._ended and any(entry.key == key for entry in mine)
 
     def started(self, key: str) -> None:
-        """See Session."""
         self._began, self._current = time.monotonic(), key
         self._writer.append(journal.Started(key=key, stage=self.stage, attempt=self.attempt))
 
-    def _stop(self, reason: str) -> None:
-        """End this process and all that it has started, at once: what they give back may save the machine."""
-        try:
-            self._writer.append(journal.Stopped(key=self._current, reason=reason))
-        finally:  # also where the disk takes no line
-            command.kill_below()
-            os.kill(os.getpid(), signal.SIGKILL)
-
     def said(self, key: str, text: str) -> None:
-        """See Session."""
         self._writer.append(journal.Said(key=key, text=text))
 
     def finished(self, trial: Trial, config: object) -> None:
-        """See Session."""
         self._current = None
         outcome = trial.outcome or Outcome.INCONCLUSIVE
         self._outcomes[trial.key] = outcome
@@ -199,9 +174,13 @@ class Supervised:
         )
         self._benchmark_file.keep(config)
 
-    def counts(self) -> dict[str, int]:
-        """See Session."""
-        return count(_outcome_of(entry, self._outcomes) for entry in self.planned)
+    def _stop(self, reason: str) -> None:
+        """Kill this process and everything that it started, at once: the memory they free may save the machine."""
+        try:
+            self._writer.append(journal.Stopped(key=self._current, reason=reason))
+        finally:  # also where the disk takes no line
+            command.kill_below()
+            os.kill(os.getpid(), signal.SIGKILL)  # SIGTERM would run handlers, which allocate
 
 
 def _outcome_of(entry: Planned, outcomes: dict[str, Outcome]) -> Outcome:
@@ -211,44 +190,43 @@ def _outcome_of(entry: Planned, outcomes: dict[str, Outcome]) -> Outcome:
 
 
 def read_machine() -> Machine:
-    """Read the machine from a process of its own: a driver call can hang, and must not take us along.
+    """The machine, read by a process of its own: a driver call can hang, and must not hang this process.
 
-    Raises CannotStart when that process does not answer.
+    Raises CannotStart where that process does not answer.
     """
-    asked = command.run([sys.executable, "-P", "-m", "dgxcert.probes.host.identity"], timeout_s=90)
-    if asked.timed_out:
+    answer = command.run([sys.executable, "-P", "-m", "dgxcert.probes.host.identity"], timeout_s=90)
+    if answer.timed_out:
         raise CannotStart(
-            f"The machine could not be read: {asked.complaint}.",
+            f"The machine could not be read: {answer.complaint}.",
             "If `nvidia-smi` hangs too, the driver is stuck: restart the machine.",
         )
-    if asked.returncode is not None and asked.returncode < 0:
+    if answer.returncode is not None and answer.returncode < 0:
         raise CannotStart(
-            f"The machine could not be read: whoever asks the NVIDIA driver is killed by signal {-asked.returncode}.",
-            "Run `nvidia-smi`: if it dies too, restart the machine, then install the driver anew.",
+            f"The machine could not be read: signal {-answer.returncode} kills the process that calls the driver.",
+            "Run `nvidia-smi`: if it dies too, restart the machine, then reinstall the driver.",
         )
-    if asked.returncode != 0:
-        raise CannotStart(
-            f"The machine could not be read: {asked.complaint}.", "Mend that; `make setup` installs anew."
-        )
-    return Machine.model_validate(json.loads(asked.stdout))
+    if answer.returncode != 0:
+        raise CannotStart(f"The machine could not be read: {answer.complaint}.", "Fix that, or reinstall: make setup")
+    return Machine.model_validate(json.loads(answer.stdout))
 
 
 def choose_profile(name: str, machine: Machine) -> Profile:
-    """The profile of that name, or with `auto` the one that fits the machine. Raises CannotStart."""
+    """The profile of that name, or for `auto` the one that fits the machine. Raises CannotStart."""
     if name != "auto":
         return profiles.load(name)
     return profiles.choose([(gpu.product, gpu.compute_capability) for gpu in machine.gpus])
 
 
 def gpus_to_test(profile: Profile, machine: Machine) -> int:
-    """Every GPU that the profile expects, and any that is there beyond that; none is left unlooked at."""
+    """Every GPU that the profile expects and every further one that the machine has, so that none goes untested."""
     return max(profile.gpu.expected, *(gpu.index + 1 for gpu in machine.gpus), 1) if profile.uses_gpu else 1
 
 
 def die_with_supervisor(folder: Path) -> None:
-    """In a container, where no kernel tie leads to the supervisor: wait for its lock on the record, and end with it.
+    """Kill this process when the supervisor ends, from within a container.
 
-    The lock is held as long as the supervisor lives; whoever gets it knows that there is none.
+    PR_SET_PDEATHSIG does not reach across the container's PID namespace, but a file lock does. The supervisor holds
+    its lock on the record for as long as it lives, so that a process which gets the lock knows that it is gone.
     """
 
     def wait() -> None:
@@ -260,8 +238,8 @@ def die_with_supervisor(folder: Path) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel to kill this process when the supervisor dies, so that none goes on unwatched."""
+    """Have the kernel kill this process when the supervisor ends, so that it never runs without time limits."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # the supervisor ended before prctl took effect, so that no signal will come
         os.kill(os.getpid(), signal.SIGKILL)

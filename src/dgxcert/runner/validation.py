@@ -1,4 +1,4 @@
-"""Validating: open or resume a run folder, go through its stages, close it with a verdict."""
+"""Validation: open or resume a run folder, run its stages, close it with a verdict."""
 
 import functools
 import os
@@ -26,30 +26,31 @@ from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import CONTAINER, Options
 from dgxcert.profiles import waivers
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import benchmark_file, journal, state
+from dgxcert.record import benchmark_file, journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
+from dgxcert.record.state import RunState, lost
 from dgxcert.runner import interrupted_runs, session
-from dgxcert.runner.pipeline import Course
+from dgxcert.runner.pipeline import Pipeline
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
 
-DRAWING_S = 300.0
+REPORT_S = 300.0
 """Longer than the largest report takes on the slowest machine."""
 
 
-def validate(options: Options, results: Path, console: Console, answered: Path | None = None) -> tuple[Run, Path]:
-    """Run a new validation and return it with its folder; `answered` names a file of waivers.
+def validate(options: Options, results: Path, console: Console, waiver_file: Path | None = None) -> tuple[Run, Path]:
+    """Run a new validation and return it with its folder.
 
-    Raises CannotStart when nothing can be run, before anything is written where possible.
+    Raises CannotStart where nothing can be run, before anything is written where possible.
     """
     where = suite.root()
-    _must_fit(options)
+    _require_image(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
     fallen = interrupted_runs.close_fallen(results, machine)
-    for words in fallen:
-        console.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for message in fallen:
+        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
     catalogue = suite.collect(where, session.gpus_to_test(profile, machine))
     planned = selection.make(catalogue, profile, options)
     opened = journal.Opened(
@@ -60,114 +61,114 @@ def validate(options: Options, results: Path, console: Console, answered: Path |
         plan=tuple(planned),
         ignored_environment=suite.ignored_environment(),
         fallen=fallen,
-        waivers=_waivers(answered, catalogue, machine),
+        waivers=_waivers(waiver_file, catalogue, machine),
         earlier=run_index.earlier(results, timeline.known_as(machine)),
     )
     folder = _new_folder(results, machine)
     writer = journal.Writer(folder)
     writer.claim()
     writer.append(opened)
-    return _work(folder, writer, [opened], console), folder
+    return _work(opened, folder, writer, RunState([opened]), console), folder
 
 
-def _waivers(answered: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
-    """What somebody answers for on this machine; without a file named, one in the current folder counts."""
-    path = answered or Path(waivers.NAME)
-    if answered is None and not path.exists():
+def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
+    """The waivers of this machine; without a named file, the one in the current folder counts if there is one."""
+    path = file or Path(waivers.NAME)
+    if file is None and not path.exists():
         return ()
     known = {name for entry in catalogue for name in (entry.id, entry.key, selection.any_gpu(entry.key))}
     return waivers.load(path, known, machine, datetime.now(UTC).date())
 
 
 def resume(folder: Path, console: Console) -> Run:
-    """Go on with a run that ended early. What was being measured then is inconclusive, unless a user stopped it.
+    """Continue a run that ended early. What was being measured then is inconclusive, unless the user interrupted it.
 
-    Raises CannotStart when the run was made on another machine or by another version of the suite, or when a waiver
+    Raises CannotStart where the run was made on another machine or by another version of the suite, or where a waiver
     that it began with has expired.
     """
-    events = journal.read(folder)
     opened = journal.opened(folder)
     machine = session.read_machine()
-    _must_continue(opened, machine)
-    _must_run_on(events)
+    _require_same_machine_and_suite(opened, machine)
+    _require_same_software(RunState(journal.read(folder)))
     waivers.must_hold(opened.waivers, datetime.now(UTC).date())
     writer = journal.Writer(folder)
     writer.claim()
-    lost, rebooted = state.in_flight(events), machine.boot_id != state.boot_id(events)
-    writer.append(journal.Resumed(rebooted=rebooted, boot_id=machine.boot_id))
-    if lost is not None and (rebooted or not state.resumes(lost, opened.plan)):
-        writer.append(state.lost(lost, rebooted=rebooted))
-    return _work(folder, writer, journal.read(folder), console)
+    state = RunState(journal.read(folder))  # once the run is ours: a child of the last process may just have ended
+    in_flight, rebooted = state.in_flight, machine.boot_id != state.boot_id
+    continues = {entry.key for entry in opened.plan if entry.resumes}
+    events: list[journal.Event] = [journal.Resumed(rebooted=rebooted, boot_id=machine.boot_id)]
+    if in_flight is not None and (rebooted or in_flight.key not in continues):
+        events.append(lost(in_flight, rebooted=rebooted))
+    for event in events:
+        writer.append(event)
+        state.take(event)
+    return _work(opened, folder, writer, state, console)
 
 
-def _must_fit(options: Options) -> None:
-    """With --no-build, refuse an image that does not fit before anything is written."""
+def _require_image(options: Options) -> None:
+    """With --no-build, refuse an image that does not fit, before anything is written."""
     if options.runtime is Runtime.NATIVE or options.build:
         return
-    wanted = builder.recipe(options.stack, options.base)
-    found = builder.find(options.image_reference)
-    if found is None or difference(found, wanted):
-        why = f"does not fit this checkout: {difference(found, wanted)}" if found else "does not exist"
+    recipe = builder.recipe(options.stack, options.base)
+    image = builder.find(options.image_reference)
+    if image is None or difference(image, recipe):
+        why = f"does not fit this checkout: {difference(image, recipe)}" if image else "does not exist"
         raise CannotStart(f"Image {options.image_reference} {why}.", "Build it: make image; or leave out --no-build.")
 
 
-def _must_continue(opened: journal.Opened, machine: Machine) -> None:
+def _require_same_machine_and_suite(opened: journal.Opened, machine: Machine) -> None:
     for name, before in opened.machine.identity.items():
-        now = machine.identity[name]
-        if now != before:
+        current = machine.identity[name]
+        if current != before:
             raise CannotStart(
-                f"The run was begun on another machine, or another state of it: {name} was {before} and is {now}.",
+                f"The run was started on another machine, or its state changed: {name} was {before} and is {current}.",
                 "Resume it there, or start a new run here.",
             )
-    now_suite = suite.identity(suite.root())
-    if now_suite.sha256 != opened.suite.sha256:
+    current_suite = suite.identity(suite.root())
+    if current_suite.sha256 != opened.suite.sha256:
         raise CannotStart(
-            f"The run was begun by another suite (commit {opened.suite.commit}, here {now_suite.commit}).",
+            f"The run was started by another suite (commit {opened.suite.commit}, here {current_suite.commit}).",
             "Check that version out to resume, or start a new run.",
         )
 
 
-def _must_run_on(events: list[journal.Event]) -> None:
-    """The rest of a run must be measured on the software that its beginning was measured on.
+def _require_same_software(state: RunState) -> None:
+    """Refuse to measure the rest of a run on other software than its beginning.
 
-    Inside the container that is the image, by whose id the course holds it.
+    In the container that is decided by the image's id, which the pipeline compares.
     """
-    here = [event for event in events if isinstance(event, journal.SoftwareRead) and event.stage != CONTAINER]
-    before = here[0].software if here else None
-    now = software.read()
-    if before is not None and now != before:
-        names = {*now.packages, *before.packages}
-        changed = sorted(name for name in names if now.packages.get(name) != before.packages.get(name))
+    before = next((software for stage, software in state.software.items() if stage != CONTAINER), None)
+    current = software.read()
+    if before is not None and current != before:
+        names = {*current.packages, *before.packages}
+        changed = sorted(name for name in names if current.packages.get(name) != before.packages.get(name))
         raise CannotStart(
-            f"The run was begun on other software: {', '.join(changed) or 'Python or the container'} changed since.",
+            f"The run was started on other software: {', '.join(changed) or 'Python or the container'} changed since.",
             "Install what it ran on, or start a new run.",
         )
 
 
-def _work(folder: Path, writer: journal.Writer, events: list[journal.Event], console: Console) -> Run:
-    """Run what is left, then write the faces of the run, whatever ended it."""
-    opened = events[0]
-    if not isinstance(opened, journal.Opened):
-        raise TypeError("the first event of a record must be Opened")
+def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console) -> Run:
+    """Run what is left, then write the run's reports, whatever ended it."""
     about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
     console.print(f"{about}\n{_where(opened.options)}\nrun folder {folder}", soft_wrap=True, markup=False)
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
             floor = opened.profile.memory.floor
-            short = functools.partial(memory_guard.shortage, floor.value, floor.source)
-            supervisor = Supervisor(folder, writer, progress, state.attempts(events), short)
-            Course(opened, folder, writer, supervisor, progress.say).run()
+            shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
+            supervisor = Supervisor(folder, writer, progress, state, shortage)
+            Pipeline(opened, folder, writer, state, supervisor, progress.say).run()
     except KeyboardInterrupt:
-        console.print("interrupted: writing what is known")
+        console.print("interrupted: writing the reports of what was measured")
     finally:
         writer.close()
         run = close(folder)  # whatever happened: nothing that was measured is lost
-    _draw(folder, console)
+    _write_html_report(folder, console)
     return run
 
 
 def _where(options: Options) -> str:
-    """Where the work is done, and by which clients and engine."""
+    """Where the work is done, and by which Docker clients and engine."""
     if options.runtime is Runtime.NATIVE:
         because = f", since {options.runtime_because}" if options.runtime_because else ""
         return f"runtime native: the work is done in this environment{because}"
@@ -179,37 +180,37 @@ def _where(options: Options) -> str:
 
 
 def close(folder: Path) -> Run:
-    """Rebuild run.json and its other faces from the record."""
+    """Rebuild run.json and the reports from the record."""
     run = runs.assemble(journal.read(folder), folder.name)
     benchmark_file.merge(folder)
     report.write(run, folder)
     return run
 
 
-def _draw(folder: Path, console: Console) -> None:
-    """Write the faces that take a library to draw, in a process of its own: what goes wrong there costs no verdict."""
-    drawing = [sys.executable, "-P", "-m", "dgxcert", "report", str(folder.resolve())]
+def _write_html_report(folder: Path, console: Console) -> None:
+    """Write the report with plots, in a process of its own: an error in the plot library costs no verdict."""
+    args = [sys.executable, "-P", "-m", "dgxcert", "report", str(folder.resolve())]
     try:
-        drawn = command.run(drawing, timeout_s=DRAWING_S, env=suite.environment())
+        done = command.run(args, timeout_s=REPORT_S, env=suite.environment())
     except (OSError, KeyboardInterrupt) as error:
-        trouble = str(error) or "interrupted"
+        problem = str(error) or "interrupted"
     else:
-        trouble = "" if drawn.returncode == 0 else drawn.complaint
-    if trouble:
-        words = f"report.html could not be written: {trouble}. Try again: dgxcert report {folder}"
-        console.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        problem = "" if done.returncode == 0 else done.complaint
+    if problem:
+        message = f"report.html could not be written: {problem}. Try again: dgxcert report {folder}"
+        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def _stopped_like_ctrl_c() -> Iterator[None]:
-    """Let a polite kill or a lost terminal end the run as Ctrl-C does."""
+    """Let SIGTERM or a lost terminal end the run as Ctrl-C does."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    # Under nohup a lost terminal is ignored, and stays so.
-    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heeded}
+    # nohup starts a program with SIGHUP ignored, and the run must then survive its terminal.
+    handled = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     finally:
@@ -218,7 +219,7 @@ def _stopped_like_ctrl_c() -> Iterator[None]:
 
 
 def _new_folder(results: Path, machine: Machine) -> Path:
-    """Make the run's own folder; raises CannotStart when that cannot be written to."""
+    """Make the run's own folder. Raises CannotStart where it cannot be written."""
     host = re.sub(r"[^A-Za-z0-9.-]+", "-", machine.hostname).strip("-.")[:40] or "machine"
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     for number in range(1, 100):
@@ -235,11 +236,11 @@ def _new_folder(results: Path, machine: Machine) -> Path:
                 f"Name another with --results, or make it yours: sudo chown {os.getuid()} {results}",
             ) from error
         return folder
-    raise CannotStart(f"{results} holds 99 runs of this very second.", "Try again.")
+    raise CannotStart(f"{results} already has 99 runs of this second.", "Try again.")
 
 
 def _expected_s(folder: Path, opened: journal.Opened) -> dict[str, float]:
-    """How long each requirement took in the last finished run of this profile here; a guess better than none."""
+    """Seconds that each requirement took in this machine's last finished run of this profile; empty without one."""
     for other in sorted(folder.parent.glob(f"*/{runs.NAME}"), reverse=True):
         try:
             last = runs.load(other.parent)
