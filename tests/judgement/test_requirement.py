@@ -8,7 +8,11 @@ from dgxcert import requirement
 from dgxcert.judgement.requirement import Tier
 from dgxcert.plan import catalogue
 
-WHOLE: dict[str, Any] = {"why": "training stops", "remedy": ("Run `nvidia-smi`.", "Restart: sudo reboot")}
+WHOLE: dict[str, Any] = {
+    "title": "The driver sees every GPU",
+    "why": "training stops",
+    "remedy": ("Run `nvidia-smi`.", "Restart: sudo reboot"),
+}
 
 
 def declare(id: str = "GPU-PRESENT", **about: Any) -> Any:

@@ -25,7 +25,7 @@ def test_what_misses_its_limit_fails_with_both_numbers_their_sources_and_the_rem
             "  required: limit decode.fp32: 85 % of 273 GB/s",
             "--- X: what to do ---",
             "1. Look at it.",
-            "2. Mend it.",
+            "2. Fix it.",
         ],
         consecutive=True,
     )

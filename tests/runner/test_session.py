@@ -129,7 +129,7 @@ def test_xdist_is_refused(pytester: pytest.Pytester, inline: Inline, plugin: str
 def test_python_without_assertions_is_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(
         "from dgxcert import requirement\n"
-        "@requirement('X', why='w', remedy=('look',))\n"
+        "@requirement('X', title='It holds', why='w', remedy=('look',))\n"
         "def test_x(evidence): assert evidence.record('x', False, source='s').holds()"
     )
     result = pytester.run(sys.executable, "-O", "-m", "pytest", "-p", "no:cacheprovider", "--profile", "cpu")
@@ -169,7 +169,9 @@ def test_the_catalogue_lists_what_is_there_and_runs_nothing(inline: Inline, tmp_
     listed = catalogue.read(tmp_path / "list.json")
     assert [entry.key for entry in listed] == ["X[13.0-gpu0]", "X[13.0-gpu1]"]
     assert {any_gpu(entry.key) for entry in listed} == {"X[13.0]"}
-    assert {(entry.id, entry.title, entry.remedy) for entry in listed} == {("X", "X", ("Look at it.", "Mend it."))}
+    assert {(entry.id, entry.title, entry.remedy) for entry in listed} == {
+        ("X", "Training runs", ("Look at it.", "Fix it."))
+    }
     assert (result.ret, result.parseoutcomes()) == (pytest.ExitCode.OK, {"tests": 2})
 
 

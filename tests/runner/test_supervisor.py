@@ -159,8 +159,9 @@ def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_written(profile: Pa
     full = driver.run("calm", "validate", "--profile", profile, "--results", tmp_path, asks="full")
     folder = driver.only_run(tmp_path)
     assert full.returncode == 3
-    assert f"logs/native-1.log says why. Free some space if the disk is full, then: dgxcert validate --resume {folder}" in (
-        full.stdout
+    assert (
+        f"logs/native-1.log says why. Free some space if the disk is full, then: dgxcert validate --resume {folder}"
+        in (full.stdout)
     )
     assert "records.jsonl cannot be written" in (folder / "logs" / "native-1.log").read_text()
     before = (folder / journal.NAME).read_bytes()
@@ -190,7 +191,7 @@ def test_no_conftest_beside_or_above_the_suite_has_a_say(tmp_path: Path) -> None
         (tmp_path / "suite" / name).mkdir(parents=True)
     (tmp_path / "suite" / "checks" / "test_one.py").write_text(
         "from dgxcert import requirement\n\n"
-        "@requirement('ONE', why='a stray hook could turn a failure into a pass', remedy=('look',))\n"
+        "@requirement('ONE', title='One', why='a stray hook could turn a failure into a pass', remedy=('look',))\n"
         "def test_one(): pass\n"
     )
     for place in (tmp_path, tmp_path / "suite", tmp_path / "suite" / "checks"):

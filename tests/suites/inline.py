@@ -15,7 +15,7 @@ from dgxcert import requirement
 from dgxcert.judgement.limit import Limit
 from dgxcert.outcome import Inconclusive, Wrong
 
-ABOUT = {"why": "training stops", "remedy": ("Look at it.", "Mend it.")}
+ABOUT = {"title": "Training runs", "why": "training stops", "remedy": ("Look at it.", "Fix it.")}
 FAST = Limit(name="decode.fp32", min=13, unit="token/s", source="85 % of 273 GB/s")
 
 def speed(evidence, value=20.0):

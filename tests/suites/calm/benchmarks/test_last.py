@@ -3,7 +3,7 @@
 from dgxcert import requirement
 
 
-@requirement("LAST", why="a run must end in the truth", remedy=("look",), tier="standard")
+@requirement("LAST", title="Last", why="a run must end in the truth", remedy=("look",), tier="standard")
 def test_last(benchmark, evidence):
     benchmark.pedantic(lambda: None, rounds=3)
     assert evidence.record("reached", True, source="here").holds()

@@ -14,14 +14,14 @@ ASKED = os.environ.get("DGXCERT_TEST_ASKS", "").split()
 ABOUT: dict[str, Any] = {"why": "a run must end in the truth", "remedy": ("look",)}
 
 
-@requirement("FIRST", **ABOUT)
+@requirement("FIRST", title="First", **ABOUT)
 def test_first(benchmark, evidence):
     benchmark.pedantic(lambda: None, rounds=3)
     evidence.record("nanoseconds", time.time_ns(), source="clock: another one each time")
     assert evidence.record("as asked", "fail" not in ASKED, source="environment").holds()
 
 
-@requirement("LONG", **ABOUT)
+@requirement("LONG", title="Long", **ABOUT)
 def test_long(evidence):
     if "defy" in ASKED:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -31,7 +31,7 @@ def test_long(evidence):
     assert evidence.record("awake", True, source="here").holds()
 
 
-@requirement("DISK", **ABOUT)
+@requirement("DISK", title="Disk", **ABOUT)
 def test_disk(request, evidence):
     if "full" in ASKED:
         size = (Path(request.config.getoption("--dgxcert-run")) / "records.jsonl").stat().st_size

@@ -14,40 +14,40 @@ HOLD = Path("/results/hold")
 """While this file is there, WAITS goes on: a test outside says how long."""
 
 
-@requirement("HOST-FIRST", **ABOUT, stage="host")
+@requirement("HOST-FIRST", title="The host is looked at first", **ABOUT, stage="host")
 def test_the_host_is_looked_at_first(evidence):
     assert evidence.record("base", os.environ.get("DGXCERT_BASE_IMAGE", "none"), source="set in the image") == "none"
 
 
-@requirement("IMAGE-SECOND", **ABOUT, stage="image")
+@requirement("IMAGE-SECOND", title="The image is looked at from the host", **ABOUT, stage="image")
 def test_the_image_is_looked_at_from_the_host(image, evidence):
     assert evidence.record("stack", image.stack, source=image.id) == "tiny"
 
 
-@requirement("INSIDE", **ABOUT)
+@requirement("INSIDE", title="The work is done in the container", **ABOUT)
 def test_the_work_is_done_in_the_container(evidence):
     base = evidence.record("base", os.environ.get("DGXCERT_BASE_IMAGE", "none"), source="set in the image")
     assert base == "dgxcert-standin:amd64"
 
 
-@requirement("HANGS", **ABOUT, budget_s=3)
+@requirement("HANGS", title="It hangs and ignores signals", **ABOUT, budget_s=3)
 def test_it_hangs_and_ignores_signals():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     time.sleep(600)
 
 
-@requirement("CRASHES", **ABOUT)
+@requirement("CRASHES", title="It crashes", **ABOUT)
 def test_it_crashes():
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-@requirement("KILLED", **ABOUT)
+@requirement("KILLED", title="It is killed", **ABOUT)
 def test_it_is_killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@requirement("WAITS", **ABOUT, budget_s=100)
+@requirement("WAITS", title="It takes as long as somebody outside says", **ABOUT, budget_s=100)
 def test_it_takes_as_long_as_somebody_outside_says(evidence):
     while HOLD.exists():
         time.sleep(0.1)

@@ -15,23 +15,23 @@ PIDS = Path(os.environ.get("DGXCERT_TEST_PIDS", os.devnull))
 ABOUT: dict[str, Any] = {"why": "a fault must cost one requirement", "remedy": ("look",)}
 
 
-@requirement("BEFORE-ALL", **ABOUT)
+@requirement("BEFORE-ALL", title="Timed before every fault", **ABOUT)
 def test_timed_before_every_fault(benchmark, evidence):
     benchmark.pedantic(lambda: None, rounds=3)
     assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
 
 
-@requirement("HANGS", takes_s=0.1, budget_s=1.5, **ABOUT)
+@requirement("HANGS", title="Hangs", takes_s=0.1, budget_s=1.5, **ABOUT)
 def test_hangs():
     time.sleep(600)
 
 
-@requirement("AFTER-HANG", **ABOUT)
+@requirement("AFTER-HANG", title="After hang", **ABOUT)
 def test_after_hang(evidence):
     assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
 
 
-@requirement("DEFIES", takes_s=0.1, budget_s=1.5, **ABOUT)
+@requirement("DEFIES", title="Defies signals and has children", takes_s=0.1, budget_s=1.5, **ABOUT)
 def test_defies_signals_and_has_children():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,27 +41,27 @@ def test_defies_signals_and_has_children():
     command.run([sys.executable, "-c", tell], timeout_s=600)  # in a process group of its own
 
 
-@requirement("CRASHES", **ABOUT)
+@requirement("CRASHES", title="Crashes", **ABOUT)
 def test_crashes():
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-@requirement("AFTER-CRASH", **ABOUT)
+@requirement("AFTER-CRASH", title="After crash", **ABOUT)
 def test_after_crash(evidence):
     assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
 
 
-@requirement("LEAVES", **ABOUT)
+@requirement("LEAVES", title="Leaves as if all were well", **ABOUT)
 def test_leaves_as_if_all_were_well(evidence):
     assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
     os._exit(0)
 
 
-@requirement("KILLED", **ABOUT)
+@requirement("KILLED", title="Is killed", **ABOUT)
 def test_is_killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@requirement("RAISES", **ABOUT)
+@requirement("RAISES", title="Raises", **ABOUT)
 def test_raises(evidence):
     raise OSError("no such instrument")

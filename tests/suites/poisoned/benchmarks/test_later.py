@@ -3,6 +3,6 @@
 from dgxcert import requirement
 
 
-@requirement("LAST", why="a run must end in the truth", remedy=("look",))
+@requirement("LAST", title="Last", why="a run must end in the truth", remedy=("look",))
 def test_last(evidence):
     assert evidence.record("awake", True, source="here").holds()

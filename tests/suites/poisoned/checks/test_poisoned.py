@@ -8,12 +8,12 @@ from dgxcert import requirement
 ABOUT: dict[str, Any] = {"why": "a run must end in the truth", "remedy": ("look",)}
 
 
-@requirement("POISONS", **ABOUT)
+@requirement("POISONS", title="Poisons", **ABOUT)
 def test_poisons():
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-@requirement("AFTER", **ABOUT)
+@requirement("AFTER", title="After", **ABOUT)
 def test_after(evidence):
     evidence.record("process", os.getpid(), source="here")
     assert evidence.record("awake", True, source="here").holds()

@@ -9,6 +9,6 @@ if any(argument.startswith("--dgxcert-run") for argument in sys.argv):
     os._exit(77)
 
 
-@requirement("UNBORN", why="a run of nothing must not look like a run", remedy=("look",))
+@requirement("UNBORN", title="Unborn", why="a run of nothing must not look like a run", remedy=("look",))
 def test_unborn(evidence):
     assert evidence.record("born", True, source="here").holds()
