@@ -11,7 +11,7 @@ import file_map
 import typer
 
 from dgxcert import cli
-from dgxcert.judgement.evidence import quantity
+from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.limit import Limit
 from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
@@ -82,10 +82,12 @@ def profiles() -> str:
         lines += [_row(each.name, _edges(each), written["limits"][each.name]) for each in loaded.limits.values()]
         for word, meaning in {"margin": "work leaves free", "floor": "below this work is stopped"}.items():
             bound = getattr(loaded.memory, word)
-            lines.append(_row(f"memory {word} ({meaning})", quantity(bound.value, bound.unit), written["memory"][word]))
+            lines.append(
+                _row(f"memory {word} ({meaning})", format_quantity(bound.value, bound.unit), written["memory"][word])
+            )
         lines += ["", "| physical peak | value | basis | where the number comes from |", "| --- | --- | --- | --- |"]
         for peak, at in loaded.physical.items():
-            lines.append(_row(peak, quantity(at.value, at.unit), written["physical"][peak]))
+            lines.append(_row(peak, format_quantity(at.value, at.unit), written["physical"][peak]))
         lines += ["", "Does not apply:", "", *(f"- {key}: {why}" for key, why in loaded.not_applicable.items()), ""]
     return "\n".join(lines)
 

@@ -25,7 +25,7 @@ from dgxcert.workloads.burn_in import loop
 )
 def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, evidence):
     burn_in = loop.run(device, profile, minutes, keeps, evidence.say)
-    evidence.watched(burn_in.trace(device.index))
+    evidence.keep_trace(burn_in.trace(device.index))
     worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.says)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
     evidence.record("shared cycles", burn_in.shared, source="the driver's list of processes; these cycles do not count")

@@ -20,7 +20,7 @@ READS = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
 )
 def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
     load = sustained.measured(gpu, profile)
-    evidence.watched(load.samples.trace(gpu.index))
+    evidence.keep_trace(load.samples.trace(gpu.index))
     evidence.advise(*load.remedy)
     evidence.record("sampling", load.samples.cpu_share, unit="of a core", source=load.samples.source)
     evidence.record("utilisation", load.samples.median("utilization"), unit="%", source=load.samples.source)

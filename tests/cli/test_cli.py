@@ -64,7 +64,7 @@ def own_suite(monkeypatch: pytest.MonkeyPatch) -> None:
         (["validate", "--profile", "dgx-sprak"], ["no profile 'dgx-sprak'", "dgx-spark"]),
         (["validate", "--profile", "nowhere.yaml"], ["nowhere.yaml", "cannot be read", "No such file"]),
         (["validate", "stray"], ["stray"]),
-        (["validate", "--resume", "nowhere"], ["nowhere is no run", "records.jsonl", "results/"]),
+        (["validate", "--resume", "nowhere"], ["nowhere is not a run", "records.jsonl", "results/"]),
         (
             ["validate", "--resume", "nowhere", "--tier", "quick"],
             ["--resume continues a run with the options it began with", "--tier"],

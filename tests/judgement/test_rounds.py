@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from paths import BENCHMARKS
 
-from dgxcert.judgement.evidence import Measured, Recorder
+from dgxcert.judgement.evidence import Quantity, Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.rounds import Around, Rounds, Work, known_within, rate
 from dgxcert.machine.device import Device
@@ -33,12 +33,12 @@ def evidence() -> Recorder:
 
 
 @pytest.fixture
-def judged(evidence: Recorder) -> Callable[..., Measured]:
+def judged(evidence: Recorder) -> Callable[..., Quantity]:
     """Rounds of 10 TFLOP each, put through `rate`."""
 
     def judge(
         *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Any
-    ) -> Measured:
+    ) -> Quantity:
         work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
         rounds = Rounds(seconds, device.sharing_problem(), around)
         return rate(evidence, "matmul", work, rounds, unit=UNIT, spread=spread)
@@ -46,14 +46,14 @@ def judged(evidence: Recorder) -> Callable[..., Measured]:
     return judge
 
 
-def test_throughput_is_work_divided_by_total_time(judged: Callable[..., Measured]) -> None:
+def test_throughput_is_work_divided_by_total_time(judged: Callable[..., Quantity]) -> None:
     seconds = (1.0, 1.0, 1.0, 1.0, 1.5)
     measured = judged(*seconds)
     assert measured.number == pytest.approx(50 / 5.5)
     assert measured.number < statistics.mean(10 / each for each in seconds), "a mean of rates flatters"
 
 
-def test_the_rounds_and_both_bounds_are_kept_with_the_rate(judged: Callable[..., Measured], evidence: Recorder) -> None:
+def test_the_rounds_and_both_bounds_are_kept_with_the_rate(judged: Callable[..., Quantity], evidence: Recorder) -> None:
     judged(1.0, 1.02, 1.01, ceiling=bound(50.0, "measured here"))
     kept = evidence.kept[0]
     assert kept.rounds_s == (1.0, 1.02, 1.01)
@@ -69,34 +69,34 @@ def test_spread_is_the_interquartile_range_over_the_median() -> None:
     assert Rounds((5.0, 1.0, 4.0, 2.0, 3.0)).spread == pytest.approx((4 - 2) / 3)
 
 
-def test_one_stray_round_moves_the_rate_and_so_it_is_noise(judged: Callable[..., Measured]) -> None:
+def test_one_stray_round_moves_the_rate_and_so_it_is_noise(judged: Callable[..., Quantity]) -> None:
     assert Rounds((2.44,) * 5 + (9.8,)).spread == pytest.approx(0.503, abs=0.01)
     with pytest.raises(Inconclusive, match="too noisy"):
         judged(*(1.0,) * 9, 3.0)
 
 
 @pytest.mark.parametrize("seconds", [0.0999, 0.0981])
-def test_a_rate_within_two_percent_above_physics_is_believed(judged: Callable[..., Measured], seconds: float) -> None:
+def test_a_rate_within_two_percent_above_physics_is_believed(judged: Callable[..., Quantity], seconds: float) -> None:
     assert judged(seconds, seconds, seconds).number > 100
 
 
 @pytest.mark.parametrize("seconds", [0.0979, 0.01])
 def test_a_rate_above_physics_is_inconclusive(
-    judged: Callable[..., Measured], evidence: Recorder, seconds: float
+    judged: Callable[..., Quantity], evidence: Recorder, seconds: float
 ) -> None:
     with pytest.raises(Inconclusive, match=r"measurement is wrong: .*physics allows 100 TFLOP/s \(data sheet\)"):
         judged(seconds, seconds, seconds)
     assert evidence.kept[0].rounds_s == (seconds,) * 3, "what is not believed is kept all the same"
 
 
-def test_16_bits_slower_than_32_is_inconclusive(judged: Callable[..., Measured]) -> None:
+def test_16_bits_slower_than_32_is_inconclusive(judged: Callable[..., Quantity]) -> None:
     floor = bound(10.0, "fp32 products, measured in this run")
     with pytest.raises(Inconclusive, match=r"cannot be below 10 TFLOP/s \(fp32 products"):
         judged(1.01, 1.01, 1.01, floor=floor)
     assert judged(1.0, 1.0, 1.0, floor=floor).number == pytest.approx(10)
 
 
-def test_a_rate_above_what_the_machine_itself_reached_is_not_believed(judged: Callable[..., Measured]) -> None:
+def test_a_rate_above_what_the_machine_itself_reached_is_not_believed(judged: Callable[..., Quantity]) -> None:
     """One of the two was measured wrongly, and shares of such a ceiling would flatter."""
     assert judged(1.0, 1.0, 1.0, ceiling=bound(9.81)).number == 10.0
     assert judged(1.0, 1.0, 1.0, ceiling=bound(5.0), grace=3.0).number == 10.0
@@ -106,24 +106,24 @@ def test_a_rate_above_what_the_machine_itself_reached_is_not_believed(judged: Ca
 
 
 @pytest.mark.parametrize("name", ["roofline", "ceiling", "floor"])
-def test_a_bound_in_another_unit_is_refused(judged: Callable[..., Measured], name: str) -> None:
+def test_a_bound_in_another_unit_is_refused(judged: Callable[..., Quantity], name: str) -> None:
     """100 GB/s would else be held against TFLOP/s."""
     with pytest.raises(TypeError, match="matmul is in TFLOP/s, a bound of it in GB/s"):
         judged(1.0, 1.0, 1.0, **{name: bound(1.0, unit="GB/s")})
 
 
-def test_rounds_that_differ_too_much_are_inconclusive(judged: Callable[..., Measured]) -> None:
+def test_rounds_that_differ_too_much_are_inconclusive(judged: Callable[..., Quantity]) -> None:
     assert judged(0.9375, 0.9375, 1.0, 1.0625, 1.0625).number == pytest.approx(10), "a spread of 12.5 % is allowed"
     with pytest.raises(Inconclusive, match=r"too noisy to judge: rounds spread 13\.0%, limit spread allows 12\.5%"):
         judged(0.935, 0.935, 1.0, 1.065, 1.065)
 
 
-def test_a_spread_limit_without_an_upper_edge_allows_nothing(judged: Callable[..., Measured]) -> None:
+def test_a_spread_limit_without_an_upper_edge_allows_nothing(judged: Callable[..., Quantity]) -> None:
     with pytest.raises(Inconclusive, match="limit spread has no max"):
         judged(1.0, 1.0, 1.0, spread=Limit(name="spread", min=0, unit="of median", source="a slip"))
 
 
-def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Measured], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Quantity], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Device, "sharing_problem", lambda self: "GPU 0 was shared")
     with pytest.raises(Inconclusive, match="matmul: GPU 0 was shared") as raised:
         judged(1.0, 1.0, 1.0)
@@ -169,13 +169,13 @@ def test_drift_is_how_much_slower_the_second_half_is() -> None:
     assert Rounds((1.1, 1.1, 1.0, 1.0)).drift == pytest.approx(-1 / 11)
 
 
-def test_code_that_is_compiled_meanwhile_makes_rounds_worthless(judged: Callable[..., Measured]) -> None:
+def test_code_that_is_compiled_meanwhile_makes_rounds_worthless(judged: Callable[..., Quantity]) -> None:
     with pytest.raises(Inconclusive, match="matmul: code was compiled 2 times while it was timed"):
         judged(1.0, 1.0, 1.0, around=Around(compiled=2))
 
 
 def test_what_went_on_around_the_rounds_is_kept_and_held_against_nothing(
-    judged: Callable[..., Measured], evidence: Recorder
+    judged: Callable[..., Quantity], evidence: Recorder
 ) -> None:
     around = Around(4, False, 0, 0.25, 3 * 2**30, power_w=50.0, clock_mhz=1800.0, hot=0.1)
     judged(1.0, 1.0, 1.0, around=around)

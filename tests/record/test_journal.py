@@ -100,7 +100,7 @@ def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -
 def test_what_is_no_run_folder_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CannotStart, match=f"{folder} is no run"):
+    with pytest.raises(CannotStart, match=f"{folder} is not a run"):
         journal.read(tmp_path / folder)
 
 

@@ -62,7 +62,7 @@ INCONCLUSIVE = {
     "nothing at all": ("pass", "nothing was held against a limit, so nothing was proved"),
     "recorded only": ("speed(evidence)", "nothing was held against a limit, so nothing was proved"),
     "truth of a number": ("assert speed(evidence)", "could not look: TypeError: compare decode with what it must be*"),
-    "not a number": ("assert speed(evidence, float('nan')) >= FAST", "decode came out as nan: *"),
+    "not a number": ("assert speed(evidence, float('nan')) >= FAST", "decode is nan: *"),
     "no such limit": ("evidence.record('x', 1, unit='GB/s', source='s').within(FAST)", "limit decode.fp32 is in *"),
     "skips": ("assert speed(evidence) >= FAST\npytest.skip('not today')", "the test excused itself (not today); *"),
     "import": ("pytest.importorskip('no_such_library')", "the test excused itself (could not import *"),

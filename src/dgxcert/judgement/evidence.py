@@ -1,12 +1,15 @@
-"""Evidence: what a requirement measured, in which unit, how, and what it was held against.
+"""Evidence: what a requirement measured, in which unit, how, and what it was compared with.
 
 A check records quantities through its `evidence` fixture and compares what it gets back:
 
-    clock = evidence.record("SM clock under load", 2411, unit="MHz", source="NVML, 10 s of matmul")
-    assert clock >= profile.limit("clock.sm_under_load")
+>>> evidence = Recorder()
+>>> limit = Limit(name="clock.under_load", min=2000, unit="MHz", source="GB10 works at 2.4 GHz")
+>>> clock = evidence.record("SM clock under load", 2411, unit="MHz", source="NVML, 10 s of matmul")
+>>> clock >= limit
+True
 
-Comparing is what ties a limit to a quantity: the record keeps both, the failure message prints both, and a
-test that compared nothing cannot pass.
+Comparing ties a limit to a quantity: the record keeps both, the failure message prints both, and a test that compares
+nothing cannot pass.
 """
 
 import math
@@ -25,7 +28,7 @@ Sign = Literal[">=", "<=", "==", "<", ">"]
 
 
 class Comparison(BaseModel):
-    """One holding of a quantity against a required value."""
+    """One comparison of a quantity with a required value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +42,7 @@ class Comparison(BaseModel):
 
 
 class Evidence(BaseModel):
-    """One measured quantity as it is kept in the run folder."""
+    """One measured quantity, as the run folder keeps it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,17 +61,24 @@ class Evidence(BaseModel):
         return [comparison for comparison in self.held_against if not comparison.holds]
 
 
-class Measured:
-    """A recorded quantity that can be compared with a limit, with another quantity, or with a plain fact."""
+class Quantity:
+    """A recorded quantity, to be compared with a limit, with another quantity, or with a plain fact.
+
+    >>> driver = Recorder().record("driver branch", 580, unit="driver branch", source="NVML")
+    >>> driver >= Limit(name="driver.branch", min=570, unit="driver branch", source="CUDA 12.8 release notes")
+    True
+    >>> driver == 570
+    False
+    """
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
 
     @property
     def number(self) -> float:
-        """The value as a number; raises TypeError when it is a word."""
+        """The value as a number. Raises TypeError where it is text."""
         if isinstance(self.evidence.value, str):
-            raise TypeError(f"{self.evidence.name} is {self.evidence.value!r}, which is no number")
+            raise TypeError(f"{self.evidence.name} is {self.evidence.value!r}, which is not a number")
         return float(self.evidence.value)
 
     def __ge__(self, required: object) -> bool:
@@ -86,7 +96,7 @@ class Measured:
     def __eq__(self, required: object) -> bool:
         if isinstance(required, Limit):
             if required.equals is None:
-                raise Inconclusive(f"limit {required.name} has no `equals` to hold {self.evidence.name} against")
+                raise Inconclusive(f"limit {required.name} has no `equals` to compare {self.evidence.name} with")
             if required.unit != self.evidence.unit:
                 raise self._other_unit(required)
             wanted, source = required.equals, _origin(required)
@@ -97,10 +107,15 @@ class Measured:
         return self._keep("==", wanted, self.evidence.unit, source, self.evidence.value, self.evidence.value == wanted)
 
     def __ne__(self, required: object) -> bool:
-        raise TypeError(f"say what {self.evidence.name} must be: `!=` says only what it must not be")
+        raise TypeError(f"compare {self.evidence.name} with what it must be: `!=` names only what it must not be")
 
     def within(self, limit: Limit) -> bool:
-        """Hold the quantity against every edge that a limit has; all of them are recorded."""
+        """Compare the quantity with every edge that a limit has; all of them are recorded.
+
+        >>> temperature = Recorder().record("temperature", 71, unit="°C", source="NVML")
+        >>> temperature.within(Limit(name="temperature.under_load", min=20, max=85, unit="°C", source="data sheet"))
+        True
+        """
         edges: list[bool] = []
         if limit.equals is not None:
             edges.append(bool(self == limit))
@@ -111,19 +126,23 @@ class Measured:
         return all(edges)
 
     def holds(self) -> bool:
-        """Hold a yes-or-no fact against yes."""
+        """Whether a yes-or-no fact is true.
+
+        >>> Recorder().record("torch sees the GPU", True, source="torch.cuda.is_available()").holds()
+        True
+        """
         return self._keep("==", True, "", "the requirement itself", self.evidence.value, self.evidence.value is True)
 
-    __hash__ = None  # type: ignore[assignment]  # == records, so a Measured must never be a dictionary key
+    __hash__ = None  # type: ignore[assignment]  # == records, so that a Quantity must never be a dictionary key
 
     def __bool__(self) -> bool:
         raise TypeError(f"compare {self.evidence.name} with what it must be: `fact.holds()`, `== word` or `>= limit`")
 
     def __repr__(self) -> str:
-        return f"<{self.evidence.name} is {quantity(self.evidence.value, self.evidence.unit)}>"
+        return f"<{self.evidence.name} is {format_quantity(self.evidence.value, self.evidence.unit)}>"
 
     def _hold(self, sign: Sign, required: object, compare: Callable[[float, float], bool]) -> bool:
-        if isinstance(required, Measured):
+        if isinstance(required, Quantity):
             other = required.evidence
             if other.unit != self.evidence.unit:
                 raise TypeError(f"{self.evidence.name} is in {self.evidence.unit!r}, {other.name} in {other.unit!r}")
@@ -174,16 +193,16 @@ def _origin(limit: Limit) -> str:
 
 
 class Recorder:
-    """The `evidence` fixture: keeps what one requirement measured, in order."""
+    """The `evidence` fixture: records what one requirement measured, in order."""
 
     def __init__(self) -> None:
         self.kept: list[Evidence] = []
         self.traces: list[Trace] = []
         self.advice: tuple[str, ...] = ()
         self.key = ""
-        """The requirement that this is evidence of."""
+        """The requirement that this is the evidence of."""
         self.say: Callable[[str], None] = lambda _: None
-        """Tell whoever waits how far a long requirement has come."""
+        """Report to the user how far a long requirement has come: `evidence.say("12 of 30 min")`."""
 
     def record(
         self,
@@ -195,29 +214,40 @@ class Recorder:
         roofline: Bound | None = None,
         ceiling: Bound | None = None,
         rounds_s: tuple[float, ...] = (),
-    ) -> Measured:
-        """Keep one quantity and return it for comparing.
+    ) -> Quantity:
+        """Record one quantity and return it for comparing.
 
-        Raises Inconclusive for a number that is not finite: no instrument reads NaN.
+        `source` says how it was measured. `roofline` and `ceiling` are the bounds that a limit in shares of them
+        refers to. Raises Inconclusive for a number that is not finite: no instrument reads NaN.
+
+        >>> Recorder().record("decode", 91.53, unit="token/s", source="median of 10 rounds of 128 tokens")
+        <decode is 91.53 token/s>
         """
         if isinstance(value, float) and not math.isfinite(value):
-            raise Inconclusive(f"{name} came out as {value}: the measurement is wrong")
+            raise Inconclusive(f"{name} is {value}: the measurement is wrong")
         kept = Evidence(
             name=name, value=value, unit=unit, source=source, roofline=roofline, ceiling=ceiling, rounds_s=rounds_s
         )
         self.kept.append(kept)
-        return Measured(kept)
+        return Quantity(kept)
 
     def advise(self, *remedy: str) -> None:
-        """Say what to do about this very finding, in place of the requirement's general remedy, should it fail."""
+        """Set the remedy for this finding, which replaces the requirement's own should the test fail.
+
+        >>> Recorder().advise("GPU 1 has a page pending retirement: reset it with `nvidia-smi --gpu-reset -i 1`.")
+        """
         self.advice = remedy
 
-    def watched(self, trace: Trace) -> None:
-        """Keep what was seen of a GPU while it worked, for a plot; it is held against nothing."""
+    def keep_trace(self, trace: Trace) -> None:
+        """Keep samples of a GPU under load, for a plot; they are not compared with anything."""
         self.traces.append(trace)
 
     def require(self, holds: bool) -> None:
-        """Fail the requirement unless a comparison holds; for code outside a check, which must not `assert`."""
+        """Fail the requirement unless a comparison holds; for code in `src`, which must not `assert`.
+
+        >>> evidence = Recorder()
+        >>> evidence.require(evidence.record("tokens", 128, source="generate()") == 128)
+        """
         if not holds:
             raise Wrong("what was computed is wrong")
 
@@ -228,12 +258,16 @@ class Recorder:
 
     @property
     def compared(self) -> bool:
-        """Whether anything was held against anything."""
+        """Whether anything was compared with anything."""
         return any(kept.held_against for kept in self.kept)
 
 
-def quantity(value: Value, unit: str = "") -> str:
-    """A value and its unit for people: `91.5 TFLOP/s`, four significant digits."""
+def format_quantity(value: Value, unit: str = "") -> str:
+    """A value and its unit for people, with four significant digits.
+
+    >>> format_quantity(91.5234, "TFLOP/s"), format_quantity(True), format_quantity(580, "driver branch")
+    ('91.52 TFLOP/s', 'True', '580 driver branch')
+    """
     text = str(value)
     if isinstance(value, float):
         text = f"{value:.0f}" if abs(value) >= 10000 else f"{value:.4g}"
@@ -242,8 +276,9 @@ def quantity(value: Value, unit: str = "") -> str:
 
 def violation(evidence: Evidence, comparison: Comparison) -> list[str]:
     """The lines a failure prints: measured, required, and where both come from."""
-    measured, required = quantity(comparison.measured, comparison.unit), quantity(comparison.value, comparison.unit)
-    if measured == required:  # 13.0004 against 13.0: four digits would hide why it failed
+    measured = format_quantity(comparison.measured, comparison.unit)
+    required = format_quantity(comparison.value, comparison.unit)
+    if measured == required:  # 12.9996 and 13.0: four digits would hide why it failed
         measured, required = f"{comparison.measured!r} {comparison.unit}", f"{comparison.value!r} {comparison.unit}"
     return [
         f"{evidence.name} is {measured}, required {comparison.sign} {required}",

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dgxcert.judgement.evidence import Measured, Recorder
+from dgxcert.judgement.evidence import Quantity, Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.units import OF_MEDIAN, OF_START, OF_TIME
 from dgxcert.machine.device import Device
@@ -135,7 +135,7 @@ def _rank(count: int) -> int:
     return rank
 
 
-def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str, spread: Limit) -> Measured:
+def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str, spread: Limit) -> Quantity:
     """Record a benchmark's throughput and refuse to believe it where it cannot be true.
 
     Raises Inconclusive when the rate lies outside what physics allows, when the rounds differ more than `spread`
@@ -189,7 +189,7 @@ def _keep_around(evidence: Recorder, name: str, unit: str, work: Work, rounds: R
             evidence.record(f"{what} of {name}", value, unit=of, source=how)
 
 
-def believe(measured: Measured, work: Work) -> None:
+def believe(measured: Quantity, work: Work) -> None:
     """Raise Inconclusive when a rate lies above its roofline or ceiling by more than the grace, or below its floor."""
     for bound in (work.roofline, work.ceiling, work.floor):
         if bound is not None and bound.unit != measured.evidence.unit:
@@ -202,7 +202,7 @@ def believe(measured: Measured, work: Work) -> None:
         raise _wrong(measured, f"it cannot be below {work.floor.value:.4g}", work.floor)
 
 
-def _wrong(measured: Measured, bounded: str, bound: Bound) -> Inconclusive:
+def _wrong(measured: Quantity, bounded: str, bound: Bound) -> Inconclusive:
     return Inconclusive(
         f"the measurement is wrong: {measured!r}, but {bounded} {bound.unit} ({bound.source})",
         "Check that the work waits for the device, that the model is the one named, and the profile's peaks.",

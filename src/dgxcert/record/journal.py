@@ -1,7 +1,7 @@
-"""The record: `records.jsonl`, one line per event, flushed to disk as it happens; all else is rebuilt from it.
+"""The record: `records.jsonl`, one line per event, synced to disk as it happens; all else is rebuilt from it.
 
-A line is written with one system call and synced, so a power cut loses at most the line in flight. A line torn
-that way is tolerated where it can only be that: at the end, or just before the line of a resumed run.
+A line is written with one system call and synced, so that a power cut loses at most the last line. A torn line is
+accepted where only that can have caused it: at the end, or just before the line of a resumed run.
 """
 
 import errno
@@ -30,16 +30,16 @@ from dgxcert.record.history_line import Earlier
 
 NAME = "records.jsonl"
 FORMAT = 4
-"""Version of the record; raised when an older reader would misread it."""
+"""Version of the record; raised where an older reader would misread it."""
 
 
 def now() -> str:
-    """The time as records keep it: UTC, to the millisecond."""
+    """The time as records keep it: UTC, to the millisecond, such as 2026-11-23T18:40:12.000Z."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Event(BaseModel):
-    """What every line has."""
+    """What every line of a record has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,15 +58,15 @@ class Opened(Event):
     plan: tuple[Planned, ...]
     ignored_environment: tuple[str, ...] = ()
     fallen: tuple[str, ...] = ()
-    """Earlier runs here that went down together with the machine, in words."""
+    """Messages about earlier runs that went down together with this machine."""
     waivers: tuple[Waiver, ...] = ()
-    """Those of this machine."""
+    """The waivers of this machine."""
     earlier: tuple[Earlier, ...] = ()
-    """What earlier runs of this machine reached, so that a report shows its history from its own record alone."""
+    """What earlier runs of this machine measured, so that reports show its history from this record alone."""
 
 
 class Attempt(Event):
-    """A child process began to work on a stage; each has a log of its own."""
+    """A child process starts to work on a stage; each has a log of its own."""
 
     event: Literal["attempt"] = "attempt"
     stage: str
@@ -76,7 +76,7 @@ class Attempt(Event):
 
 
 class SoftwareRead(Event):
-    """The software as the child saw it."""
+    """The software that a stage's first child process runs on."""
 
     event: Literal["software"] = "software"
     stage: str
@@ -84,7 +84,7 @@ class SoftwareRead(Event):
 
 
 class ImageReady(Event):
-    """The image that the container stage runs in is there and fits this checkout."""
+    """The image that the container stage runs in exists and fits this checkout."""
 
     event: Literal["image"] = "image"
     image: Image
@@ -113,7 +113,7 @@ class Finished(Event):
 
 
 class Said(Event):
-    """How far a long requirement has come, in words for whoever waits."""
+    """A long requirement reports how far it has come, in a message for the user."""
 
     event: Literal["said"] = "said"
     key: str
@@ -121,7 +121,7 @@ class Said(Event):
 
 
 class Stopped(Event):
-    """A child ended itself, to protect the machine, while it was measuring `key`."""
+    """A child killed itself, to protect the machine, while it was measuring `key`."""
 
     event: Literal["stopped"] = "stopped"
     key: str | None
@@ -129,7 +129,7 @@ class Stopped(Event):
 
 
 class StageEnded(Event):
-    """A stage is over; `problem` says why when it could not do all that was planned."""
+    """A stage is over; `problem` says why it could not measure all that was planned."""
 
     event: Literal["stage_ended"] = "stage_ended"
     stage: str
@@ -137,7 +137,7 @@ class StageEnded(Event):
 
 
 class Interrupted(Event):
-    """Somebody ended the run; `key` was being measured and may be measured again."""
+    """The user ended the run; `key` was being measured and may be measured again."""
 
     event: Literal["interrupted"] = "interrupted"
     by: str
@@ -145,12 +145,12 @@ class Interrupted(Event):
 
 
 class Resumed(Event):
-    """The run goes on; `rebooted` says that the machine was started anew in between."""
+    """The run continues; `rebooted` says that the machine was restarted in between."""
 
     event: Literal["resumed"] = "resumed"
     rebooted: bool
     boot_id: str | None = None
-    """Under which boot it goes on."""
+    """The boot in which it continues."""
 
 
 Record = Annotated[
@@ -170,14 +170,16 @@ Record = Annotated[
 RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 
 CLAIM_S = 2.0
+"""How long to wait for the lock of a run."""
 
 
 class Writer:
-    """Appends events to one run's record. Raises CannotStart when the disk does not take a line."""
+    """Appends events to one run's record. Raises CannotStart where a line cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         try:
+            # O_APPEND: supervisor and children append to the same file, each at its end whatever the other wrote.
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise _cannot_write(self.path, error) from error
@@ -187,26 +189,29 @@ class Writer:
         """Write one line and wait until it is on the disk."""
         line = event.model_dump_json().encode() + b"\n"
         try:
-            written = os.write(self._file, line)
-            if written < len(line):
+            written = os.write(self._file, line)  # one system call per line, so that two writers never mix
+            if written < len(line):  # a full disk takes what still fits, without an error
                 self._take_back(line[:written])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file)
+            os.fsync(self._file)  # the next requirement may take the machine down
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
     def claim(self) -> None:
-        """Hold the run for this process as long as it lives; raises CannotStart when another one has it."""
+        """Lock the run for as long as this process lives. Raises CannotStart where another process holds it."""
         try:
             self._lock()
         except OSError as error:
             raise CannotStart(
                 f"Run {self.path.parent} is still being worked on by another dgxcert.",
-                "Wait for it or end it, then resume.",
+                "Wait for it or stop it, then resume.",
             ) from error
 
     def _lock(self) -> None:
-        """Take the lock; a child in a container has it for a moment when it ends because its supervisor is gone."""
+        """Take the lock, which the kernel releases when this process ends, however it ends.
+
+        A child in a container gets it for a moment when its supervisor is gone, before it kills itself: wait for that.
+        """
         until = time.monotonic() + CLAIM_S
         while True:
             try:
@@ -217,17 +222,17 @@ class Writer:
                 time.sleep(0.1)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file and release the lock."""
         os.close(self._file)
 
     def _take_back(self, part: bytes) -> None:
-        """Cut off a line that the disk took only in part, so that another process's next line cannot join it."""
+        """Remove the part of a line that was written, so that another process's next line does not join it."""
         before = os.fstat(self._file).st_size - len(part)
-        if os.pread(self._file, len(part), before) == part:
+        if os.pread(self._file, len(part), before) == part:  # otherwise another process has appended since
             os.ftruncate(self._file, before)
 
     def _end_torn_line(self) -> None:
-        """Close off a line that was cut short, so that the next one starts on its own."""
+        """End a line that was cut short, so that the next event gets a line of its own."""
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             try:
@@ -256,21 +261,21 @@ class Follower:
 def _cannot_write(path: Path, error: OSError) -> CannotStart:
     return CannotStart(
         f"{path} cannot be written: {error.strerror}.",
-        "Make room or mend the permissions, then go on with --resume; what was written so far is kept.",
+        "Free some space or fix the permissions, then continue with --resume; what was written so far is kept.",
     )
 
 
 def read(folder: Path) -> list[Event]:
     """All events of a run, in order.
 
-    Raises CannotStart for a folder that is no run, one written by a newer dgxcert, or a damaged line.
+    Raises CannotStart for a folder that is not a run, one written by a newer dgxcert, or a damaged line.
     """
     path = folder / NAME
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
         raise CannotStart(
-            f"{folder} is no run: {NAME} cannot be read ({error.strerror}).", "Name a folder under results/."
+            f"{folder} is not a run: {NAME} cannot be read ({error.strerror}).", "Name a folder under results/."
         ) from error
     lines = text.split("\n")
     _check_format(lines[0], path)
@@ -295,7 +300,14 @@ def opened(folder: Path) -> Opened:
 
 
 def parse(line: str) -> Event | None:
-    """One line of a record, or None where it is not a whole event."""
+    """One line of a record, or None where it is not a whole event.
+
+    >>> parse('{"at": "2026-11-23T18:40:12.000Z", "event": "started", "key": "GPU-PRESENT", "stage": "native", '
+    ...       '"attempt": 1}').key
+    'GPU-PRESENT'
+    >>> parse('{"at": "2026-11-23T18:40:12.000Z", "event": "star') is None
+    True
+    """
     try:
         parsed: Event = RECORD.validate_json(line)
     except ValidationError:
@@ -304,9 +316,9 @@ def parse(line: str) -> Event | None:
 
 
 def _may_be_torn(lines: list[str], number: int) -> bool:
-    """Only the last line, or the last before a resumed run, can have been cut short by a crash or a full disk.
+    """Whether a crash or a full disk can have torn this line: it is the last, or the last before a resumed run.
 
-    A second crash can tear the resumed run's own first line, so what follows may be torn as well.
+    A second crash can tear the resumed run's own first line, so that the lines after it may be torn as well.
     """
     following = next((event for line in lines[number:] if (event := parse(line)) is not None), None)
     return following is None or isinstance(following, Resumed)
@@ -314,11 +326,11 @@ def _may_be_torn(lines: list[str], number: int) -> bool:
 
 def _check_format(first_line: str, path: Path) -> None:
     try:
-        found = json.loads(first_line).get("format", 0)
+        version = json.loads(first_line).get("format", 0)
     except (ValueError, AttributeError):
-        return  # not a readable first line: `read` says so
-    if isinstance(found, int) and found > FORMAT:
+        return  # `read` reports an unreadable first line
+    if isinstance(version, int) and version > FORMAT:
         raise CannotStart(
-            f"{path} was written by a newer dgxcert (format {found}, this one reads up to {FORMAT}).",
+            f"{path} was written by a newer dgxcert (format {version}, this one reads up to {FORMAT}).",
             "Use that newer dgxcert; nothing was changed.",
         )

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from dgxcert.history import timeline
 from dgxcert.history.run_index import Known
-from dgxcert.judgement.evidence import quantity
+from dgxcert.judgement.evidence import format_quantity
 from dgxcert.record.history_line import Earlier
 from dgxcert.report.console import print_line
 from dgxcert.report.words import printable
@@ -58,7 +58,7 @@ def _show_benchmarks(runs: Sequence[Earlier], last: int, console: Console) -> No
         unit = points[-1][0].units.get(name, "")
         more = f"{rates[-1] / statistics.median(rates[:-1]) - 1:+.1%}" if len(rates) > 1 else "first run"
         bars = _bars(rates[-last:], plain=console.encoding.lower() not in {"utf-8", "utf8"})
-        _print(f"{name:{width}}  {bars:{last}}  {quantity(rates[-1], unit):>18}  {more}", console)
+        _print(f"{name:{width}}  {bars:{last}}  {format_quantity(rates[-1], unit):>18}  {more}", console)
     for name in names:
         for step in timeline.steps(runs, name):
             print_line(console, printable(step.words), "bold red" if step.more < 0 else "green")

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dgxcert.judgement.evidence import Comparison, Evidence, quantity
+from dgxcert.judgement.evidence import Comparison, Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
@@ -150,11 +150,11 @@ def _plots(run: Run) -> tuple[list[Plot], list[str]]:
 
 
 def _quantity(evidence: Evidence) -> str:
-    return shortened(quantity(evidence.value, evidence.unit), CELL_CHARS)
+    return shortened(format_quantity(evidence.value, evidence.unit), CELL_CHARS)
 
 
 def _limit(comparison: Comparison) -> str:
-    return f"{comparison.sign} {quantity(comparison.value, comparison.unit)}"
+    return f"{comparison.sign} {format_quantity(comparison.value, comparison.unit)}"
 
 
 def _about(run: Run) -> list[tuple[str, str]]:

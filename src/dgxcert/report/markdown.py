@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from dgxcert.judgement.evidence import quantity
+from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
@@ -73,7 +73,7 @@ def _about(run: Run) -> list[str]:
         f"serial {machine.serial or 'not readable'}",
         f"- {gpus}; driver {machine.driver or 'none'}; firmware {machine.firmware or 'not readable'}",
         f"- {machine.cpu or 'CPU unknown'}, {machine.cores} cores, "
-        f"{quantity(machine.memory_gib or 0.0, 'GiB')}, kernel {machine.kernel}",
+        f"{format_quantity(machine.memory_gib or 0.0, 'GiB')}, kernel {machine.kernel}",
         f"- profile {run.profile.name}, tier {run.options.tier.value}; suite {run.suite.version} "
         f"commit {run.suite.commit or 'unknown'}{' with local changes' if run.suite.modified else ''}",
         f"- weights: {WEIGHTS[run.options.weights]}",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dgxcert.judgement.evidence import Evidence, quantity
+from dgxcert.judgement.evidence import Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
 from dgxcert.plan.options import Weights
@@ -73,7 +73,7 @@ def measured(evidence: Iterable[Evidence]) -> str:
     'decode 14.2 token/s'
     """
     shown = [item for item in evidence if not item.name.startswith("spread of ")]
-    return printable("; ".join(f"{item.name} {quantity(item.value, item.unit)}" for item in shown))
+    return printable("; ".join(f"{item.name} {format_quantity(item.value, item.unit)}" for item in shown))
 
 
 def headline(evidence: Iterable[Evidence]) -> str:
@@ -84,7 +84,7 @@ def headline(evidence: Iterable[Evidence]) -> str:
 def required(evidence: Iterable[Evidence]) -> str:
     """What the headline's quantity was compared with: `>= 13 token/s`."""
     comparisons = [comparison for item in _headline(evidence) for comparison in item.held_against]
-    return printable("; ".join(f"{each.sign} {quantity(each.value, each.unit)}" for each in comparisons))
+    return printable("; ".join(f"{each.sign} {format_quantity(each.value, each.unit)}" for each in comparisons))
 
 
 def _headline(evidence: Iterable[Evidence]) -> list[Evidence]:

@@ -76,7 +76,7 @@ def time_rounds(benchmark: Any, workload: Workload, profile: Profile, evidence: 
     rounds = timer.rounds()
     benchmark.stats.stats.data[:] = rounds.seconds
     if timer.monitor.trace is not None:
-        evidence.watched(timer.monitor.trace)
+        evidence.keep_trace(timer.monitor.trace)
     info = {"requirement": evidence.key, "amount": workload.work.amount, "device": device.kind}
     benchmark.extra_info.update(info | rounds.as_info)
     return rounds
