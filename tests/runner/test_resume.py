@@ -205,13 +205,13 @@ def test_a_run_is_not_resumed_with_another_suite(
     with (tmp_path / "other" / "checks" / "test_calm.py").open("a") as check:
         check.write("\n")
     monkeypatch.setattr(suite, "root", lambda: tmp_path / "other")
-    refuses(at_rest, "begun by another suite")
+    refuses(at_rest, "started by another suite")
 
 
 def test_a_run_is_not_resumed_on_another_machine(at_rest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = session.read_machine().model_copy(update={"serial": "1660224000077"})
     monkeypatch.setattr(session, "read_machine", lambda: other)
-    refuses(at_rest, "begun on another machine, or another state of it: serial was .* and is 1660224000077")
+    refuses(at_rest, "started on another machine, or its state changed: serial was .* and is 1660224000077")
 
 
 @pytest.mark.parametrize("field", ["driver", "cuda_driver", "kernel", "firmware"])
