@@ -4,7 +4,7 @@ The GPUs of a machine are loaded one after the other, not all at once.
 """
 
 from dgxcert import requirement
-from dgxcert.workloads.burn_in import loop
+from dgxcert.workloads.burn_in import log, loop
 
 
 @requirement(
@@ -26,22 +26,25 @@ from dgxcert.workloads.burn_in import loop
 def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, evidence):
     burn_in = loop.run(device, profile, minutes, keeps, evidence.say)
     evidence.keep_trace(burn_in.trace(device.index))
-    worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.says)
+    worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
-    evidence.record("shared cycles", burn_in.shared, source="the driver's list of processes; these cycles do not count")
+    source = "the driver's list of processes; these cycles do not count"
+    evidence.record("shared cycles", burn_in.shared_cycles, source=source)
     evidence.record("pauses", burn_in.pauses, source="continued after Ctrl-C")
     evidence.record("interruptions", burn_in.interruptions, source="continued after anything else")
-    evidence.record("restarts of the machine", burn_in.restarts, source="boot_id of each interruption")
-    evidence.record("unobserved cycles", burn_in.unseen, source="the driver did not answer; these cycles do not count")
+    evidence.record("restarts of the machine", burn_in.reboots, source="boot_id of each interruption")
+    source = "the driver did not answer; these cycles do not count"
+    evidence.record("unobserved cycles", burn_in.unobserved_cycles, source=source)
     wrong = evidence.record("wrong values", burn_in.wrong_values, source="every result, compared on the device")
-    changed = evidence.record("changed results", burn_in.others, source="SHA-256 of the last result of each cycle")
-    errors = evidence.record("new memory errors", burn_in.new_errors, unit="error", source="NVML")
+    source = "SHA-256 of the last result of each cycle"
+    changed = evidence.record("changed results", burn_in.changed_results, source=source)
+    errors = evidence.record("new memory errors", burn_in.new_memory_errors, unit="error", source="NVML")
     assert wrong == 0
     assert changed == 0
     assert errors == 0
     assert worked >= asked
-    burn_in.seen()
-    source = f"the slowest three cycles in a row, or all of them, divided by the first three; {burn_in.says}"
+    log.require_observed(burn_in)
+    source = f"the slowest three cycles in a row, or all of them, divided by the first three; {burn_in.source}"
     matmul = evidence.record("slowest matmul", burn_in.steadiness("matmul"), unit="of start", source=source)
     copy = evidence.record("slowest copy", burn_in.steadiness("copy"), unit="of start", source=source)
     assert matmul >= profile.limit("burn_in.steadiness")
@@ -61,11 +64,11 @@ def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, 
     takes_s=1,
 )
 def test_the_gpu_stays_cool_for_as_long_as_asked(gpu, profile, minutes, keeps, evidence):
-    burn_in = loop.kept(gpu, keeps, minutes)
-    worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.says)
+    burn_in = loop.finished(gpu, keeps, minutes)
+    worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
-    hottest = evidence.record("highest temperature", burn_in.highest("hottest"), unit="°C", source=burn_in.says)
-    slowed = evidence.record("slowed down for heat", burn_in.mean("hot"), unit="of time", source=burn_in.says)
+    hottest = evidence.record("highest temperature", burn_in.highest("hottest"), unit="°C", source=burn_in.source)
+    slowed = evidence.record("slowed down for heat", burn_in.mean("hot"), unit="of time", source=burn_in.source)
     assert worked >= asked
     assert hottest <= profile.limit("temperature.under_load")
     assert slowed <= profile.limit("slowdown.thermal")
@@ -85,13 +88,13 @@ def test_the_gpu_stays_cool_for_as_long_as_asked(gpu, profile, minutes, keeps, e
     takes_s=1,
 )
 def test_the_gpu_keeps_its_clock_for_as_long_as_asked(gpu, profile, minutes, keeps, evidence):
-    burn_in = loop.kept(gpu, keeps, minutes)
-    worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.says)
+    burn_in = loop.finished(gpu, keeps, minutes)
+    worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
     asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
     lowest, highest = burn_in.lowest("clock_mhz"), burn_in.highest_clock
-    source = f"median of the lowest cycle; {burn_in.says}"
+    source = f"median of the lowest cycle; {burn_in.source}"
     clock = evidence.record("SM clock of the slowest cycle", lowest, unit="MHz", source=source, ceiling=highest)
-    capped = evidence.record("power capped", burn_in.mean("capped"), unit="of time", source=burn_in.says)
+    capped = evidence.record("power capped", burn_in.mean("capped"), unit="of time", source=burn_in.source)
     assert worked >= asked
     assert clock >= profile.limit("clock.under_load")
     assert capped <= profile.limit("slowdown.power_cap")

@@ -1,4 +1,4 @@
-"""A burn-in on simulated GPUs: what it samples is kept, and heat and a shared GPU show."""
+"""A burn-in on simulated GPUs keeps its samples, and detects heat and other processes."""
 
 import json
 import subprocess
@@ -25,15 +25,15 @@ sizes = {
 }
 profile = shipped.model_copy(update={"workloads": shipped.workloads.model_copy(update=sizes)})
 folder, minutes = pathlib.Path(sys.argv[1]), float(sys.argv[2])
-loop.MOST_SHARED = 2
+loop.MAX_NOT_COUNTED = 2
 device = SimulatedGpu("cuda", 0, "NVIDIA GB10", unified_memory=False, margin_gib=0.1)
 said = ""
 try:
     loop.run(device, profile, minutes, folder, lambda text: None)
 except Inconclusive as error:
     said = error.problem
-found = log.load(folder / "burn-in-cuda0.jsonl")
-print(json.dumps({**dataclasses.asdict(found), "minutes": found.minutes, "said": said}))
+summary = log.summarise(log.read_log(folder / "burn-in-cuda0.jsonl"))
+print(json.dumps({**dataclasses.asdict(summary), "minutes": summary.minutes, "said": said}))
 """
 
 
@@ -62,25 +62,25 @@ def burn(name: str, library: Path, folder: Path, minutes: float = 0.02) -> dict[
 
 
 @pytest.mark.parametrize(("name", "hottest", "hot"), [("spark-idle", 72, False), ("spark-thermal", 88, True)])
-def test_what_the_gpu_did_is_kept_with_each_cycle(
+def test_samples_of_the_gpu_are_kept_with_each_cycle(
     library: Path, tmp_path: Path, name: str, hottest: int, hot: bool
 ) -> None:
-    found = burn(name, library, tmp_path)
-    cycles = found["cycles"]
-    assert found["minutes"] >= 0.02
+    burnt = burn(name, library, tmp_path)
+    cycles = burnt["cycles"]
+    assert burnt["minutes"] >= 0.02
     assert [cycle["shared"] for cycle in cycles] == [""] * len(cycles)
     assert [cycle["wrong"] for cycle in cycles] == [0] * len(cycles)
     assert max(cycle["hottest"] for cycle in cycles) == hottest
     assert (max(cycle["hot"] for cycle in cycles) > 0.05) == hot
     assert all(2100 < cycle["clock_mhz"] < 2500 for cycle in cycles)
     assert all(0 <= cycle["capped"] <= 1 for cycle in cycles)
-    assert found["highest_mhz"] == 3003
+    assert burnt["highest_mhz"] == 3003
     samples = (tmp_path / "burn-in-cuda0.samples.jsonl").read_text(encoding="ascii").splitlines()
     assert len(samples) >= 8 * len(cycles), "ten times a second"
 
 
-def test_a_gpu_that_somebody_else_uses_is_noticed_in_each_cycle(library: Path, tmp_path: Path) -> None:
-    found = burn("spark-shared", library, tmp_path)
-    assert "GPU 0 was shared: 2 compute processes" in found["said"]
-    assert [found["said"]] * 2 == [cycle["shared"] for cycle in found["cycles"]]
-    assert found["minutes"] == 0
+def test_other_processes_on_the_gpu_are_detected_in_each_cycle(library: Path, tmp_path: Path) -> None:
+    burnt = burn("spark-shared", library, tmp_path)
+    assert "GPU 0 was shared: 2 compute processes" in burnt["said"]
+    assert [burnt["said"]] * 2 == [cycle["shared"] for cycle in burnt["cycles"]]
+    assert burnt["minutes"] == 0

@@ -15,7 +15,7 @@ from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.burn_in import loop
-from dgxcert.workloads.burn_in.log import BurnIn, Cycle
+from dgxcert.workloads.burn_in.log import Cycle, Summary
 
 CHECK = paths.CHECKS / "gpu" / "test_burn_in.py"
 PROFILE = profiles.load("dgx-spark")
@@ -36,7 +36,7 @@ GOOD = Cycle(
 )
 CYCLES = 9
 MINUTES = 3.0
-OF_THE_WHOLE = ("interruptions", "pauses", "restarts", "counters", "highest_mhz")
+OF_THE_WHOLE = ("interruptions", "pauses", "reboots", "error_counts", "highest_mhz")
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,9 @@ def burnt(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int =
     whole = {name: changed[name] for name in OF_THE_WHOLE if name in changed}
     own = {name: value for name, value in changed.items() if name not in OF_THE_WHOLE}
     cycles = (*(GOOD,) * (CYCLES - times), *(replace(GOOD, **own),) * times)
-    found = BurnIn(cycles, **{"interruptions": 1, "pauses": 1, "counters": (1,) * CYCLES, **whole})
-    monkeypatch.setattr(loop, "run", lambda *_: found)
-    monkeypatch.setattr(loop, "kept", lambda *_: found)
+    summary = Summary(cycles, **{"interruptions": 1, "pauses": 1, "error_counts": (1,) * CYCLES, **whole})
+    monkeypatch.setattr(loop, "run", lambda *_: summary)
+    monkeypatch.setattr(loop, "finished", lambda *_: summary)
 
 
 def judge(test: Callable[..., None], *fixtures: Any, fault: str | None) -> None:
@@ -75,7 +75,7 @@ def judge(test: Callable[..., None], *fixtures: Any, fault: str | None) -> None:
         ({"wrong": 1}, "wrong values"),
         ({"product": "ab"}, "changed results"),
         ({"weights": "bc"}, "changed results"),
-        ({"counters": (1, 1, 2)}, "new memory errors"),
+        ({"error_counts": (1, 1, 2)}, "new memory errors"),
         ({"matmul": 82.4}, "slowest matmul"),
         ({"copy": 206.0}, "slowest copy"),
         ({"matmul": 82.5, "copy": 207.1}, None),
@@ -139,8 +139,8 @@ def test_what_is_wrong_outranks_that_there_are_too_few_cycles(
 ) -> None:
     test = check.test_the_device_works_for_as_long_as_asked
     for cycle, fault in ((replace(GOOD, wrong=1), "wrong values"), (GOOD, None)):
-        few = BurnIn((cycle,) * 3)
-        monkeypatch.setattr(loop, "run", lambda *_, found=few: found)
+        few = Summary((cycle,) * 3)
+        monkeypatch.setattr(loop, "run", lambda *_, summary=few: summary)
         if fault:
             judge(test, GPU, PROFILE, 1.0, Path("kept"), fault=fault)
             continue
@@ -148,7 +148,7 @@ def test_what_is_wrong_outranks_that_there_are_too_few_cycles(
             test(GPU, PROFILE, 1.0, Path("kept"), Recorder())
 
 
-@pytest.mark.parametrize(("changed", "times"), [({"restarts": 1}, 2), ({"unseen": "no answer"}, 1)])
+@pytest.mark.parametrize(("changed", "times"), [({"reboots": 1}, 2), ({"unseen": "no answer"}, 1)])
 def test_what_hides_what_happened_is_no_pass(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""Every answer of a burn-in is looked at: one wrong value in the middle of a cycle shows, wherever it is computed."""
+"""Every result of a burn-in is compared: one wrong value in the middle of a cycle is counted."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from dgxcert.outcome import Wrong
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import numerics
-from dgxcert.workloads.burn_in.workload import Copies, Products, Training, rate
+from dgxcert.workloads.burn_in.workload import Copies, Matmuls, Training, rate
 from dgxcert.workloads.hardware.matmul import Matmul
 
 CPU = Device("cpu", 0, "CPU", margin_gib=1.0)
@@ -28,7 +28,7 @@ def small() -> Profile:
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, spoiling: Callable[[torch.Tensor], None], call: int = 0) -> None:
-    """Let a product come out otherwise, in one of the calls from now on; in each of them, where none is named."""
+    """Change the result of a matmul, in one of the calls from now on; in each of them where `call` is 0."""
     real, calls = Matmul._multiply, 0
 
     def multiply(matmul: Matmul) -> None:
@@ -47,33 +47,33 @@ def flip(product: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
-def test_one_bit_of_one_product_in_the_middle_of_a_round_shows(
+def test_one_bit_of_one_matmul_in_the_middle_of_a_round_is_counted(
     small: Profile, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
-    work = Products(CPU, small, "fp32")
-    right = work.fingerprint()
+    work = Matmuls(CPU, small, "fp32")
+    expected = work.fingerprint()
     spoil(monkeypatch, flip, call)
     assert rate(work, 0.0) > 0
-    assert (work.wrong(), work.fingerprint() == right) == (1, call < 3)
+    assert (work.wrong(), work.fingerprint() == expected) == (1, call < 3)
     work.run()
     assert work.wrong() == 0, "it is counted once"
 
 
-def test_a_bit_that_flips_in_the_first_round_shows(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bit_that_flips_in_the_first_round_is_counted(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(monkeypatch, flip, 2)
-    assert Products(CPU, small, "fp32").wrong() == 1
+    assert Matmuls(CPU, small, "fp32").wrong() == 1
 
 
-@pytest.mark.parametrize(("value", "words"), [(1e6, "the first product is off by"), (float("nan"), "finite")])
-def test_a_first_product_that_is_wrong_is_no_measure(
+@pytest.mark.parametrize(("value", "words"), [(1e6, "error of the first matmul"), (float("nan"), "finite")])
+def test_a_first_matmul_that_is_wrong_is_refused(
     small: Profile, monkeypatch: pytest.MonkeyPatch, value: float, words: str
 ) -> None:
     spoil(monkeypatch, lambda product: product[5, 7].fill_(value))
     with pytest.raises(Wrong, match=words):
-        Products(CPU, small, "fp32")
+        Matmuls(CPU, small, "fp32")
 
 
-def test_every_copy_is_looked_at(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_copy_is_compared(small: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     work = Copies(CPU, small)
     assert rate(work, 0.02) > 0
     assert work.wrong() == 0
@@ -91,11 +91,11 @@ def test_every_copy_is_looked_at(small: Profile, monkeypatch: pytest.MonkeyPatch
     assert work.wrong() == 1, "the good copy after it does not hide it"
     monkeypatch.setattr(copy, "run", lambda: None)
     work.run()
-    assert work.wrong() > 0.99 * copy._source.numel(), "a copy that does nothing shows, also where an earlier one did"
+    assert work.wrong() > 0.99 * copy._source.numel(), "a copy that does nothing is counted, also after a right one"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_same_training_comes_out_the_same_and_a_flipped_bit_does_not(precision: str) -> None:
+def test_the_same_training_gives_the_same_weights_and_one_with_a_flipped_bit_does_not(precision: str) -> None:
     work = Training(CPU, precision, steps=3)
     assert rate(work, 0.0) > 0
     first = work.fingerprint()

@@ -58,20 +58,22 @@ def test_right_products_pass_and_one_wrong_row_does_not(profile: Profile, precis
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_a_processor_multiplies_its_ceiling_by_what_models_are_multiplied_by(
+def test_the_ceiling_of_a_cpu_is_measured_with_the_kernel_that_models_use(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, kind: object
 ) -> None:
-    """A ceiling by a slower way would be none: models reached 1.5 of it."""
+    """A ceiling from a slower kernel would be none: models reached 1.5 of it."""
     multiplied: list[object] = []
 
-    def chosen(device: Device, dtype: object) -> linear_kernels.LinearKernel:
-        def product(rows: object, weights: linear_kernels.Weights) -> object:
+    dense = linear_kernels.dense
+
+    def recorded(device: Device, dtype: object) -> linear_kernels.LinearKernel:
+        def kernel(inputs: object, weights: linear_kernels.Weights) -> object:
             multiplied.append(dtype)
-            return linear_kernels.dense(device, dtype)(rows, weights)
+            return dense(device, dtype)(inputs, weights)
 
-        return product
+        return kernel
 
-    monkeypatch.setattr(matmul, "dense", chosen)
+    monkeypatch.setattr(linear_kernels, "dense", recorded)
     name = {torch.float32: "fp32", torch.bfloat16: "bf16"}[kind]
     matmul.Matmul(CPU, name, 64, 3, profile.peak("matmul.fp32")).run()
     assert multiplied == [kind] * 3

@@ -1,12 +1,14 @@
-"""The record of a burn-in: what each cycle did and found, kept line by line in a file, and what can be said of it all.
+"""Burn-in log: what each cycle measured, kept line by line in a file, and the summary by which a burn-in is judged.
 
-The file outlives the process, so that a burn-in that was interrupted goes on where it was.
+The file outlives the process, so that a burn-in that was interrupted resumes where it was:
+`read_log` → `summarise` → `require_correct`, `require_observed`, `require_duration`.
 """
 
 import json
 import os
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,175 +19,204 @@ from dgxcert.machine.trace import Point, Trace
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.probes.host import boot
 
-LEAST = 4
-"""Fewer cycles cannot be compared: three say how it began."""
+MIN_CYCLES = 4
+"""Fewer cycles cannot be compared: three of them are the start that the others are compared with."""
 WINDOW = 3
-"""Cycles whose median counts: the one that something else took a second from is none."""
+"""Consecutive cycles whose median counts: a single cycle that something else slowed down is no finding."""
+MIN_CYCLES_FOR_MEAN = 10
+"""With so many cycles a single slow one cannot move their mean below the limit."""
+MAX_UNOBSERVED = 0.05
+"""Largest share of cycles in which the driver may leave a question unanswered: whatever happened in them is unknown."""
 LONGER = "Burn in for longer: make burn-in MINUTES=30"
-MANY = 10
-"""From so many cycles on one bad one cannot move their mean by as much as the limit leaves."""
-UNSEEN = 0.05
-"""Largest share of cycles in which the driver may leave a question unanswered: they hide what happened in them."""
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """One turn of products, copies and training: what was measured and found."""
+    """One cycle of matmuls, copies and training steps. The fields are named as in the file."""
 
     at: float
     """When it ended, in seconds since 1970."""
     seconds: float
     matmul: float
-    """TFLOP/s, comparing included."""
+    """TFLOP/s, comparisons included."""
     copy: float
     """GB/s."""
     training: float
     """Steps per second."""
     wrong: int
-    """Values of products, copies and trained weights that differ from what they must be."""
+    """Values of matmuls, copies and trained weights that differ from the expected ones."""
     product: str
     weights: str
-    """Hashes of the last product and of the trained weights: the same in every cycle of a machine that is well."""
+    """SHA-256 of the last matmul's result and of the trained weights: the same in every cycle of a healthy machine."""
     errors: int | None = 0
-    """Uncorrected memory errors since the driver was loaded; None where the driver did not tell."""
+    """Uncorrected memory errors since the driver was loaded; None where the driver did not report them."""
     shared: str = ""
-    """In words, who else used the GPU: then speed, heat and clock say nothing, and the time does not count."""
+    """Description of the other processes on the GPU: with them neither speed, heat, clock nor time count."""
     unseen: str = ""
-    """In words, what the driver did not tell of it: then who shared it is unknown, and it does not count either."""
+    """What the driver did not report: other processes may have been on the GPU, so nothing counts either."""
     clock_mhz: float | None = None
     hottest: float | None = None
+    """Highest temperature in °C."""
     hot: float | None = None
-    """Share of the time slowed down for heat."""
+    """Share of the time in which the GPU slowed down for heat."""
     capped: float | None = None
-    """Share of the time in which power was capped."""
+    """Share of the time in which its power was capped."""
     power_w: float | None = None
 
     @property
     def counts(self) -> bool:
-        """Whether speed, heat and clock say something."""
+        """Whether its speed, heat, clock and time count."""
         return not (self.shared or self.unseen)
 
     @property
     def line(self) -> str:
-        """For a person who leaves this running."""
-        seen = [f"{self.matmul:.4g} TFLOP/s", f"{self.copy:.4g} GB/s", f"{self.training:.3g} step/s"]
-        seen += [f"{self.clock_mhz:.0f} MHz"] if self.clock_mhz is not None else []
-        seen += [f"{self.hottest:.0f} °C"] if self.hottest is not None else []
-        seen += [f"{self.wrong} WRONG VALUES"] if self.wrong else []
-        seen += ["shared, so it does not count"] if self.shared else []
-        seen += ["not seen, so it does not count"] if self.unseen else []
-        return ", ".join(seen)
+        """One line for the terminal.
+
+        >>> Cycle(at=0.0, seconds=20.0, matmul=91.6, copy=230.0, training=50.0, wrong=0, product="", weights="").line
+        '91.6 TFLOP/s, 230 GB/s, 50 step/s'
+        """
+        parts = [f"{self.matmul:.4g} TFLOP/s", f"{self.copy:.4g} GB/s", f"{self.training:.3g} step/s"]
+        parts += [f"{self.clock_mhz:.0f} MHz"] if self.clock_mhz is not None else []
+        parts += [f"{self.hottest:.0f} °C"] if self.hottest is not None else []
+        parts += [f"{self.wrong} WRONG VALUES"] if self.wrong else []
+        parts += ["other processes on the GPU, does not count"] if self.shared else []
+        parts += ["not observed, does not count"] if self.unseen else []
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
-class BurnIn:
+class Start:
+    """A burn-in starts or resumes. The fields are named as in the file."""
+
+    boot: str
+    """The kernel's boot id."""
+    begun: dict[str, Any] = field(default_factory=dict)
+    """The settings that determine the results."""
+    errors: int | None = None
+    """Uncorrected memory errors at that moment."""
+    highest_mhz: float | None = None
+    """The GPU's highest clock; None where the driver does not report it."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A burn-in was stopped with Ctrl-C: whatever happens to the machine until it resumes is no finding."""
+
+    paused: float
+    """Seconds since 1970."""
+
+
+Entry = Start | Cycle | Pause
+
+
+@dataclass(frozen=True)
+class Summary:
     """All cycles of a burn-in, and how it was interrupted."""
 
     cycles: tuple[Cycle, ...] = ()
     pauses: int = 0
-    """How often it went on after Ctrl-C; what the machine did in between is nobody's business."""
+    """How often it resumed after Ctrl-C."""
     interruptions: int = 0
-    """How often it went on after anything else: it was killed, crashed, or the machine went down."""
-    restarts: int = 0
-    """How many of these interruptions came with a restart of the machine."""
-    counters: tuple[int, ...] = ()
-    """The driver's count of uncorrected memory errors, read before the first cycle of each beginning and after each."""
-    begun: dict[str, Any] = field(default_factory=dict)
-    """What determines the answers, as it was at first."""
+    """How often it resumed after anything else: it was killed, crashed, or the machine went down."""
+    reboots: int = 0
+    """How many of these interruptions came with a reboot."""
+    error_counts: tuple[int, ...] = ()
+    """The driver's count of uncorrected memory errors, read at each start and after each cycle."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The settings of the first start, which determine the results."""
     highest_mhz: float | None = None
 
     @property
-    def counting(self) -> tuple[Cycle, ...]:
-        """The cycles during which nobody else used the GPU, as far as the driver told all that was asked."""
+    def counted(self) -> tuple[Cycle, ...]:
+        """The cycles without other processes on the GPU in which the driver reported everything."""
         return tuple(cycle for cycle in self.cycles if cycle.counts)
 
     @property
-    def shared(self) -> int:
-        """How many cycles do not count because somebody else used the GPU."""
+    def shared_cycles(self) -> int:
+        """How many cycles do not count because of other processes on the GPU."""
         return sum(bool(cycle.shared) for cycle in self.cycles)
 
     @property
-    def unseen(self) -> int:
-        """How many cycles do not count because the driver did not tell of them."""
+    def unobserved_cycles(self) -> int:
+        """How many cycles do not count because the driver did not report on them."""
         return sum(bool(cycle.unseen) for cycle in self.cycles)
 
     @property
     def minutes(self) -> float:
-        """Minutes of work that count."""
-        return sum(cycle.seconds for cycle in self.counting) / 60
+        """Minutes of the cycles that count."""
+        return sum(cycle.seconds for cycle in self.counted) / 60
 
     @property
-    def says(self) -> str:
-        """How this was measured, for a record."""
-        return f"{len(self.counting)} cycles of products, copies and training steps in {self.minutes:.1f} min"
+    def source(self) -> str:
+        """How this was measured, as evidence states it."""
+        return f"{len(self.counted)} cycles of matmuls, copies and training steps in {self.minutes:.1f} min"
 
     @property
     def wrong_values(self) -> int:
-        """Values that were wrong, in all cycles: a right GPU computes right also when it is shared."""
+        """Wrong values in all cycles, those that do not count included: sharing a GPU makes no value wrong."""
         return sum(cycle.wrong for cycle in self.cycles)
 
-    def other(self, name: str) -> int:
-        """How many cycles gave another hash of `product` or `weights` than the first one."""
+    @property
+    def changed_results(self) -> int:
+        """How many hashes of matmul results and trained weights differ from those of the first cycle."""
+        return self.changed("product") + self.changed("weights")
+
+    def changed(self, name: str) -> int:
+        """In how many cycles the hash `product` or `weights` differs from that of the first cycle."""
         return sum(getattr(cycle, name) != getattr(self.cycles[0], name) for cycle in self.cycles)
 
     @property
-    def others(self) -> int:
-        """How many other hashes than at first, of products and of weights."""
-        return self.other("product") + self.other("weights")
+    def new_memory_errors(self) -> int:
+        """Uncorrected memory errors since the first start. A driver that was loaded again counts from zero.
 
-    def right(self) -> "BurnIn":
-        """Itself; raises Wrong where anything came out wrong: however it ended, that is a finding."""
-        if self.wrong_values or self.others or self.new_errors:
-            raise Wrong(
-                f"the burn-in found {self.wrong_values} wrong values, {self.others} results other than at first and "
-                f"{self.new_errors} new memory errors in {len(self.cycles)} cycles"
-            )
-        return self
-
-    def seen(self) -> "BurnIn":
-        """Itself; raises Inconclusive where a restart or a mute driver hides what happened."""
-        if self.restarts:
-            raise Inconclusive(
-                f"the machine was started again {self.restarts} times while it was burnt in",
-                "Nobody restarted it: `journalctl -b -1 -k | tail -100` shows the kernel's last words.",
-                "It was restarted on purpose: begin a new burn-in.",
-            )
-        if self.unseen > UNSEEN * len(self.cycles):
-            first = next(cycle.unseen for cycle in self.cycles if cycle.unseen)
-            raise Inconclusive(f"{self.unseen} of {len(self.cycles)} cycles were not seen: {first}", LONGER)
-        return self
-
-    @property
-    def new_errors(self) -> int:
-        """Uncorrected memory errors that came since it began; a counter that began anew counts from there."""
-        steps = zip(self.counters, self.counters[1:], strict=False)
+        >>> Summary(error_counts=(2, 3, 3, 0, 1)).new_memory_errors
+        2
+        """
+        steps = zip(self.error_counts, self.error_counts[1:], strict=False)
         return sum(max(0, after - before) for before, after in steps)
 
     @property
     def highest_clock(self) -> Bound | None:
-        """The highest clock of this GPU; None where its driver has no figure."""
+        """The highest clock of this GPU; None where its driver does not report it."""
         if not self.highest_mhz:
             return None
         return Bound(value=self.highest_mhz, unit="MHz", source="NVML: the highest clock that this GPU can do")
 
-    def enough(self) -> "BurnIn":
-        """Itself; raises Inconclusive where there are too few cycles."""
-        if len(self.counting) < LEAST:
-            raise Inconclusive(
-                f"only {len(self.counting)} cycles, too few to compare: burn in for longer", LONGER, "See BURN-IN."
-            )
-        return self
+    def steadiness(self, name: str) -> float:
+        """The slowest three consecutive cycles over the first three, by medians, or the mean of all if that is slower.
 
-    def whole(self, minutes: float) -> "BurnIn":
-        """Itself; raises Inconclusive where it was cut short, which proves nothing for as long as asked."""
-        if self.minutes < minutes:
-            raise Inconclusive(
-                f"the burn-in was cut short: it worked {self.minutes:.1f} of {minutes:g} min", "See BURN-IN first."
-            )
-        return self.enough()
+        Raises Inconclusive where there are too few cycles.
+        """
+        _require_enough_cycles(self)
+        rates = [float(getattr(cycle, name)) for cycle in self.counted]
+        medians = [statistics.median(rates[start : start + WINDOW]) for start in range(len(rates) - WINDOW + 1)]
+        # A median of three does not see every third cycle being slow; the mean does.
+        mean = [statistics.fmean(rates)] if len(rates) >= MIN_CYCLES_FOR_MEAN else []
+        return min(*medians, *mean) / medians[0]
+
+    def highest(self, name: str) -> float:
+        """The highest of a sampled value over the cycles that count; raises Inconclusive where none was sampled."""
+        return max(value for _, value in self._sampled(name))
+
+    def lowest(self, name: str) -> float:
+        """The lowest of a sampled value over the cycles that count; raises Inconclusive where none was sampled."""
+        return min(value for _, value in self._sampled(name))
+
+    def mean(self, name: str) -> float:
+        """The mean of a sampled share over the time that counts; raises Inconclusive where none was sampled."""
+        samples = self._sampled(name)
+        return sum(seconds * value for seconds, value in samples) / sum(seconds for seconds, _ in samples)
+
+    def _sampled(self, name: str) -> list[tuple[float, float]]:
+        """Seconds and value of each cycle that counts."""
+        values = ((cycle.seconds, getattr(cycle, name)) for cycle in self.counted)
+        samples = [(seconds, float(value)) for seconds, value in values if value is not None]
+        if not samples:
+            raise Inconclusive(f"no cycle of the burn-in has a value for {name}", "See BURN-IN first.")
+        return samples
 
     def trace(self, gpu: int) -> Trace:
-        """A point for each cycle, those that do not count included: heat is heat, whoever makes it."""
+        """A point for each cycle, those that do not count included: a hot GPU is hot, whoever heats it."""
         points = [
             Point(
                 t=cycle.at - cycle.seconds / 2,
@@ -199,97 +230,128 @@ class BurnIn:
         ]
         return trace.downsample(gpu, points)
 
-    def steadiness(self, name: str) -> float:
-        """The slowest three cycles in a row over the first three, by medians, or all by their mean if that is slower.
 
-        A median does not see what is slow every third time. Raises Inconclusive for too few.
-        """
-        rates = [float(getattr(cycle, name)) for cycle in self.enough().counting]
-        medians = [statistics.median(rates[at : at + WINDOW]) for at in range(len(rates) - WINDOW + 1)]
-        mean = [statistics.fmean(rates)] if len(rates) >= MANY else []
-        return min(*medians, *mean) / medians[0]
-
-    def highest(self, name: str) -> float:
-        """The highest of a sampled figure; raises Inconclusive where nothing was sampled."""
-        return max(value for _, value in self._sampled(name))
-
-    def lowest(self, name: str) -> float:
-        """The lowest of a sampled figure; raises Inconclusive where nothing was sampled."""
-        return min(value for _, value in self._sampled(name))
-
-    def mean(self, name: str) -> float:
-        """The mean of a sampled share of time, over all the time; raises Inconclusive where nothing was sampled."""
-        found = self._sampled(name)
-        return sum(seconds * value for seconds, value in found) / sum(seconds for seconds, _ in found)
-
-    def _sampled(self, name: str) -> list[tuple[float, float]]:
-        """Seconds and figure of each cycle that counts."""
-        values = ((cycle.seconds, getattr(cycle, name)) for cycle in self.counting)
-        found = [(seconds, float(value)) for seconds, value in values if value is not None]
-        if not found:
-            raise Inconclusive(f"no cycle of a burn-in tells {name}", "See BURN-IN first.")
-        return found
+def require_correct(summary: Summary) -> None:
+    """Raise Wrong where anything was wrong: that is a finding however the burn-in ended."""
+    if summary.wrong_values or summary.changed_results or summary.new_memory_errors:
+        raise Wrong(
+            f"the burn-in found {summary.wrong_values} wrong values, {summary.changed_results} changed results and "
+            f"{summary.new_memory_errors} new memory errors in {len(summary.cycles)} cycles"
+        )
 
 
-def begin(path: Path, begun: dict[str, Any], errors: int, highest_mhz: float | None) -> None:
-    """Keep that it begins or goes on, under which boot, with what, and how many memory errors there are already."""
-    under = {"boot": boot.read() or "unknown", "at": time.time()}
-    _append(path, {**under, "begun": begun, "errors": errors, "highest_mhz": highest_mhz})
+def require_observed(summary: Summary) -> None:
+    """Raise Inconclusive where a reboot, or a driver that did not answer, hides what happened."""
+    if summary.reboots:
+        raise Inconclusive(
+            f"the machine rebooted {summary.reboots} times during the burn-in",
+            "Read the kernel's last messages before the reboot: journalctl -b -1 -k | tail -100",
+            "Start a new burn-in if it was rebooted on purpose: make burn-in",
+        )
+    if summary.unobserved_cycles > MAX_UNOBSERVED * len(summary.cycles):
+        first = next(cycle.unseen for cycle in summary.cycles if cycle.unseen)
+        observed = f"{summary.unobserved_cycles} of {len(summary.cycles)} cycles were not observed"
+        raise Inconclusive(f"{observed}: {first}", LONGER)
 
 
-def keep(path: Path, cycle: Cycle) -> None:
-    """Keep a cycle."""
+def require_duration(summary: Summary, minutes: float) -> None:
+    """Raise Inconclusive where it was cut short, or has too few cycles to compare."""
+    if summary.minutes < minutes:
+        raise Inconclusive(
+            f"the burn-in was cut short: it worked {summary.minutes:.1f} of {minutes:g} min", "See BURN-IN first."
+        )
+    _require_enough_cycles(summary)
+
+
+def _require_enough_cycles(summary: Summary) -> None:
+    cycles = len(summary.counted)
+    if cycles < MIN_CYCLES:
+        raise Inconclusive(f"only {cycles} cycles count, too few to compare", LONGER, "See BURN-IN.")
+
+
+def append_start(path: Path, settings: dict[str, Any], errors: int, highest_mhz: float | None) -> None:
+    """Write that a burn-in starts or resumes: its boot id, settings, and the memory errors so far."""
+    start = {"boot": boot.read() or "unknown", "at": time.time()}
+    _append(path, {**start, "begun": settings, "errors": errors, "highest_mhz": highest_mhz})
+
+
+def append_cycle(path: Path, cycle: Cycle) -> None:
+    """Write a cycle."""
     _append(path, {"cycle": asdict(cycle)})
 
 
-def pause(path: Path) -> None:
-    """Keep that whoever ran it ended it: what happens to the machine until it goes on is no finding."""
+def append_pause(path: Path) -> None:
+    """Write that it was stopped with Ctrl-C."""
     _append(path, {"paused": time.time()})
 
 
-def load(path: Path) -> BurnIn:
-    """What a file holds; nothing where there is none. A line torn by a power cut is left out."""
-    entries = _entries(path)
-    beginnings = [entry for entry in entries if "boot" in entry]
-    first = beginnings[0] if beginnings else {}
-    return BurnIn(
-        cycles=tuple(Cycle(**entry["cycle"]) for entry in entries if "cycle" in entry),
-        counters=tuple(found for entry in entries if (found := entry.get("cycle", entry).get("errors")) is not None),
-        begun=first.get("begun", {}),
-        highest_mhz=first.get("highest_mhz"),
-        **_interruptions(entries),
+def read_log(path: Path) -> tuple[Entry, ...]:
+    """The entries of a log file in order; none where there is no file. Lines torn by a power cut are skipped."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    entries = (parse_line(line) for line in text.splitlines())
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def parse_line(line: str) -> Entry | None:
+    """The entry in a line; None where it is torn.
+
+    >>> parse_line('{"boot": "7d1f", "at": 1764400000, "begun": {"torch": "2.10.0"}, "errors": 0, "highest_mhz": 3003}')
+    Start(boot='7d1f', begun={'torch': '2.10.0'}, errors=0, highest_mhz=3003)
+    >>> parse_line('{"paused": 1764400100.0}')
+    Pause(paused=1764400100.0)
+    >>> parse_line('{"cycle": {"at": 1764400020.0, "sec')
+    """
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict):
+        return None
+    if "cycle" in entry:
+        return Cycle(**entry["cycle"])
+    if "boot" in entry:
+        return Start(entry["boot"], entry.get("begun", {}), entry.get("errors"), entry.get("highest_mhz"))
+    return Pause(entry["paused"]) if "paused" in entry else None
+
+
+def summarise(entries: Iterable[Entry]) -> Summary:
+    """All cycles of a log, and how it was interrupted: a start is a resumption where another one came before it."""
+    entries = tuple(entries)
+    starts = [entry for entry in entries if isinstance(entry, Start)]
+    first = starts[0] if starts else Start(boot="")
+    counted = (entry.errors for entry in entries if not isinstance(entry, Pause))
+    pauses, interruptions, reboots = _interruptions(entries)
+    return Summary(
+        cycles=tuple(entry for entry in entries if isinstance(entry, Cycle)),
+        pauses=pauses,
+        interruptions=interruptions,
+        reboots=reboots,
+        error_counts=tuple(errors for errors in counted if errors is not None),
+        settings=first.begun,
+        highest_mhz=first.highest_mhz,
     )
 
 
-def _interruptions(entries: list[dict[str, Any]]) -> dict[str, int]:
-    found = {"pauses": 0, "interruptions": 0, "restarts": 0}
-    before, paused = None, False
+def _interruptions(entries: tuple[Entry, ...]) -> tuple[int, int, int]:
+    """Pauses, interruptions, and reboots among the interruptions. After a pause a reboot is nobody's business."""
+    pauses = interruptions = reboots = 0
+    boot_id, paused = None, False
     for entry in entries:
-        if "paused" in entry:
+        if isinstance(entry, Pause):
             paused = True
-        elif "boot" in entry:
-            if before is not None:
-                found["pauses" if paused else "interruptions"] += 1
-                found["restarts"] += not paused and entry["boot"] != before
-            before, paused = entry["boot"], False
-    return found
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
-    entries = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        entries += [entry] if isinstance(entry, dict) else []
-    return entries
+        elif isinstance(entry, Start):
+            if boot_id is not None:
+                pauses += paused
+                interruptions += not paused
+                reboots += not paused and entry.boot != boot_id
+            boot_id, paused = entry.boot, False
+    return pauses, interruptions, reboots
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
-    """One line, on the disk before anything else is done; after a torn one it begins anew."""
+    # A power cut can tear the last line: the next entry starts on a line of its own, or both would be lost.
     torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
     with path.open("a", encoding="utf-8") as file:
         file.write(("\n" if torn else "") + json.dumps(entry) + "\n")
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # on the disk before the next cycle, which may take the machine down

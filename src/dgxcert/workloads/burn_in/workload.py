@@ -1,7 +1,4 @@
-"""The work of a burn-in: products, copies and trainings, every answer of which is compared where it was computed.
-
-How many values differ is added up on the device and read once a cycle, so that looking does not make it wait.
-"""
+"""The work of a burn-in: matmuls, copies and training steps, each result compared on the device that computed it."""
 
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +15,8 @@ if TYPE_CHECKING:
 
 SEED = 41
 EDGE = {"cuda": 4096, "cpu": 256}
-RATE = 0.1
+"""Rows and columns of the square layer that is trained."""
+LEARNING_RATE = 0.1
 """Large enough that a step moves every weight by much more than its rounding, which would hide a flipped bit."""
 
 
@@ -26,85 +24,85 @@ class Work(Protocol):
     """One of the three kinds of work."""
 
     amount: float
-    """What one round does, in the unit of its rate."""
+    """How much work a round holds, in the unit of its rate."""
 
     def run(self) -> float:
-        """One round; the seconds that it took."""
+        """One round; its seconds."""
 
     def wrong(self) -> int:
-        """How many values were wrong since this was last asked."""
+        """How many values were wrong since the last call."""
 
 
 def rate(work: Work, seconds: float) -> float:
-    """Work done per second when it is done for so long, once at the least."""
-    spent, rounds, deadline = 0.0, 0, time.monotonic() + seconds
+    """Work per second, over one round at least, until `seconds` have passed."""
+    busy_s, rounds, deadline = 0.0, 0, time.monotonic() + seconds
     while rounds == 0 or time.monotonic() < deadline:
-        spent += work.run()
+        busy_s += work.run()
         rounds += 1
-    return rounds * work.amount / spent
+    return rounds * work.amount / busy_s
 
 
 class _Compared:
-    """Counts on a device how many values are not what they should be."""
+    """Counts wrong values."""
 
     def __init__(self, device: Device) -> None:
         import torch
 
         self._device = device
+        # Counted on the device and read once a cycle: reading a number makes the host wait for the device.
         self._wrong = torch.zeros((), dtype=torch.int64, device=device.name)
 
-    def _compare(self, found: "torch.Tensor", wanted: "torch.Tensor") -> None:
-        self._wrong += numerics.differing(found, wanted)
+    def _compare(self, actual: "torch.Tensor", expected: "torch.Tensor") -> None:
+        self._wrong += numerics.differing(actual, expected)
 
     def wrong(self) -> int:
-        """How many values were wrong since this was last asked."""
-        found = int(self._wrong)
+        """How many values were wrong since the last call."""
+        wrong = int(self._wrong)
         self._wrong.zero_()
-        return found
+        return wrong
 
 
-class Products(_Compared):
-    """Products of the same two matrices. Each is compared with the first one, which is held against fp64 on the CPU.
+class Matmuls(_Compared):
+    """Matmuls of the same two matrices, each compared with the first one, and that one with fp64 on the CPU.
 
-    Raises Wrong where that one is wrong.
+    Raises Wrong where the first one is wrong.
     """
 
     def __init__(self, device: Device, profile: Profile, precision: str) -> None:
         super().__init__(device)
-        sizes = profile.workloads.matmul
+        sizes = profile.workloads.matmul  # the size of the profile, without a sweep: the results must be comparable
         self._matmul = Matmul(device, precision, sizes.size, sizes.products, profile.peak(f"matmul.{precision}"))
         self.amount = self._matmul.work.amount
-        allocation.require(
-            device, sizes.size**2 * numerics.dtype(precision).itemsize, "a product to compare others with"
-        )
+        result_bytes = sizes.size**2 * numerics.dtype(precision).itemsize
+        allocation.require(device, result_bytes, "the first matmul's result, which others are compared with")
         self._first: torch.Tensor | None = None
         self.run()
-        self._require_right()
+        self._require_correct()
 
     def run(self) -> float:
-        """One round; the seconds that it took, comparing included."""
-        began = time.monotonic()
-        self._matmul.run(self._see)
-        return time.monotonic() - began
+        """One round; its seconds, comparisons included."""
+        start = time.monotonic()
+        self._matmul.run(self._compare_with_first)
+        return time.monotonic() - start
 
     def fingerprint(self) -> str:
-        """SHA-256 of the last product."""
+        """SHA-256 of the last matmul's result."""
         return self._matmul.fingerprint()
 
-    def _see(self, product: "torch.Tensor") -> None:
+    def _compare_with_first(self, result: "torch.Tensor") -> None:
         if self._first is None:
-            self._first = product.clone()
-        self._compare(product, self._first)
+            self._first = result.clone()
+        self._compare(result, self._first)
 
-    def _require_right(self) -> None:
-        """The last product of the first round stands for its first one: were they not the same, `wrong` counts it."""
+    def _require_correct(self) -> None:
+        # `error` is that of the round's last result, which stands for the first: where they differ, `wrong` counts it.
         error, tolerance = self._matmul.error(), numerics.product_tolerance(self._matmul.precision)
         if tolerance.max is None or error > tolerance.max:
-            raise Wrong(f"the first product is off by {error:.3g} relative; right ones by {tolerance.max} at the most")
+            raise Wrong(f"the relative error of the first matmul is {error:.3g}, at most {tolerance.max} is allowed")
 
 
 class Copies(_Compared):
-    """Copies of the same buffer into one that is overwritten before, so that a copy that does nothing shows."""
+    """Copies of the same buffer."""
 
     def __init__(self, device: Device, profile: Profile) -> None:
         super().__init__(device)
@@ -112,54 +110,53 @@ class Copies(_Compared):
         self.amount = self._copy.work.amount
 
     def run(self) -> float:
-        """One copy; the seconds that it took, without what comes before and after."""
-        self._copy.poison()
+        """One copy; its seconds, without overwriting the target before and comparing it afterwards."""
+        self._copy.poison()  # or a copy that does nothing would leave the right words of the last one
         self._device.wait()
-        began = time.monotonic()
+        start = time.monotonic()
         self._copy.run()
-        took_s = time.monotonic() - began
+        seconds = time.monotonic() - start
         self._wrong += self._copy.differing()
-        return took_s
+        return seconds
 
 
 class Training(_Compared):
-    """`steps` steps of gradient descent on one square layer, from the same numbers each time.
+    """`steps` steps of gradient descent on one square layer, from the same numbers in every round.
 
-    Only products and sums of fixed order, on one stream, so that it comes out the same bit for bit: NVIDIA guarantees
-    that of cuBLAS on one stream (cuBLAS documentation, "Results reproducibility"). All weights are compared with those
-    of the first training.
+    All weights are compared with those of the first round, bit for bit: NVIDIA guarantees that cuBLAS on one stream
+    gives the same bits (cuBLAS documentation, "Results reproducibility"), and everything else is elementwise.
     """
 
     def __init__(self, device: Device, precision: str, steps: int) -> None:
         import torch
 
         super().__init__(device)
-        edge, kind = EDGE[device.kind], numerics.dtype(precision)
-        allocation.require(device, 6 * edge**2 * kind.itemsize, "a training step")
+        edge, dtype = EDGE[device.kind], numerics.dtype(precision)
+        allocation.require(device, 6 * edge**2 * dtype.itemsize, "a training step")
         self.amount = float(steps)
         self._steps = steps
         generator = torch.Generator(device.name).manual_seed(SEED)
-        self._inputs, self._wanted, self._start = (
-            torch.randn(edge, edge, generator=generator, device=device.name, dtype=kind) for _ in range(3)
+        self._inputs, self._targets, self._initial = (
+            torch.randn(edge, edge, generator=generator, device=device.name, dtype=dtype) for _ in range(3)
         )
-        self._weights = self._start
+        self._weights = self._initial
         self._first: torch.Tensor | None = None
 
     def run(self) -> float:
-        """Train anew from the start; the seconds until the device is done."""
+        """Train from the initial weights; the seconds until the device is done."""
         import torch
 
-        began = time.monotonic()
+        start = time.monotonic()
         with torch.inference_mode(), numerics.exact_products():
-            weights = self._start.clone()
+            weights = self._initial.clone()
             for _ in range(self._steps):
-                error = self._inputs @ weights - self._wanted
-                weights -= RATE / error.shape[0] * (self._inputs.T @ error)
+                error = self._inputs @ weights - self._targets
+                weights -= LEARNING_RATE / error.shape[0] * (self._inputs.T @ error)
             self._first = weights if self._first is None else self._first
             self._compare(weights, self._first)
             self._weights = weights
             self._device.wait()
-        return time.monotonic() - began
+        return time.monotonic() - start
 
     def fingerprint(self) -> str:
         """SHA-256 of the trained weights."""
