@@ -1,1 +1,1 @@
-"""What can be vouched for: a signed run, what has changed on its machine since, and a bundle for a hardware case."""
+"""What leaves the lab: a signed run, its verification, what has changed on its machine since, and a redacted bundle."""

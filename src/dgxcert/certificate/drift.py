@@ -1,91 +1,94 @@
-"""Drift: what has changed on a machine since its certificate, and whether that still stands. Pure."""
+"""Drift: what has changed on a machine since its certificate, and whether the certificate is still valid. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dgxcert.certificate.statement import CERTIFICATE, Ours
+from dgxcert.certificate.statement import CERTIFICATE, Extension
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.image import Image
 
 
-class Now(StrEnum):
-    """What became of one thing that a certificate rests on."""
+class State(StrEnum):
+    """The state of one fact of a certificate, as it is printed."""
 
-    SAME = "the same"
+    UNCHANGED = "unchanged"
     CHANGED = "changed"
-    UNKNOWN = "could not look"
-    NOTED = "changed, which it does not rest on"
+    UNKNOWN = "could not be checked"
+    IRRELEVANT = "changed, but the certificate does not depend on it"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One thing, then and now."""
+    """One fact as certified and as it is."""
 
-    what: str
-    then: str
-    now: str
-    state: Now
+    name: str
+    certified: str
+    current: str
+    state: State
 
 
-def compare(ours: Ours, machine: Machine, image: Image | None, unseen: str = "") -> list[Compared]:
-    """What a certificate names of its machine, against the machine as it is; `unseen` says why there is no image.
+def compare(certified: Extension, machine: Machine, image: Image | None, unreadable: str = "") -> list[Compared]:
+    """The facts of a certificate compared with its machine as it is.
 
-    GPUs, driver, firmware, image and lock decide; a kernel or a host name may change without a new measurement.
+    `unreadable` is why the image could not be checked; where it is empty and `image` is None, the image is missing.
+    GPUs, driver, firmware, image and lock decide; kernel, system and host name may change without a new run.
     """
-    then = ours.machine
-    found = [
-        _of("GPUs", _gpus(then.gpus), _gpus(machine.gpus)),
-        _of("serial number", then.serial, machine.serial),
-        _of("driver", then.driver, machine.driver),
-        _of("CUDA of the driver", then.cuda_driver, machine.cuda_driver),
-        _of("firmware", then.firmware, machine.firmware),
-        _of("VBIOS", _vbios(then.gpus), _vbios(machine.gpus)),
-        _noted("kernel", then.kernel, machine.kernel),
-        _noted("operating system", then.operating_system, machine.operating_system),
-        _noted("host name", then.hostname, machine.hostname),
+    before = certified.machine
+    compared = [
+        _decisive("GPUs", _gpus(before.gpus), _gpus(machine.gpus)),
+        _decisive("serial number", before.serial, machine.serial),
+        _decisive("driver", before.driver, machine.driver),
+        _decisive("CUDA of the driver", before.cuda_driver, machine.cuda_driver),
+        _decisive("firmware", before.firmware, machine.firmware),
+        _decisive("VBIOS", _vbios(before.gpus), _vbios(machine.gpus)),
+        _irrelevant("kernel", before.kernel, machine.kernel),
+        _irrelevant("operating system", before.operating_system, machine.operating_system),
+        _irrelevant("host name", before.hostname, machine.hostname),
     ]
-    software = ours.software
+    software = certified.software
     if software.image_id is None:
-        return found
+        return compared
     if image is None:
-        lost = unseen or f"there is no image {software.image}"
-        state = Now.UNKNOWN if unseen else Now.CHANGED
-        return [*found, Compared("image", _short(software.image_id), lost, state)]
-    found.append(_of("image", _short(software.image_id), _short(image.id)))
-    found.append(_of("lock", (software.lock_sha256 or "")[:12], image.lock_sha256[:12]))
-    return found
+        problem = unreadable or f"there is no image {software.image}"
+        state = State.UNKNOWN if unreadable else State.CHANGED
+        return [*compared, Compared("image", _short(software.image_id), problem, state)]
+    compared.append(_decisive("image", _short(software.image_id), _short(image.id)))
+    compared.append(_decisive("lock", (software.lock_sha256 or "")[:12], image.lock_sha256[:12]))
+    return compared
 
 
-def is_valid(ours: Ours, compared: Iterable[Compared], now: datetime) -> bool | None:
+def is_valid(certified: Extension, compared: Iterable[Compared], now: datetime) -> bool | None:
     """Whether a certificate is still valid; None where something that it depends on could not be checked."""
     states = {each.state for each in compared}
-    if ours.kind != CERTIFICATE or ours.expires <= now or Now.CHANGED in states:
+    if certified.kind != CERTIFICATE or certified.expires <= now or State.CHANGED in states:
         return False
-    return None if Now.UNKNOWN in states else True
+    return None if State.UNKNOWN in states else True
 
 
-def same_machine(ours: Ours, machine: Machine) -> bool:
-    """Whether it is the machine that was certified: a GPU of it is there, or where there is none its host name."""
-    then = {gpu.uuid for gpu in ours.machine.gpus}
-    if then and machine.gpus:
-        return bool(then & {gpu.uuid for gpu in machine.gpus})
-    if ours.machine.serial and machine.serial:
-        return ours.machine.serial == machine.serial
-    return ours.machine.hostname == machine.hostname
+def same_machine(certified: Extension, machine: Machine) -> bool:
+    """Whether this is the certified machine: by a GPU in common, else by serial number, else by host name."""
+    uuids = {gpu.uuid for gpu in certified.machine.gpus}
+    if uuids and machine.gpus:
+        return bool(uuids & {gpu.uuid for gpu in machine.gpus})
+    if certified.machine.serial and machine.serial:
+        return certified.machine.serial == machine.serial
+    return certified.machine.hostname == machine.hostname
 
 
-def _of(what: str, then: str | None, now: str | None) -> Compared:
-    if then is None:  # nobody read it then either, so that it rests on nothing
-        return Compared(what, "not readable", now or "not readable", Now.SAME if now is None else Now.NOTED)
-    if now is None:
-        return Compared(what, then, "not readable", Now.UNKNOWN)
-    return Compared(what, then, now, Now.SAME if then == now else Now.CHANGED)
+def _decisive(name: str, before: str | None, current: str | None) -> Compared:
+    if before is None:  # it could not be read for the certificate either, so the certificate does not depend on it
+        state = State.UNCHANGED if current is None else State.IRRELEVANT
+        return Compared(name, "not readable", current or "not readable", state)
+    if current is None:
+        return Compared(name, before, "not readable", State.UNKNOWN)
+    return Compared(name, before, current, State.UNCHANGED if before == current else State.CHANGED)
 
 
-def _noted(what: str, then: str | None, now: str | None) -> Compared:
-    return Compared(what, then or "unknown", now or "unknown", Now.SAME if then == now else Now.NOTED)
+def _irrelevant(name: str, before: str | None, current: str | None) -> Compared:
+    state = State.UNCHANGED if before == current else State.IRRELEVANT
+    return Compared(name, before or "unknown", current or "unknown", state)
 
 
 def _gpus(gpus: tuple[Gpu, ...]) -> str:
@@ -93,9 +96,14 @@ def _gpus(gpus: tuple[Gpu, ...]) -> str:
 
 
 def _vbios(gpus: tuple[Gpu, ...]) -> str | None:
-    known = [gpu.vbios for gpu in gpus if gpu.vbios]
-    return ", ".join(sorted(known)) or None
+    versions = [gpu.vbios for gpu in gpus if gpu.vbios]
+    return ", ".join(sorted(versions)) or None
 
 
 def _short(identity: str) -> str:
+    """The twelve digits that Docker shows of an id.
+
+    >>> _short("sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945")
+    '4f53cda18c2b'
+    """
     return identity.removeprefix("sha256:")[:12]

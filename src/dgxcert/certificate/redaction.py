@@ -1,7 +1,4 @@
-"""Redaction: what leaves the lab says nothing of who works there: no tokens, no user names, no home paths. Pure.
-
-What is taken out is marked, so that nobody takes a gap for a finding.
-"""
+"""Redaction: text without tokens, user names and home paths, each replaced by a mark such as `[secret]`. Pure."""
 
 import json
 import re
@@ -21,14 +18,14 @@ SECRETS = re.compile(
     | \bsk-[A-Za-z0-9_-]{20,}                             # OpenAI and others
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     | (?<=Bearer\ )[\w.~+/-]{8,}=* | (?<=bearer\ )[\w.~+/-]{8,}=* | (?<=Basic\ )[\w+/-]{8,}=*
-    | (?<=://)[^/@\s"']{1,200}(?=@)                       # user and password in an address
+    | (?<=://)[^/@\s"']{1,200}(?=@)                       # user and password in a URL
     | (?<=[?&]X-Amz-Signature=)[0-9a-f]+ | (?<=[?&]Signature=)[\w~%-]+
     """,
     re.VERBOSE | re.DOTALL,
 )
 NAME = r"[\w-]*(?:token|passw(?:or)?d|passphrase|secret|secret_access_key|api_?key)"
 SECRET_NAME = re.compile(NAME, re.IGNORECASE)
-NAMED = re.compile(
+NAMED_SECRETS = re.compile(
     rf"""
     (?<![\w-])({NAME}["']?\s*[=:]\s*["'])(?!<[|/])[^"'\n]{{6,}}(?=["'])   # token="...", "token": "..."
     | (?<![\w-])({NAME}["']?\s*[=:]\s*)(?!<[|/]|[\s\[{{("'])[^\s,;"']{{6,}} # HF_TOKEN=..., password: ...
@@ -36,40 +33,66 @@ NAMED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""What is called a secret, whatever it looks like."""
-HOMES = re.compile(r"(/home/|/Users/|\\Users\\)([A-Za-z_][\w.-]*)")
-NOBODYS = {"root", "ubuntu", "nvidia", "dgx", "user", "admin", "debian", "runner", "lab", "test", "nobody", "spark"}
-"""Accounts that name nobody, and that are words of their own in a log."""
+"""Values that are secret by their name, whatever they look like. `</s>` and `<|pad|>` are tokens of a tokenizer."""
+HOME_FOLDERS = re.compile(r"(/home/|/Users/|\\Users\\)([A-Za-z_][\w.-]*)")
+SHARED_ACCOUNTS = {
+    "root",
+    "ubuntu",
+    "nvidia",
+    "dgx",
+    "user",
+    "admin",
+    "debian",
+    "runner",
+    "lab",
+    "test",
+    "nobody",
+    "spark",
+}
+"""Account names of no person, which are also ordinary words of a log: `nvidia` must stay readable."""
 
 
 @dataclass
 class Redaction:
-    """What to take out, and how often that was done."""
+    """Names to redact, and the number of replacements so far.
+
+    >>> redaction = Redaction(users=frozenset({"lovelace"}))
+    >>> redaction.text("HF_TOKEN=hf_abcdefghijklmnop, /home/grace/models, run by lovelace")
+    'HF_TOKEN=[secret], /home/[user]/models, run by [user]'
+    >>> redaction.count
+    3
+    """
 
     users: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     homes: frozenset[str] = frozenset()
     tokens: frozenset[str] = frozenset()
-    taken_out: int = field(default=0)
+    count: int = field(default=0)
 
     def text(self, text: str) -> str:
-        """A text without them."""
+        """Redact plain text."""
         for token in filter(None, self.tokens):
-            text = self._all(re.escape(token), SECRET, text)
-        text = self._all(SECRETS, SECRET, text)
-        text = self._all(NAMED, lambda found: next(filter(None, found.groups())) + SECRET, text)
+            text = self._replace(re.escape(token), SECRET, text)
+        text = self._replace(SECRETS, SECRET, text)
+        text = self._replace(NAMED_SECRETS, lambda match: next(filter(None, match.groups())) + SECRET, text)
         for home in sorted(self.homes, key=len, reverse=True):
-            text = self._all(rf"{re.escape(home)}(?![\w.-])", HOME, text)
-        text = self._all(HOMES, lambda found: found.group(1) + USER, text)
-        for names, mark in ((self.users - NOBODYS, USER), (self.hosts, HOST)):
+            text = self._replace(rf"{re.escape(home)}(?![\w.-])", HOME, text)
+        text = self._replace(HOME_FOLDERS, lambda match: match.group(1) + USER, text)
+        for names, mark in ((self.users - SHARED_ACCOUNTS, USER), (self.hosts, HOST)):
             for name in sorted(names, key=len, reverse=True):
-                text = self._all(rf"(?<![\w]){re.escape(name)}(?![\w])", mark, text)
+                text = self._replace(rf"(?<![\w]){re.escape(name)}(?![\w])", mark, text)
         return text
 
     def lines_of_json(self, text: str) -> str:
-        """The same of JSON, whole or line by line: inside strings, where an escaped line end hides where a word begins.
+        r"""Redact the strings of JSON or JSON lines; text that is neither is redacted as plain text.
 
-        What is no JSON is treated as text.
+        In the file, `\nlovelace` has an `n` before the name, which plain text would take for one word.
+
+        >>> print(Redaction(users=frozenset({"lovelace"})).lines_of_json(r'{"log": "started by\nlovelace"}'))
+        {
+         "log": "started by\n[user]"
+        }
+        <BLANKLINE>
         """
         try:
             return json.dumps(self._value(json.loads(text)), indent=1, ensure_ascii=False) + "\n"
@@ -93,16 +116,22 @@ class Redaction:
 
     def _named(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and value and SECRET_NAME.fullmatch(name):
-            self.taken_out += 1
+            self.count += 1
             return SECRET
         return self._value(value)
 
-    def _all(self, pattern: "str | re.Pattern[str]", mark: "str | Callable[[re.Match[str]], str]", text: str) -> str:
+    def _replace(
+        self, pattern: "str | re.Pattern[str]", mark: "str | Callable[[re.Match[str]], str]", text: str
+    ) -> str:
         text, count = re.subn(pattern, mark, text)
-        self.taken_out += count
+        self.count += count
         return text
 
 
 def users_in(texts: Iterable[str]) -> set[str]:
-    """Names of the home folders that texts speak of."""
-    return {found.group(2).rstrip(".") for text in texts for found in HOMES.finditer(text)}
+    """User names in the home paths of some texts.
+
+    >>> users_in(["open /home/grace/x: permission denied"])
+    {'grace'}
+    """
+    return {match.group(2).rstrip(".") for text in texts for match in HOME_FOLDERS.finditer(text)}

@@ -1,4 +1,4 @@
-"""Signatures by `ssh-keygen -Y`: with the keys that staff already have, agents and security keys included."""
+"""Signatures by `ssh-keygen -Y`, with the keys that people already have, including agents and security keys."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dgxcert.certificate.ssh_armor import Armor
 from dgxcert.outcome import CannotStart, DgxcertError
 
 PROGRAM = "ssh-keygen"
-ANSWER_S = 30.0
+TIMEOUT_S = 30.0
 SUFFIX = ".sig"
 
 INSTALL = "Install OpenSSH 8.2 or newer: sudo apt install openssh-client"
@@ -22,34 +22,39 @@ class Refused(DgxcertError):  # noqa: N818 (reads as `raise Refused`)
 
 @dataclass(frozen=True)
 class Signer:
-    """Who signed, as the list of allowed signers calls him, and by which key."""
+    """The principal in the allowed signers file, and the fingerprint of the key."""
 
     principal: str
     fingerprint: str
 
 
 def sign(path: Path, key: Path, namespace: str, say: Callable[[str], None]) -> Path:
-    """Sign a file's exact bytes and return the signature's path. The user may be asked for a passphrase or a touch.
+    """Sign the bytes of a file and return the path of the signature. ssh-keygen may ask for a passphrase or a touch.
 
-    Raises CannotStart where there is no ssh-keygen, no such key, or where it does not sign.
+    Raises CannotStart where ssh-keygen or the key is missing, or where it does not sign.
     """
     if not key.exists():
         raise CannotStart(
             f"There is no key {key}.",
-            "Name your private key, or the public one of a key that your agent holds: --key ~/.ssh/id_ed25519.pub",
+            "Name a private key, or the public key of one that your agent holds: --key ~/.ssh/id_ed25519.pub",
         )
     signed = path.with_name(path.name + SUFFIX)
-    asking = [PROGRAM, "-Y", "sign", "-f", str(key), "-n", namespace, str(path)]
+    arguments = [PROGRAM, "-Y", "sign", "-f", str(key), "-n", namespace, str(path)]
     try:
-        done = command.foreground(asking, say)
+        completed = command.foreground(arguments, say)
     except FileNotFoundError as error:
         raise CannotStart(f"{PROGRAM} was not found.", INSTALL) from error
-    if done.returncode != 0 or not signed.exists():
-        raise CannotStart(f"Nothing was signed: {_why(done.stderr)}.", _remedy(done.stderr, key))
+    if completed.returncode != 0 or not signed.exists():
+        raise CannotStart(f"Nothing was signed: {_reason(completed.stderr)}.", _remedy(completed.stderr, key))
     return signed
 
 
-def _why(output: str) -> str:
+def _reason(output: str) -> str:
+    """The last line of ssh-keygen's standard error, which is its reason.
+
+    >>> _reason("Signing file certificate.json\\nCouldn't sign message: agent refused operation\\n")
+    "Couldn't sign message: agent refused operation"
+    """
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("Signing file")]
     return lines[-1].rstrip(".") if lines else f"{PROGRAM} gave no reason"
 
@@ -58,37 +63,38 @@ def _remedy(output: str, key: Path) -> str:
     if "passphrase" in output:
         return "Type the key's passphrase, or load the key into an agent first: ssh-add"
     if "No private key" in output or "agent" in output:
-        return f"Load it into your agent (ssh-add), or name the private key instead of {key}."
+        return f"Load the key into your agent (ssh-add), or name the private key instead of {key}."
     if "bad permissions" in output.lower() or "too open" in output:
-        return f"Make the key yours alone: chmod 600 {key}"
-    return f"See that this signs: {PROGRAM} -Y sign -f {key} -n test /etc/hostname"
+        return f"Restrict the key's permissions: chmod 600 {key}"
+    return f"Try the key by hand: {PROGRAM} -Y sign -f {key} -n test FILE"
 
 
 def verify(
     path: Path, content: bytes, allowed: Path, namespaces: tuple[str, ...], revoked: Path | None = None
 ) -> tuple[Signer, str]:
-    """Who signed these exact bytes of a file, and for which of these namespaces.
+    """The signer of these bytes of a file, and the namespace, which is one of `namespaces`.
 
-    Raises Refused, each with its own reason, where the signature does not hold, and CannotStart where it could not be
-    looked at: no ssh-keygen, no list of allowed signers.
+    Raises Refused where the signature is not valid, each with its own reason, and CannotStart where it could not be
+    checked: no ssh-keygen, no allowed signers file.
     """
     signed = path.with_name(path.name + SUFFIX)
-    found = _armor(signed)
+    armor = _armor(signed)
     for name in (allowed, *([revoked] if revoked else [])):
-        _must_be_readable(name)
-    if found.namespace not in namespaces:
+        _require_readable(name)
+    if armor.namespace not in namespaces:
         raise Refused(
-            f"it was signed for another purpose: namespace {found.namespace!r}, wanted {' or '.join(namespaces)}",
+            f"it was signed for another purpose: namespace {armor.namespace!r}, expected {' or '.join(namespaces)}",
             "Ask for a signature by `dgxcert sign`.",
         )
-    principal = _principal(signed, allowed, found)
-    asking = ["-Y", "verify", "-f", str(allowed), "-I", principal, "-n", found.namespace, "-s", str(signed)]
-    asked = _ask(asking, content)
-    if asked.returncode != 0:
-        raise Refused(*_refusal(asked.stderr, path, allowed, found))
-    if revoked and _ask([*asking, "-r", str(revoked)], content).returncode != 0:  # it gives no reason of its own
-        raise Refused(f"{revoked} revokes the key {found.fingerprint}", "Have the run signed by another key.")
-    return Signer(principal, found.fingerprint), found.namespace
+    principal = _principal(signed, allowed, armor)
+    arguments = ["-Y", "verify", "-f", str(allowed), "-I", principal, "-n", armor.namespace, "-s", str(signed)]
+    completed = _ssh_keygen(arguments, content)
+    if completed.returncode != 0:
+        raise Refused(*_refusal(completed.stderr, path, allowed, armor))
+    # A second call: ssh-keygen prints no reason for a revoked key, so it has to be the only difference.
+    if revoked and _ssh_keygen([*arguments, "-r", str(revoked)], content).returncode != 0:
+        raise Refused(f"{revoked} revokes the key {armor.fingerprint}", "Have the run signed with another key.")
+    return Signer(principal, armor.fingerprint), armor.namespace
 
 
 def _armor(path: Path) -> Armor:
@@ -97,56 +103,55 @@ def _armor(path: Path) -> Armor:
     except FileNotFoundError as error:
         raise Refused(f"there is no signature {path}", "Keep both files together; sign it: dgxcert sign RUN") from error
     except OSError as error:
-        raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Mend its permissions.") from error
+        raise CannotStart(f"{path} cannot be read: {error.strerror}.", f"Make it readable: chmod u+r {path}") from error
     except ValueError as error:
-        why = "it is no text" if isinstance(error, UnicodeDecodeError) else error
-        raise Refused(
-            f"the signature {path} was changed: {why}", "Get the file anew from whoever signed it."
-        ) from error
+        reason = "it is not ASCII" if isinstance(error, UnicodeDecodeError) else error
+        raise Refused(f"the signature {path} was changed: {reason}", "Get the file from the signer again.") from error
 
 
-def _must_be_readable(path: Path) -> None:
+def _require_readable(path: Path) -> None:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Name a file that is there.") from error
+        raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Name a readable file.") from error
 
 
-def _principal(signed: Path, allowed: Path, found: Armor) -> str:
-    """What the list calls the owner of the key."""
-    asked = _ask(["-Y", "find-principals", "-s", str(signed), "-f", str(allowed)])
-    names = [name for line in asked.stdout.splitlines() for name in line.split(",") if name.strip()]
-    if asked.returncode == 0 and names:
+def _principal(signed: Path, allowed: Path, armor: Armor) -> str:
+    """The principal that the allowed signers file gives to the key."""
+    completed = _ssh_keygen(["-Y", "find-principals", "-s", str(signed), "-f", str(allowed)])
+    names = [name for line in completed.stdout.splitlines() for name in line.split(",") if name.strip()]
+    if completed.returncode == 0 and names:
         return names[0].strip()
-    if "expired" in asked.stderr or "not yet valid" in asked.stderr:
+    if "expired" in completed.stderr or "not yet valid" in completed.stderr:
         raise Refused(
-            f"the key {found.fingerprint} is in {allowed} for another time only: {_why(asked.stderr)}",
-            "Ask whoever keeps that list.",
+            f"the key {armor.fingerprint} is not valid at this time in {allowed}: {_reason(completed.stderr)}",
+            "Ask the maintainer of that file.",
         )
-    if broken := [line for line in asked.stderr.splitlines() if line.startswith(f"{allowed}:")]:
+    if broken := [line for line in completed.stderr.splitlines() if line.startswith(f"{allowed}:")]:
         raise CannotStart(
-            f"{allowed} is no list of allowed signers: {broken[0]}.",
-            "Each line is: NAME KEY-TYPE KEY, as in `ada@lab ssh-ed25519 AAAA...`; see man ssh-keygen.",
+            f"{allowed} is not an allowed signers file: {broken[0]}.",
+            "Write each line as PRINCIPAL KEY-TYPE KEY, such as `ada@lab ssh-ed25519 AAAA...`; see man ssh-keygen.",
         )
     raise Refused(
-        f"it was signed by a key that {allowed} does not list: {found.fingerprint}",
+        f"it was signed by a key that {allowed} does not list: {armor.fingerprint}",
         "Only if you trust that key: add its line to the list.",
     )
 
 
-def _refusal(output: str, path: Path, allowed: Path, found: Armor) -> tuple[str, str]:
+def _refusal(output: str, path: Path, allowed: Path, armor: Armor) -> tuple[str, str]:
+    """Problem and remedy for what `ssh-keygen -Y verify` printed."""
     if "not permitted for use in signature namespace" in output:
         return (
-            f"{allowed} does not let this key sign for {found.namespace!r}",
-            "Ask whoever keeps that list for the namespace.",
+            f"{allowed} does not let this key sign for {armor.namespace!r}",
+            "Ask the maintainer of that file to add the namespace.",
         )
     if "incorrect signature" in output or "Signature verification failed" in output:
-        return f"{path} is not what was signed, or its signature was changed", "Get both files anew from the signer."
-    return f"{PROGRAM} does not take it: {_why(output)}", "Get both files anew from the signer."
+        return f"{path} or its signature was changed after signing", "Get both files from the signer again."
+    return f"{PROGRAM} rejects it: {_reason(output)}", "Get both files from the signer again."
 
 
-def _ask(arguments: list[str], content: bytes = b"") -> command.Completed:
+def _ssh_keygen(arguments: list[str], content: bytes = b"") -> command.Completed:
     try:
-        return command.fed([PROGRAM, *arguments], content, timeout_s=ANSWER_S)
+        return command.fed([PROGRAM, *arguments], content, timeout_s=TIMEOUT_S)
     except FileNotFoundError as error:
         raise CannotStart(f"{PROGRAM} was not found, so nothing was verified.", INSTALL) from error

@@ -1,7 +1,7 @@
-"""The statement that is signed: an in-toto Statement whose predicate is a test result, with what dgxcert adds to it.
+"""The statement that is signed: an in-toto Statement with a test-result predicate and dgxcert's extension of it. Pure.
 
-https://github.com/in-toto/attestation, Statement v1 and predicate test-result v0.1. Unknown fields are to be ignored by
-whoever reads such a statement, which leaves room for our own, under `dgxcert`. Pure.
+Statement v1 and test-result v0.1 of https://github.com/in-toto/attestation. Its readers ignore unknown fields, so the
+extension is one of them, `dgxcert`.
 """
 
 import hashlib
@@ -23,33 +23,33 @@ PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 
 CERTIFICATE, REPORT = "certificate", "report"
 NAMESPACES = {CERTIFICATE: "dgxcert-certificate", REPORT: "dgxcert-report"}
-"""What a signature is for: a signed report can never be passed off as a certificate."""
+"""Namespace of the SSH signature by kind: a signed report cannot be presented as a certificate."""
 
 Result = Literal["PASSED", "WARNED", "FAILED"]
 
 
 class Part(BaseModel):
-    """A piece of a statement; nothing in it is unnamed."""
+    """Base of the models of a statement; unknown fields are an error, since nobody has checked them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Subject(Part):
-    """One file that the statement is about."""
+    """One file of the run folder."""
 
     name: str
     digest: dict[str, str]
 
 
 class Descriptor(Part):
-    """in-toto's ResourceDescriptor: what was tested with, by name and digest."""
+    """in-toto's ResourceDescriptor: one thing the test was configured with, by name and digest."""
 
     name: str
     digest: dict[str, str]
 
 
 class Identity(Part):
-    """The machine that it is about, in the state in which it was measured."""
+    """The machine, in the state in which it was measured."""
 
     hostname: str
     product: str | None
@@ -63,7 +63,7 @@ class Identity(Part):
 
 
 class Software(Part):
-    """What the work was done with."""
+    """The image and packages that the work was done with."""
 
     image: str | None
     image_id: str | None
@@ -74,12 +74,12 @@ class Software(Part):
     packages: dict[str, str | None]
 
 
-class Ours(Part):
-    """What in-toto's predicate has no word for."""
+class Extension(Part):
+    """dgxcert's own fields of the predicate."""
 
     format: Literal[1] = 1
     says: str
-    """One sentence for people: what this is, and what it is not."""
+    """One sentence: the verdict, and whether this is a certificate."""
     kind: Literal["certificate", "report"]
     run: str
     verdict: Verdict
@@ -94,7 +94,7 @@ class Ours(Part):
     suite_commit: str | None
     suite_sha256: str
     evidence_sha256: str
-    """Over names and digests of all subjects: one number to compare by telephone."""
+    """Digest over names and digests of all subjects: one number to compare by telephone."""
     waivers: tuple[Waiver, ...]
     measured: datetime
     issued: datetime
@@ -102,14 +102,14 @@ class Ours(Part):
 
 
 class Predicate(Part):
-    """in-toto's test result, and ours."""
+    """in-toto's test-result predicate with the extension."""
 
     result: Result
     configuration: tuple[Descriptor, ...]
     passed: tuple[str, ...] = Field(alias="passedTests")
     warned: tuple[str, ...] = Field(alias="warnedTests")
     failed: tuple[str, ...] = Field(alias="failedTests")
-    dgxcert: Ours
+    dgxcert: Extension
 
 
 class Statement(Part):
@@ -121,27 +121,27 @@ class Statement(Part):
     predicate: Predicate
 
     @property
-    def ours(self) -> Ours:
-        """What it says of the run."""
+    def extension(self) -> Extension:
+        """dgxcert's own fields."""
         return self.predicate.dgxcert
 
     def text(self) -> str:
-        """The bytes that are signed."""
+        """The file's content, whose bytes are signed."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
 def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Statement:
-    """The statement about a run; `digests` are SHA-256 by file of its folder.
+    """The statement about a run; `digests` holds the SHA-256 of each file of its folder.
 
-    It ends `days` after it was measured, or with the first waiver that it rests on.
+    It expires `days` after the end of the run, or with the first waiver that the verdict depends on.
     """
     kind = CERTIFICATE if run.judgement.verdict is Verdict.CERTIFIED else REPORT
     measured = datetime.fromisoformat(run.ended)
     used = tuple(result.waiver for result in run.waived if result.waiver)
-    ends = [datetime.combine(waiver.until, time(23, 59, 59), tzinfo=UTC) for waiver in used]
-    by = {outcome: tuple(each.key for each in run.results if each.outcome is outcome) for outcome in Outcome}
-    ours = Ours(
-        says=_says(run, kind),
+    waiver_ends = [datetime.combine(waiver.until, time(23, 59, 59), tzinfo=UTC) for waiver in used]
+    keys = {outcome: tuple(each.key for each in run.results if each.outcome is outcome) for outcome in Outcome}
+    extension = Extension(
+        says=_sentence(run, kind),
         kind=kind,
         run=run.name,
         verdict=run.judgement.verdict,
@@ -155,11 +155,11 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
         suite_version=run.suite.version,
         suite_commit=run.suite.commit,
         suite_sha256=run.suite.sha256,
-        evidence_sha256=over(digests),
+        evidence_sha256=combined_digest(digests),
         waivers=used,
         measured=measured,
         issued=issued,
-        expires=min([measured + timedelta(days=days), *ends]),
+        expires=min([measured + timedelta(days=days), *waiver_ends]),
     )
     return Statement(
         type=STATEMENT_TYPE,
@@ -168,21 +168,25 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
         predicate=Predicate(
             result=_result(run),
             configuration=_configuration(run),
-            passed=by[Outcome.PASSED],
-            warned=by[Outcome.INCONCLUSIVE],
-            failed=by[Outcome.FAILED],
-            dgxcert=ours,
+            passed=keys[Outcome.PASSED],
+            warned=keys[Outcome.INCONCLUSIVE],
+            failed=keys[Outcome.FAILED],
+            dgxcert=extension,
         ),
     )
 
 
-def over(digests: dict[str, str]) -> str:
-    """One digest over all files, in order of their names."""
+def combined_digest(digests: dict[str, str]) -> str:
+    """One digest over all files, as `sha256sum` lists them in order of their names.
+
+    >>> combined_digest({"run.json": "a1", "junit.xml": "b2"})[:16]
+    'cfce97e784a53a54'
+    """
     lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _says(run: Run, kind: str) -> str:
+def _sentence(run: Run, kind: str) -> str:
     if kind == CERTIFICATE:
         return f"CERTIFIED: {meaning(run)}."
     verdict = run.judgement.verdict
@@ -190,7 +194,7 @@ def _says(run: Run, kind: str) -> str:
 
 
 def _result(run: Run) -> Result:
-    """in-toto's word: only a certificate without waivers passes, so that a policy for PASSED takes nothing else."""
+    """in-toto's result: PASSED only for a certificate without waivers, since a policy may look at nothing else."""
     verdict = run.judgement.verdict
     if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE):
         return "FAILED"
@@ -218,13 +222,15 @@ def _software(run: Run) -> Software:
 
 
 def _configuration(run: Run) -> tuple[Descriptor, ...]:
-    found = [
+    descriptors = [
         Descriptor(name=f"profile {run.profile.name}", digest={"sha256": run.profile_sha256}),
         Descriptor(name=f"dgxcert {run.suite.version}", digest={"sha256": run.suite.sha256}),
     ]
     if run.suite.commit:
-        found.append(Descriptor(name="dgxcert source", digest={"gitCommit": run.suite.commit}))
+        descriptors.append(Descriptor(name="dgxcert source", digest={"gitCommit": run.suite.commit}))
     if image := run.image:
-        found.append(Descriptor(name=f"image {image.reference}", digest={"sha256": image.id.removeprefix("sha256:")}))
-        found.append(Descriptor(name=f"lock of stack {image.stack}", digest={"sha256": image.lock_sha256}))
-    return tuple(found)
+        descriptors.append(
+            Descriptor(name=f"image {image.reference}", digest={"sha256": image.id.removeprefix("sha256:")})
+        )
+        descriptors.append(Descriptor(name=f"lock of stack {image.stack}", digest={"sha256": image.lock_sha256}))
+    return tuple(descriptors)

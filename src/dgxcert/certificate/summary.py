@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from dgxcert.certificate.drift import Compared, Now
+from dgxcert.certificate.drift import Compared, State
 from dgxcert.certificate.signed_run import Verified
 from dgxcert.certificate.ssh_signature import SUFFIX
-from dgxcert.certificate.statement import CERTIFICATE, Ours
+from dgxcert.certificate.statement import CERTIFICATE, Extension
 from dgxcert.report.words import printable
 
 VALIDITY = {
@@ -17,32 +17,32 @@ VALIDITY = {
 }
 
 
-def of_signing(ours: Ours, path: Path) -> list[str]:
+def of_signing(extension: Extension, path: Path) -> list[str]:
     """The statement, its waivers and dates, and the files to hand over."""
     return [
-        ours.says,
-        *_waivers(ours),
-        f"valid until {_minute(ours.expires)}; evidence SHA-256 {ours.evidence_sha256}",
+        extension.says,
+        *_waivers(extension),
+        f"valid until {_minute(extension.expires)}; evidence SHA-256 {extension.evidence_sha256}",
         f"signed in {path} and {path.name}{SUFFIX}. Hand over the whole folder.",
     ]
 
 
 def of_verification(verified: Verified) -> list[str]:
     """The statement, its machine, dates and signer, and last whether it is a certificate."""
-    ours, signer = verified.statement.ours, verified.signer
-    machine = ours.machine
+    signed, signer = verified.statement.extension, verified.signer
+    machine = signed.machine
     gpus = ", ".join(f"{gpu.product} {gpu.uuid}" for gpu in machine.gpus) or "no GPU"
     lines = [
-        ours.says,
+        signed.says,
         f"machine: {machine.hostname}, {machine.product or 'product unknown'}, "
         f"serial {machine.serial or 'not readable'}; {gpus}",
         f"state: driver {machine.driver or 'none'}, firmware {machine.firmware or 'not readable'}, "
-        f"image {ours.software.image_id or 'none'}",
-        f"measured {_minute(ours.measured)}, run {ours.run}, profile {ours.profile}",
-        f"signed by {signer.principal} with {signer.fingerprint} on {_minute(ours.issued)}",
-        f"valid until {_minute(ours.expires)}",
-        f"evidence: {len(verified.statement.subject)} files unchanged since signing, SHA-256 {ours.evidence_sha256}",
-        *_waivers(ours),
+        f"image {signed.software.image_id or 'none'}",
+        f"measured {_minute(signed.measured)}, run {signed.run}, profile {signed.profile}",
+        f"signed by {signer.principal} with {signer.fingerprint} on {_minute(signed.issued)}",
+        f"valid until {_minute(signed.expires)}",
+        f"evidence: {len(verified.statement.subject)} files unchanged since signing, SHA-256 {signed.evidence_sha256}",
+        *_waivers(signed),
     ]
     if verified.uncovered:
         lines.append(f"not covered by the signature: {', '.join(verified.uncovered)}")
@@ -51,25 +51,26 @@ def of_verification(verified: Verified) -> list[str]:
 
 
 def of_drift(
-    ours: Ours, compared: Iterable[Compared], now: datetime, *, valid: bool | None, verified: bool
+    certified: Extension, compared: Iterable[Compared], now: datetime, *, valid: bool | None, verified: bool
 ) -> list[str]:
     """One line for each thing compared, what else makes the certificate invalid, and last whether it is valid."""
-    lines = [f"{each.what:20} {each.now}  ({_state(each)})" for each in compared]
+    lines = [f"{each.name:20} {each.current}  ({_state(each)})" for each in compared]
     if not verified:
         lines.append("The signature was not verified: add --allowed-signers.")
-    if ours.kind != CERTIFICATE:
+    if certified.kind != CERTIFICATE:
         lines.append("This is a signed report, not a certificate.")
-    if ours.expires <= now:
-        lines.append(f"It expired on {_minute(ours.expires)}.")
+    if certified.expires <= now:
+        lines.append(f"It expired on {_minute(certified.expires)}.")
     return [printable(line) for line in (*lines, VALIDITY[valid])]
 
 
 def _state(compared: Compared) -> str:
-    return compared.state.value if compared.state is Now.SAME else f"{compared.state.value}: it was {compared.then}"
+    unchanged = compared.state is State.UNCHANGED
+    return compared.state.value if unchanged else f"{compared.state.value}; certified: {compared.certified}"
 
 
-def _waivers(ours: Ours) -> list[str]:
-    return [f"waived: {waiver.words}" for waiver in ours.waivers]
+def _waivers(extension: Extension) -> list[str]:
+    return [f"waived: {waiver.words}" for waiver in extension.waivers]
 
 
 def _minute(moment: datetime) -> str:

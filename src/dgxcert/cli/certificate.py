@@ -32,7 +32,7 @@ def sign(
     from dgxcert.certificate import signed_run, summary
 
     path = signed_run.sign(run, key, days, datetime.now(UTC), screen.say)
-    for line in summary.of_signing(signed_run.read(path).ours, path):
+    for line in summary.of_signing(signed_run.read(path).extension, path):
         screen.say(line)
 
 
@@ -78,15 +78,15 @@ def drift(
     try:
         signed = signed_run.verify(file, allowed_signers, now).statement if allowed_signers else signed_run.read(file)
         machine = session.read_machine()
-        if not drifts.same_machine(signed.ours, machine):
+        if not drifts.same_machine(signed.extension, machine):
             names = ", ".join(sorted(signed_run.names(signed)))
             raise Refused(f"it is for another machine: {names}", "Name the certificate of this machine.")
     except Refused as refused:
         _exit_refused(refused)
-    image, unreadable = _find_image(signed.ours.software.image)
-    compared = drifts.compare(signed.ours, machine, image, unreadable)
-    valid = drifts.is_valid(signed.ours, compared, now)
-    for line in summary.of_drift(signed.ours, compared, now, valid=valid, verified=allowed_signers is not None):
+    image, unreadable = _find_image(signed.extension.software.image)
+    compared = drifts.compare(signed.extension, machine, image, unreadable)
+    valid = drifts.is_valid(signed.extension, compared, now)
+    for line in summary.of_drift(signed.extension, compared, now, valid=valid, verified=allowed_signers is not None):
         screen.say(line)
     raise typer.Exit(DRIFT[valid])
 
