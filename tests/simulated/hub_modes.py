@@ -100,15 +100,15 @@ MODES: dict[str, Mode] = {
     "hub-silent": Mode("The Hub accepts the connection and never sends a TLS handshake.", hub=Fault(listen="silent")),
     "hub-mute": Mode("The Hub establishes TLS and never answers.", hub=Fault(listen="mute")),
     "hub-slow-headers": Mode("The Hub sends a byte of its headers a second.", hub=Fault(header_bytes_per_s=1)),
-    "hub-slow-body": Mode("The Hub sends a byte of its answer a second.", hub=Fault(body_bytes_per_s=1)),
+    "hub-slow-body": Mode("The Hub sends a byte of its response a second.", hub=Fault(body_bytes_per_s=1)),
     # Tokens and permissions.
     "missing": Mode(
         "The repository is private or does not exist.", hub=_refuses(NOT_FOUND, r"/api/models/|/resolve/|resolve-cache")
     ),
     "gated": Mode("The repository is gated and this token may not read it.", hub=_refuses(GATED, CONTENT)),
     "gated-anonymous": Mode("The repository is gated and there is no token.", hub=_refuses(GATED_ANONYMOUS, CONTENT)),
-    "limited": Mode("The Hub limits the rate of everything.", hub=_refuses(LIMITED)),
-    "limited-resolve": Mode("The Hub limits the rate of files only.", hub=_refuses(LIMITED_RESOLVE, RESOLVE)),
+    "limited": Mode("The Hub rate-limits every request.", hub=_refuses(LIMITED)),
+    "limited-resolve": Mode("The Hub rate-limits requests for files only.", hub=_refuses(LIMITED_RESOLVE, RESOLVE)),
     "broken": Mode("The Hub answers 500.", hub=_refuses(SERVER_ERROR)),
     "away": Mode("The Hub answers 503.", hub=_refuses(UNAVAILABLE)),
     # Xet storage.

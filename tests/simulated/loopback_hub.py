@@ -219,26 +219,26 @@ class LoopbackHub:
 
     def _file(self, name: str, part: str) -> Response:
         """HEAD or GET of one file: a redirect to the resolve cache for a small one, to the CDN for a large one."""
-        sent = {"X-Repo-Commit": self.revision, "Accept-Ranges": "bytes", "X-Request-Id": "Root=1-loopback"}
+        headers = {"X-Repo-Commit": self.revision, "Accept-Ranges": "bytes", "X-Request-Id": "Root=1-loopback"}
         if name not in self.files:
-            return _error(404, "Entry not found", "EntryNotFound", sent)
+            return _error(404, "Entry not found", "EntryNotFound", headers)
         data = self.files[name]
         if not _large(name):
             location = f"{self.prefix}/api/resolve-cache/models/{self.repo}/{self.revision}/{name}"
-            sent |= {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{_git_blob(data)}"', "Location": location}
-            return Response(307, b"Temporary Redirect", sent)
+            headers |= {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{_git_blob(data)}"', "Location": location}
+            return Response(307, b"Temporary Redirect", headers)
         token = f"{self.endpoint}/api/models/{self.repo}/xet-read-token/{self.revision}"
-        sent |= {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{self.sha256(name)}"'}
-        sent |= {"X-Xet-Hash": self.stored[name].hash, "Link": f'<{token}>; rel="xet-auth"'}
+        headers |= {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{self.sha256(name)}"'}
+        headers |= {"X-Xet-Hash": self.stored[name].hash, "Link": f'<{token}>; rel="xet-auth"'}
         location = f"{self.cdn_server.url}/xet-bridge-us/{self.sha256(name)}/{name}?{_signed(part)}"
-        return Response(302, f"Found. Redirecting to {location}".encode(), {**sent, "Location": location})
+        return Response(302, f"Found. Redirecting to {location}".encode(), {**headers, "Location": location})
 
     def _small(self, name: str) -> Response:
         """A small file, from the Hub's resolve cache."""
         if name not in self.files or _large(name):
             return _error(404, "Entry not found", "EntryNotFound")
-        sent = {"X-Repo-Commit": self.revision, "Accept-Ranges": "bytes", "ETag": f'"{_git_blob(self.files[name])}"'}
-        return Response(200, self.files[name], {**sent, "Content-Type": "text/plain; charset=utf-8"}, content=True)
+        headers = {"X-Repo-Commit": self.revision, "Accept-Ranges": "bytes", "ETag": f'"{_git_blob(self.files[name])}"'}
+        return Response(200, self.files[name], {**headers, "Content-Type": "text/plain; charset=utf-8"}, content=True)
 
     def _cdn(self, method: str, path: str, headers: Mapping[str, str]) -> Response:
         """The response of us.aws.cdn.hf.co, which needs a signed URL and no token."""
@@ -255,11 +255,8 @@ class LoopbackHub:
         match parts(path):
             case ["v1" | "v2" as version, "reconstructions", file_hash]:
                 matches = [stored for stored in self.stored.values() if stored.hash == file_hash]
-                return (
-                    self._reconstruction(matches[0], int(version[1]), headers)
-                    if matches
-                    else Response(404, b"Not found")
-                )
+                if matches:
+                    return self._reconstruction(matches[0], int(version[1]), headers)
         return Response(404, b"Not found")
 
     def _reconstruction(self, stored: xet_store.Stored, version: int, headers: Mapping[str, str]) -> Response:
@@ -309,8 +306,8 @@ def _whoami() -> dict[str, object]:
 
 def _error(status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> Response:
     """An error as the Hub sends it."""
-    sent = {"X-Error-Message": message, **_JSON, **(headers or {}), **({"X-Error-Code": code} if code else {})}
-    return Response(status, json.dumps({"error": message}).encode(), sent)
+    headers = {"X-Error-Message": message, **_JSON, **(headers or {}), **({"X-Error-Code": code} if code else {})}
+    return Response(status, json.dumps({"error": message}).encode(), headers)
 
 
 def main() -> None:

@@ -139,8 +139,8 @@ class Server:
         scheme, default_port = ("https", 443) if self.context else ("http", 80)
         return f"{scheme}://{self.host}" + ("" if self.port == default_port else f":{self.port}")
 
-    def note(self, method: str, path: str, headers: Mapping[str, str], status: int) -> None:
-        """Log one request."""
+    def record(self, method: str, path: str, headers: Mapping[str, str], status: int) -> None:
+        """Add one request to the log."""
         self.log.append(Request(self.name, method, path, dict(headers), status, time.monotonic()))
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -175,9 +175,9 @@ class Listener(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, where: tuple[str, int], owner: Any, connection: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, address: tuple[str, int], owner: Any, connection: type[BaseHTTPRequestHandler]) -> None:
         self.owner = owner
-        super().__init__(where, connection)
+        super().__init__(address, connection)
 
     def handle_error(self, request: object, client_address: object) -> None: ...
 
@@ -199,7 +199,7 @@ class _Connection(BaseHTTPRequestHandler):
             try:
                 self.request = owner.context.wrap_socket(raw, server_side=True)
             except OSError as error:
-                owner.note("TLS", type(error).__name__, {"reason": str(error)}, 0)
+                owner.record("TLS", type(error).__name__, {"reason": str(error)}, 0)
                 raise
             self.request.settimeout(None)
             owner._open.discard(raw)
@@ -216,14 +216,14 @@ class _Connection(BaseHTTPRequestHandler):
         owner = self.server.owner
         path, headers = self.path, {name.lower(): value for name, value in self.headers.items()}
         if owner.fault.listen == "mute":
-            owner.note(self.command, path, headers, 0)
+            owner.record(self.command, path, headers, 0)
             owner.wait()
             self.close_connection = True
             return
         with contextlib.suppress(TypeError, ValueError):
             self.rfile.read(int(headers.get("content-length", 0)))
         response = owner.respond(self.command, path, headers)
-        owner.note(self.command, path, headers, response.status)
+        owner.record(self.command, path, headers, response.status)
         try:
             self._send(response)
         except OSError:

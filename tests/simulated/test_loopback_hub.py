@@ -14,7 +14,7 @@ from typing import Any
 
 import needs
 import pytest
-from simulated import certificates, hub_modes, loopback_hub, loopback_proxy, namespace
+from simulated import certificates, hub_modes, loopback_hub, loopback_proxy, namespace, xet_store
 from simulated.loopback_hub import LoopbackHub
 from simulated.loopback_proxy import LoopbackProxy
 from simulated.loopback_server import Fault
@@ -164,9 +164,8 @@ def test_cas_describes_any_range_in_both_protocol_versions_and_only_with_its_rea
         [piece] = part["xorbs"][stored.xorb_hash]
         byte_range = piece["ranges"][0]["bytes"]
         sent = fetch(hub, piece["url"], Range=f"bytes={byte_range['start']}-{byte_range['end']}").read()
-        start = (
-            part["offset_into_first_range"] + 8
-        )  # a chunk's own header comes before it; random bytes stay as they are
+        # After the header of the chunk, which holds random bytes and so is stored uncompressed.
+        start = part["offset_into_first_range"] + xet_store.CHUNK_HEADER
         assert sent[start : start + 2] == hub.files[WEIGHTS][200000:200002]
         assert fetch(hub, url.format("v2"), Range="bytes=999999-", **authorization).status == 416
 
