@@ -55,6 +55,9 @@ def test_the_lab_of_the_profile_trains_and_restores_the_process(
 ) -> None:
     from accelerate.state import AcceleratorState, PartialState
 
+    pytest.importorskip(
+        "peft", reason="the lab needs peft: make setup"
+    )  # its import sets variables of torch's compiler
     before = dict(os.environ)
     evidence = passes(LAB, profile, machine)
     assert dict(os.environ) == before

@@ -65,7 +65,11 @@ class LabResult:
         return sum(self.losses[-AVERAGED:]) / AVERAGED
 
     def about(self, names: list[str]) -> str:
-        """The number of tensors that were compared, and the first three of some names, as evidence states it."""
+        """The number of tensors that were compared, and the first three of some names, as evidence states it.
+
+        >>> LabResult(misplaced=[], trained=28, changed=[], frozen=104, no_gradient=[]).about(["lora_A"])
+        '28 tensors train, 104 are frozen; lora_A'
+        """
         compared = f"{self.trained} tensors train, {self.frozen} are frozen"
         return f"{compared}; {', '.join(names[:3])}" if names else compared
 
@@ -79,7 +83,7 @@ def first_device(profile: Profile, machine: Machine) -> Device:
     if not profile.uses_gpu:
         return Device("cpu", 0, machine.cpu or "CPU", margin_gib=margin_gib)
     if not machine.gpus:
-        raise Inconclusive("there is no GPU to train on", "See GPU-PRESENT first.")
+        raise Inconclusive("there is no GPU to train on", "Run `dgxcert validate --only GPU-PRESENT` first.")
     return Device("cuda", 0, machine.gpus[0].product, profile.gpu.unified_memory, margin_gib)
 
 
@@ -100,8 +104,8 @@ def _train(device: Device, sizes: Lab) -> LabResult:
     # loses its gradient without an error.
     model = build_model(device, sizes, len(tokenizer))
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    frozen = {name: parameter.detach() for name, parameter in model.named_parameters() if name not in trained}
-    before = {name: numerics.fingerprint(weights) for name, weights in frozen.items()}
+    frozen = {name: parameter for name, parameter in model.named_parameters() if name not in trained}
+    before = {name: numerics.fingerprint(parameter.detach()) for name, parameter in frozen.items()}
     with tempfile.TemporaryDirectory(prefix="dgxcert-lab-") as folder, isolated_trainer():
         no_gradient, losses = _fit(device, sizes, model, rows, folder)
     if str(model.device) != device.name:
@@ -109,7 +113,8 @@ def _train(device: Device, sizes: Lab) -> LabResult:
     return LabResult(
         misplaced=sorted(trained ^ _must_train(sizes)),
         trained=len(trained),
-        changed=[name for name, weights in frozen.items() if numerics.fingerprint(weights) != before[name]],
+        # Detached again: a move of the model would leave an earlier view of a parameter on its old storage.
+        changed=[name for name, values in frozen.items() if numerics.fingerprint(values.detach()) != before[name]],
         frozen=len(frozen),
         no_gradient=no_gradient,
         losses=losses,

@@ -30,7 +30,7 @@ KEPT_WITHOUT = Limit(
     name="activations kept under no_grad",
     max=0.05,
     unit=OF_ARITHMETIC,
-    source="nothing will go backward, so nothing is kept; a twentieth is left to the allocator's rounding",
+    source="without a backward pass nothing is kept; 5 % allow for the allocator's rounding",
 )
 
 
@@ -43,11 +43,15 @@ class Pass:
     requires_grad: bool
     """Whether the output requires a gradient."""
     kept_bytes: int
-    """Memory that is kept beside input and output."""
+    """Memory that is kept in addition to input and output."""
 
     @property
     def kept_share(self) -> float:
-        """Bytes kept, as a share of what the backward pass needs by arithmetic."""
+        """Bytes kept, as a share of what the backward pass needs by arithmetic.
+
+        >>> Pass(graph=False, requires_grad=False, kept_bytes=0).kept_share
+        0.0
+        """
         return self.kept_bytes / EXPECTED_BYTES
 
 

@@ -40,7 +40,14 @@ IN_4_BITS = Limit(
 
 @dataclass(frozen=True)
 class WeightsMemory:
-    """Bytes that a model takes on the device in fp16 and with NF4 layers."""
+    """Bytes that a model takes on the device in fp16 and with NF4 layers.
+
+    >>> shape = architectures.find("llama-2-7b")
+    >>> nf4 = int(0.5625 * shape.layer_parameters)
+    >>> memory = WeightsMemory(shape, True, 2 * shape.parameters, nf4, 0, "bytes of all tensors of the model")
+    >>> memory.fp16_gb, round(memory.nf4_gb, 2)
+    (14.0, 3.94)
+    """
 
     shape: Shape
     full_size: bool

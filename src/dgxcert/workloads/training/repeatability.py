@@ -63,7 +63,11 @@ class Repeats:
 
     @property
     def flip_seen(self) -> bool:
-        """Whether the flipped bit shows in the adapters."""
+        """Whether the flipped bit changed the adapters.
+
+        >>> Repeats(first="5f2b", second="5f2b", flipped="91c0", steps=20).flip_seen
+        True
+        """
         return self.flipped not in (self.first, self.second)
 
     def require_sensitivity(self) -> None:
