@@ -156,7 +156,13 @@ def _xet_disabled() -> str:
 
 
 def proxy_for(url: str) -> str:
-    """The proxy that a request for this URL goes through; empty where it goes directly."""
+    """The proxy that a request for this URL goes through; empty without one, or where NO_PROXY names the host.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, {"https_proxy": "proxy.example:3128", "no_proxy": "localhost"}, clear=True):
+    ...     proxy_for("https://huggingface.co"), proxy_for("https://localhost:8080")
+    ('http://proxy.example:3128', '')
+    """
     parts = urlsplit(url)
     proxies = urllib.request.getproxies_environment()
     if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]  # typeshed lacks it

@@ -65,7 +65,9 @@ def read() -> Libraries:
     # bitsandbytes chooses its library once, when it is imported: in this process that may have happened long ago.
     done = command.run([sys.executable, "-P", "-m", "dgxcert.probes.stack.cuda_libraries"], timeout_s=120)
     if done.returncode != 0:
-        raise Inconclusive(f"bitsandbytes could not be loaded: {done.complaint}", "See STACK-IMPORT first.")
+        raise Inconclusive(
+            f"bitsandbytes could not be loaded: {done.complaint}", "Read the result of STACK-IMPORT first."
+        )
     return parse(json.loads(done.stdout.strip().splitlines()[-1]), os.environ.get(OVERRIDE, ""))
 
 
@@ -76,7 +78,9 @@ def parse(loaded: dict[str, object], override: str) -> Libraries:
     'libbitsandbytes_cuda130.so'
     """
     if not loaded["cuda"] or not loaded["available"]:
-        raise Inconclusive("torch finds no GPU, so bitsandbytes loads no CUDA library", "See GPU-CUDA first.")
+        raise Inconclusive(
+            "torch finds no GPU, so bitsandbytes loads no CUDA library", "Read the result of GPU-CUDA first."
+        )
     names = LIBRARY.findall(str(loaded["maps"]))
     return Libraries(str(loaded["cuda"]), names[0] if names else "none was loaded", override)
 

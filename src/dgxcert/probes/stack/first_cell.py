@@ -45,7 +45,10 @@ def read() -> FirstCell:
     modules = map(package_import.module, PACKAGES)
     done = command.run([sys.executable, "-P", "-c", PROGRAM, *modules], timeout_s=LIMIT_S)
     if done.timed_out or done.returncode == package_import.KILLED:
-        raise Inconclusive(f"the imports did not finish: {done.complaint}", "Look: top; free -g; sudo dmesg | tail")
+        raise Inconclusive(
+            f"the imports did not finish: {done.complaint}",
+            "Look for a busy or full machine: top; free -g; sudo dmesg | tail",
+        )
     return parse(done.stdout, done.complaint)
 
 

@@ -89,7 +89,9 @@ def import_in_new_process(distribution: str) -> Package:
             "If the stack is on a network file system, install it on a local disk.",
         )
     if done.returncode == KILLED:
-        raise Inconclusive(f"import {distribution} was killed", "Look: sudo dmesg | grep -i oom; free -g")
+        raise Inconclusive(
+            f"import {distribution} was killed", "Look for the OOM killer: sudo dmesg | grep -i oom; free -g"
+        )
     return Package(distribution, installed, *parse(done))
 
 
