@@ -35,25 +35,17 @@ def in_folder(name: str) -> list[str]:
 
 
 HOST = ("tests/checks/host/test_host.py", "-k", "{id} or healthy")
-BASIC = ("tests/checks/gpu/test_state.py",)
 COMPILED, NUMERICS = "tests/checks/gpu/test_compiled.py", "tests/checks/gpu/test_numerics.py"
 TESTS: dict[str, tuple[str, ...]] = {
-    "checks/gpu/test_aftermath.py": BASIC,
-    "checks/gpu/test_available.py": ("tests/checks/gpu/test_available.py", *BASIC),
-    "checks/gpu/test_burn_in.py": ("tests/checks/gpu/test_burn_in.py",),
-    "checks/gpu/test_compute.py": BASIC,
-    "checks/gpu/test_compiled.py": (COMPILED,),
-    "checks/gpu/test_load.py": BASIC,
-    "checks/gpu/test_memory.py": BASIC,
-    "checks/gpu/test_numerics.py": (NUMERICS,),
+    **{path: (f"tests/{path}",) for path in in_folder("gpu")},
     "checks/host/test_clock.py": HOST,
     "checks/host/test_container.py": HOST,
     "checks/host/test_disk.py": HOST,
-    "checks/host/test_driver.py": BASIC,
+    "checks/host/test_driver.py": ("tests/checks/host/test_driver.py",),
     "checks/host/test_engine.py": HOST,
     "checks/host/test_firmware.py": HOST,
     "checks/host/test_kernel_log.py": ("tests/checks/host/test_kernel_log.py",),
-    "checks/host/test_processes.py": BASIC,
+    "checks/host/test_processes.py": ("tests/checks/host/test_processes.py",),
     "checks/host/test_system_memory.py": HOST,
     **{path: (f"tests/{path}", "-k", "comparison or healthy") for path in in_folder("course")},
     "checks/hub/test_checkpoints.py": ("tests/checks/hub/test_checkpoints.py",),
@@ -63,7 +55,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "TRITON-KERNEL": (COMPILED, "-k", "triton"),
     "MATMUL-CORRECT": (NUMERICS, "-k", "products"),
     "ATTENTION-CORRECT": (NUMERICS, "-k", "attention or kernel"),
-    "NF4-CORRECT": (NUMERICS, *BASIC, "-k", "four_bit or scale or quantised"),
+    "NF4-CORRECT": (NUMERICS, "-k", "four_bit or scale or quantised"),
     "MEMORY-PATTERN": (NUMERICS, "-k", "memory or one_bit"),
     "TRAINING-REPEATS": (NUMERICS, "-k", "training"),
 }

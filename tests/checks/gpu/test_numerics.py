@@ -13,6 +13,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
 
+from suites.judged import judge
+
 from dgxcert import command
 from dgxcert.command import Completed
 from dgxcert.judgement.evidence import Recorder
@@ -337,6 +339,35 @@ def test_a_wrong_four_bit_product_is_caught(
     with pytest.raises(AssertionError):
         check.test_four_bit_layers_are_right(CPU, evidence)
     assert "NF4 product error" in [kept.name for kept, _ in evidence.violated]
+
+
+NF4_PRODUCT = numerics.product_tolerance("nf4").max
+
+
+@pytest.mark.parametrize(
+    ("product", "least", "most", "block", "fault"),
+    [
+        (NF4_PRODUCT, nf4.QUANTISATION.min, nf4.QUANTISATION.max, nf4.BLOCK_QUANTISATION.max, None),
+        (2 * NF4_PRODUCT, 0.092, 0.092, 0.13, "NF4 product error"),
+        (0.0, 0.089, 0.092, 0.13, "least NF4 quantisation error"),
+        (0.0, 0.092, 0.095, 0.13, "largest NF4 quantisation error"),
+        (0.0, 0.092, 0.092, 0.21, "NF4 quantisation error of a block"),
+    ],
+)
+def test_each_error_of_four_bit_layers_fails_alone(
+    check: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    product: float,
+    least: float,
+    most: float,
+    block: float,
+    fault: str | None,
+) -> None:
+    monkeypatch.setattr(nf4, "worst_blocks", lambda layers: {"a": block, "b": 0.1})
+    monkeypatch.setattr(nf4, "samples", lambda device: [])
+    monkeypatch.setattr(nf4, "product_errors", lambda device, layers: {"a": product, "b": 0.0})
+    monkeypatch.setattr(nf4, "quantisation_errors", lambda layers: {"a": least, "b": most})
+    judge(check.test_four_bit_layers_are_right, CPU, fault=fault)
 
 
 def test_whole_memory_passes_and_says_how_much_it_was(check: ModuleType, profile: Profile, evidence: Recorder) -> None:

@@ -1,0 +1,86 @@
+"""The checks under load pass on a healthy GPU, and each of their comparisons fails alone."""
+
+from typing import Any
+
+import check_file
+import pytest
+from suites.judged import judge
+
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.machine.device import Device
+from dgxcert.machine.driver_query import Answers
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import health
+from dgxcert.probes.gpu.health import PowerLimit
+from dgxcert.probes.gpu.samples import Samples
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+from dgxcert.workloads.hardware import sustained
+from dgxcert.workloads.hardware.sustained import Load
+
+CHECKS = check_file.load("gpu/test_load")
+SPARK, H200 = profiles.load("dgx-spark"), profiles.load("h200")
+GPU = Device("cuda", 0, "NVIDIA H200")
+
+HEALTHY = {
+    "clock": 1740,
+    "utilization": 100,
+    "temperature": 52,
+    "power_w": 627,
+    "event_reasons": 0x4,
+    "link_width": 16,
+    "link_generation": 5,
+}
+TESTS = {
+    "clock": CHECKS.test_the_gpu_reaches_its_working_clock_under_load,
+    "steady": CHECKS.test_the_clock_does_not_fall_while_the_gpu_works,
+    "thermal": CHECKS.test_the_gpu_stays_cool_under_load,
+    "power": CHECKS.test_nothing_holds_the_gpus_power_back,
+    "link": CHECKS.test_the_link_is_as_wide_and_fast_as_it_should_be,
+}
+
+
+def load(**changed: Any) -> Load:
+    """Ten seconds of an H200 under load. A changed field holds all the time; of a pair the second from second 6 on."""
+
+    def value(reading: Any, second: int) -> Any:
+        return reading[second > 5] if isinstance(reading, tuple) else reading
+
+    fields = {**HEALTHY, **changed}
+    readings = [{"t": float(t), **{name: value(each, t) for name, each in fields.items()}} for t in range(11)]
+    possible = Answers(0, {"highest_clock": 1980, "link_width_max": 16, "link_generation_max": 5})
+    return Load(Samples(tuple(readings), {}, {}, elapsed_s=10.0, cpu_s=0.1), None, possible)
+
+
+@pytest.mark.parametrize(
+    ("test", "profile", "changed", "fault"),
+    [
+        *((test, H200, {}, None) for test in TESTS),
+        ("clock", H200, {"clock": 1099}, "SM clock under load"),
+        ("steady", H200, {"clock": (1740, 1400)}, "clock at the end of the load"),
+        ("thermal", H200, {"temperature": 87}, "highest temperature"),
+        ("thermal", H200, {"event_reasons": 0x40}, "slowed down for heat"),
+        ("power", H200, {"event_reasons": 0x80}, "power brake"),
+        ("power", SPARK, {"event_reasons": 0x4}, "power capped"),
+        ("power", SPARK, {"event_reasons": 0x0}, None),
+        ("link", H200, {"link_width": 8}, "PCIe lanes"),
+        ("link", H200, {"link_generation": 4}, "PCIe generation"),
+    ],
+)
+def test_each_fault_under_load_fails_alone(
+    monkeypatch: pytest.MonkeyPatch, test: str, profile: Profile, changed: dict[str, Any], fault: str | None
+) -> None:
+    monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: load(**changed))
+    judge(TESTS[test], GPU, profile, fault=fault)
+
+
+def test_a_gpu_that_was_hardly_busy_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: load(utilization=33))
+    with pytest.raises(Inconclusive, match="busy 33 %"):
+        CHECKS.test_the_gpu_stays_cool_under_load(GPU, H200, Recorder())
+
+
+@pytest.mark.parametrize(("share", "fault"), [(1.0, None), (0.5, "power limit")])
+def test_a_lowered_power_limit_fails(monkeypatch: pytest.MonkeyPatch, share: float, fault: str | None) -> None:
+    monkeypatch.setattr(health, "power_limit", lambda index: PowerLimit(share, "NVML"))
+    judge(CHECKS.test_the_power_limit_is_the_one_that_the_gpu_ships_with, GPU, H200, fault=fault)

@@ -1,0 +1,30 @@
+"""Missing memory, and memory that CUDA does not report as free, fails."""
+
+import check_file
+import pytest
+from suites.judged import judge
+
+from dgxcert.machine.device import Device
+from dgxcert.probes.gpu import device_memory
+from dgxcert.probes.gpu.device_memory import DeviceMemory, Free
+from dgxcert.profiles import profile as profiles
+
+CHECKS = check_file.load("gpu/test_memory")
+H200 = profiles.load("h200")
+GPU = Device("cuda", 0, "NVIDIA H200")
+
+
+@pytest.mark.parametrize(
+    ("gib", "fault"), [(140.4, None), (137.9, "memory of NVIDIA H200"), (142.1, "memory of NVIDIA H200")]
+)
+def test_memory_of_another_size_fails(monkeypatch: pytest.MonkeyPatch, gib: float, fault: str | None) -> None:
+    monkeypatch.setattr(device_memory, "read", lambda device: DeviceMemory(gib, "NVML"))
+    judge(CHECKS.test_the_device_has_the_memory_that_the_profile_expects, GPU, H200, fault=fault)
+
+
+@pytest.mark.parametrize(("free", "fault"), [(139.3, None), (70.0, "free by CUDA")])
+def test_memory_that_cuda_does_not_report_as_free_fails(
+    monkeypatch: pytest.MonkeyPatch, free: float, fault: str | None
+) -> None:
+    monkeypatch.setattr(device_memory, "free", lambda gpu: Free(free, 140.4, "NVML"))
+    judge(CHECKS.test_cuda_offers_the_memory_that_is_there, GPU, H200, fault=fault)
