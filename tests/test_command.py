@@ -29,9 +29,9 @@ def test_a_command_leaves_its_output_and_exit_code() -> None:
 
 
 def test_a_complaint_is_one_line_with_the_last_word_of_the_command() -> None:
-    assert command.run(["sh", "-c", "echo a; echo b >&2; exit 4"], timeout_s=10).complaint.endswith("ended with 4: b")
-    assert command.run(["sh", "-c", "echo a; exit 4"], timeout_s=10).complaint.endswith("ended with 4: a")
-    assert command.run(["false"], timeout_s=10).complaint == "`false` ended with 1: no output"
+    assert command.run(["sh", "-c", "echo a; echo b >&2; exit 4"], timeout_s=10).complaint.endswith("exited with 4: b")
+    assert command.run(["sh", "-c", "echo a; exit 4"], timeout_s=10).complaint.endswith("exited with 4: a")
+    assert command.run(["false"], timeout_s=10).complaint == "`false` exited with 1: no output"
 
 
 def test_a_command_that_outlives_its_limit_is_ended_with_its_whole_group(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every subprocess goes through here: an argument list, a time limit, the output kept, the whole group ended."""
+"""Subprocesses, all of them: an argument list, a time limit, captured output, and the whole process group killed."""
 
 import contextlib
 import os
@@ -15,33 +15,40 @@ from typing import IO
 
 @dataclass(frozen=True)
 class Completed:
-    """What a finished (or killed) command left behind."""
+    """The result of a command that ended or was killed.
+
+    >>> Completed(("docker", "info"), 1, "", "Cannot connect to the Docker daemon.").complaint
+    '`docker info` exited with 1: Cannot connect to the Docker daemon.'
+    """
 
     args: tuple[str, ...]
     returncode: int | None
-    """None when it was killed at its time limit."""
+    """None where it was killed at its time limit."""
     stdout: str
     stderr: str
 
     @property
     def timed_out(self) -> bool:
-        """Whether the command outlived its limit."""
+        """Whether it exceeded its time limit."""
         return self.returncode is None
 
     @property
     def complaint(self) -> str:
-        """Why it is no success, in one line."""
+        """Why it failed, in one line."""
         if self.timed_out:
             return f"`{' '.join(self.args)}` did not answer within its time limit"
         last = (self.stderr.strip() or self.stdout.strip() or "no output").splitlines()[-1]
-        return f"`{' '.join(self.args)}` ended with {self.returncode}: {last[:300]}"
+        return f"`{' '.join(self.args)}` exited with {self.returncode}: {last[:300]}"
 
 
 def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None) -> Completed:
-    """Run to the end or to the limit, without a shell and without standard input.
+    """Run to its end or to the time limit, without a shell and without standard input.
 
-    A process that not even SIGKILL ends, as in a hung driver call, is left behind. Raises OSError when the program
-    cannot be started at all.
+    A process that survives SIGKILL, as in a hung driver call, is left behind. Raises OSError where the program cannot
+    be started.
+
+    >>> run(["echo", "580.95.05"], timeout_s=10).stdout
+    '580.95.05\\n'
     """
     process = subprocess.Popen(
         args,
@@ -52,7 +59,7 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        start_new_session=True,
+        start_new_session=True,  # a process group of its own, so that all it starts can be killed with it
     )
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
@@ -63,6 +70,7 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
         end_group(process)
         raise
     finally:
+        # Popen.__exit__ would wait for the process, forever where it survived SIGKILL; closing the pipes does not.
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -70,12 +78,12 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
 
 
 def _text(output: bytes | str | None) -> str:
-    """What was read before the limit: bytes even where text was asked for."""
+    """Output read before the time limit; TimeoutExpired holds bytes even with text=True."""
     return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
 
 
-def _speaking(args: list[str], env: dict[str, str], *, stderr: int) -> "subprocess.Popen[str]":
-    """A process in a group of its own, whose lines are read as they come."""
+def _start_piped(args: list[str], env: dict[str, str], *, stderr: int) -> "subprocess.Popen[str]":
+    """Start a process in a group of its own, whose output is read line by line."""
     return subprocess.Popen(
         args,
         env=env,
@@ -89,8 +97,8 @@ def _speaking(args: list[str], env: dict[str, str], *, stderr: int) -> "subproce
 
 
 def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Callable[[str], None]) -> int:
-    """Run to the end or to the limit, handing over each line as it comes; the exit code, -9 when it was killed."""
-    with _speaking(args, env, stderr=subprocess.STDOUT) as process:
+    """Run to its end or to the time limit, passing each line of output to `line`; the exit code, -9 where killed."""
+    with _start_piped(args, env, stderr=subprocess.STDOUT) as process:
         watch = threading.Timer(timeout_s, end_group, [process])
         watch.start()
         try:
@@ -105,9 +113,9 @@ def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: Call
 
 
 def follow(args: list[str], *, env: dict[str, str], wait_s: Callable[[], float], line: Callable[[str], None]) -> bool:
-    """Run for as long as each next line comes within `wait_s()`; False when it did not and the process was killed."""
+    """Run for as long as each line arrives within `wait_s()`; False where one did not and the process was killed."""
     lines: queue.Queue[str | None] = queue.Queue()
-    with _speaking(args, env, stderr=subprocess.DEVNULL) as process:
+    with _start_piped(args, env, stderr=subprocess.DEVNULL) as process:
 
         def read() -> None:
             for text in process.stdout or ():
@@ -128,7 +136,7 @@ def follow(args: list[str], *, env: dict[str, str], wait_s: Callable[[], float],
 
 
 def fed(args: list[str], content: bytes, *, timeout_s: float) -> Completed:
-    """Run a short program that reads `content` on standard input. Raises OSError when it cannot be started."""
+    """Run a short program that reads `content` on standard input. Raises OSError where it cannot be started."""
     try:
         done = subprocess.run(args, input=content, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
@@ -139,9 +147,9 @@ def fed(args: list[str], content: bytes, *, timeout_s: float) -> Completed:
 
 
 def foreground(args: list[str], say: Callable[[str], None]) -> Completed:
-    """Run a program that may ask its user for something on the terminal, such as a passphrase or a touch of a key.
+    """Run a program that may prompt the user on the terminal, such as for a passphrase or a touch of a key.
 
-    What it complains of is told at once, line by line, and kept. It has no time limit: a person decides.
+    Each line of its output is passed to `say` at once, and kept. It has no time limit, since it waits for a person.
     """
     with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as child:
         lines = []
@@ -152,7 +160,7 @@ def foreground(args: list[str], say: Callable[[str], None]) -> Completed:
 
 
 def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
-    """Start a long-lived command in a process group of its own, its output going to a file."""
+    """Start a long-lived command in a process group of its own, with its output in a file."""
     return subprocess.Popen(
         args,
         cwd=cwd,
@@ -165,10 +173,11 @@ def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str])
 
 
 def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_s: float = 10.0) -> bool:
-    """Kill a process with its whole group and all that it has started; False when it is still there after `grace_s`.
+    """Kill a process with its group and everything that it started; False where it still exists after `grace_s`.
 
-    That happens in a hung driver call. What it has started may lead a group of its own: `run` sees to that.
+    A process in a hung driver call survives. Descendants may lead groups of their own: `run` and `start` make them.
     """
+    # Before the kill: orphans are reparented, and no longer found below the process.
     below = _groups_below(process.pid) if process.poll() is None else set()
     for group in (process.pid, *below):
         _signal(group, signal.SIGKILL)
@@ -181,13 +190,13 @@ def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_
 
 
 def kill_below() -> None:
-    """Kill all that this process has started, and what that has started, whatever group it leads."""
+    """Kill everything that this process started, with its descendants, in whatever group they are."""
     for group in _groups_below(os.getpid()):
         _signal(group, signal.SIGKILL)
 
 
 def signal_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", number: signal.Signals) -> None:
-    """Signal a process group that `start` made; one that is gone already is no error."""
+    """Signal a process group that `start` made; one that has ended is not an error."""
     _signal(process.pid, number)
 
 
@@ -197,12 +206,12 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def _groups_below(pid: int) -> set[int]:
-    """The process groups of all that a process has started, as far as the kernel says."""
+    """The process groups of a process's descendants, from /proc/PID/task/*/children."""
     groups: set[int] = set()
     waiting = [pid]
     while waiting:
         for listing in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # it ended while we looked
+            with contextlib.suppress(OSError):  # it ended meanwhile
                 children = [int(child) for child in listing.read_text(encoding="ascii").split()]
                 waiting.extend(children)
                 groups.update(os.getpgid(child) for child in children)

@@ -30,7 +30,7 @@ MEANING = {
 }
 
 FLAGS = {"to be run": (False, False), "excused": (True, False), "left out": (False, True)}
-"""What the plan said: (excused, left_out)."""
+"""What the plan said: (excused, deselected)."""
 
 ALWAYS = {(certifies, whole) for certifies in (True, False) for whole in (True, False)}
 
@@ -95,11 +95,11 @@ def test_neither_order_nor_number_nor_being_a_generator_changes_a_verdict() -> N
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_both_excused_and_left_out_is_never_better_than_either(outcome: Outcome) -> None:
+def test_both_excused_and_deselected_is_never_better_than_either(outcome: Outcome) -> None:
     passed = Ending(Outcome.PASSED)
-    both = judge([passed, Ending(outcome, excused=True, left_out=True)], certifies=True, whole=True)
+    both = judge([passed, Ending(outcome, excused=True, deselected=True)], certifies=True, whole=True)
     single = {
-        judge([passed, Ending(outcome, excused=excused, left_out=not excused)], certifies=True, whole=True)
+        judge([passed, Ending(outcome, excused=excused, deselected=not excused)], certifies=True, whole=True)
         for excused in (True, False)
     }
     assert both in single

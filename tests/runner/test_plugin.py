@@ -55,18 +55,21 @@ INCONCLUSIVE = {
     "said so": ("raise Inconclusive('the meter is broken')", "the meter is broken"),
     "any error": (
         "raise OSError('no such instrument')",
-        "could not look: OSError: no such instrument (*test_suite.py:*",
+        "could not be checked: OSError: no such instrument (*test_suite.py:*",
     ),
-    "no message": ("raise ValueError", "could not look: ValueError: no message (*"),
-    "leaves": ("raise SystemExit(0)", "could not look: SystemExit: 0 (*"),
-    "nothing at all": ("pass", "nothing was held against a limit, so nothing was proved"),
-    "recorded only": ("speed(evidence)", "nothing was held against a limit, so nothing was proved"),
-    "truth of a number": ("assert speed(evidence)", "could not look: TypeError: compare decode with what it must be*"),
+    "no message": ("raise ValueError", "could not be checked: ValueError: no message (*"),
+    "leaves": ("raise SystemExit(0)", "could not be checked: SystemExit: 0 (*"),
+    "nothing at all": ("pass", "nothing was compared with a limit, so that nothing was proved"),
+    "recorded only": ("speed(evidence)", "nothing was compared with a limit, so that nothing was proved"),
+    "truth of a number": (
+        "assert speed(evidence)",
+        "could not be checked: TypeError: compare decode with what*",
+    ),
     "not a number": ("assert speed(evidence, float('nan')) >= FAST", "decode is nan: *"),
     "no such limit": ("evidence.record('x', 1, unit='GB/s', source='s').within(FAST)", "limit decode.fp32 is in *"),
-    "skips": ("assert speed(evidence) >= FAST\npytest.skip('not today')", "the test excused itself (not today); *"),
-    "import": ("pytest.importorskip('no_such_library')", "the test excused itself (could not import *"),
-    "xfails": ("assert speed(evidence) >= FAST\npytest.xfail('known')", "the test excused itself (known); *"),
+    "skips": ("assert speed(evidence) >= FAST\npytest.skip('not today')", "the test skipped itself (not today); *"),
+    "import": ("pytest.importorskip('no_such_library')", "the test skipped itself (could not import *"),
+    "xfails": ("assert speed(evidence) >= FAST\npytest.xfail('known')", "the test skipped itself (known); *"),
 }
 
 
@@ -93,7 +96,7 @@ def test_an_assertion_counts_only_where_the_check_itself_makes_it(pytester: pyte
     result = inline.judge("import library\nassert speed(evidence) >= FAST\nlibrary.look()")
     assert ended(result, "inconclusive")
     result.stdout.fnmatch_lines(
-        ["could not look: AssertionError: Torch not compiled with CUDA enabled (*library.py:2)"]
+        ["could not be checked: AssertionError: Torch not compiled with CUDA enabled (*library.py:2)"]
     )
     assert ended(inline.judge("assert speed(evidence, 9.8) >= FAST\nimport library\nlibrary.look()"), "failed")
 

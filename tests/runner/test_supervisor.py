@@ -31,7 +31,7 @@ FAULTS = {
     "CRASHES": "its process was killed by SIGSEGV",
     "LEAVES": "its process ended with exit code 0",
     "KILLED": "its process was killed by SIGKILL",
-    "RAISES": "could not look: OSError: no such instrument",
+    "RAISES": "could not be checked: OSError: no such instrument",
 }
 
 

@@ -1,4 +1,4 @@
-"""Judging one requirement: from what its test raised and recorded to one of the outcomes."""
+"""A trial: one requirement while its test runs, judged by what the test raised and recorded."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from dgxcert.judgement.evidence import Recorder, violation
 from dgxcert.judgement.requirement import Requirement
 from dgxcert.outcome import Inconclusive, Outcome, Wrong
 
-LOOK_AT_LOG = "Read the log of this run for the whole traceback, then run this requirement again."
+READ_THE_LOG = "Read the log of this run for the whole traceback, then run this requirement again."
 
 
 @dataclass
@@ -24,45 +24,45 @@ class Trial:
     reason: str = ""
     remedy: tuple[str, ...] = ()
     poisoned: bool = False
-    """A CUDA error was raised, after which nothing that this process asks of the GPU can be believed."""
+    """A CUDA error was raised: every later CUDA call of this process fails too."""
 
     def end(self, outcome: Outcome, reason: str, remedy: tuple[str, ...]) -> None:
-        """Keep how it ended: the first trouble stays."""
+        """Keep how it ended. The first outcome other than a pass stays."""
         if self.outcome in (None, Outcome.PASSED):
             self.outcome, self.reason, self.remedy = outcome, reason, remedy
 
     def take(self, phase: str, raised: pytest.ExceptionInfo[BaseException] | None, untimed: bool) -> None:
-        """Take in one phase (setup, call or teardown) of the test."""
+        """Judge one phase (setup, call or teardown) of the test."""
         if raised is not None:
             self.end(*self._judge(raised))
         elif phase == "call" or (phase == "teardown" and self.recorder.violated):
-            self.end(*self._judge_silence(untimed))
+            self.end(*self._judge_completed(untimed))
 
     def _judge(self, raised: pytest.ExceptionInfo[BaseException]) -> tuple[Outcome, str, tuple[str, ...]]:
         error = raised.value
         self.poisoned = self.poisoned or type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
         if isinstance(error, Inconclusive) and not self.recorder.violated:
             return Outcome.INCONCLUSIVE, error.problem, error.remedy
-        excuse = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
-        if excuse and not self.recorder.violated:  # the latter is a fail.Exception too
-            reason = f"the test excused itself ({error}); only the profile may leave a requirement out"
-            return Outcome.INCONCLUSIVE, reason, ("Mend what the test misses, or name it in the profile.",)
+        skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
+        if skipped and not self.recorder.violated:  # before `wrong`: xfail.Exception is a fail.Exception too
+            reason = f"the test skipped itself ({error}); only the profile may exclude a requirement"
+            return Outcome.INCONCLUSIVE, reason, ("Provide what the test misses, or exclude it in the profile.",)
         wrong = isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised)
-        if wrong or self.recorder.violated:  # what was measured and is wrong outranks what could not be looked at
+        if wrong or self.recorder.violated:  # a wrong measurement outranks a later error
             return Outcome.FAILED, self._failure(error), self._remedy
         place = raised.traceback[-1]
-        reason = f"could not look: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
-        return Outcome.INCONCLUSIVE, reason, (LOOK_AT_LOG,)
+        reason = f"could not be checked: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
+        return Outcome.INCONCLUSIVE, reason, (READ_THE_LOG,)
 
-    def _judge_silence(self, untimed: bool) -> tuple[Outcome, str, tuple[str, ...]]:
-        """Nothing was raised: a pass, if something was really measured and compared."""
+    def _judge_completed(self, untimed: bool) -> tuple[Outcome, str, tuple[str, ...]]:
+        """Nothing was raised: a pass, if something was measured and compared."""
         if self.recorder.violated:
             return Outcome.FAILED, self._failure(None), self._remedy
         if untimed:
             return Outcome.INCONCLUSIVE, "the benchmark timed nothing", ("Run without --benchmark-disable.",)
         if not self.recorder.compared:
-            reason = "nothing was held against a limit, so nothing was proved"
-            return Outcome.INCONCLUSIVE, reason, ("Mend the check: record a quantity and compare it.",)
+            reason = "nothing was compared with a limit, so that nothing was proved"
+            return Outcome.INCONCLUSIVE, reason, ("Fix the check: record a quantity and compare it.",)
         return Outcome.PASSED, "", ()
 
     @property
@@ -70,7 +70,7 @@ class Trial:
         return self.recorder.advice or self.requirement.remedy
 
     def _asserted_here(self, raised: pytest.ExceptionInfo[BaseException]) -> bool:
-        """Whether the check itself asserted: torch and others raise AssertionError when they merely could not look."""
+        """Whether the check itself asserted: torch and others raise AssertionError where they could not compute."""
         return isinstance(raised.value, AssertionError) and Path(raised.traceback[-1].path) == self.check
 
     def _failure(self, error: BaseException | None) -> str:
@@ -84,7 +84,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def text(trial: Trial) -> str:
-    """What a person reads of a requirement that did not pass: what was found, then what to do."""
+    """What pytest prints about a requirement that did not pass: what was measured, then what to do."""
     lines = [*trial.reason.splitlines()]
     if trial.remedy:
         lines.append(f"--- {trial.key}: what to do ---")

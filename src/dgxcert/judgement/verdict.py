@@ -25,49 +25,58 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How one planned requirement ended, and what the plan had said of it."""
+    """How one planned requirement ended, and what the plan said about it."""
 
     outcome: Outcome
     excused: bool = False
-    """The profile says that it does not apply."""
-    left_out: bool = False
-    """The tier or --only left it out before the run."""
+    """The profile makes it not applicable."""
+    deselected: bool = False
+    """The tier or --only deselected it before the run."""
     waived: bool = False
-    """Somebody answers for it, should it have been measured and not hold, or could it not be measured."""
+    """A waiver accepts that it failed or was inconclusive."""
 
 
 def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict:
     """The verdict on a run.
 
-    `certifies` comes from the profile; `whole` says that the whole standard tier was asked for. Whatever was
-    planned and has neither passed nor been excused by the profile or a waiver keeps the run from passing. What was
-    never measured is not waived: nobody knows what he would answer for.
+    `certifies` comes from the profile; `whole` says that the whole standard tier was asked for. Anything planned that
+    neither passed nor is excused by the profile or a waiver keeps the run from passing. A waiver does not cover what
+    was never measured: its author could not know what it accepts.
+
+    >>> judge([Ending(Outcome.PASSED), Ending(Outcome.NOT_RUN, deselected=True)], certifies=True, whole=False)
+    <Verdict.PARTIAL: 'PARTIAL'>
+    >>> judge([Ending(Outcome.PASSED), Ending(Outcome.FAILED)], certifies=True, whole=True)
+    <Verdict.REJECTED: 'REJECTED'>
     """
     ends = list(endings)
     if any(end.outcome is Outcome.FAILED and not end.waived for end in ends):
         return Verdict.REJECTED
-    if not any(end.outcome is Outcome.PASSED for end in ends) or any(_lost(end) for end in ends):
+    if not any(end.outcome is Outcome.PASSED for end in ends) or any(_open(end) for end in ends):
         return Verdict.INCONCLUSIVE
     if not whole:
         return Verdict.PARTIAL
     return Verdict.CERTIFIED if certifies else Verdict.REHEARSED
 
 
-def _lost(end: Ending) -> bool:
-    """Whether a requirement ended in a way that leaves its question open."""
+def _open(end: Ending) -> bool:
+    """Whether a requirement ended without an answer that the verdict needs."""
     if end.outcome is Outcome.NOT_APPLICABLE:
         return not end.excused
     if end.outcome is Outcome.NOT_RUN:
-        return not end.left_out
+        return not end.deselected
     return end.outcome is Outcome.INCONCLUSIVE and not end.waived
 
 
 def count(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """How many ended in each of the five outcomes, zeros included, in a fixed order."""
+    """How many requirements ended in each of the five outcomes, zeros included, in a fixed order."""
     counted = Counter(outcomes)
     return {outcome.value: counted[outcome] for outcome in Outcome}
 
 
 def tally(counts: dict[str, int]) -> str:
-    """The five counts as one line: `12 passed, 1 failed, 0 inconclusive, ...`."""
+    """The counts as one line.
+
+    >>> tally({"passed": 12, "failed": 1, "not_run": 0})
+    '12 passed, 1 failed, 0 not run'
+    """
     return ", ".join(f"{number} {Outcome(name).words}" for name, number in counts.items())

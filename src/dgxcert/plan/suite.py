@@ -1,4 +1,4 @@
-"""The suite on disk: where its checks and benchmarks are, what is in them, and which version they are."""
+"""The suite on disk: where its checks and benchmarks are, what they declare, and which version they are."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from dgxcert.plan.catalogue import Entry
 FOLDERS = ("checks", "benchmarks")
 
 DECIDES = ("src", "checks", "benchmarks", "container", "compose.yaml", "pyproject.toml")
-"""What decides how a run comes out; a stray file elsewhere in a checkout does not."""
+"""The paths that affect a result; a changed file elsewhere in the checkout does not."""
 
 CHANGES_PYTEST = (
     "PYTEST_ADDOPTS",
@@ -27,7 +27,7 @@ CHANGES_PYTEST = (
     "PYTHONWARNINGS",
     "CUDA_VISIBLE_DEVICES",
 )
-"""Variables that could change what a run measures; they are taken out of a child's environment, and the run says so."""
+"""Variables that could change what a run measures: removed from a child's environment, and noted in the run."""
 
 
 class Suite(BaseModel):
@@ -42,36 +42,36 @@ class Suite(BaseModel):
 
 
 def root() -> Path:
-    """The folder that holds `checks/` and `benchmarks/`: inside the installed package, or the checkout it runs from.
+    """The folder of `checks/` and `benchmarks/`: inside the installed package, or the checkout it runs from.
 
-    Raises CannotStart when there is neither.
+    Raises CannotStart where there is neither.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "suite", package.parents[1]):
         if all((folder / name).is_dir() for name in FOLDERS):
             return folder
-    raise CannotStart(
-        f"The checks were not found beside {package}.", "Run from a checkout, or install the package whole."
-    )
+    raise CannotStart(f"The checks were not found beside {package}.", "Run from a checkout, or reinstall the package.")
 
 
 def environment() -> dict[str, str]:
-    """The environment of a child: this one without what could change the suite, and with stable GPU numbering."""
+    """The environment of a child: this one without `CHANGES_PYTEST`, and with GPUs numbered in PCI bus order."""
     kept = {name: value for name, value in os.environ.items() if name not in CHANGES_PYTEST}
     own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    started_in = {"DGXCERT_STARTED_IN": os.getcwd()}  # children work elsewhere, and look at what lies here
+    started_in = {"DGXCERT_STARTED_IN": os.getcwd()}  # children run in the suite's folder, and some check this one
+    # CUDA numbers the fastest GPU first by default, NVML counts in bus order: index 1 must mean the same GPU to both.
     return {**kept, **own, **started_in, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def ignored_environment() -> tuple[str, ...]:
-    """Names of the variables that are set here and kept from children."""
+    """Names of the variables that are set here and removed from the environment of children."""
     return tuple(name for name in CHANGES_PYTEST if os.environ.get(name))
 
 
 def pytest_command(suite: Path, *options: str) -> list[str]:
-    """A pytest call that depends on nothing but the suite: no user's configuration, no cache left behind."""
-    # A conftest.py in any folder above would be loaded too, and could turn failures into passes; so could other
-    # plugins that happen to be installed, which `environment` keeps from loading by themselves.
+    """A pytest command that depends on nothing but the suite: no user's configuration, and no cache is left behind."""
+    # A conftest.py in any folder above would be loaded too, and could turn failures into passes. So could other
+    # installed plugins, which PYTEST_DISABLE_PLUGIN_AUTOLOAD in `environment` keeps out. -P keeps the current folder
+    # out of sys.path.
     own_settings = ["-c", os.devnull, f"--rootdir={suite}", "--noconftest", "-p", "no:cacheprovider"]
     paths = [str(suite / name) for name in FOLDERS]
     plugins = ["-p", "pytest_benchmark.plugin", "-p", "dgxcert.runner.plugin"]
@@ -79,7 +79,7 @@ def pytest_command(suite: Path, *options: str) -> list[str]:
 
 
 def stage_command(suite: Path, run: Path, stage: str, attempt: int, *, parent: int) -> list[str]:
-    """The pytest call of a supervisor's child; `parent` is 0 where the supervisor is outside the container."""
+    """The pytest command of a supervisor's child; `parent` is 0 where the supervisor is outside the container."""
     return pytest_command(
         suite,
         "-v",
@@ -93,9 +93,9 @@ def stage_command(suite: Path, run: Path, stage: str, attempt: int, *, parent: i
 
 
 def collect(suite: Path, gpus: int) -> list[Entry]:
-    """Every requirement of the suite, for a machine with so many GPUs.
+    """Every requirement of the suite, for a machine with that many GPUs.
 
-    Raises CannotStart when a check cannot even be collected.
+    Raises CannotStart where a check cannot be collected.
     """
     with _temporary_folder() as folder:
         listing = Path(folder) / "catalogue.json"
@@ -104,12 +104,12 @@ def collect(suite: Path, gpus: int) -> list[Entry]:
         if listing.is_file() and collected.returncode == 0:
             return catalogue.read(listing)
     if collected.returncode == 5:
-        raise CannotStart(f"No requirement was found in {suite}.", "Run from a whole checkout.")
+        raise CannotStart(f"No requirement was found in {suite}.", "Run from a complete checkout.")
     lines = (collected.stdout + collected.stderr).splitlines()
     complaints = [line for line in lines if "rror" in line and not line.startswith("!")]
     raise CannotStart(
         f"The suite in {suite} cannot be collected: {'; '.join(complaints[:3]) or collected.complaint}.",
-        "Mend that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",
+        "Fix that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",
     )
 
 
@@ -118,13 +118,13 @@ def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
         return tempfile.TemporaryDirectory(prefix="dgxcert-")
     except OSError as error:
         raise CannotStart(
-            f"There is no folder for temporary files ({error.strerror}).",
-            "Make room, or set TMPDIR to one that has some.",
+            f"No folder takes temporary files ({error.strerror}).",
+            "Free some space, or set TMPDIR to a folder that has some.",
         ) from error
 
 
 def identity(suite: Path) -> Suite:
-    """Which suite this is: version, commit where it is a checkout, and a hash over its own source."""
+    """Which suite this is: its version, its commit in a checkout, and a hash of its source."""
     commit = _git(suite, "rev-parse", "HEAD")
     changed = _git(suite, "status", "--porcelain", "--", *DECIDES) if commit else None
     modified = None if changed is None else bool(changed)
@@ -132,20 +132,20 @@ def identity(suite: Path) -> Suite:
 
 
 def _git(suite: Path, *args: str) -> str | None:
-    """What git says of a checkout; None where there is no git, no checkout, or where git could not look."""
+    """The output of git in a checkout; None where there is no git or no checkout, or where git failed."""
     if not (suite / ".git").exists():
         return None
     try:
         # Variables of a hook or a CI job would name another repository; a checkout of another owner is refused.
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        asked = command.run(["git", "-c", f"safe.directory={suite}", "-C", str(suite), *args], timeout_s=20, env=env)
+        answer = command.run(["git", "-c", f"safe.directory={suite}", "-C", str(suite), *args], timeout_s=20, env=env)
     except FileNotFoundError:
         return None
-    return asked.stdout.strip() if asked.returncode == 0 else None
+    return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _hash(suite: Path) -> str:
-    """SHA-256 over names and contents of all that can change a result: checks, benchmarks and the package."""
+    """SHA-256 of the names and contents of everything that affects a result: checks, benchmarks and the package."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for base in (package, *(suite / name for name in FOLDERS)):

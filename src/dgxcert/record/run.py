@@ -240,7 +240,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) 
         Ending(
             result.outcome,
             excused=bool(entry.not_applicable),
-            left_out=bool(entry.not_run),
+            deselected=bool(entry.not_run),
             waived=result.waiver is not None,
         )
         for entry, result in zip(opened.plan, results, strict=True)

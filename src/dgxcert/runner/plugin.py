@@ -1,7 +1,7 @@
 """The pytest plugin: turns tests that carry `@requirement` into requirements with five outcomes and a record.
 
-It acts only on such tests, so it is harmless beside any other suite. Three ways in:
-`pytest checks` (a developer looks), `--dgxcert-catalogue FILE` (what is there), `--dgxcert-run FOLDER` (supervised).
+It acts only on such tests, so that it changes no other suite. It is used in three ways: `pytest checks` (by hand),
+`--dgxcert-catalogue FILE` (list the requirements), `--dgxcert-run FOLDER` (supervised by `dgxcert validate`).
 """
 
 import functools
@@ -43,13 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--tier", default="standard", choices=[tier.value for tier in Tier], help="how much to run")
     group.addoption("--minutes", type=float, default=1.0, help="how long the burn-in tier works (default: 1)")
     group.addoption("--weights", default="seeded", choices=[each.value for each in Weights], help="seeded or hub")
-    group.addoption("--gpus", type=int, default=None, help="number of GPUs to make requirements for")
+    group.addoption("--gpus", type=int, default=None, help="number of GPUs to collect requirements for")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
     group.addoption("--dgxcert-stage", default="native", help="the stage that this process works on")
     group.addoption("--dgxcert-attempt", type=int, default=1, help="which process of the stage this is")
     group.addoption(
-        "--dgxcert-parent", type=int, metavar="PID", help="the supervisor, without which to stop; 0: outside"
+        "--dgxcert-parent", type=int, metavar="PID", help="the supervisor, to end with; 0: outside the container"
     )
 
 
@@ -70,9 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
             )
 
 
-@pytest.hookimpl(trylast=True)  # the GPU ends a key: DECODE-SPEED[int4-gpu3], which plan.any_gpu relies on
+@pytest.hookimpl(trylast=True)  # last, so that the GPU ends the key as selection.any_gpu expects: [int4-gpu3]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """On a machine with several GPUs every requirement about a GPU is held against each of them."""
+    """On a machine with several GPUs, make one requirement per GPU of each test that uses a GPU."""
     if not {"gpu", "device"} & set(metafunc.fixturenames) or catalogue.declared(metafunc.function) is None:
         return
     gpus = _gpus(metafunc.config)
@@ -81,16 +81,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _gpus(config: pytest.Config) -> int:
-    asked: int | None = config.getoption("--gpus")
-    return asked if asked is not None else _session(config).gpus
+    number: int | None = config.getoption("--gpus")
+    return number if number is not None else _session(config).gpus
 
 
 def _session(config: pytest.Config) -> session.Session:
-    """The session, made when it is first needed: reading a machine takes time that other suites should not pay."""
+    """The session, made when it is first needed: reading the machine takes seconds that other suites should not pay."""
     if SESSION not in config.stash:
         try:
-            asked = [config.getoption(name) for name in ("--profile", "--tier", "--minutes", "--weights")]
-            config.stash[SESSION] = session.Direct(*asked)
+            options = [config.getoption(name) for name in ("--profile", "--tier", "--minutes", "--weights")]
+            config.stash[SESSION] = session.Direct(*options)
         except CannotStart as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[SESSION]
@@ -98,7 +98,7 @@ def _session(config: pytest.Config) -> session.Session:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the plan leaves out, and refuse what would make a verdict meaningless."""
+    """Deselect what the plan does not run, and refuse what would make a verdict meaningless."""
     ours = [item for item in items if catalogue.declared(getattr(item, "function", None)) is not None]
     supervised = bool(config.getoption("--dgxcert-run") or config.getoption("--dgxcert-catalogue"))
     if supervised and len(ours) < len(items):
@@ -116,13 +116,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item, entry in zip(ours, entries, strict=True):
         item.stash[TRIAL] = Trial(entry.key, catalogue.declared_by(item), item.path)
-        item.add_marker(pytest.mark.filterwarnings("default"))  # a library's warning is no finding about the machine
+        item.add_marker(pytest.mark.filterwarnings("default"))  # a library's warning says nothing about the machine
     if config.option.collectonly:
         return
     _session(config).select(entries)
-    left_out = [item for item in ours if not _session(config).runs(item.stash[TRIAL].key)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    deselected = [item for item in ours if not _session(config).runs(item.stash[TRIAL].key)]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
 
 
 def _refuse_false_passes(config: pytest.Config) -> None:
@@ -146,13 +146,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         result = yield
         working.finished(trial, item.config)
     if trial.poisoned and item.config.getoption("--dgxcert-run"):
-        item.session.shouldstop = f"{trial.key} ended in a CUDA error: the rest goes on in a fresh process"
+        # A CUDA error is sticky: every later call of this process returns it too.
+        item.session.shouldstop = f"{trial.key} ended in a CUDA error: the rest continues in a fresh process"
     return result
 
 
 @contextmanager
 def _session_ends_when_the_record_cannot_be_written() -> Iterator[None]:
-    """Measuring on without a record would lose what is measured."""
+    """End the session where the record cannot be written: what it measured afterwards would be lost."""
     try:
         yield
     except CannotStart as error:
@@ -163,7 +164,7 @@ def _session_ends_when_the_record_cannot_be_written() -> Iterator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Judge each phase, and let the report say the outcome in our words."""
+    """Judge each phase, and put the outcome and the remedy into pytest's report."""
     report = yield
     trial = item.stash.get(TRIAL, None)
     if trial is None:
@@ -187,13 +188,13 @@ def _untimed(item: pytest.Item) -> bool:
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, Any] | None:
-    """Count an inconclusive requirement as what it is."""
+    """Count inconclusive requirements as such, and not as failures."""
     trial = getattr(report, "dgxcert", None)
     return CATEGORY.get(trial.outcome) if trial is not None else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print what is inconclusive with its reason and remedy, and one line with all five counts."""
+    """Print each inconclusive requirement with its reason and remedy, then one line with all five counts."""
     working = config.stash.get(SESSION, None)
     if working is None or not working.planned:
         return
@@ -215,7 +216,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest) -> Recorder:
-    """Where a requirement records what it measured."""
+    """The recorder of what a requirement measures (`judgement.evidence.Recorder`).
+
+    def test_gpu_is_idle(gpu, profile, evidence):
+        free = evidence.record("free memory", 0.97, unit="of available", source="NVML")
+        assert free >= profile.limit("memory.free")
+    """
     trial = _trial(request)
     trial.recorder.key = trial.key
     trial.recorder.say = functools.partial(_session(request.config).said, trial.key)
@@ -231,34 +237,40 @@ def _trial(request: pytest.FixtureRequest) -> Trial:
 
 @pytest.fixture(scope="session")
 def profile(request: pytest.FixtureRequest) -> Profile:
-    """The profile of this run."""
+    """The profile of this run: `profile.limit("clock.under_load")`, `profile.workload("decode")`."""
     return _session(request.config).profile
 
 
 @pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
-    """The machine under test, as it was read when the run began."""
+    """The machine under test, as it was read when the run began: `machine.driver`, `machine.gpus[0].product`."""
     return _session(request.config).machine
 
 
 @pytest.fixture
 def image(request: pytest.FixtureRequest) -> Image:
-    """The image that this run works in. Inconclusive where there is none: the work is done without a container."""
-    found = _session(request.config).image
-    if found is None:
-        raise Inconclusive("this run works in no container image", "Run it in the container: make validate")
-    return found
+    """The container image that this run works in: `image.reference`, `image.size_bytes`.
+
+    Inconclusive where the work is done without a container.
+    """
+    session_image = _session(request.config).image
+    if session_image is None:
+        raise Inconclusive("this run uses no container image", "Run it in the container: make validate")
+    return session_image
 
 
 @pytest.fixture(scope="session")
 def minutes(request: pytest.FixtureRequest) -> float:
-    """How long a requirement of the burn-in tier works."""
+    """How long a requirement of the burn-in tier works, from --minutes: `loop.run(device, profile, minutes, ...)`."""
     return _session(request.config).options.minutes
 
 
 @pytest.fixture(scope="session")
 def keeps(request: pytest.FixtureRequest) -> Path:
-    """The folder where a requirement may keep files; of a run that goes on, with what it kept before."""
+    """A folder in which requirements may keep files: `(keeps / "burn-in.jsonl").open("a")`.
+
+    In a resumed run it holds what was kept before.
+    """
     folder = _session(request.config).keeps
     folder.mkdir(exist_ok=True)
     return folder
@@ -266,31 +278,40 @@ def keeps(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def gpu_index() -> int:
-    """Which GPU a requirement is about; made one per GPU on machines with several."""
+    """The index of the GPU that a requirement is about; parametrized on machines with several GPUs."""
     return 0
 
 
 @pytest.fixture
 def gpu(request: pytest.FixtureRequest, gpu_index: int) -> Device:
-    """The GPU that a requirement is about. Inconclusive where there is none: GPU-PRESENT is what fails then."""
-    found = {gpu.index: gpu for gpu in _session(request.config).machine.gpus}
-    if gpu_index not in found:
+    """The GPU that a requirement is about: `gpu.index`, `gpu.name`.
+
+    Inconclusive where there is none: then it is GPU-PRESENT that fails.
+    """
+    gpus = {gpu.index: gpu for gpu in _session(request.config).machine.gpus}
+    if gpu_index not in gpus:
         raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
     profile = _session(request.config).profile
-    product, unified = found[gpu_index].product, profile.gpu.unified_memory
+    product, unified = gpus[gpu_index].product, profile.gpu.unified_memory
     return Device("cuda", gpu_index, product, unified_memory=unified, margin_gib=profile.memory.margin.value)
 
 
 @pytest.fixture
-def device(request: pytest.FixtureRequest, profile: Profile, gpu_index: int) -> Iterator[Device]:  # noqa: ARG001 (see below)
-    """The device that work runs on: the GPU, or the CPU where the profile looks at no GPU.
+def device(
+    request: pytest.FixtureRequest,
+    profile: Profile,
+    gpu_index: int,  # noqa: ARG001 (named so that pytest makes one requirement per GPU)
+) -> Iterator[Device]:
+    """The device that work runs on: the GPU, or the CPU with a profile that expects no GPU.
 
-    It names `gpu_index` so that pytest makes one requirement per GPU; `gpu` itself must not be asked for on a CPU.
+        torch.ones(4, device=device.name)
+
+    Its memory is released when the requirement ends.
     """
     if profile.uses_gpu:
-        found: Device = request.getfixturevalue("gpu")
+        chosen: Device = request.getfixturevalue("gpu")  # on a CPU the gpu fixture would be inconclusive
     else:
         product = _session(request.config).machine.cpu or "CPU"
-        found = Device("cpu", 0, product, margin_gib=profile.memory.margin.value)
-    yield found
-    found.release()
+        chosen = Device("cpu", 0, product, margin_gib=profile.memory.margin.value)
+    yield chosen
+    chosen.release()

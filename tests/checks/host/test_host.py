@@ -414,8 +414,8 @@ NOT_ASKED = Inconclusive("no instrument answered", "Look for it.")
 
 UNSEEN: list[tuple[str, Ail, str]] = [
     ("CLOCK-SYNCHRONISED", finds(clock, "read", NOT_ASKED), "no instrument answered"),
-    ("IMAGE-ARCHITECTURE", image(None), "this run works in no container image"),
-    ("CONTAINER-COMPUTES", image(None), "this run works in no container image"),
+    ("IMAGE-ARCHITECTURE", image(None), "this run uses no container image"),
+    ("CONTAINER-COMPUTES", image(None), "this run uses no container image"),
     ("CONTAINER-COMPUTES", finds(container, "read", NOT_ASKED), "no instrument answered"),
     ("DISK-SPACE", finds(disk, "read", NOT_ASKED), "no instrument answered"),
     ("DRIVER-AGREES", finds(kernel_module, "read", NOT_ASKED), "no instrument answered"),
@@ -435,7 +435,11 @@ UNSEEN: list[tuple[str, Ail, str]] = [
         "the firmware of this machine could not be read: Permission denied",
     ),
     ("HOST-GPU-IDLE", finds(nvml, "compute_processes", [4711]), "somebody else computes on this machine (GPU 0: "),
-    ("HOST-GPU-IDLE", finds(nvml, "compute_processes", OSError("GPU is lost")), "could not look: OSError: GPU is lost"),
+    (
+        "HOST-GPU-IDLE",
+        finds(nvml, "compute_processes", OSError("GPU is lost")),
+        "could not be checked: OSError: GPU is lost",
+    ),
     ("GPU-XID", finds(kernel_log, "read", NOT_ASKED), "no instrument answered"),
     ("GPU-XID", finds(kernel_log, "read", log(UNHEARD)), "the kernel log holds what is in no table here"),
     ("MEMORY-AVAILABLE", finds(memory, "read", NOT_ASKED), "no instrument answered"),

@@ -410,7 +410,7 @@ NONE: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "refused": (
         {"complains": REFUSED, "ends": 1},
         {"says": "-- No entries --\n", "complains": HINT},
-        f"`dmesg` ended with 1: {REFUSED}; journalctl does not show the system's messages to this user",
+        f"`dmesg` exited with 1: {REFUSED}; journalctl does not show the system's messages to this user",
     ),
     "hint beside a user's own entries": (
         {"complains": REFUSED, "ends": 1},
@@ -420,7 +420,7 @@ NONE: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "no rights to the journal's files": (
         {"complains": REFUSED, "ends": 1},
         {"complains": "No journal files were opened due to insufficient permissions.", "ends": 1},
-        "ended with 1: No journal files were opened due to insufficient permissions.",
+        "exited with 1: No journal files were opened due to insufficient permissions.",
     ),
     "empty": (
         {},
