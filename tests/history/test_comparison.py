@@ -122,7 +122,7 @@ def test_rounds_are_read_from_pytest_benchmarks_file(tmp_path: Path) -> None:
         ({"compiled": 2}, "compiled 2 times"),
         ({"hot": 0.06}, "for heat 6%"),
         ({"hot": 0.05}, ""),
-        ({"device": "cpu", "others": 0.11}, "others used 11% of the processors"),
+        ({"device": "cpu", "others": 0.11}, "other processes used 11% of the CPU"),
         ({"device": "cpu", "others": 0.1}, ""),
         ({"device": "cuda", "others": 0.9}, ""),
         ({"hot": None, "compiled": 0, "disturbance": None}, ""),
@@ -136,7 +136,7 @@ def test_what_spoils_rounds_is_named(info: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"benchmarks": [{"extra_info": {"requirement": "X"}}]}', "{}"])
 def test_a_broken_file_and_none_are_told_apart(tmp_path: Path, text: str) -> None:
-    with pytest.raises(CannotStart, match="is not there: this run timed no benchmark"):
+    with pytest.raises(CannotStart, match="is missing: this run timed no benchmark"):
         timings.read(tmp_path)
     (tmp_path / "benchmark.json").write_text(text, encoding="utf-8")
     with pytest.raises(CannotStart, match=r"benchmark\.json cannot be read"):

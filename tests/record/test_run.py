@@ -82,7 +82,7 @@ def test_a_stand_in_and_a_native_run_say_that_they_certify_nothing() -> None:
 def test_a_stage_that_could_not_begin_says_why_at_each_of_its_requirements() -> None:
     ended = journal.StageEnded(stage="native", problem="it needs DOCKER-REACHABLE to pass first")
     run = assemble(opened(planned("A"), planned("B", stage="host")), finished("B"), ended)
-    assert run.results[0].reason == "the native stage could not do it: it needs DOCKER-REACHABLE to pass first"
+    assert run.results[0].reason == "the native stage could not run it: it needs DOCKER-REACHABLE to pass first"
     assert run.judgement.verdict is Verdict.INCONCLUSIVE
 
 
@@ -156,7 +156,7 @@ def test_a_fresh_process_is_noted() -> None:
         for n, stage in enumerate(("host", "native", "native"), start=1)
     ]
     notes = assemble(opened(planned("A")), *attempts).notes
-    assert notes == ("stage native went on in a fresh process (logs/native-3.log)",)
+    assert notes == ("stage native continued in a fresh process (logs/native-3.log)",)
 
 
 def test_run_json_holds_to_its_schema() -> None:

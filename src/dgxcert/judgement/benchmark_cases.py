@@ -1,21 +1,21 @@
-"""Cases: which precisions, paths and settings the model benchmarks are measured in, and how limits call them.
+"""Cases: the precisions, paths and settings in which the model benchmarks are measured, and the names of their limits.
 
-`stock` is what a user of transformers gets by default; `tuned` does the same work with as little around it as can be,
-which is what shows the hardware. A setting names sizes that a profile gives.
+`stock` is what a user of transformers gets by default; `tuned` does the same work with the least overhead, which shows
+the hardware. A setting names sizes that a profile sets.
 """
 
 from dataclasses import dataclass
 
 STOCK, TUNED = "stock", "tuned"
 SINGLE, LONG, FULL, FULL_LONG = "single", "long", "full", "full_long"
-"""One row and a short context, one row and a long one, as many rows as fill the machine, and both."""
+"""One row with a short context, one row with a long one, as many rows as saturate the machine, and both."""
 COURSE, SMALL, LARGE = "course", "small", "large"
 """The course's DistilBERT classification, and causal models of two sizes."""
 
 IN_FULL = ("fp32", "bf16")
-"""The precisions that everything is measured in: on a CPU, and on a GPU."""
+"""The precisions that every setting is measured in: fp32 also runs on a CPU, bf16 is what a GPU is used with."""
 NF4, INT4 = "nf4", "int4"
-"""4-bit weights by bitsandbytes, which is what the ecosystem uses, and by PyTorch itself."""
+"""4-bit weights: bitsandbytes' NF4, which QLoRA uses, and torch's own int4."""
 PRODUCTS = ("fp32", "tf32", "fp16", "bf16", "fp8")
 DIRECTIONS = ("read", "copy")
 TRANSFERS = ("to_device", "to_host")
@@ -24,7 +24,12 @@ LOADS = ("mmap", "read")
 
 @dataclass(frozen=True)
 class Case:
-    """One way to run a model."""
+    """One way to run a model.
+
+    >>> case = Case("bf16", TUNED, SINGLE)
+    >>> str(case), case.limit("decode"), case.spread
+    ('bf16-tuned-single', 'decode.bf16.tuned.single', 'spread')
+    """
 
     precision: str
     path: str
@@ -33,13 +38,13 @@ class Case:
     def __str__(self) -> str:
         return f"{self.precision}-{self.path}-{self.setting}"
 
-    def limit(self, what: str) -> str:
-        """Name of the limit that a benchmark is held to in this case: `decode.bf16.tuned.single`."""
-        return f"{what}.{self.precision}.{self.path}.{self.setting}"
+    def limit(self, benchmark: str) -> str:
+        """Name of the limit of a benchmark in this case: `decode.bf16.tuned.single`."""
+        return f"{benchmark}.{self.precision}.{self.path}.{self.setting}"
 
     @property
     def spread(self) -> str:
-        """Name of the limit of how much rounds may differ: in some cases a fast GPU waits for the host."""
+        """Name of the limit of the spread between rounds: in some cases a fast GPU waits for the host."""
         return "spread.host" if self.path == STOCK or self.setting == COURSE else "spread"
 
 

@@ -4,7 +4,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Limit(BaseModel):
-    """At least one of `min`, `max` and `equals`, in one unit, with a source. Comparing lives in `evidence`."""
+    """At least one of `min`, `max` and `equals`, in one unit, with a source. `evidence.Quantity` compares.
+
+    >>> Limit(name="decode.fp16", min=13, unit="token/s", source="85 % of 273 GB/s over 16.1 GB per token").min
+    13.0
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -16,7 +20,7 @@ class Limit(BaseModel):
     source: str
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Limit":
+    def _is_complete(self) -> "Limit":
         if self.min is None and self.max is None and self.equals is None:
             raise ValueError("a limit needs `min`, `max` or `equals`")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -27,7 +31,7 @@ class Limit(BaseModel):
 
 
 class Bound(BaseModel):
-    """A value that physics does not let a quantity exceed, and how it was derived."""
+    """A value that a quantity cannot physically exceed, and how it was derived."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -37,9 +41,9 @@ class Bound(BaseModel):
 
 
 class Roofline(Bound):
-    """A bound that comes from a workload's bytes and operations, with what a roofline plot needs of it."""
+    """A bound derived from a workload's bytes and operations, with what a roofline plot shows of it."""
 
     intensity: float
     """Floating-point operations per byte that must be moved."""
     tflops: float
-    """What the bound is in TFLOP/s."""
+    """The bound in TFLOP/s."""

@@ -1,6 +1,6 @@
-"""Rounds: a benchmark's raw round times, and whether they may be believed.
+"""Rounds: a benchmark's raw round times, its rate, and whether that can be believed.
 
-Throughput is work divided by total time, so a mean of rates can never creep in.
+A rate is work divided by total time. A mean of the rounds' rates would weigh fast rounds too much.
 """
 
 import dataclasses
@@ -16,20 +16,20 @@ from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 
 GRACE = 1.02
-"""How far above a physical bound a reading may lie: clocks and timers are good to about 2 %."""
+"""How far a rate may exceed a physical bound: clocks and timers are accurate to about 2 %."""
 
 MIN_ROUNDS = 3
 MANY = 60
-"""From so many throws on the normal distribution stands for the binomial one."""
+"""Rounds above which the normal distribution approximates the binomial one."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One round of a benchmark: how much work it holds, where, and how fast it can be at all.
+    """The work of one round of a benchmark: how much, on which device, and its physical bounds.
 
-    `amount` counts units of work (tokens, steps, TFLOP). The bounds are rates of it per second: `roofline` is what
-    the profile's physical peaks allow, `ceiling` what this machine's own measured peaks allow. Above `grace` times the
-    ceiling and below `floor` the measurement contradicts itself.
+    `amount` counts units of work (tokens, steps, TFLOP). The bounds are rates in those units per second: `roofline` is
+    what the profile's physical peaks allow, `ceiling` what this machine's own measured peaks allow. A rate above
+    `grace` times the ceiling, or below `floor`, is a wrong measurement.
     """
 
     device: Device
@@ -42,25 +42,29 @@ class Work:
 
 @dataclass(frozen=True)
 class Around:
-    """What went on before and while rounds were timed; None where there is nothing to tell of."""
+    """What happened before and while rounds were timed; None where it was not measured."""
 
     warm_up_rounds: int = 0
     steady: bool = True
     compiled: int = 0
     others: float | None = None
-    """Share of the processors that others used."""
+    """Share of the CPU that other processes used."""
     peak_bytes: int = 0
     power_w: float | None = None
     clock_mhz: float | None = None
     hot: float | None = None
-    """Share of the time in which the GPU slowed itself down for heat."""
+    """Share of the time in which the GPU throttled for heat."""
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds of each timed round, in order, who else used the device or None, and what went on around them.
+    """Seconds of each timed round, in order; `disturbance` describes other work on the device, if there was any.
 
-    Raises Inconclusive where they are too few, or where the clock stood still: that proves nothing.
+    Raises Inconclusive where there are too few rounds, or where one took no time.
+
+    >>> rounds = Rounds((1.00, 1.02, 0.98, 1.01))
+    >>> round(rounds.total_s, 2), round(rounds.median_s, 3), f"{rounds.spread:.1%}"
+    (4.01, 1.005, '1.7%')
     """
 
     seconds: tuple[float, ...]
@@ -75,20 +79,20 @@ class Rounds:
 
     @property
     def total_s(self) -> float:
-        """Seconds of all rounds together."""
+        """Seconds of all rounds."""
         return sum(self.seconds)
 
     @property
     def median_s(self) -> float:
-        """Seconds of the middle round."""
+        """Median seconds of a round."""
         return statistics.median(self.seconds)
 
     @property
     def spread(self) -> float:
-        """How much the rounds differ, as a share of their median: the larger of two signs of noise.
+        """The spread of the rounds as a share of their median: the larger of two measures of noise.
 
-        The interquartile range sees rounds that wander; the mean's distance from the median sees the single
-        stray round that the range does not, and which moves the rate as much.
+        The interquartile range shows rounds that vary. The distance of the mean from the median shows a single outlier,
+        which the range does not show although it changes the rate as much.
         """
         quartiles = statistics.quantiles(self.seconds, n=4, method="inclusive")
         mean = statistics.fmean(self.seconds)
@@ -102,7 +106,7 @@ class Rounds:
 
     @property
     def as_info(self) -> dict[str, object]:
-        """What pytest-benchmark's file keeps beside the rounds."""
+        """What pytest-benchmark's file keeps as `extra_info`."""
         within = known_within(self.seconds)
         return {
             "disturbance": self.disturbance,
@@ -113,10 +117,10 @@ class Rounds:
 
 
 def known_within(seconds: Sequence[float]) -> float:
-    """Half of the 95 % interval of the median, as a share of it, by order statistics; infinite for fewer than six.
+    """Half of the median's 95 % confidence interval, as a share of the median; infinite for fewer than six rounds.
 
-    The number of rounds below the true median is binomial whatever their distribution, so that the interval from the
-    k-th smallest to the k-th largest holds it with 1 - 2 P(X < k).
+    By order statistics: the number of rounds below the true median is binomial whatever their distribution, so that
+    the interval from the k-th smallest to the k-th largest contains it with probability 1 - 2 P(X < k).
     """
     rank = _rank(len(seconds))
     if rank == 0:
@@ -126,7 +130,7 @@ def known_within(seconds: Sequence[float]) -> float:
 
 
 def _rank(count: int) -> int:
-    """The largest k for which a binomial variable of `count` fair throws is below k in 2.5 % of cases at the most."""
+    """The largest k with P(X < k) <= 2.5 % for X binomial with `count` trials and p = 0.5."""
     if count > MANY:
         return int((count - 1.96 * math.sqrt(count)) / 2)
     below, rank = 0.0, 0
@@ -136,10 +140,10 @@ def _rank(count: int) -> int:
 
 
 def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str, spread: Limit) -> Quantity:
-    """Record a benchmark's throughput and refuse to believe it where it cannot be true.
+    """Record a benchmark's rate, with all that explains it.
 
-    Raises Inconclusive when the rate lies outside what physics allows, when the rounds differ more than `spread`
-    permits, or when something else used the device.
+    Raises Inconclusive where the rate is outside its physical bounds, where the rounds spread more than `spread`
+    allows, where code was compiled meanwhile, or where something else used the device.
     """
     within, value = known_within(rounds.seconds), work.amount * len(rounds.seconds) / rounds.total_s
     bounds = {"roofline": work.roofline, "ceiling": work.ceiling}
@@ -169,13 +173,13 @@ def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str
 
 
 def _keep_around(evidence: Recorder, name: str, unit: str, work: Work, rounds: Rounds) -> None:
-    """Keep what went on around the rounds: these are held against nothing, but explain a rate."""
+    """Record what happened around the rounds: quantities that explain a rate and are compared with nothing."""
     around, noun = rounds.around, unit.split("/")[0]
-    how = "steady" if around.steady else "not steady when the time for it was over"
-    source = f"after {around.warm_up_rounds} rounds of warming up, {how}"
+    how = "steady" if around.steady else "not steady when its time was over"
+    source = f"after {around.warm_up_rounds} warm-up rounds, {how}"
     known: list[tuple[str, float | None, str, str]] = [
         ("drift", rounds.drift, OF_START, f"second half of the rounds over the first, less 1; {source}"),
-        ("others", around.others, "of processors", "processor time that was not ours, /proc/stat"),
+        ("others", around.others, "of processors", "CPU time of other processes, /proc/stat"),
         ("peak memory", around.peak_bytes / 2**30 or None, "GiB", "torch's allocator, or the resident size on a CPU"),
         ("power", around.power_w, "W", "median of the driver's samples"),
         ("clock", around.clock_mhz, "MHz", "median of the driver's samples"),
@@ -190,7 +194,7 @@ def _keep_around(evidence: Recorder, name: str, unit: str, work: Work, rounds: R
 
 
 def believe(measured: Quantity, work: Work) -> None:
-    """Raise Inconclusive when a rate lies above its roofline or ceiling by more than the grace, or below its floor."""
+    """Raise Inconclusive where a rate exceeds its roofline or ceiling by more than the grace, or is below its floor."""
     for bound in (work.roofline, work.ceiling, work.floor):
         if bound is not None and bound.unit != measured.evidence.unit:
             raise TypeError(f"{measured.evidence.name} is in {measured.evidence.unit}, a bound of it in {bound.unit}")
@@ -210,7 +214,7 @@ def _wrong(measured: Quantity, bounded: str, bound: Bound) -> Inconclusive:
 
 
 def _believe_spread(evidence: Recorder, name: str, rounds: Rounds, spread: Limit) -> None:
-    """Keep the spread between rounds; too much of it and the rate says nothing."""
+    """Record the spread between rounds. Raises Inconclusive where it exceeds its limit."""
     evidence.record(
         f"spread of {name}",
         rounds.spread,

@@ -1,4 +1,4 @@
-"""The quantities a profile may limit, each with its one unit, so that a wrong unit is an error and not a factor."""
+"""Units: the quantities that a profile may limit, and the units each may be written in."""
 
 from difflib import get_close_matches
 
@@ -52,10 +52,11 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.DECODE},
     **{case.limit("lora"): ("step/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.LORA},
 }
-"""Name of a limit: the units it may be written in. Shares are of the bound that a workload computes for itself."""
+"""The units of each limit, so that a wrong unit is an error and not a factor of 1000. Shares are of a bound that the
+workload computes."""
 
 SPEEDS = ("bandwidth", "transfer", "load", "matmul", "prefill", "decode", "lora")
-"""Quantities of which more is better."""
+"""First part of the names of limits that are speeds."""
 
 PEAKS: dict[str, str] = {
     "memory_bandwidth": "GB/s",
@@ -63,7 +64,7 @@ PEAKS: dict[str, str] = {
     "storage": "GB/s",
     **{f"matmul.{precision}": "TFLOP/s" for precision in benchmark_cases.PRODUCTS},
 }
-"""Name of a physical peak: its unit."""
+"""The unit of each physical peak."""
 
 
 def nearest(word: str, known: list[str]) -> str:

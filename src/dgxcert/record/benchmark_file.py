@@ -1,6 +1,6 @@
 """pytest-benchmark's own file: written after every benchmark, so that a crash loses none, and merged at the end.
 
-`pytest-benchmark compare` reads the result like any other.
+`pytest-benchmark compare` reads the merged file.
 """
 
 import json
@@ -14,7 +14,7 @@ PART = "benchmark-*.json"
 
 
 class BenchmarkFile:
-    """Keeps one process's benchmarks on disk while it runs."""
+    """Keeps the benchmarks of one process on disk while it runs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

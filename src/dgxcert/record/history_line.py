@@ -1,4 +1,4 @@
-"""One earlier run of a machine: what it reached, and in which state of hardware and software. A line of its history."""
+"""One earlier run of a machine: its rates, and its state of hardware and software. A line of the machine's history."""
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat
 
@@ -13,12 +13,12 @@ class Earlier(BaseModel):
     name: str
     started: str
     machine: str
-    """What the machine is known by: see `history.known_as`."""
+    """The name that identifies the machine, from `history.timeline.known_as`."""
     hostname: str
     verdict: Verdict
     waived: int = 0
     state: dict[str, str]
-    """Driver, firmware, kernel, image, ...: what a step in speed may come from."""
+    """Driver, firmware, kernel, image, ...: possible causes of a step in speed."""
     rates: dict[str, PositiveFloat]
-    """What was timed and believed, by requirement."""
+    """The rate of each benchmark that was believed, by requirement."""
     units: dict[str, str]

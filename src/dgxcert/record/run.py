@@ -43,11 +43,11 @@ def _moment(text: str) -> str:
 
 
 Moment = Annotated[str, AfterValidator(_moment)]
-"""A date and time as ISO 8601 writes them."""
+"""A date and time in ISO 8601."""
 
 
 class Part(BaseModel):
-    """A piece of run.json; nothing in it is unnamed."""
+    """A part of run.json, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,7 +62,7 @@ class Result(Part):
     why: str
     tier: Tier
     wanted: bool
-    """Whether this run was to measure it."""
+    """Whether this run was meant to measure it."""
     stage: str | None
     outcome: Outcome
     reason: str
@@ -73,11 +73,11 @@ class Result(Part):
     log: str | None
     traces: tuple[Trace, ...] = ()
     waiver: Waiver | None = None
-    """Who answers for it although it did not pass; None for what passed or was never measured."""
+    """The waiver that accepts that it did not pass; None where it passed or was never measured."""
 
     @property
     def words(self) -> str:
-        """Its outcome as a person reads it: `failed, waived`."""
+        """Its outcome as text for people: `failed, waived`."""
         return f"{self.outcome.words}, waived" if self.waiver else self.outcome.words
 
 
@@ -107,19 +107,19 @@ class Run(Part):
     judgement: Judgement
     notes: tuple[str, ...]
     waivers: tuple[Waiver, ...]
-    """All of this machine, used or not."""
+    """All waivers of this machine, used or not."""
     results: tuple[Result, ...]
     earlier: tuple[Earlier, ...]
-    """Earlier runs of this machine, oldest first, as they were known when this one began."""
+    """Earlier runs of this machine, oldest first, as they were when this one began."""
 
     @property
     def waived(self) -> list[Result]:
-        """What did not pass and is answered for."""
+        """The results that did not pass and are waived."""
         return [result for result in self.results if result.waiver]
 
 
 def assemble(events: list[Event], name: str) -> Run:
-    """Rebuild a run from its record. Pure; needs the record to begin with its opened line."""
+    """Rebuild a run from its record. Pure. Raises TypeError where the record does not begin with Opened."""
     opened = events[0]
     if not isinstance(opened, Opened):
         raise TypeError("the first event of a record must be Opened")
@@ -153,14 +153,14 @@ def assemble(events: list[Event], name: str) -> Run:
 
 
 def load(folder: Path) -> Run:
-    """Read run.json; raises CannotStart where it is missing or not one."""
+    """Read run.json. Raises CannotStart where it is missing or not valid."""
     path = folder / NAME
     try:
         return Run.model_validate_json(path.read_bytes())
     except OSError as error:
         raise CannotStart(
             f"{path} cannot be read: {error.strerror}.",
-            f"Name a folder under results/; an unfinished run goes on with `dgxcert validate --resume {folder}`.",
+            f"Name a folder under results/; an unfinished run continues with `dgxcert validate --resume {folder}`.",
         ) from error
     except ValidationError as error:
         raise CannotStart(
@@ -171,7 +171,7 @@ def load(folder: Path) -> Run:
 
 
 def _first_by_key(events: list[Event]) -> dict[str, Finished]:
-    """The first ending of each requirement counts: a later line can never turn a failure into a pass."""
+    """The first ending of each requirement: a later line can never turn a failure into a pass."""
     endings: dict[str, Finished] = {}
     for event in events:
         if isinstance(event, Finished):
@@ -203,24 +203,24 @@ def _result(
 
 
 def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
-    """The result with its waiver, where it was measured or looked at in vain, and somebody answers for it."""
+    """The result with its waiver, where it failed or was inconclusive and has one."""
     if result.outcome not in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         return result
-    names = (result.key, any_gpu(result.key), result.id)  # the nearest name first
-    found = [waiver for name in names for waiver in waivers if waiver.requirement == name]
-    return result.model_copy(update={"waiver": found[0]}) if found else result
+    names = (result.key, any_gpu(result.key), result.id)  # the most specific name first
+    matching = [waiver for name in names for waiver in waivers if waiver.requirement == name]
+    return result.model_copy(update={"waiver": matching[0]}) if matching else result
 
 
 def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
-    """Why a requirement that was never begun was not."""
+    """Why a requirement was never begun."""
     stage = opened.options.stage_name(entry.stage)
     problem = problems.get(stage)
-    return f"the {stage} stage could not do it: {problem}" if problem else "the run ended before it was measured"
+    return f"the {stage} stage could not run it: {problem}" if problem else "the run ended before it was measured"
 
 
 NEVER_BEGUN = (
-    "Mend what is said above, then start a new run: what has once been measured stays as it is in this one.",
-    "A run that was only cut short goes on with --resume.",
+    "Fix that, then start a new run: in this run, what was measured once stays as it is.",
+    "A run that was only cut short continues with --resume.",
 )
 
 
@@ -251,7 +251,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) 
 
 
 def _notes(events: list[Event], opened: Opened) -> list[str]:
-    """What a reader of the verdict should know about how it came about."""
+    """What a reader of the verdict should know about how the run was made."""
     notes = [
         f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
     ]
@@ -265,7 +265,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     if opened.suite.modified:
         notes.append("the suite was changed since its last commit, so this run certifies nothing")
     elif opened.suite.modified is None and opened.profile.certifies:
-        notes.append("git does not tell which commit this suite is, so this run certifies nothing: run from a clone")
+        notes.append("git does not report which commit this suite is, so this run certifies nothing: run from a clone")
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
     stages_seen: set[str] = set()
@@ -278,6 +278,6 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
             notes.append(f"stage {event.stage}: {event.problem}")
         elif isinstance(event, Attempt):
             if event.stage in stages_seen:
-                notes.append(f"stage {event.stage} went on in a fresh process ({event.log})")
+                notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
             stages_seen.add(event.stage)
     return notes

@@ -37,7 +37,7 @@ class Progress:
         self._live.stop()
 
     def stage(self, name: str, plan: list[Planned], done: set[str]) -> None:
-        """A stage begins, `done` of its requirements having ended in an earlier process."""
+        """A stage starts; the requirements in `done` ended in an earlier process."""
         self._stage, self._total = name, len(plan)
         self._waiting = {entry.key: entry for entry in plan if entry.key not in done}
         self._since = time.monotonic()
@@ -46,16 +46,16 @@ class Progress:
         self._console.print(f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
 
     def say(self, line: str) -> None:
-        """A line about what happens between requirements: the image is built."""
+        """Print a line about what happens between requirements, such as an image build."""
         self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def started(self, key: str) -> None:
-        """A requirement begins."""
+        """A requirement starts."""
         self._current, self._since = key, time.monotonic()
         self.tick()
 
     def said(self, event: Said) -> None:
-        """A long requirement tells how far it has come: the newest line is enough on a terminal that redraws."""
+        """A long requirement reports how far it has come."""
         self._console.print(f"              {event.key}: {event.text}", style="dim", markup=False, highlight=False)
 
     def finished(self, event: Finished) -> None:
@@ -74,10 +74,10 @@ class Progress:
         """Refresh the live line."""
         if not self._console.is_terminal:
             return
-        doing = escape(self._current or "starting")
+        current = escape(self._current or "starting")
         running_s = time.monotonic() - self._since
         left = f"about {self._left()} left"
-        self._spinner.update(text=f"{self._stage}: {doing} {running_s:.0f} s · {self._done.strip()} done · {left}")
+        self._spinner.update(text=f"{self._stage}: {current} {running_s:.0f} s · {self._done.strip()} done · {left}")
 
     @property
     def _done(self) -> str:
