@@ -1,4 +1,4 @@
-"""An image is known by its labels: what it was built from, and whether it is a stand-in that cannot certify."""
+"""An image is identified by its labels: what it was built from, and whether it is a stand-in that cannot certify."""
 
 import json
 
@@ -19,7 +19,7 @@ WANTED = Recipe(
 
 
 def answer(labels: dict[str, str] | None) -> str:
-    """What `docker image inspect` prints, shortened."""
+    """The output of `docker image inspect`, shortened."""
     return json.dumps([{"Id": "sha256:77", "Architecture": "arm64", "Size": 9, "Config": {"Labels": labels}}])
 
 
@@ -27,12 +27,12 @@ def image_with(**changed: str) -> Image:
     return image.parse(answer({**WANTED.labels, **changed}), "dgxcert:course", image.LAST_STEP)
 
 
-def test_an_image_that_was_built_so_fits() -> None:
+def test_an_image_built_from_the_recipe_has_no_difference() -> None:
     assert image.difference(image_with(), WANTED) == ""
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "message"),
     [
         (image.LABEL_STACK, "stack is other, wanted course"),
         (image.LABEL_BASE, "base image is other"),
@@ -41,29 +41,29 @@ def test_an_image_that_was_built_so_fits() -> None:
         (image.LABEL_SUITE, "suite is other, wanted b"),
     ],
 )
-def test_each_label_that_differs_is_named(label: str, said: str) -> None:
-    assert said in image.difference(image_with(**{label: "other"}), WANTED)
+def test_each_label_that_differs_is_named(label: str, message: str) -> None:
+    assert message in image.difference(image_with(**{label: "other"}), WANTED)
 
 
-def test_an_image_without_labels_is_of_unknown_making() -> None:
+def test_an_image_without_labels_is_unknown() -> None:
     assert "suite is unknown" in image.difference(image.parse(answer(None), "python:3", image.LAST_STEP), WANTED)
 
 
-@pytest.mark.parametrize("said", ["true", "false", ""])
-def test_whatever_a_stand_ins_label_says_it_is_one(said: str) -> None:
-    assert image_with(**{image.LABEL_STANDIN: said}).standin
+@pytest.mark.parametrize("value", ["true", "false", ""])
+def test_any_value_of_the_stand_in_label_makes_a_stand_in(value: str) -> None:
+    assert image_with(**{image.LABEL_STANDIN: value}).standin
 
 
-def test_an_image_without_that_label_is_none() -> None:
+def test_an_image_without_the_stand_in_label_is_none() -> None:
     assert not image_with().standin
 
 
-def test_its_architecture_is_named_as_a_kernel_names_it() -> None:
+def test_its_architecture_is_named_as_uname_names_it() -> None:
     assert image_with().kernel_architecture == "aarch64"
 
 
-def test_an_image_to_which_something_was_added_does_not_fit_whatever_its_labels_say() -> None:
-    """Labels are inherited by what is built on an image, and by what is committed from its container."""
+def test_an_image_with_a_later_step_differs_whatever_its_labels() -> None:
+    """An image built on another, or committed from its container, inherits its labels."""
     ours = image.parse(answer(WANTED.labels), "dgxcert:course", 'CMD ["--help"]')
     assert image.difference(ours, WANTED) == ""
     changed = image.parse(answer(WANTED.labels), "dgxcert:course", "RUN /bin/sh -c pip install torch # buildkit")

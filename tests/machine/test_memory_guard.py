@@ -1,4 +1,4 @@
-"""Headroom: work is stopped before the machine has no memory left, by itself or from outside, and named."""
+"""Work is stopped, and named, before the machine runs out of memory."""
 
 import functools
 import os
@@ -17,35 +17,37 @@ from dgxcert.runner.supervisor import Child, Supervisor
 FLOOR = (4.0, "below this the kernel writes pages out")
 
 
-@pytest.mark.parametrize(("available_kib", "words"), [(4_194_304, ""), (4_194_303, "only 4.0 GiB of memory were left")])
+@pytest.mark.parametrize(
+    ("available_kib", "message"), [(4_194_304, ""), (4_194_303, "only 4.0 GiB of memory were available")]
+)
 def test_a_shortage_is_less_than_the_floor(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, available_kib: int, words: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, available_kib: int, message: str
 ) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text(f"MemTotal: 127535596 kB\nMemAvailable: {available_kib} kB\n", encoding="ascii")
     monkeypatch.setattr(memory_guard, "MEMINFO", meminfo)
-    assert memory_guard.shortage(*FLOOR)[: len(words)] == words
-    assert bool(memory_guard.shortage(*FLOOR)) == bool(words)
+    assert memory_guard.shortage(*FLOOR)[: len(message)] == message
+    assert bool(memory_guard.shortage(*FLOOR)) == bool(message)
 
 
-def test_a_kernel_that_does_not_say_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_kernel_without_a_figure_stops_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(memory_guard, "MEMINFO", tmp_path / "none")
     assert memory_guard.shortage(*FLOOR) == ""
     (tmp_path / "none").write_text("MemTotal: 12 kB\n", encoding="ascii")
     assert memory_guard.shortage(*FLOOR) == ""
 
 
-def test_nobody_is_stopped_who_does_not_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_idle_process_is_not_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(memory_guard, "MEMINFO", tmp_path / "meminfo")
     (tmp_path / "meminfo").write_text("MemAvailable: 1 kB\n", encoding="ascii")
-    works, stopped = [False], []
-    thread = memory_guard.start(functools.partial(memory_guard.shortage, *FLOOR), lambda: works[0], stopped.append)
+    busy, stopped = [False], []
+    thread = memory_guard.start(functools.partial(memory_guard.shortage, *FLOOR), lambda: busy[0], stopped.append)
     time.sleep(0.1)
     assert stopped == []
-    works[0] = True
+    busy[0] = True
     thread.join(timeout=5)
     assert len(stopped) == 1
-    assert "0.0 GiB of memory were left to the machine" in stopped[0]
+    assert "0.0 GiB of memory were available to the machine" in stopped[0]
 
 
 def _profile_with_floor(folder: Path, gib: float) -> Path:
@@ -57,10 +59,8 @@ def _profile_with_floor(folder: Path, gib: float) -> Path:
 
 
 @pytest.mark.parametrize(("works", "trouble"), [(True, "it was killed because no memory is left"), (False, "")])
-def test_who_only_looks_at_a_machine_without_memory_is_left_to_say_so(
-    tmp_path: Path, works: bool, trouble: str
-) -> None:
-    """Else MEMORY-AVAILABLE, which is to fail there, would be ended before it has looked."""
+def test_a_check_that_only_reads_the_machine_is_not_stopped(tmp_path: Path, works: bool, trouble: str) -> None:
+    """MEMORY-AVAILABLE must fail there, and would be killed before it has read the memory."""
     anything: Any = None
     child = Child(anything, {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}, works=works)
     child.take(example.started("MEMORY-AVAILABLE"))
@@ -69,7 +69,7 @@ def test_who_only_looks_at_a_machine_without_memory_is_left_to_say_so(
 
 
 def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: Path) -> None:
-    """A floor above what this machine has stands for a workload that takes too much."""
+    """A floor above the memory of this machine stands in for a workload that takes too much."""
     results = tmp_path / "results"
     profile = _profile_with_floor(tmp_path, gib=1e6)
     done = driver.run("calm", "validate", "--profile", profile, "--results", results, "--only", "LONG", asks="sleep")
@@ -81,8 +81,8 @@ def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: 
     assert "less than the 1e+06 GiB below which work is stopped" in stopped.reason
 
 
-def test_what_a_stopped_process_has_started_goes_with_it(tmp_path: Path) -> None:
-    """In a process of its own: it kills all that it has started, whatever group that leads."""
+def test_the_children_of_a_stopped_process_are_killed_too(tmp_path: Path) -> None:
+    """In a process of its own, since it kills all of its children, in whatever process group."""
     program = (
         "import subprocess, sys; from dgxcert import command;"
         "child = subprocess.Popen(['sleep', '60'], start_new_session=True); print(child.pid, flush=True);"

@@ -1,4 +1,4 @@
-"""A run works in the container, unless somebody asked otherwise or says why not."""
+"""A run works in the container, unless the user chose otherwise or there is a reason not to."""
 
 from pathlib import Path
 
@@ -9,33 +9,33 @@ from dgxcert.machine.runtime import Runtime, RuntimeChoice, resolve
 
 
 @pytest.fixture(autouse=True)
-def _a_bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No container, no engine, no client, whatever is on the machine that runs the tests."""
+def _bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No container, no engine and no client, whatever the machine that runs the tests has."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    marks = (tmp_path / ".dockerenv", tmp_path / ".containerenv")
-    monkeypatch.setattr(runtime, "CONTAINER_MARKS", marks)
+    files = (tmp_path / ".dockerenv", tmp_path / ".containerenv")
+    monkeypatch.setattr(runtime, "CONTAINER_FILES", files)
 
 
 def test_a_machine_works_in_the_container_whatever_the_state_of_its_engine() -> None:
-    """There is no engine here at all; that is a finding of the host stage, and no reason to measure something else."""
+    """There is no engine at all: the host stage reports that, and nothing else is measured instead."""
     assert resolve(RuntimeChoice.AUTO, "dgx-spark") == (Runtime.DOCKER, "")
     assert resolve(RuntimeChoice.AUTO, "auto") == (Runtime.DOCKER, "")
 
 
-def test_a_rehearsal_works_here_and_says_how_to_do_otherwise() -> None:
-    place, why = resolve(RuntimeChoice.AUTO, "cpu")
+def test_a_rehearsal_works_natively_and_explains_how_to_change_that() -> None:
+    place, reason = resolve(RuntimeChoice.AUTO, "cpu")
     assert place is Runtime.NATIVE
-    assert "RUNTIME=docker" in why
+    assert "RUNTIME=docker" in reason
 
 
-@pytest.mark.parametrize("mark", [".dockerenv", ".containerenv"])
-def test_in_a_container_a_run_works_here_though_the_engines_socket_is_lent_to_it(tmp_path: Path, mark: str) -> None:
-    (tmp_path / mark).touch()
+@pytest.mark.parametrize("name", [".dockerenv", ".containerenv"])
+def test_in_a_container_a_run_works_natively_even_with_the_engines_socket_mounted(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
     assert runtime.inside_container()
-    assert resolve(RuntimeChoice.AUTO, "dgx-spark") == (Runtime.NATIVE, "this is a container already")
+    assert resolve(RuntimeChoice.AUTO, "dgx-spark") == (Runtime.NATIVE, "this process already runs in a container")
 
 
 def test_a_pod_is_a_container_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,15 +46,15 @@ def test_a_pod_is_a_container_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("profile", ["cpu", "dgx-spark"])
-@pytest.mark.parametrize("asked", [RuntimeChoice.DOCKER, RuntimeChoice.NATIVE])
-def test_what_somebody_asked_for_is_done_and_needs_no_reason(
-    tmp_path: Path, asked: RuntimeChoice, profile: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("choice", [RuntimeChoice.DOCKER, RuntimeChoice.NATIVE])
+def test_the_users_choice_is_kept_and_needs_no_reason(
+    tmp_path: Path, choice: RuntimeChoice, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert resolve(asked, profile) == (Runtime(asked.value), "")
+    assert resolve(choice, profile) == (Runtime(choice.value), "")
     (tmp_path / ".dockerenv").touch()
     monkeypatch.setenv("DOCKER_HOST", "unix:///x")
-    assert resolve(asked, profile) == (Runtime(asked.value), "")
+    assert resolve(choice, profile) == (Runtime(choice.value), "")
 
 
-def test_everything_that_may_be_asked_for_is_a_runtime_or_auto() -> None:
-    assert {asked.value for asked in RuntimeChoice} - {"auto"} == {place.value for place in Runtime}
+def test_every_choice_is_a_runtime_or_auto() -> None:
+    assert {choice.value for choice in RuntimeChoice} - {"auto"} == {place.value for place in Runtime}

@@ -1,1 +1,1 @@
-"""What is under test, as data: the machine, its software, its image, the device that work runs on."""
+"""What is under test: the machine, its software, its image, and the device that work runs on."""

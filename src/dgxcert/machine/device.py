@@ -1,4 +1,4 @@
-"""The device that work runs on: one GPU, or the CPU where the profile looks at no GPU."""
+"""The device that work runs on: one GPU, or the CPU where the profile has no GPU."""
 
 import gc
 import sys
@@ -14,25 +14,27 @@ SHARING_ANSWER_S = 15.0
 
 @dataclass(frozen=True)
 class Device:
-    """`kind` is torch's word for it; `index` counts in PCI bus order, as the driver does.
+    """One GPU or the CPU. `kind` is torch's device type; `margin_gib` is the memory that work leaves free.
 
-    `unified_memory` says that the GPU shares the system's memory, so that the system's figures are the true ones;
-    `margin_gib` is what work leaves free.
+    >>> Device("cuda", 1, "NVIDIA H200").name
+    'cuda:1'
     """
 
     kind: Literal["cuda", "cpu"]
     index: int
+    """In PCI bus order, as NVML counts. CUDA counts so only with CUDA_DEVICE_ORDER=PCI_BUS_ID, which every run sets."""
     product: str
     unified_memory: bool = False
+    """The GPU uses the system's memory (GB10), so /proc/meminfo has the true figures."""
     margin_gib: float = 2.0
 
     @property
     def name(self) -> str:
-        """torch's name: `cuda:0` or `cpu`."""
+        """torch's name of it: `cuda:0` or `cpu`."""
         return f"cuda:{self.index}" if self.kind == "cuda" else "cpu"
 
     def wait(self) -> None:
-        """Return when the device has done all that was asked of it; without this a GPU's time means nothing."""
+        """Block until the device is idle. Kernels run asynchronously: without this a timer measures their launch."""
         if self.kind == "cuda":
             import torch
 
@@ -40,7 +42,7 @@ class Device:
 
     @property
     def shares_system_memory(self) -> bool:
-        """Whether this GPU's memory is the system's: the profile says so, or the GPU itself does."""
+        """Whether this GPU uses the system's memory, by the profile or by the GPU's own properties."""
         if self.kind == "cpu" or self.unified_memory:
             return self.unified_memory
         import torch
@@ -48,24 +50,21 @@ class Device:
         return bool(torch.cuda.get_device_properties(self.index).is_integrated)
 
     def cuda_free_bytes(self) -> int:
-        """What CUDA calls free; on unified memory that leaves out whatever the page cache holds."""
+        """Free memory by cudaMemGetInfo. On unified memory it excludes the page cache, which Linux would give back."""
         import torch
 
         return int(torch.cuda.mem_get_info(self.index)[0])
 
     def release(self) -> None:
-        """Give back the memory of work that is done, so that the next is sized from what is really free.
-
-        Python keeps the frames of the last failure, and with them a failed workload's model; torch keeps freed
-        memory for itself, which the driver then counts as used.
-        """
+        """Free the memory of finished work, so that the next workload is sized by what is really free."""
+        # Python keeps the frames of the last failure, and with them the model of a failed workload.
         for name in ("last_type", "last_value", "last_traceback", "last_exc"):
             vars(sys).pop(name, None)
         gc.collect()
         if self.kind == "cuda" and "torch" in sys.modules:
             import torch
 
-            torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # torch caches freed memory, which the driver counts as used
 
     def sharing_problem(self) -> str | None:
         """Why a measurement on this GPU is not believable: other processes, or that they cannot be told; else None."""

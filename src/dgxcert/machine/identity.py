@@ -1,4 +1,4 @@
-"""The machine under test: who it is, so that a verdict can be tied to it. What could not be read says why."""
+"""The identity of the machine under test, which ties a verdict to it; for what could not be read, the reason."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,7 +6,7 @@ from dgxcert.outcome import Inconclusive
 
 
 class Gpu(BaseModel):
-    """One GPU as the driver names it. `memory_gib` is None where the driver has no figure (unified memory)."""
+    """One GPU as the driver names it. `memory_gib` is None where the driver reports none (unified memory)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,7 +20,7 @@ class Gpu(BaseModel):
 
 
 class Machine(BaseModel):
-    """One computer. A field is None when it could not be read; `unreadable` then says why, by field name."""
+    """One computer. A field that could not be read is None, and `unreadable` has the reason by field name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,16 +44,16 @@ class Machine(BaseModel):
     unreadable: dict[str, str] = {}
 
     def require(self, field: str) -> str:
-        """A field that must have been read; raises Inconclusive, saying why it was not."""
+        """The value of a field. Raises Inconclusive with the reason where it could not be read."""
         value = getattr(self, field)
         if value is None:
-            why = self.unreadable.get(field, "nothing there names it")
-            raise Inconclusive(f"the {field} of this machine could not be read: {why}", "Run on the machine itself.")
+            reason = self.unreadable.get(field, "nothing reports it")
+            raise Inconclusive(f"the {field} of this machine could not be read: {reason}", "Run on the machine itself.")
         return str(value)
 
     @property
     def identity(self) -> dict[str, object]:
-        """What must be the same throughout one run: the same machine, in the same state of its system software."""
+        """What must not change during one run: the machine and its system software."""
         return {
             "hostname": self.hostname,
             "product": self.product,

@@ -1,4 +1,4 @@
-"""The image: what a container image says it was built from, and whether that is this checkout. Pure."""
+"""The image: what a container image was built from, by its labels, and whether that is this checkout."""
 
 import json
 from typing import Any
@@ -15,32 +15,36 @@ LABEL_COMMIT = "org.opencontainers.image.revision"
 LABEL_STANDIN = "org.dgxcert.standin"
 
 LAST_STEP = 'CMD ["--help"]'
-"""The last instruction of container/Dockerfile. Labels are inherited: what was built on an image of ours, or committed
-from a container of it, carries them all, but its history goes on after this."""
+"""The last instruction of container/Dockerfile. An image built on ours, or committed from its container, inherits all
+labels; only its history shows further steps after this one."""
 
 
 def kernel_architecture(name: str) -> str:
-    """An architecture as a kernel calls it: `aarch64` for Docker's `arm64`."""
+    """The name that `uname -m` prints for an architecture of Docker.
+
+    >>> kernel_architecture("arm64")
+    'aarch64'
+    """
     return {"arm64": "aarch64", "amd64": "x86_64"}.get(name, name)
 
 
 class Recipe(BaseModel):
-    """What an image must have been built from to be used."""
+    """What an image must have been built from so that this checkout uses it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stack: str
     base: str
     base_digest: str
-    """Of the base image in its registry, or its id where it is known only to this engine."""
+    """The base image's digest in its registry, or its id where only this engine has it."""
     lock_sha256: str
     suite_sha256: str
     recipe_sha256: str
-    """Over all else that decides what is in the image: Dockerfile, guard and package description."""
+    """Hash of everything else that determines the image: Dockerfile, guard and package metadata."""
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of an image that was built so."""
+        """The labels of an image that was built from this recipe."""
         return {
             LABEL_STACK: self.stack,
             LABEL_BASE: self.base,
@@ -52,7 +56,7 @@ class Recipe(BaseModel):
 
 
 class Image(Recipe):
-    """The image that a run used, as its record keeps it; only one that is `proven` can certify."""
+    """The image that a run used, as in its record. Only a `proven` one can certify."""
 
     reference: str
     id: str
@@ -61,33 +65,38 @@ class Image(Recipe):
     size_bytes: int
     standin: bool = False
     untouched: bool = False
-    """Whether nothing was added to it after it was built."""
+    """Whether it has no step after the last one of the Dockerfile."""
     on_pinned_base: bool = False
-    """Whether its base is the very one that this checkout pins by digest."""
+    """Whether its base is the image that this checkout pins by digest."""
 
     @property
     def proven(self) -> bool:
-        """Whether a verdict about the software in it is one about the software that dgxcert certifies."""
+        """Whether a verdict on this image is a verdict on the software that dgxcert certifies."""
         return self.on_pinned_base and self.untouched and not self.standin
 
     @property
     def kernel_architecture(self) -> str:
-        """Its architecture as a kernel calls it."""
+        """Its architecture as `uname -m` prints it."""
         return kernel_architecture(self.architecture)
 
 
 def parse(answer: str, reference: str, last_step: str) -> Image:
-    """What `docker image inspect` prints, as an Image; labels that are missing stay empty.
+    """The image in the output of `docker image inspect`; missing labels are empty strings.
 
     `last_step` is the newest line of `docker history`.
+
+    >>> answer = '[{"Id": "sha256:77", "Architecture": "arm64", "Size": 9, "Config": {"Labels": null}}]'
+    >>> image = parse(answer, "python:3", 'CMD ["python3"]')
+    >>> image.kernel_architecture, image.untouched
+    ('aarch64', False)
     """
-    found: dict[str, Any] = json.loads(answer)[0]
-    labels: dict[str, str] = found["Config"].get("Labels") or {}
+    inspected: dict[str, Any] = json.loads(answer)[0]
+    labels: dict[str, str] = inspected["Config"].get("Labels") or {}
     return Image(
         reference=reference,
-        id=found["Id"],
-        architecture=found.get("Architecture", ""),
-        size_bytes=found.get("Size", 0),
+        id=inspected["Id"],
+        architecture=inspected.get("Architecture", ""),
+        size_bytes=inspected.get("Size", 0),
         stack=labels.get(LABEL_STACK, ""),
         base=labels.get(LABEL_BASE, ""),
         base_digest=labels.get(LABEL_BASE_DIGEST, ""),
@@ -100,17 +109,17 @@ def parse(answer: str, reference: str, last_step: str) -> Image:
     )
 
 
-def difference(image: Image, wanted: Recipe) -> str:
-    """In what an image differs from a recipe; empty when it was built so and left so."""
+def difference(image: Image, recipe: Recipe) -> str:
+    """A description of how an image differs from a recipe; empty where it was built from it and not changed since."""
     if not image.untouched:
         return "something was added to it after it was built"
     pairs = {
-        "stack": (image.stack, wanted.stack),
-        "base image": (image.base, wanted.base),
-        "base digest": (image.base_digest, wanted.base_digest),
-        "lock": (image.lock_sha256, wanted.lock_sha256),
-        "suite": (image.suite_sha256, wanted.suite_sha256),
-        "recipe": (image.recipe_sha256, wanted.recipe_sha256),
+        "stack": (image.stack, recipe.stack),
+        "base image": (image.base, recipe.base),
+        "base digest": (image.base_digest, recipe.base_digest),
+        "lock": (image.lock_sha256, recipe.lock_sha256),
+        "suite": (image.suite_sha256, recipe.suite_sha256),
+        "recipe": (image.recipe_sha256, recipe.recipe_sha256),
     }
     return ", ".join(
         f"{name} is {has or 'unknown'}, wanted {want or 'unknown'}"

@@ -1,6 +1,6 @@
-"""Headroom: what memory is left for the machine itself, and a guard that ends work before there is none.
+"""The memory guard: stops work before the machine runs out of memory.
 
-On unified memory a machine that runs out does not end the program that asked for too much: it stands still.
+On unified memory the kernel does not kill the program that took too much in time: it swaps, and the machine freezes.
 """
 
 import threading
@@ -10,33 +10,34 @@ from pathlib import Path
 
 MEMINFO = Path("/proc/meminfo")
 KIB_PER_GIB = 1024**2
-LOOK_S = 0.02
-"""Between two looks: the fastest of these machines could write a few GiB in the meantime."""
+POLL_S = 0.02
+"""Between two readings: the fastest of these machines can write a few GiB in this time."""
 
 
 def shortage(floor_gib: float, source: str) -> str:
-    """In words, that less memory is available than `floor_gib`, which `source` explains; empty while there is enough.
+    """A description of the shortage where less than `floor_gib` is available; empty while there is enough.
 
-    Empty, too, where the kernel does not say: then the sizes of work are all that protects the machine.
+    `source` explains the floor. Also empty where the kernel reports no figure: then only the workloads' own sizes
+    protect the machine.
     """
     available_gib = _available_gib()
     if available_gib is None or available_gib >= floor_gib:
         return ""
     return (
-        f"only {available_gib:.1f} GiB of memory were left to the machine, less than the {floor_gib:g} GiB below "
+        f"only {available_gib:.1f} GiB of memory were available to the machine, less than the {floor_gib:g} GiB below "
         f"which work is stopped ({source})"
     )
 
 
-def start(short: Callable[[], str], works: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
-    """Look in the background while something works; call `stop` with the shortage in words, once `short` names one."""
+def start(shortage: Callable[[], str], busy: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
+    """Start a thread that calls `stop` once, with the description of the first shortage that is found while `busy`."""
 
-    def look() -> None:
-        while not (works() and (words := short())):
-            time.sleep(LOOK_S)
-        stop(words)
+    def watch() -> None:
+        while not (busy() and (description := shortage())):
+            time.sleep(POLL_S)
+        stop(description)
 
-    thread = threading.Thread(target=look, name="memory guard", daemon=True)
+    thread = threading.Thread(target=watch, name="memory guard", daemon=True)
     thread.start()
     return thread
 
@@ -46,5 +47,5 @@ def _available_gib() -> float | None:
         lines = MEMINFO.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return int(found) / KIB_PER_GIB if found else None
+    available_kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return int(available_kib) / KIB_PER_GIB if available_kib else None

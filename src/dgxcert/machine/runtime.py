@@ -1,14 +1,14 @@
-"""The runtime: whether a run works in the container or in this very environment.
+"""The runtime: whether a run works in the container or in this Python environment.
 
-Standard library only: `scripts/setup.py` asks before anything is installed.
+Standard library only: `scripts/setup.py` imports it before anything is installed.
 """
 
 import os
 from enum import StrEnum
 from pathlib import Path
 
-CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
-"""Files that Docker and Podman leave in every container."""
+CONTAINER_FILES = (Path("/.dockerenv"), Path("/run/.containerenv"))
+"""Files that Docker and Podman create in every container."""
 
 REHEARSAL = "cpu"
 
@@ -21,23 +21,26 @@ class Runtime(StrEnum):
 
 
 class RuntimeChoice(StrEnum):
-    """What a user may ask for."""
+    """The values of `--runtime`."""
 
     AUTO = "auto"
     DOCKER = "docker"
     NATIVE = "native"
 
 
-def resolve(asked: RuntimeChoice, profile: str) -> tuple[Runtime, str]:
-    """The runtime of a run and, where it was not asked for, why.
+def resolve(choice: RuntimeChoice, profile: str) -> tuple[Runtime, str]:
+    """The runtime of a run, and the reason where the user left the choice open.
 
-    An engine that is missing or does not answer is no reason to measure something else: the host stage says what is
-    wrong with it.
+    A missing engine does not change it: measuring natively would be another measurement, and the host stage reports
+    what is wrong with the engine.
+
+    >>> resolve(RuntimeChoice.NATIVE, "dgx-spark")
+    (<Runtime.NATIVE: 'native'>, '')
     """
-    if asked is not RuntimeChoice.AUTO:
-        return Runtime(asked.value), ""
+    if choice is not RuntimeChoice.AUTO:
+        return Runtime(choice.value), ""
     if inside_container():
-        return Runtime.NATIVE, "this is a container already"
+        return Runtime.NATIVE, "this process already runs in a container"
     if profile == REHEARSAL:
         return Runtime.NATIVE, "a rehearsal needs no container; RUNTIME=docker rehearses in one"
     return Runtime.DOCKER, ""
@@ -45,4 +48,4 @@ def resolve(asked: RuntimeChoice, profile: str) -> tuple[Runtime, str]:
 
 def inside_container() -> bool:
     """Whether this process runs in a container of Docker, Podman or Kubernetes."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ or any(mark.exists() for mark in CONTAINER_MARKS)
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(path.exists() for path in CONTAINER_FILES)

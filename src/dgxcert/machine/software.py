@@ -1,4 +1,4 @@
-"""The software under test: every package that Hugging Face work stands on, read without importing any of it."""
+"""The software under test: the versions of the Hugging Face stack, read without importing any of it."""
 
 import os
 import platform
@@ -22,13 +22,13 @@ STACK = (
     "tokenizers",
     "safetensors",
 )
-"""The Hugging Face stack by distribution name, in the order in which it imports fastest when something is broken."""
+"""The Hugging Face stack by distribution name, torch and transformers first."""
 
-BESIDE = ("numpy", "triton", "hf-xet", "pyarrow", "pandas", "pytest", "pytest-benchmark", "nvidia-ml-py")
+OTHERS = ("numpy", "triton", "hf-xet", "pyarrow", "pandas", "pytest", "pytest-benchmark", "nvidia-ml-py")
 
 
 class Software(BaseModel):
-    """What the requirements ran on. None means: not installed, or not known here."""
+    """What the requirements ran on. None where a package is not installed, or where nothing reports the value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,11 +41,11 @@ class Software(BaseModel):
 
 
 def read() -> Software:
-    """The software of this interpreter, from package metadata and the environment; imports nothing heavy."""
+    """The software of this interpreter, from package metadata and environment variables."""
     return Software(
         python=platform.python_version(),
         executable=sys.executable,
-        packages={name: version(name) for name in (*STACK, *BESIDE)},
+        packages={name: version(name) for name in (*STACK, *OTHERS)},
         cuda=_cuda_of_torch(),
         base_image=_base_image(),
         in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
@@ -61,23 +61,27 @@ def version(distribution: str) -> str | None:
 
 
 def canonical(distribution: str) -> str:
-    """A distribution's name as package indexes write it."""
+    """A distribution's normalised name (PEP 503).
+
+    >>> canonical("scikit_learn")
+    'scikit-learn'
+    """
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _cuda_of_torch() -> str | None:
-    """CUDA version that torch was built for, from its generated version.py: importing torch would take seconds."""
+    """The CUDA version that torch was built for, from its generated version.py: importing torch takes seconds."""
     spec = util.find_spec("torch")
     if spec is None or spec.origin is None:
         return None
     path = Path(spec.origin).with_name("version.py")
     if not path.is_file():
         return None
-    found = re.search(r"^cuda[^=\n]*=\s*'([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return found.group(1) if found else None
+    match = re.search(r"^cuda[^=\n]*=\s*'([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return match.group(1) if match else None
 
 
 def _base_image() -> str | None:
-    """NGC images say which release and build they are in their environment."""
+    """The release and build of an NGC image, which its environment variables hold."""
     release, build = os.environ.get("NVIDIA_PYTORCH_VERSION"), os.environ.get("NVIDIA_BUILD_ID")
     return f"nvidia pytorch {release} build {build}" if release else None

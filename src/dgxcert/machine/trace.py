@@ -1,35 +1,35 @@
-"""Trace: a GPU's clock, power and temperature over the time of one load, thinned to what a plot can show."""
+"""The trace: a GPU's clock, power and temperature during one load, downsampled to what a plot can show."""
 
 import statistics
 from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-MOST = 240
-"""Points that are kept of one load; a plot is a few hundred pixels wide."""
+MAX_POINTS = 240
+"""Points kept of one load: a plot is a few hundred pixels wide."""
 
 
 class Point(BaseModel):
-    """One stretch of time: medians, the highest temperature, and the share of it in which something held the GPU back.
+    """One interval: median clock and power, highest temperature, and the share of samples in which the GPU was slowed.
 
-    A figure is None where this GPU's driver has none.
+    A figure is None where this GPU's driver does not report it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     t: float
-    """Seconds since 1970, at the middle of the stretch."""
+    """Unix time in seconds, the mean of the interval's samples."""
     clock_mhz: float | None = None
     power_w: float | None = None
     temperature_c: float | None = None
     hot: float | None = None
-    """Share of the samples in which the GPU slowed itself down for heat."""
+    """Share of the samples with a thermal slowdown."""
     held_back: float | None = None
-    """Share of the samples in which power was capped or braked."""
+    """Share of the samples with a power cap or a power brake."""
 
 
 class Trace(BaseModel):
-    """All points of one load of one GPU, in order."""
+    """The points of one load of one GPU, in order of time."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -38,21 +38,26 @@ class Trace(BaseModel):
 
 
 def downsample(gpu: int, points: Sequence[Point]) -> Trace:
-    """The trace of any number of points: at most MOST, each standing for neighbours in equal number."""
-    size = -(-len(points) // MOST) or 1
-    stretches = (points[at : at + size] for at in range(0, len(points), size))
-    return Trace(gpu=gpu, points=tuple(_merged(stretch) for stretch in stretches))
+    """A trace of at most MAX_POINTS, each merged from the same number of neighbouring points.
+
+    >>> trace = downsample(0, [Point(t=number / 10, temperature_c=50 + number % 3) for number in range(480)])
+    >>> len(trace.points), trace.points[1].temperature_c
+    (240, 52.0)
+    """
+    size = -(-len(points) // MAX_POINTS) or 1
+    intervals = (points[at : at + size] for at in range(0, len(points), size))
+    return Trace(gpu=gpu, points=tuple(_merged(interval) for interval in intervals))
 
 
-def _merged(stretch: Sequence[Point]) -> Point:
-    """One point for several: a short slowdown must not vanish, so that shares are means and heat is the highest."""
+def _merged(interval: Sequence[Point]) -> Point:
+    """One point for several. A median would hide a short slowdown: shares are means, temperature is the highest."""
     return Point(
-        t=round(statistics.fmean(point.t for point in stretch), 3),
-        clock_mhz=_of_known(statistics.median, [point.clock_mhz for point in stretch]),
-        power_w=_of_known(statistics.median, [point.power_w for point in stretch]),
-        temperature_c=_of_known(max, [point.temperature_c for point in stretch]),
-        hot=_of_known(statistics.fmean, [point.hot for point in stretch]),
-        held_back=_of_known(statistics.fmean, [point.held_back for point in stretch]),
+        t=round(statistics.fmean(point.t for point in interval), 3),
+        clock_mhz=_of_known(statistics.median, [point.clock_mhz for point in interval]),
+        power_w=_of_known(statistics.median, [point.power_w for point in interval]),
+        temperature_c=_of_known(max, [point.temperature_c for point in interval]),
+        hot=_of_known(statistics.fmean, [point.hot for point in interval]),
+        held_back=_of_known(statistics.fmean, [point.held_back for point in interval]),
     )
 
 
