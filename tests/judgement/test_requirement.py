@@ -84,11 +84,3 @@ def test_each_tier_holds_the_ones_before_it() -> None:
     assert Tier.STANDARD.includes(Tier.STANDARD)
     assert Tier.QUICK.includes(Tier.QUICK)
     assert not Tier.QUICK.includes(Tier.STANDARD)
-
-
-@pytest.mark.parametrize("stray", [None, "GPU-PRESENT", {"id": "GPU-PRESENT"}])
-def test_only_what_the_decorator_made_is_a_requirement(stray: object) -> None:
-    def test_it() -> None: ...
-
-    test_it.dgxcert_requirement = stray  # type: ignore[attr-defined]  # what the decorator would have put there
-    assert catalogue.declared(test_it) is None

@@ -203,14 +203,6 @@ def test_an_empty_catalogue_does_not_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "whole"),
-    [({}, True), ({"tier": "quick"}, False), ({"only": ("gpu",)}, False), ({"tier": "standard", "only": ()}, True)],
-)
-def test_only_the_whole_standard_tier_is_whole(options: dict[str, object], whole: bool) -> None:
-    assert Options.model_validate({"profile": "mine"} | options).whole is whole
-
-
-@pytest.mark.parametrize(
     ("key", "without"),
     [
         ("DECODE-SPEED[int4-gpu3]", "DECODE-SPEED[int4]"),

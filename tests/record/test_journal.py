@@ -9,8 +9,7 @@ from paths import TESTS
 from suites import disk, example
 
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.record import journal, state
-from dgxcert.record.state import RunState
+from dgxcert.record import journal
 
 OPENED = example.opened(example.planned("A"), example.planned("B"))
 RESUMED = journal.Resumed(at=example.AT, rebooted=False)
@@ -110,27 +109,16 @@ def test_a_record_without_its_opened_line_is_no_run(tmp_path: Path, first: str) 
         journal.read(write(tmp_path, first, example.finished("A")))
 
 
-def test_what_was_being_measured_when_the_record_stops_is_in_flight() -> None:
-    events = [OPENED, example.started("A"), example.finished("A"), example.started("B")]
-    assert RunState(events).in_flight == example.started("B")
-    assert RunState([*events, RESUMED]).in_flight == example.started("B"), "a crash of the resumed run changes nothing"
-    assert RunState([*events, example.finished("B")]).in_flight is None
-    assert RunState([OPENED]).in_flight is None
-
-
-def test_what_a_user_interrupted_is_not_in_flight() -> None:
-    interrupted = journal.Interrupted(by="the user", key="A")
-    assert RunState([OPENED, example.started("A"), interrupted]).in_flight is None
-    assert RunState([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]).in_flight is not None
-
-
-@pytest.mark.parametrize(("rebooted", "how"), [(True, "the machine was restarted"), (False, "the run was killed")])
-def test_a_lost_requirement_is_inconclusive_and_says_how_it_was_lost(rebooted: bool, how: str) -> None:
-    lost = state.lost(example.started("A"), rebooted=rebooted)
-    assert lost.outcome is Outcome.INCONCLUSIVE
-    assert lost.reason.startswith(how)
-    assert "A" in lost.reason
-    assert lost.remedy
+def test_a_follower_reads_whole_lines_once_and_nothing_from_before(tmp_path: Path) -> None:
+    follower = journal.Follower(write(tmp_path, OPENED))
+    assert follower.events() == []
+    with (tmp_path / journal.NAME).open("a", encoding="utf-8") as file:
+        file.write(example.started("A").model_dump_json() + "\n" + TORN)
+    assert follower.events() == [example.started("A")]
+    with (tmp_path / journal.NAME).open("a", encoding="utf-8") as file:
+        file.write('me":"passed","duration_s":1.0}\n')
+    assert [event.at for event in follower.events()] == [example.AT]
+    assert follower.events() == []
 
 
 def test_only_one_process_works_on_a_run(tmp_path: Path) -> None:

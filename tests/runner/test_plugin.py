@@ -1,9 +1,15 @@
 """The plugin turns a test into exactly one honest outcome: whatever did not measure and compare has not passed."""
 
 import re
+from pathlib import Path
 
 import pytest
+from suites import driver, example
 from suites.inline import Inline, counts, ended
+
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.outcome import Outcome
+from dgxcert.record import run as runs
 
 
 @pytest.fixture
@@ -165,3 +171,15 @@ def test_trouble_in_a_subtest_is_not_swallowed(inline: Inline, inside: str, outc
     result = inline.judge(body, arguments="evidence, subtests")
     assert counts(result) == {outcome: 1}
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_what_follows_a_cuda_error_is_measured_in_a_fresh_process(tmp_path: Path) -> None:
+    profile = example.profile_file(tmp_path)
+    ended = driver.run("poisoned", "validate", "--profile", profile, "--results", tmp_path / "results")
+    run = runs.load(driver.only_run(tmp_path / "results"))
+    outcomes = {result.key: result.outcome for result in run.results}
+    assert outcomes == {"POISONS": Outcome.INCONCLUSIVE, "AFTER": Outcome.PASSED, "LAST": Outcome.PASSED}
+    assert run.judgement.verdict is Verdict.INCONCLUSIVE
+    assert ended.returncode == 2
+    logs = {result.key: result.log for result in run.results}
+    assert logs["POISONS"] != logs["AFTER"] == logs["LAST"]
