@@ -190,7 +190,7 @@ def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> Non
     ("text", "complaint"),
     [
         ("machine: [", "is not YAML: while parsing"),
-        ("limits:\n  spread: {max: 0.1}\n  spread: {max: 9}\n", "is not YAML: key 'spread' stands twice"),
+        ("limits:\n  spread: {max: 0.1}\n  spread: {max: 9}\n", "is not YAML: key 'spread' is given twice"),
         ("\tmachine: x", "is not YAML"),
         ("", "holds no keys"),
         ("# only a comment\n", "holds no keys"),

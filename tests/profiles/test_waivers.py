@@ -22,18 +22,18 @@ GOOD = """
 waivers:
   - requirement: DISK-SPACE
     machine: spark-07
-    reason: models lie on the NFS share
+    reason: models are on the NFS share
     who: Ada Lovelace
     until: 2027-01-31
 """
 WAIVER = Waiver(
     requirement="DISK-SPACE",
     machine="spark-07",
-    reason="models lie on the NFS share",
+    reason="models are on the NFS share",
     who="Ada Lovelace",
     until=date(2027, 1, 31),
 )
-FULL = finished("DISK-SPACE", Outcome.FAILED, reason="12 GiB free, required >= 200 GiB", remedy=("make room",))
+FULL = finished("DISK-SPACE", Outcome.FAILED, reason="12 GiB free, required >= 200 GiB", remedy=("free some space",))
 
 
 def load(tmp_path: Path, text: str, today: date = TODAY) -> tuple[Waiver, ...]:
@@ -55,32 +55,32 @@ def test_a_waiver_of_another_machine_is_left_alone(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD.replace("spark-07", "spark-08")) == ()
 
 
-def test_it_holds_on_its_last_day_and_not_after(tmp_path: Path) -> None:
+def test_it_is_valid_on_its_last_day_and_not_after(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD, date(2027, 1, 31))
     with pytest.raises(CannotStart, match=r"waiver 1 \(DISK-SPACE of spark-07\) expired on 2027-01-31"):
         load(tmp_path, GOOD, date(2027, 2, 1))
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "complaint"),
     [
         (GOOD.replace("spark-07", "spark-08").replace("2027", "2025"), "expired on 2025-01-31"),
         (GOOD.replace("DISK-SPACE", "DISK-SPACES"), "did you mean 'DISK-SPACE'"),
-        (GOOD.replace("DISK-SPACE", "'*'"), "no requirement is called that"),
-        (GOOD + GOOD.replace("waivers:\n", ""), "stands 2 times"),
+        (GOOD.replace("DISK-SPACE", "'*'"), "there is no such requirement"),
+        (GOOD + GOOD.replace("waivers:\n", ""), "is given 2 times"),
         (GOOD.replace("    who: Ada Lovelace\n", ""), "waivers.0.who: Field required"),
         (GOOD.replace("Ada Lovelace", "' '"), "waivers.0.who"),
         (GOOD.replace("2027-01-31", "soon"), "waivers.0.until"),
         (GOOD + "    certify: true\n", "waivers.0.certify"),
         ("- DISK-SPACE", "the file: Input should be a valid dictionary"),
         ("", "the file"),
-        ("waivers: [", "is no YAML"),
+        ("waivers: [", "is not YAML"),
     ],
 )
-def test_what_is_no_waiver_keeps_a_run_from_starting(tmp_path: Path, text: str, words: str) -> None:
+def test_what_is_not_a_waiver_keeps_a_run_from_starting(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(CannotStart) as raised:
         load(tmp_path, text)
-    assert words in raised.value.problem
+    assert complaint in raised.value.problem
 
 
 def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
@@ -88,11 +88,11 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
         waivers.load(tmp_path / "none.yaml", KEYS, SPARK, TODAY)
 
 
-def test_a_waived_failure_stays_a_failure_and_the_verdict_says_what_it_rests_on() -> None:
-    found = run(FULL, waivers=(WAIVER,))
-    assert found.judgement.verdict is Verdict.CERTIFIED
-    assert found.judgement.counts["failed"] == 1
-    (result,) = found.waived
+def test_a_waived_failure_stays_a_failure_and_the_verdict_names_its_waivers() -> None:
+    waived = run(FULL, waivers=(WAIVER,))
+    assert waived.judgement.verdict is Verdict.CERTIFIED
+    assert waived.judgement.counts["failed"] == 1
+    (result,) = waived.waived
     assert (result.outcome, result.words, result.waiver) == (Outcome.FAILED, "failed, waived", WAIVER)
 
 
@@ -108,38 +108,38 @@ def test_without_its_waiver_the_same_run_does_not_pass(outcome: Outcome) -> None
 def test_what_was_never_measured_cannot_be_waived() -> None:
     begun, image, *endings = events(waivers=(WAIVER,))
     without = [begun, image, *(each for each in endings if getattr(each, "key", "") != "DISK-SPACE")]
-    found = runs.assemble(without, "run")
-    assert found.judgement.verdict is Verdict.INCONCLUSIVE
-    assert found.waived == []
+    partial = runs.assemble(without, "run")
+    assert partial.judgement.verdict is Verdict.INCONCLUSIVE
+    assert partial.waived == []
 
 
 def test_every_report_shows_the_waiver() -> None:
-    found = run(FULL, waivers=(WAIVER,))
+    waived = run(FULL, waivers=(WAIVER,))
     printed = io.StringIO()
-    terminal.show(found, Console(file=printed, width=200), "results/x")
+    terminal.show(waived, Console(file=printed, width=200), "results/x")
     case = next(
         case
-        for case in ElementTree.fromstring(junit.render(found)).iter("testcase")
+        for case in ElementTree.fromstring(junit.render(waived)).iter("testcase")
         if case.get("name") == "DISK-SPACE"
     )
     (skipped,) = case.iter("skipped")
     reports = {
         "terminal": printed.getvalue(),
-        "markdown": markdown.render(found),
-        "html": html.render(found),
+        "markdown": markdown.render(waived),
+        "html": html.render(waived),
         "junit": skipped.get("message", ""),
     }
     for name, text in reports.items():
-        for words in ("failed", "waived", "Ada Lovelace", "models lie on the NFS share", "2027-01-31"):
+        for words in ("failed", "waived", "Ada Lovelace", "models are on the NFS share", "2027-01-31"):
             assert words in text, (name, words)
     assert 'dgxcert_waiver_expiry_timestamp_seconds{requirement="DISK-SPACE",who="Ada Lovelace"}' in prometheus.render(
-        found
+        waived
     )
-    assert 'dgxcert_requirement_outcome{outcome="failed",requirement="DISK-SPACE"} 1.0' in prometheus.render(found)
+    assert 'dgxcert_requirement_outcome{outcome="failed",requirement="DISK-SPACE"} 1.0' in prometheus.render(waived)
 
 
-def test_a_run_does_not_go_on_with_a_waiver_that_has_expired() -> None:
+def test_a_run_does_not_continue_with_a_waiver_that_has_expired() -> None:
     waiver = Waiver(requirement="DISK-SPACE", machine="spark-07", reason="r", who="w", until=date(2027, 1, 31))
-    waivers.must_hold((waiver,), date(2027, 1, 31))
+    waivers.require_valid((waiver,), date(2027, 1, 31))
     with pytest.raises(CannotStart, match="DISK-SPACE, with which this run began, expired on 2027-01-31"):
-        waivers.must_hold((waiver,), date(2027, 2, 1))
+        waivers.require_valid((waiver,), date(2027, 2, 1))

@@ -136,7 +136,7 @@ def test_sources_are_links_and_steps_of_our_own_are_marked(catalogue: ModuleType
         ("caught_by:", "not_checked: no time\n      caught_by:", r"A1: give exactly one of"),
         ("caught_by: [MATMUL-SPEED]", "not_checked: no time\n      only_if: often", r"A1: `only_if` belongs"),
         ("    A1:", "    B1:", r"B1: an id of group A is A and a number"),
-        ("      versions: all", "      versions: all\n      versions: some", r"key 'versions' stands twice"),
+        ("      versions: all", "      versions: all\n      versions: some", r"key 'versions' is given twice"),
         ("\nA:", "\nH:", r"A1: an id of group H"),
     ],
 )
@@ -155,5 +155,5 @@ def test_what_is_healthy_cannot_be_caught(catalogue: ModuleType) -> None:
 
 def test_the_same_fault_cannot_stand_twice(catalogue: ModuleType) -> None:
     _, entry = ENTRY.split("  faults:\n")
-    with pytest.raises(ValueError, match="key 'A1' stands twice"):
+    with pytest.raises(ValueError, match="key 'A1' is given twice"):
         catalogue.parse(ENTRY + entry, "faults.yaml")

@@ -70,7 +70,7 @@ def _state(compared: Compared) -> str:
 
 
 def _waivers(extension: Extension) -> list[str]:
-    return [f"waived: {waiver.words}" for waiver in extension.waivers]
+    return [f"waived: {waiver.description}" for waiver in extension.waivers]
 
 
 def _minute(moment: datetime) -> str:

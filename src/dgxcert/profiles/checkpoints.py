@@ -11,20 +11,20 @@ FILE = Path(__file__).parent / "data" / "checkpoints.yaml"
 
 
 class Part(BaseModel):
-    """Whatever is written in the list: unknown keys are errors."""
+    """A part of the list: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Pinned(Part):
-    """A file: its size in bytes and its SHA-256, as far as known."""
+    """What is known of a file: its size in bytes and its SHA-256."""
 
     size: int | None = Field(default=None, gt=0)
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 
 class Answer(Part):
-    """What a model is known to say: greedy, prompt included."""
+    """Tokens that a model is known to generate greedily, those of the prompt included."""
 
     prompt: str
     tokens: tuple[int, ...] = Field(min_length=2)
@@ -42,12 +42,27 @@ class Checkpoint(Part):
 
     @property
     def fetch(self) -> str:
-        """The command that brings it into the cache, under the name that notebooks use."""
+        """The command that downloads it into the cache, under the name that notebooks use.
+
+        >>> KNOWN["gpt2"].fetch
+        'hf download gpt2 config.json tokenizer.json model.safetensors'
+        """
         return f"hf download {self.repo} {' '.join(self.files)}"
 
 
 def parse(text: str) -> dict[str, Checkpoint]:
-    """Read a list; raises ValueError where it is not one."""
+    """The checkpoints of a list by repository. Raises ValueError where the text is no such list.
+
+    >>> checkpoints = parse('''
+    ... hf-internal-testing/tiny-random-gpt2:
+    ...   revision: 71034c5d8bde858ff824298bdedc65515b97d2b9
+    ...   purpose: the diagnosis of the Hub downloads it
+    ...   files:
+    ...     model.safetensors: {size: 453864}
+    ... ''')
+    >>> checkpoints["hf-internal-testing/tiny-random-gpt2"].files
+    {'model.safetensors': Pinned(size=453864, sha256=None)}
+    """
     content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
     return {repo: Checkpoint.model_validate({"repo": repo, **entry}) for repo, entry in content.items()}
 
@@ -55,4 +70,4 @@ def parse(text: str) -> dict[str, Checkpoint]:
 KNOWN = parse(FILE.read_text(encoding="utf-8"))
 """Every checkpoint by its name on the Hub."""
 PROBED = KNOWN["hf-internal-testing/tiny-random-gpt2"]
-"""The one that the diagnosis of the Hub fetches."""
+"""The one that the diagnosis of the Hub downloads."""

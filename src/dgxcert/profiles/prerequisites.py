@@ -12,7 +12,11 @@ MODULE = "course module 2.5"
 
 
 class Row(BaseModel):
-    """One prerequisite: a sentence that a student can say, what proves it, the lesson to review and what to try."""
+    """One prerequisite: a student's sentence, the requirements that prove it, the lesson to review, a snippet to try.
+
+    >>> load()[0].proved_by
+    ('COURSE-CONTAINER',)
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,11 +28,16 @@ class Row(BaseModel):
 
 
 def load() -> tuple[Row, ...]:
-    """The rows, in the order of the module. Raises pydantic's ValidationError for a file that is not as it ships."""
+    """The rows in the order of the module. Raises pydantic's ValidationError where the file is not as it ships."""
     content = yaml.load(PATH.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (refuses more than safe)
     return TypeAdapter(tuple[Row, ...]).validate_python(content)
 
 
 def names(rows: tuple[Row, ...]) -> tuple[str, ...]:
-    """Every requirement that proves a row, once."""
+    """Every requirement that proves one of the rows, each once.
+
+    >>> row = Row(sentence="I can pad", proved_by=["COURSE-PADDING"], review="Lesson: tokenizers", snippet="python")
+    >>> names((row, row))
+    ('COURSE-PADDING',)
+    """
     return tuple(dict.fromkeys(name for row in rows for name in row.proved_by))

@@ -54,17 +54,22 @@ from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
 from dgxcert.profiles.workload_sizes import Part, Workloads
 
 FALLBACK = "generic-nvidia"
+"""The profile of a machine that no other profile matches."""
 
 
 class Match(Part):
-    """What the driver must say of every GPU for `--profile auto` to choose this profile."""
+    """What the driver must report of every GPU for `--profile auto` to choose this profile."""
 
     product: str
     compute_capability: str
 
 
 class Gpus(Part):
-    """How many GPUs there must be, exactly or at the least; zero means that this profile looks at no GPU."""
+    """The number of GPUs, exact or at least; 0 means that this profile uses no GPU.
+
+    >>> Gpus(count=8).expected, Gpus(at_least=2).expected
+    (8, 2)
+    """
 
     count: int | None = Field(default=None, ge=0)
     at_least: int | None = Field(default=None, ge=1)
@@ -78,33 +83,33 @@ class Gpus(Part):
 
     @property
     def expected(self) -> int:
-        """The least number of GPUs with which this profile can pass."""
+        """The smallest number of GPUs with which this profile can pass."""
         return self.count if self.count is not None else self.at_least or 1
 
 
 class Memory(Part):
-    """How much work leaves free: `margin` when it is sized, `floor` below which it is stopped. Both in GiB."""
+    """Free memory in GiB: work is sized to leave `margin` free, and is stopped where less than `floor` is free."""
 
     margin: Bound
     floor: Bound
 
     @model_validator(mode="after")
     def _in_gib(self) -> "Memory":
-        for name, each in (("margin", self.margin), ("floor", self.floor)):
-            if each.unit != "GiB" or each.value <= 0:
-                raise ValueError(f"{name}: wanted a value above 0 in GiB, found {each.value:g} {each.unit}")
+        for name, bound in (("margin", self.margin), ("floor", self.floor)):
+            if bound.unit != "GiB" or bound.value <= 0:
+                raise ValueError(f"{name}: wanted a value above 0 in GiB, found {bound.value:g} {bound.unit}")
         if self.floor.value >= self.margin.value:
             raise ValueError("floor must be below margin, or work of the allowed size would be stopped")
         return self
 
 
 def _text(value: Any) -> Any:
-    """YAML reads 12.1 as a number; a version is a word."""
+    """YAML reads 12.1 as a number; a version is a string."""
     return str(value) if isinstance(value, float) else value
 
 
 class Profile(Part):
-    """The whole file, checked."""
+    """A whole profile, checked, as runs record it."""
 
     name: str
     machine: str
@@ -117,21 +122,22 @@ class Profile(Part):
     limits: dict[str, Limit]
     workloads: Workloads
     checkpoints: tuple[str, ...] = ()
-    """What must be in the cache where the Hub is switched off by choice."""
+    """Checkpoints that must be in the cache where the Hub is switched off on purpose."""
     not_applicable: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+    """Requirements that do not apply to this machine, each with the reason."""
     not_applicable_native: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
-    """What does not apply where the work is done without a container."""
+    """Requirements that do not apply where the suite runs without a container."""
     own: bool = False
-    """Whether it comes from a user's file: such a profile is applied as it is, and certifies nothing."""
+    """Whether it is read from a user's file: such a profile certifies nothing, whatever it says."""
 
     @model_validator(mode="after")
     def _units_and_names(self) -> "Profile":
         for name, limit in self.limits.items():
-            _known(name, list(QUANTITIES), "limits")
+            _require_known(name, list(QUANTITIES), "limits")
             if limit.unit not in QUANTITIES[name]:
                 raise ValueError(f"limits.{name}.unit: wanted {' or '.join(QUANTITIES[name])}, found {limit.unit!r}")
         for name, peak in self.physical.items():
-            _known(name, list(PEAKS), "physical")
+            _require_known(name, list(PEAKS), "physical")
             if peak.unit != PEAKS[name]:
                 raise ValueError(f"physical.{name}.unit: wanted {PEAKS[name]}, found {peak.unit!r}")
         for name in [name for name in self.limits if name.split(".")[0] in SPEEDS]:
@@ -139,35 +145,43 @@ class Profile(Part):
             if limit.min is None or limit.max is not None or limit.equals is not None:
                 raise ValueError(f"limits.{name}: a speed has a minimum and nothing else")
         for name in self.checkpoints:
-            _known(name, list(KNOWN), "checkpoints")
+            _require_known(name, list(KNOWN), "checkpoints")
         if self.certifies and self.gpu.count is None:
             raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")
         return self
 
     @property
     def uses_gpu(self) -> bool:
-        """Whether this profile looks at a GPU at all."""
+        """Whether this profile uses a GPU at all."""
         return self.gpu.expected > 0
 
     def excuses(self, runtime: Runtime) -> dict[str, str]:
-        """What does not apply, and why, where the work is done so."""
+        """Requirements that do not apply with this runtime, each with the reason."""
         return {**self.not_applicable, **(self.not_applicable_native if runtime is Runtime.NATIVE else {})}
 
     @property
     def gpu_count(self) -> Limit:
-        """How many GPUs there must be, as a limit: the expected number never comes from what was detected."""
+        """The number of GPUs as a limit: the expected number never comes from what was detected.
+
+        >>> load("dgx-spark").gpu_count.equals
+        1.0
+        """
         source = f"`gpu` in profile {self.name}"
         return Limit(name="gpu.count", equals=self.gpu.count, min=self.gpu.at_least, unit="GPU", source=source)
 
     @property
     def device_count(self) -> Limit:
-        """The same for work on devices: on a profile without a GPU it is the CPU that works."""
+        """The number of devices that work: the GPUs, or the CPU in a profile without a GPU."""
         if self.uses_gpu:
             return self.gpu_count.model_copy(update={"unit": "device"})
         return Limit(name="gpu.count", equals=1, unit="device", source=f"the CPU, in profile {self.name}")
 
     def limit(self, name: str) -> Limit:
-        """The limit of that name; raises Inconclusive when the profile has none, which is never a pass."""
+        """The limit of that name. Raises Inconclusive where the profile has none, which is never a pass.
+
+        >>> load("h200").limit("bandwidth.copy").min
+        3800.0
+        """
         if name not in self.limits:
             raise Inconclusive(
                 f"profile {self.name} has no limit {name!r}: a missing limit is never a pass",
@@ -176,23 +190,27 @@ class Profile(Part):
         return self.limits[name]
 
     def peak(self, name: str) -> Bound:
-        """The physical peak of that name; raises Inconclusive when the profile has none."""
+        """The physical peak of that name. Raises Inconclusive where the profile has none.
+
+        >>> load("h200").peak("memory_bandwidth").value
+        4800.0
+        """
         if name not in self.physical:
             raise Inconclusive(
-                f"profile {self.name} has no physical peak {name!r}, so no reading can be checked against it",
+                f"profile {self.name} has no physical peak {name!r}, so no reading can be compared with it",
                 f"Add `{name}` with its value, unit and source under `physical:` in the profile.",
             )
         return self.physical[name]
 
     @property
     def sha256(self) -> str:
-        """Hash of the meaning of the profile, whatever its comments and spacing."""
+        """Hash of what the profile says, without its comments, spacing and `extends`."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-def _known(name: str, known: list[str], where: str) -> None:
+def _require_known(name: str, known: list[str], section: str) -> None:
     if name not in known:
-        raise ValueError(f"{where}.{name}: unknown name; {nearest(name, known)}")
+        raise ValueError(f"{section}.{name}: unknown name; {nearest(name, known)}")
 
 
 def names() -> list[str]:
@@ -207,7 +225,7 @@ def names() -> list[str]:
 def load(name_or_path: str) -> Profile:
     """Read a shipped profile by name, or any file by path.
 
-    Raises CannotStart naming file, key and nearest right word.
+    Raises CannotStart naming the file, the key and the nearest right word.
 
     >>> load("dgx-spark").limit("decode.bf16.tuned.single").source
     'derived (provisional): 0.72 of roofline less 14 %; 13.1 token/s with vLLM, of what 273 GB/s allow'
@@ -298,11 +316,14 @@ def _wrong_keys(file: str, problems: list[str]) -> CannotStart:
 def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None) -> Profile:
     """The profile for a machine whose driver lists GPUs as (product, compute capability).
 
-    No GPU, or none that a profile knows, gives `generic-nvidia`, whose presence check then has its say:
-    a machine without a GPU is never silently rehearsed. Raises CannotStart when two profiles match.
+    No GPU, or none that a profile matches, gives `generic-nvidia`, whose GPU-PRESENT then fails: a machine without a
+    GPU is never silently rehearsed. Raises CannotStart where two profiles match.
+
+    >>> choose([("NVIDIA H200", "9.0")] * 8).name, choose([("NVIDIA A10G", "8.6")]).name, choose([]).name
+    ('h200', 'generic-nvidia', 'generic-nvidia')
     """
     known = [load(name) for name in names()] if candidates is None else candidates
-    matching = [profile for profile in known if gpus and all(_fits(profile, gpu) for gpu in gpus)]
+    matching = [profile for profile in known if gpus and all(_matches(profile, gpu) for gpu in gpus)]
     if len(matching) > 1:
         raise CannotStart(
             f"Profiles {' and '.join(profile.name for profile in matching)} both match {gpus[0][0]}.",
@@ -311,7 +332,6 @@ def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None)
     return matching[0] if matching else load(FALLBACK)
 
 
-def _fits(profile: Profile, gpu: tuple[str, str]) -> bool:
-    product, capability = gpu
+def _matches(profile: Profile, gpu: tuple[str, str]) -> bool:
     match = profile.match
-    return match is not None and match.product == product and match.compute_capability == capability
+    return match is not None and (match.product, match.compute_capability) == gpu

@@ -1,13 +1,13 @@
-"""Waivers: what somebody answers for although it does not hold, on one machine, with a reason and until a day.
+"""Waivers: failures that somebody accepts, for one requirement of one machine, with a reason and an expiry date.
 
     waivers:
       - requirement: DISK-SPACE
         machine: spark-07
-        reason: models lie on the NFS share
+        reason: models are on the NFS share
         who: Ada Lovelace
         until: 2027-01-31
 
-A waiver changes no outcome: what failed is shown as failed, on every face, with who answers for it.
+A waiver changes no outcome: every report shows the failure as a failure, and who accepts it.
 """
 
 from collections.abc import Iterable
@@ -25,30 +25,36 @@ from dgxcert.profiles.yaml_reader import StrictLoader
 
 NAME = "waivers.yaml"
 
-Words = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 
 
 class Waiver(BaseModel):
-    """One requirement of one machine that somebody answers for."""
+    """One requirement of one machine whose failure is accepted.
+
+    >>> waiver = Waiver(requirement="DISK-SPACE", machine="spark-07", reason="models are on the NFS share",
+    ...                 who="Ada Lovelace", until=date(2027, 1, 31))
+    >>> waiver.description
+    'DISK-SPACE: models are on the NFS share (Ada Lovelace, until 2027-01-31)'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requirement: Words
+    requirement: Text
     """An id or a key: `DISK-SPACE`, `DECODE-SPEED[bf16-tuned-single]`. No patterns: each is named."""
-    machine: Words
+    machine: Text
     """Host name, serial number or a GPU's UUID."""
-    reason: Words
-    who: Words
+    reason: Text
+    who: Text
     until: date
-    """The last day on which it holds, by UTC."""
+    """The last day on which it is valid, in UTC."""
 
     @property
-    def words(self) -> str:
-        """On one line: `DISK-SPACE: models lie on the NFS share (Ada Lovelace, until 2027-01-31)`."""
+    def description(self) -> str:
+        """Requirement, reason, who and until, on one line."""
         return f"{self.requirement}: {self.reason} ({self.who}, until {self.until})"
 
     def meant_for(self, machine: Machine) -> bool:
-        """Whether it is about this machine."""
+        """Whether it is a waiver of this machine."""
         return self.machine in names(machine)
 
 
@@ -59,43 +65,45 @@ class _File(BaseModel):
 
 
 def names(machine: Machine) -> set[str]:
-    """What a machine may be called by."""
+    """The names that a waiver may call a machine by: host name, serial number, UUIDs of its GPUs."""
     return {name for name in (machine.hostname, machine.serial, *(gpu.uuid for gpu in machine.gpus)) if name}
 
 
 def load(path: Path, known: Iterable[str], machine: Machine, today: date) -> tuple[Waiver, ...]:
     """The waivers of a file that are meant for this machine; `known` are ids and keys of all requirements.
 
-    Raises CannotStart for a file that is no list of waivers, and for any waiver in it that has expired, that stands
-    twice or that names no requirement, whichever machine it is for: a list that nobody tends is not one to sign.
+    Raises CannotStart for a file that is not a list of waivers, and for any waiver in it that has expired, is repeated
+    or names no requirement, whichever machine it is for: a list that nobody maintains must not be signed.
     """
-    found = _read(path)
+    waivers = _read(path)
     requirements = sorted(set(known))
-    for number, waiver in enumerate(found, start=1):
-        where = f"{path}, waiver {number} ({waiver.requirement} of {waiver.machine})"
+    for number, waiver in enumerate(waivers, start=1):
+        label = f"{path}, waiver {number} ({waiver.requirement} of {waiver.machine})"
         if waiver.requirement not in requirements:
             raise CannotStart(
-                f"{where}: no requirement is called that; {nearest(waiver.requirement, requirements)}",
+                f"{label}: there is no such requirement; {nearest(waiver.requirement, requirements)}",
                 "`dgxcert list` shows every requirement.",
             )
-        _must_hold(waiver, today, where)
-        same = [each for each in found if (each.requirement, each.machine) == (waiver.requirement, waiver.machine)]
+        _require_valid(waiver, today, label)
+        same = [
+            other for other in waivers if (other.requirement, other.machine) == (waiver.requirement, waiver.machine)
+        ]
         if len(same) > 1:
-            raise CannotStart(f"{where} stands {len(same)} times.", "Leave one of them.")
-    return tuple(waiver for waiver in found if waiver.meant_for(machine))
+            raise CannotStart(f"{label} is given {len(same)} times.", "Keep one of them.")
+    return tuple(waiver for waiver in waivers if waiver.meant_for(machine))
 
 
-def must_hold(waivers: Iterable[Waiver], today: date) -> None:
-    """Raise CannotStart for a waiver that has expired."""
+def require_valid(waivers: Iterable[Waiver], today: date) -> None:
+    """Raise CannotStart for a waiver that has expired since its run began."""
     for waiver in waivers:
-        _must_hold(waiver, today, f"The waiver of {waiver.requirement}, with which this run began,")
+        _require_valid(waiver, today, f"The waiver of {waiver.requirement}, with which this run began,")
 
 
-def _must_hold(waiver: Waiver, today: date, where: str) -> None:
+def _require_valid(waiver: Waiver, today: date, label: str) -> None:
     if waiver.until < today:
         raise CannotStart(
-            f"{where} expired on {waiver.until}.",
-            "Mend the machine and remove the waiver, or have somebody answer for it anew; then start a new run.",
+            f"{label} expired on {waiver.until}.",
+            "Fix the machine and remove the waiver, or extend the waiver; then start a new run.",
         )
 
 
@@ -106,11 +114,11 @@ def _read(path: Path) -> tuple[Waiver, ...]:
     except OSError as error:
         raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Name another with --waivers.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CannotStart(f"{path} is no YAML: {' '.join(str(error).split())}.", "Mend the file.") from error
+        raise CannotStart(f"{path} is not YAML: {' '.join(str(error).split())}.", "Fix the file.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise CannotStart(
-            f"{path}: {place}: {first['msg']}.",
+            f"{path}: {key}: {first['msg']}.",
             "Each waiver gives requirement, machine, reason, who and until (YYYY-MM-DD), and nothing else.",
         ) from error

@@ -1,18 +1,18 @@
-"""Sizes of the timed work, as a profile gives them: which model, how many tokens, how many rounds."""
+"""Workload sizes: the `workloads` of a profile, which say what each benchmark and check runs, and for how long."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Part(BaseModel):
-    """A piece of a profile: unknown keys are errors."""
+    """A section of a profile: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Timing(Part):
-    """How long a benchmark warms up and is timed, in seconds, and when its median is known well enough.
+    """How long a benchmark warms up and is timed, in seconds.
 
-    Rounds end once the 95 % interval of their median lies `within` that share of it, or when the time is over.
+    Timing ends early once the 95 % interval of the median round is `within` that share of the median.
     """
 
     warm_up_s: float = Field(default=10.0, gt=0)
@@ -22,7 +22,7 @@ class Timing(Part):
 
 
 class Setting(Part):
-    """Rows and tokens of a prompt, and how many tokens each row writes after it."""
+    """Rows and tokens of a prompt, and how many tokens are generated for each row."""
 
     batch: int = Field(default=1, ge=1)
     prompt: int = Field(ge=8)
@@ -30,7 +30,7 @@ class Setting(Part):
 
 
 class Inference(Part):
-    """A model, the settings that it is run in, and whether its `tuned` steps are compiled."""
+    """A model, the settings that it runs in, and whether its `tuned` steps are compiled."""
 
     model: str
     compile: bool = True
@@ -40,11 +40,16 @@ class Inference(Part):
     full_long: Setting | None = None
 
     def setting(self, name: str) -> Setting:
-        """The setting of that name, as `cases` has it; raises KeyError where the profile gives none."""
-        found: Setting | None = getattr(self, name)
-        if found is None:
+        """The setting of that name in `benchmark_cases`. Raises KeyError where the profile gives none.
+
+        >>> row, rows = Setting(prompt=512), Setting(batch=64, prompt=512)
+        >>> Inference(model="llama-3.1-8b", single=row, long=row, full=rows).setting("full").batch
+        64
+        """
+        setting: Setting | None = getattr(self, name)
+        if setting is None:
             raise KeyError(name)
-        return found
+        return setting
 
 
 class LoraModel(Part):
@@ -58,7 +63,7 @@ class LoraModel(Part):
 
 
 class Lora(Part):
-    """Two sizes of causal models; the course's own set-up is `lab`. `compile` is for the `tuned` path."""
+    """Two sizes of causal models; the course's own setup is `lab`. `compile` is for the `tuned` path."""
 
     compile: bool = True
     small: LoraModel
@@ -66,7 +71,7 @@ class Lora(Part):
 
 
 class Matmul(Part):
-    """Edge of the square matrices, how many products one round holds, and the edges that are tried for the best."""
+    """Edge of the square matrices, how many are multiplied in one round, and the edges tried for the highest rate."""
 
     size: int = Field(ge=64)
     products: int = Field(ge=1)
@@ -74,25 +79,25 @@ class Matmul(Part):
 
 
 class Bandwidth(Part):
-    """Size of the buffer that is read and copied, in MiB: larger than any cache."""
+    """Size in MiB of the buffer that is read and copied: larger than any cache."""
 
     size_mib: int = Field(ge=1)
 
 
 class Transfer(Part):
-    """Size of the buffer that goes to the device and back, in MiB."""
+    """Size in MiB of the buffer that is copied to the device and back."""
 
     size_mib: int = Field(ge=1)
 
 
 class Load(Part):
-    """Size of the safetensors file that is read from disk, in MiB."""
+    """Size in MiB of the safetensors file that is read from disk."""
 
     size_mib: int = Field(ge=1)
 
 
 class Sustained(Part):
-    """Seconds of products of this size during which the GPU is sampled; `products` are asked for at a time."""
+    """Seconds of matmul of this size while the GPU is sampled, `products` of them in a round."""
 
     seconds: float = Field(default=10.0, gt=0)
     size: int = Field(ge=64)
@@ -100,21 +105,21 @@ class Sustained(Part):
 
 
 class MemoryPattern(Part):
-    """How much of the memory that work may take is written and read back: a share, and GiB at the most."""
+    """How much of the memory budget is written and read back: a share of it, and at most so many GiB."""
 
     share: float = Field(gt=0, le=1)
     max_gib: float = Field(gt=0)
 
 
 class BurnIn(Part):
-    """Seconds of one cycle of products, copies and training, and the steps of that training."""
+    """Seconds of one cycle of matmul, copies and training, and the steps of its training."""
 
     cycle_s: float = Field(gt=0)
     steps: int = Field(ge=1)
 
 
 class WeightsMemory(Part):
-    """The model whose weights are measured in 16 and in 4 bits, or as many of its layers as there is memory for."""
+    """The model whose weights are measured in 16 and in 4 bits, or as many of its layers as fit into memory."""
 
     model: str
 
@@ -128,7 +133,7 @@ class Encoder(Part):
 
 
 class Distillation(Encoder):
-    """Layers of teacher and student, and the `batch` rows of `length` tokens that both are timed on."""
+    """Layers of teacher and student, and the `batch` rows of `length` tokens that both are timed with."""
 
     teacher_layers: int = Field(ge=2)
     student_layers: int = Field(ge=1)
@@ -148,7 +153,7 @@ class Lab(Encoder):
 
 
 class Workloads(Part):
-    """The sizes of the timed work."""
+    """The sizes of all workloads."""
 
     timing: Timing = Timing()
     matmul: Matmul

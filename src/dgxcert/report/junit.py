@@ -77,7 +77,7 @@ def _add_case(suite: ElementTree.Element, result: Result, unresolved: bool) -> N
     ElementTree.SubElement(properties, "property", {"name": "outcome", "value": result.outcome.value})
     if tag := _tag(result, unresolved):
         first_line = printable(result.reason.split("\n", 1)[0][:LONGEST])
-        waiver = printable(f" ({result.waiver.words})") if result.waiver else ""
+        waiver = printable(f" ({result.waiver.description})") if result.waiver else ""
         element = ElementTree.SubElement(case, tag, {"message": f"{result.words}{waiver}: {first_line}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]
         element.text = shortened("\n".join([result.reason, *steps]), LONGEST)

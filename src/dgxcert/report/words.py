@@ -58,7 +58,7 @@ def shortened(text: str, longest: int) -> str:
 def waived(run: Run) -> list[str]:
     """One line for each requirement that did not pass and has a waiver: its outcome, the reason, and who signed it."""
     return [
-        printable(f"{result.key} is {result.outcome.words}; waived: {result.waiver.words}")
+        printable(f"{result.key} is {result.outcome.words}; waived: {result.waiver.description}")
         for result in run.waived
         if result.waiver
     ]

@@ -90,7 +90,7 @@ def resume(folder: Path, console: Console) -> Run:
     machine = session.read_machine()
     _require_same_machine_and_suite(opened, machine)
     _require_same_software(RunState(journal.read(folder)))
-    waivers.must_hold(opened.waivers, datetime.now(UTC).date())
+    waivers.require_valid(opened.waivers, datetime.now(UTC).date())
     writer = journal.Writer(folder)
     writer.claim()
     state = RunState(journal.read(folder))  # once the run is ours: a child of the last process may just have ended
