@@ -1,19 +1,14 @@
 """The checklist: every row names requirements that exist, and only requirements that passed make a row ready."""
 
 import io
-import sys
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 from rich.console import Console
-from suites import driver, example
 from suites.example import finished, opened, planned, started
 
-from dgxcert import cli
 from dgxcert.outcome import Outcome
 from dgxcert.plan import suite
-from dgxcert.plan.options import Options
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles import prerequisites
 from dgxcert.profiles.prerequisites import Row
@@ -214,40 +209,3 @@ def test_long_sentences_stay_on_one_line() -> None:
     text = shown(run_of(*passed("A")), *ROWS)
     for row in ROWS:
         assert row.sentence in text
-
-
-def test_the_command_runs_what_the_rows_need_and_exits_like_the_checklist(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    monkeypatch.setattr(suite, "root", lambda: driver.SUITES / "calm")
-    rows = (Row(sentence="The first holds", proved_by=("FIRST",), review="Lesson: one", snippet="one"),)
-    monkeypatch.setattr(prerequisites, "load", lambda: rows)
-    options = ["--profile", str(example.profile_file(tmp_path)), "--results", str(tmp_path / "results")]
-    monkeypatch.setattr(sys, "argv", ["dgxcert", "ready", *options, "--runtime", "native"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 0
-    run = runs.load(driver.only_run(tmp_path / "results"))
-    assert [result.key for result in run.results if result.wanted] == ["FIRST"]
-    assert "✔ ready           The first holds" in capsys.readouterr().out
-
-
-def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from dgxcert.runner import validation
-
-    asked: list[Options] = []
-
-    def validate(options: Options, results: Path, console: Console) -> tuple[Run, Path]:
-        asked.append(options)
-        return run_of(), results
-
-    monkeypatch.setattr(validation, "validate", validate)
-    words = ["ready", "--profile", "h200", "--runtime", "docker", "--stack", "current", "--results", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["dgxcert", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    (options,) = asked
-    assert (options.profile, options.runtime.value, options.stack) == ("h200", "docker", "current")
-    assert options.only == prerequisites.names(ROWS)
-    assert not options.whole

@@ -1,0 +1,39 @@
+"""What keeps a command from starting is one line and exit code 3; only a verdict exits like a verdict."""
+
+import sys
+
+import pytest
+from suites.commands import Result
+
+from dgxcert import command
+from dgxcert.outcome import CannotStart
+from dgxcert.runner import validation
+
+
+def raising(error: BaseException):
+    def stop(*_: object) -> None:
+        raise error
+
+    return stop
+
+
+def test_a_bug_never_exits_like_a_verdict(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "validate", raising(ZeroDivisionError("a bug")))
+    ended = dgxcert("validate", "--profile", "cpu")
+    assert ended.code == 3
+    assert "ZeroDivisionError: a bug" in ended.err
+
+
+def test_ctrl_c_before_a_run_is_one_line(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "validate", raising(KeyboardInterrupt()))
+    dgxcert("validate", "--profile", "cpu").require_refused("interrupted")
+
+
+def test_brackets_in_a_message_are_not_markup(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "validate", raising(CannotStart("DECODE-SPEED[red] is gone.", "[bold]Look.")))
+    dgxcert("validate").require_refused("DECODE-SPEED[red] is gone. [bold]Look.")
+
+
+def test_the_installed_command_ends_with_exit_3_and_one_line() -> None:
+    completed = command.run([sys.executable, "-m", "dgxcert", "show", "/nowhere"], timeout_s=30)
+    Result(completed.returncode, completed.stdout, completed.stderr).require_refused("/nowhere/run.json cannot be read")
