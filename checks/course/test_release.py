@@ -1,4 +1,4 @@
-"""Course container: the work runs in the release of NVIDIA's PyTorch image that the course is written for."""
+"""Course release: the work runs in the release of NVIDIA's PyTorch image that the course is written for."""
 
 from dgxcert import requirement
 from dgxcert.probes.stack import ngc
