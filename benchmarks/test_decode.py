@@ -1,4 +1,4 @@
-"""Decode: tokens per second while writing, where memory bandwidth is the limit."""
+"""Decode: tokens per second while a completion is generated, where memory bandwidth is the limit."""
 
 import pytest
 
@@ -11,12 +11,13 @@ from dgxcert.workloads.round_timer import time_rounds
 
 @requirement(
     "DECODE-SPEED",
-    why="Every generated token reads every weight once: this is what a person waiting for an answer feels.",
+    title="Tokens are generated at the expected rate",
+    why="Generating a token reads every weight once; this rate is how fast `generate` and chat pipelines answer.",
     remedy=(
-        "Look at MEMORY-BANDWIDTH first: if it is low too, mend that.",
-        "Only nf4 slow: see that bitsandbytes has code for this GPU (STACK-IMPORT names its version; 0.49 or newer).",
-        "Only `stock` slow: the host feeds the GPU too slowly; look at its load and clock (`top`, `lscpu`).",
-        "Only this slow: look for other work on the machine (`nvidia-smi`, `top`), then run it again.",
+        "See MEMORY-BANDWIDTH first: if it is low too, fix that.",
+        "Update bitsandbytes to 0.49 or newer if only nf4 is slow: older ones lack code for it (see STACK-IMPORT).",
+        "Check the load and the clock of the CPU if only `stock` is slow, since it feeds the GPU: top; lscpu",
+        "Look for other work on the machine if only this is slow: nvidia-smi; top. Then run it again.",
     ),
     tier="standard",
     takes_s=30,

@@ -1,4 +1,4 @@
-"""LoRA: training steps per second of small adapters on a frozen model."""
+"""LoRA: training steps per second of low-rank adapters on a frozen model."""
 
 import pytest
 
@@ -11,12 +11,13 @@ from dgxcert.workloads.training import lora
 
 @requirement(
     "LORA-SPEED",
-    why="Fine-tuning with adapters is what the course and most users of such a machine do with it.",
+    title="Adapters are trained at the expected rate",
+    why="Fine-tuning with PEFT adapters is what the course and most users of such a machine do with it.",
     remedy=(
-        "No gradient or no falling loss: the software is at fault; install the stack as pinned, or use the container.",
-        "Losses differ: two ways to train the same model disagree; install the stack as pinned, then run it again.",
-        "Slow: look at MATMUL-SPEED and MEMORY-BANDWIDTH first, and mend what is low there.",
-        "Only this slow: look for other work on the machine (`nvidia-smi`, `top`), then run it again.",
+        "Install the stack as pinned, or use the container, if gradients are missing or the loss does not fall.",
+        "Install the stack as pinned and run it again if losses differ: two ways to train the same model disagree.",
+        "See MATMUL-SPEED and MEMORY-BANDWIDTH first if it is slow, and fix what is low there.",
+        "Look for other work on the machine if only this is slow: nvidia-smi; top. Then run it again.",
     ),
     tier="standard",
     takes_s=20,

@@ -1,4 +1,4 @@
-"""Matmul: the rate of matrix products, which bounds prefill and training."""
+"""Matmul: the rate of matrix multiplication, which bounds prefill and training."""
 
 import pytest
 
@@ -11,11 +11,13 @@ from dgxcert.workloads.round_timer import time_rounds
 
 @requirement(
     "MATMUL-SPEED",
-    why="Training and reading long prompts are matrix products; a GPU stuck at a low clock does a third of them.",
+    title="Matrix multiplication reaches the expected rate",
+    why="Training and prefill are matrix multiplications; a GPU stuck at a low clock does a third of them.",
     remedy=(
         "Run `nvidia-smi -q -d CLOCK,POWER,PERFORMANCE,TEMPERATURE` while this runs again and keep the output.",
-        "A DGX Spark at a third of its speed without a throttle reason: shut down, unplug it for a minute.",
-        "Hot: clear the vents. Still slow: update the firmware, then open a hardware case with the run folder.",
+        "Shut down and unplug for a minute a DGX Spark that has a third of its speed and no throttle reason.",
+        "Clear the vents if it is hot.",
+        "Update the firmware if it is still slow, then open a hardware case with the run folder.",
     ),
     tier="standard",
     takes_s=10,

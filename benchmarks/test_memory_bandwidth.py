@@ -1,4 +1,4 @@
-"""Memory bandwidth: how fast bytes come from the device's memory, from the host's, and from the disk."""
+"""Bandwidth: the device's memory, transfers between host and device, and weights loaded from disk."""
 
 import pytest
 
@@ -11,11 +11,12 @@ from dgxcert.workloads.round_timer import time_rounds
 
 @requirement(
     "MEMORY-BANDWIDTH",
-    why="Every generated token reads every weight once, so slow memory is slow generation.",
+    title="Memory bandwidth reaches the expected rate",
+    why="Generating a token reads every weight once, so slow memory is slow generation.",
     remedy=(
-        "Run it again after `sudo reboot`: slow memory that comes back fast was a state, not a part.",
+        "Reboot and run it again: sudo reboot. Memory that is fast afterwards is not defective.",
         "Update firmware and driver: some releases run memory-bound work up to three times slower.",
-        "Still slow: open a hardware case with the run folder.",
+        "Open a hardware case with the run folder if it is still slow.",
     ),
     tier="standard",
     takes_s=5,
@@ -32,11 +33,12 @@ def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence,
 
 @requirement(
     "HOST-TRANSFER",
+    title="Transfers between host and GPU reach the expected rate",
     why="Weights, batches and offloaded layers pass between the host's memory and the GPU's.",
     remedy=(
-        "Look at GPU-LINK in the same run: a link of fewer lanes or an older generation moves less.",
-        "See whether the host is busy (`top`), and with several sockets that the GPU's is used: nvidia-smi topo -m",
-        "Still slow: reseat the card or try another slot, then open a hardware case with the run folder.",
+        "See GPU-LINK in the same run: a link with fewer lanes or of an older generation is slower.",
+        "Check whether the host is busy: top; and with several sockets that the GPU's is used: nvidia-smi topo -m",
+        "Reseat the card or try another slot if it is still slow, then open a hardware case with the run folder.",
     ),
     tier="standard",
     takes_s=6,
@@ -53,12 +55,13 @@ def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, p
 
 @requirement(
     "WEIGHTS-LOAD",
-    why="A model of 8 B is 16 GB: at 5 GB/s it starts in 3 s, at 0.1 GB/s in three minutes, and again each time.",
+    title="A cold file of weights loads at the expected rate",
+    why="`from_pretrained` of an 8 B model reads 16 GB: 3 s at 5 GB/s, three minutes at 0.1 GB/s, at each start.",
     remedy=(
-        "See what else reads or writes that disk: iostat -x 1; and that it is the fast one: findmnt -T ~/.cache",
-        "Only `mmap` slow on a machine whose GPU shares the system's memory: kernel 6.17 or newer mends it (uname -r).",
-        "Until then read files without mapping them: safetensors.torch.load(open(file, 'rb').read())",
-        "Both slow: look at the drive's health (sudo nvme smart-log /dev/nvme0), then open a hardware case.",
+        "Check what else uses the disk: iostat -x 1; and that it is the fast one: findmnt -T ~/.cache",
+        "Update to kernel 6.17 or newer (uname -r) if only `mmap` is slow and the GPU shares the system's memory.",
+        "Read files without mapping them until then: safetensors.torch.load(open(file, 'rb').read())",
+        "Check the drive's health if both are slow: sudo nvme smart-log /dev/nvme0; then open a hardware case.",
     ),
     tier="standard",
     takes_s=15,

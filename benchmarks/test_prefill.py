@@ -1,4 +1,4 @@
-"""Prefill: tokens per second while reading a prompt, where the arithmetic units are the limit."""
+"""Prefill: tokens per second of a prompt, where matrix multiplication is the limit."""
 
 import pytest
 
@@ -11,12 +11,13 @@ from dgxcert.workloads.round_timer import time_rounds
 
 @requirement(
     "PREFILL-SPEED",
-    why="How fast a prompt is read is what a person waits for before the first word of an answer.",
+    title="Prompts are processed at the expected rate",
+    why="Prefill is the time to first token: what a user of a long prompt or of retrieval waits for.",
     remedy=(
-        "Look at MATMUL-SPEED first: if it is low too, mend that.",
-        "Only nf4 slow: see that bitsandbytes has code for this GPU (STACK-IMPORT names its version; 0.49 or newer).",
-        "Only `stock` slow: the host feeds the GPU too slowly; look at its load and clock (`top`, `lscpu`).",
-        "Only this slow: look for other work on the machine (`nvidia-smi`, `top`), then run it again.",
+        "See MATMUL-SPEED first: if it is low too, fix that.",
+        "Update bitsandbytes to 0.49 or newer if only nf4 is slow: older ones lack code for it (see STACK-IMPORT).",
+        "Check the load and the clock of the CPU if only `stock` is slow, since it feeds the GPU: top; lscpu",
+        "Look for other work on the machine if only this is slow: nvidia-smi; top. Then run it again.",
     ),
     tier="standard",
     takes_s=15,

@@ -1,1 +1,1 @@
-"""Workloads: timed or judged work. torch and its friends are imported inside functions only."""
+"""Workloads: work that is timed or verified. torch and Hugging Face libraries are imported inside functions only."""

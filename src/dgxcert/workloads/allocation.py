@@ -1,7 +1,7 @@
-"""Room: the one place that decides how much memory work may take; on unified memory too much can hang the host.
+"""Memory budget: the one place that decides how much memory a workload may take.
 
-What is available comes from the system where memory is shared with it, never from CUDA or NVML, whose figures leave
-out the page cache there. The margin that stays free comes from the profile.
+An allocation that is too large can hang a host with unified memory. There the available memory is the system's, never
+that of CUDA or NVML, which do not count the page cache as free. The margin that stays free comes from the profile.
 """
 
 from dgxcert.machine.device import Device
@@ -10,25 +10,30 @@ from dgxcert.probes.host import memory
 
 GIB = 1024**3
 SHARED_MARGIN_GIB = 16.0
-"""The least that stays free where a GPU shares the system's memory, also where the profile does not know of it."""
+"""Smallest margin where a GPU shares the system's memory, also with a profile that gives less."""
 
 
 def require(device: Device, needed_bytes: float, what: str, *advice: str) -> None:
-    """Raise Inconclusive unless `what` fits beside everything else, with a margin; `advice` comes last."""
+    """Raise Inconclusive unless `what` fits into the available memory with the margin; `advice` ends the remedy.
+
+    >>> require(Device("cpu", 0, "CPU"), 1e15, "a model")  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    dgxcert.outcome.Inconclusive: a model needs 931322.6 GiB beside a margin of 0 GiB; 100.0 GiB are available on cpu
+    """
     needed_gib, margin_gib = needed_bytes / GIB, _margin_gib(device)
     available_gib = _available_gib(device)
     if needed_gib + margin_gib > available_gib:
         raise Inconclusive(
             f"{what} needs {needed_gib:.1f} GiB beside a margin of {margin_gib:.0f} GiB; "
             f"{available_gib:.1f} GiB are available on {device.name}",
-            "See who uses the memory: nvidia-smi; free -g",
+            "Check which processes use the memory: nvidia-smi; free -g",
             "End other work, then run again.",
             *advice,
         )
 
 
 def allowed_bytes(device: Device) -> int:
-    """How much work may take at the most: what is available less the margin; 0 where not even that is there."""
+    """The memory budget of a workload: available memory less the margin, or 0 where that is negative."""
     return max(0, int((_available_gib(device) - _margin_gib(device)) * GIB))
 
 
@@ -37,7 +42,7 @@ def _margin_gib(device: Device) -> float:
 
 
 def _available_gib(device: Device) -> float:
-    """GiB that can be had: CUDA's figure for a card of its own, the system's for everything else."""
+    """Available memory: CUDA's figure for a card with its own memory, the system's for everything else."""
     if device.kind == "cuda" and not device.shares_system_memory:
         return device.cuda_free_bytes() / GIB
     return memory.read().available_gib

@@ -111,7 +111,7 @@ def test_the_size_that_is_fastest_is_timed_and_all_of_them_are_told(
 def test_rates_that_contradict_the_32_bit_rate_have_a_floor(profile: Profile) -> None:
     workload = matmul.prepare(CPU, profile.model_copy(update={"physical": {**profile.physical}}), "bf16")
     assert workload.work.floor is not None
-    assert "fp32 products of size" in workload.work.floor.source
+    assert "fp32 matmul of size" in workload.work.floor.source
 
 
 @pytest.mark.parametrize(("precision", "capability"), [("fp8", (8, 0)), ("tf32", (7, 5)), ("bf16", (7, 5))])
@@ -119,10 +119,10 @@ def test_a_precision_that_the_hardware_lacks_is_named_and_left_to_the_profile(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, precision: str, capability: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
-    with pytest.raises(Inconclusive, match=f"NVIDIA A100 has no {precision} products: compute capability") as raised:
+    with pytest.raises(Inconclusive, match=f"NVIDIA A100 has no {precision} matmul: compute capability") as raised:
         matmul.prepare(GPU, profile.model_copy(update={"physical": profiles.load("h200").physical}), precision)
     assert "not_applicable" in raised.value.remedy[0]
-    with pytest.raises(Inconclusive, match="a CPU has no fp8 products"):
+    with pytest.raises(Inconclusive, match="a CPU has no fp8 matmul"):
         matmul.require_hardware(CPU, "fp8")
 
 

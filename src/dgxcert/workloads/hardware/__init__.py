@@ -1,1 +1,1 @@
-"""How fast the hardware is: matrix products, memory, transfers, files, and the rates that no machine can exceed."""
+"""How fast is the hardware? Matmul, memory, transfers, files, and the rates that no machine can exceed."""

@@ -1,4 +1,4 @@
-"""Bandwidth: how fast memory is read and written, which bounds decode."""
+"""Memory bandwidth: how fast the device's memory is read and written, which bounds decode."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 MIB = 1024**2
 SEED = 11
 POISON = 0x5A5A5A5A
-"""What the target holds before a copy that must not be believed to have been done already."""
+"""What the target of a copy holds before it, so that a copy that does nothing is detected."""
 LOWEST, BEYOND = -63, 64
-"""Whole numbers around 0, whose sums stay far below 2^24 in whatever order they are added: fp32 holds them exactly."""
+"""Integers around 0: in any order of addition their sums stay far below 2^24, up to which fp32 is exact."""
 
 
 class Copy:
-    """One copy of a buffer per round: each byte is read once and written once."""
+    """One copy of a buffer per round; each byte counts twice, as it is read once and written once."""
 
     def __init__(self, device: Device, size_bytes: int, peak: Bound) -> None:
         import torch
@@ -48,22 +48,22 @@ class Copy:
         self.device.wait()
 
     def poison(self) -> None:
-        """Overwrite the target, so that a copy that does nothing leaves something else there; does not wait."""
+        """Overwrite the target, so that a copy that does nothing is detected; does not wait for the device."""
         self._target.fill_(POISON)
 
     def differing(self) -> "torch.Tensor":
-        """How many copied words differ, as a number that stays on the device."""
+        """How many 32-bit words differ, as a number on the device."""
         return numerics.differing(self._target, self._source)
 
     def verify(self, evidence: Recorder) -> None:
-        """Hold the copy against the original, every byte; raises Wrong."""
-        wrong = int(self.differing())
-        found = evidence.record("copied words that differ", wrong, source="every word of the last timed copy, compared")
-        evidence.require(found == 0)
+        """Compare every word of the last copy with the original; raises Wrong."""
+        source = "every word of the last timed copy, compared"
+        wrong = evidence.record("copied words that differ", int(self.differing()), source=source)
+        evidence.require(wrong == 0)
 
 
 class Read:
-    """One sum over a buffer per round: each byte is read once, and next to nothing is written."""
+    """One sum over a buffer per round: each byte is read once, and almost nothing is written."""
 
     def __init__(self, device: Device, size_bytes: int, peak: Bound) -> None:
         import torch
@@ -88,42 +88,42 @@ class Read:
         self.device.wait()
 
     def verify(self, evidence: Recorder) -> None:
-        """Hold the sum against one in whole numbers; raises Wrong."""
+        """Compare the last sum with that of integers; raises Wrong."""
         parts = self._values.split(numerics.COMPARED_AT_A_TIME)
         exact = sum(int(part.long().sum()) for part in parts)
-        source = "the last timed sum, against one in whole numbers"
-        found = evidence.record("sum is off by", float(self._sum) - exact, source=source)
-        evidence.require(found == 0.0)
+        source = "the last timed sum, compared with that of integers"
+        error = evidence.record("sum is off by", float(self._sum) - exact, source=source)
+        evidence.require(error == 0.0)
 
 
 WORKLOADS: dict[str, type[Read] | type[Copy]] = {"read": Read, "copy": Copy}
 
 
 def prepare(device: Device, profile: Profile, direction: str) -> Read | Copy:
-    """The `read` or the `copy` that a profile asks for."""
-    return WORKLOADS[direction](device, *_asked(profile))
+    """The `read` or `copy` workload of a profile."""
+    return WORKLOADS[direction](device, *_sizes(profile))
 
 
 def prepare_copy(device: Device, profile: Profile) -> Copy:
-    """The copy that a profile asks for."""
-    return Copy(device, *_asked(profile))
+    """The `copy` workload of a profile."""
+    return Copy(device, *_sizes(profile))
 
 
-def _asked(profile: Profile) -> tuple[int, Bound]:
+def _sizes(profile: Profile) -> tuple[int, Bound]:
     return profile.workloads.bandwidth.size_mib * MIB, profile.peak("memory_bandwidth")
 
 
 def measured(device: Device, profile: Profile) -> Bound:
-    """This machine's own rate in GB/s, the better of reading and copying; measured once per process."""
+    """This machine's own bandwidth in GB/s, the better of read and copy; measured once per process."""
     return _measure(device, profile.workloads.bandwidth.size_mib, profile.peak("memory_bandwidth"))
 
 
 @cache
 def _measure(device: Device, size_mib: int, peak: Bound) -> Bound:
     rates = {}
-    for direction, kind in WORKLOADS.items():
-        workload = kind(device, size_mib * MIB, peak)
+    for direction, workload_class in WORKLOADS.items():
+        workload = workload_class(device, size_mib * MIB, peak)
         rates[direction] = workload.work.amount / fastest_s(workload.run)
-    best = max(rates, key=lambda each: rates[each])
+    best = max(rates, key=lambda direction: rates[direction])
     source = f"{size_mib} MiB, {best} being the faster of read and copy, measured in this run"
     return Bound(value=rates[best], unit="GB/s", source=source)

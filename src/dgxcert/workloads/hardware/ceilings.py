@@ -1,4 +1,4 @@
-"""Ceilings: what this machine's own memory and multipliers reach in this run, so that any GPU can be held to itself."""
+"""Ceilings: the bandwidth and the matmul rate that this machine reaches in this run, by which any GPU can be judged."""
 
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
@@ -8,14 +8,14 @@ from dgxcert.workloads.hardware.rooflines import Peaks
 
 
 def peaks(device: Device, profile: Profile, compute: str) -> Peaks:
-    """The measured counterpart of `Peaks.of`: seconds the first time, free afterwards."""
+    """The measured peaks of this machine, as `Peaks.of` gives the physical ones; measured once per process."""
     return Peaks(bandwidth.measured(device, profile), matmul.measured(device, profile, compute))
 
 
 def grace(profile: Profile) -> float:
-    """How far above it a model's rate may lie, as a factor; beyond, one of the two was measured wrongly.
+    """The largest rate of a model as a factor of its ceiling; above it one of the two was measured wrongly.
 
-    Raises Inconclusive where the profile does not say.
+    Raises Inconclusive where limit `ceiling.share` of the profile has no max.
     """
     limit = profile.limit("ceiling.share")
     if limit.max is None:

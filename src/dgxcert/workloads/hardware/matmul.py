@@ -1,4 +1,4 @@
-"""Matmul: sustained rate of square matrix products, which bounds prefill and training."""
+"""Matmul: sustained rate of square matrix multiplication, which bounds prefill and training."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,127 +23,130 @@ if TYPE_CHECKING:
 
 SEED = 7
 PROBES = 8
-"""Random vectors that a product is checked with."""
-OLDEST = {"tf32": (8, 0), "bf16": (8, 0), "fp8": (8, 9)}
-"""The first compute capability that multiplies in a precision (CUDA C++ programming guide, tensor cores)."""
-SWEPT = 10
-"""A size is tried with this part of a round's work."""
+"""Random vectors by which a result is verified."""
+MIN_CAPABILITY = {"tf32": (8, 0), "bf16": (8, 0), "fp8": (8, 9)}
+"""First compute capability with tensor cores of a precision (CUDA C++ programming guide)."""
+SWEEP_PART = 10
+"""Each size of the sweep is tried with this part (a tenth) of a round's work."""
 
 
 class Matmul:
-    """`products` products of two n x n matrices per round, seeded N(0, 1) data."""
+    """`matmuls` multiplications of (size, size) matrices per round, seeded N(0, 1) data; 2 size³ operations each."""
 
-    def __init__(self, device: Device, precision: str, size: int, products: int, peak: Bound) -> None:
+    def __init__(self, device: Device, precision: str, size: int, matmuls: int, peak: Bound) -> None:
         import torch
 
         self.device, self.precision, self.size = device, precision, size
-        self._products = products
-        kind = numerics.dtype(precision)
-        self._dense = linear_kernels.dense(device, kind)
-        widest = max(kind.itemsize, 2) if precision != "fp8" else 4  # made in 32 bits, then rounded
-        held = 4 if device.kind == "cpu" else 3  # there a product is made before the last one is let go
-        allocation.require(device, held * size**2 * widest, f"a {precision} product of size {size}")
+        self._matmuls = matmuls
+        dtype = numerics.dtype(precision)
+        self._linear = linear_kernels.dense(device, dtype)
+        item_bytes = max(dtype.itemsize, 2) if precision != "fp8" else 4  # drawn in fp32, then rounded
+        matrices = 4 if device.kind == "cpu" else 3  # a CPU allocates a result before the last one is freed
+        allocation.require(device, matrices * size**2 * item_bytes, f"a {precision} matmul of size {size}")
         generator = torch.Generator(device.name).manual_seed(SEED)
-        made = torch.float32 if precision == "fp8" else kind
+        drawn = torch.float32 if precision == "fp8" else dtype
         self._left, self._right = (
-            torch.randn(size, size, generator=generator, device=device.name, dtype=made).to(kind) for _ in range(2)
+            torch.randn(size, size, generator=generator, device=device.name, dtype=drawn).to(dtype) for _ in range(2)
         )
-        if precision == "fp8":  # the hardware reads the right one column by column
+        if precision == "fp8":  # cuBLASLt multiplies fp8 only with a column-major right matrix
             self._right = self._right.t().contiguous().t()
-            self._one = torch.ones((), device=device.name)
-        self._product = torch.empty(
-            size, size, device=device.name, dtype=torch.bfloat16 if precision == "fp8" else kind
-        )
-        self.work = Work(device, 2.0 * size**3 * products / 1e12, peak)
+            self._scale = torch.ones((), device=device.name)
+        result_dtype = torch.bfloat16 if precision == "fp8" else dtype
+        self._product = torch.empty(size, size, device=device.name, dtype=result_dtype)
+        self.work = Work(device, 2.0 * size**3 * matmuls / 1e12, peak)
         self.swept: dict[int, float] = {}
-        """TFLOP/s of each size that was tried before this one was chosen."""
+        """TFLOP/s by size, of the sweep that chose this size."""
 
     def run_rounds(self, add_round: AddRound) -> None:
         """`matmuls` matrix multiplications a round."""
         repeat(self.run, add_round)
 
-    def run(self, see: "Callable[[torch.Tensor], None] | None" = None) -> None:
-        """One round; returns when the device is done. `see` is handed every product before the next overwrites it."""
+    def run(self, on_result: "Callable[[torch.Tensor], None] | None" = None) -> None:
+        """One round; returns when the device is done. `on_result` gets each result before the next overwrites it."""
         import torch
 
         with numerics.exact_products(tf32=self.precision == "tf32"), torch.inference_mode():
-            for _ in range(self._products):
+            for _ in range(self._matmuls):
                 self._multiply()
-                if see is not None:
-                    see(self._product)
+                if on_result is not None:
+                    on_result(self._product)
             self.device.wait()
 
     def _multiply(self) -> None:
         import torch
 
-        if self.device.kind == "cpu" and self.precision != "fp8":  # as models do it there: this is their ceiling
-            self._product = self._dense(self._left, (self._right.t(),))
+        if self.device.kind == "cpu" and self.precision != "fp8":  # the kernel that models use, whose ceiling this is
+            self._product = self._linear(self._left, (self._right.t(),))
             return
         if self.precision != "fp8":
             torch.mm(self._left, self._right, out=self._product)
             return
         torch._scaled_mm(
-            *(self._left, self._right, self._one, self._one),
+            *(self._left, self._right, self._scale, self._scale),
             out_dtype=torch.bfloat16,
-            use_fast_accum=True,  # as inference in 8 bits does
+            use_fast_accum=True,  # as fp8 inference does
             out=self._product,
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 of the last product: the same inputs give the same bits, as long as the device is well."""
+        """SHA-256 of the last result: the same inputs give the same bits on a healthy device."""
         return numerics.fingerprint(self._product)
 
     def error(self) -> float:
-        """Relative error of the last product against fp64 on the CPU; raises Wrong where it is not finite.
+        """Relative error of the last result against fp64 on the CPU; raises Wrong where it is not finite.
 
-        By Freivalds' check: with random vectors x, C x is compared with A (B x), which costs n² and sees every entry.
+        By Freivalds' algorithm: with random vectors x, C x is compared with A (B x), which costs O(n²) and depends on
+        every entry of C.
         """
         import torch
 
-        left, right, product = (each.float().cpu().double() for each in (self._left, self._right, self._product))
+        left, right, product = (matrix.float().cpu().double() for matrix in (self._left, self._right, self._product))
         generator = torch.Generator("cpu").manual_seed(SEED)
         vectors = torch.randn(left.shape[0], PROBES, generator=generator, dtype=torch.float64)
         return numerics.relative_error(product @ vectors, left @ (right @ vectors))
 
     def verify(self, evidence: Recorder) -> None:
-        """Hold the last timed product against fp64 on the CPU; raises Wrong. Keeps what the other sizes reached."""
+        """Compare the last timed result with fp64 on the CPU; raises Wrong. Records the rates of the sweep."""
         for size, rate in self.swept.items():
-            evidence.record(f"size {size}", rate, unit="TFLOP/s", source="the best of a few products")
+            evidence.record(f"size {size}", rate, unit="TFLOP/s", source="the fastest of a few short rounds")
         if len(self.swept) > 1:
-            *_, before, last = (self.swept[size] for size in sorted(self.swept))
-            source = "the largest size over the one before it; well above 1, and a larger one would be faster still"
-            evidence.record("plateau", last / before, unit=OF_CEILING, source=source)
+            *_, second_largest, largest = (self.swept[size] for size in sorted(self.swept))
+            source = (
+                "the largest size over the second largest; well above 1 means that a larger one would be faster still"
+            )
+            evidence.record("plateau", largest / second_largest, unit=OF_CEILING, source=source)
         limit = numerics.product_tolerance(self.precision)
-        source = f"the last timed product times {PROBES} random vectors, against fp64 on the CPU"
-        found = evidence.record(f"{self.precision} product error", self.error(), unit="relative", source=source)
-        evidence.require(found.within(limit))
+        source = f"the last timed result times {PROBES} random vectors, against fp64 on the CPU"
+        error = evidence.record(f"{self.precision} product error", self.error(), unit="relative", source=source)
+        evidence.require(error.within(limit))
 
 
 def require_hardware(device: Device, precision: str) -> None:
-    """Raise Inconclusive where a device has no such products: only the profile can say that they do not apply."""
-    if precision not in OLDEST:
+    """Raise Inconclusive where a device lacks a precision; only a profile may say that it does not apply."""
+    if precision not in MIN_CAPABILITY:
         return
-    excuse = "Should this be so on every such machine, name the requirement under `not_applicable:` in the profile."
+    remedy = "Name the requirement under `not_applicable:` in the profile if no such machine has it."
     if device.kind != "cuda":
         if precision != "bf16":
-            raise Inconclusive(f"a CPU has no {precision} products", excuse)
+            raise Inconclusive(f"a CPU has no {precision} matmul", remedy)
         return
     import torch
 
-    found = torch.cuda.get_device_capability(device.index)
-    if found < OLDEST[precision]:
-        wanted, has = (".".join(map(str, each)) for each in (OLDEST[precision], found))
+    capability = torch.cuda.get_device_capability(device.index)
+    if capability < MIN_CAPABILITY[precision]:
+        required, actual = (".".join(map(str, version)) for version in (MIN_CAPABILITY[precision], capability))
         raise Inconclusive(
-            f"{device.product} has no {precision} products: compute capability {wanted} wanted, {has} found", excuse
+            f"{device.product} has no {precision} matmul: compute capability {actual}, at least {required} is required",
+            remedy,
         )
 
 
 def prepare(device: Device, profile: Profile, precision: str) -> Matmul:
-    """Products of the size that is fastest here. A rate below this machine's own 32-bit rate contradicts itself."""
+    """Matmul of the size that is fastest on this machine, with this machine's own fp32 rate as floor."""
     sizes, peak = profile.workloads.matmul, profile.peak(f"matmul.{precision}")
     swept = _sweep(device, precision, sizes, peak)
-    size = max(swept, key=lambda each: swept[each])
-    workload = Matmul(device, precision, size, _products(sizes, size, 1), peak)
+    size = max(swept, key=lambda size: swept[size])
+    workload = Matmul(device, precision, size, _matmuls(sizes, size, 1), peak)
     workload.swept = swept
     if precision != "fp32":
         workload.work = replace(workload.work, floor=measured(device, profile, "fp32"))
@@ -151,24 +154,24 @@ def prepare(device: Device, profile: Profile, precision: str) -> Matmul:
 
 
 def measured(device: Device, profile: Profile, precision: str) -> Bound:
-    """This machine's own rate in TFLOP/s, the best of the sizes that the profile names; measured once per process."""
+    """This machine's own rate in TFLOP/s, of the fastest size in the profile's sweep; measured once per process."""
     sizes = profile.workloads.matmul
     swept = _sweep(device, precision, sizes, profile.peak(f"matmul.{precision}"))
-    size = max(swept, key=lambda each: swept[each])
-    return Bound(value=swept[size], unit="TFLOP/s", source=f"{precision} products of size {size}, measured in this run")
+    size = max(swept, key=lambda size: swept[size])
+    return Bound(value=swept[size], unit="TFLOP/s", source=f"{precision} matmul of size {size}, measured in this run")
 
 
 @cache
 def _sweep(device: Device, precision: str, sizes: Sizes, peak: Bound) -> dict[int, float]:
-    """TFLOP/s by size, each the best of a few short rounds; raises what `require_hardware` raises."""
+    """TFLOP/s by size, each of the fastest of a few short rounds; raises what `require_hardware` raises."""
     require_hardware(device, precision)
-    found = {}
+    rates = {}
     for size in sizes.sweep:
-        workload = Matmul(device, precision, size, _products(sizes, size, SWEPT), peak)
-        found[size] = workload.work.amount / fastest_s(workload.run)
-    return found
+        workload = Matmul(device, precision, size, _matmuls(sizes, size, SWEEP_PART), peak)
+        rates[size] = workload.work.amount / fastest_s(workload.run)
+    return rates
 
 
-def _products(sizes: Sizes, size: int, part: int) -> int:
-    """How many products of a size are this part of the work that a round of the profile's size holds; one at least."""
+def _matmuls(sizes: Sizes, size: int, part: int) -> int:
+    """How many matmuls of a size make up this part of the work of a round of the profile's size; at least one."""
     return max(1, round(sizes.products / part * (sizes.size / size) ** 3))
