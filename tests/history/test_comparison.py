@@ -80,7 +80,7 @@ def test_five_percent_is_flagged_19_times_in_20_and_nothing_once_at_the_most(kep
         ([timing()], None, Change.MISSING, "not in this run"),
         ([timing()], timing(spoiled="GPU 0 was shared"), Change.INCOMPARABLE, "GPU 0 was shared"),
         ([timing(spoiled="hot")], timing(), Change.INCOMPARABLE, "in the reference: hot"),
-        ([timing()], timing(amount=11.0), Change.INCOMPARABLE, "another amount of work"),
+        ([timing()], timing(amount=11.0), Change.INCOMPARABLE, "different amount of work"),
         ([timing()], timing(1.0, 1.0), Change.INCOMPARABLE, "too few rounds"),
         ([timing(1.0)], timing(), Change.INCOMPARABLE, "too few rounds"),
     ],

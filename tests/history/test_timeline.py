@@ -38,13 +38,13 @@ def test_a_step_is_named_with_what_changed() -> None:
     assert step.run == found[4].name
     assert step.more == pytest.approx(-0.1, abs=0.01)
     assert step.changed == {"driver": ("580", "590")}
-    assert step.words.startswith(f"{DECODE} is 10.")
-    assert step.words.endswith("slower since 2026-01-05T10-00-00Z-spark-07; driver 580 → 590")
+    assert step.description.startswith(f"{DECODE} is 10.")
+    assert step.description.endswith("slower since 2026-01-05T10-00-00Z-spark-07; driver 580 → 590")
 
 
 def test_a_step_without_a_change_says_that_nothing_else_is_known_to_have_changed() -> None:
     (step,) = timeline.steps(runs(14.0, 14.1, 13.95, 12.6, 12.5), DECODE)
-    assert "nothing else that a run knows of changed" in step.words
+    assert "nothing else that a run records changed" in step.description
 
 
 def test_a_step_in_the_latest_run_is_one() -> None:
@@ -98,7 +98,7 @@ def test_a_results_folder_that_cannot_be_written_is_read_all_the_same(tmp_path: 
     assert len(run_index.read(tmp_path).runs) == 1
 
 
-def test_a_changed_run_is_read_anew(tmp_path: Path) -> None:
+def test_a_changed_run_is_read_again(tmp_path: Path) -> None:
     made = folder(tmp_path)
     assert run_index.read(tmp_path).runs[0].verdict == "CERTIFIED"
     text = (made / "run.json").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def test_a_run_without_a_date_is_not_read_and_named(tmp_path: Path, moment: str)
     assert "started: " in known.unreadable[made.name]
 
 
-def test_a_line_of_the_index_that_is_none_is_read_anew(tmp_path: Path) -> None:
+def test_a_line_of_the_index_that_is_none_is_read_again(tmp_path: Path) -> None:
     folder(tmp_path)
     before = run_index.read(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / run_index.NAME)) as index, index:

@@ -1,6 +1,6 @@
-"""Baseline: earlier runs of a machine with an image, kept by pytest-benchmark's own storage, for later ones.
+"""Baseline: runs of a machine with an image that later runs are compared with, in pytest-benchmark's own storage.
 
-One folder for each machine and image; `pytest-benchmark compare` reads what lies in it.
+Each machine and image has a folder, which `pytest-benchmark compare` can read as well.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from dgxcert.record.run import Run
 from dgxcert.record.timings import Timing
 
 HASH = 8
-"""Digits that tell apart what is called the same."""
+"""Hexadecimal digits of a hash: enough to tell machines with the same name apart."""
 
 
 def place(run: Run) -> str:
-    """The folder of a run's machine and image, such as `NVIDIA-GB10-3f2a91bc/sha256-77aa01...`."""
+    """The folder of a run's machine and image, such as `NVIDIA-GB10-3f2a91bc/sha256-77aa01c2ffee`."""
     machine = run.machine
     identity = sorted(gpu.uuid for gpu in machine.gpus) or [machine.hostname, machine.cpu or "", str(machine.cores)]
     name = machine.gpus[0].product if machine.gpus else machine.hostname
@@ -40,6 +40,7 @@ def _image(run: Run) -> str:
 
 
 def _safe(text: str) -> str:
+    """A file name of the text."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "unnamed"
 
 
@@ -48,51 +49,51 @@ def _hash(*parts: str) -> str:
 
 
 def load(run: Run, baselines: Path) -> list[dict[str, Timing]]:
-    """The kept runs of this machine and image with the same sizes of work; raises CannotStart where there is none."""
-    where = baselines / place(run)
+    """The kept runs of this machine and image with the same workload sizes. Raises CannotStart where there is none."""
+    folder = baselines / place(run)
     kept = []
-    for path in sorted(where.glob("[0-9]*.json")):
+    for path in sorted(folder.glob("[0-9]*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             same = content["dgxcert"]["workloads"] == _workloads(run)
-            found = timings.parse(content)
+            benchmarks = timings.parse(content)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CannotStart(f"{path} cannot be read: {type(error).__name__}: {error}.", "Remove it.") from error
         if same:
-            kept.append(found)
+            kept.append(benchmarks)
     if not kept:
         raise CannotStart(
-            f"There is no baseline of this machine with this image and these sizes of work in {where}.",
-            "Keep a run of it while it is known to be well: dgxcert compare RUN --keep",
+            f"There is no baseline of this machine with this image and these workload sizes in {folder}.",
+            "Keep a run of it while it is known to be healthy: dgxcert compare RUN --keep",
         )
     return kept
 
 
 def keep(run: Run, folder: Path, baselines: Path) -> Path:
-    """Add a run to its machine's and image's baseline; returns the folder. CannotStart where it is no example."""
-    if trouble := unfit(run, timings.read(folder)):
+    """Add a run to the baseline of its machine and image; returns that folder. Raises CannotStart for an unfit run."""
+    if reason := unfit(run, timings.read(folder)):
         raise CannotStart(
-            f"{folder} is no example to hold others to: {trouble}.",
+            f"{folder} is not fit for a baseline: {reason}.",
             "Keep a run of the whole standard tier that passed.",
         )
-    where = baselines / place(run)
+    baseline = baselines / place(run)
     content = json.loads((folder / NAME).read_text(encoding="utf-8"))
     content["dgxcert"] = {"run": run.name, "workloads": _workloads(run), "profile": run.profile.name}
-    storage: Any = FileStorage  # it is not typed
-    storage(where, logging.getLogger(__name__)).save(content, run.name)
-    return where
+    storage: Any = FileStorage  # pytest-benchmark has no types
+    storage(baseline, logging.getLogger(__name__)).save(content, run.name)
+    return baseline
 
 
-def unfit(run: Run, found: dict[str, Timing]) -> str:
-    """Why a run must not become a baseline, or ""."""
+def unfit(run: Run, benchmarks: dict[str, Timing]) -> str:
+    """Why a run must not become part of a baseline, or ""."""
     if run.judgement.verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE):
-        bad = [each.key for each in run.results if each.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE)]
+        bad = [result.key for result in run.results if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE)]
         return f"its verdict is {run.judgement.verdict.value} ({', '.join(bad[:3]) or 'see the run'})"
-    if spoiled := [each for each in found.values() if each.spoiled]:
+    if spoiled := [timing for timing in benchmarks.values() if timing.spoiled]:
         return f"{spoiled[0].requirement}: {spoiled[0].spoiled}"
-    return "" if found else "it timed no benchmark"
+    return "" if benchmarks else "it timed no benchmark"
 
 
 def _workloads(run: Run) -> str:
-    """Hash of all sizes of work: only the same work is compared."""
+    """Hash of all workload sizes: only the same work is compared."""
     return _hash(run.profile.workloads.model_dump_json())

@@ -61,7 +61,7 @@ def _show_benchmarks(runs: Sequence[Earlier], last: int, console: Console) -> No
         _print(f"{name:{width}}  {bars:{last}}  {format_quantity(rates[-1], unit):>18}  {more}", console)
     for name in names:
         for step in timeline.steps(runs, name):
-            print_line(console, printable(step.words), "bold red" if step.more < 0 else "green")
+            print_line(console, printable(step.description), "bold red" if step.more < 0 else "green")
 
 
 def _count(count: int, thing: str) -> str:

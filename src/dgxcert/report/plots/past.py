@@ -62,7 +62,9 @@ def steps(run: Run) -> list[str]:
     runs = [*run.earlier, timeline.of(run)]
     order = {each.name: at for at, each in enumerate(runs)}
     all_steps = [step for name in timeline.requirements(runs) for step in timeline.steps(runs, name)]
-    return [printable(step.words) for step in sorted(all_steps, key=lambda step: (-order[step.run], step.requirement))]
+    return [
+        printable(step.description) for step in sorted(all_steps, key=lambda step: (-order[step.run], step.requirement))
+    ]
 
 
 def _changes(runs: list[Earlier]) -> list[tuple[int, list[str]]]:
