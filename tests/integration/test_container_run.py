@@ -165,7 +165,7 @@ def test_another_image_under_the_same_name_does_not_go_on_with_a_run(
     lines = "".join(f"{event.model_dump_json()}\n" for event in kept if getattr(event, "key", "") != "WAITS")
     (tmp_path / journal.NAME).write_text(lines, encoding="utf-8")
     resumed = driver.run(str(contained[1]), "validate", "--resume", tmp_path)
-    assert "is another now; start a new run" in resumed.stdout
+    assert "is another one; start a new run" in resumed.stdout
     assert result(runs.load(tmp_path), "WAITS").outcome is Outcome.NOT_RUN
 
 

@@ -1,4 +1,4 @@
-"""Which suite a run is of: its commit, whether it was changed, and what git could not tell."""
+"""The suite's identity: its commit, whether it was modified, and nothing that git did not report."""
 
 import subprocess
 from pathlib import Path

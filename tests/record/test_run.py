@@ -124,7 +124,7 @@ def test_a_failure_without_a_remedy_of_its_own_shows_the_requirements() -> None:
     run = assemble(
         opened(planned("A"), planned("B")), finished("A", Outcome.FAILED), finished("B", Outcome.INCONCLUSIVE)
     )
-    assert run.results[0].remedy == ("mend A",)
+    assert run.results[0].remedy == ("fix A",)
     assert run.results[1].remedy == (), "mending the machine does not help a measurement that could not be taken"
 
 
@@ -144,7 +144,7 @@ def test_a_result_names_its_evidence_its_time_and_the_log_of_its_own_process() -
 def test_the_notes_tell_how_the_verdict_came_about() -> None:
     assert assemble(*every_event()).notes == (
         "PYTHONWARNINGS was set and is ignored: it could change what the suite runs",
-        "stage native: 1 requirements were never begun",
+        "stage native: 1 requirements were never started",
         "interrupted by the user during A",
         f"resumed at {AT} after the machine was restarted",
     )

@@ -286,7 +286,7 @@ def test_a_run_does_not_go_on_in_another_image(world: World) -> None:
     world.go()
     assert DECODE.key not in world.measured
     assert world.images == ["sha256:77"]
-    said = "the run was begun in image sha256:77 and dgxcert:course is another now; start a new run"
+    said = "the run was started in image sha256:77, dgxcert:course is another one; start a new run"
     assert world.problems == {"container": said}
 
 
@@ -347,7 +347,7 @@ def test_the_aftermath_waits_until_all_work_is_done(world: World, runtime: Runti
     world.ends = {DECODE.key: None}
     world.go(*plan, runtime=runtime)
     assert world.measured == []
-    assert world.problems["after"] == "the work was not done: some of it was never begun"
+    assert world.problems["after"] == "the work was not done: some of it was never started"
     world.ends = {}
     world.go(*plan, runtime=runtime)
     assert world.measured == [DECODE.key, AFTERMATH.key]

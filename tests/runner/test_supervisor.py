@@ -151,7 +151,7 @@ def test_a_process_that_dies_before_its_first_requirement_is_tried_twice(profile
     run = runs.load(driver.only_run(tmp_path))
     assert (ended.returncode, run.judgement.verdict) == (2, Verdict.INCONCLUSIVE)
     assert result(run, "UNBORN").outcome is Outcome.NOT_RUN
-    assert any("1 requirements were never begun" in note and "exit code 77" in note for note in run.notes)
+    assert any("1 requirements were never started" in note and "exit code 77" in note for note in run.notes)
     assert len(list((driver.only_run(tmp_path) / "logs").iterdir())) == 2
 
 

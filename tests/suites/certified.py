@@ -1,4 +1,4 @@
-"""Run folders of machines that never were: certified ones and others, with rounds, traces and a past."""
+"""Run folders of invented machines: certified ones and others, with rounds, traces and a history."""
 
 import math
 import random

@@ -11,8 +11,8 @@ from dgxcert.plan import suite
 from dgxcert.record import journal
 
 SUITES = Path(__file__).parent
-BEGINS_S = ENDS_S = 120.0
-"""Much longer than either takes: a computer that is busy with the other half of the tests must not fail one."""
+STARTS_S = ENDS_S = 120.0
+"""Much longer than either takes, so that no test fails on a busy computer."""
 
 
 def start(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -> "subprocess.Popen[str]":
@@ -29,7 +29,7 @@ def start(name: str, *arguments: object, asks: str = "", pids: str = os.devnull)
 
 
 def run(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -> "subprocess.CompletedProcess[str]":
-    """The same, to its end: exit code and everything that was printed."""
+    """Run `dgxcert ARGUMENT...` on a suite of this folder to its end; returns exit code and output."""
     process = start(name, *arguments, asks=asks, pids=pids)
     try:
         printed, _ = process.communicate(timeout=ENDS_S)
@@ -39,33 +39,33 @@ def run(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -
 
 
 def only_run(results: Path) -> Path:
-    """The one run folder that there is."""
+    """The only run folder in a results folder."""
     (folder,) = (path for path in results.iterdir() if path.is_dir())
     return folder
 
 
 def wait_until_measuring(results: Path, key: str) -> Path:
     """Wait until a requirement is being measured; returns the run folder."""
-    deadline = time.monotonic() + BEGINS_S
+    deadline = time.monotonic() + STARTS_S
     while time.monotonic() < deadline:
         for record in results.glob(f"*/{journal.NAME}"):
             if f'"started","key":"{key}"' in record.read_text(encoding="utf-8"):
                 return record.parent
         time.sleep(0.02)
-    raise TimeoutError(f"{key} was not begun within {BEGINS_S:.0f} s")
+    raise TimeoutError(f"{key} was not started within {STARTS_S:.0f} s")
 
 
 def wait_until_said(folder: Path, text: str) -> None:
-    """Wait until a requirement has said something."""
-    deadline = time.monotonic() + BEGINS_S
+    """Wait until a requirement has reported a message."""
+    deadline = time.monotonic() + STARTS_S
     while f'"text":"{text}"' not in (folder / journal.NAME).read_text(encoding="utf-8"):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody said {text!r} within {BEGINS_S:.0f} s")
+            raise TimeoutError(f"{text!r} was not reported within {STARTS_S:.0f} s")
         time.sleep(0.02)
 
 
 def all_end(pids: list[int], within_s: float = 5.0) -> bool:
-    """Whether none of these processes is alive any more (a zombie is dead) within a while."""
+    """Whether all of these processes end within `within_s`; a zombie has ended."""
     deadline = time.monotonic() + within_s
     while any(_alive(pid) for pid in pids):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Events of a run that never happened, for tests of what is made from a record."""
+"""Events of an invented run, for tests of what is made from a record."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ AT = "2026-11-23T18:40:12.000Z"
 MACHINE = Machine(hostname="spark-07", product="NVIDIA DGX Spark", kernel="6.14", architecture="aarch64", cores=20)
 
 MEASURED = Evidence(name="decode", value=9.8, unit="token/s", source="median of 10 rounds")
-"""Held against nothing yet: see `short_of`."""
+"""Not compared with anything; `short_of` does that."""
 
 
 def profile_for_any_suite() -> Profile:
@@ -31,7 +31,7 @@ def profile_for_any_suite() -> Profile:
 
 
 def profile_file(folder: Path) -> Path:
-    """The same as a file, for `--profile`."""
+    """The profile for any suite as a file, for `--profile`."""
     path = folder / "any-suite.yaml"
     mine = profile_for_any_suite().model_copy(update={"name": "any-suite"})
     path.write_text(yaml.safe_dump(mine.model_dump(mode="json")), encoding="utf-8")
@@ -39,9 +39,9 @@ def profile_file(folder: Path) -> Path:
 
 
 def planned(key: str, **decision: Any) -> Planned:
-    """One requirement of a plan; `decision` sets not_applicable, not_run, takes_s."""
+    """One requirement of a plan; `decision` sets not_applicable, not_run, takes_s and the like."""
     name, _, _ = key.partition("[")
-    about = {"why": f"why of {name}", "remedy": (f"mend {name}",), "tier": "quick", "takes_s": 10.0, "budget_s": 60.0}
+    about = {"why": f"why of {name}", "remedy": (f"fix {name}",), "tier": "quick", "takes_s": 10.0, "budget_s": 60.0}
     return Planned(
         key=key, id=name, group="gpu", title=f"title of {name}", nodeid=f"checks/test_gpu.py::{key}", **about | decision
     )
@@ -59,7 +59,7 @@ def opened(*plan: Planned, **about: Any) -> journal.Opened:
 
 
 def image_ready(**about: Any) -> journal.ImageReady:
-    """The image is there; `about` sets standin and the like."""
+    """The image exists; `about` sets standin and the like."""
     usual: dict[str, Any] = {
         "reference": "dgxcert:course",
         "id": "sha256:77",
@@ -79,7 +79,7 @@ def image_ready(**about: Any) -> journal.ImageReady:
 
 
 def started(key: str, attempt: int = 1) -> journal.Started:
-    """A requirement begins."""
+    """A requirement starts."""
     return journal.Started(at=AT, key=key, stage="native", attempt=attempt)
 
 
@@ -89,7 +89,7 @@ def finished(key: str, outcome: Outcome = Outcome.PASSED, **about: Any) -> journ
 
 
 def short_of(required: float) -> Evidence:
-    """A quantity that misses its limit."""
+    """A quantity that is below its limit."""
     held = {
         "sign": ">=",
         "name": "decode",
@@ -113,7 +113,7 @@ def every_event() -> list[journal.Event]:
         journal.Said(at=AT, key="A", text="1.0 of 30 min"),
         journal.Stopped(at=AT, key="A", reason="only 3.1 GiB of memory were left to the machine"),
         finished("A", Outcome.FAILED, reason="9.8 < 13\nµ ✓", remedy=("look",), evidence=(short_of(13.0),)),
-        journal.StageEnded(at=AT, stage="native", problem="1 requirements were never begun"),
+        journal.StageEnded(at=AT, stage="native", problem="1 requirements were never started"),
         journal.Interrupted(at=AT, by="the user", key="A"),
         journal.Resumed(at=AT, rebooted=True),
     ]

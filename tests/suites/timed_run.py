@@ -1,4 +1,4 @@
-"""Folders of runs that never happened, with benchmarks, for tests of what compares and calibrates."""
+"""Folders of invented runs with benchmarks, for tests of comparison and calibration."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ WORK = 64.0
 
 
 def gpu(uuid: str, product: str = "NVIDIA GB10") -> Gpu:
-    """One GPU of a made-up machine."""
+    """One GPU of an invented machine."""
     return Gpu(index=0, product=product, uuid=uuid, compute_capability="12.1")
 
 
 def evidence(rate: float, required: float) -> Evidence:
-    """A decode speed held against its limit."""
+    """A decode speed compared with its limit."""
     held: dict[str, Any] = {"sign": ">=", "name": "decode", "value": required, "unit": "token/s", "measured": rate}
     held |= {"source": f"limit {LIMIT}: a guess", "holds": rate >= required}
     about = {"name": "decode", "value": rate, "unit": "token/s", "source": "30 rounds"}

@@ -253,7 +253,7 @@ class Follower:
         with self._path.open("rb") as file:
             file.seek(self._position)
             appended = file.read()
-        whole = appended[: appended.rfind(b"\n") + 1]  # the rest of a line that is being written comes next time
+        whole = appended[: appended.rfind(b"\n") + 1]  # a line that is still being written is read by the next call
         self._position += len(whole)
         return [event for line in whole.splitlines() if (event := parse(line.decode())) is not None]
 

@@ -129,7 +129,7 @@ def assemble(events: list[Event], name: str) -> Run:
     logs = {(event.stage, event.number): event.log for event in events if isinstance(event, Attempt)}
     problems = {event.stage: event.problem for event in events if isinstance(event, StageEnded)}
     results = tuple(
-        _result(entry, started.get(entry.key), finished.get(entry.key), logs, _never_begun(entry, opened, problems))
+        _result(entry, started.get(entry.key), finished.get(entry.key), logs, _never_started(entry, opened, problems))
         for entry in opened.plan
     )
     results = tuple(_waived(result, opened.waivers) for result in results)
@@ -184,9 +184,9 @@ def _result(
     started: Started | None,
     finished: Finished | None,
     logs: dict[tuple[str, int], str],
-    never_begun: str,
+    never_started: str,
 ) -> Result:
-    outcome, reason, remedy = _outcome(entry, finished, never_begun)
+    outcome, reason, remedy = _outcome(entry, finished, never_started)
     return Result(
         **entry.model_dump(include={"key", "id", "group", "title", "why", "tier"}),
         wanted=entry.runs,
@@ -211,26 +211,26 @@ def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
     return result.model_copy(update={"waiver": matching[0]}) if matching else result
 
 
-def _never_begun(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
-    """Why a requirement was never begun."""
+def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
+    """Why a requirement was never started."""
     stage = opened.options.stage_name(entry.stage)
     problem = problems.get(stage)
     return f"the {stage} stage could not run it: {problem}" if problem else "the run ended before it was measured"
 
 
-NEVER_BEGUN = (
+NEVER_STARTED = (
     "Fix that, then start a new run: in this run, what was measured once stays as it is.",
     "A run that was only cut short continues with --resume.",
 )
 
 
-def _outcome(entry: Planned, finished: Finished | None, never_begun: str) -> tuple[Outcome, str, tuple[str, ...]]:
+def _outcome(entry: Planned, finished: Finished | None, never_started: str) -> tuple[Outcome, str, tuple[str, ...]]:
     if entry.not_applicable:
         return Outcome.NOT_APPLICABLE, entry.not_applicable, ()
     if entry.not_run:
         return Outcome.NOT_RUN, entry.not_run, ()
     if finished is None:
-        return Outcome.NOT_RUN, never_begun, NEVER_BEGUN
+        return Outcome.NOT_RUN, never_started, NEVER_STARTED
     remedy = finished.remedy or (entry.remedy if finished.outcome is Outcome.FAILED else ())
     return finished.outcome, finished.reason, remedy
 

@@ -19,7 +19,7 @@ from dgxcert.record.journal import (
 
 
 class RunState:
-    """Where a run is. Kept in memory while the run goes on: `take` every event that is written or followed.
+    """Where a run is. Kept in memory during the run: `take` every event that is written or followed.
 
     Taking an event a second time changes nothing, so that a writer may also follow its own record.
     """

@@ -104,7 +104,7 @@ class Pipeline:
     def _unfinished_work(self, problem: str = "") -> str:
         """Why the stage after the work cannot begin: it would check what the work left behind too early."""
         if not problem and self._waiting(Stage.IMAGE, Stage.WORK):
-            problem = "some of it was never begun"
+            problem = "some of it was never started"
         return f"the work was not done: {problem}" if problem else ""
 
     def _container_problem(self) -> str:
@@ -144,5 +144,5 @@ class Pipeline:
         if before is None:
             self._record(journal.ImageReady(image=image))
         elif before.id != image.id:
-            return f"the run was begun in image {before.id[:19]} and {image.reference} is another now; start a new run"
+            return f"the run was started in image {before.id[:19]}, {image.reference} is another one; start a new run"
         return ""

@@ -243,7 +243,7 @@ def profile(request: pytest.FixtureRequest) -> Profile:
 
 @pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
-    """The machine under test, as it was read when the run began: `machine.driver`, `machine.gpus[0].product`."""
+    """The machine under test, as it was read when the run started: `machine.driver`, `machine.gpus[0].product`."""
     return _session(request.config).machine
 
 

@@ -128,7 +128,7 @@ class Supervised(Session):
         self.image = state.image
         self._ended = state.finished
         self._writer = journal.Writer(folder)
-        self._began = 0.0
+        self._started_at = 0.0
         self._current: str | None = None
         if self.stage in WORKING:
             floor = self.profile.memory.floor
@@ -144,14 +144,14 @@ class Supervised(Session):
         return self.folder / "kept"
 
     def select(self, entries: list[Entry]) -> None:
-        """The plan was made before this process began."""
+        """The plan was made before this process started."""
 
     def runs(self, key: str) -> bool:
         mine = (entry for entry in self.planned if entry.runs and self.options.stage_name(entry.stage) == self.stage)
         return key not in self._ended and any(entry.key == key for entry in mine)
 
     def started(self, key: str) -> None:
-        self._began, self._current = time.monotonic(), key
+        self._started_at, self._current = time.monotonic(), key
         self._writer.append(journal.Started(key=key, stage=self.stage, attempt=self.attempt))
 
     def said(self, key: str, text: str) -> None:
@@ -165,7 +165,7 @@ class Supervised(Session):
             journal.Finished(
                 key=trial.key,
                 outcome=outcome,
-                duration_s=round(time.monotonic() - self._began, 4),
+                duration_s=round(time.monotonic() - self._started_at, 4),
                 reason=trial.reason if trial.outcome else "the test ended without an outcome",
                 remedy=trial.remedy,
                 evidence=tuple(trial.recorder.kept),

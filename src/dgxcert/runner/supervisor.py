@@ -41,7 +41,7 @@ class Child:
         self.works = works
         """Whether it allocates memory. Other children only read the machine, also one that is out of memory."""
         self.current: str | None = None
-        self.began_any = False
+        self.started_any = False
         self.done: set[str] = set()
         self.stopped = ""
         """Why it ended itself, if it did."""
@@ -51,7 +51,7 @@ class Child:
     def take(self, event: journal.Event) -> None:
         """Follow the child's own record."""
         if isinstance(event, journal.Started):
-            self.current, self.began_any = event.key, True
+            self.current, self.started_any = event.key, True
         elif isinstance(event, journal.Finished):
             self.current = None
             self.done.add(event.key)
@@ -114,8 +114,8 @@ class Supervisor:
             child, problem = self._run_child(stage, launcher, waiting)
             for key in child.done:
                 waiting.pop(key, None)
-            strikes = 0 if child.began_any else strikes + 1
-        ending = f"{len(waiting)} requirements were never begun: {problem}" if waiting else ""
+            strikes = 0 if child.started_any else strikes + 1
+        ending = f"{len(waiting)} requirements were never started: {problem}" if waiting else ""
         self._record(journal.StageEnded(stage=stage, problem=ending))
         self._catch_up()
 

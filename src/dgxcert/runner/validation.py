@@ -84,7 +84,7 @@ def resume(folder: Path, console: Console) -> Run:
     """Continue a run that ended early. What was being measured then is inconclusive, unless the user interrupted it.
 
     Raises CannotStart where the run was made on another machine or by another version of the suite, or where a waiver
-    that it began with has expired.
+    that it started with has expired.
     """
     opened = journal.opened(folder)
     machine = session.read_machine()
