@@ -41,7 +41,7 @@ def test_verdict_reason_and_remedy_are_in_it(run: Run) -> None:
     assert "REJECTED" in [part.get("value") for part in suite.iter("property") if part.get("name") == "verdict"]
     failure = next(suite.iter("failure"))
     assert failure.get("message") == "failed: decode is 9.8 token/s, required >= 13 token/s"
-    assert "1. mend SHORT" in (failure.text or "")
+    assert "1. fix SHORT" in (failure.text or "")
 
 
 def test_control_characters_are_escaped(hostile: Run) -> None:

@@ -25,7 +25,7 @@ def test_a_problem_shows_measured_required_sources_and_remedy(run: Run) -> None:
     assert "FAILED SHORT[int4]\ndecode is 9.8 token/s, required >= 13 token/s\n" in printed
     assert "  measured: median of 10 rounds\n" in printed
     assert "  required: limit decode.fp16: 85 % of 273 GB/s\n" in printed
-    assert "--- SHORT[int4]: what to do ---\n1. mend SHORT\n" in printed
+    assert "--- SHORT[int4]: what to do ---\n1. fix SHORT\n" in printed
     assert "why it matters: why of SHORT" in printed
 
 
