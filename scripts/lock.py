@@ -1,6 +1,6 @@
 """Lock the stacks: `make lock` pins every package of container/stacks/*.in with its hashes, for the container.
 
-What the base image provides is left out, so that nothing of NVIDIA's can be replaced by a pin: torch and triton, with
+What the base image provides is excluded, so that no pin can replace NVIDIA's packages: torch and triton, with
 what only they need, and numpy, against whose version the rest is resolved.
 """
 
@@ -18,15 +18,15 @@ ROOT = Path(__file__).resolve().parents[1]
 STACKS = ROOT / "container" / "stacks"
 FROM_BASE = ("torch", "triton", "setuptools")
 BUILDER = "hatchling>=1.27"
-"""What builds dgxcert itself, inside the image and without a network."""
+"""The build backend of dgxcert itself, which the image needs without a network."""
 NUMPY = "numpy==2.1.0"
-"""What the base image of 25.11 was seen to hold; the build's `pip check` proves it on the real one."""
+"""The version seen in the 25.11 base image; `pip check` in the build verifies it on the real one."""
 OLDEST_PYTHON = "3.11"
 MARK = "# made by `make lock`, never by hand; inputs sha256 "
 
 
 def fingerprint(stack: Path) -> str:
-    """Hash of all that a lock is made from."""
+    """Hash of everything that a lock is made from."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     own = json.dumps([project["requires-python"], project["dependencies"]]).encode()
     inputs = [stack.read_bytes(), own, Path(__file__).read_bytes()]
@@ -50,7 +50,7 @@ def lock(stack: Path) -> str:
 
 
 def stale() -> list[str]:
-    """The locks that were not made from what stands here now."""
+    """The locks that were not made from the current inputs."""
     return [stack.stem for stack in sorted(STACKS.glob("*.in")) if not _fresh(stack)]
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a lock is stale")
     if parser.parse_args().check:
         if outdated := stale():
-            sys.exit(f"stale: {', '.join(outdated)}. Lock them anew: make lock")
+            sys.exit(f"stale: {', '.join(outdated)}. Lock them again: make lock")
         return
     for stack in sorted(STACKS.glob("*.in")):
         stack.with_suffix(".lock").write_text(lock(stack), encoding="utf-8")

@@ -66,7 +66,7 @@ def test_a_report_that_multiplies_by_the_steps_is_shown(peers: ModuleType) -> No
     assert table[what] == "30 (240 / 8)"
 
 
-def test_a_figure_that_nobody_reported_is_named(peers: ModuleType) -> None:
+def test_a_figure_that_is_missing_is_named(peers: ModuleType) -> None:
     found = figures(peers, 1.0)
     del found.rates["bare loop"]
     with pytest.raises(KeyError, match="no turn reported 'bare loop'"):

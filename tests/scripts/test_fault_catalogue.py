@@ -11,19 +11,19 @@ from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
 
 NO_KNOWN_FAULT = {
-    "GPU-MODEL": "another machine than the one that was bought is no fault of either",
-    "GPU-PERSISTENCE": "a setting; nobody reports a machine that lost it",
-    "GPU-COMPUTE-MODE": "a setting; nobody reports a machine that lost it",
-    "BF16-CORRECT": "no report of bf16 that is wrong; it looks for exactly that",
-    "MATMUL-CORRECT": "no report of products that are wrong; it looks for exactly that",
-    "MEMORY-PATTERN": "no report of memory that is wrong without an error; it looks for exactly that",
-    "TRAINING-REPEATS": "no report of training that differs from run to run; it looks for exactly that",
-    "DRIVER-CUDA": "a driver that is too old is DRIVER-BRANCH's; this holds it against the very torch that is used",
-    "GPU-XID-AFTER": "looks once more for the faults of GPU-XID, after the work",
-    "GPU-ECC-AFTER": "looks once more for the faults of GPU-ECC and GPU-ROW-REMAP, after the work",
+    "GPU-MODEL": "a machine of another model than the one purchased is not faulty",
+    "GPU-PERSISTENCE": "a setting; there is no report of a machine that lost it",
+    "GPU-COMPUTE-MODE": "a setting; there is no report of a machine that lost it",
+    "BF16-CORRECT": "no report of wrong bf16 results, which is what it tests for",
+    "MATMUL-CORRECT": "no report of wrong matmul results, which is what it tests for",
+    "MEMORY-PATTERN": "no report of wrong memory without an error, which is what it tests for",
+    "TRAINING-REPEATS": "no report of training that differs from run to run, which is what it tests for",
+    "DRIVER-CUDA": "a driver that is too old is caught by DRIVER-BRANCH; this compares it with the torch in use",
+    "GPU-XID-AFTER": "tests for the faults of GPU-XID again, after the work",
+    "GPU-ECC-AFTER": "tests for the faults of GPU-ECC and GPU-ROW-REMAP again, after the work",
     "BURN-IN": "gives the faults of GPU-STEADY and GPU-THERMAL more time",
 }
-"""Requirements about a GPU that guard against what no public report describes."""
+"""Requirements about a GPU that guard against faults without a public report."""
 
 ENTRY = """
 A:
@@ -33,7 +33,7 @@ A:
       symptom: It is slow
       signature: half of it
       versions: all
-      remedy: [Look, own: Mend]
+      remedy: [Look, own: Repair]
       sources: [somebody/something#1]
       confidence: single
       caught_by: [MATMUL-SPEED]
@@ -98,7 +98,7 @@ def test_the_page_has_a_section_for_every_entry_and_no_opaque_source(catalogue: 
 
 
 def test_the_page_on_disk_is_up_to_date(catalogue: ModuleType) -> None:
-    assert catalogue.PAGE.read_text(encoding="utf-8") == catalogue.page(), "write it anew: make docs"
+    assert catalogue.PAGE.read_text(encoding="utf-8") == catalogue.page(), "regenerate it: make docs"
 
 
 def test_the_matrix_of_another_program_is_kept(
@@ -119,7 +119,7 @@ def test_sources_are_links_and_steps_of_our_own_are_marked(catalogue: ModuleType
     assert (
         "- Sources (a single report): [somebody/something#1](https://github.com/somebody/something/issues/1)." in lines
     )
-    assert lines[-2:] == ["1. Look", "2. *Ours:* Mend"]
+    assert lines[-2:] == ["1. Look", "2. *Ours:* Repair"]
     assert catalogue._linked("NVIDIA forum 12") == "[NVIDIA forum 12](https://forums.developer.nvidia.com/t/12)"
 
 
@@ -129,7 +129,7 @@ def test_sources_are_links_and_steps_of_our_own_are_marked(catalogue: ModuleType
         ("symptom:", "sympton:", r"faults.yaml: A1: missing key 'symptom'; A1: unknown key 'sympton'; did you mean"),
         ("      caught_by", "      seen: here\n      caught_by", r"A1: unknown key 'seen'"),
         ("  title:", "  titel: twice\n  title:", r"A: unknown key 'titel'; did you mean 'title'"),
-        ("own: Mend", "mine: Mend", r"A1: remedy.1: a step is a sentence, or `own:`"),
+        ("own: Repair", "mine: Repair", r"A1: remedy.1: a step is a sentence, or `own:`"),
         ("sources: [somebody/something#1]", "sources: []", r"A1: sources: "),
         ("confidence: single", "confidence: certain", r"A1: confidence: "),
         ("caught_by: [MATMUL-SPEED]", "caught_by: []", r"A1: give exactly one of"),

@@ -22,7 +22,7 @@ def generator(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_generated_documents_are_up_to_date(generator: ModuleType) -> None:
-    assert generator.stale() == [], "write them anew: make docs"
+    assert generator.stale() == [], "regenerate them: make docs"
 
 
 def test_the_schema_is_a_schema_and_forbids_what_it_does_not_name() -> None:

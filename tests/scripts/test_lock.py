@@ -24,7 +24,7 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def test_every_stack_has_a_lock_made_from_it(lock: ModuleType) -> None:
-    assert lock.stale() == [], "lock them anew: make lock"
+    assert lock.stale() == [], "lock them again: make lock"
     assert [path.stem for path in LOCKS] == ["course", "current"]
 
 

@@ -68,7 +68,7 @@ def test_an_assertion_is_removed_turned_round_and_emptied(
         assert mutant.text == CHECK.replace("{statement}", mutant.after), "nothing else is changed"
 
 
-def test_one_of_two_assertions_is_not_held_against_itself(mutation: ModuleType) -> None:
+def test_one_of_two_assertions_is_not_compared_with_itself(mutation: ModuleType) -> None:
     made = mutation.mutants(CHECK.replace("{statement}", "assert found == 0\n    assert there == 0"), "a")
     assert [(mutant.line, mutant.kind) for mutant in made] == [
         (16, "removed"),
