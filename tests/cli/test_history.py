@@ -1,12 +1,14 @@
-"""`bundle` lists the files, asks, and only then writes."""
+"""`history` lists runs and benchmarks; `bundle` lists the files, asks, and only then writes."""
 
 from pathlib import Path
 
 import pytest
-from suites.certified import folder
+from suites.certified import KEYS, folder
 from typer.testing import CliRunner
 
 from dgxcert.cli import app
+
+DECODE = KEYS[2]
 
 
 def test_a_bundle_is_listed_and_confirmed_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +27,22 @@ def test_a_bundle_is_listed_and_confirmed_before_it_is_written(tmp_path: Path, m
     assert [path.name for path in tmp_path.glob("*.tar.gz")] == ["2026-11-23T18-40-12Z-host.tar.gz"]
     again = call(app, ["bundle", str(made), "--hide-host", "--yes"])
     assert "already exists" in str(again.exception)
+
+
+def test_the_command_lists_runs_and_shows_each_benchmark(tmp_path: Path) -> None:
+    folder(tmp_path)
+    call = CliRunner().invoke
+    listed = call(app, ["history", "--results", str(tmp_path)])
+    assert listed.exit_code == 0
+    assert "2026-11-23 18:40  spark-07  CERTIFIED" in listed.output
+    shown = call(app, ["history", "spark-07", "--results", str(tmp_path)])
+    assert DECODE in shown.output
+    assert "14 token/s" in shown.output
+    assert "1 run of 1 machine" in shown.output
+
+
+def test_an_unknown_machine_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    folder(tmp_path)
+    done = CliRunner().invoke(app, ["history", "spark-99", "--results", str(tmp_path)])
+    assert done.exit_code != 0
+    assert "spark-07" in str(done.exception)

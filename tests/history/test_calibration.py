@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
 from suites import timed_run
 from suites.timed_run import LIMIT
 
-from dgxcert import cli
 from dgxcert.history import calibration
 from dgxcert.judgement.limit import Limit
 from dgxcert.outcome import CannotStart, Outcome
@@ -112,28 +110,3 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     three = timed_run.write(tmp_path / "three", machine=machine)
     with pytest.raises(CannotStart, match="runs are of 2 kinds of machine"):
         calibrated(one, three)
-
-
-def test_the_command_prints_yaml_on_stdout_and_what_is_excluded_on_stderr(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    good = timed_run.write(tmp_path / "good")
-    bad = timed_run.write(tmp_path / "bad", info={"compiled": 1})
-    monkeypatch.setattr("sys.argv", ["dgxcert", "calibrate", str(good), str(bad)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    output = capsys.readouterr()
-    assert not ended.value.code
-    assert list(yaml.safe_load(output.out)["limits"]) == [LIMIT]
-    assert "excluded: bad" in output.err
-
-
-def test_no_speed_at_all_is_no_calibration(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bad = timed_run.write(tmp_path / "bad", info={"compiled": 1})
-    monkeypatch.setattr("sys.argv", ["dgxcert", "calibrate", str(bad)])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 3
-    assert "None of these runs holds a usable speed" in capsys.readouterr().err
