@@ -1,1 +1,1 @@
-"""Probes: each reads one fact about the machine. `read` does the looking, `parse` is pure."""
+"""Probes: each reads one fact about the machine. `read` does the I/O, `parse` is pure."""

@@ -253,7 +253,7 @@ def test_whoever_computes_on_any_of_the_gpus_is_found(world: World, monkeypatch:
     monkeypatch.setattr(nvml, "compute_processes", lambda index: [4711] if index == busy else [])
     result = world.run("HOST-GPU-IDLE")
     assert ended(result, "inconclusive")
-    assert f"somebody else computes on this machine (GPU {busy}: " in result.stdout.str()
+    assert f"other processes compute on this machine (GPU {busy}: " in result.stdout.str()
 
 
 SICK: list[tuple[str, Ail, str, str]] = [
@@ -420,10 +420,10 @@ UNSEEN: list[tuple[str, Ail, str]] = [
     ("DISK-SPACE", finds(disk, "read", NOT_ASKED), "no instrument answered"),
     ("DRIVER-AGREES", finds(kernel_module, "read", NOT_ASKED), "no instrument answered"),
     ("DRIVER-AGREES", finds(nvml, "read", Inconclusive("the driver hangs", "Look for it.")), "the driver hangs"),
-    ("DRIVER-AGREES", finds(nvml, "read", driver(None)), "there is no driver to look at"),
+    ("DRIVER-AGREES", finds(nvml, "read", driver(None)), "no driver is loaded"),
     ("DRIVER-BRANCH", finds(nvml, "read", half_updated()), "the driver is only half updated"),
-    ("DRIVER-BRANCH", finds(nvml, "read", driver(None)), "there is no driver to look at"),
-    ("DRIVER-BRANCH", finds(nvml, "read", driver("unknown")), "names no branch"),
+    ("DRIVER-BRANCH", finds(nvml, "read", driver(None)), "no driver is loaded"),
+    ("DRIVER-BRANCH", finds(nvml, "read", driver("unknown")), "has no branch"),
     ("DOCKER-REACHABLE", finds(engine_answer, "ask", SILENT), "accepts the request and does not answer"),
     ("DOCKER-API", finds(engine_answer, "ask", STOPPED), "the container engine does not answer"),
     ("DOCKER-ROOTFUL", finds(engine_answer, "ask", STOPPED), "the container engine does not answer"),
@@ -434,7 +434,7 @@ UNSEEN: list[tuple[str, Ail, str]] = [
         machine(firmware=None, unreadable={"firmware": "Permission denied"}),
         "the firmware of this machine could not be read: Permission denied",
     ),
-    ("HOST-GPU-IDLE", finds(nvml, "compute_processes", [4711]), "somebody else computes on this machine (GPU 0: "),
+    ("HOST-GPU-IDLE", finds(nvml, "compute_processes", [4711]), "other processes compute on this machine (GPU 0: "),
     (
         "HOST-GPU-IDLE",
         finds(nvml, "compute_processes", OSError("GPU is lost")),

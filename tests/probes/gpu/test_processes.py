@@ -47,7 +47,7 @@ def test_one_stranger_on_one_gpu_is_named_and_nothing_is_a_finding(monkeypatch: 
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(8))
     own = Path(f"/proc/{os.getpid()}/comm").read_text(encoding="utf-8").strip()
-    assert raised.value.problem == f"somebody else computes on this machine (GPU 3: {own} ({os.getpid()}))"
+    assert raised.value.problem == f"other processes compute on this machine (GPU 3: {own} ({os.getpid()}))"
     assert any("nvidia-smi" in step for step in raised.value.remedy)
 
 
@@ -60,14 +60,14 @@ def test_all_strangers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_process_has_its_name_or_at_least_its_number() -> None:
-    assert gpu_processes.name(os.getpid()).endswith(f" ({os.getpid()})")
-    assert gpu_processes.name(GONE) == f"process {GONE}"
+    assert gpu_processes.describe(os.getpid()).endswith(f" ({os.getpid()})")
+    assert gpu_processes.describe(GONE) == f"process {GONE}"
 
 
 def test_a_name_that_is_no_text_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "comm").write_bytes(b"tr\xe4in\n")
     monkeypatch.setattr(gpu_processes, "Path", lambda _: tmp_path / "comm")
-    assert gpu_processes.name(7) == "tr\ufffdin (7)"
+    assert gpu_processes.describe(7) == "tr\ufffdin (7)"
 
 
 def test_a_driver_that_does_not_tell_does_not_pass_for_an_idle_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.gpu.samples import CLOCK_SETTING, LEAST, POWER_BRAKE, POWER_CAP, SLOWDOWN, Samples
+from dgxcert.probes.gpu.samples import CLOCK_SETTING, MIN_SAMPLES, POWER_BRAKE, POWER_CAP, SLOWDOWN, Samples
 
 REFUSED = {"fan": "Not Supported"}
 THERMAL_SOFTWARE, THERMAL_HARDWARE = 0x20, 0x40  # nvml.h
@@ -44,11 +44,11 @@ def test_the_share_of_a_core_is_of_the_time_that_was_sampled() -> None:
     assert Samples.parse(written(*[{"clock": 2411}] * 11, cpu_s=0.02)).cpu_share == pytest.approx(0.02)
 
 
-@pytest.mark.parametrize("times", range(LEAST))
+@pytest.mark.parametrize("times", range(MIN_SAMPLES))
 def test_too_few_samples_judge_nothing(times: int) -> None:
     with pytest.raises(Inconclusive, match=f"the GPU was sampled {times} times, too few to judge a load"):
         Samples.parse(written(*[{"clock": 2411}] * times))
-    assert len(Samples.parse(written(*[{"clock": 2411}] * LEAST)).readings) == LEAST
+    assert len(Samples.parse(written(*[{"clock": 2411}] * MIN_SAMPLES)).readings) == MIN_SAMPLES
 
 
 def test_a_driver_that_stalls_is_not_judged_by_what_it_said_before_and_after() -> None:
@@ -66,7 +66,7 @@ def test_half_of_the_samples_that_were_asked_for_are_too_few() -> None:
 
 
 def test_a_counter_that_is_told_only_once_is_no_zero() -> None:
-    with pytest.raises(Inconclusive, match="told its counter of power cap before the load, not after"):
+    with pytest.raises(Inconclusive, match="reported its counter of power cap before the load and not after it"):
         assert counted({"power_cap": 1.0}, {}).power_capped == 0
 
 
@@ -85,9 +85,9 @@ def test_a_field_that_the_driver_does_not_have_is_inconclusive() -> None:
     assert found.has("clock")
     assert not found.has("power_w")
     for question in (found.median, found.highest, found.is_constant, found.steadiness):
-        with pytest.raises(Inconclusive, match="the driver tells no power w of this GPU"):
+        with pytest.raises(Inconclusive, match="the driver reports no power w of this GPU"):
             question("power_w")
-    with pytest.raises(Inconclusive, match="the driver tells no event reasons of this GPU"):
+    with pytest.raises(Inconclusive, match="the driver reports no event reasons of this GPU"):
         found.share(POWER_CAP)
 
 

@@ -18,7 +18,7 @@ from dgxcert.probes.gpu import nvml
 from dgxcert.probes.gpu.sampler import HERTZ
 from dgxcert.probes.gpu.samples import (
     CLOCK_SETTING,
-    LEAST,
+    MIN_SAMPLES,
     POWER_BRAKE,
     POWER_CAP,
     THERMAL_HARDWARE,
@@ -72,7 +72,7 @@ def test_a_gpu_that_was_idle_is_not_judged(percent: int) -> None:
 
 
 def test_a_gpu_that_does_not_tell_how_busy_it_was_is_not_judged() -> None:
-    with pytest.raises(Inconclusive, match="the driver tells no utilization of this GPU"):
+    with pytest.raises(Inconclusive, match="the driver reports no utilization of this GPU"):
         load(samples(utilization=None)).judged()
 
 
@@ -261,7 +261,7 @@ def test_a_load_that_is_very_short_is_sampled_often_enough_to_judge_it(steps: li
         GPU, SPARK.model_copy(update={"workloads": SPARK.workloads.model_copy(update={"sustained": short})})
     )
     hertz = float(steps[1].split()[-2])
-    assert hertz * 0.1 >= 2 * LEAST, "half of them may come late"
+    assert hertz * 0.1 >= 2 * MIN_SAMPLES, "half of them may come late"
 
 
 def possible(told: dict[str, Any], code: int = NOT_SUPPORTED) -> Load:

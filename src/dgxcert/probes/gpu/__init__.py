@@ -1,1 +1,1 @@
-"""What the GPUs are, as the driver, CUDA and the PCI bus tell."""
+"""What the GPUs are and do, by the driver, CUDA and the PCI bus."""

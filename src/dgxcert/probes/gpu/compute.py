@@ -1,7 +1,7 @@
-"""Compute: whether every device that torch offers multiplies whole numbers exactly.
+"""Compute: whether every device that torch offers multiplies integers exactly.
 
-`python -m dgxcert.probes.gpu.compute cuda` (or `cpu`) prints what each device did as JSON: a container proves this way
-that it really has its GPUs.
+`python -m dgxcert.probes.gpu.compute cuda` (or `cpu`) prints the result of each device as JSON: a container proves with
+it that it can use its GPUs.
 """
 
 import json
@@ -9,23 +9,23 @@ import sys
 from typing import Any
 
 EDGE = 512
-"""Small numbers in matrices of this size have products below 2^24, exact even in 32-bit floating point."""
+"""With entries of -6 to 6, dot products of this length are at most 18432, far below 2^24: exact in fp32."""
 
 
 def compute(kind: str) -> list[dict[str, Any]]:
-    """Multiply on each device of that kind: its name, and how many of the products are wrong."""
+    """Multiply two matrices on each device of a kind; its name and its number of wrong entries."""
     import torch
 
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if kind == "cuda" else ["cpu"]
-    whole = torch.arange(EDGE * EDGE).reshape(EDGE, EDGE) % 13 - 6
-    exact = whole @ whole.T
-    done = []
+    integers = torch.arange(EDGE * EDGE).reshape(EDGE, EDGE) % 13 - 6
+    exact = integers @ integers.T
+    results = []
     for name in names:
-        here = whole.to(name, dtype=torch.float32)
-        wrong = int(((here @ here.T).cpu().to(torch.int64) != exact).sum())
+        matrix = integers.to(name, dtype=torch.float32)
+        wrong = int(((matrix @ matrix.T).cpu().to(torch.int64) != exact).sum())
         product = torch.cuda.get_device_name(name) if kind == "cuda" else "CPU"
-        done.append({"device": name, "product": product, "wrong": wrong})
-    return done
+        results.append({"device": name, "product": product, "wrong": wrong})
+    return results
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""CUDA as torch sees it: whether it works, and how many GPUs it offers."""
+"""CUDA by torch: whether it is available, how many GPUs it offers, and which version torch was built for."""
 
 import os
 from dataclasses import dataclass
@@ -8,31 +8,34 @@ from dgxcert.outcome import Inconclusive
 
 @dataclass(frozen=True)
 class Cuda:
-    """`build` names torch's version and the CUDA that it was built for."""
+    """`build` names torch's version and the CUDA version that it was built for.
+
+    >>> Cuda(True, 1, "torch 2.10, built for CUDA 13.0", "13.0").major
+    13
+    """
 
     available: bool
     count: int
     build: str
     version: str | None = None
-    """The CUDA that torch was built for, like `13.0`; None for a build without."""
+    """The CUDA version that torch was built for, as `13.0`; None for a CPU build."""
 
     @property
     def major(self) -> int:
-        """13 of 13.0; raises Inconclusive for a build without CUDA, which GPU-CUDA judges."""
+        """13 of 13.0. Raises Inconclusive for a CPU build, which GPU-CUDA judges."""
         if self.version is None:
-            raise Inconclusive(f"{self.build}: there is no CUDA that a driver could serve", "See GPU-CUDA first.")
+            raise Inconclusive(
+                f"{self.build}: there is no CUDA version that a driver could support", "See GPU-CUDA first."
+            )
         return int(self.version.partition(".")[0])
 
 
 def read() -> Cuda:
-    """Ask torch in this process.
-
-    Raises Inconclusive when the environment hides GPUs: what is hidden was not looked at.
-    """
+    """CUDA by torch, in this process. Raises Inconclusive where the environment hides GPUs, which are not checked."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         raise Inconclusive(
-            f"CUDA_VISIBLE_DEVICES is set to {hidden!r}, so torch is not shown every GPU",
+            f"CUDA_VISIBLE_DEVICES is set to {hidden!r}, so torch does not see every GPU",
             "Run again without it: env -u CUDA_VISIBLE_DEVICES dgxcert validate",
         )
     import torch

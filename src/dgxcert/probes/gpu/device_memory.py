@@ -1,4 +1,4 @@
-"""Device memory: the driver's figure for a card of its own, the system's where memory is unified or there is no GPU."""
+"""Device memory: NVML's figure for a card, the system's where memory is unified or there is no GPU."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from dgxcert.probes.host import memory
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Total size in GiB and who said so."""
+    """Total size in GiB, and where the figure comes from."""
 
     total_gib: float
     source: str
@@ -18,7 +18,7 @@ class DeviceMemory:
 
 @dataclass(frozen=True)
 class Free:
-    """What CUDA calls free, and what there is for work to take: the system's figure where memory is unified. In GiB."""
+    """Free memory by CUDA, and memory available to work: the system's where memory is unified. In GiB."""
 
     cuda_gib: float
     available_gib: float
@@ -26,7 +26,7 @@ class Free:
 
 
 def free(device: Device) -> Free:
-    """Both figures for one GPU; raises Inconclusive where nobody tells."""
+    """Both figures for one GPU. Raises Inconclusive where one is not reported."""
     cuda_gib = device.cuda_free_bytes() / nvml.BYTES_PER_GIB
     if device.shares_system_memory:
         return Free(cuda_gib, memory.read().available_gib, "MemAvailable of /proc/meminfo: memory is unified")
@@ -34,15 +34,15 @@ def free(device: Device) -> Free:
 
 
 def read(device: Device) -> DeviceMemory:
-    """The memory that work on this device can use; raises Inconclusive where nobody tells."""
+    """The total memory of a device. Raises Inconclusive where nothing reports it."""
     if device.kind == "cpu":
         return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo")
     total = nvml.ask(device.index, "memory_total").if_supported("memory_total")
-    if total:  # some GB10 drivers say zero where they have no figure
+    if total:  # GB10 has no framebuffer: most drivers answer Not Supported, some answer 0
         return DeviceMemory(total / nvml.BYTES_PER_GIB, "NVML")
     if device.unified_memory:
         return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo: memory is unified, NVML has no figure")
     raise Inconclusive(
         f"the driver has no memory figure for {device.product}, and its profile does not say that memory is unified",
-        "Run `nvidia-smi -q -d MEMORY`; if memory really is unified, write `unified_memory: true` under `gpu:`.",
+        "Run `nvidia-smi -q -d MEMORY`. If memory is unified, write `unified_memory: true` in the profile's `gpu:`.",
     )

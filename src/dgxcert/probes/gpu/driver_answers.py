@@ -1,9 +1,10 @@
-"""The driver's answers, through NVML, for whoever starts this as a process of its own: the driver can hang or crash.
+"""The driver's answers through NVML, read in a process of its own, since the driver can hang or crash its caller.
 
     python -P -m dgxcert.probes.gpu.driver_answers machine
     python -P -m dgxcert.probes.gpu.driver_answers gpu INDEX FIELD...
 
-prints JSON. Each call's name goes to standard error before it is made, so that one that never returns can be named.
+print JSON. The name of each NVML call goes to standard error before it is made, so that a call that never returns has a
+name.
 """
 
 import json
@@ -11,7 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-Ask = Callable[[Any, Any], Any]
+Read = Callable[[Any, Any], Any]
+"""Reads one field with nvidia-ml-py and a device handle."""
 
 COMPUTE_MODES = ("Default", "Exclusive_Thread", "Prohibited", "Exclusive_Process")
 COUNTERS = {
@@ -20,15 +22,15 @@ COUNTERS = {
     "thermal_hardware": "NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN",
     "power_brake": "NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN",
 }
-"""Time spent in each state since the driver was loaded; the driver counts in nanoseconds and steps of about 100 ms."""
+"""Time spent in each state since the driver was loaded. The driver counts in ns, and updates about every 100 ms."""
 INVALID_ARGUMENT, NOT_SUPPORTED = 2, 3
-"""nvml.h; older drivers call a counter that they do not have an invalid argument."""
+"""nvmlReturn_t, nvml.h. Older drivers answer Invalid Argument for a counter that they do not know."""
 UNSIGNED_INT = 1
-"""NVML_VALUE_TYPE_UNSIGNED_INT; the counters' other type is a long of 64 bits."""
+"""NVML_VALUE_TYPE_UNSIGNED_INT; otherwise a counter is an unsigned long long."""
 
 
-class Called:
-    """nvidia-ml-py, which tells of each function before it is called."""
+class NamedCalls:
+    """nvidia-ml-py that writes the name of each function to standard error before it is called."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
@@ -36,12 +38,12 @@ class Called:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("nvml"):
             sys.stderr.write(f"{name}\n")
-            sys.stderr.flush()
+            sys.stderr.flush()  # the call may never return, and the process may be killed in it
         return getattr(self._library, name)
 
 
 def _counters(nvml: Any, gpu: Any) -> dict[str, float]:
-    """Seconds by name; a counter that this driver does not have is left out, one that it does not tell is an error."""
+    """Seconds by counter; without those that this driver does not have. Raises NVMLError where one is refused."""
     values = nvml.nvmlDeviceGetFieldValues(gpu, [getattr(nvml, field) for field in COUNTERS.values()])
     seconds = {}
     for name, value in zip(COUNTERS, values, strict=True):
@@ -53,15 +55,15 @@ def _counters(nvml: Any, gpu: Any) -> dict[str, float]:
     return seconds
 
 
-def _ecc(uncorrected: bool, aggregate: bool) -> Ask:
+def _ecc(uncorrected: bool, aggregate: bool) -> Read:
     return lambda nvml, gpu: nvml.nvmlDeviceGetTotalEccErrors(gpu, int(uncorrected), int(aggregate))
 
 
-def _pids(function: str) -> Ask:
+def _pids(function: str) -> Read:
     return lambda nvml, gpu: [process.pid for process in getattr(nvml, function)(gpu)]
 
 
-FIELDS: dict[str, Ask] = {
+FIELDS: dict[str, Read] = {
     "product": lambda nvml, gpu: nvml.nvmlDeviceGetName(gpu),
     "uuid": lambda nvml, gpu: nvml.nvmlDeviceGetUUID(gpu),
     "compute_capability": lambda nvml, gpu: "{}.{}".format(*nvml.nvmlDeviceGetCudaComputeCapability(gpu)),
@@ -77,7 +79,7 @@ FIELDS: dict[str, Ask] = {
     "ecc_corrected": _ecc(uncorrected=False, aggregate=False),
     "ecc_uncorrected_ever": _ecc(uncorrected=True, aggregate=True),
     "ecc_corrected_ever": _ecc(uncorrected=False, aggregate=True),
-    "remapped_rows": lambda nvml, gpu: [int(each) for each in nvml.nvmlDeviceGetRemappedRows(gpu)],
+    "remapped_rows": lambda nvml, gpu: [int(count) for count in nvml.nvmlDeviceGetRemappedRows(gpu)],
     "link_width": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkWidth(gpu),
     "link_width_max": lambda nvml, gpu: nvml.nvmlDeviceGetMaxPcieLinkWidth(gpu),
     "link_generation": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu),
@@ -95,13 +97,15 @@ FIELDS: dict[str, Ask] = {
     "compute_processes": _pids("nvmlDeviceGetComputeRunningProcesses"),
     "graphics_processes": _pids("nvmlDeviceGetGraphicsRunningProcesses"),
 }
-"""What can be asked of one GPU, in our words. Clocks in MHz, power in W, temperature in °C, memory in bytes."""
+"""The fields of one GPU by our names. Clocks in MHz, power in W (NVML has mW), temperature in °C, memory in bytes.
+
+Modes (`mig`, `ecc_mode`) are pairs: current, and pending until the next reset."""
 
 IDENTITY = ("product", "uuid", "compute_capability", "memory_total", "serial", "vbios")
 
 
 def ask(nvml: Any, gpu: Any, fields: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Ask for fields of one GPU: those that were `answered`, and the driver's own words for those `refused`."""
+    """Values of the fields that were `answered`; NVML's code and message of those `refused`."""
     answered, refused = {}, {}
     for field in fields:
         try:
@@ -112,29 +116,29 @@ def ask(nvml: Any, gpu: Any, fields: tuple[str, ...]) -> dict[str, dict[str, Any
 
 
 def machine(nvml: Any) -> dict[str, Any]:
-    """Versions, every GPU's identity, and the indexes of GPUs that are lost: one dead card must not hide the others."""
+    """Versions, the identity of each GPU, and the indexes of lost GPUs: one lost card must not hide the others."""
     gpus, lost = {}, []
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            found = ask(nvml, nvml.nvmlDeviceGetHandleByIndex(index), IDENTITY)
+            answers = ask(nvml, nvml.nvmlDeviceGetHandleByIndex(index), IDENTITY)
         except nvml.NVMLError_GpuIsLost:
             lost.append(index)
             continue
-        gone = any(refusal["code"] == nvml.NVML_ERROR_GPU_IS_LOST for refusal in found["refused"].values())
-        if gone:
+        is_lost = any(refusal["code"] == nvml.NVML_ERROR_GPU_IS_LOST for refusal in answers["refused"].values())
+        if is_lost:
             lost.append(index)
         else:
-            gpus[index] = found
+            gpus[index] = answers
     number = nvml.nvmlSystemGetCudaDriverVersion_v2()  # 13000 is 13.0
     cuda = f"{number // 1000}.{number % 1000 // 10}"
     return {"version": nvml.nvmlSystemGetDriverVersion(), "cuda": cuda, "gpus": gpus, "lost": lost}
 
 
 def main(topic: str, *arguments: str) -> dict[str, Any]:
-    """Answer one question; a driver that refuses altogether is an answer too."""
+    """The answer to one question. Where NVML refuses altogether, that is its code and message."""
     import pynvml
 
-    nvml = Called(pynvml)
+    nvml = NamedCalls(pynvml)
     try:
         nvml.nvmlInit()
         if topic == "machine":

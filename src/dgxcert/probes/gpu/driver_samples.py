@@ -1,4 +1,4 @@
-"""The driver's samples, for whoever starts this as a process of its own; it imports little, since its start costs too.
+"""The driver's samples, read in a process of its own; it imports little, since its CPU time disturbs what it samples.
 
 python -P -m dgxcert.probes.gpu.driver_samples INDEX HERTZ FILE
 """
@@ -25,8 +25,8 @@ FIELDS = (
 )
 
 
-def watch(index: int, hertz: float, path: Path) -> None:
-    """Append samples to a file until SIGTERM, or until whoever started this is gone. NVMLError ends it with exit 1."""
+def record_samples(index: int, hertz: float, path: Path) -> None:
+    """Append samples of one GPU to a file until SIGTERM, or until the parent process has ended. Raises NVMLError."""
     import pynvml
 
     parent, stopped = os.getppid(), False
@@ -38,21 +38,21 @@ def watch(index: int, hertz: float, path: Path) -> None:
     signal.signal(signal.SIGTERM, stop)
     pynvml.nvmlInit()
     gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
-    told = driver_answers.Called(pynvml)
-    said = driver_answers.ask(told, gpu, FIELDS)
-    refused = {name: refusal["says"] for name, refusal in said["refused"].items()}
-    fields = tuple(said["answered"])
+    nvml = driver_answers.NamedCalls(pynvml)
+    answers = driver_answers.ask(nvml, gpu, FIELDS)
+    refused = {name: refusal["says"] for name, refusal in answers["refused"].items()}
+    fields = tuple(answers["answered"])
     with path.open("a", encoding="ascii", buffering=1) as file:
-        write_line(file, {"at": time.time(), "hertz": hertz, "refused": refused, **_counted(told, gpu)})
-        while not stopped and os.getppid() == parent:
+        write_line(file, {"at": time.time(), "hertz": hertz, "refused": refused, **_counters(nvml, gpu)})
+        while not stopped and os.getppid() == parent:  # killed with SIGKILL, the parent cannot stop this process
             began = time.monotonic()
-            write_line(file, {"t": began, **sample(told, gpu, fields)})
+            write_line(file, {"t": began, **sample(nvml, gpu, fields)})
             time.sleep(max(0.0, 1 / hertz - (time.monotonic() - began)))
-        write_line(file, {**_counted(told, gpu), "cpu_s": time.process_time()})
+        write_line(file, {**_counters(nvml, gpu), "cpu_s": time.process_time()})
 
 
 def sample(nvml: Any, gpu: Any, fields: tuple[str, ...]) -> dict[str, Any]:
-    """One reading of every field; raises NVMLError where one that was there before no longer is."""
+    """One reading of every field. Raises NVMLError where one is refused that was answered at the start."""
     return {name: driver_answers.FIELDS[name](nvml, gpu) for name in fields}
 
 
@@ -61,17 +61,17 @@ def write_line(file: Any, entry: dict[str, Any]) -> None:
     file.write(json.dumps(entry) + "\n")
 
 
-def _counted(told: Any, gpu: Any) -> dict[str, Any]:
-    """The counters that this driver has, and when they were read; NVMLError where it has them and does not tell."""
+def _counters(nvml: Any, gpu: Any) -> dict[str, Any]:
+    """The counters that this driver has, and the time of reading. Raises NVMLError where it has them and refuses."""
     try:
-        counters = dict(driver_answers.FIELDS["counters"](told, gpu))
-    except (told.NVMLError_NotSupported, told.NVMLError_FunctionNotFound):
+        counters = dict(driver_answers.FIELDS["counters"](nvml, gpu))
+    except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound):
         counters = {}
     return {"t": time.monotonic(), "counters": counters}
 
 
 if __name__ == "__main__":
     try:
-        watch(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
-    except Exception as error:  # whatever it is, the parent names it and nobody looks at a traceback here
+        record_samples(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
+    except Exception as error:  # the parent reports the last line, so it must be the error and no traceback
         sys.exit(f"{type(error).__name__}: {error}")

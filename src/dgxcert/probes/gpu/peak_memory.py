@@ -1,4 +1,4 @@
-"""Peak memory: the most that this process has held on a device since the last reset."""
+"""Peak memory: the most memory that this process has used on a device since the last reset."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from dgxcert.machine.device import Device
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
-"""proc(5), clear_refs: sets the peak resident size to the present one."""
+"""proc(5), clear_refs: sets the peak resident set size to the current one."""
 
 
 def reset(device: Device) -> None:
-    """Forget the peak so far; where /proc does not allow that, the peak is that since the process began."""
+    """Reset the peak. Where /proc does not allow that, the peak stays that since the start of the process."""
     if device.kind == "cuda":
         import torch
 
@@ -24,7 +24,7 @@ def reset(device: Device) -> None:
 
 
 def read(device: Device) -> int:
-    """Bytes: what torch has allocated on a GPU, or the resident size on a CPU; 0 where nobody tells."""
+    """Peak bytes that torch has allocated on a GPU, or peak resident bytes on the CPU; 0 where it is not reported."""
     if device.kind == "cuda":
         import torch
 
@@ -33,6 +33,10 @@ def read(device: Device) -> int:
 
 
 def parse(status: str) -> int:
-    """Bytes of the peak resident size in a /proc/self/status text: `VmHWM:   123456 kB`."""
+    """The peak resident set size (VmHWM) in /proc/self/status, in bytes.
+
+    >>> parse("Name:\\tpython\\nVmHWM:\\t  123456 kB\\n")
+    126418944
+    """
     line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0 kB")
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""GPU processes: who computes on the machine's GPUs before the suite does."""
+"""GPU processes: the other compute processes on the machine's GPUs, before the suite starts any."""
 
 from pathlib import Path
 
@@ -8,26 +8,30 @@ from dgxcert.probes.gpu import nvml
 
 
 def read(machine: Machine) -> int:
-    """On how many GPUs nobody computes, out of all that the driver lists.
+    """The number of GPUs without a compute process.
 
-    Raises Inconclusive without a GPU, and where somebody computes, naming whom: an idle notebook is no fault of the
-    machine, but nothing that is measured beside it can be believed.
+    Raises Inconclusive without a GPU, and where there is a process, naming it: another user's notebook is no fault of
+    the machine, but nothing measured beside it can be believed.
     """
     if not machine.gpus:
-        raise Inconclusive("the driver lists no GPU on which anybody could compute", "See GPU-PRESENT first.")
+        raise Inconclusive("the driver lists no GPU", "See GPU-PRESENT first.")
     busy = {gpu.index: nvml.compute_processes(gpu.index) for gpu in machine.gpus}
-    others = [f"GPU {index}: {', '.join(map(name, pids))}" for index, pids in busy.items() if pids]
+    others = [f"GPU {index}: {', '.join(map(describe, pids))}" for index, pids in busy.items() if pids]
     if others:
         raise Inconclusive(
-            f"somebody else computes on this machine ({'; '.join(others)})",
-            "Look who: nvidia-smi; ps -fp PID",
-            "End it (a notebook's kernel, a server left running), or wait for it, then run this again.",
+            f"other processes compute on this machine ({'; '.join(others)})",
+            "Find out whose they are: nvidia-smi; ps -fp PID",
+            "Stop them (a notebook's kernel, a server left running) or wait for their end, then run this again.",
         )
     return len(busy)
 
 
-def name(pid: int) -> str:
-    """`python (4711)`, or the number alone where the kernel shows no such process."""
+def describe(pid: int) -> str:
+    """`python (4711)`, or `process 4711` where /proc has no such process.
+
+    >>> describe(2**22 + 1)  # above the largest process id of Linux
+    'process 4194305'
+    """
     try:
         return f"{Path(f'/proc/{pid}/comm').read_text(encoding='utf-8', errors='replace').strip()} ({pid})"
     except OSError:

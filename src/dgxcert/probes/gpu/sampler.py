@@ -1,7 +1,6 @@
-"""The sampler: a GPU's clock, power, temperature, utilisation and event reasons while something else keeps it busy.
+"""The sampler: a GPU's clock, power, temperature, utilisation and event reasons while a workload keeps it busy.
 
-It runs as a process of its own (`driver_samples`), so that a driver that hangs or crashes under load is a finding and
-not our end.
+It is a process of its own (`driver_samples`): a driver that hangs or crashes under load does not end this process.
 """
 
 import os
@@ -25,31 +24,36 @@ POLL_S = 0.01
 
 @contextmanager
 def sampling(index: int, hertz: float = HERTZ, keep: Path | None = None) -> Iterator[Callable[[], Samples]]:
-    """Sample one GPU while the body works; afterwards what is yielded gives the samples.
+    """Sample one GPU during the body; the yielded function returns the samples after it.
 
-    `keep` names a file to which every sample is appended. Raises Inconclusive where the driver does not answer when
-    the body would begin, or stops answering while it works.
+    With `keep`, every sample is also appended to that file. Raises Inconclusive where the driver does not answer before
+    the body, or stops answering during it.
+
+        with sampling(gpu.index) as samples:
+            matmul.run()
+        clock = samples().median("clock")
     """
     with tempfile.TemporaryDirectory(prefix="dgxcert-") as folder:
         path = Path(folder) / "samples.jsonl"
         log = path.with_suffix(".log")
         with log.open("wb") as output:
             arguments = [str(index), str(hertz), str(path)]
-            asking = [sys.executable, "-P", "-m", "dgxcert.probes.gpu.driver_samples", *arguments]
-            process = command.start(asking, output=output, cwd=Path(folder), env=dict(os.environ))
-        taken: list[Samples] = []
+            program = [sys.executable, "-P", "-m", "dgxcert.probes.gpu.driver_samples", *arguments]
+            process = command.start(program, output=output, cwd=Path(folder), env=dict(os.environ))
+        parsed: list[Samples] = []
         try:
+            # The body starts with the first sample: a start of Python takes longer than a short workload.
             _wait(lambda: _has_sample(path) or process.poll() is not None)
             if not _has_sample(path):
-                raise _silent(process.poll(), log)
-            yield lambda: taken[0]
+                raise _unanswered(process.poll(), log)
+            yield lambda: parsed[0]
             if process.poll() is None:
                 command.signal_group(process, signal.SIGTERM)
             _wait(lambda: process.poll() is not None)
             if process.returncode != 0:
-                raise _silent(process.returncode, log)
+                raise _unanswered(process.returncode, log)
             text = path.read_text(encoding="ascii")
-            taken.append(Samples.parse(text))
+            parsed.append(Samples.parse(text))
             if keep is not None:
                 with keep.open("a", encoding="ascii") as file:
                     file.write(text)
@@ -58,7 +62,7 @@ def sampling(index: int, hertz: float = HERTZ, keep: Path | None = None) -> Iter
 
 
 def _has_sample(path: Path) -> bool:
-    """Whether the counters and the first sample are on file, both lines whole."""
+    """Whether the file has the counters and the first sample, each a whole line."""
     return path.exists() and path.read_bytes().count(b"\n") > 1
 
 
@@ -68,11 +72,16 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(POLL_S)
 
 
-def _silent(code: int | None, log: Path) -> Inconclusive:
+def _unanswered(code: int | None, log: Path) -> Inconclusive:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     call = next((line for line in reversed(lines) if line.startswith("nvml")), "the first call")
     last = lines[-1] if lines else ""
-    refuses = "refuses" if "NVMLError" in last else "could not be asked"
-    how = {None: f"did not answer within {ANSWER_S:.0f} s", 1: f"{refuses}: {last}"}
-    words = how.get(code, f"takes whoever asks along, by signal {-code}" if code and code < 0 else f"ended with {code}")
-    return Inconclusive(f"the NVIDIA driver, asked while the GPU works, {words} ({call})", *RESTART)
+    if code is None:
+        problem = f"did not answer within {ANSWER_S:.0f} s"
+    elif code < 0:
+        problem = f"crashes the calling process, by signal {-code}"
+    elif code == 1:
+        problem = f"{'refuses' if 'NVMLError' in last else 'could not be asked'}: {last}"
+    else:
+        problem = f"could not be asked: its process ended with {code}"
+    return Inconclusive(f"the NVIDIA driver, asked under load, {problem} ({call})", *RESTART)
