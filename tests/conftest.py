@@ -1,4 +1,4 @@
-"""What every test may use: pytest's own pytester, which runs small suites of requirements, and torch on one thread."""
+"""Fixtures for every test: pytester, which runs small suites of requirements, and one thread for torch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,18 +7,18 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-OF_THE_HUB = (
+HUB_VARIABLES = (
     *("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DISABLE_XET"),
     *("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     *("HF_HUB_DISABLE_IMPLICIT_TOKEN", "SSL_CERT_DIR", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
     *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
 )
-"""Variables that steer the Hub's client, and so the diagnosis."""
+"""Variables that change what the Hub's client does, and with it the diagnosis."""
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Two threads of torch that wait for each other on a busy machine take ten times as long as one."""
+    """Limit torch to one thread: on a busy machine two that wait for each other take ten times as long."""
     import torch
 
     before = torch.get_num_threads()
@@ -29,10 +29,10 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def plain_hub_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of what this machine tells the Hub's client, and a home of its own."""
+    """An environment without variables for the Hub's client, and with an empty HF_HOME."""
     from dgxcert.probes.hub import http_request
 
-    for name in OF_THE_HUB:
+    for name in HUB_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     http_request.resolve.cache_clear()

@@ -1,4 +1,4 @@
-"""Full disks; `python disk.py FOLDER` fills a small one with a record, then goes on with it once there is room."""
+"""Full disks: `python disk.py FOLDER` fills a small one with a record, then continues it once there is free space."""
 
 import resource
 import sys
@@ -14,7 +14,7 @@ from dgxcert.record import journal
 
 @contextmanager
 def with_room_up_to(size_bytes: int) -> Iterator[None]:
-    """No file grows beyond so many bytes, in this process and those that it starts now: the rest is cut off."""
+    """Limit the size of every file that this process and its children write (RLIMIT_FSIZE)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
@@ -24,7 +24,7 @@ def with_room_up_to(size_bytes: int) -> Iterator[None]:
 
 
 def fill(folder: Path) -> str:
-    """Returns what happened in words; every line that was taken must be read back, before and after making room."""
+    """Fill the disk; returns a summary. Every line that was written must be read back, before and after freeing space."""
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(8192))
     writer = journal.Writer(folder)
