@@ -24,7 +24,7 @@ def with_room_up_to(size_bytes: int) -> Iterator[None]:
 
 
 def fill(folder: Path) -> str:
-    """Fill the disk; returns a summary. Every line that was written must be read back, before and after freeing space."""
+    """Fill the disk; returns a summary. Every written line must be read back, before and after space is freed."""
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(8192))
     writer = journal.Writer(folder)
