@@ -1,4 +1,4 @@
-"""A profile is whole, right and finite or the run does not start; what it leaves unsaid is never a pass."""
+"""A profile is complete and valid, or the run does not start; a limit that it does not give is never a pass."""
 
 import copy
 import re
@@ -38,8 +38,8 @@ def test_a_profile_of_ones_own_certifies_nothing_and_has_a_name_of_its_own(tmp_p
     shipped = (profiles.SHIPPED / "dgx-spark.yaml").read_text(encoding="utf-8")
     mine = tmp_path / "mine.yaml"
     mine.write_text(shipped, encoding="utf-8")
-    found = profiles.load(str(mine))
-    assert (found.own, found.certifies) == (True, False)
+    own = profiles.load(str(mine))
+    assert (own.own, own.certifies) == (True, False)
     mine.write_text(f"name: dgx-spark\nown: false\n{shipped}", encoding="utf-8")
     with pytest.raises(CannotStart, match="has the name dgx-spark, which ships"):
         profiles.load(str(mine))
@@ -199,7 +199,7 @@ def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> Non
         ("!!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
     ],
 )
-def test_what_is_no_profile_at_all_is_named_by_its_file(text: str, complaint: str) -> None:
+def test_what_is_not_a_profile_is_named_by_its_file(text: str, complaint: str) -> None:
     with pytest.raises(CannotStart, match=f"Profile {MINE} {complaint}") as raised:
         profiles.parse(text, MINE)
     assert "\n" not in raised.value.problem
@@ -223,7 +223,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         profiles.load(str(tmp_path / "latin.yaml"))
 
 
-def test_a_file_of_ones_own_is_called_like_its_file(tmp_path: Path) -> None:
+def test_a_file_of_ones_own_is_named_after_its_file(tmp_path: Path) -> None:
     (tmp_path / "lab-7.yml").write_text(changed(lambda c: None), encoding="utf-8")
     assert profiles.load(str(tmp_path / "lab-7.yml")).name == "lab-7"
 
@@ -258,7 +258,7 @@ def test_two_profiles_that_both_match_are_named() -> None:
     assert profiles.choose([GB10], candidates[:1]).name == "one"
 
 
-def test_a_missing_limit_or_peak_is_inconclusive_and_says_where_it_belongs() -> None:
+def test_a_missing_limit_or_peak_is_inconclusive_and_its_place_is_named() -> None:
     spark = profiles.load("dgx-spark")
     with pytest.raises(Inconclusive, match=r"dgx-spark has no limit 'decode\.fp32': a missing limit is never a pass"):
         spark.limit("decode.fp32")
@@ -279,8 +279,8 @@ def test_the_number_of_gpus_comes_from_the_profile(gpu: dict[str, int], expected
 
 
 @pytest.mark.parametrize("name", profiles.names())
-def test_every_shipped_profile_leaves_memory_free_where_the_system_lives_in_it(name: str) -> None:
-    """On unified memory an allocation that does not fit hangs the machine, and with it whoever looks after it."""
+def test_every_shipped_profile_leaves_memory_free_for_the_system(name: str) -> None:
+    """On unified memory an allocation that does not fit hangs the machine."""
     profile = profiles.load(name)
     assert profile.memory.margin.value >= (16 if profile.gpu.unified_memory else 1)
     assert 0 < profile.memory.floor.value < profile.memory.margin.value
@@ -302,7 +302,7 @@ PARAMETERS = re.compile(r'parametrize\("(\w+)", benchmark_cases\.(\w+)')
 
 
 def limits_used() -> set[tuple[str, str]]:
-    """Every limit that a check or benchmark asks for, with the key of the requirement that asks."""
+    """Every limit that a check or benchmark uses, with the key of its requirement."""
     used: set[tuple[str, str]] = set()
     for block in (block for path in SUITE for block in path.read_text(encoding="utf-8").split("@requirement(")[1:]):
         name = block.split('"')[1]
@@ -318,7 +318,7 @@ def limits_used() -> set[tuple[str, str]]:
     return used
 
 
-def test_every_limit_that_the_suite_asks_for_can_be_written() -> None:
+def test_every_limit_that_the_suite_uses_has_a_quantity() -> None:
     used = limits_used()
     assert ("spread", "LORA-SPEED[bf16-tuned-large]") in used
     assert ("spread.host", "LORA-SPEED[bf16-stock-large]") in used
@@ -328,7 +328,9 @@ def test_every_limit_that_the_suite_asks_for_can_be_written() -> None:
     for path in SUITE:
         text = path.read_text(encoding="utf-8")
         found = len(LIMIT.findall(text)) + len(OF_A_CASE.findall(text)) + text.count(OF_A_CASES_SPREAD)
-        assert len(re.findall(r"profile\.limit\(", text)) == found, f"{path.name} asks in a way that is not found here"
+        assert len(re.findall(r"profile\.limit\(", text)) == found, (
+            f"{path.name} uses a limit in a way that this test does not find"
+        )
 
 
 @pytest.mark.parametrize("name", profiles.names())
