@@ -1,4 +1,4 @@
-"""Commands that only show: the requirements there are, and a finished run."""
+"""Commands that only print: all requirements, and a finished run."""
 
 import typer
 

@@ -56,7 +56,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def waived(run: Run) -> list[str]:
-    """One line for each requirement that did not pass and has a waiver: its outcome, the reason, and who signed it."""
+    """One line for each requirement that did not pass and has a waiver: outcome, reason and who is responsible."""
     return [
         printable(f"{result.key} is {result.outcome.words}; waived: {result.waiver.description}")
         for result in run.waived

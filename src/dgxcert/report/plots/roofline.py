@@ -28,7 +28,7 @@ def plot(run: Run) -> Plot | None:
         return None
     measured = _measured(run)
     roofs = {precision: peak for precision, peak in measured.items() if precision in peaks and "read" in measured}
-    dashed = "and the peak measured in this run (dashed)" if roofs else "(none was measured in this run)"
+    dashed = " and the peak measured in this run (dashed)" if roofs else "; no peak was measured in this run"
 
     def onto(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -54,7 +54,7 @@ def plot(run: Run) -> Plot | None:
     nearest = max(points, key=lambda point: _share(run, point[1]))
     alternative = (
         f"{len(points)} workloads by arithmetic intensity and TFLOP/s reached, under the theoretical peak of profile "
-        f"{printable(run.profile.name)} (solid) {dashed}. Nearest to its roofline: "
+        f"{printable(run.profile.name)} (solid){dashed}. Nearest to its roofline: "
         f"{printable(nearest[1])} at {_share(run, nearest[1]):.0%}. The list of requirements holds all values."
     )
     return Plot("roofline", "Roofline", alternative, draw("roofline", (7.4, 3.9), onto))

@@ -103,6 +103,7 @@ def _alternative(gpu: int, points: list[Point], loads: int) -> str:
             ranges.append(f"{label} from {min(values):.0f} to {max(values):.0f}")
     hot, limited = sum(bool(point.hot) for point in points), sum(bool(point.held_back) for point in points)
     return (
-        f"GPU {gpu} during {loads} loads: {', '.join(ranges) or 'the driver reports nothing'}. Thermal slowdown in "
+        f"GPU {gpu} during {loads} load{'' if loads == 1 else 's'}: "
+        f"{', '.join(ranges) or 'the driver reports nothing'}. Thermal slowdown in "
         f"{hot} of {len(points)} intervals (red), power limited in {limited} (yellow)."
     )

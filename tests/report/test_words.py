@@ -1,0 +1,49 @@
+"""The meaning of a verdict counts its waivers, and one problem of several requirements is one group."""
+
+from datetime import date
+
+import pytest
+from suites.certified import run as certified
+from suites.example import finished
+
+from dgxcert.outcome import Outcome
+from dgxcert.profiles.waivers import Waiver
+from dgxcert.record.run import Run
+from dgxcert.report import words
+
+WAIVER = Waiver(
+    requirement="DISK-SPACE",
+    machine="spark-07",
+    reason="models are on NFS",
+    who="Ada Lovelace",
+    until=date(2027, 1, 31),
+)
+FULL = finished("DISK-SPACE", Outcome.FAILED, reason="12 GiB free")
+
+
+def test_a_certificate_with_a_waiver_says_so() -> None:
+    assert words.meaning(certified(FULL, waivers=(WAIVER,))).endswith("on this machine, except 1 that is waived")
+
+
+def test_a_rejection_does_not_count_its_waivers() -> None:
+    absent = finished("GPU-PRESENT", Outcome.FAILED, reason="no GPU")
+    assert words.meaning(certified(FULL, absent, waivers=(WAIVER,))).endswith("; not counting 1 that is waived")
+
+
+def test_problems_of_one_reason_are_one_group_and_failures_come_first(run: Run) -> None:
+    assert [words.keys(results) for results in words.problems(run)] == ["SHORT[int4]", "UNSEEN, UNREAD", "LOST"]
+
+
+def test_deselected_and_inapplicable_requirements_are_grouped_by_reason(run: Run) -> None:
+    grouped = {reason: words.keys(results) for reason, results in words.not_measured(run).items()}
+    assert grouped == {
+        "not applicable, no GPU": "EXCUSED",
+        "not run, deselected by --only": "DESELECTED",
+    }
+
+
+@pytest.mark.parametrize("longest", [6, 34, 100])
+def test_shortened_text_names_what_is_missing(longest: int) -> None:
+    text = "Xid 79: GPU has fallen off the bus"
+    more = len(text) - longest
+    assert (f"{more} more characters" in words.shortened(text, longest)) is (more > 0)
