@@ -34,19 +34,13 @@ def in_folder(name: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "checks" / name).glob("test_*.py"))
 
 
-HOST = ("tests/checks/host/test_host.py", "-k", "{id} or healthy")
 COMPILED, NUMERICS = "tests/checks/gpu/test_compiled.py", "tests/checks/gpu/test_numerics.py"
 TESTS: dict[str, tuple[str, ...]] = {
     **{path: (f"tests/{path}",) for path in in_folder("gpu")},
-    "checks/host/test_clock.py": HOST,
-    "checks/host/test_container.py": HOST,
-    "checks/host/test_disk.py": HOST,
+    **{path: (f"tests/{path}", "-k", "{id} or healthy") for path in in_folder("host")},
     "checks/host/test_driver.py": ("tests/checks/host/test_driver.py",),
-    "checks/host/test_engine.py": HOST,
-    "checks/host/test_firmware.py": HOST,
     "checks/host/test_kernel_log.py": ("tests/checks/host/test_kernel_log.py",),
     "checks/host/test_processes.py": ("tests/checks/host/test_processes.py",),
-    "checks/host/test_system_memory.py": HOST,
     **{path: (f"tests/{path}", "-k", "comparison or healthy") for path in in_folder("course")},
     "checks/hub/test_checkpoints.py": ("tests/checks/hub/test_checkpoints.py",),
     "checks/hub/test_reach.py": ("tests/checks/hub/test_reach.py",),

@@ -20,11 +20,11 @@ from dgxcert.probes.host import boot, kernel_log
 def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, evidence):
     log = kernel_log.read()
     evidence.advise(*log.remedy)
-    evidence.record("events of programs", log.count("application"), unit="event", source=log.says("application"))
-    faults = evidence.record("faults in the kernel log", log.count("fault"), unit="event", source=log.says("fault"))
+    evidence.record("events of programs", log.count("application"), unit="event", source=log.describe("application"))
+    faults = evidence.record("faults in the kernel log", log.count("fault"), unit="event", source=log.describe("fault"))
     assert faults <= profile.limit("xid.faults")
     log.require_known()
-    log.require_whole()
+    log.require_complete()
     boot.require_since(machine.boot_id)
 
 

@@ -1,4 +1,4 @@
-"""Containers: the image is for this machine, and a container of it really computes."""
+"""Containers: the image has this machine's architecture, and a container of it computes on every GPU."""
 
 from dgxcert import requirement
 from dgxcert.probes.host import container
@@ -6,37 +6,40 @@ from dgxcert.probes.host import container
 
 @requirement(
     "IMAGE-ARCHITECTURE",
-    why="An image for another processor runs under emulation, a hundred times slower, without an error.",
+    title="The image has this machine's architecture",
+    why="An image of another architecture trains under emulation, a hundred times slower, without an error.",
     remedy=(
         "Compare `docker image inspect IMAGE --format '{{.Architecture}}'` with `uname -m`.",
-        "Build it on this machine: make image; or name an image for this processor: IMAGE=",
+        "Build it on this machine: make image; or name an image of this architecture: IMAGE=NAME",
     ),
     stage="image",
     gate=True,
 )
 def test_the_image_is_of_this_machines_architecture(image, machine, evidence):
-    found = evidence.record("architecture of the image", image.kernel_architecture, source=image.reference)
-    assert found == machine.architecture
+    architecture = evidence.record("architecture of the image", image.kernel_architecture, source=image.reference)
+    assert architecture == machine.architecture
 
 
 @requirement(
     "CONTAINER-COMPUTES",
-    why="Runtime, CDI and driver may look well and a container still get no GPU: only one that computes proves it.",
+    title="A container of the image computes on every GPU",
+    why="Runtime, CDI and driver may look healthy while a training container gets no GPU: only computing proves it.",
     remedy=(
-        "Wrong products: see KERNEL-CORRECT in the same run.",
-        "Too few GPUs: compare `nvidia-smi -L` on the machine and in a container: docker run --rm --gpus all IMAGE ...",
-        "GPUs are hidden by MIG or by a setting of the runtime: look at /etc/nvidia-container-runtime/config.toml.",
+        "Fix KERNEL-CORRECT first if products are wrong: dgxcert validate --only KERNEL-CORRECT",
+        "Compare the GPUs of the machine and of a container: nvidia-smi -L; "
+        "docker run --rm --gpus all ubuntu nvidia-smi -L",
+        "Check for MIG and for runtime settings that hide GPUs: cat /etc/nvidia-container-runtime/config.toml",
     ),
     takes_s=15,
     budget_s=240,
     stage="image",
 )
 def test_a_container_of_the_image_computes_on_every_gpu(image, profile, evidence):
-    found = container.read(image, gpus=profile.uses_gpu)
-    evidence.advise(*found.remedy)
-    computes = evidence.record("a container computes", not found.problem, source=found.says)
+    result = container.read(image, gpus=profile.uses_gpu)
+    evidence.advise(*result.remedy)
+    computes = evidence.record("a container computes", not result.problem, source=result.description)
     assert computes.holds()
-    count = evidence.record("devices in the container", len(found.devices), unit="device", source=found.says)
-    wrong = evidence.record("wrong products", found.wrong, source=found.says)
+    count = evidence.record("devices in the container", len(result.devices), unit="device", source=result.description)
+    wrong = evidence.record("wrong products", result.wrong, source=result.description)
     assert count.within(profile.device_count)
     assert wrong == 0

@@ -1,4 +1,4 @@
-"""Driver: whole, new enough for the CUDA of the image, and of a branch that this machine is supported with."""
+"""Driver: library and kernel module have one version, of a branch that fits the image's CUDA and this machine."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import nvml
@@ -7,12 +7,13 @@ from dgxcert.probes.host import kernel_module
 
 @requirement(
     "DRIVER-AGREES",
-    why="After a half-applied update no program gets a GPU until the machine is restarted, and some hang until then.",
+    title="The driver's library and kernel module have the same version",
+    why="After a half-applied update no training job gets a GPU until the machine is restarted, and some jobs hang.",
     remedy=(
-        "Compare: cat /proc/driver/nvidia/version; nvidia-smi --version",
-        "Restart, so that the kernel module of the new version is loaded: sudo reboot",
-        "Still different: finish the update (sudo apt full-upgrade on DGX OS; sudo dkms autoinstall), restart again.",
-        "On a Spark the module must be the open one: sudo apt install nvidia-driver-580-open",
+        "Compare the versions: cat /proc/driver/nvidia/version; nvidia-smi --version",
+        "Restart to load the kernel module of the new version: sudo reboot",
+        "Finish the update if they still differ: sudo apt full-upgrade or sudo dkms autoinstall; then sudo reboot",
+        "Install the open module on a Spark: sudo apt install nvidia-driver-580-open",
     ),
     stage="host",
 )
@@ -27,12 +28,15 @@ def test_the_drivers_library_and_kernel_module_are_of_one_version(evidence):
 
 @requirement(
     "DRIVER-BRANCH",
+    title="The driver branch fits the image's CUDA and this machine",
     why="CUDA 13 in the container needs driver branch 580: with an older one torch finds no GPU at all.",
     remedy=(
         "Run `nvidia-smi` and read the driver version in its first line.",
-        "Too old: sudo apt update && sudo apt full-upgrade (DGX OS), or nvidia-driver-580-open; then sudo reboot",
-        "Too new for the machine's profile: go back to the branch that its vendor supports, then sudo reboot",
-        "No driver at all: see GPU-PRESENT.",
+        "Update it if it is too old: sudo apt update && sudo apt full-upgrade (DGX OS), or "
+        "sudo apt install nvidia-driver-580-open; then sudo reboot",
+        "Go back to the branch that the vendor supports if it is too new: sudo apt install nvidia-driver-580-open; "
+        "then sudo reboot",
+        "Fix GPU-PRESENT first if there is no driver at all: dgxcert validate --only GPU-PRESENT",
     ),
     stage="host",
 )

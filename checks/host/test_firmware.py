@@ -1,14 +1,15 @@
-"""Firmware: kernel and firmware are on record, so that two machines can be compared."""
+"""Firmware: kernel and firmware versions are recorded, so that machines can be compared."""
 
 from dgxcert import requirement
 
 
 @requirement(
     "FIRMWARE-RECORDED",
-    why="Old firmware halves a DGX Spark's speed without any sign; only a record of it lets two machines be compared.",
+    title="Kernel and firmware versions are recorded",
+    why="Old firmware halves a DGX Spark's training speed without any sign; only its version explains the difference.",
     remedy=(
-        "Look at it: cat /sys/class/dmi/id/bios_version; sudo dmidecode -t bios -t 45; fwupdmgr get-devices",
-        "Not readable in a virtual machine or a container: run on the machine itself.",
+        "Read it: cat /sys/class/dmi/id/bios_version; sudo dmidecode -t bios -t 45; fwupdmgr get-devices",
+        "Run on the machine itself: a virtual machine or a container hides the firmware. make validate",
     ),
     stage="host",
 )

@@ -1,4 +1,4 @@
-"""GPU processes: nobody else computes on the GPUs that are to be measured."""
+"""GPU processes: no other process computes on the GPUs that are measured."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import processes
@@ -6,12 +6,16 @@ from dgxcert.probes.gpu import processes
 
 @requirement(
     "HOST-GPU-IDLE",
-    why="A GPU that is shared trains and generates slower, so nothing measured on it says what the machine can do.",
-    remedy=("Look who computes: nvidia-smi", "End it or wait for it, then run this again."),
+    title="No other process computes on the GPUs",
+    why="A shared GPU trains and generates more slowly, so no measurement shows what the machine can do.",
+    remedy=(
+        "List the processes on the GPUs: nvidia-smi",
+        "End them (sudo kill PID) or wait for them, then run this again.",
+    ),
     stage="host",
 )
-def test_nobody_else_computes_on_the_gpus(machine, evidence):
+def test_no_other_process_computes_on_the_gpus(machine, evidence):
     idle = processes.read(machine)
-    found = evidence.record("GPUs on which nobody computes", idle, unit="GPU", source="NVML")
-    there = evidence.record("GPUs of the driver", len(machine.gpus), unit="GPU", source="NVML")
-    assert found >= there
+    free = evidence.record("GPUs without other processes", idle, unit="GPU", source="NVML")
+    gpus = evidence.record("GPUs of the driver", len(machine.gpus), unit="GPU", source="NVML")
+    assert free >= gpus

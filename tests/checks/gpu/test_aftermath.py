@@ -25,10 +25,10 @@ SAME_BOOT = SimpleNamespace(boot_id=boot.read())
 """A machine that was not restarted since the run began."""
 
 
-def log(*kinds: Kind, whole: bool = True) -> KernelLog:
+def log(*kinds: Kind, complete: bool = True) -> KernelLog:
     """A kernel log with one event of each kind, in addition to one of a user's program."""
     events = [Event("an event", "", "a line", kind) for kind in (Kind.APPLICATION, *kinds)]
-    return KernelLog("dmesg", whole, None, tuple(events), benign=0)
+    return KernelLog("dmesg", complete, None, tuple(events), refused_allocations=0)
 
 
 @pytest.mark.parametrize("boot_id", ["0b1c", None], ids=["another", "unknown"])
@@ -50,7 +50,7 @@ def test_a_fault_in_the_kernel_log_fails(monkeypatch: pytest.MonkeyPatch, events
     judge(LOG, SAME_BOOT, H200, fault=fault)
 
 
-@pytest.mark.parametrize("events", [log(Kind.UNKNOWN), log(whole=False)], ids=["unknown event", "log cut"])
+@pytest.mark.parametrize("events", [log(Kind.UNKNOWN), log(complete=False)], ids=["unknown event", "log cut"])
 def test_a_log_that_leaves_it_open_is_inconclusive(monkeypatch: pytest.MonkeyPatch, events: KernelLog) -> None:
     monkeypatch.setattr(kernel_log, "read", lambda: events)
     with pytest.raises(Inconclusive):

@@ -1,4 +1,4 @@
-"""The clock follows a reference where the kernel says so in both of its ways; its error is the kernel's own bound."""
+"""The clock is synchronised only where return value and status agree; its error is the kernel's own bound."""
 
 import ctypes
 import struct
@@ -27,19 +27,17 @@ STA_PLL, STA_UNSYNC, STA_NANO = 0x0001, 0x0040, 0x2000
         (TIME_OK, STA_PLL | STA_UNSYNC, False),
     ],
 )
-def test_a_clock_follows_a_reference_only_where_nothing_speaks_against_it(
-    state: int, status: int, synchronised: bool
-) -> None:
+def test_a_clock_is_synchronised_only_where_state_and_status_agree(state: int, status: int, synchronised: bool) -> None:
     assert clock.parse(state, status, 250).synchronised is synchronised
 
 
 @pytest.mark.parametrize(("microseconds", "seconds"), [(0, 0.0), (250, 0.00025), (16_000_000, 16.0)])
-def test_the_largest_error_is_told_in_seconds(microseconds: int, seconds: float) -> None:
+def test_the_largest_error_is_in_seconds(microseconds: int, seconds: float) -> None:
     assert clock.parse(TIME_OK, STA_PLL, microseconds) == Clock(synchronised=True, max_error_s=seconds)
 
 
 class Kernel:
-    """adjtimex(2) as a 64-bit kernel answers: it writes a whole struct timex over the one that it is given."""
+    """adjtimex(2) of a 64-bit kernel: it writes a whole struct timex over the one it is passed."""
 
     SIZE = 208
     LAYOUT = "<I4xqqqqi4x"
@@ -52,39 +50,39 @@ class Kernel:
         self.modes: int | None = None
 
     def adjtimex(self, pointer: object) -> int:
-        given = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_char * self.SIZE)).contents  # type: ignore[arg-type]
-        self.modes = struct.unpack_from("<I", given.raw)[0]
-        ctypes.memmove(given, self._answer, self.SIZE)
+        timex = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_char * self.SIZE)).contents  # type: ignore[arg-type]
+        self.modes = struct.unpack_from("<I", timex.raw)[0]
+        ctypes.memmove(timex, self._answer, self.SIZE)
         return self._state
 
 
 def kernel(monkeypatch: pytest.MonkeyPatch, state: int, status: int, maxerror: int) -> Kernel:
-    played = Kernel(state, status, maxerror)
-    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: played)
-    return played
+    fake = Kernel(state, status, maxerror)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: fake)
+    return fake
 
 
-def test_the_kernels_answer_is_read_where_the_kernel_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_field_is_read_where_the_kernel_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel(monkeypatch, TIME_OK, STA_PLL | STA_NANO, 4321)
     assert clock.read() == Clock(synchronised=True, max_error_s=0.004321)
     kernel(monkeypatch, TIME_ERROR, STA_UNSYNC, 16_000_000)
     assert clock.read() == Clock(synchronised=False, max_error_s=16.0)
 
 
-def test_the_clock_is_asked_and_never_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    played = kernel(monkeypatch, TIME_OK, STA_PLL, 0)
+def test_the_clock_is_read_and_never_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = kernel(monkeypatch, TIME_OK, STA_PLL, 0)
     clock.read()
-    assert played.modes == 0
+    assert fake.modes == 0
 
 
-def test_there_is_room_for_all_that_the_kernel_writes() -> None:
+def test_the_struct_is_as_large_as_the_kernels() -> None:
     assert ctypes.sizeof(clock._Timex) >= Kernel.SIZE
 
 
-def test_a_kernel_that_does_not_tell_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_refuses_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container whose seccomp filter forbids the call."""
     kernel(monkeypatch, -1, STA_PLL, 0)
     monkeypatch.setattr(ctypes, "get_errno", lambda: 1)
-    with pytest.raises(Inconclusive, match="the kernel does not tell: adjtimex: Operation not permitted") as raised:
+    with pytest.raises(Inconclusive, match="clock's state: adjtimex: Operation not permitted") as raised:
         clock.read()
     assert raised.value.remedy == ("Try: timedatectl",)

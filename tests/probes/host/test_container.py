@@ -1,4 +1,4 @@
-"""A container has computed only where it says so; what an engine or a container complains of is told by its cause."""
+"""A container has computed only where it prints a result; a message of an engine or container is told by its cause."""
 
 import json
 from typing import Any
@@ -23,8 +23,8 @@ HOOK = (
 INJECTED = f"{OCI}could not apply required modification to OCI specification: error modifying OCI spec: "
 GB10 = {"device": "cuda:0", "product": "NVIDIA GB10", "wrong": 0}
 
-# Collected from public issues of docker/cli, NVIDIA/nvidia-container-toolkit and others, and from FACTS.md, section 2.
-SAID = [
+# Collected from public issues of docker/cli, NVIDIA/nvidia-container-toolkit and others.
+MESSAGES = [
     ('could not select device driver "cdi" with capabilities: []', "CDI support is switched off", '"cdi": true'),
     (
         'could not select device driver "" with capabilities: [[gpu]]',
@@ -69,42 +69,42 @@ SAID = [
         "could not give the GPUs to the container",
         "nvidia-smi",
     ),
-    ("exec /usr/bin/python3: exec format error", "built for another processor", "make image"),
-    ("[FATAL tini (7)] exec python3 failed: Exec format error", "built for another processor", "make image"),
+    ("exec /usr/bin/python3: exec format error", "has another architecture", "make image"),
+    ("[FATAL tini (7)] exec python3 failed: Exec format error", "has another architecture", "make image"),
 ]
 
 
-@pytest.mark.parametrize(("words", "meaning", "step"), SAID)
-def test_a_complaint_is_told_by_its_cause_and_how_to_mend_it(words: str, meaning: str, step: str) -> None:
-    found = container.failed(words)
-    assert meaning in found.problem
-    assert found.problem.endswith(words.splitlines()[-1])
-    assert any(step in each for each in found.remedy)
-    assert (found.devices, found.says) == ((), found.problem)
+@pytest.mark.parametrize(("message", "meaning", "step"), MESSAGES)
+def test_a_message_has_a_cause_and_a_remedy(message: str, meaning: str, step: str) -> None:
+    result = container.failed(message)
+    assert meaning in result.problem
+    assert result.problem.endswith(message.splitlines()[-1])
+    assert step in " ".join(result.remedy)
+    assert (result.devices, result.description) == ((), result.problem)
 
 
-def test_every_cause_is_met_by_words_that_were_really_said() -> None:
-    met = {container.failed(words).remedy for words, _, _ in SAID}
-    assert met == {remedy for _, _, remedy in CAUSES}
+def test_every_cause_has_a_real_message() -> None:
+    remedies = {container.failed(message).remedy for message, _, _ in MESSAGES}
+    assert remedies == {remedy for _, _, remedy in CAUSES}
 
 
 def test_no_cause_hides_behind_an_earlier_one() -> None:
-    """The first that fits counts, so a mark must not be part of a later and closer one."""
-    marks = [mark for mark, _, _ in CAUSES]
-    assert marks == [mark.lower() for mark in marks], "complaints are compared in small letters"
-    hidden = [(early, late) for at, late in enumerate(marks) for early in marks[:at] if early in late]
+    """The first match counts, so a part must not be contained in a later, more specific one."""
+    parts = [part for part, _, _ in CAUSES]
+    assert parts == [part.lower() for part in parts], "messages are compared in lower case"
+    hidden = [(early, late) for at, late in enumerate(parts) for early in parts[:at] if early in late]
     assert hidden == []
-    assert marks.index('could not select device driver "cdi"') < marks.index("could not select device driver")
+    assert parts.index('could not select device driver "cdi"') < parts.index("could not select device driver")
 
 
-def test_each_cause_has_its_own_words_and_its_own_remedy() -> None:
+def test_each_cause_has_its_own_meaning_and_its_own_remedy() -> None:
     assert len({meaning for _, meaning, _ in CAUSES}) == len(CAUSES)
-    same = 2  # other words of Docker 29 and of torch for what an older row says
+    same = 2  # messages of Docker 29 and of torch for the cause of another row
     assert len({remedy for _, _, remedy in CAUSES} | {OTHERWISE}) == len(CAUSES) + 1 - same
 
 
 @pytest.mark.parametrize(
-    "words",
+    "message",
     [
         f"{OCI}unable to apply cgroup configuration: no space left on device: unknown",
         "No such image: sha256:77",
@@ -112,12 +112,12 @@ def test_each_cause_has_its_own_words_and_its_own_remedy() -> None:
         "",
     ],
 )
-def test_words_that_nobody_knows_are_shown_with_how_to_look_further(words: str) -> None:
-    found = container.failed(words)
-    assert found == Container((), 0, f"the container could not compute: {words}", OTHERWISE)
+def test_an_unknown_message_is_shown_with_the_general_remedy(message: str) -> None:
+    result = container.failed(message)
+    assert result == Container((), 0, f"the container could not compute: {message}", OTHERWISE)
 
 
-def test_the_end_of_a_long_complaint_is_what_is_shown() -> None:
+def test_the_end_of_a_long_message_is_shown() -> None:
     trace = (
         'Traceback (most recent call last):\n  File "compute.py", line 21\nOSError: libcudart.so.13: cannot open\n\n'
     )
@@ -125,74 +125,76 @@ def test_the_end_of_a_long_complaint_is_what_is_shown() -> None:
     assert len(container.failed("x" * 5000).problem) < 400
 
 
-def test_a_cause_counts_wherever_it_stands() -> None:
-    assert "built for another processor" in container.failed("exec format error\nand more\n").problem
+def test_a_cause_is_found_in_every_line() -> None:
+    assert "has another architecture" in container.failed("exec format error\nand more\n").problem
 
 
-def test_devices_that_computed_are_named_with_what_they_are() -> None:
-    found = container.parse(0, json.dumps([GB10, {"device": "cuda:1", "product": "NVIDIA GB10", "wrong": 3}]), "")
-    assert found == Container(("cuda:0 (NVIDIA GB10)", "cuda:1 (NVIDIA GB10)"), 3, "", ())
-    assert found.says == "products of whole numbers in a container, on cuda:0 (NVIDIA GB10), cuda:1 (NVIDIA GB10)"
+def test_devices_that_computed_are_named_with_their_product() -> None:
+    result = container.parse(0, json.dumps([GB10, {"device": "cuda:1", "product": "NVIDIA GB10", "wrong": 3}]), "")
+    assert result == Container(("cuda:0 (NVIDIA GB10)", "cuda:1 (NVIDIA GB10)"), 3, "", ())
+    assert (
+        result.description == "products of whole numbers in a container, on cuda:0 (NVIDIA GB10), cuda:1 (NVIDIA GB10)"
+    )
 
 
-def test_what_an_images_entry_prints_before_is_passed_over() -> None:
+def test_the_banner_of_the_images_entry_point_is_skipped() -> None:
     banner = "=============\n== PyTorch ==\n=============\n\nNVIDIA Release 25.11\n\n"
     assert container.parse(0, banner + json.dumps([GB10]), "a warning").devices == ("cuda:0 (NVIDIA GB10)",)
 
 
-@pytest.mark.parametrize("complaints", ["", "UserWarning: something else\n"])
-def test_a_container_without_devices_has_a_problem_though_it_ended_well(complaints: str) -> None:
-    found = container.parse(0, "[]", complaints)
-    assert found.problem.startswith("the container could not compute: torch found no GPU in the container.")
-    assert complaints.strip() in found.problem
-    assert (found.devices, found.remedy) == ((), OTHERWISE)
+@pytest.mark.parametrize("stderr", ["", "UserWarning: something else\n"])
+def test_a_container_without_devices_has_a_problem_though_it_exited_with_0(stderr: str) -> None:
+    result = container.parse(0, "[]", stderr)
+    assert result.problem.startswith("the container could not compute: torch found no GPU in the container.")
+    assert stderr.strip() in result.problem
+    assert (result.devices, result.remedy) == ((), OTHERWISE)
 
 
 @pytest.mark.parametrize("output", ["5", "[{}]", "[5]", "{}x"])
-def test_json_that_is_no_result_is_no_result(output: str) -> None:
-    assert "it printed something else than its results" in container.parse(0, output, "").problem
+def test_json_of_another_form_is_no_result(output: str) -> None:
+    assert "it printed no result" in container.parse(0, output, "").problem
 
 
-def test_every_line_of_the_complaints_is_searched_for_a_cause() -> None:
-    found = container.parse(0, "[]", "UserWarning: Can't initialize NVML\n  return torch._C._cuda()\n")
-    assert "the container has no working driver" in found.problem
+def test_every_line_of_standard_error_is_searched_for_a_cause() -> None:
+    result = container.parse(0, "[]", "UserWarning: Can't initialize NVML\n  return torch._C._cuda()\n")
+    assert "the container has no working driver" in result.problem
 
 
-def test_a_container_without_devices_is_told_by_the_cause_that_it_complains_of() -> None:
-    found = container.parse(0, "[]", "a warning\nFailed to initialize NVML: Unknown Error\n")
-    assert "lost its GPUs when the system's services were reloaded" in found.problem
+def test_a_container_without_devices_has_the_cause_of_its_message() -> None:
+    result = container.parse(0, "[]", "a warning\nFailed to initialize NVML: Unknown Error\n")
+    assert "lost its GPUs when the system's services were reloaded" in result.problem
 
 
 @pytest.mark.parametrize("output", ["", "\n", "Hello from the image", '[{"device": "cuda:0"', "[]\nbye"])
-def test_a_container_that_prints_something_else_has_not_computed(output: str) -> None:
-    found = container.parse(0, output, "")
-    assert found.problem.startswith("the container could not compute: it printed something else than its results")
-    assert found.devices == ()
+def test_a_container_that_prints_no_result_has_not_computed(output: str) -> None:
+    result = container.parse(0, output, "")
+    assert result.problem.startswith("the container could not compute: it printed no result")
+    assert result.devices == ()
 
 
 @pytest.mark.parametrize(
-    ("code", "output", "complaints", "said"),
+    ("code", "output", "stderr", "problem"),
     [
         (1, "", "RuntimeError: CUDA error: out of memory", "CUDA error: out of memory"),
-        (255, "", "exec /usr/bin/python3: exec format error", "built for another processor"),
+        (255, "", "exec /usr/bin/python3: exec format error", "has another architecture"),
         (1, "printed only", "", "printed only"),
         (137, "", "", "exit code 137"),
         (1, json.dumps([GB10]), "", "could not compute"),
     ],
 )
-def test_a_container_that_ends_badly_has_not_computed_whatever_it_printed(
-    code: int, output: str, complaints: str, said: str
+def test_a_container_that_fails_has_not_computed_whatever_it_printed(
+    code: int, output: str, stderr: str, problem: str
 ) -> None:
-    found = container.parse(code, output, complaints)
-    assert said in found.problem
-    assert found.devices == ()
+    result = container.parse(code, output, stderr)
+    assert problem in result.problem
+    assert result.devices == ()
 
 
 IMAGE = example.image_ready().image
 
 
-class Played:
-    """An engine's client and the one container that it makes; `on` says what each step raises."""
+class FakeClient:
+    """A client of the SDK and the one container that it creates; `on` holds the error that each step raises."""
 
     def __init__(self, **on: Exception) -> None:
         self._on = on
@@ -206,7 +208,7 @@ class Played:
         if name in self._on:
             raise self._on[name]
 
-    def create(self, image: str, command: list[str], **settings: Any) -> "Played":
+    def create(self, image: str, command: list[str], **settings: Any) -> "FakeClient":
         self.command, self.settings = [image, *command], settings
         self._step("create")
         return self
@@ -229,15 +231,15 @@ class Played:
 
 
 @pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch):
-    """Play an engine on which each of these steps fails so."""
+def fake_client(monkeypatch: pytest.MonkeyPatch):
+    """Create a client whose steps raise these errors."""
 
-    def make(**on: Exception) -> Played:
-        played = Played(**on)
+    def make(**on: Exception) -> FakeClient:
+        client = FakeClient(**on)
         engine = Engine("unix:///x", "29", 53, 44, 45, 24, "aarch64", "/var/lib/docker", False, ())
         monkeypatch.setattr(docker_engine, "read", lambda: engine)
-        monkeypatch.setattr(docker, "DockerClient", lambda base_url, **_: played if base_url == "unix:///x" else None)
-        return played
+        monkeypatch.setattr(docker, "DockerClient", lambda base_url, **_: client if base_url == "unix:///x" else None)
+        return client
 
     return make
 
@@ -246,60 +248,60 @@ def refused(explanation: str) -> errors.APIError:
     return errors.APIError("500 Server Error", explanation=explanation)
 
 
-def test_a_container_computes_by_the_images_id_and_is_removed(play) -> None:
-    played = play()
+def test_a_container_computes_by_the_images_id_and_is_removed(fake_client) -> None:
+    client = fake_client()
     assert container.read(IMAGE, gpus=True) == Container(("cuda:0 (NVIDIA GB10)",), 0, "", ())
-    assert played.command == ["sha256:77", "-P", "-m", "dgxcert.probes.gpu.compute", "cuda"]
-    assert played.steps == ["create", "start", "wait", "remove"]
+    assert client.command == ["sha256:77", "-P", "-m", "dgxcert.probes.gpu.compute", "cuda"]
+    assert client.steps == ["create", "start", "wait", "remove"]
 
 
-def test_gpus_are_asked_for_only_where_there_are_some(play) -> None:
-    played = play()
+def test_gpus_are_requested_only_for_a_profile_with_gpus(fake_client) -> None:
+    client = fake_client()
     container.read(IMAGE, gpus=True)
-    (request,) = played.settings["device_requests"]
+    (request,) = client.settings["device_requests"]
     assert (request["Count"], request["Capabilities"]) == (-1, [["gpu"]])
     container.read(IMAGE, gpus=False)
-    assert played.settings["device_requests"] == []
-    assert played.command[-1] == "cpu"
+    assert client.settings["device_requests"] == []
+    assert client.command[-1] == "cpu"
 
 
-def test_a_container_may_do_no_more_than_the_suites_own(play) -> None:
-    played = play()
+def test_a_container_has_the_restrictions_of_the_suites_own(fake_client) -> None:
+    client = fake_client()
     container.read(IMAGE, gpus=False)
-    kept = {name: played.settings[name] for name in ("read_only", "cap_drop", "network_disabled", "security_opt")}
+    kept = {name: client.settings[name] for name in ("read_only", "cap_drop", "network_disabled", "security_opt")}
     assert kept == {
         "read_only": True,
         "cap_drop": ["ALL"],
         "network_disabled": True,
         "security_opt": ["no-new-privileges:true"],
     }
-    assert "privileged" not in played.settings
+    assert "privileged" not in client.settings
 
 
 @pytest.mark.parametrize(("step", "removed"), [("create", False), ("start", True), ("wait", True)])
-def test_what_the_engine_refuses_is_told_by_its_cause_and_nothing_is_left_behind(
-    play, step: str, removed: bool
+def test_a_step_that_the_engine_refuses_has_a_cause_and_leaves_no_container(
+    fake_client, step: str, removed: bool
 ) -> None:
-    played = play(**{step: refused('could not select device driver "" with capabilities: [[gpu]]')})
+    client = fake_client(**{step: refused('could not select device driver "" with capabilities: [[gpu]]')})
     assert "no NVIDIA Container Toolkit" in container.read(IMAGE, gpus=True).problem
-    assert ("remove" in played.steps) is removed
+    assert ("remove" in client.steps) is removed
 
 
-def test_a_container_that_does_not_end_in_time_is_inconclusive_and_removed(play) -> None:
-    played = play(wait=requests.exceptions.ReadTimeout("Read timed out. (read timeout=150.0)"))
+def test_a_container_that_does_not_end_in_time_is_inconclusive_and_removed(fake_client) -> None:
+    client = fake_client(wait=requests.exceptions.ReadTimeout("Read timed out. (read timeout=150.0)"))
     with pytest.raises(Inconclusive, match="did not end within 150 s, or the engine stopped answering") as raised:
         container.read(IMAGE, gpus=True)
     assert "docker run --rm --gpus all dgxcert:course" in raised.value.remedy[0]
-    assert played.steps[-1] == "remove"
+    assert client.steps[-1] == "remove"
 
 
-def test_a_container_that_is_gone_already_is_no_trouble(play) -> None:
-    play(remove=errors.NotFound("No such container"))
+def test_a_container_that_is_already_removed_is_no_problem(fake_client) -> None:
+    fake_client(remove=errors.NotFound("No such container"))
     assert container.read(IMAGE, gpus=True).devices == ("cuda:0 (NVIDIA GB10)",)
 
 
-def test_without_an_engine_no_container_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_no_container_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_answer, "ask", lambda: engine_answer.unresponsive("unix:///x"))
-    monkeypatch.setattr(docker, "DockerClient", lambda **_: pytest.fail("asked"))
+    monkeypatch.setattr(docker, "DockerClient", lambda **_: pytest.fail("connected"))
     with pytest.raises(Inconclusive, match="the container engine does not answer"):
         container.read(IMAGE, gpus=True)

@@ -1,6 +1,5 @@
-"""The machine is read as its kernel and firmware write it; a figure that is not there is never made up."""
+"""The machine's identity is read from its kernel, firmware and driver; a field that cannot be read has a reason."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import paths
@@ -9,44 +8,11 @@ import pytest
 from dgxcert import command
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
-from dgxcert.probes.host import identity, memory
+from dgxcert.probes.host import identity
 
 
 def recorded(name: str) -> str:
     return (paths.RECORDED / f"{name}.txt").read_text(encoding="utf-8")
-
-
-def test_memory_is_read_in_gib() -> None:
-    spark = recorded("meminfo-x86").replace("24684084", "127535084")
-    assert memory.parse(spark).total_gib == pytest.approx(121.63, abs=0.005)
-    available = memory.parse(
-        "MemTotal: 4194304 kB\nMemAvailable: 2097152 kB\nMemFree: 1 kB\nSwapTotal: 1048576 kB\nSwapFree: 524288 kB\n"
-    )
-    assert available == memory.Memory(total_gib=4.0, available_gib=2.0, swap_gib=1.0, swap_used_gib=0.5)
-
-
-@pytest.mark.parametrize(
-    ("change", "missing"),
-    [
-        (lambda text: "", "MemAvailable, MemTotal, SwapFree, SwapTotal"),
-        (lambda text: "<html>", "MemAvailable, MemTotal, SwapFree, SwapTotal"),
-        (lambda text: text.replace("MemAvailable", "MemAvail"), "MemAvailable"),
-        (lambda text: text.replace("24684084 kB", "24684084 MB"), "MemTotal"),
-        (lambda text: text.replace("24684084 kB", "24684084"), "MemTotal"),
-        (lambda text: text.replace("24684084", "-24684084"), "MemTotal"),
-        (lambda text: text[: text.index("SwapTotal") + 12], "SwapFree, SwapTotal"),
-    ],
-    ids=["empty", "another file", "old kernel", "another unit", "no unit", "negative", "cut off"],
-)
-def test_memory_that_is_not_told_in_kib_is_inconclusive(change: Callable[[str], str], missing: str) -> None:
-    with pytest.raises(Inconclusive, match=f"has no {missing} in kB"):
-        memory.parse(change(recorded("meminfo-x86")))
-
-
-def test_memory_without_proc_is_inconclusive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    with pytest.raises(Inconclusive, match="cannot be read: No such file"):
-        memory.read()
 
 
 def test_the_cpu_is_named_by_the_kernel_or_by_lscpu() -> None:
@@ -57,12 +23,12 @@ def test_the_cpu_is_named_by_the_kernel_or_by_lscpu() -> None:
     assert identity.lscpu_models("BIOS Model name: x\nModel name:   \n") == ""
 
 
-@pytest.mark.parametrize("answer", [None, ""])
-def test_a_cpu_that_nobody_names_is_inconclusive(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:
+@pytest.mark.parametrize("output", [None, ""])
+def test_a_cpu_without_a_name_is_inconclusive(monkeypatch: pytest.MonkeyPatch, output: str | None) -> None:
     def run(args: list[str], **_: object) -> command.Completed:
-        if answer is None:
+        if output is None:
             raise FileNotFoundError(2, "No such file or directory")
-        return command.Completed(tuple(args), 0, answer, "")
+        return command.Completed(tuple(args), 0, output, "")
 
     monkeypatch.setattr(command, "run", run)
     with pytest.raises(Inconclusive, match="lscpu"):
@@ -110,33 +76,31 @@ def test_a_value_is_read_with_and_without_its_quotes(text: str, value: str | Non
     assert identity.quoted(text, "PRETTY_NAME") == value
 
 
-def confused_driver() -> nvml.Driver:
+def mismatched_driver() -> nvml.Driver:
     raise Inconclusive("the NVIDIA driver does not answer: Driver/library version mismatch")
 
 
-def test_a_machine_says_why_a_field_could_not_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_field_that_cannot_be_read_has_a_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(identity, "DMI", tmp_path)
     (tmp_path / "product_name").write_text("NVIDIA_DGX_Spark\n")
-    monkeypatch.setattr(nvml, "read", confused_driver)
-    found = identity.read()
-    assert found.product == "NVIDIA_DGX_Spark"
-    assert found.serial is None
-    assert "No such file" in found.unreadable["serial"]
-    assert "does not answer" in found.unreadable["driver"]
+    monkeypatch.setattr(nvml, "read", mismatched_driver)
+    machine = identity.read()
+    assert machine.product == "NVIDIA_DGX_Spark"
+    assert machine.serial is None
+    assert "No such file" in machine.unreadable["serial"]
+    assert "does not answer" in machine.unreadable["driver"]
 
 
 @pytest.mark.parametrize(
-    ("driver", "says"),
+    ("driver", "reason"),
     [
         (nvml.Driver(None, None, (), absence="NVML Shared Library Not Found"), "NVML Shared Library Not Found"),
         (nvml.Driver(None, None, (), mismatch="Driver/library version mismatch"), "Driver/library version mismatch"),
     ],
     ids=["absent", "half updated"],
 )
-def test_a_machine_without_gpus_says_why_there_are_none(
-    monkeypatch: pytest.MonkeyPatch, driver: nvml.Driver, says: str
-) -> None:
+def test_a_machine_without_gpus_has_a_reason(monkeypatch: pytest.MonkeyPatch, driver: nvml.Driver, reason: str) -> None:
     monkeypatch.setattr(nvml, "read", lambda: driver)
-    found = identity.read()
-    assert (found.gpus, found.driver, found.cuda_driver) == ((), None, None)
-    assert says in found.unreadable["driver"]
+    machine = identity.read()
+    assert (machine.gpus, machine.driver, machine.cuda_driver) == ((), None, None)
+    assert reason in machine.unreadable["driver"]

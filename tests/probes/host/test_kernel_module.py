@@ -1,4 +1,4 @@
-"""The kernel module's version is read whichever module it is, and none is no answer."""
+"""The kernel module's version and kind are read for the open and the closed module; no module is inconclusive."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_version_and_kind_are_read_as_recorded(
     assert kernel_module.read() == module
 
 
-def test_every_recorded_text_is_read_by_a_test() -> None:
+def test_every_recorded_text_has_a_test() -> None:
     assert {path.stem for path in RECORDED.glob("*.txt")} == {"open-spark", "open-x86", "closed-x86"}
 
 
@@ -39,24 +39,24 @@ def test_every_recorded_text_is_read_by_a_test() -> None:
         ("NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  580.173.02", KernelModule("580.173.02", True)),
     ],
 )
-def test_other_ways_of_writing_it_are_read(line: str, module: KernelModule) -> None:
+def test_other_forms_of_the_line_are_read(line: str, module: KernelModule) -> None:
     assert kernel_module.parse(line) == module
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "problem"),
     [
         ("", "names no version: it is empty"),
         ("GCC version:  gcc version 13.3.0 (Ubuntu 13.3.0-6ubuntu2~24.04.1)\n", "names no version: GCC version"),
         ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64 malformed\n", "names no version: NVRM version"),
     ],
 )
-def test_a_text_without_a_version_is_inconclusive(text: str, said: str) -> None:
-    with pytest.raises(Inconclusive, match=said):
+def test_a_text_without_a_version_is_inconclusive(text: str, problem: str) -> None:
+    with pytest.raises(Inconclusive, match=problem):
         kernel_module.parse(text)
 
 
-def test_without_a_module_nothing_was_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_module_it_is_inconclusive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(kernel_module, "VERSION", tmp_path / "version")
     with pytest.raises(Inconclusive, match=r"no NVIDIA kernel module is loaded: there is no .*/version") as raised:
         kernel_module.read()

@@ -1,1 +1,1 @@
-"""What the host is: kernel, clock, memory, disks, kernel log and container engine."""
+"""The state of the host: kernel, clock, memory, disks, kernel log and container engine."""

@@ -1,11 +1,11 @@
-"""The boot: which start of the machine this is, and whether all of a run's work was done since it."""
+"""The boot: the id of this start of the kernel, and whether all of a run's work was done since then."""
 
 from pathlib import Path
 
 from dgxcert.outcome import Inconclusive
 
 ID = Path("/proc/sys/kernel/random/boot_id")
-"""A new one at each start of the kernel: random(4)."""
+"""The kernel generates a new one at each start: random(4)."""
 
 
 def read() -> str | None:
@@ -17,12 +17,15 @@ def read() -> str | None:
 
 
 def require_since(began: str | None) -> None:
-    """Raise Inconclusive where the run was begun under another boot: logs and counters of that one are gone."""
-    now = read()
-    if began is None or now != began:
+    """Raise Inconclusive where the run began under another boot.
+
+    The kernel log and the driver's error counters start again with each boot, so faults from before it are lost.
+    """
+    current = read()
+    if began is None or current != began:
         raise Inconclusive(
-            f"the run was begun under boot {began or 'unknown'} and this is {now or 'unknown'}: "
-            "what the work left behind before the machine was started again cannot be seen any more",
-            "`journalctl -k -b -1 | grep -E 'NVRM|Xid'` shows what the kernel said before; it must show no fault.",
-            "Start a new run, and let it end without a restart of the machine.",
+            f"the run began under boot {began or 'unknown'} and this is boot {current or 'unknown'}: "
+            "faults from before the restart can no longer be seen",
+            "Read the kernel log of the boot before: journalctl -k -b -1 | grep -E 'NVRM|Xid' (it must show no fault)",
+            "Start a new run, and do not restart the machine before it ends.",
         )

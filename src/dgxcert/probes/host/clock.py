@@ -1,7 +1,4 @@
-"""The system clock: whether the kernel has been told that it follows a reference, asked by adjtimex(2).
-
-`timedatectl` is not asked: it fails on machines whose hardware clock cannot be read, though their time is right.
-"""
+"""The system clock: whether it is synchronised to a reference, and how wrong it may be, from adjtimex(2)."""
 
 import ctypes
 import os
@@ -10,14 +7,14 @@ from dataclasses import dataclass
 from dgxcert.outcome import Inconclusive
 
 STA_UNSYNC = 0x0040
-"""From linux/timex.h: the clock is not synchronised."""
+"""Status bit of linux/timex.h: the clock is not synchronised."""
 TIME_ERROR = 5
-"""What adjtimex returns then."""
+"""Return value of adjtimex(2) for a clock that is not synchronised."""
 MICROSECONDS_PER_SECOND = 1_000_000
 
 
 class _Timex(ctypes.Structure):
-    """struct timex of linux/timex.h, as far as it is read; the rest is room."""
+    """struct timex of linux/timex.h, with padding for the fields that are not read."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -26,28 +23,37 @@ class _Timex(ctypes.Structure):
         ("maxerror", ctypes.c_long),
         ("esterror", ctypes.c_long),
         ("status", ctypes.c_int),
-        ("rest", ctypes.c_long * 32),
+        ("padding", ctypes.c_long * 32),
     )
 
 
 @dataclass(frozen=True)
 class Clock:
-    """`max_error_s` is the kernel's own bound on how wrong the clock is."""
+    """The system clock's state."""
 
     synchronised: bool
     max_error_s: float
+    """The kernel's own bound on the clock's error. It grows by 0.5 ms per second without a correction."""
 
 
 def read() -> Clock:
-    """Ask the kernel, without setting anything; raises Inconclusive where it does not say."""
-    answer = _Timex()
+    """The clock's state; raises Inconclusive where the kernel refuses to report it."""
+    # Not `timedatectl`: it fails where the hardware clock cannot be read, though the system's time may be right.
+    timex = _Timex()  # modes = 0: adjtimex reads and sets nothing, which needs no rights
     libc = ctypes.CDLL(None, use_errno=True)
-    state = libc.adjtimex(ctypes.byref(answer))
+    state = libc.adjtimex(ctypes.byref(timex))
     if state < 0:
-        raise Inconclusive(f"the kernel does not tell: adjtimex: {os.strerror(ctypes.get_errno())}", "Try: timedatectl")
-    return parse(state, answer.status, answer.maxerror)
+        message = os.strerror(ctypes.get_errno())
+        raise Inconclusive(f"the kernel does not report the clock's state: adjtimex: {message}", "Try: timedatectl")
+    return parse(state, timex.status, timex.maxerror)
 
 
 def parse(state: int, status: int, max_error_us: int) -> Clock:
-    """The clock from what adjtimex returns and writes."""
+    """The clock from what adjtimex returns (`state`) and writes (`status`, `maxerror` in microseconds).
+
+    >>> parse(state=0, status=0x2001, max_error_us=236_500)
+    Clock(synchronised=True, max_error_s=0.2365)
+    >>> parse(state=5, status=0x0040, max_error_us=16_000_000)
+    Clock(synchronised=False, max_error_s=16.0)
+    """
     return Clock(state != TIME_ERROR and not status & STA_UNSYNC, max_error_us / MICROSECONDS_PER_SECOND)

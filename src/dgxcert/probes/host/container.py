@@ -1,4 +1,4 @@
-"""A container of the image, started by the engine: whether it gets its devices, and whether they compute."""
+"""A container of the image, started by the engine: whether it gets its devices, and whether they compute correctly."""
 
 import contextlib
 import json
@@ -12,17 +12,18 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import docker_engine
 
 LIMIT_S = 150.0
-"""Importing torch in a container that was never started before reads gigabytes from the disk."""
-ANSWER_S = 30
+"""The first import of torch in a new container reads gigabytes from the disk."""
+REQUEST_S = 30
 
 NO_CDI_SPECIFICATION = (
-    "Look at it: nvidia-ctk cdi list; ls /etc/cdi /var/run/cdi",
-    "Two files that name nvidia.com/gpu: remove the older one.",
-    "Make it anew: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
+    "List the specifications: nvidia-ctk cdi list; ls /etc/cdi /var/run/cdi",
+    "Remove the older one if two files name nvidia.com/gpu: grep -l nvidia.com/gpu /etc/cdi/* /var/run/cdi/*",
+    "Generate it again: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
 )
-LOST_ITS_GPUS = (
+LOST_GPUS = (
     "Start a new container; that alone may be enough.",
-    "For good: use CDI, or cgroupfs as the engine's cgroup driver; see NVIDIA's notes on this very message.",
+    'Prevent it: use CDI, or the engine\'s cgroup driver cgroupfs: "exec-opts": ["native.cgroupdriver=cgroupfs"] in '
+    "/etc/docker/daemon.json",
 )
 
 CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -31,14 +32,15 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "the engine's CDI support is switched off",
         (
             'Switch it on: "features": {"cdi": true} in /etc/docker/daemon.json, then: sudo systemctl restart docker',
-            "Or register the older runtime: sudo nvidia-ctk runtime configure --runtime=docker, then restart docker.",
+            "Register the older runtime otherwise: sudo nvidia-ctk runtime configure --runtime=docker; "
+            "then: sudo systemctl restart docker",
         ),
     ),
     (
         "could not select device driver",
         "the engine has no NVIDIA Container Toolkit, or it is not configured",
         (
-            "Look for it: nvidia-ctk --version",
+            "Check whether it is installed: nvidia-ctk --version",
             "Install it: sudo apt install nvidia-container-toolkit",
             "Configure it: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker",
         ),
@@ -59,75 +61,77 @@ CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("Register it: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker",),
     ),
     (
+        # systemd rewrites the cgroup's device rules, which then lack the GPUs that the container was given.
         "failed to initialize nvml: unknown error",
         "the container lost its GPUs when the system's services were reloaded (systemctl daemon-reload)",
-        LOST_ITS_GPUS,
+        LOST_GPUS,
     ),
     (
-        "can't initialize nvml",  # the same, in torch's words
-        "the container has no working driver: its GPUs were taken from it, or never given to it",
-        LOST_ITS_GPUS,
+        "can't initialize nvml",  # torch's message for it
+        "the container has no working driver: it lost its GPUs or never had them",
+        LOST_GPUS,
     ),
     (
         "nvidia-container-cli: ",
         "the NVIDIA Container Toolkit could not give the GPUs to the container",
         (
-            "Look at the driver first: nvidia-smi",
-            "`driver/library version mismatch`: an update waits for a restart: sudo reboot",
+            "Check the driver first: nvidia-smi",
+            "Restart if the message is `driver/library version mismatch`: sudo reboot",
             "Update the toolkit: sudo apt install --only-upgrade nvidia-container-toolkit",
         ),
     ),
     (
         "exec format error",
-        "the image is built for another processor",
-        ("Build it on this machine: make image", "Or name an image for this processor: IMAGE="),
+        "the image has another architecture",
+        ("Build it on this machine: make image", "Name an image of this architecture otherwise: IMAGE=NAME"),
     ),
 )
-"""What an engine's or a container's words contain: what that means and what to do. The first that fits counts."""
+"""Part of a message of the engine or container, in lower case: its cause and what to do. The first match counts."""
 
 OTHERWISE = (
-    "Read the words above; try by hand: docker run --rm --gpus all ubuntu nvidia-smi",
-    "Look at the engine: journalctl -u docker | tail -50",
+    "Try by hand: docker run --rm --gpus all ubuntu nvidia-smi",
+    "Read the engine's log: journalctl -u docker | tail -50",
 )
 
 
 @dataclass(frozen=True)
 class Container:
-    """What became of a container: `devices` computed, `problem` says why none did, `remedy` what to do then."""
+    """The result of a container: the devices that computed, or the problem and its remedy."""
 
     devices: tuple[str, ...]
     wrong: int
+    """Wrong products of whole numbers."""
     problem: str
     remedy: tuple[str, ...]
 
     @property
-    def says(self) -> str:
-        """What happened, for a record."""
+    def description(self) -> str:
+        """The result as text, for evidence."""
         return self.problem or f"products of whole numbers in a container, on {', '.join(self.devices)}"
 
 
 def read(image: Image, *, gpus: bool) -> Container:
-    """Start a container of the image that computes on every GPU (or the CPU), and read what it did.
+    """Start a container of the image that computes on every GPU (or the CPU), and read its result.
 
     Raises Inconclusive where the engine does not answer, cannot start a container for a reason that is not in CAUSES
-    (a full disk, an image that is gone), or the container does not end in time.
+    (a full disk, a missing image), or the container does not end in time.
     """
     import docker
     from docker import errors
 
     engine = docker_engine.read()
-    client = docker.DockerClient(base_url=engine.endpoint, timeout=ANSWER_S, version="auto")
+    client = docker.DockerClient(base_url=engine.endpoint, timeout=REQUEST_S, version="auto")
     try:
         with _running(client, image, gpus=gpus) as container:
-            ended = container.wait(timeout=LIMIT_S)["StatusCode"]
-            output = container.logs(stdout=True, stderr=False).decode(errors="replace")
-            return parse(ended, output, container.logs(stdout=False, stderr=True).decode(errors="replace"))
+            code = container.wait(timeout=LIMIT_S)["StatusCode"]
+            stdout = container.logs(stdout=True, stderr=False).decode(errors="replace")
+            return parse(code, stdout, container.logs(stdout=False, stderr=True).decode(errors="replace"))
     except errors.APIError as error:
-        words = str(error.explanation or error)
-        if cause(words) is None:
-            raise Inconclusive(f"the engine could not start a container: {_last(words)}", *OTHERWISE) from error
-        return failed(words)
-    except OSError as error:  # what the SDK's HTTP library raises where time runs out
+        message = str(error.explanation or error)
+        if cause(message) is None:
+            raise Inconclusive(f"the engine could not start a container: {_last(message)}", *OTHERWISE) from error
+        return failed(message)
+    except OSError as error:  # the SDK's HTTP library raises subclasses of OSError on a timeout
         raise Inconclusive(
             f"the container did not end within {LIMIT_S:.0f} s, or the engine stopped answering: {error}",
             "Try by hand: docker run --rm --gpus all " + image.reference + " --help",
@@ -136,7 +140,7 @@ def read(image: Image, *, gpus: bool) -> Container:
 
 @contextlib.contextmanager
 def _running(client: Any, image: Image, *, gpus: bool) -> Iterator[Any]:
-    """A container as the suite runs it, removed at the end whatever happens; without a network, which it needs not."""
+    """A container with the restrictions of compose.yaml and without a network; always removed at the end."""
     from docker import errors, types
 
     container = client.containers.create(
@@ -161,33 +165,43 @@ def _running(client: Any, image: Image, *, gpus: bool) -> Iterator[Any]:
             container.remove(force=True)
 
 
-def parse(code: int, output: str, complaints: str) -> Container:
-    """What the container left: its exit code, what it printed, and what it complained of."""
+def parse(code: int, stdout: str, stderr: str) -> Container:
+    """The result from the exit code, standard output and standard error of a container.
+
+    >>> parse(0, '[{"device": "cuda:0", "product": "NVIDIA GB10", "wrong": 0}]', "").devices
+    ('cuda:0 (NVIDIA GB10)',)
+    >>> parse(1, "", "exec /usr/bin/python3: exec format error").problem
+    'the image has another architecture: exec /usr/bin/python3: exec format error'
+    """
     if code != 0:
-        return failed(complaints or output or f"exit code {code}")
+        return failed(stderr or stdout or f"exit code {code}")
     try:
-        done = json.loads(output.splitlines()[-1])
-        devices = tuple(f"{each['device']} ({each['product']})" for each in done)
-        wrong = sum(int(each["wrong"]) for each in done)
+        results = json.loads(stdout.splitlines()[-1])
+        devices = tuple(f"{result['device']} ({result['product']})" for result in results)
+        wrong = sum(int(result["wrong"]) for result in results)
     except (ValueError, IndexError, KeyError, TypeError):
-        return failed(f"it printed something else than its results: {output[-200:]!r}")
+        return failed(f"it printed no result: {stdout[-200:]!r}")
     if not devices:
-        known = cause(complaints) is not None
-        return failed(complaints if known else f"torch found no GPU in the container. {_last(complaints)}")
+        known = cause(stderr) is not None
+        return failed(stderr if known else f"torch found no GPU in the container. {_last(stderr)}")
     return Container(devices, wrong, "", ())
 
 
-def failed(words: str) -> Container:
-    """A container that could not start or compute, with the cause that its words stand for."""
-    meaning, remedy = cause(words) or ("the container could not compute", OTHERWISE)
-    return Container((), 0, f"{meaning}: {_last(words)}", remedy)
+def failed(message: str) -> Container:
+    """A container that could not start or compute, with the cause of its message."""
+    meaning, remedy = cause(message) or ("the container could not compute", OTHERWISE)
+    return Container((), 0, f"{meaning}: {_last(message)}", remedy)
 
 
-def cause(words: str) -> tuple[str, tuple[str, ...]] | None:
-    """What an engine's or a container's words mean and what to do, where that is known."""
-    return next(((meaning, remedy) for mark, meaning, remedy in CAUSES if mark in words.lower()), None)
+def cause(message: str) -> tuple[str, tuple[str, ...]] | None:
+    """The known cause of a message and its remedy; None for an unknown message.
+
+    >>> cause('could not select device driver "" with capabilities: [[gpu]]')[0]
+    'the engine has no NVIDIA Container Toolkit, or it is not configured'
+    """
+    return next(((meaning, remedy) for part, meaning, remedy in CAUSES if part in message.lower()), None)
 
 
-def _last(words: str) -> str:
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
+def _last(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     return lines[-1][:300] if lines else ""

@@ -1,7 +1,7 @@
 """The machine's identity, from the driver, firmware tables and the kernel.
 
-Run as `python -m dgxcert.probes.host.identity` it prints a Machine as JSON; the supervisor reads it that way, because
-asking the driver can hang.
+Run as `python -m dgxcert.probes.host.identity` it prints a Machine as JSON; the supervisor starts it as a process,
+because a call into the driver can hang.
 """
 
 import os
@@ -27,7 +27,7 @@ OS_RELEASE = Path("/etc/os-release")
 
 
 class Reader:
-    """Reads fields and remembers why one could not be read."""
+    """Reads fields and keeps the reason for each that cannot be read."""
 
     def __init__(self) -> None:
         self.unreadable: dict[str, str] = {}
@@ -40,22 +40,22 @@ class Reader:
             self.unreadable[field] = f"{path}: {error.strerror}"
             return None
 
-    def ask(self, field: str, question: Callable[[], T]) -> T | None:
-        """The answer of a probe, or None where it was inconclusive."""
+    def probe(self, field: str, read: Callable[[], T]) -> T | None:
+        """The result of a probe, or None where it is inconclusive."""
         try:
-            return question()
+            return read()
         except Inconclusive as error:
             self.unreadable[field] = error.problem
             return None
 
 
 def read() -> Machine:
-    """Everything that can be known about this machine without special rights."""
+    """The identity of this machine, as far as it can be read without root."""
     reader = Reader()
-    driver = reader.ask("driver", nvml.read)
-    if driver is not None and (why := driver.absence or driver.mismatch):
-        reader.unreadable["driver"] = why
-    total = reader.ask("memory_gib", memory.read)
+    driver = reader.probe("driver", nvml.read)
+    if driver is not None and (reason := driver.absence or driver.mismatch):
+        reader.unreadable["driver"] = reason
+    system_memory = reader.probe("memory_gib", memory.read)
     return Machine(
         hostname=socket.gethostname(),
         product=reader.file("product", DMI / "product_name"),
@@ -65,9 +65,9 @@ def read() -> Machine:
         operating_system=quoted(reader.file("operating_system", OS_RELEASE) or "", "PRETTY_NAME"),
         kernel=platform.release(),
         architecture=platform.machine(),
-        cpu=cpu_model(reader.file("cpu", Path("/proc/cpuinfo")) or "") or reader.ask("cpu", cores_by_lscpu),
+        cpu=cpu_model(reader.file("cpu", Path("/proc/cpuinfo")) or "") or reader.probe("cpu", cores_by_lscpu),
         cores=os.cpu_count() or 1,
-        memory_gib=total.total_gib if total else None,
+        memory_gib=system_memory.total_gib if system_memory else None,
         uptime_s=uptime(reader.file("uptime_s", Path("/proc/uptime"))),
         boot_id=reader.file("boot_id", Path("/proc/sys/kernel/random/boot_id")),
         driver=driver.version if driver else None,
@@ -79,45 +79,61 @@ def read() -> Machine:
 
 
 def cpu_model(cpuinfo: str) -> str | None:
-    """The first `model name` of a /proc/cpuinfo text; Arm kernels print none."""
-    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return found.group(1).strip() if found else None
+    """The first `model name` of a /proc/cpuinfo text; Arm kernels print none.
+
+    >>> cpu_model("processor\\t: 0\\nmodel name\\t: AMD EPYC 9B14\\n")
+    'AMD EPYC 9B14'
+    """
+    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return match.group(1).strip() if match else None
 
 
 def cores_by_lscpu() -> str:
     """The kinds of cores as lscpu names them, like `Cortex-X925, Cortex-A725`; raises Inconclusive without lscpu."""
     try:
-        asked = command.run(["lscpu"], timeout_s=10, env={**os.environ, "LC_ALL": "C"})
+        lscpu = command.run(["lscpu"], timeout_s=10, env={**os.environ, "LC_ALL": "C"})
     except OSError as error:
         raise Inconclusive(f"/proc/cpuinfo names no model, and lscpu: {error.strerror}") from error
-    kinds = lscpu_models(asked.stdout)
-    if not kinds:
+    models = lscpu_models(lscpu.stdout)
+    if not models:
         raise Inconclusive("neither /proc/cpuinfo nor lscpu names a model")
-    return kinds
+    return models
 
 
 def lscpu_models(text: str) -> str:
-    """The values of lscpu's `Model name:` lines, each once."""
+    """The values of lscpu's `Model name:` lines, each once.
+
+    >>> lscpu_models("Model name:   Cortex-X925\\nCore(s) per socket:   10\\nModel name:   Cortex-A725\\n")
+    'Cortex-X925, Cortex-A725'
+    """
     return ", ".join(dict.fromkeys(re.findall(r"^\s*Model name:\s*(\S.*?)\s*$", text, re.MULTILINE)))
 
 
 def uptime(text: str | None) -> float | None:
-    """Seconds since start from /proc/uptime, like `350735.47 234388.90`."""
-    found = re.match(r"(\d+(\.\d+)?)\s", f"{text or ''} ")
-    return float(found.group(1)) if found else None
+    """Seconds since the boot from the text of /proc/uptime; its second number is the CPUs' idle time.
+
+    >>> uptime("350735.47 234388.90")
+    350735.47
+    """
+    match = re.match(r"(\d+(\.\d+)?)\s", f"{text or ''} ")
+    return float(match.group(1)) if match else None
 
 
 def _dgx(release: str | None) -> str | None:
-    """DGX OS version: the last OTA line is the current one, else the version it was installed with."""
+    """DGX OS version: the last OTA line is the current one, else the version that was installed."""
     if release is None:
         return None
     return quoted(release, "DGX_OTA_VERSION") or quoted(release, "DGX_SWBUILD_VERSION")
 
 
 def quoted(text: str, name: str) -> str | None:
-    """The last value of a `NAME="value"` line, quoted or not."""
-    found = re.findall(rf"^{name}=[\"']?([^\"'\n]*)[\"']?\s*$", text, re.MULTILINE)
-    return found[-1] if found else None
+    """The last value of a `NAME="value"` line, quoted or not.
+
+    >>> quoted('DGX_SWBUILD_VERSION="7.2.3"\\nDGX_OTA_VERSION="7.4.0"\\n', "DGX_OTA_VERSION")
+    '7.4.0'
+    """
+    values = re.findall(rf"^{name}=[\"']?([^\"'\n]*)[\"']?\s*$", text, re.MULTILINE)
+    return values[-1] if values else None
 
 
 if __name__ == "__main__":

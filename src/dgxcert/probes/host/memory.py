@@ -1,4 +1,4 @@
-"""System memory, from /proc/meminfo: on machines with unified memory also the GPU's only true figure."""
+"""System memory, from /proc/meminfo; with unified memory also the only correct figure for the GPU's memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ KIB_PER_GIB = 1024**2
 
 @dataclass(frozen=True)
 class Memory:
-    """Sizes in GiB. `available_gib` is what can be had without swapping, page cache included."""
+    """Sizes in GiB. `available_gib` can be allocated without swapping: it includes reclaimable page cache."""
 
     total_gib: float
     available_gib: float
@@ -20,7 +20,7 @@ class Memory:
 
 
 def read() -> Memory:
-    """The memory of this machine; raises Inconclusive where /proc does not tell."""
+    """The memory of this machine; raises Inconclusive where /proc/meminfo cannot be read."""
     try:
         return parse(MEMINFO.read_text(encoding="ascii"))
     except OSError as error:
@@ -30,9 +30,15 @@ def read() -> Memory:
 
 
 def parse(meminfo: str) -> Memory:
-    """The figures of a /proc/meminfo text, lines like `MemTotal:  127535596 kB`.
+    """The memory from the text of /proc/meminfo; raises Inconclusive when a figure is missing or not in kB.
 
-    Raises Inconclusive when a figure is missing or not in kB.
+    >>> parse('''MemTotal:       127535596 kB
+    ... MemFree:         3145728 kB
+    ... MemAvailable:   115343360 kB
+    ... SwapTotal:       16777212 kB
+    ... SwapFree:        16777212 kB
+    ... ''').available_gib
+    110.0
     """
     kib: dict[str, int] = {}
     for line in meminfo.splitlines():
@@ -42,9 +48,7 @@ def parse(meminfo: str) -> Memory:
             kib[name] = int(words[0])
     missing = {"MemTotal", "MemAvailable", "SwapTotal", "SwapFree"} - set(kib)
     if missing:
-        raise Inconclusive(
-            f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Look at the file: cat /proc/meminfo"
-        )
+        raise Inconclusive(f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Read the file: cat /proc/meminfo")
     return Memory(
         total_gib=kib["MemTotal"] / KIB_PER_GIB,
         available_gib=kib["MemAvailable"] / KIB_PER_GIB,
