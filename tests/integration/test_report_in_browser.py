@@ -1,4 +1,4 @@
-"""The report in a real browser, as a person meets it: opened from a file, light and dark, narrow and wide, printed."""
+"""The report in Chromium: opened from a file, light and dark, narrow and wide, by keyboard, and printed."""
 
 import os
 import re
@@ -20,10 +20,10 @@ SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium of this machine's own; nothing is downloaded."""
+    """The machine's own Chromium, headless; nothing is downloaded."""
     from playwright.sync_api import sync_playwright
 
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if program is None:
         missing("Chromium", "Run: sudo scripts/system-packages")
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
@@ -41,59 +41,59 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Visit:
-    """A page, and all that it said or asked for while it was open."""
+    """An open page, with its console messages, dialogs and requests."""
 
     def __init__(self, browser: Any, path: Path, **about: Any) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
+        self.messages: list[str] = []
+        self.requests: list[str] = []
         context = browser.new_context(offline=True, **about)
         self.page = context.new_page()
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message) or dialog.dismiss())
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.messages.append(dialog.message) or dialog.dismiss())
+        self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
         self.path = path
 
-    def held_its_tongue(self) -> None:
-        """Nothing on the console, no dialog, and no request but for the file itself."""
-        assert self.said == []
-        assert self.asked == [self.path.as_uri()]
+    def require_silence(self) -> None:
+        """No console message, no dialog, and no request except for the file itself."""
+        assert self.messages == []
+        assert self.requests == [self.path.as_uri()]
 
 
 def axe(page: Any) -> list[str]:
-    """What axe finds, in words."""
+    """Accessibility violations that axe reports."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
+    violations = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]}" for each in violations for node in each["nodes"]]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_opens_from_a_file_without_a_word_or_a_request(browser: Any, report: Path, scheme: str, width: int) -> None:
+def test_it_opens_from_a_file_without_messages_or_requests(browser: Any, report: Path, scheme: str, width: int) -> None:
     visit = Visit(browser, report, color_scheme=scheme, viewport={"width": width, "height": 800})
     page = visit.page
     assert page.locator("h1").is_visible()
     assert page.title().startswith("REJECTED: spark-07")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-    visit.held_its_tongue()
+    visit.require_silence()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_plots_are_seen_and_have_words(browser: Any, report: Path, scheme: str) -> None:
+def test_the_plots_are_visible_and_have_alternatives(browser: Any, report: Path, scheme: str) -> None:
     page = Visit(browser, report, color_scheme=scheme, viewport={"width": 1280, "height": 800}).page
-    pictures = page.locator("figure [role=img]")
-    assert pictures.count() == 5
-    for at in range(pictures.count()):
-        assert len(pictures.nth(at).get_attribute("aria-label")) > 80
-        box = pictures.nth(at).locator("svg").bounding_box()
+    plots = page.locator("figure [role=img]")
+    assert plots.count() == 5
+    for at in range(plots.count()):
+        assert len(plots.nth(at).get_attribute("aria-label")) > 80
+        box = plots.nth(at).locator("svg").bounding_box()
         assert box["width"] > 400
         assert box["height"] > 60
-        ink = pictures.nth(at).locator("svg text").first.evaluate("each => getComputedStyle(each).fill")
-        assert ink == page.evaluate("getComputedStyle(document.body).color"), "letters are in the page's own colour"
+        ink = plots.nth(at).locator("svg text").first.evaluate("each => getComputedStyle(each).fill")
+        assert ink == page.evaluate("getComputedStyle(document.body).color"), "text must have the page's own colour"
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -118,10 +118,10 @@ def test_a_keyboard_is_enough(browser: Any, report: Path) -> None:
     assert page.locator("details[open] .title").first.is_visible()
 
 
-@pytest.mark.parametrize("made", [whole, busy, many, hostile])
-def test_it_prints_to_two_pages(browser: Any, tmp_path: Path, made: Callable[[], Run]) -> None:
+@pytest.mark.parametrize("make", [whole, busy, many, hostile])
+def test_it_prints_to_two_pages(browser: Any, tmp_path: Path, make: Callable[[], Run]) -> None:
     path = tmp_path / "report.html"
-    path.write_text(html.render(made()), encoding="utf-8")
+    path.write_text(html.render(make()), encoding="utf-8")
     page = Visit(browser, path, color_scheme="dark").page
     page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
     pages = re.findall(rb"/Type\s*/Page[^s]", (tmp_path / "report.pdf").read_bytes())
@@ -129,18 +129,18 @@ def test_it_prints_to_two_pages(browser: Any, tmp_path: Path, made: Callable[[],
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator(".brief h2").is_visible()
-    room = page.locator(".brief").bounding_box()["height"]
-    assert room > 200, "however much is wrong, there is room to name it"
+    height = page.locator(".brief").bounding_box()["height"]
+    assert height > 200, "the list of requirements needs space however many problems there are"
 
 
-def test_hostile_text_does_nothing(browser: Any, tmp_path: Path) -> None:
+def test_hostile_text_has_no_effect(browser: Any, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(html.render(hostile()), encoding="utf-8")
     visit = Visit(browser, path, viewport={"width": 360, "height": 800})
     assert "<script>alert(1)</script>" in visit.page.locator("pre").first.text_content()
     assert visit.page.locator("script, img").count() == 0
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
-    visit.held_its_tongue()
+    visit.require_silence()
 
 
 def test_ten_thousand_requirements_are_still_a_page(browser: Any, tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_ten_thousand_requirements_are_still_a_page(browser: Any, tmp_path: Path
     path.write_text(html.render(many()), encoding="utf-8")
     visit = Visit(browser, path)
     assert visit.page.locator("details.failed").count() == 100
-    visit.held_its_tongue()
+    visit.require_silence()
