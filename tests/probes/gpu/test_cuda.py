@@ -1,0 +1,33 @@
+"""CUDA by torch: GPUs that the environment hides are inconclusive, and versions compare as numbers."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import cuda
+
+
+@pytest.mark.parametrize("hidden", ["0", "", "-1", "GPU-8f6b"])
+def test_gpus_that_the_environment_hides_are_inconclusive(monkeypatch: pytest.MonkeyPatch, hidden: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setitem(sys.modules, "torch", None)  # it must not even be imported
+    with pytest.raises(Inconclusive, match=f"CUDA_VISIBLE_DEVICES is set to '{hidden}'"):
+        cuda.read()
+
+
+@pytest.mark.parametrize(("version", "build"), [("13.0", "CUDA 13.0"), (None, "CUDA none")])
+def test_cuda_is_what_torch_reports(monkeypatch: pytest.MonkeyPatch, version: str | None, build: str) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    torch_cuda = SimpleNamespace(is_available=lambda: version is not None, device_count=lambda: 3)
+    torch = SimpleNamespace(__version__="2.10", version=SimpleNamespace(cuda=version), cuda=torch_cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert cuda.read() == cuda.Cuda(version is not None, 3, f"torch 2.10, built for {build}", version)
+
+
+def test_the_major_version_of_cuda_is_a_number() -> None:
+    """13.1 needs the same driver branch as 13.0. As strings, `9` would be above `13`."""
+    assert [cuda.Cuda(True, 1, "torch 2.10", version).major for version in ("13.0", "13.1", "9.2")] == [13, 13, 9]
+    with pytest.raises(Inconclusive, match="built for CUDA none: there is no CUDA version that a driver could support"):
+        _ = cuda.Cuda(False, 0, "torch 2.10, built for CUDA none").major
