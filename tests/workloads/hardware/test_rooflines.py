@@ -30,7 +30,7 @@ def test_decode_of_8b_at_context_2048_is_bound_by_bandwidth(precision: str, gb_s
     assert "GB/s" in bound.source
 
 
-def test_prefill_of_8b_is_bound_by_products() -> None:
+def test_prefill_of_8b_is_bound_by_matmul() -> None:
     bound = rooflines.prefill(LLAMA_8B, "bf16", "bf16", 2048).bound(2048, "token/s", peaks(273, 147.6))
     assert bound.value == pytest.approx(147.6e12 / (2 * 6.98e9), rel=0.05)
     assert "TFLOP/s" in bound.source

@@ -1,4 +1,4 @@
-"""Sustained load: seconds of bf16 products, with the GPU sampled from outside; what is slow about it has causes."""
+"""Sustained load: seconds of bf16 matmul with the GPU sampled meanwhile, and remedies by the cause of a low clock."""
 
 import time
 from dataclasses import dataclass
@@ -16,49 +16,50 @@ from dgxcert.profiles.workload_sizes import Sustained
 from dgxcert.workloads.hardware.matmul import Matmul
 
 BUSY_PERCENT = 80
-"""A GPU that is busy less than this was not loaded, whatever its clock says."""
+"""A GPU with a lower utilisation was not loaded, whatever its clock."""
 LEAST_SAMPLES = 12
-"""A short load is sampled faster."""
+"""A short load is sampled at a higher rate to reach this number."""
 WARM_UP_S = 1.0
-"""Until clocks have risen and libraries are loaded."""
+"""Seconds until clocks have risen and libraries are loaded."""
 
 POSSIBLE = {
     "clock": ("highest_clock", "MHz"),
     "link_width": ("link_width_max", "lane"),
     "link_generation": ("link_generation_max", "PCIe generation"),
 }
-"""Field of the samples: the driver's figure for the most that is possible, and its unit."""
+"""Sampled field: the driver's field for the highest possible value, and its unit."""
 
 STUCK = (
-    "Let go of a clock lock first, which costs nothing: sudo nvidia-smi -rgc; then run this again.",
-    "Still low: shut down, unplug the power supply from the wall and from the machine for a minute, start again. "
+    "Release a clock lock first, which costs nothing: sudo nvidia-smi -rgc; then run this again.",
+    "Shut down, unplug the power supply from the wall and from the machine for a minute, start again. "
     "A reboot alone does not help.",
     "Use the supplied power supply on an outlet of its own, and update the firmware: sudo fwupdmgr update",
-    "Still low: open a hardware case with this run folder.",
+    "Open a hardware case with this run folder if it is still low.",
 )
 LOCKED = (
-    "The clock stands still at one value: let go of the lock that somebody left: sudo nvidia-smi -rgc",
-    "Look for what sets it again: systemctl list-units '*nvidia*'; crontab -l; nvidia-smi -q -d CLOCK",
-    "No lock, and still low: shut down, unplug the power supply from the wall for a minute, start again.",
+    "Release the lock that holds the clock at one value: sudo nvidia-smi -rgc",
+    "Find what sets it again: systemctl list-units '*nvidia*'; crontab -l; nvidia-smi -q -d CLOCK",
+    "Shut down, unplug the power supply for a minute and start again if it is still low without a lock.",
 )
 HOT = (
-    "It slows down for heat: see GPU-THERMAL in the same run.",
-    "Give it air: nothing on or behind the machine, filters clean, the room below 30 °C; then run this again.",
+    "See GPU-THERMAL in the same run: the GPU slows down for heat.",
+    "Give it air: clear the space around it, clean the filters, keep the room below 30 °C; then run this again.",
 )
-CAPPED = ("Power is capped: see GPU-POWER in the same run.",)
+CAPPED = ("See GPU-POWER in the same run: its power is capped.",)
 
 
 @dataclass(frozen=True)
 class Load:
-    """A GPU under load: its samples, and why they may say nothing."""
+    """A GPU under load: its samples, other processes on it, and the most that card and slot can do."""
 
     samples: Samples
     disturbed: str | None
+    """Description of the other processes on the GPU."""
     possible: Answers
-    """What the driver says is the most that card and slot can do."""
+    """The driver's figures for the most that card and slot can do."""
 
     def judged(self) -> "Load":
-        """Itself; raises Inconclusive where the GPU was not busy or somebody else used it."""
+        """Itself; raises Inconclusive where the GPU was not busy, or other processes used it."""
         if self.disturbed:
             raise Inconclusive(self.disturbed, "End other work on this GPU, then run this again.")
         busy = self.samples.median("utilization")
@@ -66,19 +67,22 @@ class Load:
             raise Inconclusive(
                 f"the GPU was busy {busy:.0f} % of the time under load, less than {BUSY_PERCENT} %: "
                 "an idle GPU proves nothing",
-                "See whether the CPU is busy with something else (top), then run this again.",
+                "Check whether the CPU is busy with something else: top; then run this again.",
             )
         return self
 
     def highest(self, name: str) -> Bound | None:
-        """The most that this GPU can do of a field; None where its driver has no figure, Inconclusive where it errs."""
+        """The highest possible value of a field; None where the driver does not report it.
+
+        Raises Inconclusive where the driver returns an error.
+        """
         field, unit = POSSIBLE[name]
         value = self.possible.if_supported(field)
         return Bound(value=value, unit=unit, source="NVML: the most that card and slot can do") if value else None
 
     @property
     def remedy(self) -> tuple[str, ...]:
-        """What to do about a clock that is too low, by its cause."""
+        """Remedy of a clock that is too low, by its cause."""
         if not self.samples.has("event_reasons"):
             return STUCK
         if self.samples.hot > 0:
@@ -92,29 +96,29 @@ class Load:
 
 
 STUCK_W = 25.0
-"""Under load: units stuck in their low-power state draw 5.8-19.5 W, healthy ones 82-93 W."""
+"""Power under load: a DGX Spark stuck in its low-power state draws 5.8-19.5 W, a healthy one 82-93 W."""
 
 
 def measured(device: Device, profile: Profile) -> Load:
-    """The load that a profile asks for, measured once per process; raises what `Load.judged` raises."""
+    """The load of a profile, measured once per process; raises what `Load.judged` raises."""
     return sampled(device, profile).judged()
 
 
 def sampled(device: Device, profile: Profile) -> Load:
-    """The same without a judgement of how busy the GPU was."""
-    found = _measure(device, profile.workloads.sustained, profile.peak("matmul.bf16"))
-    if isinstance(found, Inconclusive):
-        raise Inconclusive(found.problem, *found.remedy)
-    return found
+    """The load of a profile, measured once per process, whether or not the GPU was busy."""
+    load = _measure(device, profile.workloads.sustained, profile.peak("matmul.bf16"))
+    if isinstance(load, Inconclusive):
+        raise Inconclusive(load.problem, *load.remedy)
+    return load
 
 
 @cache
 def _measure(device: Device, sizes: Sustained, peak: Bound) -> Load | Inconclusive:
-    """The load, or why there is none: what failed once is not waited for again by the next requirement."""
+    """The load, or the reason why there is none, which is kept so that the next requirement does not wait again."""
     try:
         return _load(device, sizes, peak)
     except Inconclusive as error:
-        return Inconclusive(error.problem, *error.remedy)  # without its traceback, which would hold the matrices
+        return Inconclusive(error.problem, *error.remedy)  # without its traceback, which would keep the matrices alive
 
 
 def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
@@ -128,7 +132,7 @@ def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
 
 
 def keep_busy(work: Matmul, seconds: float) -> int:
-    """Multiply for so long, once at the least; returns how many rounds that were."""
+    """Multiply for so many seconds, one round at least; returns the number of rounds."""
     rounds, deadline = 0, time.monotonic() + seconds
     while rounds == 0 or time.monotonic() < deadline:
         work.run()

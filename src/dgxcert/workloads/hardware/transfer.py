@@ -1,4 +1,4 @@
-"""Transfer: how fast bytes go from the host's memory to a GPU and back, which is how weights and batches get there."""
+"""Transfers: how fast bytes are copied between the host's memory and a GPU's, as weights and batches are."""
 
 from dgxcert.judgement.benchmark_cases import TRANSFERS
 from dgxcert.judgement.evidence import Recorder
@@ -15,7 +15,7 @@ TO_DEVICE, TO_HOST = TRANSFERS
 
 
 class Transfer:
-    """One copy of a buffer per round between pinned memory of the host and the device."""
+    """One copy of a buffer per round between pinned host memory and the device, in one direction."""
 
     def __init__(self, device: Device, profile: Profile, direction: str) -> None:
         import torch
@@ -31,11 +31,11 @@ class Transfer:
         self.device = device
         generator = torch.Generator("cpu").manual_seed(SEED)
         values = torch.randint(-(2**31), 2**31 - 1, (size_bytes // 4,), generator=generator, dtype=torch.int32)
-        here = values.pin_memory()
-        there = torch.full_like(values, POISON, device=device.name)
-        self._source, self._target = (here, there) if direction == TO_DEVICE else (values.to(device.name), here)
+        pinned = values.pin_memory()  # pageable memory would be copied through a buffer of the driver first
+        on_device = torch.full_like(values, POISON, device=device.name)
+        self._source, self._target = (pinned, on_device) if direction == TO_DEVICE else (values.to(device.name), pinned)
         if direction == TO_HOST:
-            self._target.fill_(POISON)
+            self._target.fill_(POISON)  # so that a transfer that does nothing is detected
         self._values = values
         self.work = Work(device, values.nbytes / 1e9, profile.peak("host_link"))
 
@@ -44,28 +44,29 @@ class Transfer:
         repeat(self.run, add_round)
 
     def run(self) -> None:
-        """One round; returns when the device is done."""
+        """One transfer; returns when the device is done."""
         self._target.copy_(self._source, non_blocking=True)
         self.device.wait()
 
     def verify(self, evidence: Recorder) -> None:
-        """Hold what arrived against what was sent, every byte; raises Wrong."""
-        wrong = int(numerics.differing(self._target.cpu(), self._values))
-        found = evidence.record("words that differ", wrong, source="every word of the last timed transfer, compared")
-        evidence.require(found == 0)
+        """Compare every word of the last transfer with what was sent; raises Wrong."""
+        differing = int(numerics.differing(self._target.cpu(), self._values))
+        source = "every word of the last timed transfer, compared"
+        wrong = evidence.record("words that differ", differing, source=source)
+        evidence.require(wrong == 0)
 
 
 def _require_host(size_bytes: int, profile: Profile) -> None:
-    """Pinned memory cannot be swapped out: raise Inconclusive unless the host has it beside its margin."""
+    """Raise Inconclusive unless the host has the memory with its margin: pinned memory cannot be swapped out."""
     needed, available = 3 * size_bytes / allocation.GIB, memory.read().available_gib
     margin = profile.memory.margin.value
     if needed + margin > available:
         raise Inconclusive(
-            f"the host has {available:.1f} GiB available, {needed:.1f} wanted beside a margin of {margin:.0f}",
+            f"the host has {available:.1f} GiB available, {needed:.1f} are needed beside a margin of {margin:.0f}",
             "End other work, then run again.",
         )
 
 
 def prepare(device: Device, profile: Profile, direction: str) -> Transfer:
-    """The transfer `to_device` or `to_host` that a profile asks for."""
+    """The `to_device` or `to_host` workload of a profile."""
     return Transfer(device, profile, direction)

@@ -1,0 +1,41 @@
+"""Errors and differing values are counted exactly, and tolerances tell one precision from another."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
+
+from dgxcert.workloads import numerics
+
+
+def test_tf32_is_on_for_its_own_products_only() -> None:
+    flags = torch.backends.cuda.matmul
+    before = flags.allow_tf32
+    with numerics.exact_products(tf32=True):
+        assert flags.allow_tf32
+    with numerics.exact_products():
+        assert not flags.allow_tf32
+    assert flags.allow_tf32 == before
+
+
+def test_bf16_products_do_not_pass_as_tf32_nor_tf32_as_fp32() -> None:
+    left, right = (torch.randn(64, 2048, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    exact = left.double() @ right.double().T
+    rounded = left.bfloat16().double() @ right.bfloat16().double().T
+    cut = [(each.view(torch.int32) & ~0x1FFF).view(torch.float32).double() for each in (left, right)]
+    assert numerics.relative_error(rounded, exact) > numerics.PRODUCT_ERROR["tf32"][0]
+    error = numerics.relative_error(cut[0] @ cut[1].T, exact)
+    assert numerics.PRODUCT_ERROR["fp32"][0] < error < numerics.PRODUCT_ERROR["tf32"][0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int32])
+def test_a_value_that_differs_in_any_bit_is_counted(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numerics, "COMPARED_AT_A_TIME", 10)
+    expected = torch.arange(25).to(dtype).reshape(5, 5)
+    actual = expected.clone()
+    assert int(numerics.differing(actual, expected)) == 0
+    actual.view(torch.uint8).view(-1)[-1] ^= 128
+    actual.view(torch.uint8).view(-1)[0] ^= 1
+    assert int(numerics.differing(actual, expected)) == 2
+    if dtype.is_floating_point:
+        zeros = torch.zeros(3, dtype=dtype)
+        assert int(numerics.differing(-zeros, zeros)) == 3, "a sign is a bit too"
