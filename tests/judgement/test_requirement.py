@@ -55,6 +55,12 @@ def test_a_remedy_has_steps_and_none_of_them_is_empty(remedy: Any) -> None:
         declare(remedy=remedy)
 
 
+@pytest.mark.parametrize("title", ["", " ", "The driver sees every GPU."])
+def test_a_title_is_a_sentence_without_its_full_stop(title: str) -> None:
+    with pytest.raises(ValueError, match="GPU-PRESENT: `title` must be a sentence, without its full stop"):
+        declare(title=title)
+
+
 @pytest.mark.parametrize("why", ["", " \n"])
 def test_a_requirement_says_which_work_suffers(why: str) -> None:
     with pytest.raises(ValueError, match="GPU-PRESENT: `why` must say which Hugging Face work suffers"):
@@ -73,8 +79,8 @@ def test_a_tier_that_does_not_exist_is_refused() -> None:
         declare(tier="slow")
 
 
-@pytest.mark.parametrize("missing", ["why", "remedy"])
-def test_why_and_remedy_have_no_default(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["title", "why", "remedy"])
+def test_title_why_and_remedy_have_no_default(missing: str) -> None:
     with pytest.raises(TypeError, match=missing):
         requirement("GPU-PRESENT", **{name: value for name, value in WHOLE.items() if name != missing})
 

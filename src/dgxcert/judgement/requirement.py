@@ -83,7 +83,7 @@ class Requirement(BaseModel):
 def requirement(
     id: str,
     *,
-    title: str = "",
+    title: str,
     why: str,
     remedy: tuple[str, ...],
     tier: str = "quick",
@@ -104,8 +104,8 @@ def requirement(
     addition to `takes_s` and `budget_s`, and continues where it was killed. One with `real_weights` needs a checkpoint
     from the Hub, and runs only with `--weights hub`.
 
-    Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty why or remedy, or a budget that a healthy
-    machine would exceed.
+    Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty title, why or remedy, a title with a full stop,
+    or a budget that a healthy machine would exceed.
     """
     declared = Requirement(
         id=id,
@@ -128,6 +128,8 @@ def _check(declared: Requirement) -> None:
     """Raise ValueError where something is missing that every requirement needs."""
     if not ID.fullmatch(declared.id):
         raise ValueError(f"requirement id {declared.id!r}: wanted words in capitals joined by '-', like GPU-PRESENT")
+    if not declared.title.strip() or declared.title.endswith("."):
+        raise ValueError(f"requirement {declared.id}: `title` must be a sentence, without its full stop")
     if not declared.remedy or not all(step.strip() for step in declared.remedy):
         raise ValueError(f"requirement {declared.id}: `remedy` must be a tuple of one or more non-empty steps")
     if not declared.why.strip():

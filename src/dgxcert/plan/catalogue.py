@@ -1,7 +1,6 @@
 """The catalogue: every requirement of the suite, read from the collected tests. Nothing registers a check."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +8,6 @@ from dgxcert.judgement.requirement import Requirement
 
 if TYPE_CHECKING:
     import pytest
-
-CAPITALS = {"gpu": "GPU", "gpus": "GPUs", "cuda": "CUDA", "hub": "Hub", "lora": "LoRA", "api": "API"}
-"""Words that a test's name cannot write as they are."""
 
 
 class Entry(Requirement):
@@ -54,18 +50,7 @@ def _entry(item: "pytest.Item") -> Entry:
     requirement = declared_by(item)
     variant = getattr(getattr(item, "callspec", None), "id", None)
     key = f"{requirement.id}[{variant}]" if variant else requirement.id
-    title = requirement.title or _sentence(item)
-    return Entry(
-        key=key, group=item.path.parent.name, nodeid=item.nodeid, **requirement.model_dump() | {"title": title}
-    )
-
-
-def _sentence(item: "pytest.Item") -> str:
-    """The test's name as the sentence that it is."""
-    name = getattr(item, "originalname", None) or item.name
-    words = [CAPITALS.get(word, word) for word in re.sub(r"^test_", "", name).split("_")]
-    words[0] = words[0][:1].upper() + words[0][1:]
-    return " ".join(words)
+    return Entry(key=key, group=item.path.parent.name, nodeid=item.nodeid, **requirement.model_dump())
 
 
 def write(catalogue: list[Entry], path: Path) -> None:
