@@ -10,8 +10,8 @@ import typer
 from dgxcert import __doc__ as about
 from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, validate
 from dgxcert.cli.exit_code import CannotRun
+from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
-from dgxcert.report.console import print_line
 
 app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.add_typer(validate.commands)

@@ -8,8 +8,8 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS
+from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
-from dgxcert.report.console import print_line
 
 BASELINES = RESULTS / "baselines"
 

@@ -9,7 +9,7 @@ from typing import IO, TextIO, cast
 
 from rich.console import Console
 
-from dgxcert.report.console import print_line
+from dgxcert.console import print_line
 
 
 class Screen:

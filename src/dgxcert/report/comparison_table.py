@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dgxcert.console import print_line
 from dgxcert.history.comparison import Change, Compared
 from dgxcert.plan.options import WORKING
 from dgxcert.record.run import Run
-from dgxcert.report.console import print_line
 from dgxcert.report.words import printable
 
 STYLE = {

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from dgxcert.console import print_line
 from dgxcert.history import timeline
 from dgxcert.history.run_index import Known
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.record.history_line import Earlier
-from dgxcert.report.console import print_line
 from dgxcert.report.words import printable
 
 BARS = "▁▂▃▄▅▆▇█"

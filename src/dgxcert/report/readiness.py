@@ -6,11 +6,11 @@ from enum import StrEnum
 
 from rich.console import Console
 
+from dgxcert.console import print_line
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles.prerequisites import MODULE, Row
 from dgxcert.record.run import Result, Run
-from dgxcert.report.console import print_line
 from dgxcert.report.words import printable
 
 MOST_STEPS = 2

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dgxcert.console import print_line
 from dgxcert.judgement.verdict import Verdict, tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
-from dgxcert.report.console import print_line
 from dgxcert.report.words import (
     WEIGHTS,
     headline,
