@@ -22,6 +22,14 @@ class RunState:
     """Where a run is. Kept in memory during the run: `take` every event that is written or followed.
 
     Taking an event a second time changes nothing, so that a writer may also follow its own record.
+
+    >>> state = RunState()
+    >>> state.take(Started(key="GPU-PRESENT", stage="native", attempt=1))
+    >>> state.in_flight.key
+    'GPU-PRESENT'
+    >>> state.take(Finished(key="GPU-PRESENT", outcome=Outcome.PASSED, duration_s=0.4))
+    >>> state.passed, state.in_flight
+    ({'GPU-PRESENT'}, None)
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:

@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
     stage: Stage
     launcher: Callable[[], AbstractContextManager[Launcher]]
-    """Where the stage's processes are started."""
+    """Opened for as long as the stage runs: where its processes are started."""
     obstacle: Callable[[], str] = lambda: ""
     """Asked when it is the stage's turn: why it cannot begin, or "" where it can."""
 
@@ -76,8 +76,8 @@ class Pipeline:
                 if self._waiting(stage):
                     self._record(journal.StageEnded(stage=name, problem=problem))
             elif planned:
-                with launcher() as processes:
-                    self._supervisor.run_stage(name, processes, planned)
+                with launcher() as place:
+                    self._supervisor.run_stage(name, place, planned)
 
     def _planned(self, stage: Stage) -> list[Planned]:
         return [entry for entry in self._opened.plan if entry.runs and entry.stage is stage]
