@@ -1,1 +1,1 @@
-"""The image and the engine: how the image is built, by which clients, and what a container may be given."""
+"""The image and the engine: how the image is built, by which clients, and which secrets a container gets."""

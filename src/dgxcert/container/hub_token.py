@@ -1,4 +1,4 @@
-"""The Hub token of a user: where it is, and how a container gets it: as a file, in no environment and no image."""
+"""The user's Hub token: where it is, and how a container gets it: as a file, never in an environment or image."""
 
 import os
 import tempfile
@@ -12,9 +12,9 @@ VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def find() -> tuple[str, str]:
-    """The token and where it comes from, as the Hub's client looks for it; both empty where there is none.
+    """The token and its source, in the order of the Hub's client; both empty where there is none.
 
-    Raises OSError where a token file is there and cannot be read, UnicodeError where it holds no text.
+    Raises OSError where a token file cannot be read, UnicodeError where it is not text.
     """
     for name in VARIABLES:
         if token := _clean(os.environ.get(name, "")):
@@ -27,7 +27,7 @@ def find() -> tuple[str, str]:
 
 
 def _clean(token: str) -> str:
-    """Without line ends, which the client leaves out wherever they stand."""
+    """The token without line ends, which the client removes wherever they are."""
     return token.replace("\r", "").replace("\n", "").strip()
 
 
@@ -35,25 +35,25 @@ def _clean(token: str) -> str:
 def as_file() -> Iterator[Path]:
     """The file that holds the token, for as long as a container may read it; an empty file where there is none.
 
-    Looks where the Hub's client looks, in its order, after a file that was named for this (HF_TOKEN_FILE). What stands
-    in a variable is lent in a folder that outlives a login: a run goes on when its user has logged out.
+    $HF_TOKEN_FILE comes first, then the places of the Hub's client in its order.
     """
-    token = next((found for name in VARIABLES if (found := os.environ.get(name, "").strip())), "")
+    token = next((value for name in VARIABLES if (value := os.environ.get(name, "").strip())), "")
     named = _existing(os.environ.get("HF_TOKEN_FILE"))
     if named is None and not token:
         named = _existing(str(_path()))
     if named is not None:
         yield named
         return
+    # In the temporary folder and not in $XDG_RUNTIME_DIR, which is removed at logout: a run continues after that.
     with tempfile.TemporaryDirectory(prefix="dgxcert-token-") as private:
-        lent = Path(private, "hf_token")
-        lent.touch(mode=0o600)
-        lent.write_text(token, encoding="utf-8")
-        yield lent
+        file = Path(private, "hf_token")
+        file.touch(mode=0o600)  # before the token is in it
+        file.write_text(token, encoding="utf-8")
+        yield file
 
 
 def _path() -> Path:
-    """The file in which the Hub's client keeps a token."""
+    """The file in which the Hub's client stores a token."""
     named = os.environ.get("HF_TOKEN_PATH")
     return hub_home.expanded(named) if named else hub_home.home() / "token"
 
