@@ -103,7 +103,7 @@ def _edges(limit: Limit) -> str:
         for word, value in edges.items()
         if value is not None
     ]
-    return f"{', '.join(said)} {limit.unit}"
+    return f"{', '.join(said)} {limit.unit}".rstrip()
 
 
 def commands() -> str:

@@ -38,6 +38,7 @@ never inherited. `digits` are the significant digits that a computed limit is ro
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -258,8 +259,9 @@ def parse(text: str, path: Path) -> Profile:
     for section, entries in _quantities(content, file).items():
         if entries:
             content[section] |= {name: entry.recorded(name) for name, entry in entries.items()}
-    if isinstance(content.get("limits"), dict):  # in one order, so that the hash does not tell what came by `extends`
-        content["limits"] = dict(sorted(content["limits"].items(), key=lambda item: _place(item[0])))
+    for section, order in (("limits", list(QUANTITIES)), ("physical", list(PEAKS))):
+        if isinstance(content.get(section), dict):  # in one order, so that the hash does not tell what was inherited
+            content[section] = {name: content[section][name] for name in _sorted(content[section], order)}
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
@@ -303,10 +305,13 @@ def _entries(content: dict[str, Any], section: str) -> list[tuple[str, Any]]:
     return [(name, entry) for name, entry in entries.items() if section != "memory" or name in Memory.model_fields]
 
 
-def _place(name: str) -> tuple[int, str]:
-    """Where a limit stands in the order of `QUANTITIES`."""
-    order = list(QUANTITIES)
-    return (order.index(name) if name in order else len(order), str(name))
+def _sorted(names: Iterable[str], order: list[str]) -> list[str]:
+    """The names in the given order, unknown ones last.
+
+    >>> _sorted(["matmul.bf61", "storage", "host_link"], ["host_link", "storage"])
+    ['host_link', 'storage', 'matmul.bf61']
+    """
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def _wrong_keys(file: str, problems: list[str]) -> CannotStart:
