@@ -1,4 +1,4 @@
-"""Work is sized by what is really there, less a margin, and on unified memory never by CUDA's word for it."""
+"""The memory budget is available memory less a margin, and on unified memory never CUDA's figure."""
 
 import sys
 from collections.abc import Callable
@@ -136,3 +136,8 @@ def test_memory_that_cannot_be_read_allows_nothing(
     for size in (allocation.allowed_bytes, lambda device: allocation.require(device, 1.0, "a byte")):
         with pytest.raises(Inconclusive, match="cannot be read"):
             size(device)
+
+
+def test_a_giant_does_not_fit_on_this_machine() -> None:
+    with pytest.raises(Inconclusive, match="needs"):
+        allocation.require(CPU, 1e15, "a giant")

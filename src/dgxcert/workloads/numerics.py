@@ -1,4 +1,4 @@
-"""Numerics: how far a right answer may lie from the exact one, and the error of an answer against fp64."""
+"""Numerics: errors against fp64, and the tolerances of matmuls and logits by precision."""
 
 import hashlib
 import math
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 PRODUCT_ERROR = {
     "fp32": (
         1e-5,
-        "twenty times the error of honest 24-bit products at K up to 14k; TF32 (3e-4) must not pass as fp32",
+        "twenty times the error of fp32 matmul at K up to 14k; TF32 (3e-4) must not pass as fp32",
     ),
     "tf32": (
         1.5e-3,
         "rounding both inputs to 11 bits gives 2.9e-4, cutting them off 7.6e-4 (emulated); that times 2. "
-        "Products of bf16 inputs (2.3e-3) must not pass as TF32",
+        "A matmul of bf16 inputs (2.3e-3) must not pass as TF32",
     ),
     "fp16": (3.2e-4, "2.08e-4 measured on CPU for K of 1k to 14k, rounding of the result to 11 bits, times 1.5"),
     "bf16": (2.5e-3, "1.66e-3 measured on CPU for K of 1k to 14k, rounding of the result to 8 bits, times 1.5"),
@@ -51,43 +51,55 @@ PATH_DIFFERENCE = {
     "nf4": (0.25, "as bf16, in which it computes: 0.11 measured on an H200"),
     "int4": (0.25, "as bf16, in which it computes: 0.09 measured on an H200"),
 }
-"""Difference between two ways to the same logits, root mean square in standard deviations of the logits."""
+"""Root mean square difference between two computations of the same logits, in standard deviations of the logits."""
 CHOICE = 4.0
 """The reference may rate a chosen token lower than its best by so many such differences: two logits are off by sqrt(2)
 times as much, and of thousands of choices the worst is seen. 2 to 4 were measured on an H200; a token at random would
 fall short by 4 standard deviations."""
 
 COMPARED_AT_A_TIME = 2**26
-"""Values: a comparison takes a byte of memory for each, or two."""
+"""Values per comparison, which takes a byte or two of memory for each."""
 
 
 def product_tolerance(precision: str) -> Limit:
-    """The largest relative error of a right matrix product."""
+    """Limit of the relative error of a matmul.
+
+    >>> product_tolerance("bf16").max
+    0.0025
+    """
     value, source = PRODUCT_ERROR[precision]
     return Limit(name=f"tolerance of {precision} products", max=value, unit="relative", source=source)
 
 
 def path_tolerance(precision: str) -> Limit:
-    """The largest difference between two right ways to the same logits."""
+    """Limit of the difference between two computations of the same logits, in their standard deviations."""
     value, source = PATH_DIFFERENCE[precision]
     return Limit(name=f"tolerance of {precision} paths", max=value, unit="std of logits", source=source)
 
 
 def choice_tolerance(precision: str) -> Limit:
-    """By how much one right way may rate the token lower that another one chose."""
+    """Limit of how much lower one computation may rate a token that another one chose."""
     value, source = PATH_DIFFERENCE[precision]
     source = f"{CHOICE:g} times the difference that logits may have ({source})"
     return Limit(name=f"tolerance of {precision} choices", max=CHOICE * value, unit="std of logits", source=source)
 
 
 def worst(errors: dict[str, float]) -> str:
-    """Which of several errors is the largest, as evidence names it."""
-    name = max(errors, key=lambda each: errors[each])
+    """The name of the largest of several errors, as evidence states it.
+
+    >>> worst({"128x4096x6144": 1.7e-3, "1x4096x4096": 1.6e-3})
+    'largest of 2, at 128x4096x6144'
+    """
+    name = max(errors, key=lambda name: errors[name])
     return f"largest of {len(errors)}, at {name}"
 
 
 def dtype(precision: str) -> "torch.dtype":
-    """torch's word for a precision that it computes in."""
+    """torch's type of a precision.
+
+    >>> dtype("bf16")
+    torch.bfloat16
+    """
     import torch
 
     return {
@@ -100,42 +112,47 @@ def dtype(precision: str) -> "torch.dtype":
 
 
 def compute_precision(precision: str, kind: str) -> str:
-    """What 4-bit weights are multiplied in: bf16, but NF4 on a CPU in fp32, since 16 bits are slow there."""
+    """The precision of a matmul with these weights: bf16 for 4-bit ones, but fp32 for NF4 on a CPU, which is faster.
+
+    >>> compute_precision("nf4", "cuda"), compute_precision("nf4", "cpu"), compute_precision("fp16", "cuda")
+    ('bf16', 'fp32', 'fp16')
+    """
     if precision == INT4 or (precision == NF4 and kind == "cuda"):
         return "bf16"
     return "fp32" if precision == NF4 else precision
 
 
-def relative_error(found: "torch.Tensor", exact: "torch.Tensor") -> float:
-    """Frobenius norm of the difference over that of the exact answer, in fp64 on the CPU.
+def relative_error(actual: "torch.Tensor", exact: "torch.Tensor") -> float:
+    """Frobenius norm of the difference over that of the exact result, in fp64 on the CPU.
 
     Raises what `worst_part` raises.
+
+    >>> import torch
+    >>> relative_error(torch.tensor([3.0, 4.5]), torch.tensor([3.0, 4.0]))
+    0.1
     """
-    return worst_part(found, exact, exact.numel())
+    return worst_part(actual, exact, exact.numel())
 
 
-def worst_part(found: "torch.Tensor", exact: "torch.Tensor", size: int) -> float:
-    """The largest such error of parts of `size` values each: one value that is far off is lost in a large matrix.
+def worst_part(actual: "torch.Tensor", exact: "torch.Tensor", size: int) -> float:
+    """The largest relative error of consecutive parts of `size` values: in a whole matrix one bad value does not show.
 
-    Raises Wrong where the answer is not finite: a NaN is a wrong answer, and compares with nothing; Inconclusive where
-    the exact answer gives no measure, because a NaN would be lost among other errors.
+    Raises Wrong where a value is not finite, since a NaN passes every comparison; Inconclusive where a part of the
+    exact result is zero or not finite, which leaves its error undefined.
     """
-    answer, wanted = (values.detach().cpu().double().reshape(-1, size) for values in (found, exact))
-    broken = int((~answer.isfinite()).sum())
+    computed, expected = (values.detach().cpu().double().reshape(-1, size) for values in (actual, exact))
+    broken = int((~computed.isfinite()).sum())
     if broken:
-        raise Wrong(f"{broken} of {answer.numel()} computed values are not finite numbers")
-    error = float(((answer - wanted).norm(dim=1) / wanted.norm(dim=1)).max())
+        raise Wrong(f"{broken} of {computed.numel()} computed values are not finite numbers")
+    error = float(((computed - expected).norm(dim=1) / expected.norm(dim=1)).max())
     if not math.isfinite(error):
-        raise Inconclusive("the exact answer is zero somewhere, or not a finite number: it measures nothing")
+        raise Inconclusive("part of the exact result is zero or not finite, so its error is undefined")
     return error
 
 
 @contextmanager
 def exact_products(*, tf32: bool = False) -> Iterator[None]:
-    """Matrix products with full-precision sums: no 16-bit partial sums, and no TF32 unless asked for.
-
-    Restores what was set before.
-    """
+    """A context of matmul with fp32 sums: no 16-bit partial sums, and TF32 only with `tf32`."""
     import torch
 
     flags = torch.backends.cuda.matmul
@@ -154,15 +171,15 @@ def exact_products(*, tf32: bool = False) -> Iterator[None]:
             setattr(flags, name, value)
 
 
-def differing(found: "torch.Tensor", wanted: "torch.Tensor") -> "torch.Tensor":
-    """How many values differ in any bit: a number that stays on their device, since reading it would wait for it."""
+def differing(actual: "torch.Tensor", expected: "torch.Tensor") -> "torch.Tensor":
+    """How many values differ in any bit, as a number on their device: reading it would wait for the device."""
     import torch
 
-    word = {2: torch.int16, 4: torch.int32}[found.dtype.itemsize]
-    count = torch.zeros((), dtype=torch.int64, device=found.device)
-    both = (values.view(word).flatten().split(COMPARED_AT_A_TIME) for values in (found, wanted))
+    word = {2: torch.int16, 4: torch.int32}[actual.dtype.itemsize]
+    count = torch.zeros((), dtype=torch.int64, device=actual.device)
+    both = (values.view(word).flatten().split(COMPARED_AT_A_TIME) for values in (actual, expected))
     for left, right in zip(*both, strict=True):
-        count += torch.count_nonzero(left != right)  # `sum` of truth values takes a CPU twenty times as long
+        count += torch.count_nonzero(left != right)  # `sum` of bools takes a CPU twenty times as long
     return count
 
 

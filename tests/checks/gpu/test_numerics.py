@@ -538,5 +538,5 @@ def test_one_entry_that_is_lost_in_a_large_product_is_caught(
 
 @pytest.mark.parametrize("exact", [0.0, float("nan"), float("inf")])
 def test_an_exact_answer_that_measures_nothing_is_no_small_error(exact: float) -> None:
-    with pytest.raises(Inconclusive, match="measures nothing"):
+    with pytest.raises(Inconclusive, match="its error is undefined"):
         numerics.relative_error(torch.ones(4), torch.full((4,), exact))

@@ -1,4 +1,4 @@
-"""Shapes: the architectures whose speed is measured, by name. Speed does not depend on what the weights say."""
+"""Architectures: the shapes of the models whose speed is measured, by name. Speed does not depend on weight values."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,13 @@ from dgxcert.outcome import Inconclusive
 
 @dataclass(frozen=True)
 class Shape:
-    """A Llama-shaped decoder: sizes as its config.json names them, in values, not bytes."""
+    """The shape of a Llama: the sizes in its config.json.
+
+    >>> find("llama-3.1-8b").parameters
+    8030261248
+    >>> 2 * find("llama-3.1-8b").cache_values_per_token  # bytes of KV cache per token in bf16
+    131072
+    """
 
     vocabulary: int
     hidden: int
@@ -28,7 +34,7 @@ class Shape:
 
     @property
     def head_parameters(self) -> int:
-        """Weights of lm_head, which every token reads whether or not it is tied to the embedding table."""
+        """Weights of lm_head, which every token reads, also where it is tied to the embedding table."""
         return self.hidden * self.vocabulary
 
     @property
@@ -39,7 +45,7 @@ class Shape:
 
     @property
     def cache_values_per_token(self) -> int:
-        """Keys and values that one token of context keeps."""
+        """Values of the KV cache per token."""
         return 2 * self.layers * self.kv_heads * self.head_dim
 
     @property
@@ -73,10 +79,10 @@ SHAPES = {
 
 
 def find(name: str) -> Shape:
-    """The shape of that name; raises Inconclusive naming the nearest right word."""
+    """The shape of a model by its name; raises Inconclusive that suggests the nearest name."""
     if name not in SHAPES:
         raise Inconclusive(
             f"the profile names the model {name!r}, which is not known; {nearest(name, list(SHAPES))}",
-            "Mend the model's name under `workloads:` in the profile.",
+            "Correct the name of the model under `workloads:` in the profile.",
         )
     return SHAPES[name]

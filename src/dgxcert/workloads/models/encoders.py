@@ -6,21 +6,21 @@ from dgxcert.machine.device import Device
 
 SEED = 2025
 SPREAD = 0.1
-"""Standard deviation of the weights of small models: at the usual 0.02 they would barely attend to anything."""
+"""Standard deviation of the weights of small models: at the usual 0.02 their attention would be almost uniform."""
 
 
 def build(device: Device, name: str, config: Any) -> Any:
-    """The class of transformers of that name in eval mode on the device: the same weights on every kind of device."""
+    """A transformers model by the name of its class, in eval mode: the same weights on every kind of device."""
     import torch
     import transformers
 
-    with torch.random.fork_rng(devices=[]):  # the weights are drawn on the CPU
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU, whose generator is restored
         torch.manual_seed(SEED)
         return getattr(transformers, name)(config).eval().to(device.name)
 
 
 def distilbert(vocabulary: int, layers: int, hidden: int, heads: int, intermediate: int, **more: Any) -> Any:
-    """DistilBERT's configuration, by the words that other models use for its sizes."""
+    """A `DistilBertConfig`, by the names that other models use for its sizes."""
     from transformers import DistilBertConfig
 
     sizes = {"n_layers": layers, "dim": hidden, "n_heads": heads, "hidden_dim": intermediate}
@@ -28,7 +28,7 @@ def distilbert(vocabulary: int, layers: int, hidden: int, heads: int, intermedia
 
 
 def bert(vocabulary: int, layers: int, hidden: int, heads: int, intermediate: int, **more: Any) -> Any:
-    """BERT's configuration of these sizes."""
+    """A `BertConfig` of these sizes."""
     from transformers import BertConfig
 
     sizes = {"num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads}

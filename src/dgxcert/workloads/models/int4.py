@@ -1,7 +1,7 @@
-"""int4: 4-bit weights in groups of 128 by PyTorch's own kernels, which need no other library and can be compiled.
+"""int4: 4-bit weights in groups of 128 by torch's own kernels, which need no other library and can be compiled.
 
-A weight is (q - 8) * scale + zero with q from 0 to 15, a bf16 scale and zero for each group of a row, as ATen's
-`_weight_int4pack_mm` reads them.
+A weight is (q - 8) * scale + zero, with q from 0 to 15 and a bf16 scale and zero for each group of a row, as ATen's
+`_weight_int4pack_mm` defines it.
 """
 
 from dataclasses import dataclass
@@ -15,38 +15,42 @@ if TYPE_CHECKING:
     import torch
 
 GROUP = 128
-MIDDLE = 8
-LEVELS = 15
-INNER_TILES = 8
-"""ATen's packing on GPUs: so many tiles of 16 inner values lie together, hence inner sizes in multiples of 128."""
+"""Weights of a row that share a scale and a zero."""
+ZERO_POINT = 8
+MAX_LEVEL = 15
+INNER_K_TILES = 8
+"""ATen's name: its GPU layout packs so many tiles of 16 inner values together, hence multiples of 128."""
 ROWS = (1, 8)
-"""Rows of the random inputs that a layer is judged by, as for NF4."""
+"""Rows of the random inputs that verify a layer, as for NF4."""
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """Packed weights with their scales and zeros, and what they mean in full, in the type of the original."""
+    """A quantised matrix (outer, inner)."""
 
     packed: "torch.Tensor"
+    """Levels in ATen's layout for the device."""
     scales: "torch.Tensor"
-    meaning: "torch.Tensor"
+    """Scales and zeros in bf16, (inner / 128, outer, 2)."""
+    dequantised: "torch.Tensor"
+    """The weights that these stand for, in the type of the original."""
 
 
 def quantise(weight: "torch.Tensor") -> Quantised:
-    """4 bits for a matrix of shape (outer, inner); raises Inconclusive for sizes that the kernels do not take."""
+    """A matrix (outer, inner) in 4 bits; raises Inconclusive for sizes that the kernels do not take."""
     import torch
 
     outer, inner = weight.shape
-    if inner % GROUP or outer % MIDDLE:
-        raise Inconclusive(f"PyTorch's int4 kernels take no matrix of {outer} x {inner}: wanted multiples of 8 and 128")
+    if inner % GROUP or outer % ZERO_POINT:
+        raise Inconclusive(f"torch's int4 kernels take no matrix of {outer} x {inner}, only multiples of 8 x 128")
     groups = weight.float().unflatten(1, (-1, GROUP))
     low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
-    scale = ((high - low) / LEVELS).clamp(min=1e-6).bfloat16().float()
-    zero = (low + MIDDLE * scale).bfloat16().float()
-    levels = ((groups - zero) / scale + MIDDLE).round().clamp(0, LEVELS)
-    meaning = ((levels - MIDDLE) * scale + zero).flatten(1).to(weight.dtype)
+    scale = ((high - low) / MAX_LEVEL).clamp(min=1e-6).bfloat16().float()
+    zero = (low + ZERO_POINT * scale).bfloat16().float()
+    levels = ((groups - zero) / scale + ZERO_POINT).round().clamp(0, MAX_LEVEL)
+    dequantised = ((levels - ZERO_POINT) * scale + zero).flatten(1).to(weight.dtype)
     scales = torch.cat([scale, zero], -1).transpose(0, 1).contiguous().bfloat16()
-    return Quantised(_packed(levels.flatten(1).to(torch.int32)), scales, meaning)
+    return Quantised(_packed(levels.flatten(1).to(torch.int32)), scales, dequantised)
 
 
 def _packed(levels: "torch.Tensor") -> "torch.Tensor":
@@ -56,7 +60,7 @@ def _packed(levels: "torch.Tensor") -> "torch.Tensor":
         on_cpu: torch.Tensor = torch._convert_weight_to_int4pack_for_cpu(levels, 1)
         return on_cpu
     pairs = (levels[:, ::2] << 4 | levels[:, 1::2]).to(torch.uint8)
-    packed: torch.Tensor = torch._convert_weight_to_int4pack(pairs, INNER_TILES)
+    packed: torch.Tensor = torch._convert_weight_to_int4pack(pairs, INNER_K_TILES)
     return packed
 
 
@@ -71,32 +75,32 @@ def linear(inputs: "torch.Tensor", weights: "tuple[torch.Tensor, ...]") -> "torc
 
 
 def replace_weights(model: Any) -> "dict[str, tuple[torch.Tensor, torch.Tensor]]":
-    """Packed weights and scales by the name of each linear layer, but lm_head.
+    """Packed weights and scales by the name of each linear layer, except lm_head.
 
-    The model itself is given what these mean in full, so that it is the reference.
+    The model gets the dequantised weights, so that its forward pass is the reference.
     """
     import torch
 
-    found = {}
+    packed = {}
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and name != "lm_head":
-            made = quantise(module.weight.detach())
-            module.weight.data = made.meaning
-            found[name] = (made.packed, made.scales)
-    return found
+            quantised = quantise(module.weight.detach())
+            module.weight.data = quantised.dequantised
+            packed[name] = (quantised.packed, quantised.scales)
+    return packed
 
 
 def error(model: Any, packed: "dict[str, tuple[torch.Tensor, torch.Tensor]]", device: Device) -> float:
-    """The largest relative error of a few layers' products against fp64 on what their weights mean."""
+    """The largest relative error of a few layers against fp64 on their dequantised weights."""
     import torch
 
     names = list(packed)
     errors = []
     for name in {names[0], names[len(names) // 2], names[-1]}:
-        meaning = model.get_submodule(name).weight.detach().cpu().double()
+        weights = model.get_submodule(name).weight.detach().cpu().double()
         for count in ROWS:
             generator = torch.Generator("cpu").manual_seed(1)
-            rows = torch.randn(count, meaning.shape[1], generator=generator).bfloat16()
-            found = linear(rows.to(device.name), packed[name])
-            errors.append(numerics.relative_error(found, rows.double() @ meaning.T))
+            inputs = torch.randn(count, weights.shape[1], generator=generator).bfloat16()
+            outputs = linear(inputs.to(device.name), packed[name])
+            errors.append(numerics.relative_error(outputs, inputs.double() @ weights.T))
     return max(errors)

@@ -1,4 +1,4 @@
-"""NF4: 4-bit weights by bitsandbytes, made one layer at a time so that no 16-bit copy of a model ever exists."""
+"""NF4: 4-bit weights by bitsandbytes, quantised layer by layer so that no 16-bit copy of a model ever exists."""
 
 import itertools
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 ROWS = (1, 8)
-"""Rows of the random inputs that a quantised layer is judged by: a single one runs the kernel that decode uses."""
+"""Rows of the random inputs that verify a layer: a single one runs the kernel that decode uses."""
 
 LAYERS = ((4096, 1024), (2048, 5632), (1536, 576))
-"""Inner and outer size of layers that are judged alone: of Llamas with 8 B and 1 B parameters, and a small odd one."""
+"""Inner and outer sizes of single layers: of Llamas with 8 B and 1 B parameters, and a small odd one."""
 
 QUANTISATION = Limit(
     name="NF4 quantisation error",
@@ -25,7 +25,7 @@ QUANTISATION = Limit(
     unit="relative",
     source=f"0.092 measured for normal weights in blocks of {BLOCK}; 2 % around it",
 )
-"""Frobenius norm of what the quantisation changes over that of the weights."""
+"""Relative Frobenius error of the dequantised weights."""
 
 BLOCK_QUANTISATION = Limit(
     name="NF4 quantisation error of one block",
@@ -33,12 +33,12 @@ BLOCK_QUANTISATION = Limit(
     unit="relative",
     source=f"0.060 to 0.135 measured over 65 000 blocks of {BLOCK} normal weights; a lost or doubled scale gives 1",
 )
-"""The same of the worst block: in a whole layer the wrong scale of one is lost."""
+"""Relative error of the worst block: in a whole layer the wrong scale of one block does not show."""
 
 
 @dataclass
 class Sample:
-    """A quantised layer and what its weights mean in full: dequantised right after they were made, fp32 on the CPU."""
+    """A quantised layer and its dequantised weights (outer, inner): fp32 on the CPU, taken right after quantisation."""
 
     name: str
     layer: Any
@@ -46,7 +46,7 @@ class Sample:
 
 
 def materialise(model: Any, config: Any, device: Device, generator: "torch.Generator", std: float) -> None:
-    """Give a Llama built on meta its weights on the device: NF4 in every layer, N(0, std) in what is left.
+    """Give a Llama on the meta device its weights: NF4 in every linear layer, N(0, std) in the others.
 
     Keeps a sample of layers as `model.nf4_samples`, for `error`.
     """
@@ -54,16 +54,15 @@ def materialise(model: Any, config: Any, device: Device, generator: "torch.Gener
 
     names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     names = [name for name in names if name != "lm_head"]
-    wanted = {names[0], names[len(names) // 2], names[-1]}
+    sampled = {names[0], names[len(names) // 2], names[-1]}
     samples = []
     for name in names:
-        old = model.get_submodule(name)
-        new = _quantised(old, device, generator, std)
-        model.set_submodule(name, new)
-        if name in wanted:
-            samples.append(Sample(name, new, _dequantised(new.weight)))
-    _fill_what_is_left(model, device, generator, std)
-    with torch.device(device.name):  # its buffers hold computed frequencies, which nothing else restores from meta
+        layer = _quantised(model.get_submodule(name), device, generator, std)
+        model.set_submodule(name, layer)
+        if name in sampled:
+            samples.append(Sample(name, layer, _dequantised(layer.weight)))
+    _fill_other_weights(model, device, generator, std)
+    with torch.device(device.name):  # its buffers hold frequencies, which nothing else restores from meta
         model.model.rotary_emb = type(model.model.rotary_emb)(config)
     model.tie_weights()
     model.is_loaded_in_4bit = model.is_quantized = True
@@ -73,12 +72,12 @@ def materialise(model: Any, config: Any, device: Device, generator: "torch.Gener
 def _quantised(linear: Any, device: Device, generator: "torch.Generator", std: float) -> Any:
     import torch
 
-    shape, kind = linear.weight.shape, linear.weight.dtype
-    return _layer(torch.empty(shape, dtype=kind, device=device.name).normal_(0, std, generator=generator))
+    shape, dtype = linear.weight.shape, linear.weight.dtype
+    return _layer(torch.empty(shape, dtype=dtype, device=device.name).normal_(0, std, generator=generator))
 
 
 def _layer(weights: "torch.Tensor") -> Any:
-    """A layer that holds these weights as NF4 and computes in their type, where they lie."""
+    """A `Linear4bit` of these weights (outer, inner) that computes in their type, on their device."""
     import bitsandbytes
 
     outer, inner = weights.shape
@@ -98,8 +97,8 @@ def _dequantised(weight: Any) -> "torch.Tensor":
     return full
 
 
-def _fill_what_is_left(model: Any, device: Device, generator: "torch.Generator", std: float) -> None:
-    """Materialise every parameter still on meta: embedding table and lm_head as matrices, norms as ones."""
+def _fill_other_weights(model: Any, device: Device, generator: "torch.Generator", std: float) -> None:
+    """Weights for every parameter still on meta: the embedding table and lm_head N(0, std), norms 1."""
     import torch
 
     for name, parameter in list(model.named_parameters()):
@@ -113,46 +112,46 @@ def _fill_what_is_left(model: Any, device: Device, generator: "torch.Generator",
 
 
 def error(model: Any, device: Device, compute: str) -> float:
-    """The largest relative error of the sampled layers' products against fp64 on their dequantised weights."""
+    """The largest relative error of the sampled layers against fp64 on their dequantised weights."""
     return max(_product_error(sample, rows, device, compute) for sample in model.nf4_samples for rows in ROWS)
 
 
 def _product_error(sample: Sample, count: int, device: Device, compute: str) -> float:
-    """The inputs are rounded to bf16 before either product: fused kernels multiply in bf16 whatever they are given."""
     import torch
 
     generator = torch.Generator("cpu").manual_seed(1)
+    # In bf16 for the reference too: fused kernels round their inputs to bf16, whatever type these have.
     rows = torch.randn(count, sample.weights.shape[1], generator=generator).bfloat16()
     with torch.inference_mode(), numerics.exact_products():
-        found = sample.layer(rows.to(device.name, numerics.dtype(compute)))
-    return numerics.relative_error(found, rows.double() @ sample.weights.double().T)
+        outputs = sample.layer(rows.to(device.name, numerics.dtype(compute)))
+    return numerics.relative_error(outputs, rows.double() @ sample.weights.double().T)
 
 
 def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
-    """Single layers with normal weights, each with the weights that it was made from, fp32 on the CPU."""
+    """Single layers with normal weights, each with the weights before quantisation: (outer, inner), fp32 on the CPU."""
     import torch
 
     compute = numerics.dtype(numerics.compute_precision("nf4", device.kind))
-    made = []
+    layers = []
     for inner, outer in LAYERS:
         weights = torch.randn(outer, inner, generator=torch.Generator("cpu").manual_seed(inner)).to(compute)
         layer = _layer(weights.to(device.name))
-        made.append((Sample(f"{inner}x{outer}", layer, _dequantised(layer.weight)), weights.float()))
-    return made
+        layers.append((Sample(f"{inner}x{outer}", layer, _dequantised(layer.weight)), weights.float()))
+    return layers
 
 
-def product_errors(device: Device, made: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
-    """The relative errors of layers' products against fp64 on their dequantised weights, by rows and shape."""
+def product_errors(device: Device, layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
+    """Relative errors of layers against fp64 on their dequantised weights, by rows and shape."""
     compute = numerics.compute_precision("nf4", device.kind)
-    pairs = itertools.product(ROWS, (sample for sample, _ in made))
+    pairs = itertools.product(ROWS, (sample for sample, _ in layers))
     return {f"{rows}x{sample.name}": _product_error(sample, rows, device, compute) for rows, sample in pairs}
 
 
-def quantisation_errors(made: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
-    """What quantisation changed of each layer's weights, relative, by shape."""
-    return {sample.name: numerics.relative_error(sample.weights, weights) for sample, weights in made}
+def quantisation_errors(layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
+    """Relative error of each layer's dequantised weights, by shape."""
+    return {sample.name: numerics.relative_error(sample.weights, weights) for sample, weights in layers}
 
 
-def worst_blocks(made: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
-    """The same of each layer's worst block."""
-    return {sample.name: numerics.worst_part(sample.weights, weights, BLOCK) for sample, weights in made}
+def worst_blocks(layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
+    """Relative error of the worst block of each layer's dequantised weights, by shape."""
+    return {sample.name: numerics.worst_part(sample.weights, weights, BLOCK) for sample, weights in layers}

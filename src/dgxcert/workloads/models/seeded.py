@@ -1,6 +1,6 @@
-"""Models: full-size networks built from their shape, straight on the device, without a download.
+"""Seeded models: full-size Llamas built from their shape on the device, without a download.
 
-Weights are N(0, 0.02), seeded. Never zeros or uninitialised memory: those run faster than real weights.
+Weights are N(0, 0.02), seeded. Zeros and uninitialised memory would run faster than real weights.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,13 @@ STD = 0.02
 def build(device: Device, shape: Shape, precision: str, *, extra_bytes: float = 0.0) -> Any:
     """A `LlamaForCausalLM` in eval mode on the device; `nf4` has NF4 layers and everything else in bf16 or fp32.
 
-    Raises Inconclusive before anything is allocated where it would not fit into memory beside `extra_bytes`.
+    Raises Inconclusive, before anything is allocated, where it does not fit into memory together with `extra_bytes`.
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
     compute = numerics.compute_precision(precision, device.kind)
-    require_room(device, shape, precision, extra_bytes)
+    require_memory(device, shape, precision, extra_bytes)
     config = LlamaConfig(**shape.config)
     generator = torch.Generator(device.name).manual_seed(SEED)
     if precision == "nf4":
@@ -41,29 +41,29 @@ def build(device: Device, shape: Shape, precision: str, *, extra_bytes: float = 
     return model.eval()
 
 
-def require_room(device: Device, shape: Shape, precision: str, extra_bytes: float) -> None:
-    """Raise Inconclusive, naming the largest model that would fit, where this one does not."""
+def require_memory(device: Device, shape: Shape, precision: str, extra_bytes: float) -> None:
+    """Raise Inconclusive where a model does not fit into memory; its remedy names the largest that does."""
     compute = numerics.compute_precision(precision, device.kind)
-    what = f"a model of {shape.parameters / 1e9:.2f} B parameters in {precision}"
-    needed = {name: size_bytes(each, precision, compute) + extra_bytes for name, each in SHAPES.items()}
+    model = f"a model of {shape.parameters / 1e9:.2f} B parameters in {precision}"
+    needed = {name: size_bytes(known, precision, compute) + extra_bytes for name, known in SHAPES.items()}
     allowed = allocation.allowed_bytes(device)
     fitting = [name for name, size in needed.items() if size <= allowed]
     largest = max(fitting, key=lambda name: needed[name], default=None)
-    advice = f"The largest model that would fit is {largest}: name it under `workloads:` in a profile of your own."
+    advice = f"Use {largest}, the largest model that fits: name it under `workloads:` in a profile of your own."
     allocation.require(
-        device, size_bytes(shape, precision, compute) + extra_bytes, what, *([advice] if largest else [])
+        device, size_bytes(shape, precision, compute) + extra_bytes, model, *([advice] if largest else [])
     )
 
 
 def size_bytes(shape: Shape, precision: str, compute: str) -> float:
-    """Bytes of all weights, half a GiB for activations, and a cache of 4096 tokens."""
-    table = 0 if shape.tied else shape.head_parameters * rooflines.BYTES[compute]
-    cache = 4096 * shape.cache_values_per_token * rooflines.BYTES[compute]
-    return rooflines.weight_bytes(shape, precision, compute) + table + cache + allocation.GIB / 2
+    """Bytes of all weights, half a GiB for activations, and a KV cache of 4096 tokens."""
+    embedding = 0 if shape.tied else shape.head_parameters * rooflines.BYTES[compute]
+    kv_cache = 4096 * shape.cache_values_per_token * rooflines.BYTES[compute]
+    return rooflines.weight_bytes(shape, precision, compute) + embedding + kv_cache + allocation.GIB / 2
 
 
 def _no_init_weights() -> Any:
-    """transformers' way to skip an initialisation that is about to be overwritten; it moved in version 5."""
+    """transformers' context that skips the initialisation of weights; it moved in version 5."""
     try:
         from transformers.initialization import no_init_weights
     except ImportError:

@@ -1,4 +1,4 @@
-"""Text: what LoRA trains on, made from prose and a tokenizer that ship with the package."""
+"""Training text: rows of tokens for LoRA, from prose and a tokenizer that ship with the package."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ CORPUS = HERE / "corpus.txt"
 TOKENIZER = HERE / "tokenizer.json"
 END = "<eos>"
 LEAST_ROWS = 64
-"""The prose is repeated until there are so many rows."""
+"""The prose is repeated until it fills this number of rows."""
 
 
 def tokenizer() -> Any:
@@ -22,18 +22,18 @@ def tokenizer() -> Any:
 
 
 def rows(length: int, vocabulary: int) -> "Dataset":
-    """A `datasets` data set in torch format whose `input_ids` are packed rows of exactly `length` tokens.
+    """A `datasets.Dataset` in torch format whose `input_ids` are packed rows of exactly `length` tokens.
 
-    Raises ValueError when the tokenizer knows more tokens than a model of that vocabulary.
+    Raises ValueError where the tokenizer has more tokens than `vocabulary`.
     """
     import datasets
 
-    reader = tokenizer()
-    if len(reader) > vocabulary:
-        raise ValueError(f"the tokenizer knows {len(reader)} tokens, the model only {vocabulary}")
+    tokenize = tokenizer()
+    if len(tokenize) > vocabulary:
+        raise ValueError(f"the tokenizer has {len(tokenize)} tokens, the model only {vocabulary}")
     paragraphs = CORPUS.read_text(encoding="utf-8").strip().split("\n\n")
-    prose = datasets.Dataset.from_dict({"text": [" ".join(each.split()) for each in paragraphs]})
-    tokens = prose.map(lambda batch: reader([each + END for each in batch["text"]]), batched=True)
+    prose = datasets.Dataset.from_dict({"text": [" ".join(paragraph.split()) for paragraph in paragraphs]})
+    tokens = prose.map(lambda batch: tokenize([text + END for text in batch["text"]]), batched=True)
     stream = [token for ids in tokens["input_ids"] for token in ids]
     stream *= LEAST_ROWS * length // len(stream) + 1
     packed = [stream[start : start + length] for start in range(0, len(stream) - length + 1, length)]
