@@ -1,12 +1,12 @@
 /* A simulated NVIDIA driver: NVML's functions, answered from a table in the file that SIMULATED_DRIVER names.
  *
- * Each line of the table is `GPU FIELD VALUE`, with `-` for what belongs to no GPU and `GPU*` for what a GPU says while
- * it works. A VALUE is text or a number, or what a driver does instead of answering: `!3` returns that NVML error,
- * `!hangs` never returns, `!crashes` takes the process along. Numbers with commas between are gone through in ten
- * seconds of work. A field that is not in the table is not supported. machine.py writes the table.
+ * Each line of the table is `GPU FIELD VALUE`, with `-` for a field of the driver and `GPU*` for a field of a GPU under
+ * load. A VALUE is text, a number, or an action: `!3` returns that NVML error, `!hangs` never returns, `!crashes` crashes
+ * the process. A list of numbers is played over ten seconds of load. A field that is not in the table is not supported.
+ * machine.py writes the table.
  *
- * The GPU works while the file that SIMULATED_WORK names is young; it holds who works, and for how many seconds by now,
- * once in the GPU's own time, which may run faster, and once in ours.
+ * The GPU is under load while the file that SIMULATED_WORK names is at most FRESH_S old. The file holds the process id
+ * of the workload and the seconds of load so far, in simulated time, which may run faster, and in real time.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, UNKNOWN = 999 };
 
 #define LINE 512
-#define NOBODY (-1)
+#define THE_DRIVER (-1)
 
 typedef unsigned long long u64;
 typedef struct { char unused; } *device_t;
@@ -27,10 +27,10 @@ typedef struct { char unused; } *device_t;
 static device_t handle(int gpu) { return (device_t)(size_t)(gpu + 1); }
 static int gpu_of(device_t device) { return (int)(size_t)device - 1; }
 
-/* Seconds for which the GPU has worked by now, and who works; nobody (0) when the last sign of it is old. */
+/* Seconds of load so far and the process id of the workload, which is 0 when the file is older than FRESH_S. */
 #define FRESH_S 2.0
-enum { ITS_TIME, OUR_TIME };
-static double work(unsigned *pid, int whose) {
+enum { SIMULATED_TIME, REAL_TIME };
+static double work(unsigned *pid, int clock) {
     const char *path = getenv("SIMULATED_WORK");
     struct stat about;
     struct timespec now;
@@ -43,10 +43,10 @@ static double work(unsigned *pid, int whose) {
     if (!(file = fopen(path, "r"))) return 0;
     if (fscanf(file, "%u %lf %lf", pid, seconds, seconds + 1) != 3) *pid = 0;
     fclose(file);
-    return seconds[whose];
+    return seconds[clock];
 }
 
-/* Of numbers with commas between, the one that belongs to this moment of the work. */
+/* Replaces a list of numbers by the one for this moment of the load. */
 #define COURSE_S 10.0
 static void choose_by_time(char *value, double seconds) {
     char *starts[LINE / 2];
@@ -56,16 +56,16 @@ static void choose_by_time(char *value, double seconds) {
     memmove(value, starts[index < count ? index : count - 1], strlen(starts[index < count ? index : count - 1]) + 1);
 }
 
-/* The table is read anew for each question, so that a test can change the machine while it is being looked at. */
+/* The table is read again for each call, so that a test can change the machine while it runs. */
 static int look(int gpu, const char *field, char *value) {
     const char *path = getenv("SIMULATED_DRIVER");
     FILE *table = path ? fopen(path, "r") : NULL;
     char line[LINE], resting[LINE], working[LINE];
     unsigned pid;
-    double seconds = work(&pid, ITS_TIME);
+    double seconds = work(&pid, SIMULATED_TIME);
     int result = NOT_SUPPORTED;
     if (!table) return UNKNOWN;
-    if (gpu == NOBODY) snprintf(resting, sizeof resting, "- %s ", field);
+    if (gpu == THE_DRIVER) snprintf(resting, sizeof resting, "- %s ", field);
     else snprintf(resting, sizeof resting, "%d %s ", gpu, field);
     snprintf(working, sizeof working, "%d* %s ", gpu, field);
     while (fgets(line, sizeof line, table)) {
@@ -107,8 +107,8 @@ static int small(int gpu, const char *field, unsigned *out) {
     return result;
 }
 
-/* Functions of one answer, in NVML's own names. */
-#define SYSTEM_TEXT(NAME, FIELD) int NAME(char *out, unsigned size) { return text(NOBODY, FIELD, out, size); }
+/* NVML functions with one result. */
+#define SYSTEM_TEXT(NAME, FIELD) int NAME(char *out, unsigned size) { return text(THE_DRIVER, FIELD, out, size); }
 #define TEXT(NAME, FIELD) int NAME(device_t d, char *out, unsigned size) { return text(gpu_of(d), FIELD, out, size); }
 #define SMALL(NAME, FIELD) int NAME(device_t d, unsigned *out) { return small(gpu_of(d), FIELD, out); }
 #define NUMBER(NAME, FIELD) int NAME(device_t d, u64 *out) { return number(gpu_of(d), FIELD, out); }
@@ -118,11 +118,11 @@ static int small(int gpu, const char *field, unsigned *out) {
         return result ? result : small(gpu_of(d), SECOND, second); \
     }
 
-int nvmlInit_v2(void) { u64 unused; int result = number(NOBODY, "init", &unused); return result == NOT_SUPPORTED ? SUCCESS : result; }
+int nvmlInit_v2(void) { u64 unused; int result = number(THE_DRIVER, "init", &unused); return result == NOT_SUPPORTED ? SUCCESS : result; }
 int nvmlInitWithFlags(unsigned flags) { (void)flags; return nvmlInit_v2(); }
 int nvmlShutdown(void) { return SUCCESS; }
-int nvmlDeviceGetCount_v2(unsigned *out) { return small(NOBODY, "count", out); }
-int nvmlSystemGetCudaDriverVersion_v2(int *out) { return small(NOBODY, "cuda", (unsigned *)out); }
+int nvmlDeviceGetCount_v2(unsigned *out) { return small(THE_DRIVER, "count", out); }
+int nvmlSystemGetCudaDriverVersion_v2(int *out) { return small(THE_DRIVER, "cuda", (unsigned *)out); }
 SYSTEM_TEXT(nvmlSystemGetDriverVersion, "driver")
 SYSTEM_TEXT(nvmlSystemGetNVMLVersion, "driver")
 
@@ -209,7 +209,7 @@ static int processes(device_t d, const char *field, int ours, unsigned *count, p
     if (result) return result;
     for (char *word = strtok_r(value, ",", &rest); word; word = strtok_r(NULL, ",", &rest), found++)
         if (out && found < *count) out[found] = (process_t){(unsigned)atoi(word), 0, ~0u, ~0u};
-    work(&pid, ITS_TIME);
+    work(&pid, SIMULATED_TIME);
     if (ours && pid) {
         if (out && found < *count) out[found] = (process_t){pid, 0, ~0u, ~0u};
         found++;
@@ -227,7 +227,7 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t d, unsigned *count, proces
     return processes(d, "processes.graphics", 0, count, out);
 }
 
-/* Counters of clock events, in nanoseconds; the table has them in microseconds, and how many are added per second. */
+/* Counters of clock events in nanoseconds. The table has them in microseconds, with their growth per second of load. */
 typedef struct {
     unsigned field, scope;
     long long timestamp, latency_us;
@@ -258,7 +258,7 @@ int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
         if (fields[i].result) continue;
         snprintf(growth, sizeof growth, "%s.per_s", name);
         if (number(gpu_of(d), growth, &per_s)) per_s = 0;
-        fields[i].value = (base + (u64)(work(&pid, OUR_TIME) * (double)per_s)) * 1000;
+        fields[i].value = (base + (u64)(work(&pid, REAL_TIME) * (double)per_s)) * 1000;
     }
     return SUCCESS;
 }

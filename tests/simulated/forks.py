@@ -1,4 +1,4 @@
-"""Forks: the processes of a run, and questions to the driver, without starting Python and loading torch each time."""
+"""Forks: the processes of a run and of driver queries, without starting Python and importing torch each time."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from dgxcert.probes.gpu import driver_answers
 
 
 class Forked:
-    """A forked process, as far as the supervisor needs to know a Popen."""
+    """A forked process with the part of Popen's interface that the supervisor uses."""
 
     def __init__(self, work: Callable[[], int], output: IO[bytes]) -> None:
         self.returncode: int | None = None
@@ -41,7 +41,7 @@ class Forked:
 
 
 class Forking:
-    """A launcher whose children are forked, and collect only the checks that they run."""
+    """A launcher that forks its children, which collect only the checks that they run."""
 
     def __init__(self, folder: Path, entries: list[Planned]) -> None:
         self._folder = folder
@@ -62,30 +62,30 @@ class Forking:
 
 
 def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> command.Completed:
-    """As command.run, but for questions to the driver: those are answered by a fork, which starts twenty times faster.
+    """`command.run`, with driver queries answered by a fork, which starts twenty times faster.
 
-    It is as apart as a process of its own: it can hang and crash without harm.
+    A fork is a process of its own too: it can hang and crash without harm.
     """
     if args[1:4] != ["-P", "-m", "dgxcert.probes.gpu.driver_answers"]:
         return RUN(args, timeout_s=timeout_s, **other)
-    with tempfile.TemporaryFile("w+b") as said, tempfile.TemporaryFile("w+b") as told:
+    with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
 
         def work() -> int:
-            os.dup2(told.fileno(), 2)
-            said.write(json.dumps(driver_answers.main(*args[4:])).encode())
-            said.flush()
+            os.dup2(stderr.fileno(), 2)
+            stdout.write(json.dumps(driver_answers.main(*args[4:])).encode())
+            stdout.flush()
             return 0
 
-        process = Forked(work, said)
+        process = Forked(work, stdout)
         deadline = time.monotonic() + timeout_s
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)
         if process.poll() is None:
             command.end_group(process)  # type: ignore[arg-type]
             process.returncode = None
-        said.seek(0)
-        told.seek(0)
-        return command.Completed(tuple(args), process.returncode, said.read().decode(), told.read().decode())
+        stdout.seek(0)
+        stderr.seek(0)
+        return command.Completed(tuple(args), process.returncode, stdout.read().decode(), stderr.read().decode())
 
 
 RUN = command.run

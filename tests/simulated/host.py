@@ -1,4 +1,4 @@
-"""The host of a simulated machine: its files under /proc and /sys and its kernel log, for this process and below it."""
+"""The host of a simulated machine: its files under /proc and /sys and its kernel log, for this process and below."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia (buildd@bos03-arm64-001)
 
 
 def play(machine: Machine, folder: Path) -> None:
-    """Show this process the machine's host; only for one that plays nothing else afterwards."""
+    """Replace the host that this process reads; it cannot be undone, so only for a process that judges this machine."""
     fields = machine.fields
     memory.MEMINFO = _written(folder / "meminfo", _meminfo(fields))
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))

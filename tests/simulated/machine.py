@@ -1,8 +1,8 @@
-"""A simulated machine: a description in YAML, played to the real nvidia-ml-py by the driver that driver.c builds.
+"""A simulated machine: a description in YAML, which the driver built from driver.c plays to the real nvidia-ml-py.
 
-docs/faults.md says how a machine is described. In short: fields are named as in nvidia-smi's long listing, in lower
-case with their unit. What a description does not say is as on the healthy machine of its product. `like` names another
-description that it differs from, `each` what single GPUs say otherwise, `under_load` what GPUs say while they work.
+docs/faults.md describes the format. In short: fields are named as in `nvidia-smi -q`, in lower case with their unit.
+A missing field is that of the product's healthy machine. `like` names the description that this one changes, `each`
+holds the fields of single GPUs, `under_load` those of GPUs under load.
 """
 
 import os
@@ -22,7 +22,7 @@ Form = Callable[[Any], object]
 Fields = dict[str, Any]
 
 HEALTHY = {"NVIDIA GB10": "spark-idle", "NVIDIA H100 80GB HBM3": "h100-idle", "NVIDIA H200": "h200-idle"}
-"""Product: the healthy machine that fills what a description leaves out."""
+"""Product: the healthy machine that provides the fields missing from a description."""
 PREFIXES = {"spark": "NVIDIA GB10", "h200": "NVIDIA H200"}
 """How the file of a description without a name begins; any other is an H100's."""
 
@@ -50,10 +50,10 @@ REASONS = {
     "display_clock_setting": 0x100,
 }
 HELD_BACK = 0xEC
-"""Event reasons that only a GPU at work has."""
+"""Event reasons that only a GPU under load has."""
 BUSY_PERCENT = 50
 COUNTED_S = 10
-"""A counter that a machine at work shows has been counting for so long."""
+"""The assumed duration of load in which the counters of a captured machine have grown."""
 
 
 def switch(value: object) -> int:
@@ -62,7 +62,7 @@ def switch(value: object) -> int:
 
 
 def times(factor: int) -> Form:
-    """A number in a unit of NVML's own; several of them are gone through while the GPU works."""
+    """A number in NVML's unit; a list of them is played over the load."""
 
     def form(value: Any) -> object:
         return ",".join(str(form(each)) for each in value) if isinstance(value, list) else round(float(value) * factor)
@@ -74,7 +74,7 @@ MIB, MILLI, ONE = times(1024**2), times(1000), times(1)
 
 
 def pids(value: Any) -> str:
-    """Process ids, given as such or as what nvidia-smi lists of each."""
+    """Process ids, given as numbers or as nvidia-smi's entries."""
     if not isinstance(value, list):
         return ""
     return ",".join(str(each.get("pid", 1) if isinstance(each, dict) else each) for each in value)
@@ -154,7 +154,7 @@ OF_WORK = {
     "pcie_link_width_current",
     *(name for name in OF_A_GPU if name.endswith("_per_s")),
 }
-"""What changes when a GPU begins to work."""
+"""Fields that change under load."""
 OF_THE_HOST = {
     "mem_total_gib",
     "mem_available_gib",
@@ -166,7 +166,7 @@ OF_THE_HOST = {
     "kernel_module_kind",
     "pci_devices",
 }
-"""Played by the files and programs of the host: see host.py."""
+"""Fields that host.py plays, as files and programs of the host."""
 ABOUT = {
     "summary",
     "sources",
@@ -180,18 +180,18 @@ ABOUT = {
 }
 
 NOT_PLAYED = set((HERE / "not_played.txt").read_text(encoding="ascii").splitlines()[1:])
-"""What listings and reports of real machines say beside, which no requirement reads."""
+"""Fields of real machines' listings that no requirement reads."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A described machine, with everything that it leaves out filled in."""
+    """A described machine, completed with the fields of the healthy one."""
 
     name: str
     fields: Fields
 
     def table(self) -> str:
-        """What driver.c reads."""
+        """The table that driver.c reads."""
         lines = list(_lines("-", OF_THE_SYSTEM, self.fields))
         for index in range(int(self.fields.get("device_count", 0))):
             each = self.fields.get("each", {}).get(index, {})
@@ -204,7 +204,7 @@ class Machine:
         return "\n".join(lines) + "\n"
 
     def played(self, folder: Path, library: Path) -> dict[str, str]:
-        """Write the table into a folder; returns the environment in which nvidia-ml-py meets this machine."""
+        """Write the table into a folder; the environment in which nvidia-ml-py finds this machine."""
         table = folder / f"{self.name}.table"
         table.write_text(self.table(), encoding="utf-8")
         work = str(folder / f"{self.name}.work")
@@ -213,7 +213,7 @@ class Machine:
 
 
 def load(name: str, folder: Path = MACHINES) -> Machine:
-    """A machine by the name of its file. Raises ValueError for a field of which nobody has heard."""
+    """A machine by the name of its file. Raises ValueError for an unknown field."""
     said = _said(name, folder)
     product = said.get("name") if said.get("name") in HEALTHY else _product_of(name)
     healthy = _said(HEALTHY[product], MACHINES)
@@ -226,7 +226,7 @@ def load(name: str, folder: Path = MACHINES) -> Machine:
 
 
 def _said(name: str, folder: Path) -> Fields:
-    """What a description says, with what it takes over from the one that it is `like`; nothing that is unknown."""
+    """The fields of a description and of the one that it is `like`. Raises ValueError for an unknown field."""
     path = folder / f"{name}.yaml"
     path = path if path.exists() else MACHINES / path.name
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -248,7 +248,7 @@ def _is_unsaid(value: object) -> bool:
 
 
 def _remarks(fields: Fields) -> list[str]:
-    """Fields that explain others."""
+    """Fields that are remarks on others."""
     return [name for name in fields if name.endswith(("_note", "_range", "_text", "_text_forms"))]
 
 
@@ -257,7 +257,7 @@ def _product_of(name: str) -> str:
 
 
 def _at_work(said: Fields) -> bool:
-    """Whether a description is of a machine that works: in P0 and not idle, or held back by something."""
+    """Whether a description is of a machine under load: in P0 and not idle, or with a slowdown."""
     if int(str(said.get("clocks_event_reasons_hex", "0")), 0) & HELD_BACK:
         return True
     busy = said.get("utilization_gpu_percent", 100)
@@ -266,14 +266,14 @@ def _at_work(said: Fields) -> bool:
 
 
 def _growing(said: Fields) -> Fields:
-    """A machine at work that shows a counter has been counting while it worked, however it came there."""
+    """Growth of the counters of a machine that was captured under load."""
     counters = [name for name in OF_A_GPU if name.startswith("event_counter") and f"{name}_per_s" in OF_A_GPU]
     values = {name: said[name] for name in counters if isinstance(said.get(name), int | float)}
     return {f"{name}_per_s": min(1_000_000, round(value / COUNTED_S)) for name, value in values.items() if value}
 
 
 def _understood(fields: Fields) -> Fields:
-    """Other words for the same: named event reasons, power under another name, error counters by place."""
+    """Normalise synonyms: named event reasons, other names of power, error counters by location."""
     active = fields.pop("clocks_event_reasons_active", None)
     if active and "clocks_event_reasons_hex" not in fields:
         fields["clocks_event_reasons_hex"] = hex(sum(REASONS[name] for name in active))

@@ -1,6 +1,6 @@
-"""A pytest plugin: the silicon of a simulated GPU. Work is computed by the CPU, and the simulated driver sees it.
+"""A pytest plugin: the silicon of a simulated GPU. The CPU computes, and the simulated driver reports load.
 
-Only what torch would ask of a real GPU is answered here; checks, workloads, sampler and nvidia-ml-py are the real ones.
+Only what torch would read from a real GPU is replaced; checks, workloads, sampler and nvidia-ml-py are the real ones.
 """
 
 import os
@@ -15,7 +15,7 @@ from dgxcert.machine.identity import Machine
 from dgxcert.profiles.profile import Profile
 
 SPEED_UP = 20.0
-"""A second of a simulated GPU's work stands for so many, or the loads of all machines would take an hour."""
+"""Simulated seconds per second of load: in real time the loads of all machines would take an hour."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +34,24 @@ class SimulatedGpu(Device):
         return int(float(os.environ["SIMULATED_CUDA_FREE_GIB"]) * 1024**3)
 
     def wait(self) -> None:
-        """The work that was asked for is done: tell the driver that somebody works, and since when."""
+        """Tell the driver that there is load, and for how long."""
         time.sleep(ROUND_S)
         _tell(Path(os.environ["SIMULATED_WORK"]))
 
     def release(self) -> None:
-        """Nothing of torch's is held on a GPU."""
+        """torch holds no memory on a GPU."""
 
 
 ROUND_S = 0.01
-"""How long a round takes, in which the CPU is free for the other machines that are judged at the same time."""
+"""A round of work sleeps for so long: the CPU is needed by the other machines that are judged at the same time."""
 PAUSE_S = 0.2
-"""Longer than this between two pieces of work, and the GPU has rested in between."""
+"""After a longer pause between two rounds the GPU counts as idle in between."""
 _worked_s = 0.0
 _last = 0.0
 
 
 def _tell(path: Path) -> None:
-    """Write down who works and for how long by now, in the GPU's time and in ours."""
+    """Write the process id and the seconds of load so far, in simulated and in real time."""
     global _worked_s, _last
     now = time.monotonic()
     _worked_s += now - _last if now - _last < PAUSE_S else 0.0
@@ -63,11 +63,11 @@ def _tell(path: Path) -> None:
 
 @pytest.fixture
 def gpu(gpu_index: int, machine: Machine, profile: Profile) -> SimulatedGpu:
-    """In place of dgxcert's own fixture, which it asks first: without a GPU there is none here either."""
+    """The `gpu` fixture of dgxcert, with a simulated GPU. Raises Inconclusive where the driver lists none."""
     from dgxcert.outcome import Inconclusive
 
-    found = {each.index: each for each in machine.gpus}
-    if gpu_index not in found:
+    gpus = {listed.index: listed for listed in machine.gpus}
+    if gpu_index not in gpus:
         raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
     unified, margin = profile.gpu.unified_memory, profile.memory.margin.value
-    return SimulatedGpu("cuda", gpu_index, found[gpu_index].product, unified, margin)
+    return SimulatedGpu("cuda", gpu_index, gpus[gpu_index].product, unified, margin)
