@@ -1,4 +1,4 @@
-"""Findings: how each requirement ended on each simulated machine, whether that is as described, and a table of it."""
+"""Findings: the outcome of each requirement on each simulated machine, compared with its description, as a table."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from dgxcert.record import run as runs
 
 @dataclass(frozen=True)
 class Finding:
-    """How one requirement ended on one machine; of several GPUs the worst."""
+    """The outcome of one requirement on one machine; with several GPUs, the worst one."""
 
     outcome: str
     reason: str
@@ -18,25 +18,25 @@ class Finding:
 
 @dataclass(frozen=True)
 class Row:
-    """One machine and what each requirement found."""
+    """One machine and the outcome of each requirement."""
 
     machine: str
     summary: str
     profile: str
     findings: dict[str, Finding]
     meant_for: dict[str, str]
-    """What its description says that must fail, and a word that the remedy must hold."""
+    """Requirements that must fail by the description, with a word that their remedy must contain."""
     cannot_tell: dict[str, str]
-    """The same for what must be inconclusive."""
+    """Requirements that must be inconclusive, with a word that their remedy must contain."""
 
     @property
     def expected(self) -> set[str]:
-        """Every requirement that its description names."""
+        """Every requirement that the description names."""
         return {*self.meant_for, *self.cannot_tell}
 
     @property
     def well(self) -> bool:
-        """Whether nothing at all may fire."""
+        """Whether the machine is healthy: no requirement may fire."""
         return not self.expected
 
     @property
@@ -50,7 +50,7 @@ BADNESS = {"failed": 3, "inconclusive": 2, "not_run": 1}
 
 
 def worst(done: runs.Run, requirements: tuple[str, ...]) -> dict[str, Finding]:
-    """Of each requirement its worst ending, where it is about several GPUs."""
+    """The worst outcome of each requirement over all GPUs."""
     found: dict[str, Finding] = {}
     for result in done.results:
         if result.id not in requirements:
@@ -71,7 +71,7 @@ def row_of(kept: dict[str, Any]) -> Row:
 
 
 def wrong(rows: list[Row]) -> list[str]:
-    """What should have fired and did not, or not with that remedy; and what fired on a machine that is well."""
+    """Requirements that should have fired and did not, or with another remedy, or that fired on a healthy machine."""
     problems = []
     for row in rows:
         for wanted, expected in (("failed", row.meant_for), ("inconclusive", row.cannot_tell)):
@@ -90,7 +90,7 @@ MARKS = {"passed": "·", "failed": "F", "inconclusive": "I", "not_applicable": "
 
 
 def table(rows: list[Row]) -> str:
-    """Each machine, what fired, and what did so only because of it: as a Markdown table."""
+    """A Markdown table: each machine, the requirements meant for it that fired, and the others that fired."""
     lines = ["| machine | profile | meant for it | fired beside |", "| --- | --- | --- | --- |"]
     for row in rows:
         meant = [_said(row, name) for name in row.fired if name in row.expected or row.well]
@@ -105,7 +105,7 @@ def _said(row: Row, name: str) -> str:
 
 
 def grid(rows: list[Row]) -> str:
-    """Every outcome: a letter for each machine and requirement."""
+    """A grid of every outcome: a letter for each machine and requirement."""
     width = max(len(row.machine) for row in rows)
     names = list(rows[0].findings)
     heads = [f"{'':{width}}  {'|' * index}{name}" for index, name in enumerate(names)]
@@ -118,7 +118,7 @@ BEGINS, ENDS = "<!-- matrix begins -->", "<!-- matrix ends -->"
 
 
 def written(page: str, rows: list[Row]) -> str:
-    """A page with the matrix between its marks."""
+    """A page with the matrix between its markers."""
     before, _, rest = page.partition(BEGINS)
     _, _, after = rest.partition(ENDS)
     return f"{before}{BEGINS}\n\n{table(rows)}\n\n```\n{grid(rows)}\n```\n\n{ENDS}{after}"

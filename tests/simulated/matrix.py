@@ -69,14 +69,14 @@ REQUIREMENTS = (
     "GPU-ECC-AFTER",
 )
 SECONDS, SIZE = 0.8, 64
-"""The load: shorter and smaller than a profile asks for, since simulated time runs faster and a CPU multiplies."""
+"""The load: shorter and smaller than in a profile, since simulated time runs faster and a CPU computes."""
 
 ANSWER_S = 3.0
-"""How long a driver that hangs is waited for; a whole one answers in a tenth of that, as in reality."""
+"""Time limit of a driver query; a healthy simulated driver answers in a tenth of it."""
 
 
 class Quiet:
-    """A watcher that shows nothing."""
+    """A progress that shows nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None
@@ -84,7 +84,7 @@ class Quiet:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What is asked: which requirements, of suites collected for so many GPUs, with which driver library."""
+    """The requirements, the catalogues by number of GPUs, and the driver library."""
 
     requirements: tuple[str, ...]
     catalogues: dict[int, list[Entry]]
@@ -92,7 +92,7 @@ class Matrix:
 
 
 def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
-    """Validate one machine in this process, which becomes it for good."""
+    """Validate one machine in this process, whose environment and host are replaced and cannot be restored."""
     os.environ.update(machine.played(folder, asked.library))
     os.environ["SIMULATED_CUDA_FREE_GIB"] = str(machine.fields["cuda_free_gib"])
     os.environ.update(suite.environment())
@@ -122,7 +122,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
 
 
 def _profile(machine: machines.Machine) -> Profile:
-    """The shipped profile of the machine's product, whatever is wrong with what its driver says."""
+    """The shipped profile of the machine's product, however wrong the driver's answers are."""
     if "profile" in machine.fields:
         return profile.load(str(machine.fields["profile"]))
     product = machine.fields.get("name")
@@ -133,17 +133,17 @@ def _profile(machine: machines.Machine) -> Profile:
 
 
 def _shortened(found: Profile) -> Profile:
-    """The same profile with a load that a CPU can carry."""
+    """A profile with a load that a CPU can compute in time."""
     sustained = found.workloads.sustained.model_copy(update={"seconds": SECONDS, "size": SIZE, "products": 1})
     return found.model_copy(update={"workloads": found.workloads.model_copy(update={"sustained": sustained})})
 
 
 ATTEMPTS = 3
-"""A computer that is busy with something else samples too slowly, which says nothing about the checks."""
+"""A busy computer samples too slowly, which is no result about the checks: the machine is judged again."""
 
 
 def _judge_apart(machine: machines.Machine, asked: Matrix) -> Row:
-    """Judge a machine in a process of its own, once more where this computer was too slow."""
+    """Judge a machine in a process of its own, again where this computer was too slow."""
     for _ in range(ATTEMPTS):
         row = _judge_once(machine, asked)
         if not any(TOO_SLOW in finding.reason for finding in row.findings.values()):
@@ -170,7 +170,7 @@ def _judge_once(machine: machines.Machine, asked: Matrix) -> Row:
 
 
 def run(described: list[machines.Machine], requirements: tuple[str, ...] = REQUIREMENTS, jobs: int = 6) -> list[Row]:
-    """Judge machines. The environment must already lead to the library: see `prepared`."""
+    """Judge machines. The environment must already point to the driver library, as `prepared` sets it."""
     counts = {1, *(max(1, int(each.fields["device_count"])) for each in described)}
     catalogues = {count: suite.collect(suite.root(), count) for count in counts}
     asked = Matrix(requirements, catalogues, Path(os.environ["SIMULATED_LIBRARY"]))
@@ -196,7 +196,7 @@ BASES = set(machines.HEALTHY.values())
 
 
 def prepared() -> None:
-    """Start this program again in an environment that leads nvidia-ml-py to the simulated driver, once it is built."""
+    """Build the simulated driver and start this program again in an environment in which nvidia-ml-py loads it."""
     if "SIMULATED_LIBRARY" not in os.environ:
         with tempfile.TemporaryDirectory(prefix="dgxcert-driver-") as folder:
             library = machines.build(Path(folder))
@@ -205,12 +205,12 @@ def prepared() -> None:
 
 
 def main() -> None:
-    """Print the matrix of a folder; exit 1 where it is not what the descriptions say that it must be."""
+    """Print the matrix of a folder. Exit 1 where an outcome differs from the descriptions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=machines.MACHINES)
     parser.add_argument("--only", action="append", default=[], help="a requirement; its machines and the healthy ones")
-    parser.add_argument("--json", type=Path, help="write every finding there")
-    parser.add_argument("--write", type=Path, help="put the matrix between the marks of this page")
+    parser.add_argument("--json", type=Path, help="write every outcome to this file")
+    parser.add_argument("--write", type=Path, help="write the matrix between the markers of this page")
     options = parser.parse_args()
     only = tuple(options.only)
     if strange := set(only) - set(REQUIREMENTS):

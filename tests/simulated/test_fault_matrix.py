@@ -1,4 +1,4 @@
-"""The fault matrix holds: each fault is caught by the requirement meant for it, a healthy machine raises nothing."""
+"""Each simulated fault is caught by the requirement meant for it, and nothing fires on a healthy machine."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_every_requirement_of_the_matrix_has_a_machine_that_it_is_meant_for(rows
 
 
 def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, findings.Row]) -> None:
-    """A driver that hangs or crashes is never a pass and never a fail."""
+    """A driver that hangs or crashes is neither a pass nor a fail."""
     for name, words in {
         "spark-driver-hangs": "did not answer within",
         "spark-driver-crashes": "by signal 11 (nvmlDeviceGetName)",
@@ -57,7 +57,7 @@ def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, findings.R
 
 
 def test_the_matrix_in_the_catalogue_is_this_one(rows: dict[str, findings.Row]) -> None:
-    """Written anew by: make fault-matrix WRITE=docs/faults.md"""
+    """Regenerate: make fault-matrix WRITE=docs/faults.md"""
     page = PAGE.read_text(encoding="utf-8")
     assert findings.written(page, list(rows.values())) == page
 

@@ -1,4 +1,4 @@
-"""The real nvidia-ml-py meets a simulated driver: what the probes read of a machine, and how one is described."""
+"""The real nvidia-ml-py with a simulated driver: what the probes read, and how a machine is described."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(library: Path, tmp_path: Path) -> Callable[[str, str], Any]:
-    """What a program prints on a machine."""
+    """The JSON that a program prints on a machine."""
 
     def run(name: str, program: str) -> Any:
         env = machine.load(name).played(tmp_path, library)
@@ -57,20 +57,20 @@ def test_one_lost_gpu_hides_no_other(ask: Callable[[str, str], Any]) -> None:
 
 
 def test_the_sampler_reads_ten_times_a_second_and_more(ask: Callable[[str, str], Any]) -> None:
-    """What it costs is measured by `make bench-harness`; here it must only come and be whole."""
+    """Its cost is measured by `make bench-harness`; this only tests that the samples are complete."""
     found = ask("h100-idle", SAMPLE.format(seconds=1.0))
     assert len(found["readings"]) >= 10
     assert {"clock", "power_w", "temperature", "utilization", "event_reasons"} <= set(found["readings"][0])
     assert set(found["before"]) == {"power_cap", "thermal_software", "thermal_hardware", "power_brake"}
 
 
-def test_what_a_gb10_has_no_figure_for_is_left_out_of_the_samples(ask: Callable[[str, str], Any]) -> None:
+def test_a_field_that_a_gb10_does_not_have_is_missing_from_the_samples(ask: Callable[[str, str], Any]) -> None:
     found = ask("spark-idle", SAMPLE.format(seconds=0.5))
     assert found["readings"][0]["power_w"] == 4.5
 
 
-def test_a_driver_that_takes_its_callers_along_still_gives_a_run_and_a_verdict(library: Path, tmp_path: Path) -> None:
-    """The whole command, with nothing forked and nothing shortened."""
+def test_a_driver_that_crashes_its_callers_still_gives_a_run_and_a_verdict(library: Path, tmp_path: Path) -> None:
+    """The whole command, without forks and without a shortened load."""
     env = machine.load("spark-driver-crashes").played(tmp_path, library)
     command = [sys.executable, "-m", "dgxcert", "validate", "--profile", "dgx-spark", "--runtime", "native"]
     command += ["--results", str(tmp_path / "results"), "--only", "GPU-PRESENT,DRIVER-BRANCH"]
@@ -82,7 +82,7 @@ def test_a_driver_that_takes_its_callers_along_still_gives_a_run_and_a_verdict(l
 
 
 @pytest.mark.parametrize("path", sorted(machine.MACHINES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_machine_can_be_played_and_says_where_it_comes_from(path: Path) -> None:
+def test_every_machine_can_be_played_and_names_its_sources(path: Path) -> None:
     found = machine.load(path.stem)
     assert found.table()
     assert found.fields["summary"]
@@ -91,7 +91,7 @@ def test_every_machine_can_be_played_and_says_where_it_comes_from(path: Path) ->
 
 @pytest.fixture
 def describe(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """The fields of a machine that somebody describes in a folder of their own."""
+    """The fields of a machine that a user describes in a folder of their own."""
 
     def load(text: str, name: str = "spark-mine") -> dict[str, Any]:
         (tmp_path / f"{name}.yaml").write_text(f"summary: mine\n{text}\n", encoding="utf-8")
@@ -100,18 +100,18 @@ def describe(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return load
 
 
-def test_a_field_that_nobody_knows_is_refused(describe: Callable[..., dict[str, Any]]) -> None:
+def test_an_unknown_field_is_refused(describe: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(ValueError, match="no such field: temperature_of_the_room"):
         describe("temperature_of_the_room: 21")
 
 
-def test_what_a_description_leaves_out_is_as_on_the_healthy_machine(describe: Callable[..., dict[str, Any]]) -> None:
+def test_a_missing_field_is_that_of_the_healthy_machine(describe: Callable[..., dict[str, Any]]) -> None:
     assert describe("clock_sm_mhz: unknown")["clock_sm_mhz"] == 208
     assert describe("name: unknown", "h200-mine")["name"] == "NVIDIA H200"
     assert describe("performance_state: P0\nutilization_gpu_percent: 0")["under_load"]["power_draw_w"] == 92.5
 
 
-def test_a_machine_described_at_work_shows_the_same_under_load(describe: Callable[..., dict[str, Any]]) -> None:
+def test_a_machine_described_under_load_shows_the_same_under_load(describe: Callable[..., dict[str, Any]]) -> None:
     found = describe("performance_state: P0\nutilization_gpu_percent: unknown\nclock_sm_mhz: 507\npower_draw_w: 11.1")
     assert found["under_load"]["clock_sm_mhz"] == 507
     assert found["under_load"]["utilization_gpu_percent"] == 96
@@ -126,7 +126,7 @@ def test_a_counter_of_a_machine_at_work_grows_and_one_at_rest_stands_still(
     assert f"{counter}_per_s" not in describe(f"performance_state: P8\n{counter}: 903158")["under_load"]
 
 
-def test_other_words_for_the_same_are_understood(describe: Callable[..., dict[str, Any]]) -> None:
+def test_synonyms_are_normalised(describe: Callable[..., dict[str, Any]]) -> None:
     text = "clocks_event_reasons_active: [hw_slowdown, hw_thermal_slowdown]\nperformance_state: P0"
     assert describe(text)["under_load"]["clocks_event_reasons_hex"] == "0x48"
     assert describe("power_draw_average_w: 629.45\npower_draw_w: absent")["power_draw_w"] == 629.45
