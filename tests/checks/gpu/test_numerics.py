@@ -233,7 +233,7 @@ def test_only_torchs_own_refusal_says_that_a_kernel_is_not_offered(
         raise RuntimeError(message)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", refuse)
-    expected = "is offered for .* and ends in" if offered else "refuses plain attention"
+    expected = "supports .* but ends with" if offered else "refuses plain attention"
     with pytest.raises(Inconclusive, match=expected):
         attention.compare(CPU, FEW[:1])
 

@@ -1,4 +1,4 @@
-"""Attention: every kernel that torch offers on a device, held against plain attention and against fp64 on the CPU."""
+"""Attention: every kernel that torch has on a device, compared with plain attention and with fp64 on the CPU."""
 
 import itertools
 import warnings
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 MATH = "MATH"
 BACKENDS = (MATH, "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION")
-"""torch's names in `torch.nn.attention.SDPBackend`; the first is the plain one that the others are measured by."""
+"""torch's names in `torch.nn.attention.SDPBackend`; the first is plain attention, the reference of the others."""
 
 REFUSALS = ("No available kernel", "No viable backend")
-"""How torch says that a kernel does not do what was asked; every other error is an error."""
+"""torch's messages where a kernel does not support its inputs; every other error is an error."""
 
 HEADS = 32
 KV_HEADS = (8, 4, 2, 1)
 HEAD_DIMS = (64, 128)
 LENGTHS = ((193, 193, True), (193, 193, False), (1, 1025, False))
-"""Queries, keys, causal: a prompt and one decoded token. A single key beyond the last full tile has been got wrong."""
+"""Queries, keys, causal: a prompt and one decoded token. Kernels got a single key beyond the last full tile wrong."""
 
 PRECISIONS = {"cuda": ("bf16", "fp16"), "cpu": ("fp32", "bf16")}
 PLAIN_ERROR = {"fp32": 1e-4, "fp16": 3.2e-4, "bf16": 2.5e-3}
@@ -34,7 +34,7 @@ PLAIN_ERROR = {"fp32": 1e-4, "fp16": 3.2e-4, "bf16": 2.5e-3}
 bits; in 16 bits the rounding of the result outweighs that, as it does in a matrix product."""
 
 SHIFT = 24.0
-"""How far keys are shifted along one direction, and queries by 1 against it: real models do the same to themselves."""
+"""How far keys are shifted along one direction, and queries by 1 against it, as in real models."""
 
 FACTOR = 4
 """flash-attention's own rule says 2, but of plain attention in 16 bits all the way; torch's rounds only its result."""
@@ -51,9 +51,9 @@ ALLOWED = Limit(
 
 @dataclass(frozen=True)
 class Case:
-    """One question: shape and values. With `negative` every score lies below -87, where exp() of it is zero in fp32.
+    """Shapes and values of one comparison. With `negative` every score is below -87, where exp() is zero in fp32.
 
-    Only then does a kernel betray itself that mistakes a key beyond the end, whose score is 0, for the largest.
+    Only these reveal a kernel that takes a key beyond the end, whose score is 0, for the largest.
     """
 
     precision: str
@@ -72,7 +72,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Compared:
-    """`shapes` says how many cases each offered kernel computed; `share` is the worst error over what is allowed."""
+    """Cases that each kernel computed, and the worst error as a share of the allowed one."""
 
     cases: int
     shapes: dict[str, int]
@@ -92,9 +92,9 @@ def cases(kind: str) -> list[Case]:
 
 
 def compare(device: Device, asked: Sequence[Case] | None = None) -> Compared:
-    """Compute every case with every kernel that does it.
+    """Compute every case with every kernel that supports it.
 
-    Raises Wrong for values that are not finite, Inconclusive where a kernel is offered and then ends in an error.
+    Raises Wrong for values that are not finite, Inconclusive where a supported kernel ends with an error.
     """
     asked = asked or cases(device.kind)
     shapes: Counter[str] = Counter()
@@ -102,58 +102,58 @@ def compare(device: Device, asked: Sequence[Case] | None = None) -> Compared:
     for case in asked:
         inputs = _inputs(case)
         exact = by_hand(*inputs, case.causal)
-        placed = [each.to(device.name) for each in inputs]
+        placed = [tensor.to(device.name) for tensor in inputs]
         plain = 0.0
         for backend in BACKENDS:
-            answer = _answer(backend, placed, case)
-            if answer is None:
+            output = _output(backend, placed, case)
+            if output is None:
                 continue
             shapes[backend] += 1
-            error = _largest_error(backend, case, answer, exact)
+            error = _largest_error(backend, case, output, exact)
             if backend == MATH:
-                plain, share = error, numerics.relative_error(answer, exact) / PLAIN_ERROR[case.precision]
+                plain, share = error, numerics.relative_error(output, exact) / PLAIN_ERROR[case.precision]
             else:
                 share = error / (FACTOR * plain + 1e-5)
             if share > worst:
                 worst, where = share, f"{backend}, {case}: largest error {error:.2e}, plain attention's {plain:.2e}"
     if shapes[MATH] < len(asked):
-        raise Inconclusive("torch refuses plain attention, so that there is nothing to measure the others by")
+        raise Inconclusive("torch refuses plain attention, with which the others are compared")
     return Compared(len(asked), dict(shapes), worst, where)
 
 
 def attend(
     backend: str, query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", causal: bool
 ) -> "torch.Tensor | None":
-    """Attention by one kernel, or None where torch refuses it, with grouped and with repeated keys and values."""
+    """Attention by one kernel; None where torch refuses it with grouped and with repeated keys and values."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
     repeats = query.shape[1] // key.shape[1]
-    repeated = (each.repeat_interleave(repeats, 1) for each in (key, value))
+    repeated = (tensor.repeat_interleave(repeats, 1) for tensor in (key, value))
     for keys, values, grouped in ((key, value, True), (*repeated, False)):
         try:
             with sdpa_kernel(getattr(SDPBackend, backend)):
-                found: torch.Tensor = scaled_dot_product_attention(
+                output: torch.Tensor = scaled_dot_product_attention(
                     query, keys, values, is_causal=causal, enable_gqa=grouped
                 )
-                return found
+                return output
         except RuntimeError as error:
             if not any(words in str(error) for words in REFUSALS):
                 raise
     return None
 
 
-def _answer(backend: str, placed: list["torch.Tensor"], case: Case) -> "torch.Tensor | None":
+def _output(backend: str, placed: list["torch.Tensor"], case: Case) -> "torch.Tensor | None":
     import torch
 
     query, key, value = placed
     try:
         with torch.inference_mode(), numerics.exact_products(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns at length why it refuses a kernel
+            warnings.simplefilter("ignore")  # torch warns why it refuses a kernel
             return attend(backend, query, key, value, case.causal)
     except RuntimeError as error:
         first = next(iter(str(error).splitlines()), "no message")
-        raise Inconclusive(f"{backend} is offered for {case} and ends in: {first}") from error
+        raise Inconclusive(f"{backend} supports {case} but ends with: {first}") from error
 
 
 def _inputs(case: Case) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
@@ -161,34 +161,34 @@ def _inputs(case: Case) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
     import torch
 
     generator = torch.Generator("cpu").manual_seed(case.head_dim + case.kv_heads)
-    kind = numerics.dtype(case.precision)
+    dtype = numerics.dtype(case.precision)
     query = torch.randn(1, HEADS, case.queries, case.head_dim, generator=generator)
     key, value = (torch.randn(1, case.kv_heads, case.keys, case.head_dim, generator=generator) for _ in range(2))
     if case.negative:
         direction = torch.randint(0, 2, (case.head_dim,), generator=generator) * 2.0 - 1
         query, key = query + direction, key - SHIFT * direction
-    return query.to(kind), key.to(kind), value.to(kind)
+    return query.to(dtype), key.to(dtype), value.to(dtype)
 
 
 def by_hand(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", causal: bool) -> "torch.Tensor":
-    """softmax(QK^T / sqrt(d)) V in fp64 by three plain steps, independent of torch's attention.
+    """softmax(QK^T / sqrt(d)) V in fp64, independent of torch's attention.
 
-    Query is of shape (batch, heads, queries, d); key and value may have fewer heads, which are then repeated.
+    `query` is of shape (batch, heads, queries, d), `key` and `value` (batch, kv_heads, keys, d); heads are repeated.
     """
     import torch
 
     repeats = query.shape[1] // key.shape[1]
-    wide = [each.double().repeat_interleave(repeats, 1) for each in (key, value)]
-    scores = query.double() @ wide[0].transpose(-1, -2) / query.shape[-1] ** 0.5
+    keys, values = (tensor.double().repeat_interleave(repeats, 1) for tensor in (key, value))
+    scores = query.double() @ keys.transpose(-1, -2) / query.shape[-1] ** 0.5
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
-    return scores.softmax(-1) @ wide[1]
+    return scores.softmax(-1) @ values
 
 
-def _largest_error(backend: str, case: Case, answer: "torch.Tensor", exact: "torch.Tensor") -> float:
-    found = answer.cpu().double()
-    broken = int((~found.isfinite()).sum())
-    if broken:
-        raise Wrong(f"{backend}, {case}: {broken} of {found.numel()} values are not finite numbers")
-    return float((found - exact).abs().max())
+def _largest_error(backend: str, case: Case, output: "torch.Tensor", exact: "torch.Tensor") -> float:
+    output = output.cpu().double()
+    not_finite = int((~output.isfinite()).sum())
+    if not_finite:
+        raise Wrong(f"{backend}, {case}: {not_finite} of {output.numel()} values are not finite numbers")
+    return float((output - exact).abs().max())

@@ -1,17 +1,17 @@
-"""Kernel: the smallest work that shows that a device computes, and computes right, in one precision."""
+"""Matmul and softmax: the smallest work that shows that a device computes correctly in a precision."""
 
 from dgxcert.machine.device import Device
 from dgxcert.workloads import numerics
 
 SIZES = ((512, 2048, 512), (384, 1000, 640))
-"""Rows, inner and columns; the second is no multiple of any tile, so that edges are computed too."""
+"""Rows, inner size and columns; the second is no multiple of any tile, so that edges are computed too."""
 
 LAYERS = ((128, 4096, 6144), (128, 14336, 4096), (333, 1024, 4096), (1, 4096, 4096), (7, 5001, 3001))
-"""The same of linear layers: those of an 8 B Llama, the one of a single row that decode runs, and odd edges."""
+"""Rows, inner size and columns of linear layers: an 8 B Llama's, a single row as in decode, and odd edges."""
 
 
 def product_error(device: Device, precision: str) -> float:
-    """The largest relative error of matrix products of random numbers against fp64 on the CPU of the same inputs."""
+    """The largest relative error of matmuls of random numbers against fp64 on the CPU."""
     import torch
 
     errors = []
@@ -20,13 +20,13 @@ def product_error(device: Device, precision: str) -> float:
         left = torch.randn(rows, inner, generator=generator).to(numerics.dtype(precision))
         right = torch.randn(inner, columns, generator=generator).to(numerics.dtype(precision))
         with numerics.exact_products():
-            found = left.to(device.name) @ right.to(device.name)
-        errors.append(numerics.relative_error(found, left.double() @ right.double()))
+            product = left.to(device.name) @ right.to(device.name)
+        errors.append(numerics.relative_error(product, left.double() @ right.double()))
     return max(errors)
 
 
 def layer_errors(device: Device, precision: str) -> dict[str, float]:
-    """The relative errors of linear layers of random numbers against fp64 on the CPU, of the worst row, by shape."""
+    """Relative error of the worst row of linear layers of random numbers against fp64 on the CPU, by shape."""
     import torch
     from torch.nn.functional import linear
 
@@ -36,14 +36,14 @@ def layer_errors(device: Device, precision: str) -> dict[str, float]:
         left, weights = (torch.randn(count, inner, generator=generator) for count in (rows, columns))
         left, weights = left.to(numerics.dtype(precision)), weights.to(numerics.dtype(precision))
         with torch.inference_mode(), numerics.exact_products():
-            found = linear(left.to(device.name), weights.to(device.name))
+            outputs = linear(left.to(device.name), weights.to(device.name))
         exact = left.double() @ weights.double().T
-        errors[f"{rows}x{inner}x{columns}"] = numerics.worst_part(found, exact, columns)
+        errors[f"{rows}x{inner}x{columns}"] = numerics.worst_part(outputs, exact, columns)
     return errors
 
 
 def supports_bf16(device: Device) -> bool:
-    """Whether the device itself computes in bf16; emulation does not count. torch's CPU code always can."""
+    """Whether the device computes in bf16 without emulation; a CPU always does."""
     import torch
 
     if device.kind == "cpu":

@@ -1,4 +1,4 @@
-"""Memory pattern: what is written into a bounded share of the free memory is what is read back, word by word."""
+"""Memory patterns: a bounded share of the free memory is written, read back and compared word by word."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     import torch
 
 WORD = 8
+"""Bytes."""
 BLOCKS = 4
-"""At least so many blocks, so that more than one allocation is looked at."""
+"""At least so many blocks, so that more than one allocation is tested."""
 LARGEST_BLOCK = allocation.GIB
 CHUNK_WORDS = 4 * 1024**2
-"""Words that are made or compared at a time: 32 MiB, and as much again while they are."""
+"""Words written or compared at a time: 32 MiB, and as much again for the expected words."""
 SEED = 11
 
 PATTERNS = ("address", "inverted address", "walking ones", "inverted walking ones", "random")
@@ -42,7 +43,7 @@ class Blocks:
 
     @property
     def gib(self) -> float:
-        """Their size."""
+        """Size in GiB."""
         return self.words * WORD / allocation.GIB
 
     def write(self, pattern: str) -> None:
@@ -52,7 +53,7 @@ class Blocks:
         self.device.wait()
 
     def wrong_words(self, pattern: str) -> int:
-        """How many words differ from what `write` put there; compared on the device."""
+        """How many words differ from those that `write` wrote, compared on the device."""
         import torch
 
         wrong = torch.zeros((), dtype=torch.int64, device=self.device.name)
@@ -61,20 +62,20 @@ class Blocks:
         return int(wrong)
 
     def _parts(self, pattern: str) -> "Iterator[tuple[torch.Tensor, Callable[[], torch.Tensor]]]":
-        """Every chunk of every block, and how its words are made: anew each time, from where they lie."""
+        """Every chunk of every block, and a function that computes its words from their position."""
         start = 0
         for block in self.blocks:
             for part in block.split(CHUNK_WORDS):
-                yield part, _maker(pattern, start, part)
+                yield part, _expected(pattern, start, part)
                 start += part.numel()
 
 
-def _maker(pattern: str, start: int, part: "torch.Tensor") -> "Callable[[], torch.Tensor]":
+def _expected(pattern: str, start: int, part: "torch.Tensor") -> "Callable[[], torch.Tensor]":
     return lambda: _words(pattern, start, part.numel(), part.device)
 
 
 def _words(pattern: str, start: int, count: int, device: "torch.device") -> "torch.Tensor":
-    """The words from `start` on. Raises KeyError for an unknown pattern."""
+    """The expected words from position `start` on, int64. Raises KeyError for an unknown pattern."""
     import torch
 
     if pattern == "random":
@@ -88,23 +89,23 @@ def _words(pattern: str, start: int, count: int, device: "torch.device") -> "tor
 
 
 def take(device: Device, sizes: MemoryPattern, least: Limit) -> Blocks:
-    """Blocks of the share that the profile asks for, of what work may take on this device.
+    """Blocks in the profile's share of the memory budget.
 
-    Raises Inconclusive where that is less than the profile's `memory.pattern`: so little may lie in a cache.
+    Raises Inconclusive where that is less than the profile's `memory.pattern`: so little may fit into a cache.
     """
     size_bytes = int(min(sizes.share * allocation.allowed_bytes(device), sizes.max_gib * allocation.GIB))
     if size_bytes < (least.min or 0) * allocation.GIB:
         raise Inconclusive(
-            f"only {size_bytes / 1024**2:.0f} MiB of {device.name}'s memory may be looked at, which proves nothing "
+            f"only {size_bytes / 1024**2:.0f} MiB of {device.name}'s memory may be tested, which proves nothing "
             f"(least: {least.min} {least.unit})",
-            "See who uses the memory: nvidia-smi; free -g",
+            "Check which processes use the memory: nvidia-smi; free -g",
             "End other work, then run again.",
         )
     return Blocks(device, size_bytes)
 
 
 def count_wrong(blocks: Blocks) -> dict[str, int]:
-    """Pattern: how many words did not keep it."""
+    """How many words were wrong, by pattern."""
     wrong = {}
     for pattern in PATTERNS:
         blocks.write(pattern)

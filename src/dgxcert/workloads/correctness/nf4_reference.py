@@ -1,6 +1,6 @@
-"""Four bits: a layer quantised by bitsandbytes as its users do it, against NF4 written out here from its definition.
+"""NF4 reference: a layer quantised by bitsandbytes as its users do, compared with NF4 computed from its definition.
 
-Independent of bitsandbytes' own idea of what its weights mean, which NF4-CORRECT takes as given.
+Unlike NF4-CORRECT it does not rely on bitsandbytes to dequantise its own weights.
 """
 
 from dataclasses import dataclass
@@ -38,24 +38,22 @@ LEVELS = (
 
 @dataclass(frozen=True)
 class FourBit:
-    """How far the layer's product is off, and what a weight takes."""
+    """Relative error of the layer's outputs, and bits per weight."""
 
     error: float
     bits: float
 
 
 def run(device: Device) -> FourBit:
-    """Quantise a layer on the device, multiply by it, and compare with fp64 on the CPU.
-
-    The inputs are rounded to bf16 before either product, since fused kernels multiply in bf16 whatever they are given.
-    """
+    """Quantise a layer on the device, run it, and compare its outputs with fp64 on the CPU."""
     import bitsandbytes
     import torch
 
     compute = numerics.dtype(numerics.compute_precision("nf4", device.kind))
     generator = torch.Generator("cpu").manual_seed(7)
     weight = torch.randn(OUTER, INNER, generator=generator).to(compute)
-    rows = torch.randn(ROWS, INNER, generator=generator).bfloat16()
+    # In bf16 for the reference too: fused kernels round their inputs to bf16, whatever type these have.
+    inputs = torch.randn(ROWS, INNER, generator=generator).bfloat16()
     layer = bitsandbytes.nn.Linear4bit(
         INNER, OUTER, bias=False, compute_dtype=compute, quant_type="nf4", compress_statistics=False
     )
@@ -63,13 +61,13 @@ def run(device: Device) -> FourBit:
     layer.to(device.name)
     with torch.inference_mode(), numerics.exact_products():
         packed = layer.weight.data.numel() * layer.weight.data.element_size()
-        found = layer(rows.to(device.name, compute))
-    exact = rows.double() @ reference(weight).T
-    return FourBit(numerics.relative_error(found, exact), 8 * packed / weight.numel())
+        outputs = layer(inputs.to(device.name, compute))
+    exact = inputs.double() @ reference(weight).T
+    return FourBit(numerics.relative_error(outputs, exact), 8 * packed / weight.numel())
 
 
 def reference(weight: "torch.Tensor") -> "torch.Tensor":
-    """What NF4 makes of weights, in fp64: each the nearest level, times the largest magnitude of its block."""
+    """Weights quantised to NF4 and dequantised, in fp64: the nearest level times the largest magnitude of the block."""
     import torch
 
     levels = torch.tensor(LEVELS, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Compiled: torch.compile turns a block of a model into kernels of its own, and they compute what the block says."""
+"""torch.compile: a decoder layer is compiled into kernels, whose result is compared with that of the layer in fp64."""
 
 import os
 import re
@@ -37,23 +37,23 @@ NO_ROOM = re.compile(
     r"No space left on device|Disk quota exceeded|Read-only file system|failed to map segment from shared object|"
     r"Cannot allocate memory|virtual memory exhausted|out of memory allocating|Memory allocation failure|std::bad_alloc"
 )
-"""How gcc, clang, ptxas and the loader say that a disk or the memory is full, or that nothing may be run from /tmp."""
+"""Messages of gcc, clang, ptxas and the loader about a full disk or memory, or a /tmp mounted noexec."""
 KILLED = re.compile(
     r"signal terminated program|unable to execute command: \w+|failed due to signal"
     r"|`ptxas` (?:failed with error code -\d+|raised SIG\w+)"
 )
-"""gcc and clang of their own parts, Triton of ptxas."""
+"""Messages of gcc and clang about their own processes, and of Triton about ptxas."""
 PYTHON_H = re.compile(r"Python\.h: No such file|'Python\.h' file not found")
 UNKNOWN_GPU = "is not defined for option 'gpu-name'"
 COMPILERS = ("triton.", "torch._inductor.", "torch._dynamo.")
-"""Where the errors of compilers are at home."""
+"""Modules whose exceptions are errors of a compiler."""
 
 Backend = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What came of it: graphs that were compiled, kernels that were made of them, and how far the answer is off."""
+    """Compiled graphs, the kernels generated from them, and the relative error of the result."""
 
     graphs: int
     kernels: int
@@ -62,7 +62,7 @@ class Compiled:
 
 @contextmanager
 def fresh_caches() -> Iterator[None]:
-    """Nothing that was compiled before is used, so that this machine's compilers have to work."""
+    """Empty caches of inductor and Triton, so that this machine's compilers have to work."""
     with tempfile.TemporaryDirectory(prefix="dgxcert-compile-") as folder:
         before = {name: os.environ[name] for name in CACHES if name in os.environ}
         os.environ.update({name: os.path.join(folder, name.lower()) for name in CACHES})
@@ -76,7 +76,7 @@ def fresh_caches() -> Iterator[None]:
 
 @contextmanager
 def refusals(evidence: Recorder) -> Iterator[None]:
-    """Turn a compiler's refusal into Wrong with the line that says why; one that could not work is Inconclusive."""
+    """Raise Wrong with its message where a compiler refuses the code, Inconclusive where it could not run."""
     try:
         yield
     except Exception as error:
@@ -84,7 +84,7 @@ def refusals(evidence: Recorder) -> Iterator[None]:
         if any(words in text for words in NO_C_COMPILER):
             raise Inconclusive(
                 "there is no C compiler, which Triton and torch.compile need",
-                "Look: cc --version",
+                "Check for a compiler: cc --version",
                 "Install one: sudo apt-get install build-essential",
             ) from error
         if _from_a_compiler(error) or isinstance(error, subprocess.CalledProcessError):
@@ -100,11 +100,11 @@ def _from_a_compiler(error: BaseException) -> bool:
 
 
 def _require_worked(error: BaseException) -> None:
-    """Raise Inconclusive where a compiler did not refuse the work, but was kept from it."""
+    """Raise Inconclusive where a compiler could not run: no headers, no free space, or a signal."""
     chain = _chain(error)
     text = "\n".join(map(str, chain))
-    built = [each for each in chain if isinstance(each, subprocess.CalledProcessError)]
-    if PYTHON_H.search(text) or any(_lacks_python_h(each) for each in built):
+    failed = [error for error in chain if isinstance(error, subprocess.CalledProcessError)]
+    if PYTHON_H.search(text) or any(_lacks_python_h(error) for error in failed):
         raise Inconclusive(
             "Python's header files are missing, which Triton and torch.compile need to load what they compiled",
             "Install them: sudo apt-get install python3-dev",
@@ -113,19 +113,19 @@ def _require_worked(error: BaseException) -> None:
     if full or any(isinstance(each, MemoryError) or (isinstance(each, OSError) and each.errno) for each in chain):
         raise Inconclusive(
             f"a compiler could not work: {full.group() if full else telling_line(str(chain[-1]) or 'MemoryError')}",
-            "Look: df -h /tmp; free -g; mount | grep /tmp",
-            "Make room, or let it work elsewhere: export TMPDIR=/a/folder/with/room; then run this again.",
+            "Check the disk and the memory: df -h /tmp; free -g; mount | grep /tmp",
+            "Free space, or use another folder: export TMPDIR=/a/folder/with/free/space; then run this again.",
         ) from error
-    if KILLED.search(text) or any(each.returncode < 0 for each in built):
+    if KILLED.search(text) or any(error.returncode < 0 for error in failed):
         raise Inconclusive(
             f"a compiler was ended by a signal: {telling_line(text)}",
-            "Look who ended it: sudo dmesg | grep -iE 'out of memory|oom|segfault'; free -g",
+            "Find what ended it: sudo dmesg | grep -iE 'out of memory|oom|segfault'; free -g",
             "End other work, then run this again.",
         ) from error
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it was raised from; torch keeps that to itself, and raises `from None`."""
+    """The error and its causes; torch keeps these in `inner_exception` and raises `from None`."""
     chain = [error]
     while (inner := getattr(chain[-1], "inner_exception", None) or chain[-1].__cause__) and inner not in chain:
         chain.append(inner)
@@ -133,13 +133,17 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _lacks_python_h(error: subprocess.CalledProcessError) -> bool:
-    """Whether a C compiler ended with an error, as Triton runs it, without a word, where it had no Python.h to find."""
+    """Whether a C compiler failed where Python.h is missing: Triton runs it without keeping its output."""
     builds = any(str(word).endswith((".c", ".cpp")) for word in (error.cmd if isinstance(error.cmd, list) else ()))
     return builds and error.returncode > 0 and not Path(sysconfig.get_paths()["include"], "Python.h").is_file()
 
 
 def telling_line(text: str) -> str:
-    """The line of a compiler's output that says what was wrong, like `ptxas fatal : Value 'sm_121a' is not defined`."""
+    """The line of a compiler's output with the error.
+
+    >>> telling_line("ptxas info\\nptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'\\n")
+    "ptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'"
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
     for mark in ("fatal", "error:", "Error:"):
         for line in lines:
@@ -149,23 +153,23 @@ def telling_line(text: str) -> str:
 
 
 def advise(evidence: Recorder, text: str) -> None:
-    """What to do about this refusal."""
+    """Put the remedy of this refusal before the check's own."""
     if UNKNOWN_GPU in text:
         evidence.advise(
-            "Look: /usr/local/cuda/bin/ptxas --version; it must be of CUDA 13 or newer to know this GPU.",
-            "Use it in place of the one inside Triton: export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
+            "Check that it is of CUDA 13 or newer, which knows this GPU: /usr/local/cuda/bin/ptxas --version",
+            "Use it instead of Triton's own: export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
             "Run `dgxcert validate` again from that shell; in the container (`make validate`) the right one is set.",
         )
     else:
         evidence.advise(
-            "Look: python -c 'import torch, triton; print(torch.__version__, triton.__version__)'",
+            "Check the versions: python -c 'import torch, triton; print(torch.__version__, triton.__version__)'",
             "Delete what was compiled by other versions: rm -rf ~/.triton /tmp/torchinductor_$USER",
-            "Still refused: run in the container (`make validate`), whose compilers belong together.",
+            "Run in the container (`make validate`) if it is still refused: its compilers fit each other.",
         )
 
 
 def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> Compiled:
-    """Compile and run a block of a model in fp32, and hold it against the uncompiled block in fp64 on the CPU.
+    """Compile and run a decoder layer in fp32, and compare it with the layer in fp64 on the CPU.
 
     A `backend` takes the place of torch's own compiler, inductor. Raises Wrong where a compiler refuses.
     """
@@ -188,15 +192,15 @@ def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> C
         torch._dynamo.reset()
         metrics.reset()
         compiled = torch.compile(decoder_layer, backend=counting, fullgraph=True)
-        found = compiled(rows.to(device.name), [each.to(device.name) for each in weights])
+        output = compiled(rows.to(device.name), [weight.to(device.name) for weight in weights])
         device.wait()
         kernels = int(metrics.generated_kernel_count)
-    exact = decoder_layer(rows.double(), [each.double() for each in weights])
-    return Compiled(len(graphs), kernels, numerics.relative_error(found, exact))
+    exact = decoder_layer(rows.double(), [weight.double() for weight in weights])
+    return Compiled(len(graphs), kernels, numerics.relative_error(output, exact))
 
 
 def decoder_layer(rows: "torch.Tensor", weights: "list[torch.Tensor]") -> "torch.Tensor":
-    """What is compiled: norm and attention, norm and gated MLP, each added to the rows (batch, length, hidden)."""
+    """A decoder layer: norm and attention, norm and gated MLP, each added to the rows (batch, length, hidden)."""
     from torch.nn import functional
 
     attention, back, up, down = weights
@@ -209,7 +213,7 @@ def decoder_layer(rows: "torch.Tensor", weights: "list[torch.Tensor]") -> "torch
 
 
 def _inputs() -> "tuple[torch.Tensor, list[torch.Tensor]]":
-    """Rows of odd length, and weights that keep their size."""
+    """Rows (batch, length, hidden) of odd length, and weights scaled so that outputs keep their magnitude."""
     import torch
 
     generator = torch.Generator("cpu").manual_seed(9)

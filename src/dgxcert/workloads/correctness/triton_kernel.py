@@ -1,4 +1,4 @@
-"""Triton kernel: one that this machine's Triton compiles for this very GPU, with a result that must be exact."""
+"""Triton kernel: compiled by this machine's Triton for its GPU, with an integer result that must be exact."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,33 +11,31 @@ if TYPE_CHECKING:
     import torch
 
 LENGTH = 100_003
-"""No multiple of a block, so that the last one is masked."""
+"""No multiple of a block, so that the last block is masked."""
 BLOCK = 1024
 FACTOR = 3
 
 tl: Any = None
-"""Triton's language, once `build` has found it: Triton looks it up among the names of a kernel's module."""
+"""`triton.language`, once `build` has imported it: Triton looks it up among the globals of a kernel's module."""
 
 
 def build() -> Any:
-    """The kernel, still to be compiled: `out = left * factor + right` over whole numbers.
-
-    It is made here because Triton may be missing where this module is imported.
-    """
+    """The kernel `out = left * factor + right` over integers; Triton compiles it when it is launched."""
     global tl
     tl = import_module("triton.language")
 
+    # Defined here because Triton may not be installed where this module is imported.
     def multiply_add(left, right, out, length, factor: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]  # the types are Triton's
-        where = tl.program_id(0) * block + tl.arange(0, block)
-        inside = where < length
-        product = tl.load(left + where, mask=inside) * factor
-        tl.store(out + where, product + tl.load(right + where, mask=inside), mask=inside)
+        offsets = tl.program_id(0) * block + tl.arange(0, block)
+        mask = offsets < length
+        product = tl.load(left + offsets, mask=mask) * factor
+        tl.store(out + offsets, product + tl.load(right + offsets, mask=mask), mask=mask)
 
     return import_module("triton").jit(multiply_add)
 
 
 def wrong_numbers(device: Device, evidence: Recorder) -> int:
-    """Compile, run, and count the numbers that are not exactly right, those behind the end included.
+    """Compile and run the kernel; the number of wrong values, those behind the end included.
 
     Raises Wrong where Triton or ptxas refuses, Inconclusive where there is no C compiler.
     """
@@ -53,7 +51,7 @@ def wrong_numbers(device: Device, evidence: Recorder) -> int:
 
 
 def wrong_in(out: "torch.Tensor", left: "torch.Tensor", right: "torch.Tensor") -> int:
-    """How many numbers of `out` are not what the CPU computes; beyond the end they must still be zero."""
+    """How many values of `out` differ from those computed on the CPU; behind the end they must still be zero."""
     from torch.nn.functional import pad
 
     return int((out != pad(left * FACTOR + right, (0, BLOCK))).sum())
@@ -63,5 +61,5 @@ def _launch(kernel: Any, left: "torch.Tensor", right: "torch.Tensor", out: "torc
     import torch
 
     blocks = -(-LENGTH // BLOCK)
-    with torch.cuda.device_of(out):  # Triton launches on the current device, wherever its arguments lie
+    with torch.cuda.device_of(out):  # Triton launches on the current device, not on that of its arguments
         kernel[(blocks,)](left, right, out, LENGTH, factor=FACTOR, block=BLOCK)
