@@ -1,4 +1,4 @@
-"""The checks of a burn-in pass a steady one, and each of their comparisons fails alone."""
+"""The burn-in checks pass on a steady burn-in, and each of their comparisons fails alone."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import Any
 
 import check_file
-import paths
 import pytest
 
 from dgxcert.judgement.evidence import Recorder
@@ -17,7 +16,6 @@ from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.burn_in import loop
 from dgxcert.workloads.burn_in.log import Cycle, Summary
 
-CHECK = paths.CHECKS / "gpu" / "test_burn_in.py"
 PROFILE = profiles.load("dgx-spark")
 GPU = Device("cuda", 0, "NVIDIA GB10")
 GOOD = Cycle(
@@ -81,7 +79,7 @@ def judge(test: Callable[..., None], *fixtures: Any, fault: str | None) -> None:
         ({"matmul": 82.5, "copy": 207.1}, None),
     ],
 )
-def test_each_trouble_of_a_burn_in_fails_alone(
+def test_each_fault_of_a_burn_in_fails_alone(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
 ) -> None:
     burnt(monkeypatch, changed)
@@ -121,7 +119,7 @@ def test_each_sign_of_a_clock_that_fell_in_a_burn_in_fails_alone(
 
 
 @pytest.mark.parametrize(("highest", "fault"), [(5000.0, None), (6000.0, "SM clock of the slowest cycle")])
-def test_where_the_profile_says_so_the_clock_is_held_against_the_highest(
+def test_a_limit_of_the_highest_clock_is_compared_with_the_gpus_own(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, highest: float, fault: str | None
 ) -> None:
     burnt(monkeypatch, {"highest_mhz": highest})
@@ -129,14 +127,12 @@ def test_where_the_profile_says_so_the_clock_is_held_against_the_highest(
     judge(check.test_the_gpu_keeps_its_clock_for_as_long_as_asked, GPU, generic, MINUTES, Path("kept"), fault=fault)
 
 
-def test_one_slow_or_capped_cycle_of_many_is_no_finding(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_slow_cycle_of_many_passes(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     burnt(monkeypatch, {"matmul": 10.0, "copy": 10.0}, times=1)
     judge(check.test_the_device_works_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=None)
 
 
-def test_what_is_wrong_outranks_that_there_are_too_few_cycles(
-    check: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_values_fail_even_with_too_few_cycles(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     test = check.test_the_device_works_for_as_long_as_asked
     for cycle, fault in ((replace(GOOD, wrong=1), "wrong values"), (GOOD, None)):
         few = Summary((cycle,) * 3)
@@ -149,7 +145,7 @@ def test_what_is_wrong_outranks_that_there_are_too_few_cycles(
 
 
 @pytest.mark.parametrize(("changed", "times"), [({"reboots": 1}, 2), ({"unseen": "no answer"}, 1)])
-def test_what_hides_what_happened_is_no_pass(
+def test_a_restart_or_a_silent_driver_is_inconclusive(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int
 ) -> None:
     burnt(monkeypatch, {"seconds": GOOD.seconds, **changed}, times)

@@ -1,4 +1,4 @@
-"""The compiler requirements: a compiled layer passes, and a graph that is wrong, or is none, fails."""
+"""The compiler checks: a compiled layer passes; a wrong graph, or a fallback to eager mode, fails."""
 
 import errno
 import os
@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import check_file
-import paths
 import pytest
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
@@ -23,10 +22,9 @@ from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.workloads.correctness import torch_compile, triton_kernel
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and its friends warn about is no finding here
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of torch and triton are not tested here
 
 CPU = Device("cpu", 0, "CPU")
-CHECK = paths.CHECKS / "gpu" / "test_compiled.py"
 PTXAS = """PTXAS error: Internal Triton PTX codegen error
 `ptxas` stderr:
 ptxas fatal   : Value 'sm_121a' is not defined for option 'gpu-name'
@@ -46,12 +44,12 @@ def evidence() -> Recorder:
 
 
 def compile_with(monkeypatch: pytest.MonkeyPatch, backend: Callable[[Any, Any], Any]) -> None:
-    """Put a planted compiler in the place of torch's own."""
+    """Replace torch's compiler with a planted one."""
     right = torch_compile.run
     monkeypatch.setattr(torch_compile, "run", lambda device, evidence: right(device, evidence, backend))
 
 
-def test_what_was_really_compiled_passes(
+def test_a_layer_that_was_compiled_passes(
     check: ModuleType, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which("g++") is None and shutil.which("clang++") is None:
@@ -253,7 +251,7 @@ def test_a_silent_c_compiler_without_pythons_header_is_inconclusive(
         raise subprocess.CalledProcessError(1, GCC)
 
 
-def test_nothing_that_was_compiled_before_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caches_of_earlier_compilations_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", "/mine")
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     before = dict(os.environ)
@@ -265,7 +263,7 @@ def test_nothing_that_was_compiled_before_is_used(monkeypatch: pytest.MonkeyPatc
 
 
 class Kernel:
-    """Stands in for a compiled kernel, and computes as it should but for one flipped bit at `place`."""
+    """A fake compiled kernel that computes correctly, except for one flipped bit at `place`."""
 
     def __init__(self, place: int | None) -> None:
         self.place = place

@@ -1,4 +1,4 @@
-"""The numerics requirements pass where the device is right, and each of their comparisons fires on a planted fault."""
+"""The numerics checks pass on a correct device, and each of their comparisons fails on a planted fault."""
 
 import dataclasses
 import json
@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 import check_file
-import paths
 import pytest
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
@@ -30,10 +29,9 @@ from dgxcert.workloads.models import nf4
 from dgxcert.workloads.training import repeatability
 from dgxcert.workloads.training.repeatability import Repeats
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and its friends warn about is no finding here
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of torch and bitsandbytes are not tested here
 
 CPU = Device("cpu", 0, "CPU")
-CHECK = paths.CHECKS / "gpu" / "test_numerics.py"
 FEW = [
     Case(precision, kv_heads, 64, *lengths, negative)
     for precision in ("fp32", "bf16")
@@ -61,7 +59,7 @@ def evidence() -> Recorder:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small layers and few cases: what is tested here is the comparing."""
+    """Small layers and few cases: these tests are about the comparisons."""
     monkeypatch.setattr(matrix_products, "LAYERS", ((33, 1024, 257), (1, 1030, 64)))
     monkeypatch.setattr(nf4, "LAYERS", ((512, 192), (1024, 256)))
     monkeypatch.setattr(attention, "cases", lambda kind: FEW)

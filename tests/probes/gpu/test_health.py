@@ -1,4 +1,4 @@
-"""GPU health is what the driver says of it: `not supported` is an answer where it can be one, an error never is."""
+"""GPU health by NVML: Not Supported is an answer where a GPU may lack the feature, and an error never is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from dgxcert.probes.gpu.health import RemappedRows
 
 
 class Refusal(int):
-    """A code that the driver answers with instead of a value."""
+    """The NVML error code of a driver that refuses to answer."""
 
 
 NOT_SUPPORTED, UNKNOWN, LOST = Refusal(3), Refusal(999), Refusal(15)
@@ -24,14 +24,14 @@ Tell = Callable[..., list[str]]
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Tell:
-    """What the driver says of GPU 5, by field; returns the fields that it is asked for."""
+    """Sets the driver's answers for GPU 5 by field; returns the fields that it is asked for."""
 
     def tell(**told: object) -> list[str]:
         asked: list[str] = []
 
         def ask(index: int, *fields: str) -> Answers:
             assert index == 5
-            assert set(fields) <= set(driver_answers.FIELDS), "nobody would know what is meant"
+            assert set(fields) <= set(driver_answers.FIELDS), "driver_answers has no such field"
             asked.extend(fields)
             answered = {name: told[name] for name in fields if not isinstance(told[name], Refusal)}
             refused = {
@@ -51,7 +51,7 @@ COUNTERS: dict[str, object] = {"ecc_uncorrected": 1, "ecc_corrected": 20, "ecc_u
 
 
 @pytest.mark.parametrize("pending", [True, False])
-def test_errors_are_counted_where_they_are_corrected_now(driver: Tell, pending: bool) -> None:
+def test_errors_are_counted_where_ecc_is_on_now(driver: Tell, pending: bool) -> None:
     driver(ecc_mode=[True, pending], **COUNTERS)
     found = health.ecc_errors(5)
     assert (found.counted, found.source) == (True, "NVML, since the driver was loaded")
@@ -67,7 +67,7 @@ def test_errors_are_counted_where_they_are_corrected_now(driver: Tell, pending: 
     ],
     ids=["none", "off", "off until it is reset"],
 )
-def test_without_error_correction_no_error_is_counted_and_that_is_said(driver: Tell, mode: object, why: str) -> None:
+def test_without_ecc_no_error_is_counted_and_the_source_tells_why(driver: Tell, mode: object, why: str) -> None:
     driver(ecc_mode=mode, **dict.fromkeys(COUNTERS, NOT_SUPPORTED))
     found = health.ecc_errors(5)
     assert (found.counted, found.uncorrected, found.corrected, found.uncorrected_ever) == (False, 0, 0, 0)
@@ -76,14 +76,14 @@ def test_without_error_correction_no_error_is_counted_and_that_is_said(driver: T
 
 @pytest.mark.parametrize("code", [UNKNOWN, LOST])
 @pytest.mark.parametrize("errs", ["ecc_mode", *COUNTERS])
-def test_a_counter_that_the_driver_errs_about_is_not_zero(driver: Tell, errs: str, code: Refusal) -> None:
+def test_a_counter_that_errs_is_not_zero(driver: Tell, errs: str, code: Refusal) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, errs: code})
     with pytest.raises(Inconclusive, match=f"does not report {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
         health.ecc_errors(5)
 
 
 @pytest.mark.parametrize("missing", COUNTERS)
-def test_a_gpu_that_corrects_errors_and_does_not_count_them_is_not_without(driver: Tell, missing: str) -> None:
+def test_a_gpu_with_ecc_and_without_a_counter_is_inconclusive(driver: Tell, missing: str) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, missing: NOT_SUPPORTED})
     with pytest.raises(Inconclusive, match="Not Supported"):
         health.ecc_errors(5)
@@ -92,7 +92,7 @@ def test_a_gpu_that_corrects_errors_and_does_not_count_them_is_not_without(drive
 @pytest.mark.parametrize(
     ("mode", "on"), [([True, True], True), ([True, False], False), ([False, True], False), ([False, False], False)]
 )
-def test_correction_is_on_where_it_is_on_now_and_stays_so(driver: Tell, mode: list[bool], on: bool) -> None:
+def test_ecc_is_on_where_it_is_on_now_and_after_a_reset(driver: Tell, mode: list[bool], on: bool) -> None:
     driver(ecc_mode=mode)
     assert health.ecc_enabled(5) is on
 
@@ -108,7 +108,7 @@ def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Tell) -> 
     )
 
 
-def test_a_gpu_that_replaces_no_rows_has_none_that_wait(driver: Tell) -> None:
+def test_a_gpu_that_remaps_no_rows_has_none_pending(driver: Tell) -> None:
     driver(remapped_rows=NOT_SUPPORTED)
     assert health.remapped_rows(5) == RemappedRows(
         0, 0, pending=False, failed=False, source="NVML: this GPU replaces no rows"
@@ -126,18 +126,18 @@ def test_a_gpu_that_replaces_no_rows_has_none_that_wait(driver: Tell) -> None:
     ],
     ids=["whole", "divided", "divided after a reset", "divided until a reset", "cannot be divided"],
 )
-def test_a_gpu_is_whole_where_it_is_now_and_stays_so(driver: Tell, modes: object, divided: bool) -> None:
+def test_mig_is_on_where_it_is_on_now_or_after_a_reset(driver: Tell, modes: object, divided: bool) -> None:
     driver(mig=modes)
     assert health.mig_enabled(5) is divided
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_persistence_is_what_the_driver_says(driver: Tell, on: bool) -> None:
+def test_persistence_is_what_the_driver_reports(driver: Tell, on: bool) -> None:
     driver(persistence=on)
     assert health.persistence(5) is on
 
 
-def test_the_compute_mode_is_named_as_the_profile_names_it(driver: Tell) -> None:
+def test_the_compute_mode_has_the_name_that_profiles_use(driver: Tell) -> None:
     driver(compute_mode="Exclusive_Process")
     assert health.compute_mode(5) == "Exclusive_Process"
 
@@ -161,16 +161,16 @@ EVERY: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("code", [UNKNOWN, LOST])
 @pytest.mark.parametrize("name", EVERY)
-def test_an_error_of_the_driver_is_no_answer_to_anything(driver: Tell, name: str, code: Refusal) -> None:
+def test_an_error_of_the_driver_is_inconclusive(driver: Tell, name: str, code: Refusal) -> None:
     probe, fields = EVERY[name]
     asked = driver(**dict.fromkeys(fields, code))
     with pytest.raises(Inconclusive, match=f"does not report .* of GPU 5: {SAYS[code]}"):
         probe(5)
-    assert asked == list(fields), "and nothing more than it needs"
+    assert asked == list(fields), "no other field is read"
 
 
 @pytest.mark.parametrize("name", ["correction", "persistence", "compute mode"])
-def test_what_a_gpu_does_not_have_is_for_its_profile_to_excuse(driver: Tell, name: str) -> None:
+def test_a_missing_feature_is_inconclusive_and_the_remedy_names_the_profile(driver: Tell, name: str) -> None:
     probe, fields = EVERY[name]
     driver(**dict.fromkeys(fields, NOT_SUPPORTED))
     with pytest.raises(Inconclusive, match="Not Supported") as raised:
@@ -178,14 +178,14 @@ def test_what_a_gpu_does_not_have_is_for_its_profile_to_excuse(driver: Tell, nam
     assert any("mark the requirement as not applicable in its profile" in step for step in raised.value.remedy)
 
 
-def test_a_power_limit_of_nothing_is_no_whole_one(driver: Tell) -> None:
+def test_a_power_limit_of_zero_is_not_the_default(driver: Tell) -> None:
     driver(power_limit_w=0, power_limit_default_w=700.0)
     assert health.power_limit(5).of_default == 0.0
 
 
 @pytest.mark.parametrize("silent", ["power_limit_w", "power_limit_default_w"])
 def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Tell, silent: str) -> None:
-    """Laptops have none; an error is another thing: see above."""
+    """As on laptops and GB10. An error is inconclusive instead."""
     driver(**{"power_limit_w": 700, "power_limit_default_w": 700, silent: NOT_SUPPORTED})
     found = health.power_limit(5)
     assert found.of_default == 1.0
@@ -193,7 +193,7 @@ def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Tell,
 
 
 class Nvml:
-    """NVML's functions as nvidia-ml-py has them: what they return, and what they were called with."""
+    """NVML's functions with planted results, which record their calls."""
 
     NVMLError = pynvml.NVMLError
 
@@ -222,7 +222,7 @@ def asked(library: Nvml, name: str) -> object:
         ("ecc_corrected_ever", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_AGGREGATE_ECC),
     ],
 )
-def test_the_counter_that_is_asked_for_is_the_one_that_is_meant(name: str, kind: int, since: int) -> None:
+def test_each_counter_is_read_with_its_type_and_period(name: str, kind: int, since: int) -> None:
     library = Nvml(nvmlDeviceGetTotalEccErrors=3)
     assert asked(library, name) == 3
     assert library.calls == [("nvmlDeviceGetTotalEccErrors", "card", kind, since)]
@@ -240,7 +240,7 @@ def test_a_compute_mode_has_the_name_that_nvidia_smi_gives_it(mode: int, name: s
     assert asked(Nvml(nvmlDeviceGetComputeMode=mode), "compute_mode") == name
 
 
-def test_power_is_in_watts_and_modes_are_now_and_after_a_reset() -> None:
+def test_power_is_in_watts_and_modes_are_current_and_pending() -> None:
     library = Nvml(
         nvmlDeviceGetEnforcedPowerLimit=500_000,
         nvmlDeviceGetPowerManagementDefaultLimit=700_000,

@@ -1,4 +1,4 @@
-"""Whoever computes on a GPU before the suite does is named, and nothing that is measured beside it is believed."""
+"""Other compute processes on a GPU are named, and measurements beside them are inconclusive."""
 
 import os
 from pathlib import Path
@@ -15,8 +15,8 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import driver_answers, nvml
 from dgxcert.probes.gpu import processes as gpu_processes
 
-GONE = 2**22 + 1
-"""Beyond the largest process id that Linux gives."""
+NO_SUCH_PID = 2**22 + 1
+"""Above the largest process id of Linux."""
 
 
 def machine(gpus: int) -> Machine:
@@ -25,7 +25,7 @@ def machine(gpus: int) -> Machine:
 
 
 def busy(monkeypatch: pytest.MonkeyPatch, pids: dict[int, list[int]]) -> list[int]:
-    """Let these processes compute on these GPUs; returns the GPUs that are asked about."""
+    """Plants these processes on these GPUs; returns the GPUs that are asked for."""
     asked: list[int] = []
 
     def processes(index: int) -> list[int]:
@@ -36,13 +36,13 @@ def busy(monkeypatch: pytest.MonkeyPatch, pids: dict[int, list[int]]) -> list[in
     return asked
 
 
-def test_every_gpu_of_the_driver_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_gpu_of_the_driver_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = busy(monkeypatch, {})
     assert gpu_processes.read(machine(8)) == 8
     assert asked == list(range(8))
 
 
-def test_one_stranger_on_one_gpu_is_named_and_nothing_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_other_process_is_named_and_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     busy(monkeypatch, {3: [os.getpid()]})
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(8))
@@ -51,26 +51,26 @@ def test_one_stranger_on_one_gpu_is_named_and_nothing_is_a_finding(monkeypatch: 
     assert any("nvidia-smi" in step for step in raised.value.remedy)
 
 
-def test_all_strangers_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy(monkeypatch, {0: [GONE, GONE + 1], 1: [GONE + 2]})
+def test_all_other_processes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(monkeypatch, {0: [NO_SUCH_PID, NO_SUCH_PID + 1], 1: [NO_SUCH_PID + 2]})
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(2))
-    first, second = f"process {GONE}, process {GONE + 1}", f"process {GONE + 2}"
+    first, second = f"process {NO_SUCH_PID}, process {NO_SUCH_PID + 1}", f"process {NO_SUCH_PID + 2}"
     assert f"(GPU 0: {first}; GPU 1: {second})" in raised.value.problem
 
 
-def test_a_process_has_its_name_or_at_least_its_number() -> None:
+def test_a_process_has_its_name_or_at_least_its_id() -> None:
     assert gpu_processes.describe(os.getpid()).endswith(f" ({os.getpid()})")
-    assert gpu_processes.describe(GONE) == f"process {GONE}"
+    assert gpu_processes.describe(NO_SUCH_PID) == f"process {NO_SUCH_PID}"
 
 
-def test_a_name_that_is_no_text_is_shown_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_shown_with_replacements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "comm").write_bytes(b"tr\xe4in\n")
     monkeypatch.setattr(gpu_processes, "Path", lambda _: tmp_path / "comm")
     assert gpu_processes.describe(7) == "tr\ufffdin (7)"
 
 
-def test_a_driver_that_does_not_tell_does_not_pass_for_an_idle_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_refuses_is_no_idle_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(index: int) -> list[int]:
         raise Inconclusive(f"the driver does not answer for GPU {index}: GPU is lost")
 
@@ -80,7 +80,7 @@ def test_a_driver_that_does_not_tell_does_not_pass_for_an_idle_gpu(monkeypatch: 
 
 
 def told(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]:
-    """Let NVML list these processes, in this very process; returns what it is asked."""
+    """Plants the processes that NVML lists; returns the questions to the driver, answered in this process."""
     asked: list[tuple[str, ...]] = []
 
     def processes(gpu: object) -> list[SimpleNamespace]:
@@ -108,7 +108,7 @@ def test_processes_are_those_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, pi
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST])
-def test_a_list_that_the_driver_refuses_is_no_empty_one(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_a_refused_list_is_no_empty_list(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     told(monkeypatch, code)
     with pytest.raises(Inconclusive, match="does not report compute processes of GPU 2: "):
         nvml.compute_processes(2)

@@ -1,4 +1,4 @@
-"""Samples of a GPU at work say what was read, and nothing about what was not told or was read too seldom."""
+"""Samples of a GPU under load: fields that the driver refuses, and samples with gaps, are inconclusive."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ IDLE = 0x1
 
 
 def written(*readings: dict[str, Any], before: Any = None, after: Any = None, cpu_s: float = 0.05) -> str:
-    """What the sampler writes: counters, samples a tenth of a second apart, counters."""
+    """The sampler's file: counters, a sample every 0.1 s, counters."""
     lines: list[dict[str, Any]] = [{"t": 100.0, "at": 0.0, "hertz": 10, "refused": REFUSED, "counters": before or {}}]
     lines += [{"t": 100.0 + at / 10, **reading} for at, reading in enumerate(readings)]
     lines.append({"t": 100.0 + max(0, len(readings) - 1) / 10, "counters": after or {}, "cpu_s": cpu_s})
@@ -27,11 +27,11 @@ def samples(name: str, *values: float) -> Samples:
 
 
 def counted(before: Any, after: Any) -> Samples:
-    """Eleven samples in one second, between these counters."""
+    """Eleven samples in one second, between these readings of the counters."""
     return Samples.parse(written(*[{"event_reasons": IDLE}] * 11, before=before, after=after))
 
 
-def test_what_the_sampler_wrote_is_read_back() -> None:
+def test_the_file_of_the_sampler_is_parsed() -> None:
     text = written(*[{"clock": 2411, "power_w": 88.5}] * 6, before={"power_cap": 1.5}, after={"power_cap": 1.6})
     found = Samples.parse(text)
     assert [reading["clock"] for reading in found.readings] == [2411] * 6
@@ -40,32 +40,32 @@ def test_what_the_sampler_wrote_is_read_back() -> None:
     assert found.source == "NVML, 6 samples in 0.5 s"
 
 
-def test_the_share_of_a_core_is_of_the_time_that_was_sampled() -> None:
+def test_the_share_of_a_core_is_cpu_time_over_elapsed_time() -> None:
     assert Samples.parse(written(*[{"clock": 2411}] * 11, cpu_s=0.02)).cpu_share == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("times", range(MIN_SAMPLES))
-def test_too_few_samples_judge_nothing(times: int) -> None:
+def test_too_few_samples_are_inconclusive(times: int) -> None:
     with pytest.raises(Inconclusive, match=f"the GPU was sampled {times} times, too few to judge a load"):
         Samples.parse(written(*[{"clock": 2411}] * times))
     assert len(Samples.parse(written(*[{"clock": 2411}] * MIN_SAMPLES)).readings) == MIN_SAMPLES
 
 
-def test_a_driver_that_stalls_is_not_judged_by_what_it_said_before_and_after() -> None:
+def test_a_gap_between_two_samples_is_inconclusive() -> None:
     lines = [json.loads(line) for line in written(*[{"clock": 2411}] * 40).splitlines()]
     kept = [line for line in lines if "counters" in line or not 100.5 < line["t"] < 102.5]
     with pytest.raises(Inconclusive, match=r"up to 2\.\d s passed between two samples"):
         Samples.parse("".join(f"{json.dumps(line)}\n" for line in kept))
 
 
-def test_half_of_the_samples_that_were_asked_for_are_too_few() -> None:
+def test_fewer_than_half_of_the_requested_samples_are_inconclusive() -> None:
     lines = [json.loads(line) for line in written(*[{"clock": 2411}] * 41).splitlines()]
     seldom = [line for at, line in enumerate(lines) if "counters" in line or at % 3 == 0]
     with pytest.raises(Inconclusive, match="wanted 10 times a second"):
         Samples.parse("".join(f"{json.dumps(line)}\n" for line in seldom))
 
 
-def test_a_counter_that_is_told_only_once_is_no_zero() -> None:
+def test_a_counter_that_is_reported_only_once_is_inconclusive() -> None:
     with pytest.raises(Inconclusive, match="reported its counter of power cap before the load and not after it"):
         assert counted({"power_cap": 1.0}, {}).power_capped == 0
 
@@ -73,8 +73,8 @@ def test_a_counter_that_is_told_only_once_is_no_zero() -> None:
 @pytest.mark.parametrize(
     "kept", [slice(0), slice(1, None), slice(-1), slice(1, -1)], ids=["all", "first", "last", "both"]
 )
-def test_samples_whose_counters_were_not_read_judge_nothing(kept: slice) -> None:
-    """A sampler that was killed leaves no counters at its end."""
+def test_samples_without_counters_at_both_ends_are_inconclusive(kept: slice) -> None:
+    """A sampler that was killed has not written the last line."""
     lines = written(*[{"clock": 2411}] * 9).splitlines(keepends=True)
     with pytest.raises(Inconclusive, match="too few to judge a load"):
         Samples.parse("".join(lines[kept]))
@@ -91,19 +91,19 @@ def test_a_field_that_the_driver_does_not_have_is_inconclusive() -> None:
         found.share(POWER_CAP)
 
 
-def test_a_field_of_nothing_but_zeros_is_one_that_the_driver_has() -> None:
+def test_a_field_with_only_zeros_is_reported() -> None:
     found = samples("clock", *[0] * 9)
     assert (found.has("clock"), found.median("clock"), found.highest("clock")) == (True, 0, 0)
 
 
-def test_the_median_is_of_all_samples_whatever_one_of_them_says() -> None:
+def test_one_stray_sample_does_not_move_the_median() -> None:
     found = samples("clock", 2400, 2411, 208, 2405, 2500)
     assert (found.median("clock"), found.highest("clock")) == (2405, 2500)
     assert samples("clock", 1, 2, 4, 3, 6, 5).median("clock") == 3.5
 
 
 @pytest.mark.parametrize(
-    ("clocks", "still"),
+    ("clocks", "constant"),
     [
         ((1005,) * 6, True),
         ((1005, 1005, 1020, 1005, 1005), True),
@@ -113,8 +113,8 @@ def test_the_median_is_of_all_samples_whatever_one_of_them_says() -> None:
     ],
     ids=["one value", "one step", "more than one", "two steps", "one dip"],
 )
-def test_a_clock_that_moves_by_one_step_of_15_mhz_stands_still(clocks: tuple[int, ...], still: bool) -> None:
-    assert samples("clock", *clocks).is_constant("clock") is still
+def test_a_clock_that_varies_by_one_step_of_15_mhz_is_constant(clocks: tuple[int, ...], constant: bool) -> None:
+    assert samples("clock", *clocks).is_constant("clock") is constant
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ def test_a_clock_that_moves_by_one_step_of_15_mhz_stands_still(clocks: tuple[int
     ],
     ids=["steady", "fallen", "risen", "dip in the middle", "one stray sample", "fewest samples"],
 )
-def test_steadiness_is_the_end_over_the_beginning(clocks: tuple[int, ...], steadiness: float) -> None:
+def test_steadiness_is_the_last_third_over_the_first(clocks: tuple[int, ...], steadiness: float) -> None:
     assert samples("clock", *clocks).steadiness("clock") == pytest.approx(steadiness)
 
 
-def test_a_clock_that_falls_bit_by_bit_is_not_steady() -> None:
+def test_a_clock_that_falls_gradually_is_not_steady() -> None:
     assert samples("clock", *range(2400, 1200, -20)).steadiness("clock") < 0.7
 
 
-def test_a_share_is_of_the_samples_in_which_any_of_the_reasons_was_active() -> None:
+def test_a_share_counts_samples_with_any_of_the_reasons() -> None:
     found = samples("event_reasons", IDLE, POWER_CAP, POWER_CAP | CLOCK_SETTING, CLOCK_SETTING, SLOWDOWN)
     assert found.share(POWER_CAP) == 0.4
     assert found.share(CLOCK_SETTING) == 0.4
@@ -158,7 +158,7 @@ def test_a_share_is_of_the_samples_in_which_any_of_the_reasons_was_active() -> N
         (IDLE, None),
     ],
 )
-def test_each_reason_counts_for_what_it_is_and_for_nothing_else(reason: int, seen: str | None) -> None:
+def test_each_event_reason_counts_for_one_share_only(reason: int, seen: str | None) -> None:
     found = samples("event_reasons", reason, *[IDLE] * 4)
     shares = {name: getattr(found, name) for name in ("power_capped", "hot", "braked")}
     assert shares == dict.fromkeys(shares, 0.0) | ({seen: 0.2} if seen else {})
@@ -173,25 +173,25 @@ def test_each_reason_counts_for_what_it_is_and_for_nothing_else(reason: int, see
         ("power_brake", "braked"),
     ],
 )
-def test_what_no_sample_met_shows_in_the_drivers_counters(counter: str, seen: str) -> None:
+def test_a_slowdown_between_samples_shows_in_the_counters(counter: str, seen: str) -> None:
     found = counted({counter: 7.0}, {counter: 7.3})
     shares = {name: getattr(found, name) for name in ("power_capped", "hot", "braked")}
     assert shares == pytest.approx(dict.fromkeys(shares, 0.0) | {seen: 0.3})
 
 
-def test_what_the_counters_miss_shows_in_the_samples() -> None:
+def test_a_slowdown_that_counters_miss_shows_in_the_samples() -> None:
     reasons = [{"event_reasons": POWER_CAP}] * 3 + [{"event_reasons": IDLE}] * 8
     found = Samples.parse(written(*reasons, before={"power_cap": 7.0}, after={"power_cap": 7.1}))
     assert found.power_capped == pytest.approx(3 / 11)
 
 
-def test_counters_that_grew_by_more_than_the_time_are_all_of_it() -> None:
-    """They move in steps of 100 ms, and are read a moment before the first sample and after the last."""
+def test_counters_that_grew_by_more_than_the_elapsed_time_are_a_share_of_one() -> None:
+    """They are updated every 100 ms, and read shortly before the first sample and after the last."""
     assert counted({"power_cap": 7.0}, {"power_cap": 8.2}).power_capped == 1.0
 
 
-def test_only_what_a_counter_grew_by_counts() -> None:
-    """It counts since the driver was loaded, not since sampling began."""
+def test_only_the_growth_of_a_counter_counts() -> None:
+    """It counts since the driver was loaded, not since the start of sampling."""
     assert counted({"power_cap": 86400.0}, {"power_cap": 86400.0}).power_capped == 0.0
 
 
@@ -200,11 +200,11 @@ def test_only_what_a_counter_grew_by_counts() -> None:
     [({}, {}), ({}, {"power_cap": 9.0}), ({"power_brake": 1.0}, {"power_brake": 2.0})],
     ids=["never", "only after", "another one"],
 )
-def test_what_is_not_counted_is_not_counted_against_the_gpu(before: dict[str, float], after: dict[str, float]) -> None:
+def test_a_missing_counter_is_a_share_of_zero(before: dict[str, float], after: dict[str, float]) -> None:
     assert counted(before, after).counted("power_cap") == 0.0
 
 
-def test_of_several_counters_the_one_that_grew_most_counts() -> None:
+def test_the_counter_with_the_largest_growth_counts() -> None:
     found = counted(
         {"thermal_software": 1.0, "thermal_hardware": 1.0}, {"thermal_software": 1.1, "thermal_hardware": 1.4}
     )
