@@ -80,7 +80,9 @@ def test_the_service_is_the_one_that_the_profile_needs(started: Started, tmp_pat
     assert started.args[started.args.index("--name") + 2] == service
 
 
-def test_compose_is_told_which_image_whose_files_and_where_the_token_lies(started: Started, tmp_path: Path) -> None:
+def test_compose_gets_the_image_the_user_the_results_folder_and_the_path_of_the_token(
+    started: Started, tmp_path: Path
+) -> None:
     start(in_container(tmp_path / "results" / "run"))
     asked = ("DGXCERT_IMAGE", "DGXCERT_UID", "DGXCERT_GID", "DGXCERT_RESULTS", "HF_TOKEN_FILE", "DOCKER_HOST")
     assert {name: started.env[name] for name in asked} == {
@@ -117,7 +119,7 @@ def test_every_setting_that_compose_is_told_is_one_that_it_asks_for(
     assert "SSL_CERT_FILE=/run/secrets/authority" in started.args
 
 
-def test_without_an_authority_of_ones_own_the_images_list_counts(
+def test_without_a_ca_bundle_of_the_users_the_image_uses_its_own(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
@@ -148,7 +150,7 @@ def test_a_relative_run_folder_is_named_whole(
     assert f"--dgxcert-run={tmp_path}/results/run" in started.args
 
 
-def test_the_token_itself_stands_in_no_argument_and_no_setting(
+def test_the_token_itself_is_in_no_argument_and_no_variable(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -190,7 +192,7 @@ def test_a_child_here_is_a_pytest_of_this_interpreter_that_knows_its_parent(star
         (-6, "its process was killed by SIGABRT", False),
     ],
 )
-def test_the_end_of_a_child_here_is_told_in_words(
+def test_the_ending_of_a_local_child_is_described(
     tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
 ) -> None:
     assert Here(tmp_path).death(returncode, log) == (words, killed)
@@ -211,7 +213,7 @@ def test_the_end_of_a_child_here_is_told_in_words(
         (-9, "its process was killed by SIGKILL (last words)", True),
     ],
 )
-def test_the_end_of_a_container_is_told_by_what_became_of_its_process(
+def test_the_ending_of_a_container_is_that_of_its_process(
     tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
 ) -> None:
     log.write_text("first\nlast words\n\n", encoding="utf-8")
@@ -229,7 +231,7 @@ def test_the_end_of_a_container_is_told_by_what_became_of_its_process(
     ],
     ids=["empty", "blank", "one line", "no text", "long"],
 )
-def test_a_container_that_did_not_start_says_why_in_its_last_words(
+def test_a_container_that_did_not_start_is_explained_by_the_last_line_of_its_log(
     tmp_path: Path, log: Path, printed: bytes, said: str
 ) -> None:
     log.write_bytes(printed)
@@ -293,7 +295,7 @@ def test_ending_removes_the_container_by_its_name_and_the_client_that_waits_for_
     assert done == [("rm", "--force", f"dgxcert-{os.getpid()}-7"), ("the process", 1.5)]
 
 
-def test_a_container_that_is_gone_already_has_ended(end: End) -> None:
+def test_a_container_that_was_removed_already_has_ended(end: End) -> None:
     """What older engines answer to `docker rm --force`; newer ones succeed."""
     assert end(1, "Error: No such container: dgxcert-1-7\n")[0]
 
@@ -318,7 +320,7 @@ def test_a_container_that_the_engine_did_not_remove_is_still_there(
     assert done[-1] == ("the process", 1.5), "its client is ended all the same"
 
 
-def test_a_client_that_does_not_die_is_still_there(end: End) -> None:
+def test_a_client_that_survives_its_kill_is_reported(end: End) -> None:
     assert not end(0, group_gone=False)[0]
 
 

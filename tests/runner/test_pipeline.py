@@ -1,4 +1,4 @@
-"""The course of a run: what a stage needs stands before it, and what is missing is recorded as its problem."""
+"""The pipeline: a stage runs only where the stages before it allow it, and what is missing is recorded as its problem."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -117,7 +117,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made.writer.close()
 
 
-def test_a_run_goes_from_the_host_by_the_image_to_the_container(world: World) -> None:
+def test_a_run_goes_through_host_image_and_container(world: World) -> None:
     world.go()
     assert world.measured == [entry.key for entry in PLAN]
     assert [stage for stage, _ in world.stages] == ["host", "image", "container"]
@@ -146,7 +146,7 @@ def test_what_the_build_prints_is_shown_and_kept(world: World) -> None:
     assert (world.folder / "logs" / "image.log").read_text(encoding="utf-8") == "Step 1 : FROM base\n"
 
 
-def test_the_token_is_lent_to_the_container(world: World) -> None:
+def test_the_token_is_passed_to_the_container(world: World) -> None:
     world.go()
     assert world.token == "hf_lent"
 
@@ -189,7 +189,7 @@ def test_what_is_no_gate_holds_nothing_up(world: World, entry: Planned, outcome:
 
 
 @pytest.mark.parametrize("reason", [{"not_run": "deselected by --only"}, {"not_applicable": "no engine"}])
-def test_a_gate_that_the_plan_leaves_out_is_not_waited_for(world: World, reason: dict[str, str]) -> None:
+def test_a_deselected_gate_is_not_waited_for(world: World, reason: dict[str, str]) -> None:
     left_out = (entry.model_copy(update=reason) for entry in (REACHABLE, ROOM, ARCHITECTURE))
     world.go(*left_out, DECODE)
     assert world.measured == [DECODE.key]
@@ -268,7 +268,7 @@ def test_with_a_gpu_the_work_is_done_in_the_service_that_has_it(world: World) ->
     assert world.stages[-1] == ("container", ("container", world.folder, "sha256:77", "gpu"))
 
 
-def test_a_run_that_goes_on_measures_what_is_left_in_the_image_that_it_began_in(world: World) -> None:
+def test_a_resumed_run_measures_what_is_left_in_the_image_that_it_started_in(world: World) -> None:
     world.ends = {DECODE.key: None}
     world.go()
     world.ends, world.measured = {}, []
@@ -278,7 +278,7 @@ def test_a_run_that_goes_on_measures_what_is_left_in_the_image_that_it_began_in(
     assert world.problems == {}
 
 
-def test_a_run_does_not_go_on_in_another_image(world: World) -> None:
+def test_a_run_does_not_resume_in_another_image(world: World) -> None:
     world.ends = {DECODE.key: None}
     world.go()
     world.image = IMAGE.model_copy(update={"id": "sha256:88"})
@@ -325,14 +325,14 @@ def test_a_run_that_is_ended_while_its_image_is_built_has_recorded_no_image(
     assert sorted(world.measured) == sorted(entry.key for entry in PLAN)
 
 
-def test_what_the_work_left_behind_is_looked_at_on_the_machine_once_it_is_done(world: World) -> None:
+def test_the_stage_after_the_work_runs_on_the_machine_once_the_work_is_done(world: World) -> None:
     world.go(*PLAN, AFTERMATH)
     stage, launcher = world.stages[-1]
     assert (stage, world.measured[-1]) == ("after", "GPU-XID-AFTER")
     assert isinstance(launcher, Here)
 
 
-def test_without_work_there_is_no_aftermath(world: World) -> None:
+def test_without_work_the_stage_after_it_does_not_run(world: World) -> None:
     world.ends["DISK-SPACE"] = Outcome.FAILED
     world.go(*PLAN, AFTERMATH)
     assert "GPU-XID-AFTER" not in world.measured
@@ -342,7 +342,7 @@ def test_without_work_there_is_no_aftermath(world: World) -> None:
 
 
 @pytest.mark.parametrize("runtime", [Runtime.NATIVE, Runtime.DOCKER])
-def test_the_aftermath_waits_until_all_work_is_done(world: World, runtime: Runtime) -> None:
+def test_the_stage_after_the_work_waits_until_all_work_is_done(world: World, runtime: Runtime) -> None:
     plan = (DECODE, AFTERMATH)
     world.ends = {DECODE.key: None}
     world.go(*plan, runtime=runtime)
@@ -353,7 +353,7 @@ def test_the_aftermath_waits_until_all_work_is_done(world: World, runtime: Runti
     assert world.measured == [DECODE.key, AFTERMATH.key]
 
 
-def test_the_aftermath_alone_needs_no_image(world: World) -> None:
+def test_the_stage_after_the_work_alone_needs_no_image(world: World) -> None:
     world.go(AFTERMATH)
     assert world.measured == ["GPU-XID-AFTER"]
     assert not world.asked
