@@ -1,4 +1,4 @@
-"""The pipeline: a stage runs only where the stages before it allow it, and what is missing is recorded as its problem."""
+"""The pipeline: a stage runs only where the stages before it allow it; what is missing is recorded as its problem."""
 
 from collections.abc import Callable
 from pathlib import Path
