@@ -156,14 +156,14 @@ def exact_products(*, tf32: bool = False) -> Iterator[None]:
     import torch
 
     flags = torch.backends.cuda.matmul
-    wanted = {
+    settings = {
         "allow_tf32": tf32,
         "allow_fp16_reduced_precision_reduction": False,
         "allow_bf16_reduced_precision_reduction": False,
     }
-    before = {name: getattr(flags, name) for name in wanted}
+    before = {name: getattr(flags, name) for name in settings}
     try:
-        for name, value in wanted.items():
+        for name, value in settings.items():
             setattr(flags, name, value)
         yield
     finally:

@@ -13,7 +13,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.hub.model_cache import CachedCheckpoint, CachedFile
 from dgxcert.profiles.checkpoints import KNOWN, Answer, Checkpoint, Pinned
 from dgxcert.workloads.models import checkpoint
-from dgxcert.workloads.models.checkpoint import Said
+from dgxcert.workloads.models.checkpoint import Generated
 
 CHECKS = check_file.load("hub/test_checkpoints")
 GPT2 = KNOWN["gpt2"]
@@ -43,7 +43,7 @@ def test_only_verified_files_pass(monkeypatch: pytest.MonkeyPatch, evidence: Rec
 def test_only_the_known_tokens_pass(
     monkeypatch: pytest.MonkeyPatch, evidence: Recorder, tokens: str, known: bool
 ) -> None:
-    monkeypatch.setattr(checkpoint, "answer", lambda repo, device: Said(tokens, "464 3290 373", "greedy"))
+    monkeypatch.setattr(checkpoint, "answer", lambda repo, device: Generated(tokens, "464 3290 373", "greedy"))
     test = CHECKS.test_a_real_checkpoint_generates_the_known_tokens
     if known:
         test("gpt2", Device("cpu", 0, "CPU"), evidence)
@@ -61,7 +61,7 @@ def test_checkpoint_that_cannot_be_fetched_is_inconclusive(monkeypatch: pytest.M
         raise OSError(f"https://cdn/x?Signature=abc with hf_{'a' * 34}")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
-    with pytest.raises(Inconclusive, match="could not be fetched: OSError") as raised:
+    with pytest.raises(Inconclusive, match="could not be downloaded: OSError") as raised:
         checkpoint.fetched("gpt2")
     assert "Signature" not in raised.value.problem
     assert "hf_aaa" not in raised.value.problem
@@ -71,7 +71,7 @@ def test_checkpoint_that_cannot_be_fetched_is_inconclusive(monkeypatch: pytest.M
 def test_answer_of_other_files_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = CachedCheckpoint(GPT2, (CachedFile("model.safetensors", "wrong", "has SHA-256 abc"),))
     monkeypatch.setattr(checkpoint, "fetched", lambda repo: wrong)
-    with pytest.raises(Inconclusive, match=r"means nothing: gpt2 at 607a30d783df: model.safetensors has SHA-256 abc"):
+    with pytest.raises(Inconclusive, match=r"prove nothing: gpt2 at 607a30d783df: model.safetensors has SHA-256 abc"):
         checkpoint.answer("gpt2", Device("cpu", 0, "CPU"))
 
 

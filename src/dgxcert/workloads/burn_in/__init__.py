@@ -1,1 +1,1 @@
-"""Whether a machine keeps computing the same, at the same speed, for hours."""
+"""Does a machine compute the same results, at the same speed, for hours?"""

@@ -1,1 +1,1 @@
-"""Whether what a GPU computes is right."""
+"""Does a GPU compute correctly?"""

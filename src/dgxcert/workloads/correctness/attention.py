@@ -91,15 +91,15 @@ def cases(kind: str) -> list[Case]:
     return [Case(precision, kv, dim, *lengths, negative) for precision, kv, dim, lengths, negative in shapes]
 
 
-def compare(device: Device, asked: Sequence[Case] | None = None) -> Compared:
+def compare(device: Device, chosen: Sequence[Case] | None = None) -> Compared:
     """Compute every case with every kernel that supports it.
 
     Raises Wrong for values that are not finite, Inconclusive where a supported kernel ends with an error.
     """
-    asked = asked or cases(device.kind)
+    chosen = chosen or cases(device.kind)
     shapes: Counter[str] = Counter()
     worst, where = -1.0, ""
-    for case in asked:
+    for case in chosen:
         inputs = _inputs(case)
         exact = by_hand(*inputs, case.causal)
         placed = [tensor.to(device.name) for tensor in inputs]
@@ -116,9 +116,9 @@ def compare(device: Device, asked: Sequence[Case] | None = None) -> Compared:
                 share = error / (FACTOR * plain + 1e-5)
             if share > worst:
                 worst, where = share, f"{backend}, {case}: largest error {error:.2e}, plain attention's {plain:.2e}"
-    if shapes[MATH] < len(asked):
+    if shapes[MATH] < len(chosen):
         raise Inconclusive("torch refuses plain attention, with which the others are compared")
-    return Compared(len(asked), dict(shapes), worst, where)
+    return Compared(len(chosen), dict(shapes), worst, where)
 
 
 def attend(

@@ -110,7 +110,7 @@ def _require_worked(error: BaseException) -> None:
             "Install them: sudo apt-get install python3-dev",
         ) from error
     full = NO_ROOM.search(text)
-    if full or any(isinstance(each, MemoryError) or (isinstance(each, OSError) and each.errno) for each in chain):
+    if full or any(isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno) for cause in chain):
         raise Inconclusive(
             f"a compiler could not work: {full.group() if full else telling_line(str(chain[-1]) or 'MemoryError')}",
             "Check the disk and the memory: df -h /tmp; free -g; mount | grep /tmp",
@@ -203,13 +203,13 @@ def decoder_layer(rows: "torch.Tensor", weights: "list[torch.Tensor]") -> "torch
     """A decoder layer: norm and attention, norm and gated MLP, each added to the rows (batch, length, hidden)."""
     from torch.nn import functional
 
-    attention, back, up, down = weights
-    mixed = functional.linear(functional.rms_norm(rows, (HIDDEN,)), attention)
-    query, key, value = (each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in mixed.chunk(3, -1))
+    qkv_proj, o_proj, gate_up_proj, down_proj = weights
+    qkv = functional.linear(functional.rms_norm(rows, (HIDDEN,)), qkv_proj)
+    query, key, value = (part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in qkv.chunk(3, -1))
     scores = query @ key.transpose(-1, -2) / (HIDDEN // HEADS) ** 0.5
-    rows = rows + functional.linear((scores.softmax(-1) @ value).transpose(1, 2).flatten(2), back)
-    gate, wide = functional.linear(functional.rms_norm(rows, (HIDDEN,)), up).chunk(2, -1)
-    return rows + functional.linear(functional.silu(gate) * wide, down)
+    rows = rows + functional.linear((scores.softmax(-1) @ value).transpose(1, 2).flatten(2), o_proj)
+    gate, up = functional.linear(functional.rms_norm(rows, (HIDDEN,)), gate_up_proj).chunk(2, -1)
+    return rows + functional.linear(functional.silu(gate) * up, down_proj)
 
 
 def _inputs() -> "tuple[torch.Tensor, list[torch.Tensor]]":

@@ -1,1 +1,1 @@
-"""How fast a model reads prompts and generates tokens."""
+"""How fast are prefill and decode?"""

@@ -1,1 +1,1 @@
-"""What models are made of: architectures, weights, 4-bit layers, text to train on."""
+"""What do models consist of? Architectures, weights, 4-bit layers, text to train on."""
