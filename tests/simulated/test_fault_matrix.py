@@ -44,7 +44,7 @@ def test_every_requirement_of_the_matrix_has_a_machine_that_it_is_meant_for(rows
 
 def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, findings.Row]) -> None:
     """A driver that hangs or crashes is neither a pass nor a fail."""
-    for name, words in {
+    for name, message in {
         "spark-driver-hangs": "did not answer within",
         "spark-driver-crashes": "by signal 11 (nvmlDeviceGetName)",
         "spark-clock-hangs": "did not answer within 3 s (nvmlDeviceGetClockInfo)",
@@ -53,7 +53,7 @@ def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, findings.R
         asked = {key: found for key, found in rows[name].findings.items() if key in rows[name].fired}
         assert asked
         assert {found.outcome for found in asked.values()} == {"inconclusive"}, name
-        assert any(words in found.reason for found in asked.values()), asked
+        assert any(message in found.reason for found in asked.values()), asked
 
 
 def test_the_matrix_in_the_catalogue_is_this_one(rows: dict[str, findings.Row]) -> None:

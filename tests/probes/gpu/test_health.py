@@ -19,39 +19,39 @@ class Refusal(int):
 NOT_SUPPORTED, UNKNOWN, LOST = Refusal(3), Refusal(999), Refusal(15)
 SAYS = {3: "Not Supported", 999: "Unknown Error", 15: "GPU is lost"}
 
-Tell = Callable[..., list[str]]
+Plant = Callable[..., list[str]]
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Tell:
+def driver(monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Sets the driver's answers for GPU 5 by field; returns the fields that it is asked for."""
 
-    def tell(**told: object) -> list[str]:
+    def plant(**values: object) -> list[str]:
         asked: list[str] = []
 
         def ask(index: int, *fields: str) -> Answers:
             assert index == 5
             assert set(fields) <= set(driver_answers.FIELDS), "driver_answers has no such field"
             asked.extend(fields)
-            answered = {name: told[name] for name in fields if not isinstance(told[name], Refusal)}
+            answered = {name: values[name] for name in fields if not isinstance(values[name], Refusal)}
             refused = {
                 name: {"code": int(code), "says": SAYS[int(code)]}
                 for name in fields
-                if isinstance(code := told[name], Refusal)
+                if isinstance(code := values[name], Refusal)
             }
             return Answers(index, answered, refused)
 
         monkeypatch.setattr(nvml, "ask", ask)
         return asked
 
-    return tell
+    return plant
 
 
 COUNTERS: dict[str, object] = {"ecc_uncorrected": 1, "ecc_corrected": 20, "ecc_uncorrected_ever": 300}
 
 
 @pytest.mark.parametrize("pending", [True, False])
-def test_errors_are_counted_where_ecc_is_on_now(driver: Tell, pending: bool) -> None:
+def test_errors_are_counted_where_ecc_is_on_now(driver: Plant, pending: bool) -> None:
     driver(ecc_mode=[True, pending], **COUNTERS)
     found = health.ecc_errors(5)
     assert (found.counted, found.source) == (True, "NVML, since the driver was loaded")
@@ -67,7 +67,7 @@ def test_errors_are_counted_where_ecc_is_on_now(driver: Tell, pending: bool) -> 
     ],
     ids=["none", "off", "off until it is reset"],
 )
-def test_without_ecc_no_error_is_counted_and_the_source_tells_why(driver: Tell, mode: object, why: str) -> None:
+def test_without_ecc_no_error_is_counted_and_the_source_tells_why(driver: Plant, mode: object, why: str) -> None:
     driver(ecc_mode=mode, **dict.fromkeys(COUNTERS, NOT_SUPPORTED))
     found = health.ecc_errors(5)
     assert (found.counted, found.uncorrected, found.corrected, found.uncorrected_ever) == (False, 0, 0, 0)
@@ -76,14 +76,14 @@ def test_without_ecc_no_error_is_counted_and_the_source_tells_why(driver: Tell, 
 
 @pytest.mark.parametrize("code", [UNKNOWN, LOST])
 @pytest.mark.parametrize("errs", ["ecc_mode", *COUNTERS])
-def test_a_counter_that_errs_is_not_zero(driver: Tell, errs: str, code: Refusal) -> None:
+def test_a_counter_that_errs_is_not_zero(driver: Plant, errs: str, code: Refusal) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, errs: code})
     with pytest.raises(Inconclusive, match=f"does not report {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
         health.ecc_errors(5)
 
 
 @pytest.mark.parametrize("missing", COUNTERS)
-def test_a_gpu_with_ecc_and_without_a_counter_is_inconclusive(driver: Tell, missing: str) -> None:
+def test_a_gpu_with_ecc_and_without_a_counter_is_inconclusive(driver: Plant, missing: str) -> None:
     driver(**{"ecc_mode": [True, True], **COUNTERS, missing: NOT_SUPPORTED})
     with pytest.raises(Inconclusive, match="Not Supported"):
         health.ecc_errors(5)
@@ -92,12 +92,12 @@ def test_a_gpu_with_ecc_and_without_a_counter_is_inconclusive(driver: Tell, miss
 @pytest.mark.parametrize(
     ("mode", "on"), [([True, True], True), ([True, False], False), ([False, True], False), ([False, False], False)]
 )
-def test_ecc_is_on_where_it_is_on_now_and_after_a_reset(driver: Tell, mode: list[bool], on: bool) -> None:
+def test_ecc_is_on_where_it_is_on_now_and_after_a_reset(driver: Plant, mode: list[bool], on: bool) -> None:
     driver(ecc_mode=mode)
     assert health.ecc_enabled(5) is on
 
 
-def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Tell) -> None:
+def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Plant) -> None:
     driver(remapped_rows=[7, 2, 1, 0])
     assert health.remapped_rows(5) == RemappedRows(
         corrected=7, uncorrected=2, pending=True, failed=False, source="NVML"
@@ -108,7 +108,7 @@ def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Tell) -> 
     )
 
 
-def test_a_gpu_that_remaps_no_rows_has_none_pending(driver: Tell) -> None:
+def test_a_gpu_that_remaps_no_rows_has_none_pending(driver: Plant) -> None:
     driver(remapped_rows=NOT_SUPPORTED)
     assert health.remapped_rows(5) == RemappedRows(
         0, 0, pending=False, failed=False, source="NVML: this GPU replaces no rows"
@@ -126,23 +126,23 @@ def test_a_gpu_that_remaps_no_rows_has_none_pending(driver: Tell) -> None:
     ],
     ids=["whole", "divided", "divided after a reset", "divided until a reset", "cannot be divided"],
 )
-def test_mig_is_on_where_it_is_on_now_or_after_a_reset(driver: Tell, modes: object, divided: bool) -> None:
+def test_mig_is_on_where_it_is_on_now_or_after_a_reset(driver: Plant, modes: object, divided: bool) -> None:
     driver(mig=modes)
     assert health.mig_enabled(5) is divided
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_persistence_is_what_the_driver_reports(driver: Tell, on: bool) -> None:
+def test_persistence_is_what_the_driver_reports(driver: Plant, on: bool) -> None:
     driver(persistence=on)
     assert health.persistence(5) is on
 
 
-def test_the_compute_mode_has_the_name_that_profiles_use(driver: Tell) -> None:
+def test_the_compute_mode_has_the_name_that_profiles_use(driver: Plant) -> None:
     driver(compute_mode="Exclusive_Process")
     assert health.compute_mode(5) == "Exclusive_Process"
 
 
-def test_the_power_limit_is_the_enforced_one_and_then_the_default(driver: Tell) -> None:
+def test_the_power_limit_is_the_enforced_one_and_then_the_default(driver: Plant) -> None:
     driver(power_limit_w=500, power_limit_default_w=700.0)
     found = health.power_limit(5)
     assert (found.of_default, found.source) == (pytest.approx(500 / 700), "NVML: 500 W of 700 W")
@@ -161,7 +161,7 @@ EVERY: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("code", [UNKNOWN, LOST])
 @pytest.mark.parametrize("name", EVERY)
-def test_an_error_of_the_driver_is_inconclusive(driver: Tell, name: str, code: Refusal) -> None:
+def test_an_error_of_the_driver_is_inconclusive(driver: Plant, name: str, code: Refusal) -> None:
     probe, fields = EVERY[name]
     asked = driver(**dict.fromkeys(fields, code))
     with pytest.raises(Inconclusive, match=f"does not report .* of GPU 5: {SAYS[code]}"):
@@ -170,7 +170,7 @@ def test_an_error_of_the_driver_is_inconclusive(driver: Tell, name: str, code: R
 
 
 @pytest.mark.parametrize("name", ["correction", "persistence", "compute mode"])
-def test_a_missing_feature_is_inconclusive_and_the_remedy_names_the_profile(driver: Tell, name: str) -> None:
+def test_a_missing_feature_is_inconclusive_and_the_remedy_names_the_profile(driver: Plant, name: str) -> None:
     probe, fields = EVERY[name]
     driver(**dict.fromkeys(fields, NOT_SUPPORTED))
     with pytest.raises(Inconclusive, match="Not Supported") as raised:
@@ -178,13 +178,13 @@ def test_a_missing_feature_is_inconclusive_and_the_remedy_names_the_profile(driv
     assert any("mark the requirement as not applicable in its profile" in step for step in raised.value.remedy)
 
 
-def test_a_power_limit_of_zero_is_not_the_default(driver: Tell) -> None:
+def test_a_power_limit_of_zero_is_not_the_default(driver: Plant) -> None:
     driver(power_limit_w=0, power_limit_default_w=700.0)
     assert health.power_limit(5).of_default == 0.0
 
 
 @pytest.mark.parametrize("silent", ["power_limit_w", "power_limit_default_w"])
-def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Tell, silent: str) -> None:
+def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Plant, silent: str) -> None:
     """As on laptops and GB10. An error is inconclusive instead."""
     driver(**{"power_limit_w": 700, "power_limit_default_w": 700, silent: NOT_SUPPORTED})
     found = health.power_limit(5)

@@ -79,7 +79,7 @@ def test_a_driver_that_refuses_is_no_idle_gpu(monkeypatch: pytest.MonkeyPatch) -
         gpu_processes.read(machine(1))
 
 
-def told(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]:
+def listed(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]:
     """Plants the processes that NVML lists; returns the questions to the driver, answered in this process."""
     asked: list[tuple[str, ...]] = []
 
@@ -102,14 +102,14 @@ def told(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]
 
 @pytest.mark.parametrize("pids", [[4711], [], [4711, 4712]])
 def test_processes_are_those_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, pids: list[int]) -> None:
-    asked = told(monkeypatch, pids)
+    asked = listed(monkeypatch, pids)
     assert nvml.compute_processes(2) == pids
     assert asked == [("gpu", "2", "compute_processes")]
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST])
 def test_a_refused_list_is_no_empty_list(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    told(monkeypatch, code)
+    listed(monkeypatch, code)
     with pytest.raises(Inconclusive, match="does not report compute processes of GPU 2: "):
         nvml.compute_processes(2)
 
