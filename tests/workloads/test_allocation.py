@@ -21,12 +21,12 @@ World = Callable[..., None]
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    """What the system and CUDA say is there, in GiB, and whether the GPU says that it is part of the processor."""
+    """Available memory by the system and by CUDA, in GiB, and whether the GPU is integrated."""
 
     def make(*, system: float, cuda: float | None = None, integrated: bool = False) -> None:
         def free(index: int) -> tuple[int, int]:
             if cuda is None:
-                pytest.fail("CUDA was asked, which leaves out the page cache")
+                pytest.fail("CUDA was queried, which does not count the page cache as free")
             return int(cuda * GIB), 1024 * GIB
 
         cuda_module = SimpleNamespace(
@@ -42,19 +42,19 @@ def allowed_gib(device: Device) -> float:
     return allocation.allowed_bytes(device) / GIB
 
 
-def test_a_card_of_its_own_has_what_cuda_says(world: World) -> None:
+def test_a_card_with_its_own_memory_uses_the_figure_of_cuda(world: World) -> None:
     world(system=7.0, cuda=140.0)
     assert allowed_gib(CARD) == 136.0
 
 
-def test_the_card_that_is_asked_about_is_the_one_that_works(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_figure_of_cuda_is_that_of_the_right_card(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world(system=7.0, cuda=140.0)
     free = {0: (1 * GIB, 141 * GIB), 1: (100 * GIB, 141 * GIB)}
     monkeypatch.setattr(sys.modules["torch"].cuda, "mem_get_info", free.__getitem__)
     assert allowed_gib(CARD) == 96.0
 
 
-def test_unified_memory_has_what_the_system_says_and_cuda_is_not_asked(world: World) -> None:
+def test_unified_memory_uses_the_figure_of_the_system(world: World) -> None:
     """With the page cache full CUDA calls 6 GiB of 40 free."""
     world(system=100.0)
     assert allowed_gib(UNIFIED) == 80.0
@@ -62,7 +62,7 @@ def test_unified_memory_has_what_the_system_says_and_cuda_is_not_asked(world: Wo
 
 
 @pytest.mark.parametrize("margin_gib", [0.0, 2.0, 15.9])
-def test_unified_memory_keeps_16_gib_free_whatever_its_profile_says(world: World, margin_gib: float) -> None:
+def test_unified_memory_keeps_16_gib_free_with_any_profile(world: World, margin_gib: float) -> None:
     world(system=100.0)
     device = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=margin_gib)
     assert allowed_gib(device) == 84.0
@@ -70,7 +70,7 @@ def test_unified_memory_keeps_16_gib_free_whatever_its_profile_says(world: World
         allocation.require(device, 84.1 * GIB, "a model")
 
 
-def test_a_gpu_that_is_part_of_the_processor_shares_its_memory_though_no_profile_says_so(world: World) -> None:
+def test_an_integrated_gpu_shares_the_system_memory_with_any_profile(world: World) -> None:
     """As with `generic-nvidia` on a Spark: an allocation by CUDA's figure would hang the machine."""
     world(system=100.0, integrated=True)
     device = Device("cuda", 0, "NVIDIA GB10", margin_gib=2.0)
@@ -78,13 +78,13 @@ def test_a_gpu_that_is_part_of_the_processor_shares_its_memory_though_no_profile
     assert allowed_gib(device) == 84.0
 
 
-def test_a_card_and_a_processor_keep_the_margin_of_their_profile(world: World) -> None:
+def test_a_card_and_a_cpu_keep_the_margin_of_their_profile(world: World) -> None:
     world(system=8.0, cuda=24.0)
     assert allowed_gib(CARD) == 20.0
     assert allowed_gib(CPU) == 7.0
 
 
-def test_a_processor_needs_no_torch_to_know_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, 8.0, 15.0, 0.0))
     assert not CPU.shares_system_memory
@@ -93,7 +93,7 @@ def test_a_processor_needs_no_torch_to_know_its_memory(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("device", [CPU, CARD, UNIFIED], ids=["cpu", "card", "unified"])
 @pytest.mark.parametrize("short_gib", [0.0, 0.5, 1.0])
-def test_where_not_even_the_margin_is_there_nothing_is_allowed(world: World, device: Device, short_gib: float) -> None:
+def test_with_less_than_the_margin_the_budget_is_zero(world: World, device: Device, short_gib: float) -> None:
     world(system=device.margin_gib - short_gib, cuda=device.margin_gib - short_gib)
     assert allocation.allowed_bytes(device) == 0
     with pytest.raises(Inconclusive):
@@ -105,7 +105,7 @@ def test_bytes_are_whole(world: World) -> None:
     assert [type(allocation.allowed_bytes(device)) for device in (CPU, CARD)] == [int, int]
 
 
-def test_what_fits_to_the_last_byte_fits_and_one_more_does_not(world: World) -> None:
+def test_the_last_byte_of_the_budget_fits_and_one_more_does_not(world: World) -> None:
     world(system=8.0, cuda=24.0)
     for device in (CPU, CARD):
         allowed = allocation.allowed_bytes(device)
@@ -114,7 +114,7 @@ def test_what_fits_to_the_last_byte_fits_and_one_more_does_not(world: World) -> 
             allocation.require(device, allowed + 1, "a model")
 
 
-def test_what_does_not_fit_is_said_with_all_that_was_weighed(world: World) -> None:
+def test_a_refusal_states_need_margin_and_available_memory(world: World) -> None:
     world(system=8.0, cuda=24.0)
     with pytest.raises(Inconclusive) as raised:
         allocation.require(CARD, 22.5 * GIB, "llama-3.1-8b in bf16")

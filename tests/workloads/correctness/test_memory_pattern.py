@@ -1,4 +1,4 @@
-"""The memory pattern test finds one flipped bit wherever it lies, and never looks at more than it may."""
+"""The memory pattern test finds a flipped bit in any place, and never takes more than its budget."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def blocks() -> Blocks:
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_whole_memory_keeps_every_pattern(blocks: Blocks, pattern: str) -> None:
+def test_healthy_memory_keeps_every_pattern(blocks: Blocks, pattern: str) -> None:
     blocks.write(pattern)
     assert (len(blocks.blocks), blocks.words) == (BLOCKS, BLOCKS * WORDS)
     assert blocks.wrong_words(pattern) == 0
@@ -45,13 +45,13 @@ def test_one_flipped_bit_in_any_block_is_found(blocks: Blocks, pattern: str, wor
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_words_that_land_elsewhere_are_found(blocks: Blocks, pattern: str) -> None:
+def test_words_at_wrong_addresses_are_found(blocks: Blocks, pattern: str) -> None:
     blocks.write(pattern)
     blocks.blocks[1].copy_(blocks.blocks[0].roll(1))
     assert blocks.wrong_words(pattern) > 0.9 * WORDS
 
 
-def test_two_blocks_that_are_one_memory_are_found(blocks: Blocks) -> None:
+def test_two_blocks_at_one_address_are_found(blocks: Blocks) -> None:
     blocks.blocks[3] = blocks.blocks[0]
     blocks.write("address")
     assert blocks.wrong_words("address") == WORDS
@@ -69,7 +69,7 @@ def test_patterns_are_what_their_names_say(blocks: Blocks) -> None:
     blocks.write("address")
     assert torch.equal(torch.cat(blocks.blocks), torch.arange(BLOCKS * WORDS))
     blocks.write("walking ones")
-    assert [int(each) & (2**64 - 1) for each in torch.cat(blocks.blocks)[:66]] == [1 << (i % 64) for i in range(66)]
+    assert [int(word) & (2**64 - 1) for word in torch.cat(blocks.blocks)[:66]] == [1 << (i % 64) for i in range(66)]
     blocks.write("random")
     once = torch.cat(blocks.blocks)
     blocks.write("random")
@@ -78,7 +78,7 @@ def test_patterns_are_what_their_names_say(blocks: Blocks) -> None:
     assert (once < 0).float().mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_a_memory_that_forgets_is_counted_by_pattern(blocks: Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_bit_is_counted_by_pattern(blocks: Blocks, monkeypatch: pytest.MonkeyPatch) -> None:
     write = Blocks.write
 
     def forgetful(self: Blocks, pattern: str) -> None:
@@ -93,7 +93,7 @@ def test_a_memory_that_forgets_is_counted_by_pattern(blocks: Blocks, monkeypatch
 
 
 @pytest.mark.parametrize(("share", "max_gib", "takes"), [(0.25, 1, 0.25), (0.5, 0.125, 0.125)])
-def test_only_a_bounded_share_of_what_is_allowed_is_taken(
+def test_only_a_bounded_share_of_the_budget_is_taken(
     monkeypatch: pytest.MonkeyPatch, share: float, max_gib: float, takes: float
 ) -> None:
     asked: list[int] = []
@@ -103,21 +103,21 @@ def test_only_a_bounded_share_of_what_is_allowed_is_taken(
     assert asked == [takes * allocation.GIB]
 
 
-def test_blocks_never_exceed_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_never_exceed_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_pattern, "LARGEST_BLOCK", 1000 * WORD)
     for asked in (4000, 4001, 9999, 123_456):
         assert 0.75 * asked <= Blocks(CPU, asked * WORD).words <= asked
 
 
 @pytest.mark.parametrize("allowed", [0, 16 * 1024**2, allocation.GIB // 4 - 8])
-def test_less_than_the_profile_asks_for_proves_nothing(monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
+def test_less_than_the_limit_of_the_profile_is_inconclusive(monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
     monkeypatch.setattr(allocation, "allowed_bytes", lambda device: allowed)
     with pytest.raises(Inconclusive, match=r"proves nothing \(least: 0.125 GiB\)"):
         memory_pattern.take(CPU, MemoryPattern(share=0.5, max_gib=1), LEAST)
 
 
 @pytest.mark.parametrize("name", profiles.names())
-def test_every_profile_bounds_it(name: str) -> None:
+def test_every_profile_bounds_the_share(name: str) -> None:
     profile = profiles.load(name)
     sizes, least = profile.workloads.memory_pattern, profile.limit("memory.pattern").min
     assert sizes.share <= 0.5
@@ -130,7 +130,7 @@ LARGEST_CACHE_GIB = {"dgx-spark": 0.03125, "h200": 0.05, "generic-nvidia": 0.125
 
 
 @pytest.mark.parametrize("name", LARGEST_CACHE_GIB)
-def test_no_cache_of_a_gpu_holds_what_must_be_looked_at(name: str) -> None:
+def test_no_gpu_cache_holds_the_least_that_is_tested(name: str) -> None:
     least = profiles.load(name).limit("memory.pattern").min
     assert least is not None
     assert least >= 8 * LARGEST_CACHE_GIB[name]

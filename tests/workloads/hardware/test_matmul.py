@@ -24,7 +24,7 @@ def once(_: float) -> bool:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_right_products_pass_and_one_wrong_row_does_not(profile: Profile, precision: str, evidence: Recorder) -> None:
+def test_right_results_pass_and_one_wrong_row_fails(profile: Profile, precision: str, evidence: Recorder) -> None:
     workload = matmul.Matmul(CPU, precision, 128, 1, profile.peak("matmul.fp32"))
     workload.run_rounds(once)
     workload.verify(evidence)
@@ -56,10 +56,10 @@ def test_the_ceiling_of_a_cpu_is_measured_with_the_kernel_that_models_use(
     assert multiplied == [kind] * 3
 
 
-def test_eight_bit_products_are_right_where_torch_has_them_on_a_cpu(
+def test_fp8_results_are_right_where_torch_has_them_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder
 ) -> None:
-    """The path that a GPU takes, with its columns and scales; only the hardware is another."""
+    """The code path of a GPU, with a column-major matrix and scales, on a CPU."""
     monkeypatch.setattr(matmul, "require_hardware", lambda *_: None)
     workload = matmul.Matmul(CPU, "fp8", 128, 1, profile.peak("matmul.fp32"))
     workload.run_rounds(once)
@@ -67,7 +67,7 @@ def test_eight_bit_products_are_right_where_torch_has_them_on_a_cpu(
     assert evidence.kept[-1].value < 3e-3
 
 
-def test_the_size_that_is_fastest_is_timed_and_all_of_them_are_told(
+def test_the_fastest_size_is_timed_and_all_of_them_are_recorded(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder
 ) -> None:
     seconds = iter([1e-3, 1e-4, 8e-4])  # for 32, 64 and 128: 64 is the fastest
@@ -85,14 +85,14 @@ def test_the_size_that_is_fastest_is_timed_and_all_of_them_are_told(
     matmul._sweep.cache_clear()
 
 
-def test_rates_that_contradict_the_32_bit_rate_have_a_floor(profile: Profile) -> None:
+def test_the_fp32_rate_is_the_floor_of_other_precisions(profile: Profile) -> None:
     workload = matmul.prepare(CPU, profile.model_copy(update={"physical": {**profile.physical}}), "bf16")
     assert workload.work.floor is not None
     assert "fp32 matmul of size" in workload.work.floor.source
 
 
 @pytest.mark.parametrize(("precision", "capability"), [("fp8", (8, 0)), ("tf32", (7, 5)), ("bf16", (7, 5))])
-def test_a_precision_that_the_hardware_lacks_is_named_and_left_to_the_profile(
+def test_a_precision_that_the_hardware_lacks_is_inconclusive(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, precision: str, capability: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
@@ -103,7 +103,7 @@ def test_a_precision_that_the_hardware_lacks_is_named_and_left_to_the_profile(
         matmul.require_hardware(CPU, "fp8")
 
 
-def test_the_hardware_that_has_a_precision_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hardware_with_a_precision_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (8, 9))
     for precision in ("fp32", "tf32", "fp16", "bf16", "fp8"):
         matmul.require_hardware(GPU, precision)

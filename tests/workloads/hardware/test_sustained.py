@@ -1,4 +1,4 @@
-"""A load is judged only where the GPU was busy and ours alone; a low clock's cause decides what is to be done."""
+"""A load is judged only on a busy GPU without other processes; the remedy depends on the cause of a low clock."""
 
 import gc
 import json
@@ -58,7 +58,7 @@ def test_a_busy_gpu_of_our_own_is_judged() -> None:
     assert load(samples(utilization=80)).judged()
 
 
-def test_a_gpu_that_somebody_else_used_is_not_judged() -> None:
+def test_a_gpu_with_other_processes_is_not_judged() -> None:
     with pytest.raises(Inconclusive, match="GPU 0 was shared") as raised:
         load(disturbed="GPU 0 was shared: 2 compute processes").judged()
     assert raised.value.remedy == ("End other work on this GPU, then run this again.",)
@@ -71,7 +71,7 @@ def test_a_gpu_that_was_idle_is_not_judged(percent: int) -> None:
         load(samples(utilization=percent)).judged()
 
 
-def test_a_gpu_that_does_not_tell_how_busy_it_was_is_not_judged() -> None:
+def test_a_gpu_without_utilization_is_not_judged() -> None:
     with pytest.raises(Inconclusive, match="the driver reports no utilization of this GPU"):
         load(samples(utilization=None)).judged()
 
@@ -103,11 +103,11 @@ CAUSES: dict[str, tuple[Samples, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("found", "remedy"), CAUSES.values(), ids=CAUSES)
-def test_a_low_clock_is_mended_at_its_cause(found: Samples, remedy: tuple[str, ...]) -> None:
+def test_the_remedy_of_a_low_clock_depends_on_its_cause(found: Samples, remedy: tuple[str, ...]) -> None:
     assert load(found).remedy == remedy
 
 
-def test_each_cause_has_a_remedy_of_its_own_and_none_of_them_is_empty() -> None:
+def test_each_cause_has_its_own_remedy() -> None:
     assert len({HOT, LOCKED, CAPPED, STUCK}) == 4
     assert all(all(steps) and steps for steps in (HOT, LOCKED, CAPPED, STUCK))
     assert "-rgc" in LOCKED[0]
@@ -143,7 +143,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     return become
 
 
-def test_one_load_serves_every_requirement_on_its_gpu(loads: Loads) -> None:
+def test_all_requirements_of_a_gpu_share_one_load(loads: Loads) -> None:
     healthy = load()
     loaded = loads(healthy)
     assert sustained.measured(GPU, SPARK) is sustained.measured(GPU, SPARK) is sustained.sampled(GPU, SPARK) is healthy
@@ -161,7 +161,7 @@ def test_a_load_that_failed_is_not_waited_for_again(loads: Loads) -> None:
     assert loaded == [GPU]
 
 
-def test_what_is_no_answer_at_all_is_not_kept_for_one(loads: Loads) -> None:
+def test_an_unexpected_error_is_not_kept(loads: Loads) -> None:
     """A CUDA error ends its process; whatever else happened may not happen again."""
     loaded = loads(RuntimeError("out of memory"))
     for _ in range(2):
@@ -170,7 +170,7 @@ def test_what_is_no_answer_at_all_is_not_kept_for_one(loads: Loads) -> None:
     assert loaded == [GPU, GPU]
 
 
-def test_a_failure_that_is_kept_keeps_no_memory_of_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_failure_holds_no_gpu_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its traceback would else hold the frames it came through, and with them the matrices, to the process's end."""
     held: list[weakref.ref[Any]] = []
 
@@ -198,7 +198,7 @@ def test_a_disturbed_load_is_sampled_and_not_judged(loads: Loads) -> None:
         sustained.measured(GPU, SPARK)
 
 
-def test_without_a_peak_to_size_it_by_there_is_no_load(loads: Loads) -> None:
+def test_without_a_peak_there_is_no_load(loads: Loads) -> None:
     loaded = loads(load())
     with pytest.raises(Inconclusive, match=r"no physical peak 'matmul\.bf16'"):
         sustained.measured(GPU, SPARK.model_copy(update={"physical": {}}))
@@ -232,7 +232,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_a_gpu_is_warm_when_it_is_sampled_and_whoever_shares_it_is_asked_for_at_once(steps: list[str]) -> None:
+def test_a_gpu_is_warmed_up_then_sampled_then_checked_for_other_processes(steps: list[str]) -> None:
     found = sustained.measured(Device("cuda", 3, "NVIDIA H200"), SPARK)
     assert steps == [
         "busy for 1 s",
@@ -247,7 +247,7 @@ def test_a_gpu_is_warm_when_it_is_sampled_and_whoever_shares_it_is_asked_for_at_
     assert (width and width.value, generation and generation.value) == (16, 5)
 
 
-def test_a_rehearsal_is_as_short_as_its_profile_says(steps: list[str]) -> None:
+def test_a_rehearsal_is_as_short_as_in_its_profile(steps: list[str]) -> None:
     short = SPARK.workloads.sustained.model_copy(update={"seconds": 2.0})
     sustained.measured(
         GPU, SPARK.model_copy(update={"workloads": SPARK.workloads.model_copy(update={"sustained": short})})
@@ -255,7 +255,7 @@ def test_a_rehearsal_is_as_short_as_its_profile_says(steps: list[str]) -> None:
     assert steps[:3] == ["busy for 0 s", f"sampling GPU 0 at {HERTZ:g} Hz", "busy for 2 s"]
 
 
-def test_a_load_that_is_very_short_is_sampled_often_enough_to_judge_it(steps: list[str]) -> None:
+def test_a_very_short_load_is_sampled_more_often(steps: list[str]) -> None:
     short = SPARK.workloads.sustained.model_copy(update={"seconds": 0.1})
     sustained.measured(
         GPU, SPARK.model_copy(update={"workloads": SPARK.workloads.model_copy(update={"sustained": short})})
@@ -271,12 +271,12 @@ def possible(told: dict[str, Any], code: int = NOT_SUPPORTED) -> Load:
 
 
 @pytest.mark.parametrize("told", [{}, {"link_width_max": 0, "highest_clock": 0}], ids=["no word", "zero"])
-def test_what_the_driver_has_no_figure_for_bounds_nothing(told: dict[str, int]) -> None:
+def test_a_value_that_the_driver_does_not_report_is_no_bound(told: dict[str, int]) -> None:
     """A bound of zero would be divided by."""
     assert [possible(told).highest(name) for name in ("clock", "link_width")] == [None, None]
 
 
-def test_what_the_driver_errs_about_is_no_figure_that_it_does_not_have() -> None:
+def test_an_error_of_the_driver_is_inconclusive() -> None:
     """Nor does it keep a requirement from its answer that asks for another figure."""
     found = possible({"highest_clock": 3003}, code=999)
     assert found.highest("clock")
@@ -284,7 +284,7 @@ def test_what_the_driver_errs_about_is_no_figure_that_it_does_not_have() -> None
         found.highest("link_width")
 
 
-def test_a_gpu_is_kept_busy_for_so_long_and_once_at_the_least() -> None:
+def test_a_gpu_is_kept_busy_for_one_round_at_least() -> None:
     rounds: list[None] = []
     work: Any = SimpleNamespace(run=lambda: rounds.append(None))
     assert sustained.keep_busy(work, 0.0) == len(rounds) == 1

@@ -27,13 +27,13 @@ def once(_: float) -> bool:
 def test_a_cold_file_is_read_from_disk_verified_and_removed(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, way: str
 ) -> None:
-    where = ROOT / ".pytest_cache"  # a checkout lies on a disk, /tmp may be memory
+    where = ROOT / ".pytest_cache"  # a checkout is on a disk, /tmp may be a tmpfs
     where.mkdir(exist_ok=True)
     monkeypatch.setenv("HF_HOME", str(where / "not" / "made" / "yet"))
     workload = weight_file.prepare(CPU, profile, way)
     assert workload.place == where
     before = set(where.iterdir())
-    assert page_cache.resident(workload._path) > 0.9, "what was just written lies in memory"
+    assert page_cache.resident(workload._path) > 0.9, "what was just written is in the page cache"
     workload.run_rounds(once)
     workload.verify(evidence)
     assert workload._file.closed
@@ -44,7 +44,7 @@ def test_a_cold_file_is_read_from_disk_verified_and_removed(
         workload.verify(Recorder())
 
 
-def test_a_file_that_stays_in_memory_says_nothing_about_a_disk(
+def test_a_file_that_stays_in_the_page_cache_is_inconclusive(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
@@ -52,11 +52,11 @@ def test_a_file_that_stays_in_memory_says_nothing_about_a_disk(
     workload = weight_file.prepare(CPU, profile, "read")
     with pytest.raises(Inconclusive, match="stayed in the page cache after it was dropped"):
         workload.run_rounds(once)
-    assert workload._file.closed, "the file is gone all the same"
+    assert workload._file.closed, "the file is removed"
     assert not list(tmp_path.iterdir())
 
 
-def test_what_did_not_come_from_a_disk_is_not_believed(
+def test_a_file_that_was_not_read_from_a_disk_is_inconclusive(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
@@ -68,7 +68,9 @@ def test_what_did_not_come_from_a_disk_is_not_believed(
         workload.verify(Recorder())
 
 
-def test_a_disk_without_room_is_left_alone(monkeypatch: pytest.MonkeyPatch, profile: Profile, tmp_path: Path) -> None:
+def test_a_disk_without_free_space_is_inconclusive(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr(weight_file.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 2**20))
     with pytest.raises(Inconclusive, match=r"has 5 MiB free, 8 are needed"):
