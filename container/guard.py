@@ -1,10 +1,10 @@
-"""Guards the base image while a stack is installed into it: what NVIDIA built stays as NVIDIA built it.
+"""Guards the base image while a stack is installed into it: NVIDIA's own builds stay unchanged.
 
-`before` notes what the base holds and writes constraints for pip; `install` installs a lock under them; `after` fails
-the build when torch is another one, when a constrained package moved, or when packages now disagree that agreed
-before. Standard library only: it runs in the base image, before anything is installed.
+`before` records the packages of the base and writes constraints for pip; `install` installs a lock under them; `after`
+fails the build when torch or a constrained package has changed, or when there is a new conflict between packages.
+Standard library only: it runs in the base image, before anything is installed.
 
-A failure is one line `guard: FAILED ...` and one `guard| ...` per finding, which `dgxcert.container.builder` picks out.
+A failure is one line `guard: FAILED ...` and one `guard| ...` per finding, which `dgxcert.container.builder` reads.
 """
 
 import argparse
@@ -27,16 +27,16 @@ KEPT = re.compile(
 """Packages that are NVIDIA's own builds or that those were built against."""
 
 INTO_THE_SYSTEM = {"PIP_BREAK_SYSTEM_PACKAGES": "1"}
-"""The image's Python may be marked as the distribution's own (PEP 668); here it is the base's that is added to."""
+"""The base's Python may be marked as externally managed (PEP 668); the stack is installed into it all the same."""
 
 LAST_PEFT_WITHOUT_TORCHAO_CHECK = (0, 18)
 OLDEST_TORCHAO = (0, 17)
-"""peft from 0.19 on refuses to attach LoRA beside an older torchao; it is content with none."""
+"""peft from 0.19 on refuses to attach LoRA beside an older torchao; without torchao it works."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """What was there before anything was installed."""
+    """The base image before anything is installed."""
 
     torch: str
     torch_sha256: str
@@ -52,17 +52,19 @@ def canonical(name: str) -> str:
 def installed() -> dict[str, str]:
     """Every installed distribution and its version."""
     return {
-        canonical(each.metadata["Name"]): each.version for each in metadata.distributions() if each.metadata["Name"]
+        canonical(package.metadata["Name"]): package.version
+        for package in metadata.distributions()
+        if package.metadata["Name"]
     }
 
 
 def constraints(packages: dict[str, str]) -> str:
-    """pip constraints that pin what must stay; alphas are pinned as they are, since 2.10.0a0 sorts below 2.10."""
+    """pip constraints with the exact versions of the base; alphas included, since 2.10.0a0 sorts below 2.10."""
     return "".join(f"{name}=={version}\n" for name, version in sorted(packages.items()) if KEPT.match(name))
 
 
 def hash_of_torch(folder: Path) -> str:
-    """SHA-256 over names and contents of every file of the installed torch, caches left out."""
+    """SHA-256 over names and contents of every file of the installed torch, without caches."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
@@ -73,18 +75,18 @@ def hash_of_torch(folder: Path) -> str:
 
 
 def conflicts() -> list[str]:
-    """What `pip check` complains about, one line each."""
-    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
-    return [line for line in done.stdout.splitlines() if line and not line.startswith("No broken")]
+    """The conflicts that `pip check` prints, one line each."""
+    check = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    return [line for line in check.stdout.splitlines() if line and not line.startswith("No broken")]
 
 
 def fail(what: str, findings: list[str]) -> NoReturn:
-    """End the build with what went wrong."""
+    """End the build with a message and its findings."""
     sys.exit("\n".join([f"guard: FAILED {what}:", *(f"guard| {line}" for line in findings)]))
 
 
 def wanted_tag(environment: dict[str, str]) -> str:
-    """The build tag that the base image's torch must end in, from its release: `nv25.11`; exits where there is none."""
+    """The build tag at the end of the base image's torch version, e.g. `nv25.11`; exits without a release."""
     release = environment.get("NVIDIA_PYTORCH_VERSION")
     if not release:
         fail("this is no NVIDIA PyTorch image", ["NVIDIA_PYTORCH_VERSION is not set; name another BASE_IMAGE"])
@@ -119,22 +121,22 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def complaints(base: Base, packages: dict[str, str], torch_sha256: str, now: list[str]) -> list[str]:
-    """What an installation has done that it must not; nothing when the base is as it was."""
+def complaints(base: Base, packages: dict[str, str], torch_sha256: str, current: list[str]) -> list[str]:
+    """Forbidden changes of an installation, one line each; empty when the base is unchanged."""
     found = []
     for name, version in base.kept.items():
         if packages.get(name) != version and not (name == "torchao" and name not in packages):
-            found.append(f"{name} was {version} in the base image and is {packages.get(name, 'gone')} now")
+            found.append(f"{name} was {version} in the base image and is {packages.get(name, 'missing')} now")
     if torch_sha256 != base.torch_sha256:
-        found.append(f"the files of torch {base.torch} are not those of the base image any more")
+        found.append(f"the files of torch {base.torch} are no longer those of the base image")
     if torchao_in_the_way(packages):
         found.append(f"peft {packages['peft']} refuses to attach LoRA beside torchao {packages['torchao']}")
-    found += [f"new conflict: {line}" for line in now if line not in base.conflicts]
+    found += [f"new conflict: {line}" for line in current if line not in base.conflicts]
     return found
 
 
 def before() -> None:
-    """Note the base and write the constraints."""
+    """Record the base and write the constraints."""
     base = read_base(dict(os.environ))
     (HERE / "base.json").write_text(json.dumps(asdict(base), indent=1), encoding="utf-8")
     (HERE / "constraints.txt").write_text(constraints(base.kept), encoding="utf-8")
@@ -142,11 +144,11 @@ def before() -> None:
 
 
 def install(lock: Path) -> None:
-    """Install a lock beside what the base holds, showing pip's progress."""
-    # Compiled here once: in the container, which is read-only, every import would compile the stack anew.
+    """Install a lock into the base, showing pip's progress."""
+    # Compiled once here: in the read-only container, every import would compile the stack again.
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--compile", "--no-deps"]
     pip += ["--require-hashes", "--constraint", str(HERE / "constraints.txt"), "--requirement", str(lock)]
-    # The base's own constraint knows nothing of hashes; the guard's replace it.
+    # The base's own PIP_CONSTRAINT has no hashes, which --require-hashes demands; the guard's constraints replace it.
     environment = {**os.environ, "PIP_CONSTRAINT": "", "PIP_ROOT_USER_ACTION": "ignore", **INTO_THE_SYSTEM}
     lines = []
     with subprocess.Popen(
@@ -160,29 +162,29 @@ def install(lock: Path) -> None:
 
 
 def explain(lines: list[str]) -> list[str]:
-    """Why pip gave up, from what it printed: which package, and what was wrong with it."""
+    """Why pip failed, from its output: which package, and what is wrong with it."""
     text = "\n".join(lines)
     found = [
         f"{name} does not have the hash that the lock pins: the lock or the package index was tampered with"
         for name in re.findall(r"^ {4}(\S+==\S+) from .+:\n +Expected sha256", text, re.MULTILINE)
     ]
     found += [
-        f"{name} could not be had from the package index: no such file there, or no network"
+        f"{name} could not be downloaded from the package index: no such file there, or no network"
         for name in re.findall(r"(?:No matching distribution found for|satisfies the requirement) (\S+)", text)
     ]
-    conflict = "stands in the lock in more than one version; lock anew: make lock"
+    conflict = "is in the lock in more than one version; lock again: make lock"
     if "(constraint)" in text:
         conflict = "is not the version that the base image holds, which must stay as NVIDIA built it"
     found += [f"{name} {conflict}" for name in re.findall(r"Cannot install (\S+?)(?: and .+)? because", text)]
     if "Hashes are required" in text:
         unpinned = re.findall(r"^ {4}(\S+==\S+) --hash=", text, re.MULTILINE)
-        found += [f"{name} stands in the lock without its hash; lock anew: make lock" for name in unpinned]
-    last = [line for line in lines if line.strip()][-1:] or ["pip said nothing"]
+        found += [f"{name} is in the lock without its hash; lock again: make lock" for name in unpinned]
+    last = [line for line in lines if line.strip()][-1:] or ["pip printed nothing"]
     return list(dict.fromkeys(found)) or last
 
 
 def fit() -> None:
-    """Remove a torchao that would keep peft from attaching LoRA; nothing else of the base is ever removed."""
+    """Remove a torchao beside which peft refuses to attach LoRA; nothing else of the base is ever removed."""
     if torchao_in_the_way(installed()):
         uninstall = [sys.executable, "-m", "pip", "uninstall", "-y", "-q", "torchao"]
         subprocess.run(uninstall, env={**os.environ, **INTO_THE_SYSTEM}, check=True)
@@ -190,7 +192,7 @@ def fit() -> None:
 
 
 def after() -> None:
-    """Fail unless the base is as it was."""
+    """Fail unless the base is unchanged."""
     base = Base(**json.loads((HERE / "base.json").read_text(encoding="utf-8")))
     found = complaints(base, installed(), hash_of_torch(_folder_of_torch()), conflicts())
     if found:

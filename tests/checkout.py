@@ -18,7 +18,7 @@ NETWORK = "host"
 
 
 def copy_of_checkout(folder: Path) -> Path:
-    """A checkout that may be changed: what git knows, as it stands here."""
+    """Copy the files of this checkout, without those that git ignores, into a folder that tests may change."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     for name in listed.stdout.decode().splitlines():
         if (ROOT / name).is_file():
@@ -34,11 +34,11 @@ class Checkout:
     folder: Path
 
     def lock(self, name: str, text: str) -> None:
-        """Give it another stack."""
+        """Add the lock of another stack."""
         (self.folder / "container" / "stacks" / f"{name}.lock").write_text(text, encoding="utf-8")
 
     def build(self, reference: str, stack: str, base: str) -> tuple[Image, list[str]]:
-        """Build by the real builder; the image and all that was printed."""
+        """Build with the real builder; returns the image and the lines of output."""
         lines: list[str] = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(suite, "root", lambda: self.folder)

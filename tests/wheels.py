@@ -1,4 +1,4 @@
-"""Small wheels of the tests' own, and a package index that serves wheels: private, behind a password and its own CA."""
+"""Small wheels for tests, and a private package index that serves them behind a password and its own CA."""
 
 import base64
 import hashlib
@@ -15,21 +15,21 @@ import trustme
 
 
 def wheel(folder: Path, name: str, version: str, requires: str = "", files: dict[str, str] | None = None) -> Path:
-    """Make a wheel that holds one empty module, or the files named."""
+    """Write a wheel with one empty module, or with these files."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
-    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    about += f"Requires-Dist: {requires}\n" if requires else ""
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += f"Requires-Dist: {requires}\n" if requires else ""
     contents = files or {f"{module}.py": ""}
     contents |= {
-        f"{info}/METADATA": about,
+        f"{info}/METADATA": metadata,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},,\n" for path in (*contents, f"{info}/RECORD"))
     path = folder / f"{module}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
-        for inside, text in (*contents.items(), (f"{info}/RECORD", record)):
-            archive.writestr(inside, text)
+        for name_inside, text in (*contents.items(), (f"{info}/RECORD", record)):
+            archive.writestr(name_inside, text)
     return path
 
 
@@ -41,38 +41,38 @@ def pin(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Index:
-    """A running package index: its address with the password in it, and the file of the authority it is signed by."""
+    """A running package index: its address with the password, and the certificate of its authority."""
 
     url: str
     authority: Path
-    asked: list[str]
-    """What was asked for, in order."""
+    requested: list[str]
+    """Paths of the requests, in order."""
 
 
 @contextmanager
 def served(wheels: Path, private: Path, user: str, password: str) -> Iterator[Index]:
-    """Serve the wheels of a folder over TLS on the loopback address, to those who know the password only."""
+    """Serve the wheels of a folder over TLS on the loopback address, to clients with the password only."""
     authority = trustme.CA(organization_name="The laboratory's own authority")
     authority.cert_pem.write_to_path(str(private / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    asked: list[str] = []
+    requested: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             if self.headers.get("Authorization") != wanted:
-                self.answer(401, b"who are you?")
+                self.answer(401, b"password required")
                 return
             kind, _, name = self.path.strip("/").partition("/")
             file = wheels / name
             if kind == "files" and file.is_file():
                 self.answer(200, file.read_bytes())
                 return
-            found = [path.name for path in wheels.iterdir() if _canonical(path.name.split("-")[0]) == name]
-            links = "".join(f'<a href="/files/{each}">{each}</a><br>' for each in found)
-            self.answer(200 if found else 404, f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
+            names = [path.name for path in wheels.iterdir() if _canonical(path.name.split("-")[0]) == name]
+            links = "".join(f'<a href="/files/{wheel_name}">{wheel_name}</a><br>' for wheel_name in names)
+            self.answer(200 if names else 404, f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
 
         def answer(self, status: int, body: bytes) -> None:
             self.send_response(status)
@@ -84,7 +84,7 @@ def served(wheels: Path, private: Path, user: str, password: str) -> Iterator[In
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -92,7 +92,7 @@ def served(wheels: Path, private: Path, user: str, password: str) -> Iterator[In
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         address = f"127.0.0.1:{server.server_port}"
-        yield Index(f"https://{user}:{password}@{address}/simple", private / "authority.pem", asked)
+        yield Index(f"https://{user}:{password}@{address}/simple", private / "authority.pem", requested)
     finally:
         server.shutdown()
         server.server_close()

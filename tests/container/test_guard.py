@@ -70,7 +70,7 @@ def test_an_untouched_base_draws_no_complaint(guard: ModuleType) -> None:
     ("packages", "torch_sha256", "conflicts", "said"),
     [
         ({"torch": "2.10.0"}, "abc", [], "torch was 2.10.0a0+b558c986e8.nv25.11 in the base image and is 2.10.0 now"),
-        ({}, "abc", [], "and is gone now"),
+        ({}, "abc", [], "and is missing now"),
         ({"torch": NVIDIA}, "other", [], "files of torch"),
         ({"torch": NVIDIA}, "abc", ["wants-torch 1.0 has requirement torch>=2.10"], "new conflict: wants-torch 1.0"),
         ({"torch": NVIDIA, "peft": "0.21.2", "torchao": "0.14.0+git"}, "abc", [], "refuses to attach LoRA"),
@@ -156,7 +156,7 @@ def failed(*findings: str) -> str:
 
 
 TAMPERED = "does not have the hash that the lock pins: the lock or the package index was tampered with"
-MISSING = "could not be had from the package index: no such file there, or no network"
+MISSING = "could not be downloaded from the package index: no such file there, or no network"
 NOT_THE_BASES = "is not the version that the base image holds, which must stay as NVIDIA built it"
 
 
@@ -262,8 +262,8 @@ def test_words_of_pip_that_nobody_knows_are_shown_as_they_are(guard: ModuleType)
     assert guard.explain(["Collecting peft", "ERROR: [Errno 28] No space left on device", ""]) == [
         "ERROR: [Errno 28] No space left on device"
     ]
-    assert guard.explain([]) == ["pip said nothing"]
-    assert guard.explain(["", "  "]) == ["pip said nothing"]
+    assert guard.explain([]) == ["pip printed nothing"]
+    assert guard.explain(["", "  "]) == ["pip printed nothing"]
 
 
 def test_several_things_that_went_wrong_are_all_told(guard: ModuleType) -> None:
@@ -272,7 +272,7 @@ def test_several_things_that_went_wrong_are_all_told(guard: ModuleType) -> None:
         "dependencies.",
         "ERROR: No matching distribution found for peft==0.18.1",
     ]
-    twice = "torch==2.10.0 stands in the lock in more than one version; lock anew: make lock"
+    twice = "torch==2.10.0 is in the lock in more than one version; lock again: make lock"
     assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", twice]
     lines.append("    The user requested (constraint) torch==2.10.0a0")
     assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", f"torch==2.10.0 {NOT_THE_BASES}"]
@@ -284,7 +284,7 @@ def test_a_pin_without_its_hash_is_told(guard: ModuleType) -> None:
         "list of those requirements along with the hashes their downloaded archives actually had.",
         f"    torch==2.10.0 --hash=sha256:{'0' * 64}",
     ]
-    assert guard.explain(lines) == ["torch==2.10.0 stands in the lock without its hash; lock anew: make lock"]
+    assert guard.explain(lines) == ["torch==2.10.0 is in the lock without its hash; lock again: make lock"]
 
 
 def test_a_failure_is_one_line_and_one_per_finding_as_the_builder_reads_it(guard: ModuleType) -> None:

@@ -1,6 +1,6 @@
-"""What the integration tests need: a real engine, a stand-in base image, and small images made by the real Dockerfile.
+"""What the integration tests need: a real engine, a stand-in base image, and small images from the real Dockerfile.
 
-Where something is missing they say so and are skipped; where CI runs (CI is set) that is a failure.
+Without these they are skipped with a reason; where CI is set they fail.
 """
 
 import importlib
@@ -38,7 +38,7 @@ def docker() -> str:
 
 @pytest.fixture(scope="session")
 def standin(docker: str) -> str:
-    """The stand-in for the base image; built where it is not there yet, which takes a minute and needs root."""
+    """The stand-in for the base image; built once, which takes a minute and needs root."""
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
         missing("root or debootstrap, which build the stand-in base image", "Run: sudo scripts/system-packages")
     subprocess.run([sys.executable, ROOT / "container/standin/build.py", "--reuse", "--docker", docker], check=True)
@@ -71,7 +71,7 @@ def checkout(tmp_path: Path, tiny_lock: str) -> Checkout:
 def make_image(
     standin: str, tiny_lock: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], tuple[Image, Path]]:
-    """Make a small image that carries a suite of the tests' own; returns it with the checkout that it is from."""
+    """Build a small image with a suite of tests/suites; returns it with its checkout."""
     made: dict[str, tuple[Image, Path]] = {}
 
     def make(name: str) -> tuple[Image, Path]:
@@ -97,5 +97,5 @@ def composes(docker: str) -> dict[str, tuple[str, ...]]:
 
 def is_of(generation: str, call: tuple[str, ...]) -> bool:
     """Whether a compose answers and is of a generation; newer `docker-compose` programs are of the second."""
-    asked = subprocess.run([*call, "version", "--short"], capture_output=True, text=True, check=False)
-    return asked.returncode == 0 and asked.stdout.strip().lstrip("v").startswith(f"{generation}.")
+    version = subprocess.run([*call, "version", "--short"], capture_output=True, text=True, check=False)
+    return version.returncode == 0 and version.stdout.strip().lstrip("v").startswith(f"{generation}.")

@@ -72,7 +72,7 @@ def test_an_image_from_a_private_index_keeps_nothing_of_it(
     private_build: tuple[Image, list[str], Index], docker: str, tmp_path: Path
 ) -> None:
     made, lines, index = private_build
-    assert any(path.startswith("/files/") for path in index.asked), "the index was not used: was all cached?"
+    assert any(path.startswith("/files/") for path in index.requested), "the index was not used: was all cached?"
     authority = "".join(index.authority.read_text(encoding="utf-8").splitlines()[1:4])
     address = index.url.rpartition("@")[2].removesuffix("/simple")
     secrets = [word.encode() for word in (PASSWORD, address, authority[:64])]
@@ -131,7 +131,7 @@ def test_the_image_says_what_it_was_made_from(
     [
         ("wants-torch", "wants-torch 1.0 has requirement torch>=2.10"),
         ("torch", "torch==2.10.0 is not the version that the base image holds"),
-        ("paints-torch", "the files of torch .* are not those of the base image any more"),
+        ("paints-torch", "the files of torch .* are no longer those of the base image"),
     ],
 )
 def test_a_package_that_would_replace_nvidias_torch_fails_the_build_by_name(
@@ -162,7 +162,7 @@ def test_a_build_without_a_network_fails_by_the_package_that_it_could_not_have(
     checkout.lock("cut-off", f"{tiny_lock}# not in any cache\n")
     monkeypatch.setenv("BUILD_NETWORK", "none")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    said = f"guard: .*{re.escape(first.group(1))} could not be had from the package index: .*no network"
+    said = f"guard: .*{re.escape(first.group(1))} could not be downloaded from the package index: .*no network"
     with pytest.raises(CannotStart, match=said):
         checkout.build(REFERENCE, "cut-off", standin)
 
