@@ -11,7 +11,7 @@ from dgxcert.probes.gpu import cuda, nvml, pci
     remedy=(
         "Run `nvidia-smi`. It must list every GPU of this machine.",
         "Run `lspci -d 10de:` to see the GPUs on the PCI bus, listed by the driver or not.",
-        "Install driver branch 580 or newer if a GPU is on the bus but not listed, then restart: sudo reboot",
+        "Update or install the driver (branch 580 or newer) if a GPU is on the bus but not listed, then: sudo reboot",
         "Start a container with `--gpus all`, and check the NVIDIA Container Toolkit on its host: nvidia-ctk --version",
         "Shut down, unplug the power for a minute and start again if a GPU is not even on the bus. "
         "If it stays missing, open a hardware case.",
