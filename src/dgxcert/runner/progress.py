@@ -7,6 +7,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
 
+from dgxcert.console import print_line
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import Planned
 from dgxcert.record.journal import Finished, Said
@@ -47,7 +48,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line about what happens between requirements, such as an image build."""
-        self._console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+        print_line(self._console, line, style="dim")
 
     def started(self, key: str) -> None:
         """A requirement starts."""
@@ -56,7 +57,7 @@ class Progress:
 
     def said(self, event: Said) -> None:
         """A long requirement reports how far it has come."""
-        self._console.print(f"              {event.key}: {event.text}", style="dim", markup=False, highlight=False)
+        print_line(self._console, f"              {event.key}: {event.text}", style="dim")
 
     def finished(self, event: Finished) -> None:
         """A requirement has ended: its line stays on the screen."""

@@ -14,6 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from dgxcert import command, report
+from dgxcert.console import print_line
 from dgxcert.container import builder, engine
 from dgxcert.history import run_index, timeline
 from dgxcert.machine import memory_guard, software
@@ -50,7 +51,7 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
     profile = session.choose_profile(options.profile, machine)
     fallen = interrupted_runs.close_fallen(results, machine)
     for message in fallen:
-        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, message, style="yellow")
     catalogue = suite.collect(where, session.gpus_to_test(profile, machine))
     planned = selection.make(catalogue, profile, options)
     opened = journal.Opened(
@@ -151,7 +152,7 @@ def _require_same_software(state: RunState) -> None:
 def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console) -> Run:
     """Run what is left, then write the run's reports, whatever ended it."""
     about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
-    console.print(f"{about}\n{_where(opened.options)}\nrun folder {folder}", soft_wrap=True, markup=False)
+    print_line(console, f"{about}\n{_where(opened.options)}\nrun folder {folder}")
     try:
         with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
             floor = opened.profile.memory.floor
@@ -198,7 +199,7 @@ def _write_html_report(folder: Path, console: Console) -> None:
         problem = "" if done.returncode == 0 else done.complaint
     if problem:
         message = f"report.html could not be written: {problem}. Try again: dgxcert report {folder}"
-        console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        print_line(console, message, style="yellow")
 
 
 @contextmanager

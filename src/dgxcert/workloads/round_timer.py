@@ -161,10 +161,12 @@ class Monitor:
         Raises Inconclusive where the driver does not answer.
         """
         self.started = True
-        if self._device.kind == "cuda":
-            self._samples = self._sampler.enter_context(sampling(self._device.index))
-        peak_memory.reset(self._device)
-        self._compiled, self._cpu = compiled_graphs(), processors.read()
+        with contextlib.ExitStack() as starting:  # which ends the sampler where a counter cannot be read
+            if self._device.kind == "cuda":
+                self._samples = starting.enter_context(sampling(self._device.index))
+            peak_memory.reset(self._device)
+            self._compiled, self._cpu = compiled_graphs(), processors.read()
+            self._sampler = starting.pop_all()
         self._running = True
 
     def stop(self) -> None:
