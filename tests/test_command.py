@@ -76,7 +76,7 @@ def test_a_command_that_not_even_kill_ends_is_left_behind(monkeypatch: pytest.Mo
     assert took_s < 5
 
 
-def test_an_interrupted_command_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
+def test_an_interrupt_of_the_caller_ends_the_command(tmp_path: Path) -> None:
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         command.run(["sh", "-c", TWO_SLEEPERS], timeout_s=30, cwd=tmp_path)

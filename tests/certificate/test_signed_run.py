@@ -71,7 +71,7 @@ def test_a_report_cannot_be_presented_as_a_certificate(copied: Path, key: Path, 
         ("subject", [], "it does not cover run.json and records.jsonl"),
     ],
 )
-def test_a_statement_that_contradicts_itself_is_refused_whoever_signed_it(
+def test_a_statement_that_contradicts_itself_is_refused_despite_a_valid_signature(
     copied: Path, key: Path, allowed: Path, field: str, value: object, words: str
 ) -> None:
     statement = json.loads(copied.read_text(encoding="utf-8"))

@@ -63,5 +63,5 @@ def test_an_invalid_line_of_the_index_is_read_again(tmp_path: Path) -> None:
     folder(tmp_path)
     before = run_index.read(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / run_index.NAME)) as index, index:
-        index.execute("""UPDATE run SET line = '{"name": "somebody else"}'""")
+        index.execute("""UPDATE run SET line = '{"name": "another machine"}'""")
     assert run_index.read(tmp_path) == before

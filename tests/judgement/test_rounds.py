@@ -107,7 +107,7 @@ def test_a_rate_above_what_the_machine_itself_reached_is_not_believed(judged: Ca
 
 @pytest.mark.parametrize("name", ["roofline", "ceiling", "floor"])
 def test_a_bound_in_another_unit_is_refused(judged: Callable[..., Quantity], name: str) -> None:
-    """100 GB/s would else be held against TFLOP/s."""
+    """Without it, 100 GB/s would be compared with a limit in TFLOP/s."""
     with pytest.raises(TypeError, match="matmul is in TFLOP/s, a bound of it in GB/s"):
         judged(1.0, 1.0, 1.0, **{name: bound(1.0, unit="GB/s")})
 

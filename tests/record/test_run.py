@@ -125,7 +125,7 @@ def test_a_failure_without_a_remedy_of_its_own_shows_the_requirements() -> None:
         opened(planned("A"), planned("B")), finished("A", Outcome.FAILED), finished("B", Outcome.INCONCLUSIVE)
     )
     assert run.results[0].remedy == ("fix A",)
-    assert run.results[1].remedy == (), "mending the machine does not help a measurement that could not be taken"
+    assert run.results[1].remedy == (), "repairing the machine does not help a measurement that could not be taken"
 
 
 def test_a_result_names_its_evidence_its_time_and_the_log_of_its_own_process() -> None:

@@ -60,7 +60,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _trusting_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever certificates whoever runs the tests has named."""
+    """Ignore CA bundles that are set where the tests run."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
 

@@ -299,7 +299,7 @@ def test_a_run_in_which_nothing_is_left_builds_nothing(world: World) -> None:
 
 
 def test_a_gate_that_has_failed_once_stays_shut_when_the_run_goes_on(world: World) -> None:
-    """The first ending counts: whoever mends the machine begins a new run."""
+    """The first outcome counts: after a repair of the machine, start a new run."""
     world.ends = {ROOM.key: Outcome.FAILED}
     world.go()
     world.ends = {}

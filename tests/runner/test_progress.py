@@ -1,4 +1,4 @@
-"""Progress: plain lines where nobody watches, one live line on a terminal, and a time left that can be believed."""
+"""Progress: plain lines without a terminal, one live line on a terminal, and a reliable estimate of the time left."""
 
 import io
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ class Screen:
     @property
     def live(self) -> str:
         """What the live line says now, without its spinner."""
-        self.console.print("printing draws it anew")
+        self.console.print("printing redraws it")
         return self.text.rpartition("\n")[2].partition(" ")[2]
 
 

@@ -176,7 +176,7 @@ def test_the_catalogue_lists_what_is_there_and_runs_nothing(inline: Inline, tmp_
 
 
 def test_a_stray_test_in_the_suite_is_refused(pytester: pytest.Pytester, inline: Inline, tmp_path: Path) -> None:
-    """Nobody would see its outcome in the verdict."""
+    """Its outcome would be missing from the verdict."""
     pytester.makepyfile(test_stray="def test_stray(): pass")
     result = inline.judge(PASSES, "--dgxcert-catalogue", str(tmp_path / "list.json"))
     assert refused(result, "test_stray.py::test_stray carries no @requirement: *")

@@ -234,7 +234,7 @@ def test_a_run_is_not_resumed_on_other_software(at_rest: Path, monkeypatch: pyte
 def test_a_restart_of_the_machine_is_said(
     cut: Cut, at_rest: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The record of a run that was cut, on a machine that has started anew since."""
+    """The record of an interrupted run, on a machine that was rebooted since."""
     (tmp_path / "logs").mkdir()
     (tmp_path / journal.NAME).write_bytes(cut.record)
     restarted = session.read_machine().model_copy(update={"boot_id": "another"})
@@ -259,7 +259,7 @@ class Breaks:
         pass
 
     def run(self) -> None:
-        raise RuntimeError("nobody thought of this")
+        raise RuntimeError("an unexpected error")
 
 
 def test_an_error_of_our_own_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ def test_an_error_of_our_own_costs_no_result(tmp_path: Path, monkeypatch: pytest
     writer = journal.Writer(tmp_path)
     writer.append(opened)
     writer.append(example.finished("A"))
-    with pytest.raises(RuntimeError, match="nobody thought of this"):
+    with pytest.raises(RuntimeError, match="an unexpected error"):
         validation._work(opened, tmp_path, writer, RunState(journal.read(tmp_path)), Console(file=StringIO()))
     run = runs.load(tmp_path)
     assert run.judgement.verdict is Verdict.INCONCLUSIVE

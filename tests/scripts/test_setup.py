@@ -1,4 +1,4 @@
-"""Setting up names what it wanted and found, and mends an environment that was left half made."""
+"""Setting up reports what it needs and what it found, and repairs an incomplete environment."""
 
 import importlib
 import subprocess

@@ -53,7 +53,7 @@ def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str],
                 f"{folder / name} already exists.",
                 f"Verify it with `dgxcert verify`; to sign again, move it and its {SUFFIX} away.",
             )
-    report.write_all(run, folder)  # what is signed is generated here, and not what somebody may have edited
+    report.write_all(run, folder)  # sign freshly generated reports, not files that may have been edited
     statement = make(run, digests(folder), now.replace(microsecond=0), days)
     if statement.extension.expires <= now:
         raise CannotStart(
@@ -169,7 +169,7 @@ def _statement(content: bytes) -> Statement:
 
 
 def _require_consistent(statement: Statement) -> None:
-    """Raise Refused for a statement that contradicts itself or covers no run, whoever signed it."""
+    """Raise Refused for a statement that contradicts itself or covers no run, even with a valid signature."""
     signed = statement.extension
     digests_of = {subject.name: subject.digest.get("sha256", "") for subject in statement.subject}
     uncovered = [name for name in (runs.NAME, journal.NAME) if name not in digests_of]

@@ -29,7 +29,7 @@ Result = Literal["PASSED", "WARNED", "FAILED"]
 
 
 class Part(BaseModel):
-    """Base of the models of a statement; unknown fields are an error, since nobody has checked them."""
+    """Base of the models of a statement; unknown fields are an error, since they are not verified."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 

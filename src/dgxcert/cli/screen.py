@@ -1,4 +1,4 @@
-"""The screen: a terminal that closes, or a pipe that nobody reads, costs neither the run nor its verdict."""
+"""The screen: a closed terminal or a broken pipe ends neither the run nor its verdict."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ class Screen:
         """Write, or drop."""
         try:
             self._file.write(text)
-        except OSError:  # EPIPE, ENOSPC, EIO: all mean that nobody reads this any more
+        except OSError:  # EPIPE, ENOSPC, EIO: all mean that the output has no reader any more
             self._redirect_to_null()
         return len(text)
 

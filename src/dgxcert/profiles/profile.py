@@ -260,7 +260,7 @@ def parse(text: str, path: Path) -> Profile:
         if entries:
             content[section] |= {name: entry.recorded(name) for name, entry in entries.items()}
     for section, order in (("limits", list(QUANTITIES)), ("physical", list(PEAKS))):
-        if isinstance(content.get(section), dict):  # in one order, so that the hash does not tell what was inherited
+        if isinstance(content.get(section), dict):  # sorted, so that the hash does not depend on what was inherited
             content[section] = {name: content[section][name] for name in _sorted(content[section], order)}
     try:
         return Profile.model_validate(content)

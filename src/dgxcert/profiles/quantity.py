@@ -24,7 +24,7 @@ class Basis(StrEnum):
     PUBLISHED = "published"
     """Stated by a data sheet, the maker's documents or users' public reports."""
     DERIVED = "derived"
-    """Concluded from other figures. A derived speed is provisional: nobody has measured it on a known-good machine."""
+    """Concluded from other figures. A derived speed is provisional: it was not measured on a known-good machine."""
 
 
 class Quantity(BaseModel):

@@ -1,4 +1,4 @@
-"""Waivers: failures that somebody accepts, for one requirement of one machine, with a reason and an expiry date.
+"""Waivers: failures that a person accepts, for one requirement of one machine, with a reason and an expiry date.
 
     waivers:
       - requirement: DISK-SPACE
@@ -73,7 +73,7 @@ def load(path: Path, known: Iterable[str], machine: Machine, today: date) -> tup
     """The waivers of a file that are meant for this machine; `known` are ids and keys of all requirements.
 
     Raises CannotStart for a file that is not a list of waivers, and for any waiver in it that has expired, is repeated
-    or names no requirement, whichever machine it is for: a list that nobody maintains must not be signed.
+    or names no requirement, whichever machine it is for: an unmaintained list must not be signed.
     """
     waivers = _read(path)
     requirements = sorted(set(known))

@@ -42,7 +42,7 @@ class RunState:
         self.attempts = 0
         """How many processes have worked on the run."""
         self.boot_id: str | None = None
-        """The boot in which the run was last started or resumed; None where the record does not tell."""
+        """The boot in which the run was last started or resumed; None where the record does not contain it."""
         self._last_started: Started | None = None
         for event in events:
             self.take(event)

@@ -36,7 +36,7 @@ def meaning(run: Run) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text with control characters escaped: a driver's string must not clear the screen of whoever prints it.
+    r"""Text with control characters escaped: a driver's string must not clear the terminal.
 
     >>> printable("GB10\x1b[2J")
     'GB10\\x1b[2J'

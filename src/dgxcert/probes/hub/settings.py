@@ -86,7 +86,7 @@ def read() -> Settings:
     """Read the environment. Raises InvalidSetting for a setting that cannot work."""
     endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
     if not _is_web_url(endpoint):
-        # Where the password holds an unescaped character nobody can tell where it ends, so none of the URL is shown.
+        # With an unescaped character in the password its end is ambiguous, so none of the URL is shown.
         shown = "a URL whose password cannot be parsed" if "@" in endpoint else repr(endpoint)
         raise InvalidSetting("endpoint", f"HF_ENDPOINT is {shown}, which is no http or https URL")
     _require_valid_proxy(proxy_for(endpoint))

@@ -47,8 +47,8 @@ def test_it_is_killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@requirement("WAITS", title="It takes as long as somebody outside says", **ABOUT, budget_s=100)
-def test_it_takes_as_long_as_somebody_outside_says(evidence):
+@requirement("WAITS", title="It takes as long as the test wants", **ABOUT, budget_s=100)
+def test_it_takes_as_long_as_the_test_wants(evidence):
     while HOLD.exists():
         time.sleep(0.1)
     assert evidence.record("one", 1, source="in the container") == 1
