@@ -9,7 +9,6 @@ from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.workloads import allocation, numerics
-from dgxcert.workloads.hardware import rooflines
 from dgxcert.workloads.models import architectures, seeded
 from dgxcert.workloads.models.architectures import Shape
 
@@ -127,7 +126,7 @@ def _built_bytes(device: Device, shape: Shape, precision: str) -> tuple[int, int
     outside = shape.parameters - shape.layer_parameters
     del model
     device.release()
-    return built, int(outside * rooflines.BYTES[compute])
+    return built, int(outside * architectures.BYTES[compute])
 
 
 def _allocated(device: Device) -> int:

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from dgxcert.judgement.limit import Bound, Roofline
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Lab
-from dgxcert.workloads.models.architectures import Shape
-
-BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "nf4": 4.5 / 8, "int4": 4.25 / 8}
-"""Bytes per weight; NF4 has one fp32 scale per block of 64 (4.5 bits), int4 a bf16 scale and zero per 128 (4.25)."""
+from dgxcert.workloads.models.architectures import BYTES, Shape, weight_bytes
 
 
 @dataclass(frozen=True)
@@ -62,17 +59,6 @@ class Cost:
 def _each(amount: float, unit: str) -> str:
     noun = unit.split("/")[0]
     return noun if amount == 1 else f"{amount:g} {noun}s"
-
-
-def weight_bytes(shape: Shape, precision: str, compute: str) -> float:
-    """Bytes of all weights that a forward pass reads: every matrix once, lm_head in the precision of computation.
-
-    >>> from dgxcert.workloads.models import architectures
-    >>> llama = architectures.find("llama-3.1-8b")
-    >>> f"{weight_bytes(llama, 'bf16', 'bf16') / 1e9:.1f} GB, {weight_bytes(llama, 'nf4', 'bf16') / 1e9:.1f} GB"
-    '15.0 GB, 5.0 GB'
-    """
-    return shape.layer_parameters * BYTES[precision] + shape.head_parameters * BYTES[compute]
 
 
 def decode(shape: Shape, precision: str, compute: str, context: int, batch: int = 1) -> Cost:

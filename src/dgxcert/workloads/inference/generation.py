@@ -224,7 +224,7 @@ def _setting(profile: Profile, sizes: Sizes, case: Case) -> Setting:
 
 def _working_bytes(shape: architectures.Shape, setting: Setting, compute: str, length: int) -> float:
     """Bytes beside the weights: KV cache, logits with those of the reference, and a layer's activations and scores."""
-    width, rows = rooflines.BYTES[compute], setting.batch
+    width, rows = architectures.BYTES[compute], setting.batch
     cache = rows * length * shape.cache_values_per_token * width
     logits = 4.0 * shape.vocabulary * (rows + 2 * setting.new_tokens)
     activations = rows * length * (6 * shape.hidden + 3 * shape.intermediate) * width

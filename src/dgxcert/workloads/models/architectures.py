@@ -6,6 +6,9 @@ from typing import Any
 from dgxcert.judgement.units import nearest
 from dgxcert.outcome import Inconclusive
 
+BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "nf4": 4.5 / 8, "int4": 4.25 / 8}
+"""Bytes per weight; NF4 has one fp32 scale per block of 64 (4.5 bits), int4 a bf16 scale and zero per 128 (4.25)."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -86,3 +89,13 @@ def find(name: str) -> Shape:
             "Correct the name of the model under `workloads:` in the profile.",
         )
     return SHAPES[name]
+
+
+def weight_bytes(shape: Shape, precision: str, compute: str) -> float:
+    """Bytes of all weights that a forward pass reads: every matrix once, lm_head in the precision of computation.
+
+    >>> llama = find("llama-3.1-8b")
+    >>> f"{weight_bytes(llama, 'bf16', 'bf16') / 1e9:.1f} GB, {weight_bytes(llama, 'nf4', 'bf16') / 1e9:.1f} GB"
+    '15.0 GB, 5.0 GB'
+    """
+    return shape.layer_parameters * BYTES[precision] + shape.head_parameters * BYTES[compute]

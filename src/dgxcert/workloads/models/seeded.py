@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dgxcert.machine.device import Device
 from dgxcert.workloads import allocation, numerics
-from dgxcert.workloads.hardware import rooflines
 from dgxcert.workloads.models import nf4
-from dgxcert.workloads.models.architectures import SHAPES, Shape
+from dgxcert.workloads.models.architectures import BYTES, SHAPES, Shape, weight_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +56,9 @@ def require_memory(device: Device, shape: Shape, precision: str, extra_bytes: fl
 
 def size_bytes(shape: Shape, precision: str, compute: str) -> float:
     """Bytes of all weights, half a GiB for activations, and a KV cache of 4096 tokens."""
-    embedding = 0 if shape.tied else shape.head_parameters * rooflines.BYTES[compute]
-    kv_cache = 4096 * shape.cache_values_per_token * rooflines.BYTES[compute]
-    return rooflines.weight_bytes(shape, precision, compute) + embedding + kv_cache + allocation.GIB / 2
+    embedding = 0 if shape.tied else shape.head_parameters * BYTES[compute]
+    kv_cache = 4096 * shape.cache_values_per_token * BYTES[compute]
+    return weight_bytes(shape, precision, compute) + embedding + kv_cache + allocation.GIB / 2
 
 
 def _no_init_weights() -> Any:

@@ -127,7 +127,7 @@ def _causal(device: Device, profile: Profile, case: Case) -> Setup:
     shape = architectures.find(sizes.model)
     compute = numerics.compute_precision(case.precision, device.kind)
     batches = lora_batches.prose(sizes.batch, sizes.length, shape.vocabulary)
-    tokens, width = lora_batches.tokens(batches[0]), rooflines.BYTES[compute]
+    tokens, width = lora_batches.tokens(batches[0]), architectures.BYTES[compute]
     # Logits, their softmax and its gradient, in fp32 whatever the model computes in.
     logits = 3 * 4.0 * sizes.batch * sizes.length * shape.vocabulary
     activations = ACTIVATION_VALUES * width * sizes.batch * sizes.length * shape.hidden * shape.layers
