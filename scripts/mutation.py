@@ -47,9 +47,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     **{path: (f"tests/{path}",) for path in in_folder("stack")},
     "CONTAINER-COMPUTES": ("tests/checks/host/test_container.py",),
     "TRITON-KERNEL": (COMPILED, "-k", "triton"),
-    "MATMUL-CORRECT": (NUMERICS, "-k", "products"),
+    "MATMUL-CORRECT": (NUMERICS, "-k", "matmul"),
     "ATTENTION-CORRECT": (NUMERICS, "-k", "attention or kernel"),
-    "NF4-CORRECT": (NUMERICS, "-k", "four_bit or scale or quantised"),
+    "NF4-CORRECT": (NUMERICS, "-k", "nf4 or scale or quantised"),
     "MEMORY-PATTERN": (NUMERICS, "-k", "memory or one_bit"),
     "TRAINING-REPEATS": (NUMERICS, "-k", "training"),
 }

@@ -26,6 +26,6 @@ def test_hidden_states_become_logits_probabilities_and_labels(device, evidence):
     logits = evidence.record("error of the logits", result.logits_error, unit="relative", source=by_hand)
     total = evidence.record("error of the sum of probabilities", result.sum_error, source=f"{source}; worst text")
     labels = evidence.record("labels that are not the largest logit's", result.mislabelled, source="pipeline()")
-    assert logits.within(numerics.product_tolerance("fp32"))
+    assert logits.within(numerics.matmul_tolerance("fp32"))
     assert total.within(classification.SUM)
     assert labels == 0

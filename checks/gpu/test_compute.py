@@ -2,12 +2,12 @@
 
 from dgxcert import requirement
 from dgxcert.workloads import numerics
-from dgxcert.workloads.correctness import matrix_products
+from dgxcert.workloads.correctness import linear_layers
 
 
 @requirement(
     "KERNEL-CORRECT",
-    title="The device computes matrix products and softmax correctly",
+    title="The device computes matmul and softmax correctly",
     why="A device that computes wrong numbers without an error trains models that are silently broken.",
     remedy=(
         "Run it again: an error that comes and goes points at hardware, one that stays at software.",
@@ -18,13 +18,13 @@ from dgxcert.workloads.correctness import matrix_products
     budget_s=180,
 )
 def test_the_device_computes_the_right_answer(device, evidence):
-    product = matrix_products.product_error(device, "fp32")
-    softmax = matrix_products.softmax_error(device)
+    matmul = linear_layers.matmul_error(device, "fp32")
+    softmax = linear_layers.softmax_error(device)
     source = f"fp32 on {device.name}, compared with fp64 on the CPU"
-    product_error = evidence.record("matrix product error", product, unit="relative", source=source)
+    matmul_error = evidence.record("matrix product error", matmul, unit="relative", source=source)
     softmax_error = evidence.record("softmax error", softmax, unit="relative", source=source)
-    assert product_error.within(numerics.product_tolerance("fp32"))
-    assert softmax_error.within(numerics.product_tolerance("fp32"))
+    assert matmul_error.within(numerics.matmul_tolerance("fp32"))
+    assert softmax_error.within(numerics.matmul_tolerance("fp32"))
 
 
 @requirement(
@@ -40,10 +40,10 @@ def test_the_device_computes_the_right_answer(device, evidence):
     budget_s=120,
 )
 def test_bf16_is_supported_and_right(device, evidence):
-    is_supported = matrix_products.supports_bf16(device)
+    is_supported = linear_layers.supports_bf16(device)
     supported = evidence.record("bf16 supported", is_supported, source=f"torch, {device.product}")
-    error = matrix_products.product_error(device, "bf16")
+    error = linear_layers.matmul_error(device, "bf16")
     source = f"bf16 on {device.name}, compared with fp64 on the CPU of the same rounded inputs"
-    product_error = evidence.record("bf16 product error", error, unit="relative", source=source)
+    matmul_error = evidence.record("bf16 product error", error, unit="relative", source=source)
     assert supported.holds()
-    assert product_error.within(numerics.product_tolerance("bf16"))
+    assert matmul_error.within(numerics.matmul_tolerance("bf16"))

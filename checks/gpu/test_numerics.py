@@ -4,7 +4,7 @@ import pytest
 
 from dgxcert import requirement
 from dgxcert.workloads import numerics
-from dgxcert.workloads.correctness import attention, matrix_products, memory_pattern
+from dgxcert.workloads.correctness import attention, linear_layers, memory_pattern
 from dgxcert.workloads.models import nf4
 from dgxcert.workloads.training import repeatability
 
@@ -13,8 +13,8 @@ CHECK_ERRORS = "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW
 
 @requirement(
     "MATMUL-CORRECT",
-    title="Matrix products of real layer shapes are correct",
-    why="Every layer of a transformer is a matrix product: a wrong one spoils training and inference without an error.",
+    title="Matmul of real layer shapes is correct",
+    why="Every layer of a transformer is a matmul: a wrong one spoils training and inference without an error.",
     remedy=(
         "Run it again: an error that comes and goes points at hardware, one that stays at software.",
         CHECK_ERRORS,
@@ -25,12 +25,12 @@ CHECK_ERRORS = "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW
     budget_s=240,
 )
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_products_of_real_layers_are_right(device, precision, evidence):
-    errors = matrix_products.layer_errors(device, precision)
+def test_matmul_of_real_layers_is_right(device, precision, evidence):
+    errors = linear_layers.layer_errors(device, precision)
     reference = f"{precision} on {device.name}, the worst row, compared with fp64 on the CPU of the same rounded inputs"
     source = f"{reference}; {numerics.worst(errors)}"
     error = evidence.record(f"{precision} layer error", max(errors.values()), unit="relative", source=source)
-    assert error.within(numerics.product_tolerance(precision))
+    assert error.within(numerics.matmul_tolerance(precision))
 
 
 @requirement(
@@ -70,16 +70,16 @@ def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
     takes_s=8,
     budget_s=240,
 )
-def test_four_bit_layers_are_right(device, evidence):
+def test_nf4_layers_are_right(device, evidence):
     layers = nf4.samples(device)
-    products, changes = nf4.product_errors(device, layers), nf4.quantisation_errors(layers)
+    errors, changes = nf4.matmul_errors(device, layers), nf4.quantisation_errors(layers)
     source = f"bitsandbytes on {device.name}, compared with fp64 on the CPU of the dequantised weights"
-    product = evidence.record("NF4 product error", max(products.values()), unit="relative", source=source)
+    matmul = evidence.record("NF4 product error", max(errors.values()), unit="relative", source=source)
     least = evidence.record("least NF4 quantisation error", min(changes.values()), unit="relative", source=source)
     most = evidence.record("largest NF4 quantisation error", max(changes.values()), unit="relative", source=source)
     blocks = nf4.worst_blocks(layers)
     block = evidence.record("NF4 quantisation error of a block", max(blocks.values()), unit="relative", source=source)
-    assert product.within(numerics.product_tolerance("nf4"))
+    assert matmul.within(numerics.matmul_tolerance("nf4"))
     assert block.within(nf4.BLOCK_QUANTISATION)
     assert least.within(nf4.QUANTISATION)
     assert most.within(nf4.QUANTISATION)
@@ -113,7 +113,7 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
 @requirement(
     "TRAINING-REPEATS",
     title="The same training gives the same adapters, bit for bit",
-    why="A device that errs now and then ruins long trainings, and no single matrix product reveals it.",
+    why="A device that errs now and then ruins long trainings, and no single matmul reveals it.",
     remedy=(
         "Run it again: dgxcert validate --only TRAINING-REPEATS. If adapters differ each time, the device errs.",
         CHECK_ERRORS,

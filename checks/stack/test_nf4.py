@@ -24,5 +24,5 @@ def test_nf4_layer_computes_the_reference_result(device, evidence):
     source = f"bitsandbytes' Linear4bit on {device.name}, compared with fp64 of NF4 by its definition"
     error = evidence.record("NF4 matmul error", layer.error, unit="relative", source=source)
     bits = evidence.record("bits of a weight", layer.bits, unit="bit", source="bytes of the packed weights")
-    assert error.within(numerics.product_tolerance("nf4"))
+    assert error.within(numerics.matmul_tolerance("nf4"))
     assert bits == 4.0

@@ -7,24 +7,24 @@ torch = pytest.importorskip("torch", reason="the workloads need torch: make setu
 from dgxcert.workloads import numerics
 
 
-def test_tf32_is_on_for_its_own_products_only() -> None:
+def test_tf32_is_on_for_its_own_matmul_only() -> None:
     flags = torch.backends.cuda.matmul
     before = flags.allow_tf32
-    with numerics.exact_products(tf32=True):
+    with numerics.exact_matmul(tf32=True):
         assert flags.allow_tf32
-    with numerics.exact_products():
+    with numerics.exact_matmul():
         assert not flags.allow_tf32
     assert flags.allow_tf32 == before
 
 
-def test_bf16_products_do_not_pass_as_tf32_nor_tf32_as_fp32() -> None:
+def test_bf16_matmul_does_not_pass_as_tf32_nor_tf32_as_fp32() -> None:
     left, right = (torch.randn(64, 2048, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     exact = left.double() @ right.double().T
     rounded = left.bfloat16().double() @ right.bfloat16().double().T
     cut = [(each.view(torch.int32) & ~0x1FFF).view(torch.float32).double() for each in (left, right)]
-    assert numerics.relative_error(rounded, exact) > numerics.PRODUCT_ERROR["tf32"][0]
+    assert numerics.relative_error(rounded, exact) > numerics.MATMUL_ERROR["tf32"][0]
     error = numerics.relative_error(cut[0] @ cut[1].T, exact)
-    assert numerics.PRODUCT_ERROR["fp32"][0] < error < numerics.PRODUCT_ERROR["tf32"][0]
+    assert numerics.MATMUL_ERROR["fp32"][0] < error < numerics.MATMUL_ERROR["tf32"][0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int32])

@@ -16,7 +16,7 @@ IN_FULL = ("fp32", "bf16")
 """The precisions that every setting is measured in: fp32 also runs on a CPU, bf16 is what a GPU is used with."""
 NF4, INT4 = "nf4", "int4"
 """4-bit weights: bitsandbytes' NF4, which QLoRA uses, and torch's own int4."""
-PRODUCTS = ("fp32", "tf32", "fp16", "bf16", "fp8")
+MATMUL = ("fp32", "tf32", "fp16", "bf16", "fp8")
 DIRECTIONS = ("read", "copy")
 TRANSFERS = ("to_device", "to_host")
 LOADS = ("mmap", "read")

@@ -47,7 +47,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     **{f"bandwidth.{direction}": ("GB/s",) for direction in benchmark_cases.DIRECTIONS},
     **{f"transfer.{direction}": ("GB/s",) for direction in benchmark_cases.TRANSFERS},
     **{f"load.{way}": ("GB/s",) for way in benchmark_cases.LOADS},
-    **{f"matmul.{precision}": ("TFLOP/s",) for precision in benchmark_cases.PRODUCTS},
+    **{f"matmul.{precision}": ("TFLOP/s",) for precision in benchmark_cases.MATMUL},
     **{case.limit("prefill"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.PREFILL},
     **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.DECODE},
     **{case.limit("lora"): ("step/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.LORA},
@@ -62,7 +62,7 @@ PEAKS: dict[str, str] = {
     "memory_bandwidth": "GB/s",
     "host_link": "GB/s",
     "storage": "GB/s",
-    **{f"matmul.{precision}": "TFLOP/s" for precision in benchmark_cases.PRODUCTS},
+    **{f"matmul.{precision}": "TFLOP/s" for precision in benchmark_cases.MATMUL},
 }
 """The unit of each physical peak."""
 

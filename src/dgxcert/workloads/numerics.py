@@ -13,7 +13,7 @@ from dgxcert.outcome import Inconclusive, Wrong
 if TYPE_CHECKING:
     import torch
 
-PRODUCT_ERROR = {
+MATMUL_ERROR = {
     "fp32": (
         1e-5,
         "twenty times the error of fp32 matmul at K up to 14k; TF32 (3e-4) must not pass as fp32",
@@ -38,7 +38,7 @@ PRODUCT_ERROR = {
     ),
     "int4": (4.5e-3, "as NF4: its kernels too round weights, scales and the result to bf16"),
 }
-"""Relative Frobenius error of a matrix product against fp64 of the same rounded inputs."""
+"""Relative Frobenius error of a matmul against fp64 of the same rounded inputs."""
 
 PATH_DIFFERENCE = {
     "fp32": (1e-3, "two orders of summation in 24 bits through a few dozen layers"),
@@ -61,13 +61,13 @@ COMPARED_AT_A_TIME = 2**26
 """Values per comparison, which takes a byte or two of memory for each."""
 
 
-def product_tolerance(precision: str) -> Limit:
+def matmul_tolerance(precision: str) -> Limit:
     """Limit of the relative error of a matmul.
 
-    >>> product_tolerance("bf16").max
+    >>> matmul_tolerance("bf16").max
     0.0025
     """
-    value, source = PRODUCT_ERROR[precision]
+    value, source = MATMUL_ERROR[precision]
     return Limit(name=f"tolerance of {precision} products", max=value, unit="relative", source=source)
 
 
@@ -151,7 +151,7 @@ def worst_part(actual: "torch.Tensor", exact: "torch.Tensor", size: int) -> floa
 
 
 @contextmanager
-def exact_products(*, tf32: bool = False) -> Iterator[None]:
+def exact_matmul(*, tf32: bool = False) -> Iterator[None]:
     """A context of matmul with fp32 sums: no 16-bit partial sums, and TF32 only with `tf32`."""
     import torch
 

@@ -6,15 +6,15 @@ from suites.judged import judge
 
 from dgxcert.machine.device import Device
 from dgxcert.workloads import numerics
-from dgxcert.workloads.correctness import matrix_products
+from dgxcert.workloads.correctness import linear_layers
 
 CHECKS = check_file.load("gpu/test_compute")
 CPU = Device("cpu", 0, "CPU")
-FP32, BF16 = (numerics.product_tolerance(precision).max for precision in ("fp32", "bf16"))
+FP32, BF16 = (numerics.matmul_tolerance(precision).max for precision in ("fp32", "bf16"))
 
 
 @pytest.mark.parametrize(
-    ("product", "softmax", "fault"),
+    ("matmul", "softmax", "fault"),
     [
         (FP32, FP32, None),
         (2 * FP32, 0.0, "matrix product error"),
@@ -22,10 +22,10 @@ FP32, BF16 = (numerics.product_tolerance(precision).max for precision in ("fp32"
     ],
 )
 def test_each_wrong_result_of_the_device_fails(
-    monkeypatch: pytest.MonkeyPatch, product: float, softmax: float, fault: str | None
+    monkeypatch: pytest.MonkeyPatch, matmul: float, softmax: float, fault: str | None
 ) -> None:
-    monkeypatch.setattr(matrix_products, "product_error", lambda device, precision: product)
-    monkeypatch.setattr(matrix_products, "softmax_error", lambda device: softmax)
+    monkeypatch.setattr(linear_layers, "matmul_error", lambda device, precision: matmul)
+    monkeypatch.setattr(linear_layers, "softmax_error", lambda device: softmax)
     judge(CHECKS.test_the_device_computes_the_right_answer, CPU, fault=fault)
 
 
@@ -40,8 +40,8 @@ def test_each_wrong_result_of_the_device_fails(
 def test_bf16_must_be_supported_and_right(
     monkeypatch: pytest.MonkeyPatch, supported: bool, error: float, fault: str | None
 ) -> None:
-    monkeypatch.setattr(matrix_products, "supports_bf16", lambda device: supported)
-    monkeypatch.setattr(matrix_products, "product_error", lambda device, precision: error)
+    monkeypatch.setattr(linear_layers, "supports_bf16", lambda device: supported)
+    monkeypatch.setattr(linear_layers, "matmul_error", lambda device, precision: error)
     judge(CHECKS.test_bf16_is_supported_and_right, CPU, fault=fault)
 
 

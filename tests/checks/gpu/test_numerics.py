@@ -23,7 +23,7 @@ from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import MemoryPattern
 from dgxcert.workloads import numerics
-from dgxcert.workloads.correctness import attention, matrix_products, memory_pattern
+from dgxcert.workloads.correctness import attention, linear_layers, memory_pattern
 from dgxcert.workloads.correctness.attention import Case
 from dgxcert.workloads.models import nf4
 from dgxcert.workloads.training import repeatability
@@ -60,7 +60,7 @@ def evidence() -> Recorder:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small layers and few cases: these tests are about the comparisons."""
-    monkeypatch.setattr(matrix_products, "LAYERS", ((33, 1024, 257), (1, 1030, 64)))
+    monkeypatch.setattr(linear_layers, "LAYERS", ((33, 1024, 257), (1, 1030, 64)))
     monkeypatch.setattr(nf4, "LAYERS", ((512, 192), (1024, 256)))
     monkeypatch.setattr(attention, "cases", lambda kind: FEW)
 
@@ -78,32 +78,32 @@ def fails(test: Callable[..., None], evidence: Recorder, *arguments: Any, by: st
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_right_products_pass(check: ModuleType, small: None, evidence: Recorder, precision: str) -> None:
-    passes(check.test_products_of_real_layers_are_right, evidence, precision)
+def test_right_matmul_passes(check: ModuleType, small: None, evidence: Recorder, precision: str) -> None:
+    passes(check.test_matmul_of_real_layers_is_right, evidence, precision)
 
 
-def test_products_have_the_inner_sizes_of_real_layers() -> None:
-    inner = [inner for _, inner, _ in matrix_products.LAYERS]
+def test_matmul_has_the_inner_sizes_of_real_layers() -> None:
+    inner = [inner for _, inner, _ in linear_layers.LAYERS]
     assert (min(inner), max(inner)) == (1024, 14336)
-    assert any(size % 2 for layer in matrix_products.LAYERS for size in layer[1:])
+    assert any(size % 2 for layer in linear_layers.LAYERS for size in layer[1:])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_one_wrong_row_of_a_product_is_caught(
+def test_one_wrong_row_of_a_matmul_is_caught(
     check: ModuleType, small: None, evidence: Recorder, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
     right = torch.nn.functional.linear
 
     def wrong(rows: Any, weights: Any) -> Any:
-        product = right(rows, weights)
-        product[-1] *= 1 + 2**-4
-        return product
+        output = right(rows, weights)
+        output[-1] *= 1 + 2**-4
+        return output
 
     monkeypatch.setattr(torch.nn.functional, "linear", wrong)
-    fails(check.test_products_of_real_layers_are_right, evidence, precision, by=f"{precision} layer error")
+    fails(check.test_matmul_of_real_layers_is_right, evidence, precision, by=f"{precision} layer error")
 
 
-def test_fp32_products_of_shortened_numbers_are_caught(
+def test_fp32_matmul_of_truncated_numbers_is_caught(
     check: ModuleType, small: None, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = torch.nn.functional.linear
@@ -112,7 +112,7 @@ def test_fp32_products_of_shortened_numbers_are_caught(
         return (numbers.view(torch.int32) & ~0x1FFF).view(torch.float32)
 
     monkeypatch.setattr(torch.nn.functional, "linear", lambda rows, weights: right(tf32(rows), tf32(weights)))
-    fails(check.test_products_of_real_layers_are_right, evidence, "fp32", by="fp32 layer error")
+    fails(check.test_matmul_of_real_layers_is_right, evidence, "fp32", by="fp32 layer error")
 
 
 def test_right_attention_passes_and_names_its_kernels(
@@ -256,10 +256,8 @@ def bitsandbytes() -> Any:
     return pytest.importorskip("bitsandbytes", reason="NF4 needs bitsandbytes: make setup")
 
 
-def test_right_four_bit_layers_pass(
-    check: ModuleType, small: None, bitsandbytes: ModuleType, evidence: Recorder
-) -> None:
-    passes(check.test_four_bit_layers_are_right, evidence)
+def test_right_nf4_layers_pass(check: ModuleType, small: None, bitsandbytes: ModuleType, evidence: Recorder) -> None:
+    passes(check.test_nf4_layers_are_right, evidence)
     assert set(nf4.ROWS) == {1, 8}
 
 
@@ -286,14 +284,14 @@ def one_row_kernel_error(inner: int, outer: int) -> float:
 @pytest.mark.parametrize(("inner", "outer"), [(1536, 576), (4096, 1024)])
 def test_a_right_kernel_for_one_row_has_room_below_the_limit(inner: int, outer: int) -> None:
     error = one_row_kernel_error(inner, outer)
-    allowed = numerics.product_tolerance("nf4").max
+    allowed = numerics.matmul_tolerance("nf4").max
     assert allowed is not None
     assert 3.1e-3 < error < 3.45e-3
     assert 1.3 * error < allowed
 
 
 @pytest.mark.parametrize(("blocks", "factor"), [(slice(None, None, 16), 1.25), (slice(5, 6), 2.0), (slice(5, 6), 0.0)])
-def test_a_wrong_scale_is_caught_though_the_product_agrees_with_it(
+def test_a_wrong_scale_is_caught_though_the_matmul_agrees_with_it(
     check: ModuleType,
     small: None,
     bitsandbytes: ModuleType,
@@ -311,7 +309,7 @@ def test_a_wrong_scale_is_caught_though_the_product_agrees_with_it(
 
     monkeypatch.setattr(nf4, "_layer", rescaled)
     with pytest.raises(AssertionError):
-        check.test_four_bit_layers_are_right(CPU, evidence)
+        check.test_nf4_layers_are_right(CPU, evidence)
     assert [kept.name for kept, _ in evidence.violated] == ["NF4 quantisation error of a block"]
     assert evidence.kept[0].held_against[0].holds
 
@@ -320,10 +318,10 @@ def test_weights_that_were_not_quantised_at_all_are_caught(
     check: ModuleType, small: None, bitsandbytes: ModuleType, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nf4, "quantisation_errors", lambda layers: {"512x192": 1e-7, "1024x256": 0.092})
-    fails(check.test_four_bit_layers_are_right, evidence, by="least NF4 quantisation error")
+    fails(check.test_nf4_layers_are_right, evidence, by="least NF4 quantisation error")
 
 
-def test_a_wrong_four_bit_product_is_caught(
+def test_a_wrong_nf4_matmul_is_caught(
     check: ModuleType, small: None, bitsandbytes: ModuleType, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = nf4._dequantised
@@ -335,27 +333,27 @@ def test_a_wrong_four_bit_product_is_caught(
 
     monkeypatch.setattr(nf4, "_dequantised", other)
     with pytest.raises(AssertionError):
-        check.test_four_bit_layers_are_right(CPU, evidence)
+        check.test_nf4_layers_are_right(CPU, evidence)
     assert "NF4 product error" in [kept.name for kept, _ in evidence.violated]
 
 
-NF4_PRODUCT = numerics.product_tolerance("nf4").max
+NF4_TOLERANCE = numerics.matmul_tolerance("nf4").max
 
 
 @pytest.mark.parametrize(
-    ("product", "least", "most", "block", "fault"),
+    ("matmul", "least", "most", "block", "fault"),
     [
-        (NF4_PRODUCT, nf4.QUANTISATION.min, nf4.QUANTISATION.max, nf4.BLOCK_QUANTISATION.max, None),
-        (2 * NF4_PRODUCT, 0.092, 0.092, 0.13, "NF4 product error"),
+        (NF4_TOLERANCE, nf4.QUANTISATION.min, nf4.QUANTISATION.max, nf4.BLOCK_QUANTISATION.max, None),
+        (2 * NF4_TOLERANCE, 0.092, 0.092, 0.13, "NF4 product error"),
         (0.0, 0.089, 0.092, 0.13, "least NF4 quantisation error"),
         (0.0, 0.092, 0.095, 0.13, "largest NF4 quantisation error"),
         (0.0, 0.092, 0.092, 0.21, "NF4 quantisation error of a block"),
     ],
 )
-def test_each_error_of_four_bit_layers_fails_alone(
+def test_each_error_of_nf4_layers_fails_alone(
     check: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
-    product: float,
+    matmul: float,
     least: float,
     most: float,
     block: float,
@@ -363,9 +361,9 @@ def test_each_error_of_four_bit_layers_fails_alone(
 ) -> None:
     monkeypatch.setattr(nf4, "worst_blocks", lambda layers: {"a": block, "b": 0.1})
     monkeypatch.setattr(nf4, "samples", lambda device: [])
-    monkeypatch.setattr(nf4, "product_errors", lambda device, layers: {"a": product, "b": 0.0})
+    monkeypatch.setattr(nf4, "matmul_errors", lambda device, layers: {"a": matmul, "b": 0.0})
     monkeypatch.setattr(nf4, "quantisation_errors", lambda layers: {"a": least, "b": most})
-    judge(check.test_four_bit_layers_are_right, CPU, fault=fault)
+    judge(check.test_nf4_layers_are_right, CPU, fault=fault)
 
 
 def test_whole_memory_passes_and_says_how_much_it_was(check: ModuleType, profile: Profile, evidence: Recorder) -> None:
@@ -518,20 +516,20 @@ def test_a_flip_changes_one_bit_of_one_weight_and_the_hash(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_one_entry_that_is_lost_in_a_large_product_is_caught(
+def test_one_entry_that_is_lost_in_a_large_matmul_is_caught(
     check: ModuleType, evidence: Recorder, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    monkeypatch.setattr(matrix_products, "LAYERS", ((128, 512, 6144),))
+    monkeypatch.setattr(linear_layers, "LAYERS", ((128, 512, 6144),))
     right = torch.nn.functional.linear
 
     def losing(left: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        product = right(left, weights)
-        product[77, (product[77].abs() - product[77].float().std()).abs().argmin()] = 0
-        return product
+        output = right(left, weights)
+        output[77, (output[77].abs() - output[77].float().std()).abs().argmin()] = 0
+        return output
 
-    check.test_products_of_real_layers_are_right(CPU, precision, evidence)
+    check.test_matmul_of_real_layers_is_right(CPU, precision, evidence)
     monkeypatch.setattr(torch.nn.functional, "linear", losing)
-    fails(check.test_products_of_real_layers_are_right, Recorder(), precision, by=f"{precision} layer error")
+    fails(check.test_matmul_of_real_layers_is_right, Recorder(), precision, by=f"{precision} layer error")
 
 
 @pytest.mark.parametrize("exact", [0.0, float("nan"), float("inf")])

@@ -35,14 +35,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch, spoiling: Callable[[torch.Tensor], No
         calls += 1
         real(matmul)
         if call in (0, calls):
-            spoiling(matmul._product)
+            spoiling(matmul._result)
 
     monkeypatch.setattr(Matmul, "_multiply", multiply)
 
 
-def flip(product: torch.Tensor) -> None:
+def flip(result: torch.Tensor) -> None:
     """One bit of one value."""
-    product.view(torch.int32)[5, 7] ^= 1
+    result.view(torch.int32)[5, 7] ^= 1
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
@@ -67,7 +67,7 @@ def test_a_bit_that_flips_in_the_first_round_is_counted(small: Profile, monkeypa
 def test_a_first_matmul_that_is_wrong_is_refused(
     small: Profile, monkeypatch: pytest.MonkeyPatch, value: float, words: str
 ) -> None:
-    spoil(monkeypatch, lambda product: product[5, 7].fill_(value))
+    spoil(monkeypatch, lambda result: result[5, 7].fill_(value))
     with pytest.raises(Wrong, match=words):
         Matmuls(CPU, small, "fp32")
 

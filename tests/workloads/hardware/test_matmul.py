@@ -29,7 +29,7 @@ def test_right_results_pass_and_one_wrong_row_fails(profile: Profile, precision:
     workload.run_rounds(once)
     workload.verify(evidence)
     with torch.inference_mode():
-        workload._product[17] = 0
+        workload._result[17] = 0
     with pytest.raises(Wrong):
         workload.verify(Recorder())
 
@@ -76,7 +76,7 @@ def test_the_fastest_size_is_timed_and_all_of_them_are_recorded(
     matmul._sweep.cache_clear()
     workload = matmul.prepare(CPU, profile, "fp32")
     assert workload.size == 64
-    assert workload.work.amount == pytest.approx(8 * 2 * 64**3 / 1e12), "as much work as one product of 128"
+    assert workload.work.amount == pytest.approx(8 * 2 * 64**3 / 1e12), "as much work as one matmul of 128"
     workload.run_rounds(once)
     workload.verify(evidence)
     kept = {each.name: each.value for each in evidence.kept}

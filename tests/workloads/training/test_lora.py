@@ -32,7 +32,7 @@ def test_both_paths_train_as_a_plain_loop_does(
 
 
 @pytest.mark.parametrize("path", ["stock", "tuned"])
-def test_four_bit_models_train_on_both_paths(
+def test_nf4_models_train_on_both_paths(
     profile: Profile, evidence: Recorder, trained: Callable[..., Any], path: str
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="nf4 needs bitsandbytes: make setup")

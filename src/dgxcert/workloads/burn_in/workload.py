@@ -96,7 +96,7 @@ class Matmuls(_Compared):
 
     def _require_correct(self) -> None:
         # `error` is that of the round's last result, which stands for the first: where they differ, `wrong` counts it.
-        error, tolerance = self._matmul.error(), numerics.product_tolerance(self._matmul.precision)
+        error, tolerance = self._matmul.error(), numerics.matmul_tolerance(self._matmul.precision)
         if tolerance.max is None or error > tolerance.max:
             raise Wrong(f"the relative error of the first matmul is {error:.3g}, at most {tolerance.max} is allowed")
 
@@ -147,7 +147,7 @@ class Training(_Compared):
         import torch
 
         start = time.monotonic()
-        with torch.inference_mode(), numerics.exact_products():
+        with torch.inference_mode(), numerics.exact_matmul():
             weights = self._initial.clone()
             for _ in range(self._steps):
                 error = self._inputs @ weights - self._targets

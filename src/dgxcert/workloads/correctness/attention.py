@@ -31,7 +31,7 @@ LENGTHS = ((193, 193, True), (193, 193, False), (1, 1025, False))
 PRECISIONS = {"cuda": ("bf16", "fp16"), "cpu": ("fp32", "bf16")}
 PLAIN_ERROR = {"fp32": 1e-4, "fp16": 3.2e-4, "bf16": 2.5e-3}
 """Relative Frobenius error of plain attention: 4e-5 measured on a CPU in fp32, where scores of -200 lose eight of 24
-bits; in 16 bits the rounding of the result outweighs that, as it does in a matrix product."""
+bits; in 16 bits the rounding of the result outweighs that, as it does in a matmul."""
 
 SHIFT = 24.0
 """How far keys are shifted along one direction, and queries by 1 against it, as in real models."""
@@ -148,7 +148,7 @@ def _output(backend: str, placed: list["torch.Tensor"], case: Case) -> "torch.Te
 
     query, key, value = placed
     try:
-        with torch.inference_mode(), numerics.exact_products(), warnings.catch_warnings():
+        with torch.inference_mode(), numerics.exact_matmul(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns why it refuses a kernel
             return attend(backend, query, key, value, case.causal)
     except RuntimeError as error:

@@ -59,7 +59,7 @@ def run(device: Device) -> FourBit:
     )
     layer.load_state_dict({"weight": weight})
     layer.to(device.name)
-    with torch.inference_mode(), numerics.exact_products():
+    with torch.inference_mode(), numerics.exact_matmul():
         packed = layer.weight.data.numel() * layer.weight.data.element_size()
         outputs = layer(inputs.to(device.name, compute))
     exact = inputs.double() @ reference(weight).T

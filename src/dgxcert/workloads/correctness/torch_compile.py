@@ -187,7 +187,7 @@ def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> C
         stack.enter_context(fresh_caches())
         stack.enter_context(config.patch(fx_graph_cache=False, compile_threads=1))
         stack.enter_context(refusals(evidence))
-        stack.enter_context(numerics.exact_products())
+        stack.enter_context(numerics.exact_matmul())
         stack.enter_context(torch.inference_mode())
         torch._dynamo.reset()
         metrics.reset()

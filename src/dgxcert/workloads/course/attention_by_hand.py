@@ -43,7 +43,7 @@ def error(device: Device, variant: str) -> float:
     dtype = numerics.dtype(precision(device))
     query = torch.randn(BATCH, HEADS, LENGTH, HEAD_DIM, generator=generator).to(dtype)
     key, value = (torch.randn(BATCH, kv_heads, LENGTH, HEAD_DIM, generator=generator).to(dtype) for _ in range(2))
-    with torch.no_grad(), numerics.exact_products():
+    with torch.no_grad(), numerics.exact_matmul():
         output = scaled_dot_product_attention(
             query.to(device.name),
             key.to(device.name),

@@ -55,7 +55,7 @@ def run(device: Device) -> Classified:
     )
     model = encoders.build(device, "DistilBertForSequenceClassification", config)
     inputs = tokenizer(list(TEXTS), padding=True, return_tensors="pt").to(device.name)
-    with torch.no_grad(), numerics.exact_products():
+    with torch.no_grad(), numerics.exact_matmul():
         logits = model(**inputs).logits
         hidden = model.distilbert(**inputs).last_hidden_state
         probabilities = torch.softmax(logits, dim=-1)

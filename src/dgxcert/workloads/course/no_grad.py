@@ -15,7 +15,7 @@ LAYERS, WIDTH, ROWS = 4, 256, 8192
 FLOAT_BYTES = 4
 ACTIVATION_BYTES = ROWS * WIDTH * FLOAT_BYTES
 EXPECTED_BYTES = (2 * LAYERS - 1) * ACTIVATION_BYTES
-"""Each layer keeps two tensors of (rows, width), its product and its GELU; the last GELU is the output itself."""
+"""Each layer keeps two tensors of (rows, width), its linear output and its GELU; the last GELU is the output."""
 MIB = 2**20
 OF_ARITHMETIC = "of arithmetic"
 

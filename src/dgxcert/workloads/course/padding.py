@@ -63,7 +63,7 @@ def compare(device: Device, side: Side) -> PaddingResult:
     expected_ids, expected_mask = pad(rows, side, tokenizer.pad_token_id)
     wrong_values = int((ids != expected_ids).sum() + (mask != expected_mask).sum())
     model = _model(device, side, len(tokenizer))
-    with torch.no_grad(), numerics.exact_products():
+    with torch.no_grad(), numerics.exact_matmul():
         alone = [_logits(model, device, row[None], torch.ones_like(row[None]))[0] for row in map(torch.tensor, rows)]
         masked = _logits(model, device, ids, mask)
         unmasked = _logits(model, device, ids, mask, attends_to=torch.ones_like(mask))

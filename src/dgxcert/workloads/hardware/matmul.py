@@ -52,7 +52,7 @@ class Matmul:
             self._right = self._right.t().contiguous().t()
             self._scale = torch.ones((), device=device.name)
         result_dtype = torch.bfloat16 if precision == "fp8" else dtype
-        self._product = torch.empty(size, size, device=device.name, dtype=result_dtype)
+        self._result = torch.empty(size, size, device=device.name, dtype=result_dtype)
         self.work = Work(device, 2.0 * size**3 * matmuls / 1e12, peak)
         self.swept: dict[int, float] = {}
         """TFLOP/s by size, of the sweep that chose this size."""
@@ -65,32 +65,32 @@ class Matmul:
         """One round; returns when the device is done. `on_result` gets each result before the next overwrites it."""
         import torch
 
-        with numerics.exact_products(tf32=self.precision == "tf32"), torch.inference_mode():
+        with numerics.exact_matmul(tf32=self.precision == "tf32"), torch.inference_mode():
             for _ in range(self._matmuls):
                 self._multiply()
                 if on_result is not None:
-                    on_result(self._product)
+                    on_result(self._result)
             self.device.wait()
 
     def _multiply(self) -> None:
         import torch
 
         if self.device.kind == "cpu" and self.precision != "fp8":  # the kernel that models use, whose ceiling this is
-            self._product = self._linear(self._left, (self._right.t(),))
+            self._result = self._linear(self._left, (self._right.t(),))
             return
         if self.precision != "fp8":
-            torch.mm(self._left, self._right, out=self._product)
+            torch.mm(self._left, self._right, out=self._result)
             return
         torch._scaled_mm(
             *(self._left, self._right, self._scale, self._scale),
             out_dtype=torch.bfloat16,
             use_fast_accum=True,  # as fp8 inference does
-            out=self._product,
+            out=self._result,
         )
 
     def fingerprint(self) -> str:
         """SHA-256 of the last result: the same inputs give the same bits on a healthy device."""
-        return numerics.fingerprint(self._product)
+        return numerics.fingerprint(self._result)
 
     def error(self) -> float:
         """Relative error of the last result against fp64 on the CPU; raises Wrong where it is not finite.
@@ -100,10 +100,10 @@ class Matmul:
         """
         import torch
 
-        left, right, product = (matrix.float().cpu().double() for matrix in (self._left, self._right, self._product))
+        left, right, result = (matrix.float().cpu().double() for matrix in (self._left, self._right, self._result))
         generator = torch.Generator("cpu").manual_seed(SEED)
         vectors = torch.randn(left.shape[0], PROBES, generator=generator, dtype=torch.float64)
-        return numerics.relative_error(product @ vectors, left @ (right @ vectors))
+        return numerics.relative_error(result @ vectors, left @ (right @ vectors))
 
     def verify(self, evidence: Recorder) -> None:
         """Compare the last timed result with fp64 on the CPU; raises Wrong. Records the rates of the sweep."""
@@ -115,7 +115,7 @@ class Matmul:
                 "the largest size over the second largest; well above 1 means that a larger one would be faster still"
             )
             evidence.record("plateau", largest / second_largest, unit=OF_CEILING, source=source)
-        limit = numerics.product_tolerance(self.precision)
+        limit = numerics.matmul_tolerance(self.precision)
         source = f"the last timed result times {PROBES} random vectors, against fp64 on the CPU"
         error = evidence.record(f"{self.precision} product error", self.error(), unit="relative", source=source)
         evidence.require(error.within(limit))

@@ -145,7 +145,7 @@ class Inference:
             f"{kind} layers against fp64 on their dequantised weights, the worst of the first, a middle and the last"
         )
         measured = evidence.record(f"{kind} product error", error, unit="relative", source=source)
-        evidence.require(measured.within(numerics.product_tolerance(self.case.precision)))
+        evidence.require(measured.within(numerics.matmul_tolerance(self.case.precision)))
 
     def record_latency(self, evidence: Recorder, rounds: Rounds) -> None:
         """Record the time to first token and the time per output token, in ms."""

@@ -113,16 +113,16 @@ def _fill_other_weights(model: Any, device: Device, generator: "torch.Generator"
 
 def error(model: Any, device: Device, compute: str) -> float:
     """The largest relative error of the sampled layers against fp64 on their dequantised weights."""
-    return max(_product_error(sample, rows, device, compute) for sample in model.nf4_samples for rows in ROWS)
+    return max(_matmul_error(sample, rows, device, compute) for sample in model.nf4_samples for rows in ROWS)
 
 
-def _product_error(sample: Sample, count: int, device: Device, compute: str) -> float:
+def _matmul_error(sample: Sample, count: int, device: Device, compute: str) -> float:
     import torch
 
     generator = torch.Generator("cpu").manual_seed(1)
     # In bf16 for the reference too: fused kernels round their inputs to bf16, whatever type these have.
     rows = torch.randn(count, sample.weights.shape[1], generator=generator).bfloat16()
-    with torch.inference_mode(), numerics.exact_products():
+    with torch.inference_mode(), numerics.exact_matmul():
         outputs = sample.layer(rows.to(device.name, numerics.dtype(compute)))
     return numerics.relative_error(outputs, rows.double() @ sample.weights.double().T)
 
@@ -140,11 +140,11 @@ def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
     return layers
 
 
-def product_errors(device: Device, layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
+def matmul_errors(device: Device, layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
     """Relative errors of layers against fp64 on their dequantised weights, by rows and shape."""
     compute = numerics.compute_precision("nf4", device.kind)
     pairs = itertools.product(ROWS, (sample for sample, _ in layers))
-    return {f"{rows}x{sample.name}": _product_error(sample, rows, device, compute) for rows, sample in pairs}
+    return {f"{rows}x{sample.name}": _matmul_error(sample, rows, device, compute) for rows, sample in pairs}
 
 
 def quantisation_errors(layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:

@@ -51,7 +51,7 @@ def run(device: Device) -> Attached:
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    with torch.random.fork_rng(devices=[device.index] if device.kind == "cuda" else []), numerics.exact_products():
+    with torch.random.fork_rng(devices=[device.index] if device.kind == "cuda" else []), numerics.exact_matmul():
         torch.manual_seed(11)
         base = LlamaForCausalLM(LlamaConfig(**SHAPE)).to(device.name)
         ids = torch.randint(VOCABULARY, (2, LENGTH), device=device.name)

@@ -1,4 +1,4 @@
-"""Matmul and softmax: the smallest work that shows that a device computes correctly in a precision."""
+"""Linear layers: errors of matmul and softmax against fp64, which show that a device computes correctly."""
 
 from dgxcert.machine.device import Device
 from dgxcert.workloads import numerics
@@ -10,7 +10,7 @@ LAYERS = ((128, 4096, 6144), (128, 14336, 4096), (333, 1024, 4096), (1, 4096, 40
 """Rows, inner size and columns of linear layers: an 8 B Llama's, a single row as in decode, and odd edges."""
 
 
-def product_error(device: Device, precision: str) -> float:
+def matmul_error(device: Device, precision: str) -> float:
     """The largest relative error of matmuls of random numbers against fp64 on the CPU."""
     import torch
 
@@ -19,9 +19,9 @@ def product_error(device: Device, precision: str) -> float:
         generator = torch.Generator("cpu").manual_seed(rows)
         left = torch.randn(rows, inner, generator=generator).to(numerics.dtype(precision))
         right = torch.randn(inner, columns, generator=generator).to(numerics.dtype(precision))
-        with numerics.exact_products():
-            product = left.to(device.name) @ right.to(device.name)
-        errors.append(numerics.relative_error(product, left.double() @ right.double()))
+        with numerics.exact_matmul():
+            result = left.to(device.name) @ right.to(device.name)
+        errors.append(numerics.relative_error(result, left.double() @ right.double()))
     return max(errors)
 
 
@@ -35,7 +35,7 @@ def layer_errors(device: Device, precision: str) -> dict[str, float]:
         generator = torch.Generator("cpu").manual_seed(rows)
         left, weights = (torch.randn(count, inner, generator=generator) for count in (rows, columns))
         left, weights = left.to(numerics.dtype(precision)), weights.to(numerics.dtype(precision))
-        with torch.inference_mode(), numerics.exact_products():
+        with torch.inference_mode(), numerics.exact_matmul():
             outputs = linear(left.to(device.name), weights.to(device.name))
         exact = left.double() @ weights.double().T
         errors[f"{rows}x{inner}x{columns}"] = numerics.worst_part(outputs, exact, columns)
