@@ -1,7 +1,6 @@
 """A fault in the kernel log is never missed, a program's crash is none, and a missing log is inconclusive."""
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import paths
@@ -221,40 +220,6 @@ def test_a_fault_is_recognised_in_each_of_its_forms(line: str, name: str, gpu: s
 )
 def test_other_lines_are_no_events(line: str) -> None:
     assert parse(f"[   10.000001] {line}\n").events == ()
-
-
-@pytest.mark.parametrize(
-    ("number", "text", "kind", "row"),
-    [
-        (154, "GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)", Kind.FAULT, "reset"),
-        (154, "GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)", Kind.FAULT, "restart"),
-        (154, "GPU recovery action changed from 0x0 (None) to 0x2 (OS Reboot)", Kind.FAULT, "restart"),
-        (154, "GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)", Kind.NOTE, ""),
-        (154, "something new", Kind.FAULT, "reset"),
-        (144, "SAW_MVB Nonfatal XC0 i0 Link 00 (0x00000001)", Kind.NOTE, ""),
-        (150, "MSE Non-fatal XC0 i0 Link 00 (0x00000001)", Kind.NOTE, ""),
-        (147, "TREX Fatal XC0 i0 Link 00 (0x00000001)", Kind.FAULT, "link"),
-        (148, "NVLPW_CTRL XC0 i0 Link 00 (0x00000001)", Kind.UNKNOWN, ""),
-        (64, "Row Remapper Error: (0x12bac1c3e0) - All reserved rows for bank are remapped", Kind.FAULT, "replace"),
-        (74, "NVLink: fatal error detected on link 14(0x0, 0x0, 0x10000, 0x0, 0x0, 0x0, 0x0)", Kind.FAULT, "link"),
-        (95, "pid=5171, Uncontained: FBHUB. RST: Yes, D-RST: No", Kind.FAULT, "reset"),
-        (109, "pid=2050644, name=x, channel 0x0000000a, errorString CTX SWITCH TIMEOUT", Kind.FAULT, "program"),
-        (140, "An uncorrectable ECC error detected DRAM:0, LTC:0, MMU:0, PCIE:0", Kind.FAULT, "reset"),
-        (121, "corrected", Kind.NOTE, ""),
-        (173, "", Kind.UNKNOWN, ""),
-        (999, "", Kind.UNKNOWN, ""),
-    ],
-)
-def test_an_xid_means_what_nvidias_catalogue_and_its_text_state(number: int, text: str, kind: Kind, row: str) -> None:
-    actual_kind, _, actual_row = xid.meaning(number, text)
-    assert (actual_kind, actual_row) == (kind, row)
-
-
-def test_no_xid_is_in_two_tables_and_every_fault_has_a_remedy() -> None:
-    numbers = Counter([*xid.FAULTS, *xid.APPLICATIONS, *xid.NOTES, *xid.NVLINK5, 154])
-    assert [number for number, times in numbers.items() if times > 1] == []
-    rows = {row for row, _ in xid.FAULTS.values()} | {row for *_, row in kernel_log.OTHERS.values() if row}
-    assert rows | {"hang", "link", "hardware", "bus"} == set(xid.REMEDIES)
 
 
 def test_refused_allocations_are_counted_and_are_no_events() -> None:
