@@ -1,9 +1,7 @@
 """GPU health by NVML: Not Supported is an answer where a GPU may lack the feature, and an error never is."""
 
 from collections.abc import Callable
-from typing import Any
 
-import pynvml
 import pytest
 
 from dgxcert.machine.driver_query import Answers
@@ -190,66 +188,3 @@ def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Plant
     found = health.power_limit(5)
     assert found.of_default == 1.0
     assert "this GPU has no power limit" in found.source
-
-
-class Nvml:
-    """NVML's functions with planted results, which record their calls."""
-
-    NVMLError = pynvml.NVMLError
-
-    def __init__(self, **functions: object) -> None:
-        self._functions = functions
-        self.calls: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*arguments: object) -> object:
-            self.calls.append((name, *arguments))
-            return self._functions[name]
-
-        return call
-
-
-def asked(library: Nvml, name: str) -> object:
-    return driver_answers.ask(library, "card", (name,))["answered"][name]
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "since"),
-    [
-        ("ecc_uncorrected", pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC),
-        ("ecc_corrected", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_VOLATILE_ECC),
-        ("ecc_uncorrected_ever", pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_AGGREGATE_ECC),
-        ("ecc_corrected_ever", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_AGGREGATE_ECC),
-    ],
-)
-def test_each_counter_is_read_with_its_type_and_period(name: str, kind: int, since: int) -> None:
-    library = Nvml(nvmlDeviceGetTotalEccErrors=3)
-    assert asked(library, name) == 3
-    assert library.calls == [("nvmlDeviceGetTotalEccErrors", "card", kind, since)]
-
-
-@pytest.mark.parametrize(
-    ("mode", "name"),
-    [
-        (pynvml.NVML_COMPUTEMODE_DEFAULT, "Default"),
-        (pynvml.NVML_COMPUTEMODE_PROHIBITED, "Prohibited"),
-        (pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS, "Exclusive_Process"),
-    ],
-)
-def test_a_compute_mode_has_the_name_that_nvidia_smi_gives_it(mode: int, name: str) -> None:
-    assert asked(Nvml(nvmlDeviceGetComputeMode=mode), "compute_mode") == name
-
-
-def test_power_is_in_watts_and_modes_are_current_and_pending() -> None:
-    library = Nvml(
-        nvmlDeviceGetEnforcedPowerLimit=500_000,
-        nvmlDeviceGetPowerManagementDefaultLimit=700_000,
-        nvmlDeviceGetMigMode=[0, 1],
-        nvmlDeviceGetEccMode=[1, 0],
-        nvmlDeviceGetPersistenceMode=0,
-    )
-    assert asked(library, "power_limit_w") == 500.0
-    assert asked(library, "power_limit_default_w") == 700.0
-    assert asked(library, "mig") == [False, True]
-    assert asked(library, "ecc_mode") == [True, False]
-    assert asked(library, "persistence") is False
