@@ -11,14 +11,14 @@ import pytest
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.workloads.course import classification
-from dgxcert.workloads.course.classification import Classified
+from dgxcert.workloads.course.classification import Classification
 from dgxcert.workloads.models import encoders
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and transformers warn about is not tested here
 
 CHECKS = check_file.load("course/test_classification")
 CLASSIFICATION = CHECKS.test_hidden_states_become_logits_probabilities_and_labels
-RIGHT = Classified(4, 1e-7, 1e-7, 0)
+RIGHT = Classification(4, 1e-7, 1e-7, 0)
 
 
 def test_a_healthy_classification_passes(

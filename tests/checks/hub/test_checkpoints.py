@@ -13,7 +13,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.hub.model_cache import CachedCheckpoint, CachedFile
 from dgxcert.profiles.checkpoints import KNOWN, Answer, Checkpoint, Pinned
 from dgxcert.workloads.models import checkpoint
-from dgxcert.workloads.models.checkpoint import Generated
+from dgxcert.workloads.models.checkpoint import Generation
 
 CHECKS = check_file.load("hub/test_checkpoints")
 GPT2 = KNOWN["gpt2"]
@@ -43,7 +43,7 @@ def test_only_verified_files_pass(monkeypatch: pytest.MonkeyPatch, evidence: Rec
 def test_only_the_known_tokens_pass(
     monkeypatch: pytest.MonkeyPatch, evidence: Recorder, tokens: str, known: bool
 ) -> None:
-    monkeypatch.setattr(checkpoint, "answer", lambda repo, device: Generated(tokens, "464 3290 373", "greedy"))
+    monkeypatch.setattr(checkpoint, "answer", lambda repo, device: Generation(tokens, "464 3290 373", "greedy"))
     test = CHECKS.test_a_real_checkpoint_generates_the_known_tokens
     if known:
         test("gpt2", Device("cpu", 0, "CPU"), evidence)

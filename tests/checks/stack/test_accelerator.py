@@ -11,7 +11,7 @@ from dgxcert.machine.device import Device
 from dgxcert.workloads.stack import accelerator
 
 CHECK = check_file.load("stack/test_accelerator").test_accelerate_selects_the_device_and_passes_its_own_test
-HEALTHY = accelerator.Accelerated("cpu", 1, ", ".join(accelerator.PARTS))
+HEALTHY = accelerator.SelfTest("cpu", 1, ", ".join(accelerator.PARTS))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dgxcert.machine.device import Device
 from dgxcert.workloads.stack import adapters
 
 CHECK = check_file.load("stack/test_adapters").test_lora_is_attached_trained_alone_and_merged
-HEALTHY = adapters.Attached(1536, 1536, 0, 0, 1e-6, 2.4)
+HEALTHY = adapters.AdaptedModel(1536, 1536, 0, 0, 1e-6, 2.4)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.workloads.stack import dataset_cache
 
 CHECK = check_file.load("stack/test_data_sets").test_data_set_is_mapped_by_several_processes_and_cached
-HEALTHY = dataset_cache.Mapped(dataset_cache.PROCESSES, 0, dataset_cache.ROWS, 0, True)
+HEALTHY = dataset_cache.Maps(dataset_cache.PROCESSES, 0, dataset_cache.ROWS, 0, True)
 
 
 @pytest.mark.parametrize(

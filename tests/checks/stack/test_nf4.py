@@ -1,4 +1,4 @@
-"""NF4: a wrong product fails, and so do weights of more than 4 bits."""
+"""NF4: a wrong matmul fails, and so do weights of more than 4 bits."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from dgxcert.machine.device import Device
 from dgxcert.workloads.correctness import nf4_reference
 
 CHECK = check_file.load("stack/test_nf4").test_nf4_layer_computes_the_reference_result
-HEALTHY = nf4_reference.FourBit(1.6e-3, 4.0)
+HEALTHY = nf4_reference.NF4Layer(1.6e-3, 4.0)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_memory_errors_count_from_before_the_first_cycle(path: Path, monkeypatch
     start(path, monkeypatch, "a", errors=5)
     assert log.summarise(log.read_log(path)).new_memory_errors == 3, "errors that killed it count"
     start(path, monkeypatch, "b", errors=0)
-    log.append_cycle(path, replace(GOOD, errors=1, shared="somebody"))
+    log.append_cycle(path, replace(GOOD, errors=1, shared="another process"))
     assert log.summarise(log.read_log(path)).new_memory_errors == 4, "a counter that was reset counts from there"
 
 

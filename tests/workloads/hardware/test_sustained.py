@@ -32,7 +32,7 @@ from dgxcert.workloads.hardware.sustained import CAPPED, HOT, LOCKED, STUCK, STU
 SPARK = profiles.load("dgx-spark")
 GPU = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=16.0)
 MOVES = (2411, 2380, 2411, 2450, 2411)
-STANDS = (1005, 1005, 1020, 1005, 1005)
+CONSTANT = (1005, 1005, 1020, 1005, 1005)
 LOW = (510, 611, 690, 540, 858)
 
 
@@ -87,17 +87,17 @@ CAUSES: dict[str, tuple[Samples, tuple[str, ...]]] = {
     "capped by its counters": (samples(LOW, counters={"power_cap": 0.4}), CAPPED),
     "braked": (samples(LOW, event_reasons=POWER_BRAKE), CAPPED),
     "braked by its counters": (samples(LOW, counters={"power_brake": 0.4}), CAPPED),
-    "locked": (samples(STANDS), LOCKED),
-    "locked, its power unknown": (samples(STANDS, power_w=None), LOCKED),
-    "locked, just above the power of a stuck one": (samples(STANDS, power_w=STUCK_W + 0.1), LOCKED),
-    "stuck at one clock, at the power of a stuck one": (samples(STANDS, power_w=STUCK_W), STUCK),
-    "stuck at one clock": (samples(STANDS, power_w=12.0), STUCK),
+    "locked": (samples(CONSTANT), LOCKED),
+    "locked, its power unknown": (samples(CONSTANT, power_w=None), LOCKED),
+    "locked, just above the power of a stuck one": (samples(CONSTANT, power_w=STUCK_W + 0.1), LOCKED),
+    "stuck at one clock, at the power of a stuck one": (samples(CONSTANT, power_w=STUCK_W), STUCK),
+    "stuck at one clock": (samples(CONSTANT, power_w=12.0), STUCK),
     "stuck": (samples(LOW, power_w=12.0), STUCK),
     "low for no reason": (samples(LOW), STUCK),
-    "hot before set, capped and locked": (samples(STANDS, event_reasons=EVERYTHING), HOT),
-    "set before capped and locked": (samples(STANDS, event_reasons=CLOCK_SETTING | POWER_CAP | POWER_BRAKE), LOCKED),
-    "set before stuck": (samples(STANDS, event_reasons=CLOCK_SETTING, power_w=12.0), LOCKED),
-    "capped before locked": (samples(STANDS, event_reasons=POWER_CAP), CAPPED),
+    "hot before set, capped and locked": (samples(CONSTANT, event_reasons=EVERYTHING), HOT),
+    "set before capped and locked": (samples(CONSTANT, event_reasons=CLOCK_SETTING | POWER_CAP | POWER_BRAKE), LOCKED),
+    "set before stuck": (samples(CONSTANT, event_reasons=CLOCK_SETTING, power_w=12.0), LOCKED),
+    "capped before locked": (samples(CONSTANT, event_reasons=POWER_CAP), CAPPED),
     "capped before stuck": (samples(LOW, event_reasons=POWER_CAP, power_w=12.0), CAPPED),
 }
 

@@ -216,7 +216,7 @@ class Summary:
         return samples
 
     def trace(self, gpu: int) -> Trace:
-        """A point for each cycle, those that do not count included: a hot GPU is hot, whoever heats it."""
+        """A point for each cycle, those that do not count included: temperatures hold whatever heats the GPU."""
         points = [
             Point(
                 t=cycle.at - cycle.seconds / 2,
@@ -333,7 +333,7 @@ def summarise(entries: Iterable[Entry]) -> Summary:
 
 
 def _interruptions(entries: tuple[Entry, ...]) -> tuple[int, int, int]:
-    """Pauses, interruptions, and reboots among the interruptions. After a pause a reboot is nobody's business."""
+    """Pauses, interruptions, and reboots among the interruptions. A reboot after a pause does not count."""
     pauses = interruptions = reboots = 0
     boot_id, paused = None, False
     for entry in entries:

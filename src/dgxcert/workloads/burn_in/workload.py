@@ -42,7 +42,7 @@ def rate(work: Work, seconds: float) -> float:
     return rounds * work.amount / busy_s
 
 
-class _Compared:
+class _Comparison:
     """Counts wrong values."""
 
     def __init__(self, device: Device) -> None:
@@ -62,7 +62,7 @@ class _Compared:
         return wrong
 
 
-class Matmuls(_Compared):
+class Matmuls(_Comparison):
     """Matmuls of the same two matrices, each compared with the first one, and that one with fp64 on the CPU.
 
     Raises Wrong where the first one is wrong.
@@ -101,7 +101,7 @@ class Matmuls(_Compared):
             raise Wrong(f"the relative error of the first matmul is {error:.3g}, at most {tolerance.max} is allowed")
 
 
-class Copies(_Compared):
+class Copies(_Comparison):
     """Copies of the same buffer."""
 
     def __init__(self, device: Device, profile: Profile) -> None:
@@ -120,7 +120,7 @@ class Copies(_Compared):
         return seconds
 
 
-class Training(_Compared):
+class Training(_Comparison):
     """`steps` steps of gradient descent on one square layer, from the same numbers in every round.
 
     All weights are compared with those of the first round, bit for bit: NVIDIA guarantees that cuBLAS on one stream

@@ -71,7 +71,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Comparison:
     """Cases that each kernel computed, and the worst error as a share of the allowed one."""
 
     cases: int
@@ -91,7 +91,7 @@ def cases(kind: str) -> list[Case]:
     return [Case(precision, kv, dim, *lengths, negative) for precision, kv, dim, lengths, negative in shapes]
 
 
-def compare(device: Device, chosen: Sequence[Case] | None = None) -> Compared:
+def compare(device: Device, chosen: Sequence[Case] | None = None) -> Comparison:
     """Compute every case with every kernel that supports it.
 
     Raises Wrong for values that are not finite, Inconclusive where a supported kernel ends with an error.
@@ -118,7 +118,7 @@ def compare(device: Device, chosen: Sequence[Case] | None = None) -> Compared:
                 worst, where = share, f"{backend}, {case}: largest error {error:.2e}, plain attention's {plain:.2e}"
     if shapes[MATH] < len(chosen):
         raise Inconclusive("torch refuses plain attention, with which the others are compared")
-    return Compared(len(chosen), dict(shapes), worst, where)
+    return Comparison(len(chosen), dict(shapes), worst, where)
 
 
 def attend(

@@ -37,14 +37,14 @@ LEVELS = (
 
 
 @dataclass(frozen=True)
-class FourBit:
+class NF4Layer:
     """Relative error of the layer's outputs, and bits per weight."""
 
     error: float
     bits: float
 
 
-def run(device: Device) -> FourBit:
+def run(device: Device) -> NF4Layer:
     """Quantise a layer on the device, run it, and compare its outputs with fp64 on the CPU."""
     import bitsandbytes
     import torch
@@ -63,7 +63,7 @@ def run(device: Device) -> FourBit:
         packed = layer.weight.data.numel() * layer.weight.data.element_size()
         outputs = layer(inputs.to(device.name, compute))
     exact = inputs.double() @ reference(weight).T
-    return FourBit(numerics.relative_error(outputs, exact), 8 * packed / weight.numel())
+    return NF4Layer(numerics.relative_error(outputs, exact), 8 * packed / weight.numel())
 
 
 def reference(weight: "torch.Tensor") -> "torch.Tensor":

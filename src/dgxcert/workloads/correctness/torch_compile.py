@@ -52,7 +52,7 @@ Backend = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledLayer:
     """Compiled graphs, the kernels generated from them, and the relative error of the result."""
 
     graphs: int
@@ -168,7 +168,7 @@ def advise(evidence: Recorder, text: str) -> None:
         )
 
 
-def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> Compiled:
+def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> CompiledLayer:
     """Compile and run a decoder layer in fp32, and compare it with the layer in fp64 on the CPU.
 
     A `backend` takes the place of torch's own compiler, inductor. Raises Wrong where a compiler refuses.
@@ -196,7 +196,7 @@ def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> C
         device.wait()
         kernels = int(metrics.generated_kernel_count)
     exact = decoder_layer(rows.double(), [weight.double() for weight in weights])
-    return Compiled(len(graphs), kernels, numerics.relative_error(output, exact))
+    return CompiledLayer(len(graphs), kernels, numerics.relative_error(output, exact))
 
 
 def decoder_layer(rows: "torch.Tensor", weights: "list[torch.Tensor]") -> "torch.Tensor":

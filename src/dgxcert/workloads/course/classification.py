@@ -25,7 +25,7 @@ SUM = Limit(
 
 
 @dataclass(frozen=True)
-class Classified:
+class Classification:
     """What a classifier gave for a few texts."""
 
     texts: int
@@ -37,7 +37,7 @@ class Classified:
     """Texts to which transformers' pipeline gave a label other than that of the largest logit."""
 
 
-def run(device: Device) -> Classified:
+def run(device: Device) -> Classification:
     """Classify a few texts with a small DistilBERT of random weights, in fp32 on the device."""
     import torch
 
@@ -60,7 +60,7 @@ def run(device: Device) -> Classified:
         hidden = model.distilbert(**inputs).last_hidden_state
         probabilities = torch.softmax(logits, dim=-1)
         labels = _pipeline_labels(device, model, tokenizer)
-    return Classified(
+    return Classification(
         texts=len(TEXTS),
         logits_error=numerics.relative_error(logits, _logits_by_hand(model, hidden)),
         sum_error=float((probabilities.double().sum(-1) - 1).abs().max()),

@@ -66,7 +66,7 @@ class Speeds:
         return statistics.median(self.ratios)
 
     def require_agreement(self) -> None:
-        """Raise Inconclusive where the limit lies between the quartiles of the ratios."""
+        """Raise Inconclusive where the limit is between the quartiles of the ratios."""
         first, _, third = statistics.quantiles(self.ratios, n=4)
         if first < (FASTER.min or 0.0) <= third:
             raise Inconclusive(

@@ -108,7 +108,7 @@ class StaticLlama:
         self._position = torch.zeros(1, dtype=torch.long, device=where)
         self._start = torch.zeros(1, dtype=torch.long, device=where)
         self.generated = torch.zeros(batch, max_length, dtype=torch.long, device=where)
-        """Tokens of the completion, (batch, max_length); what lies behind the last one means nothing."""
+        """Tokens of the completion, (batch, max_length); values behind the last one mean nothing."""
         self.logits = torch.zeros(batch, self._model.config.vocab_size, dtype=dtype, device=where)
         """Logits of the last decoding step, (batch, vocabulary)."""
 

@@ -15,7 +15,7 @@ ANSWERING = tuple(repo for repo in PINNED if KNOWN[repo].answer)
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generation:
     """Generated and known tokens, as ids separated by spaces, and how they were obtained."""
 
     tokens: str
@@ -44,7 +44,7 @@ def fetched(repo: str) -> CachedCheckpoint:
     return model_cache.verify(checkpoint)
 
 
-def answer(repo: str, device: Device) -> Generated:
+def answer(repo: str, device: Device) -> Generation:
     """Greedy decoding of the fixed prompt in fp32; raises Inconclusive where the files are not as pinned."""
     cached, known = fetched(repo), KNOWN[repo].answer
     if known is None or not cached.complete:
@@ -66,4 +66,4 @@ def answer(repo: str, device: Device) -> Generated:
         )[0].tolist()
     source = f"{repo} at {cached.checkpoint.revision[:12]}, greedy, fp32 on {device.name}: {tokenizer.decode(tokens)!r}"
     generated, expected = (" ".join(map(str, ids)) for ids in (tokens, known.tokens))
-    return Generated(generated, expected, f"{source}; known from {known.source}")
+    return Generation(generated, expected, f"{source}; known from {known.source}")

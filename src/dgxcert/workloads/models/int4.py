@@ -25,7 +25,7 @@ ROWS = (1, 8)
 
 
 @dataclass(frozen=True)
-class Quantised:
+class QuantisedMatrix:
     """A quantised matrix (outer, inner)."""
 
     packed: "torch.Tensor"
@@ -36,7 +36,7 @@ class Quantised:
     """The weights that these stand for, in the type of the original."""
 
 
-def quantise(weight: "torch.Tensor") -> Quantised:
+def quantise(weight: "torch.Tensor") -> QuantisedMatrix:
     """A matrix (outer, inner) in 4 bits; raises Inconclusive for sizes that the kernels do not take."""
     import torch
 
@@ -50,7 +50,7 @@ def quantise(weight: "torch.Tensor") -> Quantised:
     levels = ((groups - zero) / scale + ZERO_POINT).round().clamp(0, MAX_LEVEL)
     dequantised = ((levels - ZERO_POINT) * scale + zero).flatten(1).to(weight.dtype)
     scales = torch.cat([scale, zero], -1).transpose(0, 1).contiguous().bfloat16()
-    return Quantised(_packed(levels.flatten(1).to(torch.int32)), scales, dequantised)
+    return QuantisedMatrix(_packed(levels.flatten(1).to(torch.int32)), scales, dequantised)
 
 
 def _packed(levels: "torch.Tensor") -> "torch.Tensor":

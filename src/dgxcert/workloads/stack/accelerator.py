@@ -18,7 +18,7 @@ PARTS = ("Initialization", "DataLoader integration test", "Training integration 
 
 
 @dataclass(frozen=True)
-class Accelerated:
+class SelfTest:
     """The device that accelerate took, its number of processes, and the parts of its test that ran."""
 
     device: str
@@ -26,13 +26,13 @@ class Accelerated:
     parts: str
 
 
-def run(device: Device) -> Accelerated:
+def run(device: Device) -> SelfTest:
     """Run accelerate's test in a fresh process that sees this device only.
 
     Raises Wrong with the assertion of accelerate's test that failed, and what else `fresh_process.run` raises.
     """
     visible = {"ACCELERATE_USE_CPU": "true"} if device.kind == "cpu" else {"CUDA_VISIBLE_DEVICES": str(device.index)}
-    return Accelerated(**fresh_process.run("stack.accelerator", visible))
+    return SelfTest(**fresh_process.run("stack.accelerator", visible))
 
 
 def expected(device: Device) -> str:
@@ -45,7 +45,7 @@ def expected(device: Device) -> str:
 
 
 def work() -> dict[str, Any]:
-    """Create an Accelerator, then run accelerate's test; returns the fields of `Accelerated`."""
+    """Create an Accelerator, then run accelerate's test; returns the fields of `SelfTest`."""
     import accelerate
     from accelerate.test_utils.scripts import test_script
 

@@ -28,7 +28,7 @@ MOVED = Limit(
 
 
 @dataclass(frozen=True)
-class Attached:
+class AdaptedModel:
     """A model with adapters: parameters, gradients of one backward pass, and differences of its logits."""
 
     trainable: int
@@ -45,7 +45,7 @@ class Attached:
     """Largest difference of a logit between the model with and without its adapters, in the same unit."""
 
 
-def run(device: Device) -> Attached:
+def run(device: Device) -> AdaptedModel:
     """Attach adapters, run one forward and backward pass, and merge; in fp32 on the device."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -68,7 +68,7 @@ def run(device: Device) -> Attached:
         others = [parameter for name, parameter in model.named_parameters() if "lora_" not in name]
         with_lora = _logits(model, ids)
         merged = _logits(model.merge_and_unload(), ids)
-    return Attached(
+    return AdaptedModel(
         trainable=trainable,
         expected=expected,
         without_gradient=sum(not is_usable(parameter.grad) for parameter in adapters),

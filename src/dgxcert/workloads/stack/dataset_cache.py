@@ -13,7 +13,7 @@ ROWS, PROCESSES = 400, 2
 
 
 @dataclass(frozen=True)
-class Mapped:
+class Maps:
     """Two equal maps of the same rows."""
 
     processes: int
@@ -28,13 +28,13 @@ class Mapped:
     """Whether both results have the fingerprint that names them in the cache."""
 
 
-def run() -> Mapped:
+def run() -> Maps:
     """Map twice in a fresh process with an empty cache; raises what `fresh_process.run` raises."""
-    return Mapped(**fresh_process.run("stack.dataset_cache"))
+    return Maps(**fresh_process.run("stack.dataset_cache"))
 
 
 def work(folder: Path) -> dict[str, Any]:
-    """Map a data set on disk twice, with a function that logs its calls; returns the fields of `Mapped`."""
+    """Map a data set on disk twice, with a function that logs its calls; returns the fields of `Maps`."""
     import datasets
 
     datasets.disable_progress_bars()
