@@ -13,10 +13,10 @@ class Outcome(StrEnum):
     NOT_RUN = "not_run"
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The outcome as text for people.
 
-        >>> Outcome.NOT_APPLICABLE.words
+        >>> Outcome.NOT_APPLICABLE.label
         'not applicable'
         """
         return self.value.replace("_", " ")

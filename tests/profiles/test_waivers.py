@@ -93,7 +93,7 @@ def test_a_waived_failure_stays_a_failure_and_the_verdict_names_its_waivers() ->
     assert waived.judgement.verdict is Verdict.CERTIFIED
     assert waived.judgement.counts["failed"] == 1
     (result,) = waived.waived
-    assert (result.outcome, result.words, result.waiver) == (Outcome.FAILED, "failed, waived", WAIVER)
+    assert (result.outcome, result.label, result.waiver) == (Outcome.FAILED, "failed, waived", WAIVER)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE])

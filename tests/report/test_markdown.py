@@ -34,7 +34,7 @@ def test_it_has_the_verdict_every_problem_and_every_requirement(run: Run) -> Non
     ]
     cells = texts(parsed(run), "td")
     assert cells[::3] == [result.key for result in run.results]
-    assert cells[1::3] == [result.outcome.words for result in run.results]
+    assert cells[1::3] == [result.outcome.label for result in run.results]
 
 
 def test_hostile_text_stays_text(hostile: Run) -> None:

@@ -23,9 +23,9 @@ def test_an_environment_without_pip_counts_as_none(setup: ModuleType, tmp_path: 
     assert not setup._has_pip(tmp_path / "half")
 
 
-def test_a_stack_that_is_not_there_is_named(setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unknown_stack_is_named(setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", ["setup.py", "--venv", str(tmp_path / "venv"), "--stack", "coarse"])
-    with pytest.raises(SystemExit, match=r"no stack 'coarse'.*course, current"):
+    with pytest.raises(SystemExit, match=r"unknown stack 'coarse'.*course, current"):
         setup.main()
 
 
@@ -46,5 +46,5 @@ def test_what_decides_the_installation_is_in_the_stamp(setup: ModuleType) -> Non
 def test_where_the_container_works_no_stack_is_installed(setup: ModuleType) -> None:
     for runtime, elsewhere in (("docker", True), ("native", False)):
         assert setup._in_container(Namespace(runtime=runtime, profile="auto")) is elsewhere
-    with pytest.raises(SystemExit, match="no runtime 'podman'"):
+    with pytest.raises(SystemExit, match="unknown runtime 'podman'"):
         setup._in_container(Namespace(runtime="podman", profile="auto"))

@@ -79,4 +79,4 @@ def tally(counts: dict[str, int]) -> str:
     >>> tally({"passed": 12, "failed": 1, "not_run": 0})
     '12 passed, 1 failed, 0 not run'
     """
-    return ", ".join(f"{number} {Outcome(name).words}" for name, number in counts.items())
+    return ", ".join(f"{number} {Outcome(name).label}" for name, number in counts.items())

@@ -76,9 +76,9 @@ class Result(Part):
     """The waiver that accepts that it did not pass; None where it passed or was never measured."""
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """Its outcome as text for people: `failed, waived`."""
-        return f"{self.outcome.words}, waived" if self.waiver else self.outcome.words
+        return f"{self.outcome.label}, waived" if self.waiver else self.outcome.label
 
 
 class Judgement(Part):

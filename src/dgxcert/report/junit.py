@@ -78,7 +78,7 @@ def _add_case(suite: ElementTree.Element, result: Result, unresolved: bool) -> N
     if tag := _tag(result, unresolved):
         first_line = printable(result.reason.split("\n", 1)[0][:LONGEST])
         waiver = printable(f" ({result.waiver.description})") if result.waiver else ""
-        element = ElementTree.SubElement(case, tag, {"message": f"{result.words}{waiver}: {first_line}"})
+        element = ElementTree.SubElement(case, tag, {"message": f"{result.label}{waiver}: {first_line}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]
         element.text = shortened("\n".join([result.reason, *steps]), LONGEST)
     if result.evidence:

@@ -54,7 +54,7 @@ def _problem(results: list[Result]) -> list[str]:
     steps = [f"{number}. {_cell(step, REASON_CHARS)}" for number, step in enumerate(result.remedy, start=1)]
     reason = printable(result.reason[:REASON_CHARS]).replace("```", "'''")
     return [
-        f"## {result.outcome.words.upper()}: {_cell(keys(results), REASON_CHARS)}",
+        f"## {result.outcome.label.upper()}: {_cell(keys(results), REASON_CHARS)}",
         "",
         "```text",
         reason,
@@ -94,7 +94,7 @@ def _note(note: str) -> list[str]:
 
 
 def _row(result: Result) -> list[str]:
-    outcome = result.words
+    outcome = result.label
     if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         outcome = f"**{outcome}**"
     detail = measured(result.evidence) if result.evidence else result.reason

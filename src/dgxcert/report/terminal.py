@@ -64,7 +64,7 @@ def _table(run: Run) -> Table:
     for result in run.results:
         if result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
             continue
-        outcome = Text(result.words, style=OUTCOME_STYLE.get(result.outcome, ""))
+        outcome = Text(result.label, style=OUTCOME_STYLE.get(result.outcome, ""))
         table.add_row(Text(result.key), outcome, Text(headline(result.evidence)), Text(required(result.evidence)))
     return table
 
@@ -73,7 +73,7 @@ def _show_problem(results: list[Result], console: Console) -> None:
     first = results[0]
     console.print()
     console.print(
-        Text(f"{first.outcome.words.upper()} {keys(results)}", style=OUTCOME_STYLE.get(first.outcome, "yellow"))
+        Text(f"{first.outcome.label.upper()} {keys(results)}", style=OUTCOME_STYLE.get(first.outcome, "yellow"))
     )
     console.print(Text(printable(first.reason)))
     if len(results) == 1:

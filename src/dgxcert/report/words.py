@@ -58,7 +58,7 @@ def shortened(text: str, longest: int) -> str:
 def waived(run: Run) -> list[str]:
     """One line for each requirement that did not pass and has a waiver: outcome, reason and who is responsible."""
     return [
-        printable(f"{result.key} is {result.outcome.words}; waived: {result.waiver.description}")
+        printable(f"{result.key} is {result.outcome.label}; waived: {result.waiver.description}")
         for result in run.waived
         if result.waiver
     ]
@@ -115,7 +115,7 @@ def not_measured(run: Run) -> dict[str, list[Result]]:
     for outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
         for result in run.results:
             if result.outcome is outcome and (outcome is Outcome.NOT_APPLICABLE or not result.wanted):
-                groups.setdefault(f"{outcome.words}, {printable(result.reason)}", []).append(result)
+                groups.setdefault(f"{outcome.label}, {printable(result.reason)}", []).append(result)
     return groups
 
 

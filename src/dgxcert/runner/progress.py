@@ -65,7 +65,7 @@ class Progress:
         self._current, self._since = None, time.monotonic()
         colour = COLOUR.get(event.outcome, "default")
         self._console.print(
-            f"[{colour}]{event.outcome.words.upper():>12}[/]  {self._done}  {escape(event.key)}  "
+            f"[{colour}]{event.outcome.label.upper():>12}[/]  {self._done}  {escape(event.key)}  "
             f"[dim]{event.duration_s:.1f} s[/]",
             highlight=False,
         )
