@@ -16,8 +16,8 @@ def checkout(tmp_path: Path) -> Path:
     """A repository with one commit."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "module.py").write_text("", encoding="utf-8")
-    for arguments in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
-        subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
+    for args in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+        subprocess.run(["git", "-C", tmp_path, *args], check=True)
     return tmp_path
 
 
