@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ WANTED = Recipe(
     stack="course", base="base@sha256:1", base_digest="sha256:1", lock_sha256="a", suite_sha256="b", recipe_sha256="c"
 )
 
+Existing = Callable[[Image | None], None]
+
 
 def image_with(**changed: str) -> Image:
     labels = {**WANTED.labels, **changed}
@@ -27,17 +30,17 @@ def image_with(**changed: str) -> Image:
 
 
 @pytest.fixture(autouse=True)
-def _a_docker_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def _docker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "docker", lambda: "docker")
     monkeypatch.setattr(engine, "endpoint", lambda: "")
 
 
 @pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch):
-    """Say which image the engine has, and that this checkout wants WANTED."""
+def existing(monkeypatch: pytest.MonkeyPatch) -> Existing:
+    """Sets the image that the engine has; this checkout wants WANTED."""
 
-    def set_image(found: Image | None) -> None:
-        monkeypatch.setattr(builder, "find", lambda reference: found)
+    def set_image(existing_image: Image | None) -> None:
+        monkeypatch.setattr(builder, "find", lambda reference: existing_image)
         monkeypatch.setattr(builder, "recipe", lambda stack, base: WANTED)
 
     return set_image
@@ -47,23 +50,23 @@ def ensure(*, build: bool = True) -> Image:
     return builder.ensure("dgxcert:course", "course", "", build=build, show=lambda text: None)
 
 
-def test_an_image_that_does_not_fit_is_not_used_where_building_is_forbidden(there) -> None:
-    there(image_with(**{image.LABEL_LOCK: "old"}))
+def test_an_outdated_image_is_not_used_where_building_is_forbidden(existing: Existing) -> None:
+    existing(image_with(**{image.LABEL_LOCK: "old"}))
     with pytest.raises(CannotStart, match=r"lock is old, wanted a.*make image"):
         ensure(build=False)
 
 
-def test_an_image_that_is_not_there_is_not_made_where_building_is_forbidden(there) -> None:
-    there(None)
+def test_a_missing_image_is_not_built_where_building_is_forbidden(existing: Existing) -> None:
+    existing(None)
     with pytest.raises(CannotStart, match="does not exist yet"):
         ensure(build=False)
 
 
 @pytest.mark.parametrize("changed", ["container/Dockerfile", "container/guard.py", "pyproject.toml"])
-def test_all_that_decides_what_is_in_the_image_is_in_its_recipe(
+def test_the_recipe_covers_every_file_that_decides_what_is_in_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
-    """A mended guard must not leave the images in use that the faulty one let through."""
+    """After a fix of the guard, an image that the faulty guard let through must not be reused."""
     for name in ("container/Dockerfile", "container/guard.py", "pyproject.toml", "container/stacks/course.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -77,27 +80,35 @@ def test_all_that_decides_what_is_in_the_image_is_in_its_recipe(
 
 
 @pytest.mark.parametrize("pinned", [True, False])
-def test_an_image_says_whether_its_base_is_the_pinned_one(there, monkeypatch: pytest.MonkeyPatch, pinned: bool) -> None:
-    there(image_with())
+def test_an_image_reports_whether_its_base_is_the_pinned_one(
+    existing: Existing, monkeypatch: pytest.MonkeyPatch, pinned: bool
+) -> None:
+    existing(image_with())
     name = "mirror/pytorch@sha256:1" if pinned else "mirror/pytorch@sha256:2"
     monkeypatch.setattr(builder, "_pinned_base", lambda container: name)
     assert ensure().on_pinned_base is pinned
 
 
-def test_an_image_that_fits_is_reused_without_building(there, monkeypatch: pytest.MonkeyPatch) -> None:
-    there(image_with())
-    monkeypatch.setattr(builder, "make", lambda *given: pytest.fail("built"))
+def test_an_image_of_this_checkout_is_reused_without_building(
+    existing: Existing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    existing(image_with())
+    monkeypatch.setattr(builder, "make", lambda *_: pytest.fail("built"))
     assert ensure().id == "sha256:77"
 
 
-def test_an_image_that_was_built_and_still_does_not_fit_is_refused(there, monkeypatch: pytest.MonkeyPatch) -> None:
-    there(image_with(**{image.LABEL_SUITE: "forged"}))
-    monkeypatch.setattr(builder, "make", lambda *given: None)
+def test_an_image_that_still_does_not_fit_after_the_build_is_refused(
+    existing: Existing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    existing(image_with(**{image.LABEL_SUITE: "forged"}))
+    monkeypatch.setattr(builder, "make", lambda *_: None)
     with pytest.raises(CannotStart, match="still does not fit"):
         ensure()
 
 
-def printing(*lines: str):
+def printing(*lines: str) -> Callable[..., int]:
+    """A build that prints these lines and fails."""
+
     def stream(args: list[str], *, timeout_s: float, env: dict[str, str], line: object) -> int:
         for text in lines:
             line(text)  # type: ignore[operator]
@@ -107,7 +118,7 @@ def printing(*lines: str):
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "reason"),
     [
         (
             [
@@ -118,23 +129,23 @@ def printing(*lines: str):
             "guard: the stack does not fit this base image; torch was 2 and is 3",
         ),
         (["#2 ERROR: failed to resolve", "something"], "#2 ERROR: failed to resolve"),
-        (["Step 1", "last words."], "last words"),
+        (["Step 1", "no such file."], "no such file"),
         ([], "no output"),
     ],
 )
-def test_a_build_that_fails_says_why(lines: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_build_names_the_reason(lines: list[str], reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "stream", printing(*lines))
     with pytest.raises(CannotStart) as error:
         builder.make("dgxcert:course", WANTED, lambda text: None)
-    assert error.value.problem == f"Image dgxcert:course could not be built: {said}."
+    assert error.value.problem == f"Image dgxcert:course could not be built: {reason}."
 
 
 def test_the_recipe_is_that_of_this_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builder, "find", lambda reference: None)
-    made = builder.recipe("course", "")
-    assert "25.11-py3@sha256:417cbf33" in made.base
-    assert made.base_digest == made.base.partition("@")[2]
-    assert builder.recipe("current", "").lock_sha256 != made.lock_sha256
+    recipe = builder.recipe("course", "")
+    assert "25.11-py3@sha256:417cbf33" in recipe.base
+    assert recipe.base_digest == recipe.base.partition("@")[2]
+    assert builder.recipe("current", "").lock_sha256 != recipe.lock_sha256
     with pytest.raises(CannotStart, match="Known: course, current"):
         builder.recipe("coarse", "")
 
@@ -159,4 +170,4 @@ def test_a_proxy_is_passed_by_name_and_never_by_value(monkeypatch: pytest.Monkey
     monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy:3128")
     arguments = builder._arguments(WANTED)
     assert "HTTPS_PROXY" in arguments
-    assert not any("secret" in word for word in arguments)
+    assert not any("secret" in argument for argument in arguments)

@@ -1,4 +1,4 @@
-"""The engine's clients: a `docker` that can build and a `compose` are found, or the message names what is missing."""
+"""The engine's clients are a `docker` that can build and a `compose`, or the message names what is missing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +21,7 @@ def _forget_clients() -> Iterator[None]:
 
 
 def program(folder: Path, name: str, text: str) -> str:
+    """A shell script of that name; returns its path."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     (folder / name).chmod(0o755)
@@ -45,10 +46,10 @@ def test_a_client_reports_its_version_without_waiting_for_an_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Debian's CLI contacts the engine whatever the command; an unresponsive one would cost 15 seconds."""
-    waits = 'case "$DOCKER_HOST" in *no-engine) ;; *) exit 1;; esac; echo "Docker version 20.10.24, build 1"'
-    path = program(tmp_path, "docker", waits)
+    contacting = 'case "$DOCKER_HOST" in *no-engine) ;; *) exit 1;; esac; echo "Docker version 20.10.24, build 1"'
+    path = program(tmp_path, "docker", contacting)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("DOCKER_HOST", "unix:///silent")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///unresponsive")
     assert engine.docker() == path
     assert engine.compose() == (path, "compose")
 

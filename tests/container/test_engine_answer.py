@@ -1,4 +1,4 @@
-"""The engine is asked in a process with a time limit; every way that process can end is an engine or a problem."""
+"""The engine is asked in a process with a time limit; however it ends, the answer is an engine or a problem."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ STOPPED = EngineProblem("unix:///x", "the engine is not running", ("Start it: su
 
 
 def completed(monkeypatch: pytest.MonkeyPatch, returncode: int | None, stdout: str = "", stderr: str = "") -> None:
-    """Let the process end so."""
+    """Sets how the process that asks the engine ends."""
 
     def run(args: list[str], *, timeout_s: float) -> command.Completed:
         assert args == [sys.executable, "-P", "-m", "dgxcert.probes.host.docker_engine"]
@@ -38,7 +38,7 @@ def completed(monkeypatch: pytest.MonkeyPatch, returncode: int | None, stdout: s
 
 
 @pytest.mark.parametrize("answer", [SPARK, STOPPED])
-def test_an_answer_is_the_same_on_both_sides_of_the_process(
+def test_an_answer_survives_the_way_through_the_process(
     monkeypatch: pytest.MonkeyPatch, answer: Engine | EngineProblem
 ) -> None:
     completed(monkeypatch, 0, json.dumps(asdict(answer)))
@@ -46,20 +46,20 @@ def test_an_answer_is_the_same_on_both_sides_of_the_process(
 
 
 @pytest.mark.parametrize(
-    ("host", "named"), [("", "the current context's endpoint"), ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375")]
+    ("host", "endpoint"), [("", "the current context's endpoint"), ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375")]
 )
 def test_a_process_that_times_out_means_an_unresponsive_engine(
-    monkeypatch: pytest.MonkeyPatch, host: str, named: str
+    monkeypatch: pytest.MonkeyPatch, host: str, endpoint: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     completed(monkeypatch, None)
     answer = engine_answer.ask()
-    assert answer == engine_answer.unresponsive(named)
-    assert f"{named} accepts the request and does not answer within 9 s" in answer.problem
+    assert answer == engine_answer.unresponsive(endpoint)
+    assert f"{endpoint} accepts the request and does not answer within 9 s" in answer.problem
     assert not answer.conclusive
 
 
-def test_inside_a_container_the_engine_is_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_container_the_remedy_is_to_run_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_answer, "inside_container", lambda: True)
     completed(monkeypatch, 1, stderr="ModuleNotFoundError: No module named 'docker'\n")
     answer = engine_answer.ask()
@@ -69,7 +69,7 @@ def test_inside_a_container_the_engine_is_outside(monkeypatch: pytest.MonkeyPatc
     assert not answer.conclusive
 
 
-def test_a_process_that_fails_is_no_problem_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_fails_is_not_a_fault_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_answer, "inside_container", lambda: False)
     completed(monkeypatch, 1, stderr="Traceback\nModuleNotFoundError: No module named 'docker'\n")
     answer = engine_answer.ask()
@@ -80,7 +80,7 @@ def test_a_process_that_fails_is_no_problem_of_this_machine(monkeypatch: pytest.
     assert not answer.conclusive
 
 
-def test_the_real_process_names_the_cause_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_real_process_names_the_cause_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     answer = engine_answer.ask()
     assert isinstance(answer, EngineProblem)

@@ -26,7 +26,7 @@ def guard(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """A package index in a folder: NVIDIA's alpha of torch, its public release, and something that wants the latter."""
+    """A package index in a folder: NVIDIA's alpha of torch, the release, and a package that requires the release."""
     folder = tmp_path / "index"
     folder.mkdir()
     wheel(folder, "torch", NVIDIA)
@@ -56,18 +56,18 @@ def test_with_the_guards_constraints_pip_refuses(guard: ModuleType, index: Path,
     assert "wants-torch" in done.stderr
 
 
-def test_only_what_is_nvidias_is_pinned(guard: ModuleType) -> None:
+def test_only_nvidias_packages_are_pinned(guard: ModuleType) -> None:
     packages = {"torch": NVIDIA, "numpy": "2.1.0", "nvidia-cublas": "13", "flash-attn": "2.7", "transformers": "4"}
     assert guard.constraints(packages) == f"flash-attn==2.7\nnumpy==2.1.0\nnvidia-cublas==13\ntorch=={NVIDIA}\n"
 
 
-def test_an_untouched_base_draws_no_complaint(guard: ModuleType) -> None:
+def test_an_unchanged_base_has_no_complaint(guard: ModuleType) -> None:
     base = guard.Base(NVIDIA, "abc", {"torch": NVIDIA}, ["old 1 requires older"])
     assert guard.complaints(base, {"torch": NVIDIA, "peft": "0.18.1"}, "abc", ["old 1 requires older"]) == []
 
 
 @pytest.mark.parametrize(
-    ("packages", "torch_sha256", "conflicts", "said"),
+    ("packages", "torch_sha256", "conflicts", "complaint"),
     [
         ({"torch": "2.10.0"}, "abc", [], "torch was 2.10.0a0+b558c986e8.nv25.11 in the base image and is 2.10.0 now"),
         ({}, "abc", [], "and is missing now"),
@@ -76,11 +76,11 @@ def test_an_untouched_base_draws_no_complaint(guard: ModuleType) -> None:
         ({"torch": NVIDIA, "peft": "0.21.2", "torchao": "0.14.0+git"}, "abc", [], "refuses to attach LoRA"),
     ],
 )
-def test_what_an_installation_must_not_do_is_named(
-    guard: ModuleType, packages: dict[str, str], torch_sha256: str, conflicts: list[str], said: str
+def test_a_harmful_change_is_named(
+    guard: ModuleType, packages: dict[str, str], torch_sha256: str, conflicts: list[str], complaint: str
 ) -> None:
     base = guard.Base(NVIDIA, "abc", {"torch": NVIDIA}, [])
-    assert any(said in line for line in guard.complaints(base, packages, torch_sha256, conflicts))
+    assert any(complaint in line for line in guard.complaints(base, packages, torch_sha256, conflicts))
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_what_an_installation_must_not_do_is_named(
         ("0.21.2", "", False),
     ],
 )
-def test_a_torchao_that_keeps_peft_from_lora_is_found(
+def test_a_torchao_that_is_too_old_for_peft_is_in_the_way(
     guard: ModuleType, peft: str, torchao: str, in_the_way: bool
 ) -> None:
     packages = {"peft": peft, **({"torchao": torchao} if torchao else {})}
     assert guard.torchao_in_the_way(packages) is in_the_way
 
 
-def test_removing_torchao_is_the_one_thing_that_may_change(guard: ModuleType) -> None:
+def test_only_torchao_may_be_removed(guard: ModuleType) -> None:
     base = guard.Base(NVIDIA, "abc", {"torch": NVIDIA, "torchao": "0.14.0+git"}, [])
     assert guard.complaints(base, {"torch": NVIDIA, "peft": "0.21.2"}, "abc", []) == []
 
@@ -120,7 +120,7 @@ def test_one_changed_byte_of_torch_changes_its_hash(guard: ModuleType, tmp_path:
 
 @pytest.fixture
 def install(guard: ModuleType, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Let the guard install a lock with the real pip, which changes nothing; returns what it ends the build with."""
+    """Installs a lock by the guard with the real pip, as a dry run; returns the message that ends the build."""
     settings = {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(index), "IGNORE_INSTALLED": "1"}
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
@@ -128,7 +128,7 @@ def install(guard: ModuleType, index: Path, tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv(f"PIP_{name}", value)
     monkeypatch.setattr(guard, "HERE", tmp_path)
 
-    def act(*lock: str, base: dict[str, str] | None = None) -> str:
+    def install_lock(*lock: str, base: dict[str, str] | None = None) -> str:
         (tmp_path / "constraints.txt").write_text(guard.constraints(base or {}), encoding="utf-8")
         (tmp_path / "stack.lock").write_text("".join(lock), encoding="utf-8")
         try:
@@ -137,11 +137,11 @@ def install(guard: ModuleType, index: Path, tmp_path: Path, monkeypatch: pytest.
             return str(ended.code)
         return ""
 
-    return act
+    return install_lock
 
 
 def pinned(index: Path, requirement: str) -> str:
-    """A lock's line for a wheel of the index."""
+    """The line of a lock for a wheel of the index."""
     name, _, version = requirement.partition("==")
     return pin(index / f"{name.replace('-', '_')}-{version}-py3-none-any.whl")
 
@@ -152,7 +152,10 @@ def tampered(line: str) -> str:
 
 
 def failed(*findings: str) -> str:
-    return "\n".join(["guard: FAILED the stack could not be installed:", *(f"guard| {each}" for each in findings)])
+    """The message of an installation that failed."""
+    return "\n".join(
+        ["guard: FAILED the stack could not be installed:", *(f"guard| {finding}" for finding in findings)]
+    )
 
 
 TAMPERED = "does not have the hash that the lock pins: the lock or the package index was tampered with"
@@ -161,7 +164,7 @@ NOT_THE_BASES = "is not the version that the base image holds, which must stay a
 
 
 def test_a_lock_that_fits_the_base_is_installed(index: Path, install: Callable[..., str]) -> None:
-    """As the image does: what wants another torch comes without its dependencies, for `after` to judge."""
+    """A package that requires another torch is installed without its dependencies; `after` judges the conflict."""
     assert install(pinned(index, "wants-torch==1.0"), base={"torch": NVIDIA}) == ""
 
 
@@ -169,45 +172,41 @@ def test_a_package_that_was_tampered_with_is_named_once_however_many_hashes_are_
     index: Path, install: Callable[..., str]
 ) -> None:
     torch = f"{tampered(pinned(index, 'torch==2.10.0')).rstrip()} --hash=sha256:{'1' * 64}"
-    said = install(pinned(index, "wants-torch==1.0"), torch)
-    assert said == failed(f"torch==2.10.0 {TAMPERED}")
+    message = install(pinned(index, "wants-torch==1.0"), torch)
+    assert message == failed(f"torch==2.10.0 {TAMPERED}")
 
 
 def test_a_package_that_the_index_does_not_have_is_named_once(install: Callable[..., str]) -> None:
     assert install(f"peft==0.18.1 --hash=sha256:{'0' * 64}") == failed(f"peft==0.18.1 {MISSING}")
 
 
-def test_a_lock_that_would_move_a_package_of_the_base_is_refused_by_its_name(
+def test_a_lock_that_would_change_a_package_of_the_base_is_refused_by_name(
     index: Path, install: Callable[..., str]
 ) -> None:
-    said = install(pinned(index, "wants-torch==1.0"), pinned(index, "torch==2.10.0"), base={"torch": NVIDIA})
-    assert said == failed(f"torch==2.10.0 {NOT_THE_BASES}")
+    message = install(pinned(index, "wants-torch==1.0"), pinned(index, "torch==2.10.0"), base={"torch": NVIDIA})
+    assert message == failed(f"torch==2.10.0 {NOT_THE_BASES}")
 
 
 def test_a_lock_without_hashes_is_not_installed(install: Callable[..., str]) -> None:
-    said = install("wants-torch==1.0")
-    assert said.startswith("guard: FAILED the stack could not be installed:\nguard| ")
-    assert "wants-torch==1.0" in said
+    message = install("wants-torch==1.0")
+    assert message.startswith("guard: FAILED the stack could not be installed:\nguard| ")
+    assert "wants-torch==1.0" in message
 
 
 MARKER = " ; python_version >= '3.8' --hash"
 
 
-def test_a_version_that_the_index_does_not_have_is_named_though_it_has_others(
-    index: Path, install: Callable[..., str]
-) -> None:
+def test_a_version_that_the_index_does_not_have_is_named(index: Path, install: Callable[..., str]) -> None:
     assert install(pinned(index, "torch==2.10.0").replace("2.10.0", "2.10.1")) == failed(f"torch==2.10.1 {MISSING}")
 
 
-def test_a_package_that_is_there_for_another_processor_only_is_not_there(
-    index: Path, install: Callable[..., str]
-) -> None:
+def test_a_package_for_another_platform_only_is_missing(index: Path, install: Callable[..., str]) -> None:
     wheel(index, "peft", "0.18.1").rename(index / "peft-0.18.1-cp27-cp27m-win32.whl")
     assert install(pin(index / "peft-0.18.1-cp27-cp27m-win32.whl")) == failed(f"peft==0.18.1 {MISSING}")
 
 
 @pytest.mark.parametrize(
-    ("change", "base", "said"),
+    ("change", "base", "finding"),
     [
         (tampered, {}, TAMPERED),
         (lambda line: line.replace("2.10.0 ", "2.10.1 "), {}, MISSING),
@@ -215,20 +214,20 @@ def test_a_package_that_is_there_for_another_processor_only_is_not_there(
     ],
     ids=["tampered", "missing", "not the base's"],
 )
-def test_a_pin_that_holds_for_some_pythons_only_is_named_without_its_marker(
-    index: Path, install: Callable[..., str], change: Callable[[str], str], base: dict[str, str], said: str
+def test_a_pin_with_a_marker_is_named_without_it(
+    index: Path, install: Callable[..., str], change: Callable[[str], str], base: dict[str, str], finding: str
 ) -> None:
-    """As locks have them: `pandas==3.1.1 ; python_full_version < '3.14'`."""
+    """As in a lock: `pandas==3.1.1 ; python_full_version < '3.14'`."""
     line = change(pinned(index, "torch==2.10.0"))
-    assert install(line.replace(" --hash", MARKER), base=base) == failed(f"{line.split()[0]} {said}")
+    assert install(line.replace(" --hash", MARKER), base=base) == failed(f"{line.split()[0]} {finding}")
 
 
-def test_a_pin_that_holds_for_other_pythons_is_left_alone(index: Path, install: Callable[..., str]) -> None:
+def test_a_pin_for_other_pythons_is_ignored(index: Path, install: Callable[..., str]) -> None:
     line = tampered(pinned(index, "torch==2.10.0")).replace(" --hash", MARKER)
     assert install(line.replace(">=", "<"), base={"torch": NVIDIA}) == ""
 
 
-def test_the_bases_own_constraint_which_knows_no_hashes_gives_way_to_the_guards(
+def test_the_guards_constraints_replace_those_of_the_base_which_have_no_hashes(
     index: Path, install: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "base.txt").write_text("wants-torch==0.9\n", encoding="utf-8")
@@ -236,29 +235,29 @@ def test_the_bases_own_constraint_which_knows_no_hashes_gives_way_to_the_guards(
     assert install(pinned(index, "wants-torch==1.0")) == ""
 
 
-def test_whoever_waits_for_a_build_sees_what_pip_says_and_then_the_cause_alone(
+def test_a_build_shows_the_output_of_pip_and_then_only_the_cause(
     index: Path, install: Callable[..., str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     line = pinned(index, "torch==2.10.0")
-    said = install(pinned(index, "wants-torch==1.0"), tampered(line))
+    message = install(pinned(index, "wants-torch==1.0"), tampered(line))
     shown = capfd.readouterr().out
     assert shown.index("wants_torch-1.0") < shown.index("Expected sha256 0000")
-    assert line.rpartition(":")[2].strip() in shown, "the hash that was found, for whoever looks into it"
-    log = [f"#9 1.234 {each}" for each in (shown + said).splitlines()]
+    assert line.rpartition(":")[2].strip() in shown, "the actual hash, for the investigation"
+    log = [f"#9 1.234 {printed}" for printed in (shown + message).splitlines()]
     assert builder.explain([*log, "#9 ERROR: exit code: 1"]) == (
         f"guard: the stack could not be installed; torch==2.10.0 {TAMPERED}"
     )
 
 
-def test_the_build_ends_with_the_guards_words_and_an_error_code() -> None:
-    call = "import guard; guard.fail('the stack could not be installed', ['peft is gone', 'torch is another'])"
+def test_the_build_ends_with_the_guards_message_and_an_error_code() -> None:
+    call = "import guard; guard.fail('the stack could not be installed', ['peft is missing', 'torch was replaced'])"
     command = [sys.executable, "-B", "-c", call]
     done = subprocess.run(command, cwd=ROOT / "container", capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == failed("peft is gone", "torch is another") + "\n"
+    assert done.stderr == failed("peft is missing", "torch was replaced") + "\n"
 
 
-def test_words_of_pip_that_nobody_knows_are_shown_as_they_are(guard: ModuleType) -> None:
+def test_an_unknown_message_of_pip_is_shown_unchanged(guard: ModuleType) -> None:
     assert guard.explain(["Collecting peft", "ERROR: [Errno 28] No space left on device", ""]) == [
         "ERROR: [Errno 28] No space left on device"
     ]
@@ -266,19 +265,19 @@ def test_words_of_pip_that_nobody_knows_are_shown_as_they_are(guard: ModuleType)
     assert guard.explain(["", "  "]) == ["pip printed nothing"]
 
 
-def test_several_things_that_went_wrong_are_all_told(guard: ModuleType) -> None:
+def test_all_of_several_problems_are_named(guard: ModuleType) -> None:
     lines = [
         "ERROR: Cannot install torch==2.10.0 and torch==2.11.0 because these package versions have conflicting "
         "dependencies.",
         "ERROR: No matching distribution found for peft==0.18.1",
     ]
-    twice = "torch==2.10.0 is in the lock in more than one version; lock again: make lock"
-    assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", twice]
+    duplicate = "torch==2.10.0 is in the lock in more than one version; lock again: make lock"
+    assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", duplicate]
     lines.append("    The user requested (constraint) torch==2.10.0a0")
     assert guard.explain(lines) == [f"peft==0.18.1 {MISSING}", f"torch==2.10.0 {NOT_THE_BASES}"]
 
 
-def test_a_pin_without_its_hash_is_told(guard: ModuleType) -> None:
+def test_a_pin_without_its_hash_is_named(guard: ModuleType) -> None:
     lines = [
         "ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements. Here is a "
         "list of those requirements along with the hashes their downloaded archives actually had.",
@@ -287,10 +286,10 @@ def test_a_pin_without_its_hash_is_told(guard: ModuleType) -> None:
     assert guard.explain(lines) == ["torch==2.10.0 is in the lock without its hash; lock again: make lock"]
 
 
-def test_a_failure_is_one_line_and_one_per_finding_as_the_builder_reads_it(guard: ModuleType) -> None:
+def test_the_builder_reads_a_failure_and_its_findings(guard: ModuleType) -> None:
     with pytest.raises(SystemExit) as ended:
-        guard.fail("the stack does not fit this base image", ["torch was 2 and is 3", "numpy is gone"])
+        guard.fail("the stack does not fit this base image", ["torch was 2 and is 3", "numpy is missing"])
     lines = [f"#9 1.234 {line}" for line in str(ended.value.code).splitlines()]
     assert builder.explain([*lines, "#9 ERROR: exit code: 1"]) == (
-        "guard: the stack does not fit this base image; torch was 2 and is 3; numpy is gone"
+        "guard: the stack does not fit this base image; torch was 2 and is 3; numpy is missing"
     )

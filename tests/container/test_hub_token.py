@@ -1,4 +1,4 @@
-"""The Hub's token is found where the user keeps it, and lent as a file of the user alone that is gone afterwards."""
+"""The Hub's token is read where the user keeps it, and lent as a private file that is removed afterwards."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from dgxcert.container import hub_token
 
 TOKENS = {"HF_TOKEN_FILE": "hf_named", "HF_TOKEN": "hf_variable", "HF_TOKEN_PATH": "hf_path", "HF_HOME": "hf_home"}
-"""In the order in which they count."""
+"""Tokens by the variable that names their place, in order of precedence."""
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _logged_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (*TOKENS, "HUGGING_FACE_HUB_TOKEN", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -19,8 +19,8 @@ def _nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(hub_token.tempfile, "tempdir", str(tmp_path / "run"))
 
 
-def keep(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let the user keep a token in this place."""
+def store(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Stores the token where this variable names it."""
     token = TOKENS[name]
     if name == "HF_TOKEN":
         monkeypatch.setenv(name, token)
@@ -32,25 +32,28 @@ def keep(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def lent() -> str:
+    """The token in the file that is lent."""
     with hub_token.as_file() as path:
         return path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("first", range(len(TOKENS)))
-def test_of_several_places_the_first_one_counts(first: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_of_several_tokens_the_first_in_precedence_is_used(
+    first: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     places = list(TOKENS)[first:]
     for name in places:
-        keep(name, monkeypatch, tmp_path)
+        store(name, monkeypatch, tmp_path)
     assert lent() == TOKENS[places[0]]
 
 
-def test_a_token_is_found_where_logging_in_leaves_it(tmp_path: Path) -> None:
+def test_the_token_of_hf_auth_login_is_used(tmp_path: Path) -> None:
     (tmp_path / "home" / ".cache" / "huggingface").mkdir(parents=True)
     (tmp_path / "home" / ".cache" / "huggingface" / "token").write_text("hf_login", encoding="utf-8")
     assert lent() == "hf_login"
 
 
-def test_places_are_named_relative_to_home_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_path_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "mine").write_text("hf_mine", encoding="utf-8")
     monkeypatch.setenv("HF_TOKEN_FILE", "~/mine")
@@ -58,7 +61,7 @@ def test_places_are_named_relative_to_home_too(monkeypatch: pytest.MonkeyPatch, 
         assert path == tmp_path / "home" / "mine"
 
 
-def test_a_file_is_named_by_its_whole_path_since_compose_would_look_elsewhere(
+def test_a_relative_path_becomes_absolute_since_compose_has_another_working_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").write_text("hf_mine", encoding="utf-8")
@@ -68,36 +71,34 @@ def test_a_file_is_named_by_its_whole_path_since_compose_would_look_elsewhere(
         assert path == tmp_path / "mine"
 
 
-@pytest.mark.parametrize("there", ["not-there", "run"])
-def test_a_file_that_is_not_there_is_passed_over(there: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HF_TOKEN_FILE", str(tmp_path / there))
-    keep("HF_TOKEN", monkeypatch, tmp_path)
+@pytest.mark.parametrize("name", ["missing", "run"])
+def test_a_missing_file_or_a_folder_is_ignored(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN_FILE", str(tmp_path / name))
+    store("HF_TOKEN", monkeypatch, tmp_path)
     assert lent() == "hf_variable"
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN_FILE", "HF_TOKEN_PATH", "HF_HOME"])
-def test_the_users_own_file_is_lent_as_it_is_and_stays(
-    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    keep(name, monkeypatch, tmp_path)
+def test_the_users_own_file_is_lent_and_not_removed(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store(name, monkeypatch, tmp_path)
     with hub_token.as_file() as path:
         assert path == tmp_path / name / "token"
     assert path.read_text(encoding="utf-8") == TOKENS[name]
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_token_of_a_variable_is_in_a_file_for_its_user_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_token_in_a_variable_is_lent_as_a_private_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", " hf_variable\n")
     with hub_token.as_file() as path:
         assert path.read_text(encoding="utf-8") == "hf_variable"
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
-        assert path.is_relative_to(tmp_path / "run"), "where the user has working memory, no disk keeps it"
+        assert path.is_relative_to(tmp_path / "run"), "in the temporary folder, which may be in memory"
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_the_file_is_gone_though_the_work_ended_badly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    keep("HF_TOKEN", monkeypatch, tmp_path)
+def test_the_file_is_removed_after_an_interruption(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store("HF_TOKEN", monkeypatch, tmp_path)
 
     def work() -> None:
         with hub_token.as_file():
@@ -117,16 +118,14 @@ def test_without_a_token_the_file_is_empty(token: str | None, monkeypatch: pytes
     assert not path.exists()
 
 
-def test_a_path_that_is_named_counts_alone_so_that_a_user_can_lend_none(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_empty_file_that_is_named_means_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """To the Hub's client /dev/null means: no token."""
-    keep("HF_HOME", monkeypatch, tmp_path)
+    store("HF_HOME", monkeypatch, tmp_path)
     monkeypatch.setenv("HF_TOKEN_PATH", "/dev/null")
     assert lent() == ""
 
 
-def test_the_older_variable_and_another_cache_are_known_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_older_variable_and_xdg_cache_home_are_read_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cache" / "huggingface").mkdir(parents=True)
     (tmp_path / "cache" / "huggingface" / "token").write_text("hf_cache", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -135,7 +134,7 @@ def test_the_older_variable_and_another_cache_are_known_too(monkeypatch: pytest.
     assert lent() == "hf_older"
 
 
-def test_the_token_is_found_with_its_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_source_of_the_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     assert hub_token.find() == ("", "")
     (tmp_path / "token").write_text("hf_kept\n")

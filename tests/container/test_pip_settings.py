@@ -1,4 +1,4 @@
-"""A build gets pip's settings about sources, from whichever place they stand in, and nothing about this disk."""
+"""A build gets pip's settings of package indexes from the environment and files, and no path of this machine."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ def test_the_environment_overrides_the_files() -> None:
     assert pip_settings.parse(LISTING)["index-url"] == "https://me:key@packages.lab/simple"
 
 
-def test_what_names_this_machines_disk_is_left_out() -> None:
+def test_settings_that_name_paths_of_this_machine_are_excluded() -> None:
     text = pip_settings.config(pip_settings.parse(LISTING))
     assert "https://more.lab/simple" in text
     assert "trusted-host = packages.lab" in text
     assert "timeout = 180" in text
-    assert not [word for word in ("/opt", "constraint", "find-links", "cert") if word in text]
+    assert not [name for name in ("/opt", "constraint", "find-links", "cert") if name in text]
 
 
 def test_without_settings_there_is_no_file() -> None:
@@ -36,7 +36,9 @@ def test_without_settings_there_is_no_file() -> None:
     assert pip_settings.config(pip_settings.parse("global.extra-index-url='file:///opt/simple'\n")) == ""
 
 
-def test_the_authority_is_pips_own_before_the_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pips_own_certificate_authority_precedes_the_general_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, general = tmp_path / "own.pem", tmp_path / "general.pem"
     own.touch()
     general.touch()
