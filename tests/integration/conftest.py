@@ -38,7 +38,7 @@ def docker() -> str:
 
 @pytest.fixture(scope="session")
 def standin(docker: str) -> str:
-    """The stand-in for the base image; built once, which takes a minute and needs root."""
+    """Name of the stand-in for the base image; built once, which takes a minute and needs root."""
     if os.getuid() != 0 or shutil.which("debootstrap") is None:
         missing("root or debootstrap, which build the stand-in base image", "Run: sudo scripts/system-packages")
     subprocess.run([sys.executable, ROOT / "container/standin/build.py", "--reuse", "--docker", docker], check=True)
@@ -47,7 +47,7 @@ def standin(docker: str) -> str:
 
 @pytest.fixture(scope="session")
 def tiny_lock(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A real lock of what dgxcert itself needs and nothing else: small enough to build often."""
+    """A real lock of only what dgxcert itself needs: small enough to build often."""
     folder = tmp_path_factory.mktemp("tiny")
     shutil.copy(ROOT / "pyproject.toml", folder)
     stack = folder / "container" / "stacks" / "tiny.in"
@@ -62,40 +62,41 @@ def tiny_lock(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path, tiny_lock: str) -> Checkout:
-    made = Checkout(copy_of_checkout(tmp_path / "checkout"))
-    made.lock("tiny", tiny_lock)
-    return made
+    """A copy of this checkout with the stack `tiny`."""
+    copy = Checkout(copy_of_checkout(tmp_path / "checkout"))
+    copy.lock("tiny", tiny_lock)
+    return copy
 
 
 @pytest.fixture(scope="session")
 def make_image(
     standin: str, tiny_lock: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], tuple[Image, Path]]:
-    """Build a small image with a suite of tests/suites; returns it with its checkout."""
-    made: dict[str, tuple[Image, Path]] = {}
+    """Builds a small image with a suite of tests/suites; returns it with its checkout."""
+    images: dict[str, tuple[Image, Path]] = {}
 
     def make(name: str) -> tuple[Image, Path]:
-        if name not in made:
+        if name not in images:
             copy = Checkout(copy_of_checkout(tmp_path_factory.mktemp(name) / "checkout"))
             copy.lock("tiny", tiny_lock)
             for folder in suite.FOLDERS:
                 shutil.rmtree(copy.folder / folder)
                 shutil.copytree(ROOT / "tests" / "suites" / name / folder, copy.folder / folder)
             image, _ = copy.build(f"dgxcert-test:{name}", "tiny", standin)
-            made[name] = image, copy.folder
-        return made[name]
+            images[name] = image, copy.folder
+        return images[name]
 
     return make
 
 
 @pytest.fixture(scope="session")
 def composes(docker: str) -> dict[str, tuple[str, ...]]:
-    """Every compose that is on this machine, by its generation: `compose 2` as the CLI's plugin, `compose 1` alone."""
+    """Every compose of this machine by its generation: `compose 2`, the CLI's plugin, and the program `compose 1`."""
     candidates = [("compose 2", (docker, "compose")), ("compose 1", ("docker-compose",))]
     return {name: call for name, call in candidates if shutil.which(call[0]) and is_of(name[-1], call)}
 
 
 def is_of(generation: str, call: tuple[str, ...]) -> bool:
-    """Whether a compose answers and is of a generation; newer `docker-compose` programs are of the second."""
+    """Whether a compose answers and is of that generation; newer `docker-compose` programs are of the second."""
     version = subprocess.run([*call, "version", "--short"], capture_output=True, text=True, check=False)
     return version.returncode == 0 and version.stdout.strip().lstrip("v").startswith(f"{generation}.")

@@ -1,4 +1,4 @@
-"""A run in real containers: what happens inside costs itself only, and nothing outlives its supervisor."""
+"""A run in real containers: a fault costs only its own requirement, and no container outlives its supervisor."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ def validate(contained: tuple[Image, Path], *options: object) -> "subprocess.Pop
 
 
 def containers() -> list[str]:
-    """Names of the containers of children that there are, running or not."""
+    """Names of the containers of children, running or not."""
     return engine.run("ps", "-a", "--filter", "name=dgxcert-", "--format", "{{.Names}}").stdout.split()
 
 
@@ -69,19 +69,19 @@ def test_each_requirement_is_measured_where_it_belongs(run: Run, key: str, stage
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "reason"),
     [
         ("HANGS", "timed out after 3 s, its time budget"),
         ("CRASHES", "killed by SIGSEGV"),
         ("KILLED", "killed by SIGKILL"),
     ],
 )
-def test_a_fault_in_a_container_costs_itself_and_is_named(run: Run, key: str, said: str) -> None:
+def test_a_fault_in_a_container_is_inconclusive_for_its_own_requirement(run: Run, key: str, reason: str) -> None:
     assert result(run, key).outcome is Outcome.INCONCLUSIVE
-    assert said in result(run, key).reason
+    assert reason in result(run, key).reason
 
 
-def test_the_run_says_in_which_image_it_worked(run: Run, contained: tuple[Image, Path]) -> None:
+def test_the_run_names_its_image(run: Run, contained: tuple[Image, Path]) -> None:
     assert run.image == contained[0]
     assert run.image is not None
     assert run.image.standin
@@ -99,7 +99,7 @@ def test_no_container_is_left_behind(folder: Path) -> None:
     assert containers() == []
 
 
-def test_a_container_ends_when_its_supervisor_is_killed_and_the_run_goes_on(
+def test_a_container_ends_when_its_supervisor_is_killed_and_the_run_can_be_resumed(
     contained: tuple[Image, Path], profile: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "hold").touch()
@@ -116,7 +116,7 @@ def test_a_container_ends_when_its_supervisor_is_killed_and_the_run_goes_on(
     assert result(run, "INSIDE").outcome is Outcome.PASSED
 
 
-def test_ctrl_c_ends_the_container_too_and_the_run_goes_on(
+def test_ctrl_c_ends_the_container_too_and_the_run_can_be_resumed(
     contained: tuple[Image, Path], profile: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "hold").touch()
@@ -133,15 +133,17 @@ def test_ctrl_c_ends_the_container_too_and_the_run_goes_on(
 
 
 def wait_until_measuring(results: Path, key: str) -> Path:
-    for _ in range(3):  # building the image, where another test has not, takes longer than one wait
+    """Wait until a requirement is being measured; returns the run folder."""
+    for _ in range(3):  # building the image, where no other test has built it, takes longer than one wait
         try:
             return driver.wait_until_measuring(results, key)
         except TimeoutError:
             continue
-    raise TimeoutError(f"{key} was not begun")
+    raise TimeoutError(f"{key} was not started")
 
 
 def no_container_within(seconds: float) -> bool:
+    """Whether all containers of children end within that time."""
     until = time.monotonic() + seconds
     while containers():
         if time.monotonic() > until:
@@ -150,10 +152,10 @@ def no_container_within(seconds: float) -> bool:
     return True
 
 
-def test_another_image_under_the_same_name_does_not_go_on_with_a_run(
+def test_a_run_cannot_be_resumed_in_another_image_of_the_same_name(
     contained: tuple[Image, Path], profile: Path, folder: Path, tmp_path: Path
 ) -> None:
-    """The rest of a run must be measured on the software that its beginning was measured on."""
+    """All of a run must be measured on the same software."""
     events = journal.read(folder)
     other = contained[0].model_copy(update={"id": "sha256:" + "0" * 64})
     changed = [
@@ -169,7 +171,7 @@ def test_another_image_under_the_same_name_does_not_go_on_with_a_run(
     assert result(runs.load(tmp_path), "WAITS").outcome is Outcome.NOT_RUN
 
 
-def test_an_image_that_may_not_be_built_is_an_error_before_anything_is_written(
+def test_a_missing_image_that_may_not_be_built_is_an_error_before_anything_is_written(
     contained: tuple[Image, Path], profile: Path, tmp_path: Path
 ) -> None:
     where = ("--runtime", "docker", "--image", "dgxcert-test:nowhere", "--stack", "tiny", "--base", contained[0].base)
@@ -181,6 +183,6 @@ def test_an_image_that_may_not_be_built_is_an_error_before_anything_is_written(
     assert not (tmp_path / "results").exists()
 
 
-def test_the_interpreter_of_the_tests_is_not_the_images(run: Run) -> None:
+def test_the_run_names_the_interpreter_of_the_image(run: Run) -> None:
     assert run.software["container"].executable != sys.executable
     assert run.software["container"].in_container

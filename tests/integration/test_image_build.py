@@ -1,6 +1,6 @@
-"""The image, built from the real Dockerfile: what must not be in it is not, and what goes wrong is named.
+"""The image, built from the real Dockerfile, holds no secret, and a failed build names its cause.
 
-The stack is a small one, so that each build takes seconds; the real stacks are built by the rehearsal in CI.
+The stack is small, so that a build takes seconds; CI builds the real stacks in its rehearsal.
 """
 
 import json
@@ -20,13 +20,13 @@ from dgxcert.machine import image
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 
-PASSWORD = "between-us-and-the-index-7f3a"
+PASSWORD = "password-of-the-index-7f3a"
 REFERENCE = "dgxcert-test:build"
 
 
 @pytest.fixture(scope="module")
 def index(tiny_lock: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    """A private package index: the small stack's own packages, and some that mean harm."""
+    """A private package index with the packages of the small stack, and some that would harm the base image."""
     folder = tmp_path_factory.mktemp("index")
     lock = folder / "tiny.lock"
     lock.write_text(tiny_lock, encoding="utf-8")
@@ -35,7 +35,7 @@ def index(tiny_lock: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     subprocess.run([*command, "--python-version=3.11", "-r", str(lock)], check=True)
     wheel(packages, "wants-torch", "1.0", requires="torch>=2.10")
     wheel(packages, "torch", "2.10.0")
-    wheel(packages, "paints-torch", "1.0", files={"torch/version.py": "__version__ = '2.10.0'\n"})
+    wheel(packages, "overwrites-torch", "1.0", files={"torch/version.py": "__version__ = '2.10.0'\n"})
     (folder / "private").mkdir()
     with served(packages, folder / "private", "staff", PASSWORD) as running:
         yield running
@@ -48,7 +48,7 @@ def packages(index: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def at_private_index(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
-    """Whoever builds has set up the private index as pip wants it."""
+    """The private index as it is set up in pip's configuration."""
     config = tmp_path / "pip.conf"
     config.write_text(f"[global]\nindex-url = {index.url}\n", encoding="utf-8")
     for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
@@ -68,25 +68,27 @@ def private_build(
     return (*checkout.build("dgxcert-test:private", "tiny", standin), at_private_index)
 
 
-def test_an_image_from_a_private_index_keeps_nothing_of_it(
+def test_an_image_from_a_private_index_holds_no_password_address_or_certificate(
     private_build: tuple[Image, list[str], Index], docker: str, tmp_path: Path
 ) -> None:
-    made, lines, index = private_build
-    assert any(path.startswith("/files/") for path in index.requested), "the index was not used: was all cached?"
+    built, lines, index = private_build
+    assert any(path.startswith("/files/") for path in index.requested), (
+        "the index was not used, so the build was cached"
+    )
     authority = "".join(index.authority.read_text(encoding="utf-8").splitlines()[1:4])
     address = index.url.rpartition("@")[2].removesuffix("/simple")
-    secrets = [word.encode() for word in (PASSWORD, address, authority[:64])]
+    secrets = [secret.encode() for secret in (PASSWORD, address, authority[:64])]
     assert PASSWORD not in "\n".join(lines)
-    with subprocess.Popen([docker, "save", made.id], stdout=subprocess.PIPE, env=engine.environment()) as saving:
-        searched, found = search(saving, secrets)
-    assert found == []
+    with subprocess.Popen([docker, "save", built.id], stdout=subprocess.PIPE, env=engine.environment()) as saving:
+        searched, matches = search(saving, secrets)
+    assert matches == []
     assert sum(name.endswith("layer.tar") or name.startswith("blobs/") for name in searched) >= 5
     assert any(name.endswith(".json") or name.startswith("blobs/") for name in searched)
 
 
-def search(saving: "subprocess.Popen[bytes]", words: list[bytes]) -> tuple[list[str], list[str]]:
-    """Every file of a saved image, and those in which one of the words stands."""
-    searched, found = [], []
+def search(saving: "subprocess.Popen[bytes]", secrets: list[bytes]) -> tuple[list[str], list[str]]:
+    """Names of the files in a saved image, and each secret with the file that holds it."""
+    searched, matches = [], []
     with tarfile.open(fileobj=saving.stdout, mode="r|") as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
@@ -95,27 +97,26 @@ def search(saving: "subprocess.Popen[bytes]", words: list[bytes]) -> tuple[list[
             searched.append(member.name)
             before = b""
             while chunk := file.read(1 << 22):
-                found += [f"{word!r} in {member.name}" for word in words if word in before + chunk]
-                before = chunk[-max(map(len, words)) :]
-    return searched, found
+                matches += [f"{secret!r} in {member.name}" for secret in secrets if secret in before + chunk]
+                before = chunk[-max(map(len, secrets)) :]
+    return searched, matches
 
 
-def test_the_search_finds_what_was_left_behind(docker: str, tmp_path: Path) -> None:
-    """The search itself can fail: a secret in a layer is seen."""
+def test_the_search_finds_a_secret_in_a_layer(docker: str, tmp_path: Path) -> None:
     (tmp_path / "pip.conf").write_text(f"password = {PASSWORD}", encoding="utf-8")
-    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY pip.conf /left-behind\n", encoding="utf-8")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY pip.conf /pip.conf\n", encoding="utf-8")
     args = [docker, "build", "-q", "-t", "dgxcert-test:careless", str(tmp_path)]
     subprocess.run(args, env=engine.environment(), check=True, capture_output=True)
     with subprocess.Popen([docker, "save", "dgxcert-test:careless"], stdout=subprocess.PIPE) as saving:
-        _, found = search(saving, [PASSWORD.encode()])
-    assert any("layer" in name or "blobs" in name for name in found)
+        _, matches = search(saving, [PASSWORD.encode()])
+    assert any("layer" in name or "blobs" in name for name in matches)
 
 
-def test_the_image_says_what_it_was_made_from(
+def test_the_labels_of_the_image_name_its_base_and_lock(
     private_build: tuple[Image, list[str], Index], standin: str, docker: str, checkout: Checkout
 ) -> None:
-    made, _, _ = private_build
-    inspected = json.loads(engine.run("image", "inspect", made.id).stdout)[0]["Config"]
+    built, _, _ = private_build
+    inspected = json.loads(engine.run("image", "inspect", built.id).stdout)[0]["Config"]
     labels = inspected["Labels"]
     base = builder.find(standin)
     assert base is not None
@@ -127,19 +128,19 @@ def test_the_image_says_what_it_was_made_from(
 
 
 @pytest.mark.parametrize(
-    ("package", "said"),
+    ("package", "cause"),
     [
         ("wants-torch", "wants-torch 1.0 has requirement torch>=2.10"),
         ("torch", "torch==2.10.0 is not the version that the base image holds"),
-        ("paints-torch", "the files of torch .* are no longer those of the base image"),
+        ("overwrites-torch", "the files of torch .* are no longer those of the base image"),
     ],
 )
 def test_a_package_that_would_replace_nvidias_torch_fails_the_build_by_name(
-    at_private_index: Index, packages: Path, checkout: Checkout, standin: str, tiny_lock: str, package: str, said: str
+    at_private_index: Index, packages: Path, checkout: Checkout, standin: str, tiny_lock: str, package: str, cause: str
 ) -> None:
     (path,) = packages.glob(f"{package.replace('-', '_')}-*.whl")
     checkout.lock("harmful", tiny_lock + pin(path))
-    with pytest.raises(CannotStart, match=f"could not be built: guard: .*{said}"):
+    with pytest.raises(CannotStart, match=f"could not be built: guard: .*{cause}"):
         checkout.build(REFERENCE, "harmful", standin)
 
 
@@ -154,17 +155,17 @@ def test_a_tampered_hash_in_the_lock_fails_the_build_by_name(
         checkout.build(REFERENCE, "tampered", standin)
 
 
-def test_a_build_without_a_network_fails_by_the_package_that_it_could_not_have(
+def test_a_build_without_a_network_names_the_package_that_could_not_be_downloaded(
     checkout: Checkout, standin: str, tiny_lock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = re.search(r"^([a-z0-9-]+==\S+)", tiny_lock, re.MULTILINE)
     assert first is not None
-    checkout.lock("cut-off", f"{tiny_lock}# not in any cache\n")
+    checkout.lock("offline", f"{tiny_lock}# not in any cache\n")
     monkeypatch.setenv("BUILD_NETWORK", "none")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    said = f"guard: .*{re.escape(first.group(1))} could not be downloaded from the package index: .*no network"
-    with pytest.raises(CannotStart, match=said):
-        checkout.build(REFERENCE, "cut-off", standin)
+    cause = f"guard: .*{re.escape(first.group(1))} could not be downloaded from the package index: .*no network"
+    with pytest.raises(CannotStart, match=cause):
+        checkout.build(REFERENCE, "offline", standin)
 
 
 def test_a_base_that_is_not_nvidias_is_refused_by_name(checkout: Checkout, standin: str, docker: str) -> None:
@@ -175,18 +176,18 @@ def test_a_base_that_is_not_nvidias_is_refused_by_name(checkout: Checkout, stand
         checkout.build(REFERENCE, "tiny", "dgxcert-test:other-base")
 
 
-def test_what_was_added_to_an_image_makes_it_another(checkout: Checkout, standin: str, docker: str) -> None:
-    """Its labels are all there still: `docker commit` and a build on top of it inherit them."""
-    made, _ = checkout.build(REFERENCE, "tiny", standin)
-    assert made.untouched
+def test_an_image_that_was_changed_after_its_build_is_recognised(checkout: Checkout, standin: str, docker: str) -> None:
+    """`docker commit` and a build on top of an image inherit its labels."""
+    built, _ = checkout.build(REFERENCE, "tiny", standin)
+    assert built.untouched
     dockerfile = f"FROM {REFERENCE}\nUSER 0\nRUN touch /added\n"
     args = [docker, "build", "-q", "--network=none", "-t", "dgxcert-test:added", "-"]
     subprocess.run(args, input=dockerfile.encode(), env=engine.environment(), check=True, capture_output=True)
     added = builder.find("dgxcert-test:added")
     assert added is not None
-    assert added.suite_sha256 == made.suite_sha256
+    assert added.suite_sha256 == built.suite_sha256
     assert not added.untouched
-    container = engine.run("create", made.id, "sh").stdout.strip()
+    container = engine.run("create", built.id, "sh").stdout.strip()
     engine.run("commit", container, "dgxcert-test:committed")
     engine.run("rm", container)
     committed = builder.find("dgxcert-test:committed")
@@ -194,7 +195,7 @@ def test_what_was_added_to_an_image_makes_it_another(checkout: Checkout, standin
     assert not committed.untouched
 
 
-def test_a_change_of_the_suite_rebuilds_nothing_but_the_suite(checkout: Checkout, standin: str) -> None:
+def test_after_a_change_of_the_suite_the_packages_are_not_installed_again(checkout: Checkout, standin: str) -> None:
     first, _ = checkout.build(REFERENCE, "tiny", standin)
     with (checkout.folder / "checks" / "host" / "test_clock.py").open("a", encoding="utf-8") as file:
         file.write("\n# changed\n")
