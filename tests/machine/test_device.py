@@ -49,7 +49,7 @@ def test_a_gpu_with_this_process_only_is_not_shared(driver: Callable[..., list[l
 
 
 def test_the_question_is_the_one_that_the_probe_asks(driver: Callable[..., list[list[str]]]) -> None:
-    """`machine` may not import `probes`, so nothing else would notice a field that is called otherwise there."""
+    """`machine` may not import `probes`, so only this test notices a field that has another name there."""
     commands = driver(0, listed(4711))
     GPU.sharing_problem()
     nvml.compute_processes(GPU.index)
@@ -85,7 +85,7 @@ def test_other_processes_are_described(driver: Callable[..., list[list[str]]]) -
     assert GPU.sharing_problem() == GPU.other_processes()
 
 
-def test_a_cpu_has_no_driver_to_ask(driver: Callable[..., list[list[str]]]) -> None:
+def test_a_cpu_asks_no_driver(driver: Callable[..., list[list[str]]]) -> None:
     commands = driver(1)
     assert CPU.sharing_problem() is None
     assert not commands

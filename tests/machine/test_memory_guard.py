@@ -60,7 +60,7 @@ def _profile_with_floor(folder: Path, gib: float) -> Path:
 
 @pytest.mark.parametrize(("works", "trouble"), [(True, "it was killed because no memory is left"), (False, "")])
 def test_a_check_that_only_reads_the_machine_is_not_stopped(tmp_path: Path, works: bool, trouble: str) -> None:
-    """MEMORY-AVAILABLE must fail there, and would be killed before it has read the memory."""
+    """MEMORY-AVAILABLE must fail on such a machine, and would otherwise be killed before it has read the memory."""
     anything: Any = None
     child = Child(anything, {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}, works=works)
     child.take(example.started("MEMORY-AVAILABLE"))
@@ -74,8 +74,8 @@ def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: 
     profile = _profile_with_floor(tmp_path, gib=1e6)
     done = driver.run("calm", "validate", "--profile", profile, "--results", results, "--only", "LONG", asks="sleep")
     assert done.returncode == 2, done.stdout
-    found = {result.key: result for result in runs.load(driver.only_run(results)).results}
-    stopped = found["LONG"]
+    results_by_key = {result.key: result for result in runs.load(driver.only_run(results)).results}
+    stopped = results_by_key["LONG"]
     assert stopped.outcome.value == "inconclusive"
     assert "it stopped itself: only" in stopped.reason or "it was killed because only" in stopped.reason
     assert "less than the 1e+06 GiB below which work is stopped" in stopped.reason

@@ -58,7 +58,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_samples_are_between_two_readings_of_the_counters(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    clocks, caps = iter([2400, 2411, 2405, 2409]), iter([7.0, 7.5])  # the first clock tells that the driver has it
+    clocks, caps = iter([2400, 2411, 2405, 2409]), iter([7.0, 7.5])  # the first clock is read before sampling
     driver(clock=lambda nvml, gpu: next(clocks), counters=lambda nvml, gpu: {"power_cap": next(caps)})
     orphaned_after(3, monkeypatch)
     driver_samples.record_samples(2, 1000.0, tmp_path / "samples")

@@ -22,15 +22,15 @@ Plant = Callable[..., list[str]]
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """Sets the driver's answers for GPU 5 by field; returns the fields that it is asked for."""
+    """Sets the driver's answers for GPU 5 by field; returns the requested fields."""
 
     def plant(**values: object) -> list[str]:
-        asked: list[str] = []
+        requested: list[str] = []
 
         def ask(index: int, *fields: str) -> Answers:
             assert index == 5
             assert set(fields) <= set(driver_answers.FIELDS), "driver_answers has no such field"
-            asked.extend(fields)
+            requested.extend(fields)
             answered = {name: values[name] for name in fields if not isinstance(values[name], Refusal)}
             refused = {
                 name: {"code": int(code), "says": SAYS[int(code)]}
@@ -40,7 +40,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Plant:
             return Answers(index, answered, refused)
 
         monkeypatch.setattr(nvml, "ask", ask)
-        return asked
+        return requested
 
     return plant
 
@@ -49,15 +49,15 @@ COUNTERS: dict[str, object] = {"ecc_uncorrected": 1, "ecc_corrected": 20, "ecc_u
 
 
 @pytest.mark.parametrize("pending", [True, False])
-def test_errors_are_counted_where_ecc_is_on_now(driver: Plant, pending: bool) -> None:
+def test_errors_are_counted_where_ecc_is_on(driver: Plant, pending: bool) -> None:
     driver(ecc_mode=[True, pending], **COUNTERS)
-    found = health.ecc_errors(5)
-    assert (found.counted, found.source) == (True, "NVML, since the driver was loaded")
-    assert (found.uncorrected, found.corrected, found.uncorrected_ever) == (1, 20, 300)
+    errors = health.ecc_errors(5)
+    assert (errors.counted, errors.source) == (True, "NVML, since the driver was loaded")
+    assert (errors.uncorrected, errors.corrected, errors.uncorrected_ever) == (1, 20, 300)
 
 
 @pytest.mark.parametrize(
-    ("mode", "why"),
+    ("mode", "reason"),
     [
         (NOT_SUPPORTED, "this GPU has no error correction"),
         ([False, False], "its error correction is off"),
@@ -65,18 +65,20 @@ def test_errors_are_counted_where_ecc_is_on_now(driver: Plant, pending: bool) ->
     ],
     ids=["none", "off", "off until it is reset"],
 )
-def test_without_ecc_no_error_is_counted_and_the_source_tells_why(driver: Plant, mode: object, why: str) -> None:
+def test_without_ecc_no_error_is_counted_and_the_source_names_the_reason(
+    driver: Plant, mode: object, reason: str
+) -> None:
     driver(ecc_mode=mode, **dict.fromkeys(COUNTERS, NOT_SUPPORTED))
-    found = health.ecc_errors(5)
-    assert (found.counted, found.uncorrected, found.corrected, found.uncorrected_ever) == (False, 0, 0, 0)
-    assert why in found.source
+    errors = health.ecc_errors(5)
+    assert (errors.counted, errors.uncorrected, errors.corrected, errors.uncorrected_ever) == (False, 0, 0, 0)
+    assert reason in errors.source
 
 
 @pytest.mark.parametrize("code", [UNKNOWN, LOST])
-@pytest.mark.parametrize("errs", ["ecc_mode", *COUNTERS])
-def test_a_counter_that_errs_is_not_zero(driver: Plant, errs: str, code: Refusal) -> None:
-    driver(**{"ecc_mode": [True, True], **COUNTERS, errs: code})
-    with pytest.raises(Inconclusive, match=f"does not report {errs.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
+@pytest.mark.parametrize("field", ["ecc_mode", *COUNTERS])
+def test_a_counter_that_errs_is_not_zero(driver: Plant, field: str, code: Refusal) -> None:
+    driver(**{"ecc_mode": [True, True], **COUNTERS, field: code})
+    with pytest.raises(Inconclusive, match=f"does not report {field.replace('_', ' ')} of GPU 5: {SAYS[code]}"):
         health.ecc_errors(5)
 
 
@@ -95,7 +97,7 @@ def test_ecc_is_on_where_it_is_on_now_and_after_a_reset(driver: Plant, mode: lis
     assert health.ecc_enabled(5) is on
 
 
-def test_rows_that_were_replaced_are_read_in_the_drivers_order(driver: Plant) -> None:
+def test_remapped_rows_are_read_in_the_drivers_order(driver: Plant) -> None:
     driver(remapped_rows=[7, 2, 1, 0])
     assert health.remapped_rows(5) == RemappedRows(
         corrected=7, uncorrected=2, pending=True, failed=False, source="NVML"
@@ -114,7 +116,7 @@ def test_a_gpu_that_remaps_no_rows_has_none_pending(driver: Plant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("modes", "divided"),
+    ("modes", "enabled"),
     [
         ([False, False], False),
         ([True, True], True),
@@ -122,11 +124,11 @@ def test_a_gpu_that_remaps_no_rows_has_none_pending(driver: Plant) -> None:
         ([True, False], True),
         (NOT_SUPPORTED, False),
     ],
-    ids=["whole", "divided", "divided after a reset", "divided until a reset", "cannot be divided"],
+    ids=["off", "on", "on after a reset", "on until a reset", "not supported"],
 )
-def test_mig_is_on_where_it_is_on_now_or_after_a_reset(driver: Plant, modes: object, divided: bool) -> None:
+def test_mig_is_on_where_it_is_on_now_or_after_a_reset(driver: Plant, modes: object, enabled: bool) -> None:
     driver(mig=modes)
-    assert health.mig_enabled(5) is divided
+    assert health.mig_enabled(5) is enabled
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -140,36 +142,36 @@ def test_the_compute_mode_has_the_name_that_profiles_use(driver: Plant) -> None:
     assert health.compute_mode(5) == "Exclusive_Process"
 
 
-def test_the_power_limit_is_the_enforced_one_and_then_the_default(driver: Plant) -> None:
+def test_the_power_limit_is_the_share_of_its_default(driver: Plant) -> None:
     driver(power_limit_w=500, power_limit_default_w=700.0)
-    found = health.power_limit(5)
-    assert (found.of_default, found.source) == (pytest.approx(500 / 700), "NVML: 500 W of 700 W")
+    limit = health.power_limit(5)
+    assert (limit.of_default, limit.source) == (pytest.approx(500 / 700), "NVML: 500 W of 700 W")
 
 
-EVERY: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
+PROBES: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
     "errors": (health.ecc_errors, ("ecc_mode", *COUNTERS)),
-    "correction": (health.ecc_enabled, ("ecc_mode",)),
-    "rows": (health.remapped_rows, ("remapped_rows",)),
+    "ECC mode": (health.ecc_enabled, ("ecc_mode",)),
+    "remapped rows": (health.remapped_rows, ("remapped_rows",)),
     "persistence": (health.persistence, ("persistence",)),
     "compute mode": (health.compute_mode, ("compute_mode",)),
-    "divided": (health.mig_enabled, ("mig",)),
+    "MIG": (health.mig_enabled, ("mig",)),
     "power limit": (health.power_limit, ("power_limit_w", "power_limit_default_w")),
 }
 
 
 @pytest.mark.parametrize("code", [UNKNOWN, LOST])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", PROBES)
 def test_an_error_of_the_driver_is_inconclusive(driver: Plant, name: str, code: Refusal) -> None:
-    probe, fields = EVERY[name]
-    asked = driver(**dict.fromkeys(fields, code))
+    probe, fields = PROBES[name]
+    requested = driver(**dict.fromkeys(fields, code))
     with pytest.raises(Inconclusive, match=f"does not report .* of GPU 5: {SAYS[code]}"):
         probe(5)
-    assert asked == list(fields), "no other field is read"
+    assert requested == list(fields), "no other field is read"
 
 
-@pytest.mark.parametrize("name", ["correction", "persistence", "compute mode"])
+@pytest.mark.parametrize("name", ["ECC mode", "persistence", "compute mode"])
 def test_a_missing_feature_is_inconclusive_and_the_remedy_names_the_profile(driver: Plant, name: str) -> None:
-    probe, fields = EVERY[name]
+    probe, fields = PROBES[name]
     driver(**dict.fromkeys(fields, NOT_SUPPORTED))
     with pytest.raises(Inconclusive, match="Not Supported") as raised:
         probe(5)
@@ -181,10 +183,10 @@ def test_a_power_limit_of_zero_is_not_the_default(driver: Plant) -> None:
     assert health.power_limit(5).of_default == 0.0
 
 
-@pytest.mark.parametrize("silent", ["power_limit_w", "power_limit_default_w"])
-def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Plant, silent: str) -> None:
+@pytest.mark.parametrize("missing", ["power_limit_w", "power_limit_default_w"])
+def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Plant, missing: str) -> None:
     """As on laptops and GB10. An error is inconclusive instead."""
-    driver(**{"power_limit_w": 700, "power_limit_default_w": 700, silent: NOT_SUPPORTED})
-    found = health.power_limit(5)
-    assert found.of_default == 1.0
-    assert "this GPU has no power limit" in found.source
+    driver(**{"power_limit_w": 700, "power_limit_default_w": 700, missing: NOT_SUPPORTED})
+    limit = health.power_limit(5)
+    assert limit.of_default == 1.0
+    assert "this GPU has no power limit" in limit.source

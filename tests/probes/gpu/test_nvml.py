@@ -29,25 +29,25 @@ def _raising(code: int) -> Callable[..., None]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """The questions to the driver, answered in this process, where fakes reach, and passed through JSON."""
-    questions: list[tuple[str, ...]] = []
+def questions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The questions to the driver, answered in this process by the planted NVML and passed through JSON."""
+    asked: list[tuple[str, ...]] = []
 
     def ask(*question: str, timeout_s: float, remember: bool = True) -> dict[str, Any]:
         assert (timeout_s, remember) == (30, True)
-        questions.append(question)
+        asked.append(question)
         return dict(json.loads(json.dumps(driver_answers.main(*question))))
 
     monkeypatch.setattr(driver_query, "ask", ask)
-    return questions
+    return asked
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]) -> Callable[..., None]:
+def driver(monkeypatch: pytest.MonkeyPatch, questions: list[tuple[str, ...]]) -> Callable[..., None]:
     """A driver that lists one GB10, with some of its functions returning something else."""
 
     def answer(**changed: object) -> None:
-        usual: dict[str, object] = {
+        healthy: dict[str, object] = {
             "nvmlInit": None,
             "nvmlDeviceGetCount": 1,
             "nvmlDeviceGetHandleByIndex": "handle",
@@ -60,9 +60,9 @@ def driver(monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]) -> Cal
             "nvmlSystemGetDriverVersion": "580.126.09",
             "nvmlSystemGetCudaDriverVersion_v2": 13000,
         }
-        for name, value in (usual | changed).items():
-            fake = value if callable(value) else lambda *_, it=value: it
-            monkeypatch.setattr(pynvml, name, _raising(value) if isinstance(value, Refusal) else fake)
+        for name, value in (healthy | changed).items():
+            planted = value if callable(value) else lambda *_, result=value: result
+            monkeypatch.setattr(pynvml, name, _raising(value) if isinstance(value, Refusal) else planted)
 
     return answer
 
@@ -70,14 +70,14 @@ def driver(monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, ...]]) -> Cal
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED])
 def test_a_driver_that_is_absent_offers_no_gpu(driver: Callable[..., None], code: int) -> None:
     driver(nvmlInit=Refusal(code))
-    found = nvml.read()
-    assert (found.gpus, found.version, found.mismatch) == ((), None, None)
-    assert found.source == f"NVML: {pynvml.NVMLError(code)}"
-    assert nvml.require_consistent() == found
+    reading = nvml.read()
+    assert (reading.gpus, reading.version, reading.mismatch) == ((), None, None)
+    assert reading.source == f"NVML: {pynvml.NVMLError(code)}"
+    assert nvml.require_consistent() == reading
     with pytest.raises(Inconclusive, match="no driver is loaded: "):
         nvml.require_loaded()
     with pytest.raises(Inconclusive, match="no driver is loaded: "):
-        _ = found.known_version
+        _ = reading.known_version
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_UNKNOWN, pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_TIMEOUT])
@@ -91,9 +91,9 @@ def test_an_error_of_the_driver_is_inconclusive(driver: Callable[..., None], cod
 
 def test_a_half_updated_driver_is_neither_loaded_nor_absent(driver: Callable[..., None]) -> None:
     driver(nvmlInit=Refusal(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
-    found = nvml.read()
-    assert (found.absence, found.gpus) == (None, ())
-    assert found.mismatch == str(pynvml.NVMLError(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
+    reading = nvml.read()
+    assert (reading.absence, reading.gpus) == (None, ())
+    assert reading.mismatch == str(pynvml.NVMLError(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
     for question in (nvml.require_consistent, nvml.require_loaded):
         with pytest.raises(Inconclusive, match=r"only half updated: .*version mismatch") as raised:
             question()
@@ -102,9 +102,9 @@ def test_a_half_updated_driver_is_neither_loaded_nor_absent(driver: Callable[...
 
 def test_a_gb10_is_read_without_the_figures_that_it_does_not_have(driver: Callable[..., None]) -> None:
     driver()
-    found = nvml.read()
-    assert found.gpus == (GB10.model_copy(update={"vbios": "9A.0B.25.00.00"}),)
-    assert (found.source, found.cuda, found.branch) == ("NVML, driver 580.126.09", "13.0", 580)
+    reading = nvml.read()
+    assert reading.gpus == (GB10.model_copy(update={"vbios": "9A.0B.25.00.00"}),)
+    assert (reading.source, reading.cuda, reading.branch) == ("NVML, driver 580.126.09", "13.0", 580)
 
 
 def test_a_gpu_that_the_driver_does_not_list_is_inconclusive(driver: Callable[..., None]) -> None:
@@ -115,8 +115,8 @@ def test_a_gpu_that_the_driver_does_not_list_is_inconclusive(driver: Callable[..
 
 def test_the_newest_cuda_that_a_driver_supports_is_a_number(driver: Callable[..., None]) -> None:
     driver(nvmlSystemGetCudaDriverVersion_v2=12080)
-    found = nvml.read()
-    assert (found.cuda, found.cuda_major) == ("12.8", 12)
+    reading = nvml.read()
+    assert (reading.cuda, reading.cuda_major) == ("12.8", 12)
     with pytest.raises(Inconclusive, match="the driver reports no CUDA version that it supports: None"):
         _ = nvml.Driver("580.95.05", None, ()).cuda_major
 
@@ -130,7 +130,7 @@ def test_a_memory_of_zero_is_no_figure(driver: Callable[..., None], total: int, 
 def test_a_gpu_whose_memory_errs_is_still_listed(driver: Callable[..., None]) -> None:
     """DEVICE-MEMORY judges the memory; GPU-PRESENT must not fail because of it."""
     driver(nvmlDeviceGetMemoryInfo=Refusal(pynvml.NVML_ERROR_UNKNOWN))
-    assert [(each.product, each.memory_gib) for each in nvml.read().gpus] == [("NVIDIA GB10", None)]
+    assert [(gpu.product, gpu.memory_gib) for gpu in nvml.read().gpus] == [("NVIDIA GB10", None)]
     with pytest.raises(Inconclusive, match="does not report memory total of GPU 0: Unknown Error"):
         device_memory.read(Device("cuda", 0, "GB10", unified_memory=True))
 
@@ -144,16 +144,16 @@ def test_a_gpu_whose_memory_errs_is_still_listed(driver: Callable[..., None]) ->
         ("nvmlDeviceGetCount", "the NVIDIA driver does not answer: Unknown Error"),
     ],
 )
-def test_an_error_half_way_is_inconclusive(driver: Callable[..., None], function: str, message: str) -> None:
+def test_an_error_of_a_later_call_is_inconclusive(driver: Callable[..., None], function: str, message: str) -> None:
     driver(**{function: Refusal(pynvml.NVML_ERROR_UNKNOWN)})
     with pytest.raises(Inconclusive, match=message):
         nvml.read()
 
 
-@pytest.mark.parametrize("dies", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"])
-def test_one_lost_gpu_does_not_hide_the_others(driver: Callable[..., None], dies: str) -> None:
-    def answer(asked: object) -> object:
-        index = asked if isinstance(asked, int) else asked.index
+@pytest.mark.parametrize("lost", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"])
+def test_one_lost_gpu_does_not_hide_the_others(driver: Callable[..., None], lost: str) -> None:
+    def answer(gpu: object) -> object:
+        index = gpu if isinstance(gpu, int) else gpu.index
         if index == 1:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
         return f"GPU-{index}"
@@ -161,30 +161,30 @@ def test_one_lost_gpu_does_not_hide_the_others(driver: Callable[..., None], dies
     fakes: dict[str, object] = {
         "nvmlDeviceGetCount": 3,
         "nvmlDeviceGetHandleByIndex": lambda index: SimpleNamespace(index=index),
-        dies: answer,
+        lost: answer,
     }
     driver(**fakes)
-    found = nvml.read()
-    assert ([each.index for each in found.gpus], found.lost) == ([0, 2], (1,))
+    reading = nvml.read()
+    assert ([gpu.index for gpu in reading.gpus], reading.lost) == ([0, 2], (1,))
 
 
 def test_all_fields_of_a_gpu_are_one_question_and_each_refusal_is_kept(
-    driver: Callable[..., None], asked: list[tuple[str, ...]]
+    driver: Callable[..., None], questions: list[tuple[str, ...]]
 ) -> None:
     driver(nvmlDeviceGetPersistenceMode=1, nvmlDeviceGetMigMode=Refusal(pynvml.NVML_ERROR_NOT_SUPPORTED))
-    found = nvml.ask(0, "persistence", "mig", "serial")
-    assert asked == [("gpu", "0", "persistence", "mig", "serial")]
-    assert found["persistence"] is True
-    assert found.if_supported("mig") is None
+    answers = nvml.ask(0, "persistence", "mig", "serial")
+    assert questions == [("gpu", "0", "persistence", "mig", "serial")]
+    assert answers["persistence"] is True
+    assert answers.if_supported("mig") is None
     with pytest.raises(Inconclusive, match="does not report mig of GPU 0: Not Supported"):
-        _ = found["mig"]
+        _ = answers["mig"]
     with pytest.raises(Inconclusive, match="does not report serial of GPU 0: Insufficient Permissions"):
-        found.if_supported("serial")
+        answers.if_supported("serial")
     with pytest.raises(Inconclusive, match="does not report power w of GPU 0: no answer"):
-        _ = found["power_w"]
+        _ = answers["power_w"]
 
 
 def test_the_driver_of_this_machine_answers_or_is_absent() -> None:
-    """Nothing is faked: the question goes through a process of its own, with or without a GPU."""
-    found = nvml.read()
-    assert bool(found.version) != bool(found.absence or found.mismatch)
+    """With the real library, through a process of its own, with or without a GPU."""
+    reading = nvml.read()
+    assert bool(reading.version) != bool(reading.absence or reading.mismatch)

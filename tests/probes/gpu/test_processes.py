@@ -20,34 +20,35 @@ NO_SUCH_PID = 2**22 + 1
 
 
 def machine(gpus: int) -> Machine:
-    made = tuple(Gpu(index=i, product="NVIDIA H200", uuid=f"GPU-{i}", compute_capability="9.0") for i in range(gpus))
-    return example.MACHINE.model_copy(update={"gpus": made})
+    """A machine with that many GPUs."""
+    cards = (Gpu(index=i, product="NVIDIA H200", uuid=f"GPU-{i}", compute_capability="9.0") for i in range(gpus))
+    return example.MACHINE.model_copy(update={"gpus": tuple(cards)})
 
 
 def busy(monkeypatch: pytest.MonkeyPatch, pids: dict[int, list[int]]) -> list[int]:
-    """Plants these processes on these GPUs; returns the GPUs that are asked for."""
-    asked: list[int] = []
+    """Plants these processes on these GPUs; returns the indexes that are queried."""
+    queried: list[int] = []
 
     def processes(index: int) -> list[int]:
-        asked.append(index)
+        queried.append(index)
         return pids.get(index, [])
 
     monkeypatch.setattr(nvml, "compute_processes", processes)
-    return asked
+    return queried
 
 
 def test_every_gpu_of_the_driver_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = busy(monkeypatch, {})
+    queried = busy(monkeypatch, {})
     assert gpu_processes.read(machine(8)) == 8
-    assert asked == list(range(8))
+    assert queried == list(range(8))
 
 
 def test_one_other_process_is_named_and_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     busy(monkeypatch, {3: [os.getpid()]})
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(8))
-    own = Path(f"/proc/{os.getpid()}/comm").read_text(encoding="utf-8").strip()
-    assert raised.value.problem == f"other processes compute on this machine (GPU 3: {own} ({os.getpid()}))"
+    name = Path(f"/proc/{os.getpid()}/comm").read_text(encoding="utf-8").strip()
+    assert raised.value.problem == f"other processes compute on this machine (GPU 3: {name} ({os.getpid()}))"
     assert any("nvidia-smi" in step for step in raised.value.remedy)
 
 
@@ -81,7 +82,7 @@ def test_a_driver_that_refuses_is_no_idle_gpu(monkeypatch: pytest.MonkeyPatch) -
 
 def listed(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...]]:
     """Plants the processes that NVML lists; returns the questions to the driver, answered in this process."""
-    asked: list[tuple[str, ...]] = []
+    questions: list[tuple[str, ...]] = []
 
     def processes(gpu: object) -> list[SimpleNamespace]:
         if not isinstance(pids, list):
@@ -90,21 +91,21 @@ def listed(monkeypatch: pytest.MonkeyPatch, pids: object) -> list[tuple[str, ...
         return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in pids]
 
     def ask(*question: str, **_: Any) -> dict[str, Any]:
-        asked.append(question)
+        questions.append(question)
         return driver_answers.main(*question)
 
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: f"GPU {index}")
     monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", processes)
     monkeypatch.setattr(driver_query, "ask", ask)
-    return asked
+    return questions
 
 
 @pytest.mark.parametrize("pids", [[4711], [], [4711, 4712]])
 def test_processes_are_those_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, pids: list[int]) -> None:
-    asked = listed(monkeypatch, pids)
+    questions = listed(monkeypatch, pids)
     assert nvml.compute_processes(2) == pids
-    assert asked == [("gpu", "2", "compute_processes")]
+    assert questions == [("gpu", "2", "compute_processes")]
 
 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST])

@@ -33,11 +33,11 @@ def counted(before: Any, after: Any) -> Samples:
 
 def test_the_file_of_the_sampler_is_parsed() -> None:
     text = written(*[{"clock": 2411, "power_w": 88.5}] * 6, before={"power_cap": 1.5}, after={"power_cap": 1.6})
-    found = Samples.parse(text)
-    assert [reading["clock"] for reading in found.readings] == [2411] * 6
-    assert (found.before, found.after) == ({"power_cap": 1.5}, {"power_cap": 1.6})
-    assert found.elapsed_s == pytest.approx(0.5), "from the first reading of the counters to the last"
-    assert found.source == "NVML, 6 samples in 0.5 s"
+    load = Samples.parse(text)
+    assert [reading["clock"] for reading in load.readings] == [2411] * 6
+    assert (load.before, load.after) == ({"power_cap": 1.5}, {"power_cap": 1.6})
+    assert load.elapsed_s == pytest.approx(0.5), "from the first reading of the counters to the last"
+    assert load.source == "NVML, 6 samples in 0.5 s"
 
 
 def test_the_share_of_a_core_is_cpu_time_over_elapsed_time() -> None:
@@ -81,24 +81,24 @@ def test_samples_without_counters_at_both_ends_are_inconclusive(kept: slice) -> 
 
 
 def test_a_field_that_the_driver_does_not_have_is_inconclusive() -> None:
-    found = samples("clock", *[2411] * 9)
-    assert found.has("clock")
-    assert not found.has("power_w")
-    for question in (found.median, found.highest, found.is_constant, found.steadiness):
+    load = samples("clock", *[2411] * 9)
+    assert load.has("clock")
+    assert not load.has("power_w")
+    for question in (load.median, load.highest, load.is_constant, load.steadiness):
         with pytest.raises(Inconclusive, match="the driver reports no power w of this GPU"):
             question("power_w")
     with pytest.raises(Inconclusive, match="the driver reports no event reasons of this GPU"):
-        found.share(POWER_CAP)
+        load.share(POWER_CAP)
 
 
 def test_a_field_with_only_zeros_is_reported() -> None:
-    found = samples("clock", *[0] * 9)
-    assert (found.has("clock"), found.median("clock"), found.highest("clock")) == (True, 0, 0)
+    load = samples("clock", *[0] * 9)
+    assert (load.has("clock"), load.median("clock"), load.highest("clock")) == (True, 0, 0)
 
 
 def test_one_stray_sample_does_not_move_the_median() -> None:
-    found = samples("clock", 2400, 2411, 208, 2405, 2500)
-    assert (found.median("clock"), found.highest("clock")) == (2405, 2500)
+    load = samples("clock", 2400, 2411, 208, 2405, 2500)
+    assert (load.median("clock"), load.highest("clock")) == (2405, 2500)
     assert samples("clock", 1, 2, 4, 3, 6, 5).median("clock") == 3.5
 
 
@@ -138,15 +138,15 @@ def test_a_clock_that_falls_gradually_is_not_steady() -> None:
 
 
 def test_a_share_counts_samples_with_any_of_the_reasons() -> None:
-    found = samples("event_reasons", IDLE, POWER_CAP, POWER_CAP | CLOCK_SETTING, CLOCK_SETTING, SLOWDOWN)
-    assert found.share(POWER_CAP) == 0.4
-    assert found.share(CLOCK_SETTING) == 0.4
-    assert found.share(POWER_CAP | CLOCK_SETTING) == 0.6, "not the sum: one sample has both"
-    assert found.share(POWER_BRAKE) == 0
+    load = samples("event_reasons", IDLE, POWER_CAP, POWER_CAP | CLOCK_SETTING, CLOCK_SETTING, SLOWDOWN)
+    assert load.share(POWER_CAP) == 0.4
+    assert load.share(CLOCK_SETTING) == 0.4
+    assert load.share(POWER_CAP | CLOCK_SETTING) == 0.6, "not the sum: one sample has both"
+    assert load.share(POWER_BRAKE) == 0
 
 
 @pytest.mark.parametrize(
-    ("reason", "seen"),
+    ("reason", "share"),
     [
         (POWER_CAP, "power_capped"),
         (THERMAL_SOFTWARE, "hot"),
@@ -158,14 +158,14 @@ def test_a_share_counts_samples_with_any_of_the_reasons() -> None:
         (IDLE, None),
     ],
 )
-def test_each_event_reason_counts_for_one_share_only(reason: int, seen: str | None) -> None:
-    found = samples("event_reasons", reason, *[IDLE] * 4)
-    shares = {name: getattr(found, name) for name in ("power_capped", "hot", "braked")}
-    assert shares == dict.fromkeys(shares, 0.0) | ({seen: 0.2} if seen else {})
+def test_each_event_reason_counts_for_one_share_only(reason: int, share: str | None) -> None:
+    load = samples("event_reasons", reason, *[IDLE] * 4)
+    shares = {name: getattr(load, name) for name in ("power_capped", "hot", "braked")}
+    assert shares == dict.fromkeys(shares, 0.0) | ({share: 0.2} if share else {})
 
 
 @pytest.mark.parametrize(
-    ("counter", "seen"),
+    ("counter", "share"),
     [
         ("power_cap", "power_capped"),
         ("thermal_software", "hot"),
@@ -173,16 +173,16 @@ def test_each_event_reason_counts_for_one_share_only(reason: int, seen: str | No
         ("power_brake", "braked"),
     ],
 )
-def test_a_slowdown_between_samples_shows_in_the_counters(counter: str, seen: str) -> None:
-    found = counted({counter: 7.0}, {counter: 7.3})
-    shares = {name: getattr(found, name) for name in ("power_capped", "hot", "braked")}
-    assert shares == pytest.approx(dict.fromkeys(shares, 0.0) | {seen: 0.3})
+def test_a_slowdown_between_samples_shows_in_the_counters(counter: str, share: str) -> None:
+    load = counted({counter: 7.0}, {counter: 7.3})
+    shares = {name: getattr(load, name) for name in ("power_capped", "hot", "braked")}
+    assert shares == pytest.approx(dict.fromkeys(shares, 0.0) | {share: 0.3})
 
 
 def test_a_slowdown_that_counters_miss_shows_in_the_samples() -> None:
     reasons = [{"event_reasons": POWER_CAP}] * 3 + [{"event_reasons": IDLE}] * 8
-    found = Samples.parse(written(*reasons, before={"power_cap": 7.0}, after={"power_cap": 7.1}))
-    assert found.power_capped == pytest.approx(3 / 11)
+    load = Samples.parse(written(*reasons, before={"power_cap": 7.0}, after={"power_cap": 7.1}))
+    assert load.power_capped == pytest.approx(3 / 11)
 
 
 def test_counters_that_grew_by_more_than_the_elapsed_time_are_a_share_of_one() -> None:
@@ -205,7 +205,7 @@ def test_a_missing_counter_is_a_share_of_zero(before: dict[str, float], after: d
 
 
 def test_the_counter_with_the_largest_growth_counts() -> None:
-    found = counted(
+    load = counted(
         {"thermal_software": 1.0, "thermal_hardware": 1.0}, {"thermal_software": 1.1, "thermal_hardware": 1.4}
     )
-    assert found.hot == pytest.approx(0.4)
+    assert load.hot == pytest.approx(0.4)

@@ -1,4 +1,4 @@
-"""A container has computed only where it prints a result; a message of an engine or container is told by its cause."""
+"""A container has computed only where it prints a result; the cause of an error message is recognised."""
 
 import json
 from typing import Any
@@ -194,7 +194,7 @@ IMAGE = example.image_ready().image
 
 
 class FakeClient:
-    """A client of the SDK and the one container that it creates; `on` holds the error that each step raises."""
+    """A client of the SDK and the one container that it creates; `on` holds the error of each step."""
 
     def __init__(self, **on: Exception) -> None:
         self._on = on

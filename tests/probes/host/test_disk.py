@@ -84,7 +84,7 @@ def test_where_no_folder_can_be_checked_nothing_is_measured(disks: Callable[...,
 
 
 def test_a_real_disk_has_some_free_space(tmp_path: Path) -> None:
-    measured = disk.measure(tmp_path / "not" / "there")
+    measured = disk.measure(tmp_path / "missing" / "folder")
     whole = os.statvfs(tmp_path)
     assert 0 < measured.free_gib <= whole.f_blocks * whole.f_frsize / GIB
 

@@ -177,7 +177,7 @@ Play = Callable[..., None]
 
 @pytest.fixture
 def connecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
-    """Let each of the SDK's connections fail with an error of the kernel, or get these bytes (none: no answer)."""
+    """Sets what each connection of the SDK gets: an error of the kernel, or these bytes (none: no answer)."""
     ends: list[socket.socket] = []
 
     def play(*outcomes: OSError | bytes) -> None:
@@ -338,7 +338,7 @@ def test_each_cause_has_its_own_message_and_its_own_remedy(monkeypatch: pytest.M
         ("elsewhere:2375", False),
         ("tcp://192.0.2.1:2375", False),
         ("tcp://localhost.example.org:2375", False),
-        ("ssh://somebody@elsewhere", False),
+        ("ssh://user@dgx-2", False),
         ("ssh://localhost@elsewhere", False),
         ("", False),
     ],
@@ -424,10 +424,10 @@ def test_an_engine_that_fails_between_two_requests_is_a_problem(connecting: Play
 
 def test_an_engine_on_another_machine_is_not_queried(connecting: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, "DockerClient", lambda **_: pytest.fail("queried"))
-    monkeypatch.setenv("DOCKER_HOST", "ssh://somebody@elsewhere")
+    monkeypatch.setenv("DOCKER_HOST", "ssh://user@dgx-2")
     problem = docker_engine.query()
     assert isinstance(problem, EngineProblem)
-    assert "ssh://somebody@elsewhere is on another machine" in problem.problem
+    assert "ssh://user@dgx-2 is on another machine" in problem.problem
     assert not problem.conclusive
 
 

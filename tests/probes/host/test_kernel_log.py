@@ -207,7 +207,7 @@ def test_a_fault_is_recognised_in_each_of_its_forms(line: str, name: str, gpu: s
         "NVRM: GPU at PCI:0000:01:00: GPU-1e61ad7a-9486-bed3-4cb3-065b17451322",
         "NVRM: RmInitAdapter: Failed to load gsp_log_ga10x.bin, no GSP-RM logs will be printed (non-fatal)",
         "nouveau 0000:01:00.0: Xid 79",
-        "audit: somebody wrote NVRM: Xid (PCI:0000:01:00): 79, into a file name",
+        "audit: a user wrote NVRM: Xid (PCI:0000:01:00): 79, into a file name",
         "nvidia-peermem nv_get_p2p_free_callback:127 ERROR detected invalid context, skipping further processing",
         "oom_reaper: reaped process 123 (python3)",
         "-- Boot 6f7f0b1c --",
