@@ -1,8 +1,8 @@
-"""Build a stand-in for the base image where the real one cannot be had: `python container/standin/build.py`.
+"""Build a stand-in for the base image where the real one is not available: `python container/standin/build.py`.
 
-Debian by debootstrap, its Python, a CPU torch that carries a build tag as NVIDIA's does, a constraint file, user 1000
-and the environment variables that the suite reads. It is labelled a stand-in, and a run inside it can only rehearse.
-Needs root, debootstrap and a Docker engine; for arm64 on another machine also qemu-user-static.
+The image holds Debian (by debootstrap) with its Python, a CPU torch with a build tag like NVIDIA's, a constraint file,
+user 1000 and the environment variables that the suite reads. It is labelled a stand-in, and a run in it can only
+rehearse. Needs root, debootstrap and a Docker engine; for arm64 on another architecture also qemu-user-static.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RELEASE = "25.11"
-"""The release of the base image that this stands in for."""
+"""The release of the base image that it replaces."""
 TORCH_VERSION = f"2.10.0a0+standin.nv{RELEASE}"
-"""What its torch calls itself, whatever it is: like NVIDIA's own an alpha that sorts below 2.10, with the build tag."""
+"""The version that its torch reports: like NVIDIA's an alpha, which sorts below 2.10, with the build tag."""
 NUMPY = "numpy==2.1.0"
 DEBIAN = "bookworm"
 PYTHON = "3.11"
@@ -27,7 +27,7 @@ PYTHON = "3.11"
 
 @dataclass(frozen=True)
 class Architecture:
-    """How Debian, Docker and Python's wheels call one kind of processor, and the torch that there is for it."""
+    """An architecture by its names in Debian, Docker and wheel tags, and the torch that is available for it."""
 
     debian: str
     platform: str
@@ -37,7 +37,7 @@ class Architecture:
 
 ARCHITECTURES = {
     "amd64": Architecture("amd64", "linux/amd64", "manylinux_2_28_x86_64", "torch==2.13.0"),
-    # A CPU build from the package index; newer ones for this processor bring gigabytes of CUDA.
+    # A CPU build on PyPI; newer builds for arm64 depend on gigabytes of CUDA.
     "arm64": Architecture("arm64", "linux/arm64", "manylinux_2_28_aarch64", "torch==2.10.0"),
 }
 
@@ -47,7 +47,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default=_own_architecture())
     parser.add_argument("--name", help="image name (default dgxcert-standin:ARCH)")
-    parser.add_argument("--reuse", action="store_true", help="do nothing where this very program has built it before")
+    parser.add_argument(
+        "--reuse", action="store_true", help="do nothing where this version of the program has built it before"
+    )
     parser.add_argument("--docker", default=shutil.which("docker", path="/usr/bin") or "docker")
     options = parser.parse_args()
     architecture = ARCHITECTURES[options.arch]
@@ -60,33 +62,33 @@ def main() -> None:
         root = Path(folder, "root")
         bootstrap(root, architecture)
         install_torch(root, architecture, Path(folder, "wheels"))
-        dress(root)
+        complete(root)
         make_image(root, architecture, name, options.docker)
     print(name)
 
 
 def own_hash() -> str:
-    """What a stand-in's label says: the hash of the program that built it."""
+    """The hash of this program, which a stand-in has as its label."""
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def is_built(name: str, docker: str) -> bool:
-    """Whether the engine has an image of that name that this very program has built."""
-    form = '{{index .Config.Labels "org.dgxcert.standin"}}'
-    asked = subprocess.run(
-        [docker, "image", "inspect", "--format", form, name], capture_output=True, text=True, check=False
+    """Whether the engine has an image of that name that this version of the program has built."""
+    label = '{{index .Config.Labels "org.dgxcert.standin"}}'
+    inspected = subprocess.run(
+        [docker, "image", "inspect", "--format", label, name], capture_output=True, text=True, check=False
     )
-    return asked.returncode == 0 and asked.stdout.strip() == own_hash()
+    return inspected.returncode == 0 and inspected.stdout.strip() == own_hash()
 
 
 def bootstrap(root: Path, architecture: Architecture) -> None:
-    """A minimal Debian with Python and pip in `root`."""
+    """Install a minimal Debian with Python and pip into `root`."""
     packages = "python3,python3-pip,python3-dev,ca-certificates,gcc"
-    common = ["--variant=minbase", f"--include={packages}", DEBIAN, str(root)]
+    arguments = ["--variant=minbase", f"--include={packages}", DEBIAN, str(root)]
     if architecture.debian == _own_architecture():
-        _run("debootstrap", *common)
+        _run("debootstrap", *arguments)
         return
-    _run("debootstrap", f"--arch={architecture.debian}", "--foreign", *common)
+    _run("debootstrap", f"--arch={architecture.debian}", "--foreign", *arguments)
     emulator = next(Path("/usr/bin").glob("qemu-aarch64-static"), None)
     if emulator is None:
         sys.exit("standin: qemu-aarch64-static is missing. Install it: apt-get install qemu-user-static binfmt-support")
@@ -95,33 +97,33 @@ def bootstrap(root: Path, architecture: Architecture) -> None:
 
 
 def install_torch(root: Path, architecture: Architecture, wheels: Path) -> None:
-    """torch and numpy, with torch's version written as NVIDIA writes its own."""
-    wanted = [architecture.torch, NUMPY]
+    """Install torch and numpy, and give torch a version like NVIDIA's."""
+    requirements = [architecture.torch, NUMPY]
     if architecture.debian == _own_architecture():
-        download(wheels, wanted, _own_kind())
+        download(wheels, requirements, _own_tags())
     else:
-        download(wheels, resolve(wanted, architecture), _kind(architecture))
-    inside = root / "wheels"
-    shutil.copytree(wheels, inside)
+        download(wheels, resolve(requirements, architecture), _tags(architecture))
+    copied = root / "wheels"
+    shutil.copytree(wheels, copied)
     install = ["python3", "-m", "pip", "install", "-q", "--break-system-packages", "--no-index", "--find-links=/wheels"]
-    _run("chroot", str(root), *install, *wanted)
-    shutil.rmtree(inside)
-    _tag(root)
+    _run("chroot", str(root), *install, *requirements)
+    shutil.rmtree(copied)
+    _set_torch_version(root)
 
 
-def download(wheels: Path, wanted: list[str], kind: list[str]) -> None:
-    """The wheels of some packages, into a folder."""
-    _run(sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels), *kind, *wanted)
+def download(wheels: Path, requirements: list[str], tags: list[str]) -> None:
+    """Download wheels into a folder; `tags` are pip's options for another Python or architecture."""
+    _run(sys.executable, "-m", "pip", "download", "-q", "-d", str(wheels), *tags, *requirements)
 
 
-def _own_kind() -> list[str]:
-    """For this very processor; with the same Python pip also finds what is on this machine's own disk."""
-    same = sys.version_info[:2] == tuple(map(int, PYTHON.split(".")))
-    return [] if same else _kind(ARCHITECTURES[_own_architecture()])
+def _own_tags() -> list[str]:
+    """pip's options for this architecture: none with the same Python, so that pip also finds this machine's wheels."""
+    same_python = sys.version_info[:2] == tuple(map(int, PYTHON.split(".")))
+    return [] if same_python else _tags(ARCHITECTURES[_own_architecture()])
 
 
-def _kind(architecture: Architecture) -> list[str]:
-    """pip's options for another Python or processor: it then takes wheels only, and only those that are named."""
+def _tags(architecture: Architecture) -> list[str]:
+    """pip's options for another Python or architecture, for which pip downloads wheels only."""
     return [
         "--no-deps" if architecture.debian != _own_architecture() else "--prefer-binary",
         "--only-binary=:all:",
@@ -132,42 +134,42 @@ def _kind(architecture: Architecture) -> list[str]:
     ]
 
 
-def resolve(wanted: list[str], architecture: Architecture) -> list[str]:
-    """All that some packages need on another processor. pip would ask markers about this one; uv does not."""
+def resolve(requirements: list[str], architecture: Architecture) -> list[str]:
+    """Requirements with all their dependencies on another architecture, by uv: pip evaluates markers for its own."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
     platform = f"{architecture.wheels.split('_', 3)[3]}-manylinux_2_28"
     command = [uv, "pip", "compile", "-q", "--no-header", "--no-annotate"]
     command += ["--python-version", PYTHON, "--python-platform", platform, "-"]
-    done = subprocess.run(command, input="\n".join(wanted), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input="\n".join(requirements), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"standin: {wanted} cannot be resolved for {platform}:\n{done.stderr}")
+        sys.exit(f"standin: {requirements} cannot be resolved for {platform}:\n{done.stderr}")
     return done.stdout.split()
 
 
-def _tag(root: Path) -> None:
-    """Rename the installed torch to TORCH_VERSION in every place that says its version."""
+def _set_torch_version(root: Path) -> None:
+    """Write TORCH_VERSION into every file and name that holds the version of the installed torch."""
     packages = next(root.glob(f"usr/local/lib/python{PYTHON}/dist-packages"))
     info = next(packages.glob("torch-*.dist-info"))
-    # The two need not agree: one may call a build `+cpu` and the other not.
+    # Replaced separately, since the two can differ: one may have `+cpu` and the other not.
     _put_version(info / "METADATA", r"^Version: (.+)$")
     _put_version(packages / "torch" / "version.py", r"^__version__ = '([^']+)'$")
-    named = f"torch-{TORCH_VERSION}.dist-info"
+    renamed = f"torch-{TORCH_VERSION}.dist-info"
     record = (info / "RECORD").read_text(encoding="utf-8")
-    (info / "RECORD").write_text(record.replace(info.name, named), encoding="utf-8")
-    info.rename(info.with_name(named))
+    (info / "RECORD").write_text(record.replace(info.name, renamed), encoding="utf-8")
+    info.rename(info.with_name(renamed))
 
 
-def _put_version(path: Path, form: str) -> None:
-    """Write TORCH_VERSION where a line of that form says another."""
+def _put_version(path: Path, pattern: str) -> None:
+    """Replace the version that the pattern captures by TORCH_VERSION."""
     text = path.read_text(encoding="utf-8")
-    found = re.search(form, text, re.MULTILINE)
-    if found is None:
-        sys.exit(f"standin: {path} does not say its version as torch's usually does")
-    path.write_text(text[: found.start(1)] + TORCH_VERSION + text[found.end(1) :], encoding="utf-8")
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        sys.exit(f"standin: {path} holds no version in torch's usual format")
+    path.write_text(text[: match.start(1)] + TORCH_VERSION + text[match.end(1) :], encoding="utf-8")
 
 
-def dress(root: Path) -> None:
-    """What the base image has beside its packages: a constraint file and user 1000."""
+def complete(root: Path) -> None:
+    """Add the constraint file and user 1000 of the base image, and remove caches and the emulator."""
     (root / "etc/pip").mkdir(exist_ok=True)
     (root / "etc/pip/constraint.txt").write_text("", encoding="utf-8")
     _run("chroot", str(root), "useradd", "--uid", "1000", "--create-home", "ubuntu")
@@ -177,8 +179,8 @@ def dress(root: Path) -> None:
 
 
 def make_image(root: Path, architecture: Architecture, name: str, docker: str) -> None:
-    """Make the tree an image of one layer. Not by `docker import`: it marks what it makes as this processor's."""
-    about = [
+    """Build an image of one layer from the tree. `docker import` would label it with this machine's architecture."""
+    dockerfile = [
         "FROM scratch",
         "ADD root.tar /",
         f"ENV NVIDIA_PYTORCH_VERSION={RELEASE} NVIDIA_BUILD_ID=standin DGXCERT_STANDIN=1",
@@ -188,7 +190,7 @@ def make_image(root: Path, architecture: Architecture, name: str, docker: str) -
     context = root.with_name("context")
     context.mkdir()
     _run("tar", "-C", str(root), "-cf", str(context / "root.tar"), ".")
-    (context / "Dockerfile").write_text("\n".join(about), encoding="utf-8")
+    (context / "Dockerfile").write_text("\n".join(dockerfile), encoding="utf-8")
     build = [docker, "build", "-q", f"--platform={architecture.platform}", "-t", name, str(context)]
     _run("env", "DOCKER_BUILDKIT=1", *build)
 
@@ -200,7 +202,7 @@ def _own_architecture() -> str:
 def _run(*command: str) -> None:
     done = subprocess.run(command, check=False)
     if done.returncode != 0:
-        sys.exit(f"standin: `{' '.join(command[:4])} ...` ended with {done.returncode}")
+        sys.exit(f"standin: `{' '.join(command[:4])} ...` exited with {done.returncode}")
 
 
 if __name__ == "__main__":
