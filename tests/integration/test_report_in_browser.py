@@ -43,10 +43,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Visit:
     """An open page, with its console messages, dialogs and requests."""
 
-    def __init__(self, browser: Any, path: Path, **about: Any) -> None:
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
         self.messages: list[str] = []
         self.requests: list[str] = []
-        context = browser.new_context(offline=True, **about)
+        context = browser.new_context(offline=True, **options)
         self.page = context.new_page()
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
