@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
 
+from dgxcert.outcome import Inconclusive
 from dgxcert.workloads import numerics
 
 
@@ -21,7 +22,7 @@ def test_bf16_matmul_does_not_pass_as_tf32_nor_tf32_as_fp32() -> None:
     left, right = (torch.randn(64, 2048, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
     exact = left.double() @ right.double().T
     rounded = left.bfloat16().double() @ right.bfloat16().double().T
-    cut = [(each.view(torch.int32) & ~0x1FFF).view(torch.float32).double() for each in (left, right)]
+    cut = [(matrix.view(torch.int32) & ~0x1FFF).view(torch.float32).double() for matrix in (left, right)]
     assert numerics.relative_error(rounded, exact) > numerics.MATMUL_ERROR["tf32"][0]
     error = numerics.relative_error(cut[0] @ cut[1].T, exact)
     assert numerics.MATMUL_ERROR["fp32"][0] < error < numerics.MATMUL_ERROR["tf32"][0]
@@ -39,3 +40,9 @@ def test_a_value_that_differs_in_any_bit_is_counted(dtype: torch.dtype, monkeypa
     if dtype.is_floating_point:
         zeros = torch.zeros(3, dtype=dtype)
         assert int(numerics.differing(-zeros, zeros)) == 3, "a sign is a bit too"
+
+
+@pytest.mark.parametrize("exact", [0.0, float("nan"), float("inf")])
+def test_an_exact_result_of_zero_or_not_finite_leaves_the_error_undefined(exact: float) -> None:
+    with pytest.raises(Inconclusive, match="its error is undefined"):
+        numerics.relative_error(torch.ones(4), torch.full((4,), exact))
