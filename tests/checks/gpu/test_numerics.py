@@ -234,9 +234,7 @@ def test_too_little_tested_memory_fails(
     fails(check.test_memory_keeps_what_is_written, evidence, profile, by="memory tested")
 
 
-def test_too_little_memory_to_test_is_inconclusive(
-    check: ModuleType, profile: Profile, evidence: Recorder
-) -> None:
+def test_too_little_memory_to_test_is_inconclusive(check: ModuleType, profile: Profile, evidence: Recorder) -> None:
     small = MemoryPattern(share=0.9, max_gib=1 / 64)
     sizes = profile.workloads.model_copy(update={"memory_pattern": small})
     with pytest.raises(Inconclusive, match="proves nothing"):
@@ -313,8 +311,8 @@ def test_other_adapters_fail_and_an_insensitive_training_is_inconclusive(
     repeats: Repeats,
     fault: str | None,
 ) -> None:
-    said = json.dumps(dataclasses.asdict(repeats))
-    monkeypatch.setattr(command, "run", lambda args, **_: Completed(tuple(args), 0, f"noise\n{said}", ""))
+    result = json.dumps(dataclasses.asdict(repeats))
+    monkeypatch.setattr(command, "run", lambda args, **_: Completed(tuple(args), 0, f"noise\n{result}", ""))
     if fault:
         fails(check.test_the_same_training_gives_the_same_adapters, evidence, by=fault)
     else:
