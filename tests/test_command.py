@@ -1,4 +1,4 @@
-"""A command is run to its end or to its limit, leaves its output and nothing else behind, and never waits for input."""
+"""Subprocesses: output and exit code are returned, a timeout kills the whole process group, and stdin is empty."""
 
 import io
 import os
@@ -20,59 +20,59 @@ def pids(folder: Path) -> list[int]:
     return [int(pid) for pid in (folder / "pids").read_text().split()]
 
 
-def test_a_command_leaves_its_output_and_exit_code() -> None:
-    ended = command.run(["sh", "-c", "echo said; echo complained >&2; exit 4"], timeout_s=10)
-    assert ended == command.Completed(
+def test_output_and_exit_code_are_returned() -> None:
+    completed = command.run(["sh", "-c", "echo said; echo complained >&2; exit 4"], timeout_s=10)
+    assert completed == command.Completed(
         ("sh", "-c", "echo said; echo complained >&2; exit 4"), 4, "said\n", "complained\n"
     )
-    assert not ended.timed_out
+    assert not completed.timed_out
 
 
-def test_a_complaint_is_one_line_with_the_last_word_of_the_command() -> None:
+def test_a_complaint_is_one_line_with_the_last_line_of_output() -> None:
     assert command.run(["sh", "-c", "echo a; echo b >&2; exit 4"], timeout_s=10).complaint.endswith("exited with 4: b")
     assert command.run(["sh", "-c", "echo a; exit 4"], timeout_s=10).complaint.endswith("exited with 4: a")
     assert command.run(["false"], timeout_s=10).complaint == "`false` exited with 1: no output"
 
 
-def test_a_command_that_outlives_its_limit_is_ended_with_its_whole_group(tmp_path: Path) -> None:
+def test_a_timeout_kills_the_whole_process_group(tmp_path: Path) -> None:
     began = time.monotonic()
-    ended = command.run(["sh", "-c", TWO_SLEEPERS], timeout_s=0.5, cwd=tmp_path)
+    completed = command.run(["sh", "-c", TWO_SLEEPERS], timeout_s=0.5, cwd=tmp_path)
     assert time.monotonic() - began < 5
-    assert ended.timed_out
-    assert "did not answer within its time limit" in ended.complaint
+    assert completed.timed_out
+    assert "did not answer within its time limit" in completed.complaint
     assert len(pids(tmp_path)) == 2
     assert driver.all_end(pids(tmp_path))
 
 
-def test_what_a_command_said_before_its_limit_is_kept(tmp_path: Path) -> None:
-    ended = command.run(["sh", "-c", TWO_SLEEPERS], timeout_s=0.5, cwd=tmp_path)
-    assert (ended.stdout, ended.stderr) == ("said\n", "complained\n")
+def test_output_before_a_timeout_is_kept(tmp_path: Path) -> None:
+    completed = command.run(["sh", "-c", TWO_SLEEPERS], timeout_s=0.5, cwd=tmp_path)
+    assert (completed.stdout, completed.stderr) == ("said\n", "complained\n")
 
 
-def test_what_a_command_put_into_a_group_of_its_own_ends_with_it(tmp_path: Path) -> None:
-    ended = command.run(
+def test_a_timeout_kills_children_in_other_process_groups(tmp_path: Path) -> None:
+    completed = command.run(
         ["sh", "-c", "setsid sleep 600 & sleep 0.1; echo $! >pids; echo $$ >>pids; wait"], timeout_s=0.6, cwd=tmp_path
     )
-    assert ended.timed_out
+    assert completed.timed_out
     assert driver.all_end(pids(tmp_path))
 
 
-def test_a_command_that_ignores_every_polite_signal_is_ended(tmp_path: Path) -> None:
-    ended = command.run(["sh", "-c", "trap '' INT TERM HUP; echo $$ >pids; sleep 600"], timeout_s=0.3, cwd=tmp_path)
-    assert ended.timed_out
+def test_a_command_that_ignores_signals_is_killed(tmp_path: Path) -> None:
+    completed = command.run(["sh", "-c", "trap '' INT TERM HUP; echo $$ >pids; sleep 600"], timeout_s=0.3, cwd=tmp_path)
+    assert completed.timed_out
     assert driver.all_end(pids(tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")  # that is what is tested
-def test_a_command_that_not_even_kill_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A process inside a hung driver call cannot be had here: the kill is made to have no effect."""
+def test_a_command_that_survives_its_kill_is_left_running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A test cannot provoke a hung driver call, so the kill is made to have no effect."""
     monkeypatch.setattr(command, "end_group", lambda process: False)
     began = time.monotonic()
-    ended = command.run(["sh", "-c", "echo $$ >pids; exec sleep 30"], timeout_s=0.3, cwd=tmp_path)
+    completed = command.run(["sh", "-c", "echo $$ >pids; exec sleep 30"], timeout_s=0.3, cwd=tmp_path)
     took_s = time.monotonic() - began
     (left,) = pids(tmp_path)
     os.kill(left, signal.SIGKILL)
-    assert ended.timed_out
+    assert completed.timed_out
     assert took_s < 5
 
 
@@ -83,26 +83,26 @@ def test_an_interrupt_of_the_caller_ends_the_command(tmp_path: Path) -> None:
     assert driver.all_end(pids(tmp_path))
 
 
-def test_a_command_gets_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stdin_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("secret"))
     assert command.run(["cat"], timeout_s=10) == command.Completed(("cat",), 0, "", "")
 
 
-def test_a_missing_program_is_an_error_of_its_own() -> None:
+def test_a_missing_program_raises_file_not_found() -> None:
     with pytest.raises(FileNotFoundError, match="no-such-program"):
         command.run(["no-such-program"], timeout_s=10)
 
 
-def test_output_that_is_no_text_is_kept_as_far_as_it_is() -> None:
+def test_output_that_is_not_utf8_is_decoded_with_replacements() -> None:
     assert command.run(["printf", r"\377ok\0"], timeout_s=10).stdout == "\ufffdok\0"
 
 
-def test_more_output_than_a_pipe_holds_blocks_nothing() -> None:
-    ended = command.run(["sh", "-c", "yes | head -c 3000000; yes | head -c 3000000 >&2"], timeout_s=20)
-    assert (len(ended.stdout), len(ended.stderr)) == (3_000_000, 3_000_000)
+def test_output_larger_than_a_pipe_buffer_does_not_block() -> None:
+    completed = command.run(["sh", "-c", "yes | head -c 3000000; yes | head -c 3000000 >&2"], timeout_s=20)
+    assert (len(completed.stdout), len(completed.stderr)) == (3_000_000, 3_000_000)
 
 
-def test_a_started_command_writes_to_its_file_and_ends_with_its_group(tmp_path: Path) -> None:
+def test_a_started_command_writes_to_its_file_and_is_killed_with_its_group(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         process = command.start(["sh", "-c", TWO_SLEEPERS], output=log, cwd=tmp_path, env=dict(os.environ))
         while not (tmp_path / "pids").exists() or len(pids(tmp_path)) < 2:
@@ -111,16 +111,16 @@ def test_a_started_command_writes_to_its_file_and_ends_with_its_group(tmp_path: 
     assert (tmp_path / "log").read_text() == "said\ncomplained\n"
     assert driver.all_end(pids(tmp_path))
     assert process.returncode == -signal.SIGKILL
-    assert command.end_group(process), "ending what has ended is no error"
+    assert command.end_group(process), "ending an ended process is no error"
 
 
-def test_no_program_is_started_elsewhere_in_the_package() -> None:
+def test_no_other_module_starts_programs() -> None:
     package = Path(command.__file__).parent
     starting = [path.name for path in package.rglob("*.py") if "subprocess.Popen(" in path.read_text(encoding="utf-8")]
     assert starting == ["command.py"]
 
 
-def test_following_hands_over_lines_until_one_is_late() -> None:
+def test_follow_passes_lines_on_until_one_is_late() -> None:
     code = "import time\nfor n in range(2):\n    print(n, flush=True)\ntime.sleep(60)"
     lines: list[str] = []
     started = time.monotonic()

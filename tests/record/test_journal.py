@@ -143,7 +143,7 @@ def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_every_whole_one(t
     writer = journal.Writer(tmp_path)
     writer.append(OPENED)
     whole = (tmp_path / journal.NAME).read_bytes()
-    with disk.with_room_up_to(len(whole) + 20), pytest.raises(CannotStart, match="No space left on device"):
+    with disk.limit_file_size(len(whole) + 20), pytest.raises(CannotStart, match="No space left on device"):
         writer.append(example.finished("A"))
     assert (tmp_path / journal.NAME).read_bytes() == whole
     writer.append(RESUMED)

@@ -1,4 +1,4 @@
-"""A child is started where its stage belongs, ended for good, and its end is told in words that name the cause."""
+"""Launchers: a child starts in the environment of its stage, is killed completely, and its exit is explained."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ IMAGE = example.image_ready().image
 
 @dataclass
 class Started:
-    """What a launcher handed to `command.start`."""
+    """The arguments that a launcher passed to `command.start`."""
 
     args: list[str] = field(default_factory=list)
     cwd: Path = Path()
@@ -59,7 +59,7 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _trusting_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_ca_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ignore CA bundles that are set where the tests run."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
@@ -95,9 +95,7 @@ def test_compose_gets_the_image_the_user_the_results_folder_and_the_path_of_the_
     }
 
 
-def test_compose_is_told_nothing_by_anybody_else(
-    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_other_variable_reaches_compose(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPOSE_FILE", "other.yaml")
     monkeypatch.setenv("DGXCERT_IMAGE", "other:image")
     start(in_container(tmp_path))
@@ -105,7 +103,7 @@ def test_compose_is_told_nothing_by_anybody_else(
     assert started.env["DGXCERT_IMAGE"] == "sha256:77"
 
 
-def test_every_setting_that_compose_is_told_is_one_that_it_asks_for(
+def test_every_variable_that_compose_gets_is_used_in_its_file(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "authority.pem").touch()
@@ -119,7 +117,7 @@ def test_every_setting_that_compose_is_told_is_one_that_it_asks_for(
     assert "SSL_CERT_FILE=/run/secrets/authority" in started.args
 
 
-def test_without_a_ca_bundle_of_the_users_the_image_uses_its_own(
+def test_without_a_ca_bundle_the_image_uses_its_own(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
@@ -140,7 +138,7 @@ def test_a_proxy_reaches_the_container_however_it_is_written(
     assert started.env["HTTPS_PROXY"] == "http://proxy:3128"
 
 
-def test_a_relative_run_folder_is_named_whole(
+def test_a_relative_run_folder_becomes_absolute(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -159,7 +157,7 @@ def test_the_token_itself_is_in_no_argument_and_no_variable(
     assert not [word for word in (*started.args, *started.env.values()) if "hf_secret" in word]
 
 
-def test_children_of_one_run_have_names_of_their_own(started: Started, tmp_path: Path) -> None:
+def test_children_of_one_run_have_unique_container_names(started: Started, tmp_path: Path) -> None:
     launcher = in_container(tmp_path)
     names = []
     for attempt in (1, 2):
@@ -168,7 +166,7 @@ def test_children_of_one_run_have_names_of_their_own(started: Started, tmp_path:
     assert len(set(names)) == 2
 
 
-def test_a_child_here_is_a_pytest_of_this_interpreter_that_knows_its_parent(started: Started, tmp_path: Path) -> None:
+def test_a_local_child_is_a_pytest_of_this_interpreter_that_knows_its_parent(started: Started, tmp_path: Path) -> None:
     start(Here(tmp_path))
     assert started.args[0] == sys.executable
     wanted = {
@@ -192,7 +190,7 @@ def test_a_child_here_is_a_pytest_of_this_interpreter_that_knows_its_parent(star
         (-6, "its process was killed by SIGABRT", False),
     ],
 )
-def test_the_ending_of_a_local_child_is_described(
+def test_the_exit_of_a_local_child_is_explained(
     tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
 ) -> None:
     assert Here(tmp_path).death(returncode, log) == (words, killed)
@@ -213,7 +211,7 @@ def test_the_ending_of_a_local_child_is_described(
         (-9, "its process was killed by SIGKILL (last words)", True),
     ],
 )
-def test_the_ending_of_a_container_is_that_of_its_process(
+def test_the_exit_of_a_container_is_that_of_its_process(
     tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
 ) -> None:
     log.write_text("first\nlast words\n\n", encoding="utf-8")
@@ -244,7 +242,7 @@ End = Callable[..., tuple[bool, list[Any]]]
 
 @pytest.fixture
 def end(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
-    """End a started child; the engine and the group answer so. Returns the result and what was done, in order."""
+    """End a started child, with planned results of engine and process group; returns the result and the actions."""
 
     def act(returncode: int | None, stderr: str = "", *, group_gone: bool = True) -> tuple[bool, list[Any]]:
         done: list[Any] = []
@@ -266,7 +264,7 @@ def end(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> En
     return act
 
 
-def test_an_engine_that_cannot_be_asked_does_not_keep_the_client_alive(
+def test_an_engine_that_fails_does_not_keep_the_client_alive(
     started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ask(*args: str) -> command.Completed:
@@ -295,8 +293,8 @@ def test_ending_removes_the_container_by_its_name_and_the_client_that_waits_for_
     assert done == [("rm", "--force", f"dgxcert-{os.getpid()}-7"), ("the process", 1.5)]
 
 
-def test_a_container_that_was_removed_already_has_ended(end: End) -> None:
-    """What older engines answer to `docker rm --force`; newer ones succeed."""
+def test_a_container_that_was_already_removed_has_ended(end: End) -> None:
+    """Older engines report an error for `docker rm --force`; newer ones succeed."""
     assert end(1, "Error: No such container: dgxcert-1-7\n")[0]
 
 
@@ -312,7 +310,7 @@ def test_a_container_that_was_removed_already_has_ended(end: End) -> None:
     ],
     ids=["it does not die", "no engine", "no answer"],
 )
-def test_a_container_that_the_engine_did_not_remove_is_still_there(
+def test_a_container_that_the_engine_did_not_remove_is_reported_as_running(
     end: End, returncode: int | None, stderr: str
 ) -> None:
     gone, done = end(returncode, stderr)
@@ -325,7 +323,7 @@ def test_a_client_that_survives_its_kill_is_reported(end: End) -> None:
 
 
 @pytest.mark.parametrize("group_gone", [True, False])
-def test_ending_a_child_here_ends_its_group_and_asks_no_engine(
+def test_ending_a_local_child_kills_its_group_and_calls_no_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_gone: bool
 ) -> None:
     process: Any = "the process"

@@ -36,7 +36,7 @@ PLAN = (REACHABLE, ROOM, CLOCK, ARCHITECTURE, COMPUTES, DECODE)
 
 
 class World:
-    """One run in which everything passes but what `ends` says; None means that a requirement never begins."""
+    """One run in which everything passes except the outcomes in `ends`; None means that a requirement never starts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,13 +53,13 @@ class World:
 
     @property
     def writer(self) -> journal.Writer:
-        """The record, as the run that is going on writes it."""
+        """A writer of the record, as the run in progress has it."""
         if self._writer is None:
             self._writer = journal.Writer(self.folder)
         return self._writer
 
     def run_stage(self, stage: str, launcher: object, plan: list[Planned]) -> None:
-        """The supervisor's part."""
+        """Replaces the supervisor."""
         self.stages.append((stage, launcher))
         for entry in plan:
             outcome = self.ends.get(entry.key, Outcome.PASSED)
@@ -69,7 +69,7 @@ class World:
                 self.state.take(ending)
 
     def ensure(self, reference: str, stack: str, base: str, *, build: bool, show: Callable[[str], None]) -> Image:
-        """The builder's part."""
+        """Replaces the builder."""
         self.asked.append(((reference, stack, base), build))
         show("Step 1 : FROM base")
         if isinstance(self.image, CannotStart):
@@ -77,7 +77,7 @@ class World:
         return self.image
 
     def go(self, *plan: Planned, runtime: Runtime = Runtime.DOCKER, **about: Any) -> None:
-        """Begin the run, or go on with it."""
+        """Start or resume the run."""
         options = Options(profile="any-suite", runtime=runtime, stack="course", base="base:1", build=True)
         opened = example.opened(*(plan or PLAN), **({"options": options} | about))
         if not (self.folder / journal.NAME).exists():
@@ -88,13 +88,13 @@ class World:
 
     @property
     def problems(self) -> dict[str, str]:
-        """What was recorded for stages that could not begin."""
+        """The recorded problems of stages that could not start."""
         ended = (event for event in journal.read(self.folder) if isinstance(event, journal.StageEnded))
         return {event.stage: event.problem for event in ended}
 
     @property
     def images(self) -> list[str]:
-        """The images that were recorded, by id."""
+        """The ids of the recorded images."""
         return [event.image.id for event in journal.read(self.folder) if isinstance(event, journal.ImageReady)]
 
 
@@ -117,7 +117,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made.writer.close()
 
 
-def test_a_run_goes_through_host_image_and_container(world: World) -> None:
+def test_a_run_has_the_stages_host_image_and_container(world: World) -> None:
     world.go()
     assert world.measured == [entry.key for entry in PLAN]
     assert [stage for stage, _ in world.stages] == ["host", "image", "container"]
@@ -153,7 +153,7 @@ def test_the_token_is_passed_to_the_container(world: World) -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
 @pytest.mark.parametrize("gate", [REACHABLE, ROOM])
-def test_a_gate_of_the_host_that_has_not_passed_keeps_everything_later_from_beginning(
+def test_a_host_gate_that_has_not_passed_blocks_all_later_stages(
     world: World, gate: Planned, outcome: Outcome | None
 ) -> None:
     world.ends = {gate.key: outcome}
@@ -170,9 +170,7 @@ def test_all_gates_that_have_not_passed_are_named(world: World) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
-def test_a_gate_of_the_image_that_has_not_passed_keeps_the_work_from_beginning(
-    world: World, outcome: Outcome | None
-) -> None:
+def test_an_image_gate_that_has_not_passed_blocks_the_work(world: World, outcome: Outcome | None) -> None:
     world.ends = {ARCHITECTURE.key: outcome}
     world.go()
     assert [stage for stage, _ in world.stages] == ["host", "image"]
@@ -181,7 +179,7 @@ def test_a_gate_of_the_image_that_has_not_passed_keeps_the_work_from_beginning(
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.INCONCLUSIVE, None])
 @pytest.mark.parametrize("entry", [CLOCK, COMPUTES])
-def test_what_is_no_gate_holds_nothing_up(world: World, entry: Planned, outcome: Outcome | None) -> None:
+def test_a_requirement_that_is_no_gate_blocks_nothing(world: World, entry: Planned, outcome: Outcome | None) -> None:
     world.ends = {entry.key: outcome}
     world.go()
     assert DECODE.key in world.measured
@@ -189,7 +187,7 @@ def test_what_is_no_gate_holds_nothing_up(world: World, entry: Planned, outcome:
 
 
 @pytest.mark.parametrize("reason", [{"not_run": "deselected by --only"}, {"not_applicable": "no engine"}])
-def test_a_deselected_gate_is_not_waited_for(world: World, reason: dict[str, str]) -> None:
+def test_a_deselected_gate_blocks_nothing(world: World, reason: dict[str, str]) -> None:
     left_out = (entry.model_copy(update=reason) for entry in (REACHABLE, ROOM, ARCHITECTURE))
     world.go(*left_out, DECODE)
     assert world.measured == [DECODE.key]
@@ -197,7 +195,7 @@ def test_a_deselected_gate_is_not_waited_for(world: World, reason: dict[str, str
     assert world.images == ["sha256:77"]
 
 
-def test_only_the_host_asked_for_builds_no_image(world: World) -> None:
+def test_a_run_of_the_host_stage_alone_builds_no_image(world: World) -> None:
     rest = [entry.model_copy(update={"not_run": "deselected by --only"}) for entry in (ARCHITECTURE, COMPUTES, DECODE)]
     world.go(REACHABLE, *rest)
     assert world.measured == [REACHABLE.key]
@@ -206,7 +204,7 @@ def test_only_the_host_asked_for_builds_no_image(world: World) -> None:
     assert world.problems == {}
 
 
-def test_only_the_host_asked_for_and_failed_leaves_no_other_stage_with_a_problem(world: World) -> None:
+def test_a_failed_run_of_the_host_stage_alone_records_no_problem_of_other_stages(world: World) -> None:
     world.ends = {REACHABLE.key: Outcome.FAILED}
     world.go(REACHABLE, DECODE.model_copy(update={"not_run": "deselected by --only"}))
     assert world.problems == {}
@@ -222,7 +220,7 @@ def test_without_a_container_no_gate_is_needed_and_no_image(world: World, outcom
     assert (world.asked, world.images, world.problems) == ([], [], {})
 
 
-def test_an_image_that_cannot_be_had_is_the_problem_of_both_stages(world: World) -> None:
+def test_an_image_that_cannot_be_built_is_the_problem_of_both_stages(world: World) -> None:
     world.image = CannotStart("Image dgxcert:course could not be built: no such host.", "Set HTTPS_PROXY.")
     world.go()
     assert [stage for stage, _ in world.stages] == ["host"]
@@ -232,7 +230,9 @@ def test_an_image_that_cannot_be_had_is_the_problem_of_both_stages(world: World)
     assert world.images == []
 
 
-def test_without_a_compose_no_image_is_built_and_the_run_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_compose_no_image_is_built_and_the_run_reports_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing() -> None:
         raise CannotStart("Wanted `docker compose`, found none.", "Install it.")
 
@@ -242,7 +242,7 @@ def test_without_a_compose_no_image_is_built_and_the_run_says_so(world: World, m
     assert "Wanted `docker compose`, found none. Install it." in world.problems["container"]
 
 
-def test_a_stage_in_which_nothing_is_left_to_do_has_no_problem(world: World) -> None:
+def test_a_stage_with_nothing_left_to_measure_has_no_problem(world: World) -> None:
     world.image = CannotStart("No image.", "Build it.")
     world.go(REACHABLE, DECODE)
     assert set(world.problems) == {"container"}
@@ -290,7 +290,7 @@ def test_a_run_does_not_resume_in_another_image(world: World) -> None:
     assert world.problems == {"container": said}
 
 
-def test_a_run_in_which_nothing_is_left_builds_nothing(world: World) -> None:
+def test_a_run_with_nothing_left_to_measure_builds_nothing(world: World) -> None:
     world.go()
     world.asked.clear()
     world.go()
@@ -298,7 +298,7 @@ def test_a_run_in_which_nothing_is_left_builds_nothing(world: World) -> None:
     assert sorted(world.measured) == sorted(entry.key for entry in PLAN)
 
 
-def test_a_gate_that_has_failed_once_stays_shut_when_the_run_goes_on(world: World) -> None:
+def test_a_gate_that_has_failed_stays_closed_when_the_run_is_resumed(world: World) -> None:
     """The first outcome counts: after a repair of the machine, start a new run."""
     world.ends = {ROOM.key: Outcome.FAILED}
     world.go()

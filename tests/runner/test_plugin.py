@@ -1,4 +1,4 @@
-"""The plugin turns a test into exactly one honest outcome: whatever did not measure and compare has not passed."""
+"""The plugin gives each test exactly one outcome; a test that measured or compared nothing has not passed."""
 
 import re
 from pathlib import Path
@@ -17,11 +17,11 @@ def inline(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inline
     return Inline(pytester, monkeypatch)
 
 
-def test_what_was_measured_and_reaches_its_limit_passes(inline: Inline) -> None:
+def test_a_measurement_that_reaches_its_limit_passes(inline: Inline) -> None:
     assert ended(inline.judge("assert speed(evidence) >= FAST"), "passed")
 
 
-def test_what_misses_its_limit_fails_with_both_numbers_their_sources_and_the_remedy(inline: Inline) -> None:
+def test_a_measurement_below_its_limit_fails_with_both_numbers_their_sources_and_the_remedy(inline: Inline) -> None:
     result = inline.judge("assert speed(evidence, 9.8) >= FAST")
     assert ended(result, "failed")
     result.stdout.fnmatch_lines(
@@ -51,14 +51,14 @@ FAILED = {
 
 
 @pytest.mark.parametrize("body", FAILED.values(), ids=FAILED)
-def test_what_was_found_wrong_fails(inline: Inline, body: str) -> None:
+def test_a_wrong_result_fails(inline: Inline, body: str) -> None:
     result = inline.judge(body)
     assert ended(result, "failed")
     result.stdout.fnmatch_lines(["1. Look at it."])
 
 
 INCONCLUSIVE = {
-    "said so": ("raise Inconclusive('the meter is broken')", "the meter is broken"),
+    "raises Inconclusive": ("raise Inconclusive('the meter is broken')", "the meter is broken"),
     "any error": (
         "raise OSError('no such instrument')",
         "could not be checked: OSError: no such instrument (*test_suite.py:*",
@@ -80,14 +80,14 @@ INCONCLUSIVE = {
 
 
 @pytest.mark.parametrize(("body", "reason"), INCONCLUSIVE.values(), ids=INCONCLUSIVE)
-def test_what_could_not_be_looked_at_is_inconclusive_and_says_why(inline: Inline, body: str, reason: str) -> None:
+def test_what_could_not_be_measured_is_inconclusive_with_a_reason(inline: Inline, body: str, reason: str) -> None:
     result = inline.judge(body)
     assert ended(result, "inconclusive")
     reason = reason.replace("[", "[[]")
     result.stdout.fnmatch_lines(["*_ INCONCLUSIVE X _*", reason])
 
 
-def test_an_inconclusive_requirement_prints_how_to_look_again_and_no_traceback(inline: Inline) -> None:
+def test_an_inconclusive_requirement_prints_its_remedy_and_no_traceback(inline: Inline) -> None:
     result = inline.judge("raise Inconclusive('the meter is broken', 'Plug it in.', 'Run again.')")
     result.stdout.fnmatch_lines(
         ["the meter is broken", "--- X: what to do ---", "1. Plug it in.", "2. Run again."], consecutive=True
@@ -98,13 +98,13 @@ def test_an_inconclusive_requirement_prints_how_to_look_again_and_no_traceback(i
 
 def test_an_assertion_counts_only_where_the_check_itself_makes_it(pytester: pytest.Pytester, inline: Inline) -> None:
     """torch asserts that it was "compiled with CUDA enabled": that is no measurement."""
-    pytester.makepyfile(library="def look():\n    raise AssertionError('Torch not compiled with CUDA enabled')")
-    result = inline.judge("import library\nassert speed(evidence) >= FAST\nlibrary.look()")
+    pytester.makepyfile(library="def query():\n    raise AssertionError('Torch not compiled with CUDA enabled')")
+    result = inline.judge("import library\nassert speed(evidence) >= FAST\nlibrary.query()")
     assert ended(result, "inconclusive")
     result.stdout.fnmatch_lines(
         ["could not be checked: AssertionError: Torch not compiled with CUDA enabled (*library.py:2)"]
     )
-    assert ended(inline.judge("assert speed(evidence, 9.8) >= FAST\nimport library\nlibrary.look()"), "failed")
+    assert ended(inline.judge("assert speed(evidence, 9.8) >= FAST\nimport library\nlibrary.query()"), "failed")
 
 
 SKIPS = ["@pytest.mark.skip(reason='no')", "@pytest.mark.skipif(True, reason='no')"]
@@ -112,7 +112,7 @@ XFAILS = ["@pytest.mark.xfail", "@pytest.mark.xfail(strict=True)", "@pytest.mark
 
 
 @pytest.mark.parametrize("mark", [*SKIPS, "@pytest.mark.xfail(run=False)"])
-def test_a_mark_cannot_leave_a_requirement_out(inline: Inline, mark: str) -> None:
+def test_a_skip_mark_does_not_exclude_a_requirement(inline: Inline, mark: str) -> None:
     assert ended(inline.judge("assert speed(evidence) >= FAST", marks=mark), "inconclusive")
 
 
@@ -152,7 +152,7 @@ def test_x(evidence, bench):
         ("pass", 9.8, "raise OSError('in teardown')", "failed"),
     ],
 )
-def test_trouble_before_and_after_the_test_belongs_to_its_requirement(
+def test_an_error_in_setup_or_teardown_belongs_to_the_requirement(
     inline: Inline, before: str, value: float, after: str, outcome: str
 ) -> None:
     assert ended(inline.run(FIXTURE.format(before=before, value=value, after=after)), outcome)
@@ -166,14 +166,14 @@ def test_trouble_before_and_after_the_test_belongs_to_its_requirement(
         ("pytest.skip()", "inconclusive"),
     ],
 )
-def test_trouble_in_a_subtest_is_not_swallowed(inline: Inline, inside: str, outcome: str) -> None:
+def test_a_failed_subtest_counts(inline: Inline, inside: str, outcome: str) -> None:
     body = f"assert speed(evidence) >= FAST\nwith subtests.test('part'):\n    {inside}"
     result = inline.judge(body, arguments="evidence, subtests")
     assert counts(result) == {outcome: 1}
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_what_follows_a_cuda_error_is_measured_in_a_fresh_process(tmp_path: Path) -> None:
+def test_requirements_after_a_cuda_error_run_in_a_fresh_process(tmp_path: Path) -> None:
     profile = example.profile_file(tmp_path)
     ended = driver.run("poisoned", "validate", "--profile", profile, "--results", tmp_path / "results")
     run = runs.load(driver.only_run(tmp_path / "results"))

@@ -27,14 +27,14 @@ class Screen:
 
     @property
     def live(self) -> str:
-        """What the live line says now, without its spinner."""
+        """The current live line, without its spinner."""
         self.console.print("printing redraws it")
         return self.text.rpartition("\n")[2].partition(" ")[2]
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Time that passes when told to."""
+    """Time that a test advances."""
     clock = SimpleNamespace(now=1000.0)
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr(progress, "time", clock)
@@ -61,7 +61,7 @@ def test_without_a_terminal_there_are_plain_lines_only() -> None:
     ]
 
 
-def test_on_a_terminal_one_line_says_what_is_going_on_and_how_long(clock: SimpleNamespace) -> None:
+def test_on_a_terminal_one_line_shows_the_current_requirement_and_its_time(clock: SimpleNamespace) -> None:
     screen = Screen(terminal=True)
     with Progress(screen.console, {}) as shown:
         shown.stage("native", PLAN, set())
@@ -71,7 +71,7 @@ def test_on_a_terminal_one_line_says_what_is_going_on_and_how_long(clock: Simple
         assert screen.live == "native: DECODE-SPEED[int4] 3 s · 0/3 done · about 2 min left"
 
 
-def test_the_live_line_goes_and_the_cursor_comes_back_even_after_an_error() -> None:
+def test_the_live_line_is_removed_and_the_cursor_restored_even_after_an_error() -> None:
     screen = Screen(terminal=True)
     with pytest.raises(KeyboardInterrupt), Progress(screen.console, {}):
         raise KeyboardInterrupt
@@ -94,14 +94,14 @@ def test_the_time_left_goes_down_while_a_requirement_runs_and_when_it_ends(clock
     assert seen == ["about 52 s left", "about 48 s left", "about 42 s left", "about 42 s left"]
 
 
-def test_the_last_run_here_is_believed_more_than_the_author() -> None:
+def test_times_of_the_last_run_on_this_machine_replace_the_declared_ones() -> None:
     screen = Screen(terminal=False)
     expected = {"GPU-PRESENT": 5.0, "DECODE-SPEED[int4]": 20.0, "LORA-SPEED[red]": 30.0}
     Progress(screen.console, expected).stage("native", PLAN, set())
     assert "about 55 s expected" in screen.text
 
 
-def test_a_resumed_run_counts_what_was_done_before() -> None:
+def test_a_resumed_run_counts_requirements_measured_before() -> None:
     screen = Screen(terminal=False)
     shown = Progress(screen.console, {})
     shown.stage("native", PLAN, {"GPU-PRESENT", "LORA-SPEED[red]"})

@@ -1,4 +1,4 @@
-"""A session of requirements never succeeds without a measurement, whatever is installed, asked or switched off."""
+"""A session never succeeds without a measurement, whatever plugins and options are in use."""
 
 import json
 import sys
@@ -48,11 +48,11 @@ def test_a_benchmark_that_is_switched_off_never_passes(inline: Inline, option: s
     assert ended(inline.judge(TIMED, option, arguments="benchmark, evidence"), "inconclusive")
 
 
-def test_a_benchmark_that_is_asked_for_and_not_run_never_passes(inline: Inline) -> None:
+def test_a_benchmark_that_is_selected_and_not_run_never_passes(inline: Inline) -> None:
     assert ended(inline.judge(PASSES, arguments="benchmark, evidence"), "inconclusive")
 
 
-def test_a_check_that_only_benchmarks_were_asked_for_never_passes(inline: Inline) -> None:
+def test_a_check_never_passes_under_benchmark_only(inline: Inline) -> None:
     assert ended(inline.judge(PASSES, "--benchmark-only"), "inconclusive")
     assert ended(inline.judge(PASSES, "--benchmark-disable"), "passed"), "it times nothing in any case"
 
@@ -83,11 +83,11 @@ def test_the_last_line_counts_all_five_outcomes(inline: Inline) -> None:
 
 
 @pytest.mark.parametrize("options", [("-k", "test_d"), ("-k", "test_d or test_e", "--tier", "quick")])
-def test_a_session_in_which_nothing_was_to_be_run_is_no_success(inline: Inline, options: tuple[str, ...]) -> None:
+def test_a_session_without_selected_requirements_does_not_succeed(inline: Inline, options: tuple[str, ...]) -> None:
     assert inline.run(FIVE, *options).ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-def test_what_passes_beside_requirements_does_not_make_up_for_them(pytester: pytest.Pytester, inline: Inline) -> None:
+def test_other_passing_tests_do_not_make_up_for_requirements(pytester: pytest.Pytester, inline: Inline) -> None:
     pytester.makepyfile(test_other="def test_passes(): pass")
     result = inline.run("@requirement('GPU-PRESENT', **ABOUT)\ndef test_d(evidence): pass")
     result.assert_outcomes(passed=1, deselected=1)
@@ -96,7 +96,7 @@ def test_what_passes_beside_requirements_does_not_make_up_for_them(pytester: pyt
 
 
 def test_other_suites_are_left_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They do not even wait for the machine to be read."""
+    """They do not even read the machine."""
     monkeypatch.setattr(session, "read_machine", lambda: pytest.fail("the machine was read"))
     pytester.makepyfile(PLAIN)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
@@ -121,7 +121,7 @@ def refused(result: pytest.RunResult, why: str) -> bool:
     ids=["controller", "worker"],
 )
 def test_xdist_is_refused(pytester: pytest.Pytester, inline: Inline, plugin: str, options: tuple[str, ...]) -> None:
-    """It would share the device between tests, and switches benchmarks off without a word."""
+    """It would share the device between tests, and it disables benchmarks silently."""
     pytester.makeconftest(plugin)
     assert refused(inline.judge(PASSES, *options), "pytest-xdist shares the device*")
 
@@ -156,13 +156,13 @@ def test_one_test_may_have_many_parameters(inline: Inline) -> None:
     assert counts(result) == {"passed": 2}
 
 
-def test_an_unknown_profile_is_refused_with_the_nearest(inline: Inline) -> None:
+def test_an_unknown_profile_is_refused_with_a_suggestion(inline: Inline) -> None:
     result = inline.judge(PASSES, "--profile", "dgx-sparc")
     assert refused(result, "There is no profile 'dgx-sparc'. Did you mean 'dgx-spark'?*")
 
 
 @pytest.mark.parametrize("argument", ["gpu", "device"])
-def test_the_catalogue_lists_what_is_there_and_runs_nothing(inline: Inline, tmp_path: Path, argument: str) -> None:
+def test_the_catalogue_lists_all_requirements_and_runs_none(inline: Inline, tmp_path: Path, argument: str) -> None:
     marks = "@pytest.mark.parametrize('value', [13.0])"
     options = ("--gpus", "2", "--dgxcert-catalogue", str(tmp_path / "list.json"))
     result = inline.judge("raise SystemExit('it was run')", *options, marks=marks, arguments=f"{argument}, value")
@@ -190,7 +190,7 @@ def test_a_gpu_that_is_expected_and_missing_is_inconclusive(inline: Inline, argu
     result.stdout.fnmatch_lines(["there is no GPU 0 to measure", "1. See GPU-PRESENT first."])
 
 
-def test_every_gpu_that_is_there_is_measured(inline: Inline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_present_gpu_is_measured(inline: Inline, monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = tuple(Gpu(index=index, product="A100", uuid=f"GPU-{index}", compute_capability="8.0") for index in range(3))
     monkeypatch.setattr(session, "read_machine", lambda: MACHINE.model_copy(update={"gpus": gpus}))
     body = "assert request.node.callspec.id == f'gpu{device.index}'\n" + PASSES
@@ -208,7 +208,7 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what collecting the whole suite for two GPUs found, and the modules that it loaded."""
+    """A folder with the requirements collected for two GPUs, and the modules that collecting them imported."""
     folder = tmp_path_factory.mktemp("collected")
     (folder / "spy.py").write_text(SPY)
     suite = [str(ROOT / "checks"), str(ROOT / "benchmarks")]
@@ -224,7 +224,7 @@ def test_collecting_the_whole_suite_imports_no_torch(collected: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["generic-nvidia", "h200"])
-def test_a_profile_excuses_the_same_on_every_gpu(collected: Path, name: str) -> None:
+def test_a_profile_excludes_the_same_requirements_on_every_gpu(collected: Path, name: str) -> None:
     profile = profiles.load(name)
     planned = make(catalogue.read(collected / "list.json"), profile, Options(profile=name))
     for key in (key for key in profile.not_applicable if not key.endswith(ALL)):

@@ -1,4 +1,4 @@
-"""Faults: whatever a process under test does, it costs the requirement in flight and nothing else, and never passes."""
+"""The supervisor: a fault of a process under test costs the running requirement alone, which never passes."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pids(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where DEFIES leaves the ids of its process, its child, and its child in a group of its own."""
+    """The file in which DEFIES writes the pids of itself, its child, and its child in another process group."""
     return tmp_path_factory.mktemp("pids") / "pids"
 
 
@@ -70,7 +70,7 @@ def result(run: Run, key: str) -> Result:
 
 
 @pytest.mark.parametrize("key", FAULTS)
-def test_a_fault_makes_its_own_requirement_inconclusive_and_says_how(run: Run, key: str) -> None:
+def test_a_fault_makes_its_own_requirement_inconclusive_with_a_reason(run: Run, key: str) -> None:
     assert result(run, key).outcome is Outcome.INCONCLUSIVE
     assert FAULTS[key] in result(run, key).reason
     assert result(run, key).remedy
@@ -93,12 +93,12 @@ def test_a_run_with_faults_is_inconclusive(ended: "tuple[subprocess.CompletedPro
     }
 
 
-def test_a_hang_is_ended_soon_after_its_budget(run: Run) -> None:
+def test_a_hang_is_killed_soon_after_its_budget(run: Run) -> None:
     assert 1.5 <= (result(run, "HANGS").duration_s or 0) < 4
     assert 1.5 <= (result(run, "DEFIES").duration_s or 0) < 4
 
 
-def test_what_a_hung_requirement_started_ends_with_it(run: Run, pids: Path) -> None:
+def test_children_of_a_hung_requirement_are_killed_with_it(run: Run, pids: Path) -> None:
     started = [int(pid) for pid in pids.read_text().split()]
     assert len(started) == 3
     assert driver.all_end(started)
@@ -112,7 +112,7 @@ def test_requirements_are_measured_in_order_and_each_once(folder: Path) -> None:
     assert begun == finished == [entry.key for entry in planned]
 
 
-def test_only_a_process_that_was_lost_is_replaced(run: Run) -> None:
+def test_only_a_lost_process_is_replaced(run: Run) -> None:
     def process(key: str) -> object:
         return result(run, key).log
 
@@ -128,11 +128,11 @@ def test_every_process_has_a_log_and_every_result_names_its_own(folder: Path, ru
         assert entry.title.lower().replace(" ", "_") in (folder / entry.log).read_text(encoding="utf-8")
 
 
-def test_the_notes_say_that_the_run_went_on_in_fresh_processes(run: Run) -> None:
+def test_the_notes_report_that_fresh_processes_continued_the_run(run: Run) -> None:
     assert len([note for note in run.notes if "fresh process" in note]) == 5
 
 
-def test_no_fault_costs_a_benchmark_that_was_timed(folder: Path) -> None:
+def test_no_fault_loses_a_benchmark_that_was_timed(folder: Path) -> None:
     benchmarks = json.loads((folder / "benchmark.json").read_text(encoding="utf-8"))["benchmarks"]
     names = [benchmark["name"] for benchmark in benchmarks]
     assert names == ["test_timed_before_every_fault", "test_timed_after_every_fault"]
@@ -155,7 +155,7 @@ def test_a_process_that_dies_before_its_first_requirement_is_tried_twice(profile
     assert len(list((driver.only_run(tmp_path) / "logs").iterdir())) == 2
 
 
-def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_written(profile: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_and_loses_no_recorded_result(profile: Path, tmp_path: Path) -> None:
     full = driver.run("calm", "validate", "--profile", profile, "--results", tmp_path, asks="full")
     folder = driver.only_run(tmp_path)
     assert full.returncode == 3
@@ -172,13 +172,13 @@ def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_written(profile: Pa
     assert outcomes == {"FIRST": "passed", "LONG": "passed", "DISK": "inconclusive", "LAST": "passed"}
 
 
-def test_a_process_that_cannot_record_even_that_it_began_says_so(tmp_path: Path) -> None:
+def test_a_process_that_cannot_record_its_start_reports_it(tmp_path: Path) -> None:
     writer = journal.Writer(tmp_path)
     writer.append(example.opened(example.planned("FIRST")))
     writer.close()
     before = (tmp_path / journal.NAME).read_bytes()
     options = (f"--dgxcert-run={tmp_path}", f"--dgxcert-parent={os.getpid()}")
-    with disk.with_room_up_to(len(before) + 20):
+    with disk.limit_file_size(len(before) + 20):
         child = command.run(
             suite.pytest_command(driver.SUITES / "calm", *options), timeout_s=30, env=suite.environment()
         )
@@ -186,7 +186,7 @@ def test_a_process_that_cannot_record_even_that_it_began_says_so(tmp_path: Path)
     assert (tmp_path / journal.NAME).read_bytes() == before
 
 
-def test_no_conftest_beside_or_above_the_suite_has_a_say(tmp_path: Path) -> None:
+def test_no_conftest_beside_or_above_the_suite_is_loaded(tmp_path: Path) -> None:
     for name in suite.FOLDERS:
         (tmp_path / "suite" / name).mkdir(parents=True)
     (tmp_path / "suite" / "checks" / "test_one.py").write_text(
@@ -199,10 +199,10 @@ def test_no_conftest_beside_or_above_the_suite_has_a_say(tmp_path: Path) -> None
     assert [entry.key for entry in suite.collect(tmp_path / "suite", gpus=1)] == ["ONE"]
 
 
-def test_a_process_that_does_not_even_die_is_left_behind_and_named(
+def test_a_process_that_survives_its_kill_is_left_running_and_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A driver call that no signal ends cannot be had here, so the answer to the kill is a fake."""
+    """A test cannot provoke a driver call that no signal ends, so the result of the kill is faked."""
     kill = command.end_group
     monkeypatch.setattr(command, "end_group", lambda process, grace_s=1.0: kill(process, grace_s) and False)
     monkeypatch.setattr(suite, "root", lambda: driver.SUITES / "faults")

@@ -1,4 +1,4 @@
-"""Validation: a run that ended early, whatever ended it, keeps what it measured, names what it lost, and resumes."""
+"""Validation: a run that ended early keeps its results, names what is missing, and can be resumed."""
 
 import shutil
 import signal
@@ -30,7 +30,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Cut:
-    """A run whose supervisor was killed during LONG, and how it went on."""
+    """A run whose supervisor was killed during LONG, then resumed."""
 
     folder: Path
     second: "subprocess.CompletedProcess[str]"
@@ -71,24 +71,24 @@ def outcomes(run: Run) -> dict[str, str]:
     return {result.key: result.outcome.value for result in run.results}
 
 
-def test_a_second_dgxcert_keeps_its_hands_off_a_run_that_is_worked_on(cut: Cut) -> None:
+def test_a_second_dgxcert_refuses_to_resume_a_run_in_progress(cut: Cut) -> None:
     assert cut.second.returncode == 3
     assert "is still being worked on by another dgxcert" in cut.second.stdout
     events = [journal.parse(line) for line in cut.record.decode().splitlines()]
     assert not any(isinstance(event, journal.Resumed) for event in events)
 
 
-def test_a_run_under_nohup_goes_on_when_the_terminal_is_lost(cut: Cut) -> None:
+def test_a_run_under_nohup_continues_when_the_terminal_closes(cut: Cut) -> None:
     assert cut.going_on
     assert b"interrupted" not in cut.record
 
 
-def test_no_process_goes_on_measuring_when_its_supervisor_is_killed(cut: Cut) -> None:
+def test_no_process_continues_measuring_after_its_supervisor_is_killed(cut: Cut) -> None:
     assert cut.child_ended
     assert not cut.had_verdict
 
 
-def test_what_was_in_flight_when_the_run_was_killed_is_inconclusive(cut: Cut) -> None:
+def test_the_requirement_that_a_kill_interrupted_is_inconclusive(cut: Cut) -> None:
     assert result(cut.run, "LONG").outcome is Outcome.INCONCLUSIVE
     assert "the run was killed while LONG was being measured" in result(cut.run, "LONG").reason
     assert (cut.run.judgement.verdict, cut.resumed.returncode) == (Verdict.INCONCLUSIVE, 2)
@@ -98,27 +98,27 @@ def test_the_rest_of_a_killed_run_is_measured(cut: Cut) -> None:
     assert outcomes(cut.run) == {"FIRST": "passed", "LONG": "inconclusive", "DISK": "passed", "LAST": "passed"}
 
 
-def test_what_a_killed_run_had_measured_is_kept_and_not_measured_again(cut: Cut) -> None:
+def test_results_of_a_killed_run_are_kept_and_not_measured_again(cut: Cut) -> None:
     record = (cut.folder / journal.NAME).read_bytes()
     assert record.startswith(cut.record)
     assert b'"key":"FIRST"' not in record[len(cut.record) :]
     assert result(cut.run, "FIRST").evidence[0].value > 0
 
 
-def test_a_resumed_run_keeps_the_logs_and_benchmarks_of_before(cut: Cut) -> None:
+def test_a_resumed_run_keeps_earlier_logs_and_benchmarks(cut: Cut) -> None:
     assert (cut.folder / "logs" / "native-1.log").read_bytes() == cut.log
     assert (result(cut.run, "FIRST").log, result(cut.run, "LAST").log) == ("logs/native-1.log", "logs/native-2.log")
     benchmarks = (cut.folder / "benchmark.json").read_text(encoding="utf-8")
     assert [name in benchmarks for name in ('"name": "test_first"', '"name": "test_last"')] == [True, True]
 
 
-def test_a_resumed_run_says_that_it_was_resumed(cut: Cut) -> None:
+def test_a_resumed_run_reports_that_it_was_resumed(cut: Cut) -> None:
     assert any(note.startswith("resumed at ") for note in cut.run.notes)
 
 
 @dataclass
 class Stopped:
-    """A run that was stopped politely during LONG, and how it went on."""
+    """A run that was stopped by a signal during LONG, then resumed."""
 
     exit_code: int
     soon: bool
@@ -137,13 +137,13 @@ class Stopped:
     ids=["Ctrl-C", "SIGTERM after a failure", "lost terminal while hung", "Ctrl-C twice while hung"],
 )
 def stopped(request: pytest.FixtureRequest, profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Stopped:
-    """FIRST fails before the stop where `asks` says so, and would pass afterwards; LONG may defy SIGINT."""
+    """FIRST fails before the stop where `asks` contains it, and would pass afterwards; LONG may ignore SIGINT."""
     signals, asks, soon_s = request.param
     results = tmp_path_factory.mktemp("results")
     process = driver.start("calm", "validate", "--profile", profile, "--results", results, asks=f"sleep {asks}")
     folder = driver.wait_until_measuring(results, "LONG")
     if "defy" in asks:
-        driver.wait_until_said(folder, "defies")
+        driver.wait_for_message(folder, "defies")
     began = time.monotonic()
     for number in signals:
         process.send_signal(number)
@@ -157,29 +157,29 @@ def stopped(request: pytest.FixtureRequest, profile: Path, tmp_path_factory: pyt
     return Stopped(process.returncode, soon, run, runs.load(folder))
 
 
-def test_a_stopped_run_ends_with_the_verdict_on_what_it_has(stopped: Stopped) -> None:
+def test_a_stopped_run_ends_with_a_verdict_on_its_results(stopped: Stopped) -> None:
     failed = result(stopped.run, "FIRST").outcome is Outcome.FAILED
     assert stopped.run.judgement.verdict is (Verdict.REJECTED if failed else Verdict.INCONCLUSIVE)
     assert stopped.exit_code == stopped.run.judgement.exit_code == (1 if failed else 2)
 
 
-def test_what_a_stopped_run_did_not_measure_was_not_run(stopped: Stopped) -> None:
+def test_requirements_after_the_stop_are_not_run(stopped: Stopped) -> None:
     left = {key: outcome for key, outcome in outcomes(stopped.run).items() if key != "FIRST"}
     assert left == dict.fromkeys(["LONG", "DISK", "LAST"], "not_run")
     assert "interrupted by the user during LONG" in stopped.run.notes
 
 
-def test_a_stopped_run_can_still_end_well(stopped: Stopped) -> None:
+def test_a_stopped_run_can_be_resumed_and_certified(stopped: Stopped) -> None:
     first = outcomes(stopped.run)["FIRST"]
     assert outcomes(stopped.resumed) == {"FIRST": first, **dict.fromkeys(["LONG", "DISK", "LAST"], "passed")}
     assert stopped.resumed.judgement.verdict is (Verdict.REHEARSED if first == "passed" else Verdict.REJECTED)
 
 
-def test_a_stopped_run_ends_soon_and_at_once_when_asked_twice(stopped: Stopped) -> None:
+def test_a_stopped_run_ends_soon_and_at_once_after_a_second_signal(stopped: Stopped) -> None:
     assert stopped.soon
 
 
-def test_a_resumed_run_keeps_a_failure_even_where_it_would_pass_now(stopped: Stopped) -> None:
+def test_a_resumed_run_keeps_an_earlier_failure(stopped: Stopped) -> None:
     assert result(stopped.resumed, "FIRST") == result(stopped.run, "FIRST")
 
 
@@ -231,9 +231,7 @@ def test_a_run_is_not_resumed_on_other_software(at_rest: Path, monkeypatch: pyte
     refuses(at_rest, "started on other software: torch changed since")
 
 
-def test_a_restart_of_the_machine_is_said(
-    cut: Cut, at_rest: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_reboot_is_reported(cut: Cut, at_rest: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The record of an interrupted run, on a machine that was rebooted since."""
     (tmp_path / "logs").mkdir()
     (tmp_path / journal.NAME).write_bytes(cut.record)
@@ -245,7 +243,7 @@ def test_a_restart_of_the_machine_is_said(
 
 
 def refuses(folder: Path, why: str) -> None:
-    """That resuming is refused, and leaves the record as it was."""
+    """Resuming is refused and leaves the record unchanged."""
     before = (folder / journal.NAME).read_bytes()
     with pytest.raises(CannotStart, match=why):
         resume(folder)
@@ -253,7 +251,7 @@ def refuses(folder: Path, why: str) -> None:
 
 
 class Breaks:
-    """A pipeline that fails as none should."""
+    """A pipeline with a bug."""
 
     def __init__(self, *given: object) -> None:
         pass
@@ -262,7 +260,7 @@ class Breaks:
         raise RuntimeError("an unexpected error")
 
 
-def test_an_error_of_our_own_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_loses_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "Pipeline", Breaks)
     (tmp_path / "logs").mkdir()
     opened = example.opened(example.planned("A"), example.planned("B"))

@@ -22,7 +22,7 @@ from dgxcert.record.history_line import Earlier
 from dgxcert.record.run import Run
 
 BEGAN = 1_795_459_212.0
-"""AT in seconds since 1970, near enough."""
+"""About AT, in seconds since 1970."""
 
 GPU = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-5b1f0c1d", compute_capability="12.1", vbios="9A.0B")
 SPARK = Machine(
@@ -71,7 +71,7 @@ def speed(name: str, value: float, *, rounds: int = 20, intensity: float = 1.0) 
 
 
 def load(seconds: int, gpu: int = 0, begins: int = 0, held: Callable[[int], bool] = lambda t: False) -> trace.Trace:
-    """What was seen of a GPU under a load: it warms up, is held to its power now and then, and hot near the end."""
+    """A trace of a GPU under load: it warms up, is power-capped where `held` is true, and is hot at the end."""
     points = [
         Point(
             t=BEGAN + begins + t / 10,
@@ -87,9 +87,9 @@ def load(seconds: int, gpu: int = 0, begins: int = 0, held: Callable[[int], bool
 
 
 def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:
-    """Earlier runs of the Spark; from one of them on a driver is newer and decode a tenth slower."""
+    """Earlier runs of the Spark; from `slower_from` on the driver is newer and decode 10 % slower."""
     chance = random.Random(7)
-    found = []
+    earlier = []
     for at in range(count):
         late = at >= slower_from
         rates = {
@@ -98,7 +98,7 @@ def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:
         }
         state = {"driver": "590.10" if late else "580.95.05", "firmware": "5.36", "kernel": "6.14", "image": "77"}
         about = {"name": f"2026-{1 + at // 28:02}-{1 + at % 28:02}T10-00-00Z-spark-07", "verdict": "CERTIFIED"}
-        found.append(
+        earlier.append(
             Earlier(
                 started=f"2026-{1 + at // 28:02}-{1 + at % 28:02}T10:00:00.000Z",
                 machine=timeline.known_as(SPARK),
@@ -109,7 +109,7 @@ def past(count: int, *, slower_from: int = 10**9) -> tuple[Earlier, ...]:
                 **about,
             )
         )
-    return tuple(found)
+    return tuple(earlier)
 
 
 def events(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
@@ -125,21 +125,21 @@ def events(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
 
 
 def run(*endings: journal.Finished, **about: Any) -> Run:
-    """The same as a run."""
+    """The run that these events make."""
     return runs.assemble(events(*endings, **about), "2026-11-23T18-40-12Z-spark-07")
 
 
 def folder(place: Path, *endings: journal.Finished, **about: Any) -> Path:
-    """The same as a run folder, with its record, the reports that need no third-party package, and a log."""
-    made = place / "2026-11-23T18-40-12Z-spark-07"
-    (made / "logs").mkdir(parents=True)
-    (made / "logs" / "container-1.log").write_text("all quiet\n", encoding="utf-8")
-    writer = journal.Writer(made)
+    """Its run folder, with the record, the reports that need no third-party package, and a log."""
+    path = place / "2026-11-23T18-40-12Z-spark-07"
+    (path / "logs").mkdir(parents=True)
+    (path / "logs" / "container-1.log").write_text("1 passed\n", encoding="utf-8")
+    writer = journal.Writer(path)
     for event in events(*endings, **about):
         writer.append(event)
     writer.close()
-    report.write(runs.assemble(journal.read(made), made.name), made)
-    return made
+    report.write(runs.assemble(journal.read(path), path.name), path)
+    return path
 
 
 __all__ = ["AT", "GPU", "KEYS", "SPARK", "events", "folder", "load", "past", "run", "spark_profile", "speed"]

@@ -1,4 +1,4 @@
-"""What a command printed and how it exited."""
+"""The output and exit code of a command."""
 
 import re
 
@@ -10,7 +10,7 @@ class Result:
         self.code, self.out, self.err = code, out, err
 
     def require_refused(self, *words: str) -> None:
-        """It could not start, and printed one line with these words on standard error."""
+        """Assert that it could not start, and printed one line with these words on standard error."""
         assert (self.code, self.out) == (3, "")
         assert re.fullmatch(r"dgxcert: [^\n]+\n", self.err), self.err
         assert [word for word in words if word not in self.err] == [], self.err

@@ -13,7 +13,7 @@ from dgxcert.record import journal
 
 
 @contextmanager
-def with_room_up_to(size_bytes: int) -> Iterator[None]:
+def limit_file_size(size_bytes: int) -> Iterator[None]:
     """Limit the size of every file that this process and its children write (RLIMIT_FSIZE)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))

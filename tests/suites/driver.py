@@ -1,4 +1,4 @@
-"""`python driver.py SUITE ARGUMENT...` is the dgxcert command on a suite of the tests' own; tests start it here."""
+"""`python driver.py SUITE ARGUMENT...` runs the dgxcert command on one of the suites in this folder."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from dgxcert.record import journal
 
 SUITES = Path(__file__).parent
 STARTS_S = ENDS_S = 120.0
-"""Much longer than either takes, so that no test fails on a busy computer."""
+"""Much longer than either takes, so that no test fails on a busy machine."""
 
 
 def start(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -> "subprocess.Popen[str]":
@@ -55,7 +55,7 @@ def wait_until_measuring(results: Path, key: str) -> Path:
     raise TimeoutError(f"{key} was not started within {STARTS_S:.0f} s")
 
 
-def wait_until_said(folder: Path, text: str) -> None:
+def wait_for_message(folder: Path, text: str) -> None:
     """Wait until a requirement has reported a message."""
     deadline = time.monotonic() + STARTS_S
     while f'"text":"{text}"' not in (folder / journal.NAME).read_text(encoding="utf-8"):

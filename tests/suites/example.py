@@ -1,4 +1,4 @@
-"""Events of an invented run, for tests of what is made from a record."""
+"""Events of an invented run, for tests of code that reads a record."""
 
 from pathlib import Path
 from typing import Any

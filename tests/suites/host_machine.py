@@ -52,7 +52,7 @@ DECLARED = declared()
 
 
 class HostMachine:
-    """What the probes read on one machine: a healthy Spark, except for what a test sets."""
+    """The probes' results on one machine: a healthy Spark, except for the changes of a test."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
@@ -123,7 +123,7 @@ class HostMachine:
 
 
 Change = Callable[[HostMachine], None]
-"""What sets one machine apart from the healthy Spark."""
+"""A difference from the healthy Spark."""
 Failure = tuple[str, Change, str, str]
 """A requirement that fails: its id, the change, the reason, and a step of the remedy."""
 Inconclusiveness = tuple[str, Change, str]
@@ -131,7 +131,7 @@ Inconclusiveness = tuple[str, Change, str]
 
 
 def reads(probe: Any, name: str, result: object) -> Change:
-    """A machine on which this function of a probe returns that."""
+    """A machine on which this function of a probe returns `result`."""
     return lambda host: host.set(probe, name, result)
 
 
@@ -153,5 +153,5 @@ def failures(*rows: Failure) -> pytest.MarkDecorator:
 
 
 def inconclusive(*rows: Inconclusiveness) -> pytest.MarkDecorator:
-    """Parametrise a test over what cannot be measured."""
+    """Parametrise a test over inconclusive requirements."""
     return pytest.mark.parametrize(("id", "change", "reason"), rows, ids=[f"{row[0]}-{row[2][:30]}" for row in rows])

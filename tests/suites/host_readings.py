@@ -1,4 +1,4 @@
-"""What the probes of the host read: engines, drivers, kernel logs and containers, for tests of the checks."""
+"""Results of the host probes: engines, drivers, kernel logs and containers, for tests of the checks."""
 
 import json
 
@@ -23,7 +23,7 @@ UNRESPONSIVE = engine_answer.unresponsive(docker_engine.DEFAULT_ENDPOINT)
 
 
 def engine(name: str = "spark-29", **changed: object) -> Engine:
-    """A recorded engine, without the ways by which the machine that runs the tests could give GPUs."""
+    """A recorded engine, without the GPU support of the machine that runs the tests."""
     recorded = json.loads((paths.RECORDED / "engines" / f"{name}.json").read_text(encoding="utf-8"))
     info = {**recorded["info"], "CDISpecDirs": ["/nowhere"], **changed}
     with pytest.MonkeyPatch.context() as patch:

@@ -24,7 +24,7 @@ def speed(evidence, value=20.0):
 
 
 class Inline:
-    """Runs code under the cpu profile, on a machine that need not be read first."""
+    """Runs code under the cpu profile, on an invented machine."""
 
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
@@ -44,9 +44,9 @@ class Inline:
 def counts(result: pytest.RunResult) -> dict[str, int]:
     """The five counts of the last line that the plugin prints, without the zeros."""
     (line,) = (line for line in result.outlines if line.startswith("dgxcert, profile"))
-    found = {name: int(number) for number, name in re.findall(r"(\d+) ([a-z ]+?)(?:,|$)", line)}
-    assert list(found) == ["passed", "failed", "inconclusive", "not applicable", "not run"]
-    return {name: number for name, number in found.items() if number}
+    numbers = {name: int(number) for number, name in re.findall(r"(\d+) ([a-z ]+?)(?:,|$)", line)}
+    assert list(numbers) == ["passed", "failed", "inconclusive", "not applicable", "not run"]
+    return {name: number for name, number in numbers.items() if number}
 
 
 def ended(result: pytest.RunResult, outcome: str) -> bool:

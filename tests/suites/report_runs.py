@@ -1,4 +1,4 @@
-"""Runs for reports: one of each outcome, one whose every text is hostile, one of a busy server, one of very much."""
+"""Runs for reports: all outcomes, hostile text in every field, a busy server, and 10,000 requirements."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def hostile() -> Run:
 
 
 def busy() -> Run:
-    """A server of eight GPUs: sixty benchmarks, half of them failed, each under a load that power held back."""
+    """A server of eight GPUs: sixty benchmarks, half of them failed, each with a power-capped load."""
     keys = [f"{name}-SPEED[bf16-tuned-{at}]" for name in ("DECODE", "PREFILL", "LORA") for at in range(20)]
     endings = [
         finished(

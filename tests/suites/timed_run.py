@@ -1,4 +1,4 @@
-"""Folders of invented runs with benchmarks, for tests of comparison and calibration."""
+"""Run folders of invented runs with benchmarks, for tests of comparison and calibration."""
 
 import json
 from pathlib import Path

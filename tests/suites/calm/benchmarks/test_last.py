@@ -1,4 +1,4 @@
-"""What is left when a run ends early."""
+"""The last requirement, which a run that ends early does not measure."""
 
 from dgxcert import requirement
 

@@ -11,16 +11,16 @@ from dgxcert import requirement
 ABOUT: dict[str, Any] = {"why": "training stops", "remedy": ("Look at it.",), "takes_s": 0.1}
 
 HOLD = Path("/results/hold")
-"""While this file is there, WAITS goes on: a test outside says how long."""
+"""WAITS continues while this file exists; the test outside the container removes it."""
 
 
-@requirement("HOST-FIRST", title="The host is looked at first", **ABOUT, stage="host")
-def test_the_host_is_looked_at_first(evidence):
+@requirement("HOST-FIRST", title="The host is checked first", **ABOUT, stage="host")
+def test_the_host_is_checked_first(evidence):
     assert evidence.record("base", os.environ.get("DGXCERT_BASE_IMAGE", "none"), source="set in the image") == "none"
 
 
-@requirement("IMAGE-SECOND", title="The image is looked at from the host", **ABOUT, stage="image")
-def test_the_image_is_looked_at_from_the_host(image, evidence):
+@requirement("IMAGE-SECOND", title="The image is checked from the host", **ABOUT, stage="image")
+def test_the_image_is_checked_from_the_host(image, evidence):
     assert evidence.record("stack", image.stack, source=image.id) == "tiny"
 
 

@@ -1,4 +1,4 @@
-"""What comes after every fault."""
+"""A benchmark after every fault."""
 
 import os
 

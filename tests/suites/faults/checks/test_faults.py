@@ -1,4 +1,4 @@
-"""A suite in which every second requirement takes its process along, each in its own way."""
+"""A suite in which every second requirement ends its process, each in another way."""
 
 import os
 import signal
@@ -35,10 +35,10 @@ def test_after_hang(evidence):
 def test_defies_signals_and_has_children():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ours = subprocess.Popen(["sleep", "600"])
-    PIDS.write_text(f"{os.getpid()} {ours.pid} ")
-    tell = f"import os, time; open({str(PIDS)!r}, 'a').write(str(os.getpid())); time.sleep(600)"
-    command.run([sys.executable, "-c", tell], timeout_s=600)  # in a process group of its own
+    child = subprocess.Popen(["sleep", "600"])
+    PIDS.write_text(f"{os.getpid()} {child.pid} ")
+    write_pid = f"import os, time; open({str(PIDS)!r}, 'a').write(str(os.getpid())); time.sleep(600)"
+    command.run([sys.executable, "-c", write_pid], timeout_s=600)  # in a process group of its own
 
 
 @requirement("CRASHES", title="Crashes", **ABOUT)
@@ -51,8 +51,8 @@ def test_after_crash(evidence):
     assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
 
 
-@requirement("LEAVES", title="Leaves as if all were well", **ABOUT)
-def test_leaves_as_if_all_were_well(evidence):
+@requirement("LEAVES", title="Exits with code 0", **ABOUT)
+def test_exits_with_code_0(evidence):
     assert evidence.record("pid", os.getpid(), source="kernel") == os.getpid()
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""What comes after the poison in the other folder."""
+"""A benchmark after the CUDA error in the checks."""
 
 from dgxcert import requirement
 

@@ -1,4 +1,4 @@
-"""A suite whose first requirement ends in a CUDA error, after which its process is not to be believed."""
+"""A suite whose first requirement ends in a CUDA error, after which every CUDA call of its process fails."""
 
 import os
 from typing import Any
