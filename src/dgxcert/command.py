@@ -142,7 +142,7 @@ def fed(args: list[str], content: bytes, *, timeout_s: float) -> Completed:
     except subprocess.TimeoutExpired:
         return Completed(tuple(args), None, "", "")
     return Completed(
-        tuple(args), done.returncode, *(each.decode(errors="replace") for each in (done.stdout, done.stderr))
+        tuple(args), done.returncode, *(stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
     )
 
 

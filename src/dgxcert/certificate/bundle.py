@@ -85,11 +85,11 @@ def write(bundle: Bundle, path: Path) -> None:
     """Write the archive. Raises CannotStart where it exists already or cannot be written."""
     try:
         with path.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
-            for each in bundle.files:
+            for bundled in bundle.files:
                 # A new TarInfo, and not that of the file: owner and group would name a user.
-                member = tarfile.TarInfo(f"{bundle.name}/{each.name}")
-                member.size, member.mode = each.size_bytes, 0o644
-                archive.addfile(member, io.BytesIO(each.content))
+                member = tarfile.TarInfo(f"{bundle.name}/{bundled.name}")
+                member.size, member.mode = bundled.size_bytes, 0o644
+                archive.addfile(member, io.BytesIO(bundled.content))
     except FileExistsError as error:
         raise CannotStart(f"{path} already exists.", "Remove it, or name another with --to.") from error
     except OSError as error:

@@ -61,7 +61,7 @@ def compare(certified: Extension, machine: Machine, image: Image | None, unreada
 
 def is_valid(certified: Extension, compared: Iterable[Compared], now: datetime) -> bool | None:
     """Whether a certificate is still valid; None where something that it depends on could not be checked."""
-    states = {each.state for each in compared}
+    states = {item.state for item in compared}
     if certified.kind != CERTIFICATE or certified.expires <= now or State.CHANGED in states:
         return False
     return None if State.UNKNOWN in states else True

@@ -109,9 +109,9 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self._value(each) for each in value]
+            return [self._value(item) for item in value]
         if isinstance(value, dict):
-            return {self.text(name): self._named(name, each) for name, each in value.items()}
+            return {self.text(name): self._named(name, item) for name, item in value.items()}
         return value
 
     def _named(self, name: str, value: Any) -> Any:

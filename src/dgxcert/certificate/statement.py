@@ -139,7 +139,7 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
     measured = datetime.fromisoformat(run.ended)
     used = tuple(result.waiver for result in run.waived if result.waiver)
     waiver_ends = [datetime.combine(waiver.until, time(23, 59, 59), tzinfo=UTC) for waiver in used]
-    keys = {outcome: tuple(each.key for each in run.results if each.outcome is outcome) for outcome in Outcome}
+    keys = {outcome: tuple(result.key for result in run.results if result.outcome is outcome) for outcome in Outcome}
     extension = Extension(
         says=_sentence(run, kind),
         kind=kind,

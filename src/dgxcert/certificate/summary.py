@@ -54,7 +54,7 @@ def of_drift(
     certified: Extension, compared: Iterable[Compared], now: datetime, *, valid: bool | None, verified: bool
 ) -> list[str]:
     """One line for each thing compared, what else makes the certificate invalid, and last whether it is valid."""
-    lines = [f"{each.name:20} {each.current}  ({_state(each)})" for each in compared]
+    lines = [f"{item.name:20} {item.current}  ({_state(item)})" for item in compared]
     if not verified:
         lines.append("The signature was not verified: add --allowed-signers.")
     if certified.kind != CERTIFICATE:

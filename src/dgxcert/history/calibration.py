@@ -41,7 +41,7 @@ class Reading:
 
 def readings(runs: list[tuple[Run, dict[str, Timing]]]) -> tuple[dict[str, list[Reading]], list[str]]:
     """Readings by limit, and what is excluded with the reason. Raises CannotStart where runs do not belong together."""
-    _require_alike([run for run, _ in runs])
+    _require_comparable([run for run, _ in runs])
     by_limit: dict[str, list[Reading]] = {}
     excluded = []
     for run, timings in runs:
@@ -127,7 +127,7 @@ def _machine(run: Run) -> str:
     return ",".join(sorted(gpu.uuid for gpu in run.machine.gpus)) or run.machine.hostname
 
 
-def _require_alike(runs: list[Run]) -> None:
+def _require_comparable(runs: list[Run]) -> None:
     """Raise CannotStart unless all are runs of the same profile, suite and kind of machine, on a real base image."""
     kinds: dict[str, set[object]] = {
         "profiles": {run.profile_sha256 for run in runs},

@@ -56,8 +56,8 @@ def resolve(text: str, path: Path, extended_by: tuple[Path, ...] = ()) -> dict[s
     if base is None:
         return content
     chain = (*extended_by, path)
-    if base.resolve() in {each.resolve() for each in chain}:
-        way = " extends ".join(str(each) for each in (*chain, base))
+    if base.resolve() in {path.resolve() for path in chain}:
+        way = " extends ".join(str(path) for path in (*chain, base))
         raise CannotStart(f"Profile {path}: extends: {way}, which is a cycle.", "Remove one `extends`.")
     inherited = resolve(read(base), base, chain)
     return merge({key: value for key, value in inherited.items() if key not in NOT_INHERITED}, content)

@@ -26,11 +26,11 @@ def show(compared: list[Compared], run: Run, reference: Run | None, runs: int, c
     for what, (before, after) in differences(reference, run).items():
         console.print(Text(f"differs: {what}: {printable(before)}, now {printable(after)}", style="yellow"))
     console.print(_table(compared))
-    for each in compared:
-        if each.reason:
-            reason = _reason(each, run, reference)
-            console.print(Text(f"{each.requirement}: {each.change.value}: {printable(reason)}", style="yellow"))
-    counts = ", ".join(f"{sum(each.change is change for each in compared)} {change.value}" for change in Change)
+    for row in compared:
+        if row.reason:
+            reason = _reason(row, run, reference)
+            console.print(Text(f"{row.requirement}: {row.change.value}: {printable(reason)}", style="yellow"))
+    counts = ", ".join(f"{sum(row.change is change for row in compared)} {change.value}" for change in Change)
     console.print(f"{counts}. Changes within `allowed` are not detected.", highlight=False)
 
 
@@ -57,13 +57,13 @@ def _packages(run: Run) -> dict[str, str]:
     return {name: version or "none" for name, version in work[0].packages.items()} if work else {}
 
 
-def _reason(each: Compared, run: Run, reference: Run | None) -> str:
+def _reason(row: Compared, run: Run, reference: Run | None) -> str:
     """Why a benchmark could not be compared, with the outcome and reason in the run that lacks it."""
-    lacking = run if each.reason == "not in this run" else reference
-    result = next((result for result in lacking.results if result.key == each.requirement), None) if lacking else None
-    if each.change is not Change.MISSING or result is None:
-        return each.reason
-    return f"{each.reason}, where it was {result.outcome.value}: {result.reason}"
+    lacking = run if row.reason == "not in this run" else reference
+    result = next((result for result in lacking.results if result.key == row.requirement), None) if lacking else None
+    if row.change is not Change.MISSING or result is None:
+        return row.reason
+    return f"{row.reason}, where it was {result.outcome.value}: {result.reason}"
 
 
 def _table(compared: list[Compared]) -> Table:
@@ -71,8 +71,8 @@ def _table(compared: list[Compared]) -> Table:
     table.add_column("benchmark", no_wrap=True)
     for heading in ("", "takes", "allowed"):
         table.add_column(heading, no_wrap=True)
-    for each in compared:
-        more = "" if each.more is None else f"{each.more:+.1%}"
-        allowed = "" if each.tolerance is None else f"±{each.tolerance:.1%}"
-        table.add_row(Text(each.requirement), Text(each.change.value, style=STYLE[each.change]), more, allowed)
+    for row in compared:
+        more = "" if row.more is None else f"{row.more:+.1%}"
+        allowed = "" if row.tolerance is None else f"±{row.tolerance:.1%}"
+        table.add_row(Text(row.requirement), Text(row.change.value, style=STYLE[row.change]), more, allowed)
     return table

@@ -142,7 +142,7 @@ def _plots(run: Run) -> tuple[list[Plot], list[str]]:
     shown: list[Plot] = []
     omitted: list[str] = []
     for plot in (plot for plot in drawn if plot is not None):
-        if sum(len(each.svg) for each in (*shown, plot)) <= PLOT_BYTES:
+        if sum(len(fitting.svg) for fitting in (*shown, plot)) <= PLOT_BYTES:
             shown.append(plot)
         else:
             omitted.append(plot.title)

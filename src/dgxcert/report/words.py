@@ -84,7 +84,8 @@ def headline(evidence: Iterable[Evidence]) -> str:
 def required(evidence: Iterable[Evidence]) -> str:
     """What the headline's quantity was compared with: `>= 13 token/s`."""
     comparisons = [comparison for item in _headline(evidence) for comparison in item.held_against]
-    return printable("; ".join(f"{each.sign} {format_quantity(each.value, each.unit)}" for each in comparisons))
+    limits = (f"{comparison.sign} {format_quantity(comparison.value, comparison.unit)}" for comparison in comparisons)
+    return printable("; ".join(limits))
 
 
 def _headline(evidence: Iterable[Evidence]) -> list[Evidence]:

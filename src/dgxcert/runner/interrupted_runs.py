@@ -12,7 +12,7 @@ from dgxcert.record.journal import Started
 from dgxcert.record.state import RunState, lost
 
 
-def close_fallen(results: Path, machine: Machine) -> tuple[str, ...]:
+def close_interrupted(results: Path, machine: Machine) -> tuple[str, ...]:
     """Close every run that was measuring something when this machine went down; returns a message about each.
 
     What was being measured becomes inconclusive in that run, by name. A run of another machine, one that another
@@ -31,7 +31,7 @@ def _close(folder: Path, machine: Machine) -> str:
         in_flight = state.in_flight
         if in_flight is None or not _went_down(journal.opened(folder).machine, state.boot_id, machine):
             return ""
-        _claim_and_lose(folder, in_flight)
+        _record_lost(folder, in_flight)
     except CannotStart:
         return ""
     with contextlib.suppress(CannotStart, OSError, ValueError):  # only its reports are lost; its record is complete
@@ -51,7 +51,7 @@ def _is_closed(folder: Path) -> bool:
         return False
 
 
-def _claim_and_lose(folder: Path, in_flight: Started) -> None:
+def _record_lost(folder: Path, in_flight: Started) -> None:
     """Record how the requirement in flight ended. Raises CannotStart where another process works on the run."""
     writer = journal.Writer(folder)
     try:

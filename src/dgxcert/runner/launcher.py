@@ -122,7 +122,7 @@ def _ending(returncode: int) -> tuple[str, bool]:
     if returncode >= 0:
         return f"its process ended with exit code {returncode}", False
     number = -returncode
-    known = {each.value: each.name for each in signal.Signals}  # real-time signals have no names
+    known = {number.value: number.name for number in signal.Signals}  # real-time signals have no names
     return f"its process was killed by {known.get(number, f'signal {number}')}", number == signal.SIGKILL
 
 

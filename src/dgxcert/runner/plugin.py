@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--profile", default="auto", help="profile name or file (default: auto)")
     group.addoption("--tier", default="standard", choices=[tier.value for tier in Tier], help="how much to run")
     group.addoption("--minutes", type=float, default=1.0, help="how long the burn-in tier works (default: 1)")
-    group.addoption("--weights", default="seeded", choices=[each.value for each in Weights], help="seeded or hub")
+    group.addoption("--weights", default="seeded", choices=[weights.value for weights in Weights], help="seeded or hub")
     group.addoption("--gpus", type=int, default=None, help="number of GPUs to collect requirements for")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")

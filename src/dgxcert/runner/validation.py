@@ -49,8 +49,8 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
     _require_image(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
-    fallen = interrupted_runs.close_fallen(results, machine)
-    for message in fallen:
+    interrupted = interrupted_runs.close_interrupted(results, machine)
+    for message in interrupted:
         print_line(console, message, style="yellow")
     catalogue = suite.collect(where, session.gpus_to_test(profile, machine))
     planned = selection.make(catalogue, profile, options)
@@ -61,7 +61,7 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         machine=machine,
         plan=tuple(planned),
         ignored_environment=suite.ignored_environment(),
-        fallen=fallen,
+        fallen=interrupted,
         waivers=_waivers(waiver_file, catalogue, machine),
         earlier=run_index.earlier(results, timeline.known_as(machine)),
     )

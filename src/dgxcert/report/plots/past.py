@@ -25,7 +25,7 @@ def plot(run: Run) -> Plot | None:
     names = [name for name in timeline.requirements(runs) if len(timeline.series(runs, name)) > 1][:MOST]
     if len(runs) < 2 or not names:
         return None
-    index = {each.name: at for at, each in enumerate(runs)}
+    index = {earlier.name: at for at, earlier in enumerate(runs)}
     steps_of = {name: timeline.steps(runs, name) for name in names}
     marks = [(at, label(", ".join(changed))) for at, changed in _changes(runs)]
 
@@ -34,7 +34,7 @@ def plot(run: Run) -> Plot | None:
         for row, name in enumerate(names):
             points = timeline.series(runs, name)
             median = statistics.median(rate for _, rate in points)
-            xs = [index[each.name] for each, _ in points]
+            xs = [index[earlier.name] for earlier, _ in points]
             ys = [row - max(-1.0, min(1.0, (rate / median - 1) / HALF_ROW)) / 2 for _, rate in points]
             axes.plot(xs, ys, color=ACCENT, marker=".", markersize=3.0, linewidth=1.0)
             for step in steps_of[name]:
@@ -60,7 +60,7 @@ def plot(run: Run) -> Plot | None:
 def steps(run: Run) -> list[str]:
     """Every step in the history of this machine as a sentence, the latest first."""
     runs = [*run.earlier, timeline.of(run)]
-    order = {each.name: at for at, each in enumerate(runs)}
+    order = {earlier.name: at for at, earlier in enumerate(runs)}
     all_steps = [step for name in timeline.requirements(runs) for step in timeline.steps(runs, name)]
     return [
         printable(step.description) for step in sorted(all_steps, key=lambda step: (-order[step.run], step.requirement))

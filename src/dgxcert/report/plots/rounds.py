@@ -27,11 +27,11 @@ def plot(run: Run) -> Plot | None:
         xs: list[float] = []
         ys: list[float] = []
         for row, (_, deviations) in enumerate(strips):
-            for each in deviations:
-                xs += [each, each, float("nan")]
+            for deviation in deviations:
+                xs += [deviation, deviation, float("nan")]
                 ys += [row - 0.34, row + 0.34, float("nan")]
         axes.plot(xs, ys, color=ACCENT, linewidth=0.9, alpha=0.75)
-        edge = max(0.02, *(abs(each) for _, deviations in strips for each in deviations)) * 1.05
+        edge = max(0.02, *(abs(deviation) for _, deviations in strips for deviation in deviations)) * 1.05
         axes.set_yticks(range(len(strips)), [label(key) for key, _ in strips])
         axes.set(
             xlim=(-edge, edge), ylim=(len(strips) - 0.4, -0.6), xlabel="duration of a round, relative to the median"
@@ -52,4 +52,4 @@ def _deviations(seconds: tuple[float, ...]) -> list[float]:
     median = statistics.median(seconds)
     step = -(-len(seconds) // MOST_ROUNDS)
     drawn = [*seconds[::step], min(seconds), max(seconds)]
-    return sorted({round(max(-EDGE, min(EDGE, each / median - 1)), 4) for each in drawn})
+    return sorted({round(max(-EDGE, min(EDGE, value / median - 1)), 4) for value in drawn})
