@@ -89,7 +89,7 @@ def test_nf4_layers_that_stay_in_32_bits_are_caught(
     monkeypatch: pytest.MonkeyPatch, fails: Callable[..., Recorder], cpu: Device, profile: Profile
 ) -> None:
     def unquantised(model: Any, config: Any, device: Device, generator: Any, std: float) -> None:
-        nf4._fill_what_is_left(model, device, generator, std)
+        nf4._fill_other_weights(model, device, generator, std)
         model.model.rotary_emb = type(model.model.rotary_emb)(config)
 
     monkeypatch.setattr(nf4, "materialise", unquantised)
