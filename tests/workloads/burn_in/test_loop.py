@@ -1,4 +1,4 @@
-"""A burn-in works for as long as asked, reports progress, resumes where it was, and refuses other settings."""
+"""A burn-in works for its minutes, reports progress, resumes where it was, and refuses other settings."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ def test_it_works_and_reports_progress(short: Profile, tmp_path: Path) -> None:
     assert lines[-1].startswith(f"{burnt.minutes:.1f} of 0.03 min; ")
     assert loop.finished(CPU, tmp_path, 0.03) == burnt
     again = loop.run(CPU, short, 0.03, tmp_path, lines.append)
-    assert len(again.cycles) == len(burnt.cycles), "it has worked for as long as asked already"
+    assert len(again.cycles) == len(burnt.cycles), "it has worked for its minutes already"
     assert again.interruptions == 1
 
 
@@ -208,14 +208,14 @@ def ended_after_a_cycle(arguments: list[str], results: Path, number: signal.Sign
     """Run a burn-in until it has logged a cycle, or one more than before, then end it; the run's folder."""
     before = sum(len(summary(kept).cycles) for kept in results.glob(f"*/kept/{FILE}"))
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    said = results.with_suffix(".said")
-    with said.open("wb") as output:
+    log = results.with_suffix(".log")
+    with log.open("wb") as output:
         process = subprocess.Popen(arguments, stdout=output, stderr=output, env=env)
     folder = driver.wait_until_measuring(results, "BURN-IN")
     kept, deadline = folder / "kept" / FILE, time.monotonic() + 60
     while len(summary(kept).cycles) <= before:
         assert time.monotonic() < deadline
-        assert process.poll() is None, said.read_text(encoding="utf-8")
+        assert process.poll() is None, log.read_text(encoding="utf-8")
         time.sleep(0.02)
     process.send_signal(number)
     process.wait()
@@ -239,15 +239,15 @@ def test_a_burn_in_that_was_ended_resumes_where_it_was(tmp_path: Path) -> None:
     assert (after.pauses, after.interruptions, after.reboots) == (1, 1, 0)
     assert 2 <= len(before.cycles) < len(after.cycles)
     assert after.cycles[: len(before.cycles)] == before.cycles
-    assert after.minutes - after.cycles[-1].seconds / 60 < 0.1, "it worked no longer than asked"
+    assert after.minutes - after.cycles[-1].seconds / 60 < 0.1, "it worked no longer than its minutes"
     assert f"{after.minutes:.1f} of 0.1 min" in done.stdout
-    said = [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [event["text"] for event in said if event["event"] == "said"][-1].startswith(f"{after.minutes:.1f} of")
+    events = [json.loads(line) for line in (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [event["text"] for event in events if event["event"] == "said"][-1].startswith(f"{after.minutes:.1f} of")
 
 
 def test_minutes_are_refused_without_the_burn_in_tier(tmp_path: Path) -> None:
-    asked = [*VALIDATE, "--profile", "cpu", "--minutes", "5", "--results", str(tmp_path)]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    arguments = [*VALIDATE, "--profile", "cpu", "--minutes", "5", "--results", str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert "Add --tier burn-in" in done.stderr
 

@@ -96,17 +96,17 @@ def test_a_stuck_bit_is_counted_by_pattern(blocks: Blocks, monkeypatch: pytest.M
 def test_only_a_bounded_share_of_the_budget_is_taken(
     monkeypatch: pytest.MonkeyPatch, share: float, max_gib: float, takes: float
 ) -> None:
-    asked: list[int] = []
+    sizes: list[int] = []
     monkeypatch.setattr(allocation, "allowed_bytes", lambda device: allocation.GIB)
-    monkeypatch.setattr(Blocks, "__init__", lambda self, device, size_bytes: asked.append(size_bytes))
+    monkeypatch.setattr(Blocks, "__init__", lambda self, device, size_bytes: sizes.append(size_bytes))
     memory_pattern.take(CPU, MemoryPattern(share=share, max_gib=max_gib), LEAST)
-    assert asked == [takes * allocation.GIB]
+    assert sizes == [takes * allocation.GIB]
 
 
 def test_blocks_never_exceed_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_pattern, "LARGEST_BLOCK", 1000 * WORD)
-    for asked in (4000, 4001, 9999, 123_456):
-        assert 0.75 * asked <= Blocks(CPU, asked * WORD).words <= asked
+    for words in (4000, 4001, 9999, 123_456):
+        assert 0.75 * words <= Blocks(CPU, words * WORD).words <= words
 
 
 @pytest.mark.parametrize("allowed", [0, 16 * 1024**2, allocation.GIB // 4 - 8])

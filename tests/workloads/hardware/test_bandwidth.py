@@ -43,7 +43,7 @@ def test_the_ceiling_is_the_faster_of_reading_and_copying(monkeypatch: pytest.Mo
     seconds = iter([1.0, 1.0])  # a copy moves twice the bytes
     monkeypatch.setattr(bandwidth, "fastest_s", lambda run: next(seconds))
     bandwidth._measure.cache_clear()
-    found = bandwidth.measured(CPU, profile)
+    ceiling = bandwidth.measured(CPU, profile)
     bandwidth._measure.cache_clear()
-    assert found.value == pytest.approx(2 * 4 * 2**20 / 1e9)
-    assert "copy being the faster" in found.source
+    assert ceiling.value == pytest.approx(2 * 4 * 2**20 / 1e9)
+    assert "copy being the faster" in ceiling.source

@@ -79,7 +79,7 @@ def test_the_fastest_size_is_timed_and_all_of_them_are_recorded(
     assert workload.work.amount == pytest.approx(8 * 2 * 64**3 / 1e12), "as much work as one matmul of 128"
     workload.run_rounds(once)
     workload.verify(evidence)
-    kept = {each.name: each.value for each in evidence.kept}
+    kept = {quantity.name: quantity.value for quantity in evidence.kept}
     assert kept["size 64"] == max(value for name, value in kept.items() if name.startswith("size"))
     assert kept["plateau"] == pytest.approx(1.0), "128 over 64: eight times the work in eight times the time"
     matmul._sweep.cache_clear()

@@ -48,8 +48,8 @@ def samples(clocks: tuple[int, ...] = MOVES, *, counters: Any = None, **fields: 
     return Samples.parse("\n".join(json.dumps(line) for line in lines))
 
 
-def load(found: Samples | None = None, disturbed: str | None = None) -> Load:
-    return Load(found or samples(), disturbed, Answers(0))
+def load(sampled: Samples | None = None, disturbed: str | None = None) -> Load:
+    return Load(sampled or samples(), disturbed, Answers(0))
 
 
 def test_a_busy_gpu_of_our_own_is_judged() -> None:
@@ -102,9 +102,9 @@ CAUSES: dict[str, tuple[Samples, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("found", "remedy"), CAUSES.values(), ids=CAUSES)
-def test_the_remedy_of_a_low_clock_depends_on_its_cause(found: Samples, remedy: tuple[str, ...]) -> None:
-    assert load(found).remedy == remedy
+@pytest.mark.parametrize(("sampled", "remedy"), CAUSES.values(), ids=CAUSES)
+def test_the_remedy_of_a_low_clock_depends_on_its_cause(sampled: Samples, remedy: tuple[str, ...]) -> None:
+    assert load(sampled).remedy == remedy
 
 
 def test_each_cause_has_its_own_remedy() -> None:
@@ -126,21 +126,21 @@ Loads = Callable[..., list[Device]]
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
-    """What becomes of each load; returns the devices that were loaded."""
+    """Sets the outcome of every load; returns the devices that were loaded."""
 
-    def become(found: Load | Exception) -> list[Device]:
+    def set_outcome(outcome: Load | Exception) -> list[Device]:
         loaded: list[Device] = []
 
         def run(device: Device, *_: object) -> Load:
             loaded.append(device)
-            if isinstance(found, Exception):
-                raise found
-            return found
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
 
         monkeypatch.setattr(sustained, "_load", run)
         return loaded
 
-    return become
+    return set_outcome
 
 
 def test_all_requirements_of_a_gpu_share_one_load(loads: Loads) -> None:
@@ -171,7 +171,7 @@ def test_an_unexpected_error_is_not_kept(loads: Loads) -> None:
 
 
 def test_a_kept_failure_holds_no_gpu_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its traceback would else hold the frames it came through, and with them the matrices, to the process's end."""
+    """Its traceback would hold its frames, and with them the matrices, until the process ends."""
     held: list[weakref.ref[Any]] = []
 
     class Work:
@@ -207,7 +207,7 @@ def test_without_a_peak_there_is_no_load(loads: Loads) -> None:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a load does, in order; nothing is really multiplied, sampled or asked."""
+    """The steps of a load, in order; nothing is multiplied or sampled, and no driver is called."""
     done: list[str] = []
 
     @contextmanager
@@ -217,12 +217,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         done.append("sampled")
 
     def sharing_problem(device: Device) -> None:
-        done.append(f"who is on GPU {device.index}?")
+        done.append(f"other processes on GPU {device.index}")
 
     def ask(index: int, *fields: str) -> Answers:
-        done.append(f"what is possible on GPU {index}?")
-        told = {"highest_clock": 3003, "link_width_max": 16, "link_generation_max": 5}
-        return Answers(index, {name: told[name] for name in fields})
+        done.append(f"maxima of GPU {index}")
+        maxima = {"highest_clock": 3003, "link_width_max": 16, "link_generation_max": 5}
+        return Answers(index, {name: maxima[name] for name in fields})
 
     monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args))
     monkeypatch.setattr(sustained, "sampling", sampling)
@@ -233,17 +233,17 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_gpu_is_warmed_up_then_sampled_then_checked_for_other_processes(steps: list[str]) -> None:
-    found = sustained.measured(Device("cuda", 3, "NVIDIA H200"), SPARK)
+    measured = sustained.measured(Device("cuda", 3, "NVIDIA H200"), SPARK)
     assert steps == [
         "busy for 1 s",
         f"sampling GPU 3 at {HERTZ:g} Hz",
         "busy for 10 s",
         "sampled",
-        "who is on GPU 3?",
-        "what is possible on GPU 3?",
+        "other processes on GPU 3",
+        "maxima of GPU 3",
     ]
-    assert found.highest("clock") == Bound(value=3003, unit="MHz", source="NVML: the most that card and slot can do")
-    width, generation = found.highest("link_width"), found.highest("link_generation")
+    assert measured.highest("clock") == Bound(value=3003, unit="MHz", source="NVML: the most that card and slot can do")
+    width, generation = measured.highest("link_width"), measured.highest("link_generation")
     assert (width and width.value, generation and generation.value) == (16, 5)
 
 
@@ -264,24 +264,24 @@ def test_a_very_short_load_is_sampled_more_often(steps: list[str]) -> None:
     assert hertz * 0.1 >= 2 * MIN_SAMPLES, "half of them may come late"
 
 
-def possible(told: dict[str, Any], code: int = NOT_SUPPORTED) -> Load:
+def with_maxima(maxima: dict[str, Any], code: int = NOT_SUPPORTED) -> Load:
     fields = ("highest_clock", "link_width_max", "link_generation_max")
-    refused = {name: {"code": code, "says": "No"} for name in fields if name not in told}
-    return Load(samples(), None, Answers(0, told, refused))
+    refused = {name: {"code": code, "says": "No"} for name in fields if name not in maxima}
+    return Load(samples(), None, Answers(0, maxima, refused))
 
 
-@pytest.mark.parametrize("told", [{}, {"link_width_max": 0, "highest_clock": 0}], ids=["no word", "zero"])
-def test_a_value_that_the_driver_does_not_report_is_no_bound(told: dict[str, int]) -> None:
+@pytest.mark.parametrize("maxima", [{}, {"link_width_max": 0, "highest_clock": 0}], ids=["none", "zero"])
+def test_a_value_that_the_driver_does_not_report_is_no_bound(maxima: dict[str, int]) -> None:
     """A bound of zero would be divided by."""
-    assert [possible(told).highest(name) for name in ("clock", "link_width")] == [None, None]
+    assert [with_maxima(maxima).highest(name) for name in ("clock", "link_width")] == [None, None]
 
 
 def test_an_error_of_the_driver_is_inconclusive() -> None:
-    """Nor does it keep a requirement from its answer that asks for another figure."""
-    found = possible({"highest_clock": 3003}, code=999)
-    assert found.highest("clock")
+    """A requirement of another figure is still judged."""
+    sampled = with_maxima({"highest_clock": 3003}, code=999)
+    assert sampled.highest("clock")
     with pytest.raises(Inconclusive, match="does not report link width max of GPU 0: No"):
-        found.highest("link_width")
+        sampled.highest("link_width")
 
 
 def test_a_gpu_is_kept_busy_for_one_round_at_least() -> None:

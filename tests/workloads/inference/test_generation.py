@@ -62,7 +62,7 @@ def test_right_decoding_passes_in_every_case(profile: Profile, evidence: Recorde
     assert not evidence.violated
     kept = {item.name: item.value for item in evidence.kept}
     assert kept["generated tokens"] == NEW
-    assert ("fp32" in name) != any(each.endswith("product error") for each in kept), (
+    assert ("fp32" in name) != any(quantity.endswith("product error") for quantity in kept), (
         "4-bit layers are also verified alone"
     )
 
@@ -86,7 +86,7 @@ def decode(request: pytest.FixtureRequest, profile: Profile) -> generation.Decod
 
 @pytest.fixture
 def decoded(decode: generation.Decode) -> Iterator[generation.Decode]:
-    weights = {name: each.detach().clone() for name, each in decode.model.named_parameters()}
+    weights = {name: weight.detach().clone() for name, weight in decode.model.named_parameters()}
     decode.run_rounds(once)
     yield decode
     decode.model.load_state_dict(weights, strict=False)
@@ -186,7 +186,7 @@ def test_a_tuned_path_that_computes_something_else_is_caught(
 def test_the_time_to_first_token_and_per_output_token_are_recorded(profile: Profile, evidence: Recorder) -> None:
     workload = generation.prepare_decode(CPU, profile, Case("fp32", "stock", "full"))
     seconds: list[float] = []
-    workload.run_rounds(lambda each: seconds.append(each) or len(seconds) < 3)
+    workload.run_rounds(lambda round_s: seconds.append(round_s) or len(seconds) < 3)
     workload.record_latency(evidence, Rounds(tuple(seconds)))
     kept = {item.name: item.value for item in evidence.kept}
     assert float(kept["time to first token"]) > 0
@@ -214,10 +214,10 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_built_and_the_largest
     monkeypatch.setattr(memory, "read", lambda: available)
     large = profile.workloads.decode.model_copy(update={"model": "llama-3.1-8b"})
     sizes = profile.workloads.model_copy(update={"decode": large})
-    asked = profile.model_copy(update={"workloads": sizes})
+    too_large = profile.model_copy(update={"workloads": sizes})
     monkeypatch.setattr(seeded, "_fill", None)  # so that building it would fail otherwise
     with pytest.raises(Inconclusive, match=r"8\.03 B parameters in bf16 needs .* 6\.0 GiB are available") as raised:
-        generation.prepare_decode(CPU, asked, Case("bf16", "tuned", "single"))
+        generation.prepare_decode(CPU, too_large, Case("bf16", "tuned", "single"))
     assert "Use llama-3.2-1b, the largest model that fits" in raised.value.remedy[-1]
 
 
@@ -228,5 +228,5 @@ def test_a_setting_without_sizes_in_the_profile_is_inconclusive(profile: Profile
 
 def test_every_case_has_its_own_name_and_limit() -> None:
     for group in (benchmark_cases.PREFILL, benchmark_cases.DECODE, benchmark_cases.LORA):
-        assert len({str(each) for each in group}) == len(group)
+        assert len({str(case) for case in group}) == len(group)
     assert Case("bf16", "tuned", "full_long").limit("decode") == "decode.bf16.tuned.full_long"

@@ -1,4 +1,4 @@
-"""Encoders: seeded, in eval mode, of the sizes asked for by either class, and the caller's random numbers stay."""
+"""Encoders: seeded, in eval mode, of the configured sizes, without changing the caller's random numbers."""
 
 import pytest
 

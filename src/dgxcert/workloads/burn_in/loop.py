@@ -1,6 +1,6 @@
-"""Burn-in loop: matmuls, copies and training steps in turn, for as long as asked, each result compared with the first.
+"""Burn-in loop: matmuls, copies and training steps in turn for the set minutes, each result compared with the first.
 
-It works on one GPU. On a machine with several GPUs each is loaded in turn, for as long as asked: faults that need all
+It works on one GPU. On a machine with several GPUs each is loaded in turn, for as many minutes: faults that need all
 of them at once (the power supply, the heat of the whole machine) do not show.
 """
 
@@ -54,7 +54,7 @@ def run(device: Device, profile: Profile, minutes: float, keeps: Path, say: Call
 def finished(device: Device, keeps: Path, minutes: float) -> Summary:
     """The summary of a finished burn-in of this device.
 
-    Raises Wrong where it found anything wrong, also if something killed it afterwards; Inconclusive where it was cut
+    Raises Wrong where a result was wrong, also if something killed it afterwards; Inconclusive where it was cut
     short or has too few cycles.
     """
     summary = _summary(_path(device, keeps))
