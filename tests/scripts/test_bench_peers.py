@@ -1,4 +1,4 @@
-"""The comparison with others reads what each tool said, and a benchmark that was not measured is no figure."""
+"""The comparison with other tools reads what each reported; a benchmark that was not measured is an error."""
 
 from types import ModuleType
 from typing import Any

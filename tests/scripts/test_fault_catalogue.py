@@ -1,4 +1,4 @@
-"""The catalogue of faults is whole: it names only requirements that exist, and says of every fault who notices it."""
+"""The catalogue of faults: it names only requirements that exist, and for every fault the one that catches it."""
 
 import importlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The documents say what the code says, and everything a user can name is documented."""
+"""The documents match the code, and everything that a user can name is documented."""
 
 import importlib
 import json

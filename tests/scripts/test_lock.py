@@ -1,4 +1,4 @@
-"""The locks of the container: made from what stands here, hash-pinned, and without anything that the base provides."""
+"""The locks of the container match their inputs, are hash-pinned, and exclude what the base image provides."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""The mutants of checks are what they say, and no requirement is without one or without a test that judges it."""
+"""Mutants of checks are correct, and every requirement has one, and a test that judges it."""
 
 import ast
 import importlib

@@ -239,7 +239,13 @@ class Recorder:
         self.advice = remedy
 
     def keep_trace(self, trace: Trace) -> None:
-        """Keep samples of a GPU under load, for a plot; they are not compared with anything."""
+        """Keep samples of a GPU under load, for a plot; they are not compared with anything.
+
+        >>> evidence = Recorder()
+        >>> evidence.keep_trace(Trace(gpu=0, points=()))
+        >>> evidence.traces
+        [Trace(gpu=0, points=())]
+        """
         self.traces.append(trace)
 
     def require(self, holds: bool) -> None:

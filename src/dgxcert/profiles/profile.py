@@ -252,7 +252,12 @@ def _path(name_or_path: str) -> Path:
 
 
 def parse(text: str, path: Path) -> Profile:
-    """Check the text of a profile and of all that it extends; `path` names it in errors. Raises CannotStart."""
+    """Check the text of a profile and of all that it extends; `path` names it in errors. Raises CannotStart.
+
+    >>> own = parse("extends: h200\\ncertifies: false\\nmachine: rack 7\\n", Path("rack-7.yaml"))
+    >>> own.name, own.limit("link.width").min
+    ('rack-7', 16.0)
+    """
     content = resolve(text, path)
     content.setdefault("name", path.stem)
     file = described(text, path)
