@@ -31,7 +31,7 @@ def limit_of(lines: list[str]) -> Limit:
     return profile_of(lines).limits[LIMIT]
 
 
-def test_the_slowest_good_machine_less_what_the_spread_justifies(tmp_path: Path) -> None:
+def test_a_limit_is_the_slowest_reading_less_a_margin_for_the_spread(tmp_path: Path) -> None:
     rates = {"GPU-1": 20.0, "GPU-2": 19.0, "GPU-3": 21.0}
     folders = [timed_run.write(tmp_path / uuid, rate=rate, uuid=uuid) for uuid, rate in rates.items()]
     lines, excluded = calibrated(*folders)
@@ -44,14 +44,14 @@ def test_the_slowest_good_machine_less_what_the_spread_justifies(tmp_path: Path)
     assert not excluded
 
 
-def test_one_machine_is_provisional_and_two_percent_are_always_left(tmp_path: Path) -> None:
+def test_one_machine_is_provisional_and_the_margin_is_at_least_two_percent(tmp_path: Path) -> None:
     limit = limit_of(calibrated(timed_run.write(tmp_path / "one"))[0])
     assert limit.min == pytest.approx(19.6)
     assert "; 1 run of 1 known-good machine, " in limit.source
     assert "; provisional, one machine only; slowest in one; the margin is the least" in limit.source
 
 
-def test_what_is_printed_is_a_profile_in_the_form_of_those_that_ship(tmp_path: Path) -> None:
+def test_the_output_is_a_profile_in_the_format_of_the_shipped_ones(tmp_path: Path) -> None:
     lines, _ = calibrated(timed_run.write(tmp_path / "one"))
     assert lines[:6] == [
         f"  {LIMIT}:",
@@ -85,7 +85,7 @@ def test_a_machine_below_a_guessed_limit_may_correct_it(tmp_path: Path) -> None:
         ({"info": {"hot": 0.5}}, "for heat 50%"),
     ],
 )
-def test_a_spoiled_run_is_excluded_and_named(tmp_path: Path, about: dict[str, object], reason: str) -> None:
+def test_an_unusable_run_is_excluded_and_named(tmp_path: Path, about: dict[str, object], reason: str) -> None:
     good, bad = timed_run.write(tmp_path / "good"), timed_run.write(tmp_path / "bad", rate=15.0, **about)  # type: ignore[arg-type]
     lines, excluded = calibrated(good, bad)
     assert limit_of(lines).min == pytest.approx(19.6)
@@ -101,7 +101,7 @@ def test_readings_that_scatter_too_far_make_no_limit(tmp_path: Path) -> None:
     assert excluded[0].startswith(f"{LIMIT}: it needs a margin of 75% (3 standard deviations between runs)")
 
 
-def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+def test_runs_of_different_profiles_suites_or_machines_are_refused(tmp_path: Path) -> None:
     one = timed_run.write(tmp_path / "one")
     other = profiles.load("cpu").model_copy(update={"summary": "another"})
     with pytest.raises(CannotStart, match="runs are of 2 profiles"):

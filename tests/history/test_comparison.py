@@ -1,4 +1,4 @@
-"""A slowdown is told from noise by the measured spread, and what is missing is never skipped in silence."""
+"""A slowdown is distinguished from noise by the measured spread; a missing benchmark is always reported."""
 
 import random
 from typing import Any
@@ -37,14 +37,14 @@ def test_wide_rounds_allow_more() -> None:
     assert only([wide], timing(*(1.05,) * 9)).change is Change.SAME
 
 
-def test_a_machine_that_wanders_within_a_run_does_so_between_two() -> None:
+def test_drift_within_a_run_widens_the_tolerance() -> None:
     wandering = timing(*(1.0,) * 10, *(1.2,) * 10)
     assert wandering.wander == pytest.approx(0.2)
     assert only([timing()], wandering).change is Change.SAME
     assert only([timing()], timing(*(1.1,) * 20)).change is Change.SLOWER
 
 
-def test_several_runs_give_their_own_scatter() -> None:
+def test_several_reference_runs_give_the_scatter_between_runs() -> None:
     steady = [timing(*(seconds,) * 9) for seconds in (0.999, 1.0, 1.001)]
     assert tolerance(steady, timing()) == pytest.approx(0.01), "never less than 1 %"
     scattered = [timing(*(seconds,) * 9) for seconds in (0.97, 1.0, 1.03)]
@@ -58,7 +58,7 @@ def noisy(dice: random.Random, slower: float = 1.0) -> Timing:
 
 
 @pytest.mark.parametrize("kept", [1, 5])
-def test_five_percent_is_flagged_19_times_in_20_and_nothing_once_at_the_most(kept: int) -> None:
+def test_five_percent_is_detected_in_19_of_20_runs_with_at_most_1_false_alarm(kept: int) -> None:
     dice = random.Random(11)
     flagged = alarms = 0
     for _ in range(TRIES):
@@ -81,7 +81,7 @@ def test_five_percent_is_flagged_19_times_in_20_and_nothing_once_at_the_most(kep
         ([timing(1.0)], timing(), Change.INCOMPARABLE, "too few rounds"),
     ],
 )
-def test_what_cannot_be_compared_says_why_and_is_never_a_pass(
+def test_a_benchmark_that_cannot_be_compared_has_a_reason_and_is_never_a_pass(
     reference: list[Timing], run: Timing | None, change: Change, reason: str
 ) -> None:
     benchmark = only(reference, run)
@@ -90,7 +90,7 @@ def test_what_cannot_be_compared_says_why_and_is_never_a_pass(
     assert exit_code([benchmark]) == 2
 
 
-def test_the_exit_code_tells_slower_from_missing_from_the_same() -> None:
+def test_slower_missing_and_same_have_different_exit_codes() -> None:
     slower, same, missing = only([timing()], timing(*(2.0,) * 9)), only([timing()], timing()), only([timing()], None)
     assert exit_code([same]) == 0
     assert exit_code([same, missing]) == 2

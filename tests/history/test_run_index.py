@@ -11,7 +11,7 @@ from suites.certified import SPARK, folder
 from dgxcert.history import run_index, timeline
 
 
-def test_the_index_is_brought_up_to_date_and_rebuilt_from_the_folders(tmp_path: Path) -> None:
+def test_the_index_is_updated_and_rebuilt_from_the_folders(tmp_path: Path) -> None:
     assert run_index.read(tmp_path).runs == ()
     run_folder = folder(tmp_path)
     (tmp_path / "half").mkdir()

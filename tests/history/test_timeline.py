@@ -1,4 +1,4 @@
-"""A step in speed is reported with what changed at that run; a single outlier is none."""
+"""A step in speed is reported with the changes of that run; a single outlier is no step."""
 
 import random
 
@@ -26,7 +26,7 @@ def runs(*rates: float, changed_at: int | None = None) -> list[Earlier]:
     ]
 
 
-def test_a_step_is_named_with_what_changed() -> None:
+def test_a_step_is_reported_with_the_changes_of_its_run() -> None:
     earlier = runs(14.0, 14.1, 13.95, 14.05, 12.6, 12.5, 12.6, changed_at=4)
     (step,) = timeline.steps(earlier, DECODE)
     assert step.run == earlier[4].name
@@ -36,7 +36,7 @@ def test_a_step_is_named_with_what_changed() -> None:
     assert step.description.endswith("slower since 2026-01-05T10-00-00Z-spark-07; driver 580 → 590")
 
 
-def test_a_step_without_a_known_cause_says_so() -> None:
+def test_a_step_without_a_known_change_is_reported_as_such() -> None:
     (step,) = timeline.steps(runs(14.0, 14.1, 13.95, 12.6, 12.5), DECODE)
     assert "nothing else that a run records changed" in step.description
 

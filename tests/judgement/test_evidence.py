@@ -1,4 +1,4 @@
-"""Evidence keeps every comparison with both sides, and never lets a quantity pass that was not really compared."""
+"""Evidence records both sides of every comparison; a quantity that was not compared never passes."""
 
 import math
 import operator
@@ -58,7 +58,7 @@ def test_an_upper_edge_is_part_of_what_is_allowed(decode: Callable[..., Quantity
 
 
 @pytest.mark.parametrize(("value", "holds"), [(117.9, False), (118, True), (123, True), (123.1, False)])
-def test_within_holds_every_edge_of_a_limit_and_records_each(evidence: Recorder, value: float, holds: bool) -> None:
+def test_within_compares_with_every_edge_and_records_each(evidence: Recorder, value: float, holds: bool) -> None:
     memory = evidence.record("memory", value, unit="GiB", source="/proc/meminfo")
     assert memory.within(MEMORY) is holds
     assert [each.sign for each in memory.evidence.held_against] == [">=", "<="]
@@ -66,7 +66,7 @@ def test_within_holds_every_edge_of_a_limit_and_records_each(evidence: Recorder,
 
 
 @pytest.mark.parametrize(("value", "holds"), [(1, True), (0, False), (2, False)])
-def test_within_holds_an_exact_number(evidence: Recorder, value: int, holds: bool) -> None:
+def test_within_compares_with_an_exact_number(evidence: Recorder, value: int, holds: bool) -> None:
     one = Limit(name="gpu.count", equals=1, unit="GPU", source="profile")
     assert evidence.record("GPUs", value, unit="GPU", source="NVML").within(one) is holds
     assert [each.sign for each in evidence.kept[0].held_against] == ["=="]
@@ -84,7 +84,7 @@ def test_an_edge_that_the_limit_lacks_is_inconclusive(
 
 
 @pytest.mark.parametrize("compare", [operator.lt, operator.gt])
-def test_a_limit_is_held_with_its_edges_included_or_not_at_all(
+def test_a_strict_comparison_with_a_limit_is_inconclusive(
     decode: Callable[..., Quantity], compare: Callable[[Any, Any], bool]
 ) -> None:
     with pytest.raises(Inconclusive, match="compared with >= or <="):
@@ -101,7 +101,7 @@ def test_a_limit_in_another_unit_is_inconclusive(decode: Callable[..., Quantity]
 
 @pytest.mark.parametrize(("share", "holds"), [(0.49, True), (0.5, True), (0.51, False)])
 @pytest.mark.parametrize("bound", ["roofline", "ceiling"])
-def test_a_share_is_held_against_the_bound_of_its_name(
+def test_a_share_is_compared_with_the_bound_of_its_name(
     evidence: Recorder, bound: str, share: float, holds: bool
 ) -> None:
     bounds = {"roofline": 1e6, "ceiling": 1e6} | {bound: 20.0}
@@ -114,7 +114,7 @@ def test_a_share_is_held_against_the_bound_of_its_name(
 
 
 @pytest.mark.parametrize("bound", ["roofline", "ceiling"])
-def test_a_share_of_a_bound_that_nobody_derived_is_inconclusive(decode: Callable[..., Quantity], bound: str) -> None:
+def test_a_share_of_a_missing_bound_is_inconclusive(decode: Callable[..., Quantity], bound: str) -> None:
     other = {"roofline": "ceiling", "ceiling": "roofline"}[bound]
     measured = decode(10.0, **{other: Bound(value=20, unit=UNIT, source="derived")})
     with pytest.raises(Inconclusive, match=f"is in 'of {bound}', but"):
@@ -140,20 +140,20 @@ def test_a_bare_number_has_no_source_so_nothing_is_ordered_by_it(decode: Callabl
         _ = decode(20.0) >= bare
 
 
-def test_a_word_has_no_order(evidence: Recorder) -> None:
+def test_a_string_has_no_order(evidence: Recorder) -> None:
     with pytest.raises(TypeError, match="which is not a number"):
         _ = evidence.record("clock", "not readable", unit=UNIT, source="NVML") >= AT_LEAST_13
 
 
 @pytest.mark.parametrize(("wanted", "holds"), [("NVIDIA GB10", True), ("NVIDIA H200", False)])
-def test_a_word_is_held_against_a_word(evidence: Recorder, wanted: str, holds: bool) -> None:
+def test_a_string_is_compared_with_a_string(evidence: Recorder, wanted: str, holds: bool) -> None:
     product = evidence.record("product", "NVIDIA GB10", source="NVML")
     assert (product == wanted) is holds
     assert len(evidence.violated) == (not holds)
 
 
 @pytest.mark.parametrize("other", [None, ["NVIDIA GB10"], b"NVIDIA GB10"])
-def test_equality_with_what_is_no_fact_is_refused(evidence: Recorder, other: object) -> None:
+def test_equality_with_another_type_is_refused(evidence: Recorder, other: object) -> None:
     """Python would otherwise compare identities, and nothing would be recorded."""
     product = evidence.record("product", "NVIDIA GB10", source="NVML")
     with pytest.raises(TypeError, match="with a limit or a plain fact"):
@@ -162,13 +162,13 @@ def test_equality_with_what_is_no_fact_is_refused(evidence: Recorder, other: obj
         _ = product == evidence.record("product", "NVIDIA GB10", source="NVML")
 
 
-def test_what_something_must_not_be_is_no_requirement(decode: Callable[..., Quantity]) -> None:
+def test_inequality_is_refused(decode: Callable[..., Quantity]) -> None:
     with pytest.raises(TypeError, match="what it must not be"):
         _ = decode(1.0) != 0
 
 
 @pytest.mark.parametrize(("fact", "holds"), [(True, True), (False, False), (1, False), ("True", False), (1.0, False)])
-def test_only_yes_is_yes(evidence: Recorder, fact: Any, holds: bool) -> None:
+def test_only_true_holds(evidence: Recorder, fact: Any, holds: bool) -> None:
     assert evidence.record("bf16 supported", fact, source="torch").holds() is holds
     assert len(evidence.violated) == (not holds)
 
@@ -180,13 +180,13 @@ def test_a_quantity_is_neither_true_nor_false_by_itself(decode: Callable[..., Qu
         bool(decode(value))
 
 
-def test_a_quantity_is_no_key_of_a_dictionary(decode: Callable[..., Quantity]) -> None:
+def test_a_quantity_is_not_hashable(decode: Callable[..., Quantity]) -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(decode(1.0))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_no_instrument_reads_nan_or_infinity(decode: Callable[..., Quantity], evidence: Recorder, value: float) -> None:
+def test_nan_and_infinity_are_inconclusive(decode: Callable[..., Quantity], evidence: Recorder, value: float) -> None:
     with pytest.raises(Inconclusive, match="decode is"):
         decode(value)
     assert not evidence.kept
@@ -199,13 +199,13 @@ def test_recording_alone_compares_nothing(decode: Callable[..., Quantity], evide
     assert evidence.compared
 
 
-def test_a_requirement_of_the_library_fails_what_does_not_hold(evidence: Recorder) -> None:
+def test_require_raises_wrong_for_a_comparison_that_does_not_hold(evidence: Recorder) -> None:
     evidence.require(True)
     with pytest.raises(Wrong):
         evidence.require(False)
 
 
-def test_a_violation_says_what_was_measured_and_required_and_where_both_come_from(evidence: Recorder) -> None:
+def test_a_violation_prints_measured_and_required_with_their_sources(evidence: Recorder) -> None:
     _ = evidence.record("decode fp16", 9.8, unit=UNIT, source="median of 10 rounds, spread 0.6 %") >= AT_LEAST_13
     assert violation(*evidence.violated[0]) == [
         "decode fp16 is 9.8 token/s, required >= 13 token/s",
@@ -230,11 +230,11 @@ def test_a_violation_in_the_fifth_digit_is_printed_in_full(decode: Callable[...,
         ("not readable", "", "not readable"),
     ],
 )
-def test_people_read_four_digits_and_a_unit(value: Any, unit: str, text: str) -> None:
+def test_a_quantity_is_printed_with_four_digits_and_its_unit(value: Any, unit: str, text: str) -> None:
     assert format_quantity(value, unit) == text
 
 
-def test_what_is_kept_survives_the_record(decode: Callable[..., Quantity], evidence: Recorder) -> None:
+def test_evidence_survives_serialization(decode: Callable[..., Quantity], evidence: Recorder) -> None:
     decode(9.8, rounds_s=(0.1, 0.2), roofline=Bound(value=20, unit=UNIT, source="273 GB/s")).within(AT_LEAST_13)
     decode(True).holds()
     assert [Evidence.model_validate_json(kept.model_dump_json()) for kept in evidence.kept] == evidence.kept

@@ -1,4 +1,4 @@
-"""A requirement that lacks its id, its reason or its remedy cannot be declared at all."""
+"""A requirement cannot be declared without a valid id, title, reason and remedy."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def declare(id: str = "GPU-PRESENT", **about: Any) -> Any:
     return catalogue.declared(test_it)
 
 
-def test_what_is_declared_is_kept_and_the_test_stays_itself() -> None:
+def test_the_declaration_is_kept_on_the_unchanged_test() -> None:
     def test_it() -> None: ...
 
     assert requirement("GPU-PRESENT", tier="standard", takes_s=9, budget_s=90, **WHOLE)(test_it) is test_it
@@ -32,12 +32,12 @@ def test_what_is_declared_is_kept_and_the_test_stays_itself() -> None:
     assert (kept.why, kept.remedy) == (WHOLE["why"], WHOLE["remedy"])
 
 
-def test_a_requirement_is_quick_unless_it_says_otherwise() -> None:
+def test_a_requirement_is_quick_by_default() -> None:
     assert declare().tier is Tier.QUICK
 
 
 @pytest.mark.parametrize("id", ["GPU", "BF16-CORRECT", "GPU-CLOCK-UNDER-LOAD", "3D"])
-def test_an_id_is_words_in_capitals_joined_by_hyphens(id: str) -> None:
+def test_an_id_is_upper_case_words_joined_by_hyphens(id: str) -> None:
     assert declare(id).id == id
 
 
@@ -62,13 +62,13 @@ def test_a_title_is_a_sentence_without_its_full_stop(title: str) -> None:
 
 
 @pytest.mark.parametrize("why", ["", " \n"])
-def test_a_requirement_says_which_work_suffers(why: str) -> None:
+def test_a_requirement_names_the_work_that_suffers(why: str) -> None:
     with pytest.raises(ValueError, match="GPU-PRESENT: `why` must say which Hugging Face work suffers"):
         declare(why=why)
 
 
 @pytest.mark.parametrize("budget_s", [0, 29.9, 30])
-def test_a_healthy_machine_fits_its_time_budget(budget_s: float) -> None:
+def test_the_expected_time_is_below_the_budget(budget_s: float) -> None:
     with pytest.raises(ValueError, match=rf"budget_s {budget_s} must exceed takes_s 30"):
         declare(takes_s=30, budget_s=budget_s)
     assert declare(takes_s=30, budget_s=30.1).budget_s == 30.1
@@ -85,7 +85,7 @@ def test_title_why_and_remedy_have_no_default(missing: str) -> None:
         requirement("GPU-PRESENT", **{name: value for name, value in WHOLE.items() if name != missing})
 
 
-def test_each_tier_holds_the_ones_before_it() -> None:
+def test_each_tier_includes_the_ones_before_it() -> None:
     assert Tier.STANDARD.includes(Tier.QUICK)
     assert Tier.STANDARD.includes(Tier.STANDARD)
     assert Tier.QUICK.includes(Tier.QUICK)

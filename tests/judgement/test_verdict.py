@@ -1,4 +1,4 @@
-"""The verdict is the one that the table of outcomes and verdicts gives, for every combination of endings there is."""
+"""The verdict is that of the table of outcomes and verdicts, for every combination of outcomes."""
 
 import itertools
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ TABLE = {
 
 
 def kinds() -> list[tuple[Ending, str]]:
-    """Every kind of ending that a plan allows, and what it means."""
+    """Every kind of outcome that a plan allows, and what it means."""
     return [(Ending(Outcome(outcome), *FLAGS[said]), meaning) for (outcome, said), meaning in MEANING.items()]
 
 
@@ -69,7 +69,7 @@ def test_the_specification_names_every_outcome_under_every_plan() -> None:
     assert set(MEANING) == set(itertools.product((outcome.value for outcome in Outcome), FLAGS))
 
 
-def test_every_combination_of_endings_has_the_verdict_of_the_table() -> None:
+def test_every_combination_of_outcomes_has_the_verdict_of_the_table() -> None:
     wrong = []
     seen = 0
     for endings, present in combinations():
@@ -87,7 +87,7 @@ def test_the_empty_run_is_inconclusive(certifies: bool, whole: bool) -> None:
     assert judge([], certifies=certifies, whole=whole) is Verdict.INCONCLUSIVE
 
 
-def test_neither_order_nor_number_nor_being_a_generator_changes_a_verdict() -> None:
+def test_neither_order_nor_number_nor_a_generator_changes_a_verdict() -> None:
     for chosen in itertools.permutations([ending for ending, _ in kinds()], 2):
         once = judge(chosen, certifies=True, whole=True)
         assert judge(reversed(chosen), certifies=True, whole=True) is once
@@ -95,7 +95,7 @@ def test_neither_order_nor_number_nor_being_a_generator_changes_a_verdict() -> N
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_both_excused_and_deselected_is_never_better_than_either(outcome: Outcome) -> None:
+def test_excluded_and_deselected_together_are_never_better_than_either(outcome: Outcome) -> None:
     passed = Ending(Outcome.PASSED)
     both = judge([passed, Ending(outcome, excused=True, deselected=True)], certifies=True, whole=True)
     single = {

@@ -1,4 +1,4 @@
-"""The options of a run: what is the whole standard tier, and what its stages and its image are called."""
+"""The options of a run: whether they select the whole standard tier, and the names of stages and image."""
 
 import pytest
 
@@ -21,6 +21,6 @@ def test_the_work_stage_is_named_by_its_runtime_and_the_others_by_themselves(run
     assert [options.stage_name(stage) for stage in Stage] == ["host", "image", name, "after"]
 
 
-def test_the_image_is_named_by_its_stack_unless_it_has_a_name_of_its_own() -> None:
+def test_the_image_is_named_after_its_stack_unless_the_user_names_it() -> None:
     assert Options(profile="cpu", stack="current").image_reference == "dgxcert:current"
     assert Options(profile="cpu", stack="current", image="mine:1").image_reference == "mine:1"

@@ -1,4 +1,4 @@
-"""The plan leaves out what the profile, the tier or --only leaves out, and nothing else; a wrong name is an error."""
+"""The plan excludes what the profile, the tier or --only excludes, and nothing else; an unknown name is an error."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_the_whole_standard_tier_runs_everything() -> None:
     assert run_by(make(EXCUSES_NOTHING)) == EVERYTHING
 
 
-def test_the_quick_tier_leaves_out_the_standard_one_and_says_so() -> None:
+def test_the_quick_tier_excludes_the_standard_tier_with_a_reason() -> None:
     planned = make(EXCUSES_NOTHING, tier="quick")
     assert run_by(planned) == EVERYTHING[:5]
     assert {each.not_run for each in planned[5:]} == {"belongs to tier standard"}
@@ -86,7 +86,7 @@ def test_the_quick_tier_leaves_out_the_standard_one_and_says_so() -> None:
         ("BF16-CORRECT", ["BF16-CORRECT[gpu0]", "BF16-CORRECT[gpu1]"]),
     ],
 )
-def test_the_profile_excuses_by_id_or_key_with_or_without_the_gpu(name: str, excused: list[str]) -> None:
+def test_the_profile_excludes_by_id_or_key_with_or_without_the_gpu(name: str, excused: list[str]) -> None:
     planned = make(excusing(name))
     assert [each.key for each in planned if each.not_applicable == "not on this machine"] == excused
     assert run_by(planned) == [key for key in EVERYTHING if key not in excused]
@@ -102,7 +102,7 @@ def test_the_reason_nearest_to_the_requirement_is_given() -> None:
     }
 
 
-def test_a_name_with_a_star_means_all_keys_that_begin_so_and_must_mean_one() -> None:
+def test_a_name_with_a_star_matches_all_keys_with_that_prefix_and_must_match_one() -> None:
     excuses = {"DECODE-SPEED[int4-*]": "no 4 bits", "DECODE-SPEED": "no model"}
     catalogue = [entry(f"DECODE-SPEED[{case}]") for case in ("int4-tuned", "int4", "int42-tuned", "fp16-tuned")]
     profile = EXCUSES_NOTHING.model_copy(update={"not_applicable": excuses})
@@ -122,7 +122,7 @@ def test_nothing_but_the_profile_makes_a_requirement_not_applicable() -> None:
         assert not any(each.not_applicable for each in make(EXCUSES_NOTHING, *only, tier=tier))
 
 
-def test_what_the_profile_excuses_is_not_applicable_rather_than_left_out() -> None:
+def test_an_exclusion_by_the_profile_outranks_deselection() -> None:
     for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick")):
         planned = make(excusing("DECODE-SPEED"), *only, tier=tier)
         assert {(each.not_applicable, each.not_run) for each in planned[5:]} == {("not on this machine", "")}
@@ -177,8 +177,8 @@ def test_a_name_that_matches_nothing_stops_the_run(only: str, hint: str) -> None
         ("*-SPEED", "did you mean 'DECODE-SPEED'?"),
     ],
 )
-def test_what_a_profile_excuses_must_exist_and_be_named_whole(name: str, hint: str) -> None:
-    """A group or a pattern would else be taken without a word and excuse nothing."""
+def test_an_exclusion_of_a_profile_must_name_an_existing_requirement(name: str, hint: str) -> None:
+    """A group or a pattern would otherwise be accepted silently and exclude nothing."""
     with pytest.raises(CannotStart, match=f"profile mine: not_applicable: no requirement is called '.*'; {hint}"):
         make(excusing(name))
 
@@ -192,7 +192,7 @@ def test_what_a_profile_excuses_must_exist_and_be_named_whole(name: str, hint: s
     ],
     ids=["everything-excused", "only-what-is-excused", "only-what-is-in-another-tier"],
 )
-def test_a_run_of_nothing_does_not_start(excused: tuple[str, ...], only: tuple[str, ...], tier: str) -> None:
+def test_a_run_without_requirements_does_not_start(excused: tuple[str, ...], only: tuple[str, ...], tier: str) -> None:
     with pytest.raises(CannotStart, match="Nothing is left to run: profile mine with tier"):
         make(excusing(*excused), *only, tier=tier)
 
@@ -212,12 +212,12 @@ def test_an_empty_catalogue_does_not_start() -> None:
         ("GPU-PRESENT", "GPU-PRESENT"),
     ],
 )
-def test_a_key_can_be_said_without_its_gpu(key: str, without: str) -> None:
+def test_a_key_can_be_written_without_its_gpu(key: str, without: str) -> None:
     assert selection.any_gpu(key) == without
 
 
 @pytest.mark.parametrize(("weights", "runs"), [(Weights.SEEDED, False), (Weights.HUB, True)])
-def test_real_checkpoints_are_worked_on_only_where_they_are_asked_for(weights: Weights, runs: bool) -> None:
+def test_real_checkpoints_are_used_only_with_weights_hub(weights: Weights, runs: bool) -> None:
     real = entry("CHECKPOINT-FILES[gpt2]", group="hub").model_copy(update={"real_weights": True})
     found = selection.decide(real, EXCUSES_NOTHING, Options(profile="cpu", weights=weights))
     assert found.runs is runs

@@ -1,4 +1,4 @@
-"""A profile says only what differs from what it extends, and never inherits what a machine is certified as."""
+"""A profile states only its differences from the one it extends, and never inherits what it certifies a machine as."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_file_of_ones_own_extends_a_shipped_profile(tmp_path: Path) -> None:
+def test_a_users_file_extends_a_shipped_profile(tmp_path: Path) -> None:
     h200, rack = profiles.load("h200"), profiles.load(str(write(tmp_path / "rack-7.yaml", RACK)))
     assert (rack.name, rack.machine, rack.match, rack.own) == ("rack-7", h200.machine, None, True)
     assert (rack.gpu.count, rack.gpu.at_least) == (8, None), "replaced whole: it has one of both"
@@ -46,7 +46,7 @@ def test_what_a_machine_is_certified_as_is_never_inherited(tmp_path: Path) -> No
     assert (own.name, own.match, own.certifies) == ("mine", None, False)
 
 
-def test_a_quantity_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_quantity_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", RACK.replace("min: 4000, unit: GB/s, ", "min: 4000, "))
     with pytest.raises(CannotStart, match=r"mine\.yaml: missing key 'limits\.bandwidth\.copy\.unit'\."):
         profiles.load(str(path))
@@ -96,7 +96,7 @@ def test_a_mistake_in_an_extended_file_names_both(tmp_path: Path) -> None:
         ("extends: back.yaml", "back.yaml: extends: "),
     ],
 )
-def test_what_cannot_be_extended_is_named_with_its_file(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_extends_is_named_with_its_file(tmp_path: Path, text: str, complaint: str) -> None:
     write(tmp_path / "broken.yaml", "limits: [")
     write(tmp_path / "back.yaml", "extends: ./mine.yaml")
     with pytest.raises(CannotStart) as raised:
@@ -105,7 +105,7 @@ def test_what_cannot_be_extended_is_named_with_its_file(tmp_path: Path, text: st
     assert complaint in raised.value.problem
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_name_gets_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(CannotStart) as raised:
         resolve("extends: nvidia-gpus", tmp_path / "mine.yaml")
     assert raised.value.remedy == ("Did you mean 'nvidia-gpu'? A file of your own must end in .yaml.",)
@@ -120,7 +120,7 @@ def test_a_base_is_neither_listed_nor_loaded_as_a_profile() -> None:
             profiles.load(base)
 
 
-def test_a_hash_does_not_tell_what_was_inherited(tmp_path: Path) -> None:
+def test_a_hash_does_not_depend_on_what_was_inherited(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", RACK)
     inheriting = profiles.load(str(path))
     write(path, yaml.safe_dump(resolve(RACK, path), sort_keys=False))

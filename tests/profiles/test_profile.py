@@ -1,4 +1,4 @@
-"""A profile is complete and valid, or the run does not start; a limit that it does not give is never a pass."""
+"""A run starts only with a complete and valid profile; a missing limit is never a pass."""
 
 import copy
 import re
@@ -34,7 +34,7 @@ def test_every_shipped_profile_loads_under_its_own_name(name: str) -> None:
     assert profiles.load(str(profiles.SHIPPED / f"{name}.yaml")) == profiles.load(name)
 
 
-def test_a_profile_of_ones_own_certifies_nothing_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_a_users_profile_certifies_nothing_and_needs_another_name(tmp_path: Path) -> None:
     shipped = (profiles.SHIPPED / "dgx-spark.yaml").read_text(encoding="utf-8")
     mine = tmp_path / "mine.yaml"
     mine.write_text(shipped, encoding="utf-8")
@@ -177,7 +177,7 @@ WRONG: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> None:
+def test_a_mistake_is_named_by_file_and_key_with_a_suggestion(name: str) -> None:
     change, complaint = WRONG[name]
     with pytest.raises(CannotStart) as raised:
         profiles.parse(changed(change), MINE)
@@ -199,7 +199,7 @@ def test_a_mistake_is_named_by_file_key_and_nearest_right_word(name: str) -> Non
         ("!!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
     ],
 )
-def test_what_is_not_a_profile_is_named_by_its_file(text: str, complaint: str) -> None:
+def test_a_file_that_is_no_profile_is_named(text: str, complaint: str) -> None:
     with pytest.raises(CannotStart, match=f"Profile {MINE} {complaint}") as raised:
         profiles.parse(text, MINE)
     assert "\n" not in raised.value.problem
@@ -208,7 +208,7 @@ def test_what_is_not_a_profile_is_named_by_its_file(text: str, complaint: str) -
 @pytest.mark.parametrize(
     ("name", "hint"), [("dgx-sparc", "Did you mean 'dgx-spark'?"), ("h20", "Did you mean 'h200'?"), ("zzz", "Known: ")]
 )
-def test_a_profile_that_does_not_exist_is_answered_with_the_nearest(name: str, hint: str) -> None:
+def test_an_unknown_profile_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(CannotStart) as raised:
         profiles.load(name)
     assert raised.value.problem == f"There is no profile '{name}'."
@@ -223,7 +223,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         profiles.load(str(tmp_path / "latin.yaml"))
 
 
-def test_a_file_of_ones_own_is_named_after_its_file(tmp_path: Path) -> None:
+def test_a_users_profile_is_named_after_its_file(tmp_path: Path) -> None:
     (tmp_path / "lab-7.yml").write_text(changed(lambda c: None), encoding="utf-8")
     assert profiles.load(str(tmp_path / "lab-7.yml")).name == "lab-7"
 
@@ -286,7 +286,7 @@ def test_every_shipped_profile_leaves_memory_free_for_the_system(name: str) -> N
     assert 0 < profile.memory.floor.value < profile.memory.margin.value
 
 
-def test_the_hash_is_of_what_a_profile_means() -> None:
+def test_the_hash_covers_the_content_of_a_profile_and_not_its_layout() -> None:
     spark = profiles.parse(changed(lambda c: None), MINE)
     assert profiles.parse("# a comment\n" + changed(lambda c: None) + "\n\n", MINE).sha256 == spark.sha256
     assert profiles.parse(changed(lambda c: c["limits"]["spread"].update(max=0.2)), MINE).sha256 != spark.sha256
@@ -334,7 +334,7 @@ def test_every_limit_that_the_suite_uses_has_a_quantity() -> None:
 
 
 @pytest.mark.parametrize("name", profiles.names())
-def test_every_shipped_profile_gives_the_limits_that_it_does_not_excuse(name: str) -> None:
+def test_every_shipped_profile_has_the_limits_of_all_requirements_that_it_does_not_exclude(name: str) -> None:
     profile = profiles.load(name)
     for limit, key in limits_used():
         excused = any(

@@ -1,4 +1,4 @@
-"""A limit is computed from its readings and margin, or given as it is; what is neither is an error."""
+"""A limit is computed from its readings and margin, or given directly; anything else is an error."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_the_worst_reading_and_the_margin_make_the_limit(about: dict[str, Any], 
     assert (recorded.min, recorded.max, recorded.unit, recorded.name) == (*edges, "GB/s", "bandwidth.copy")
 
 
-def test_a_limit_may_be_a_word_or_a_switch() -> None:
+def test_a_limit_may_be_a_string_or_a_boolean() -> None:
     assert limit(equals=True).recorded("gpu.ecc").equals is True
     assert limit(equals="Default").recorded("gpu.compute_mode").equals == "Default"
 
@@ -88,6 +88,6 @@ def test_a_peak_has_a_basis_too() -> None:
         ({"min": 3800, "source": " "}, "must say where the number comes from"),
     ],
 )
-def test_what_is_neither_computed_nor_given_is_an_error(about: dict[str, Any], complaint: str) -> None:
+def test_a_limit_that_is_neither_computed_nor_given_is_an_error(about: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint.replace("(", r"\(")):
         limit(**about)

@@ -1,4 +1,4 @@
-"""A waiver is named, dated, has a reason, shows in every report; an expired or unknown one prevents a run."""
+"""A waiver has a name, a date and a reason, and is in every report; an expired or unknown one prevents a run."""
 
 import io
 from datetime import date
@@ -77,13 +77,13 @@ def test_it_is_valid_on_its_last_day_and_not_after(tmp_path: Path) -> None:
         ("waivers: [", "is not YAML"),
     ],
 )
-def test_what_is_not_a_waiver_keeps_a_run_from_starting(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_waiver_prevents_a_run(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(CannotStart) as raised:
         load(tmp_path, text)
     assert complaint in raised.value.problem
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+def test_the_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="cannot be read"):
         waivers.load(tmp_path / "none.yaml", KEYS, SPARK, TODAY)
 
@@ -105,7 +105,7 @@ def test_without_its_waiver_the_same_run_does_not_pass(outcome: Outcome) -> None
     assert run(ending, waivers=(other,)).judgement.verdict is not Verdict.CERTIFIED
 
 
-def test_what_was_never_measured_cannot_be_waived() -> None:
+def test_a_requirement_that_was_not_measured_cannot_be_waived() -> None:
     begun, image, *endings = events(waivers=(WAIVER,))
     without = [begun, image, *(each for each in endings if getattr(each, "key", "") != "DISK-SPACE")]
     partial = runs.assemble(without, "run")

@@ -1,4 +1,4 @@
-"""benchmark.json holds what every process timed, and pytest-benchmark's own tools read it."""
+"""benchmark.json contains the timings of every process, and pytest-benchmark's own tools read it."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def test_the_parts_of_all_processes_are_joined_in_their_order(tmp_path: Path) ->
     assert merged(tmp_path)["benchmarks"] == [{"name": name} for name in ("prefill", "decode", "lora", "copy")]
 
 
-def test_what_else_the_file_says_is_kept(tmp_path: Path) -> None:
+def test_other_content_of_the_file_is_kept(tmp_path: Path) -> None:
     part(tmp_path, "benchmark-001.json", "decode")
     assert merged(tmp_path)["machine_info"] == {"node": "spark-07"}
 

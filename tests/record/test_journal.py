@@ -1,4 +1,4 @@
-"""The record: what was written is read back, a torn line costs only itself, and nothing damaged is passed over."""
+"""The record: events are read back, a torn line loses only itself, and a damaged line is an error."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def test_a_resumed_run_that_was_torn_too_is_tolerated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 4))
-def test_whatever_a_crash_cut_off_a_resumed_run_can_be_read(tmp_path: Path, cut: int) -> None:
+def test_a_record_cut_at_any_byte_can_be_read_and_resumed(tmp_path: Path, cut: int) -> None:
     write(tmp_path, OPENED, example.started("A"), TORN[: len(TORN) // cut], end="")
     writer = journal.Writer(tmp_path)
     writer.append(RESUMED)
@@ -96,7 +96,7 @@ def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "file", "empty"])
-def test_what_is_no_run_folder_is_named(tmp_path: Path, folder: str) -> None:
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CannotStart, match=f"{folder} is not a run"):
@@ -139,7 +139,7 @@ def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_every_whole_one(tmp_path: Path) -> None:
+def test_a_disk_that_fills_within_a_line_stops_the_run_and_keeps_every_whole_line(tmp_path: Path) -> None:
     writer = journal.Writer(tmp_path)
     writer.append(OPENED)
     whole = (tmp_path / journal.NAME).read_bytes()
@@ -151,8 +151,8 @@ def test_a_disk_that_takes_half_a_line_stops_the_run_and_keeps_every_whole_one(t
     assert journal.read(tmp_path) == [OPENED, RESUMED]
 
 
-def test_a_really_full_disk_keeps_every_whole_line_and_the_run_goes_on_once_there_is_room(tmp_path: Path) -> None:
-    """A small file system of its own, in a mount namespace that ends with the process."""
+def test_a_full_file_system_keeps_every_whole_line_and_the_run_can_be_resumed(tmp_path: Path) -> None:
+    """A small file system in a mount namespace that ends with the process."""
     small = f"mount -t tmpfs -o size=64k none {tmp_path}"
     mounting = subprocess.run(["unshare", "-rm", "sh", "-c", small], capture_output=True, text=True)
     if mounting.returncode != 0:

@@ -1,4 +1,4 @@
-"""A run is rebuilt from its record alone: the first ending counts, and what is missing is never taken for a pass."""
+"""A run is rebuilt from its record alone: the first outcome counts, and a missing one is never a pass."""
 
 import jsonschema
 import pytest
@@ -38,7 +38,7 @@ def test_a_later_line_never_changes_how_a_requirement_ended(later: Outcome) -> N
     assert run.judgement.verdict is Verdict.REJECTED
 
 
-def test_a_lost_requirement_stays_lost_when_its_process_turns_out_to_have_gone_on() -> None:
+def test_a_lost_requirement_stays_lost_even_if_its_process_reports_later() -> None:
     run = assemble(opened(planned("A")), state.lost(started("A"), rebooted=False), finished("A"))
     assert (only(run).outcome, run.judgement.verdict) == (Outcome.INCONCLUSIVE, Verdict.INCONCLUSIVE)
 
@@ -69,7 +69,7 @@ def test_only_a_whole_run_of_a_certifying_profile_in_the_real_image_certifies(
     assert run.judgement.verdict is verdict
 
 
-def test_a_stand_in_and_a_native_run_say_that_they_certify_nothing() -> None:
+def test_stand_in_and_native_runs_report_that_they_certify_nothing() -> None:
     certifying = profile_for_any_suite().model_copy(update={"certifies": True})
     native = assemble(opened(planned("A"), profile=certifying), finished("A"))
     assert "the work was done outside the container, so this run certifies nothing" in native.notes
@@ -79,7 +79,7 @@ def test_a_stand_in_and_a_native_run_say_that_they_certify_nothing() -> None:
     assert "base@sha256:1, which is not the pinned base image, so this run certifies nothing" in other.notes[0]
 
 
-def test_a_stage_that_could_not_begin_says_why_at_each_of_its_requirements() -> None:
+def test_the_problem_of_a_stage_is_the_reason_of_each_of_its_requirements() -> None:
     ended = journal.StageEnded(stage="native", problem="it needs DOCKER-REACHABLE to pass first")
     run = assemble(opened(planned("A"), planned("B", stage="host")), finished("B"), ended)
     assert run.results[0].reason == "the native stage could not run it: it needs DOCKER-REACHABLE to pass first"
@@ -87,7 +87,7 @@ def test_a_stage_that_could_not_begin_says_why_at_each_of_its_requirements() -> 
 
 
 @pytest.mark.parametrize("seen", [[], [started("B")]])
-def test_what_the_run_did_not_reach_was_not_run_and_keeps_it_from_passing(seen: list[journal.Event]) -> None:
+def test_a_requirement_that_was_not_reached_is_not_run_and_prevents_a_pass(seen: list[journal.Event]) -> None:
     run = assemble(opened(planned("A"), planned("B")), finished("A"), *seen)
     assert run.results[1].outcome is Outcome.NOT_RUN
     assert run.results[1].reason == "the run ended before it was measured"
@@ -103,7 +103,7 @@ def test_a_run_in_which_nothing_was_measured_is_inconclusive() -> None:
 @pytest.mark.parametrize(
     ("decision", "outcome"), [("not_applicable", Outcome.NOT_APPLICABLE), ("not_run", Outcome.NOT_RUN)]
 )
-def test_what_the_plan_left_out_says_why_and_keeps_nothing_from_passing(decision: str, outcome: Outcome) -> None:
+def test_an_excluded_requirement_has_a_reason_and_does_not_prevent_a_pass(decision: str, outcome: Outcome) -> None:
     run = assemble(opened(planned("A"), planned("B", **{decision: "because"})), finished("A"))
     assert (run.results[1].outcome, run.results[1].reason, run.results[1].wanted) == (outcome, "because", False)
     assert run.judgement.verdict is Verdict.REHEARSED
@@ -114,13 +114,13 @@ def test_a_record_cannot_claim_that_a_requirement_does_not_apply() -> None:
     assert run.judgement.verdict is Verdict.INCONCLUSIVE
 
 
-def test_an_ending_of_a_requirement_that_nobody_planned_counts_for_nothing() -> None:
+def test_the_outcome_of_an_unplanned_requirement_is_ignored() -> None:
     run = assemble(opened(planned("A")), finished("Z"))
     assert [result.key for result in run.results] == ["A"]
     assert run.judgement.counts["passed"] == 0
 
 
-def test_a_failure_without_a_remedy_of_its_own_shows_the_requirements() -> None:
+def test_a_failure_without_its_own_remedy_has_that_of_the_requirement() -> None:
     run = assemble(
         opened(planned("A"), planned("B")), finished("A", Outcome.FAILED), finished("B", Outcome.INCONCLUSIVE)
     )
@@ -128,7 +128,7 @@ def test_a_failure_without_a_remedy_of_its_own_shows_the_requirements() -> None:
     assert run.results[1].remedy == (), "repairing the machine does not help a measurement that could not be taken"
 
 
-def test_a_result_names_its_evidence_its_time_and_the_log_of_its_own_process() -> None:
+def test_a_result_has_its_evidence_its_time_and_the_log_of_its_process() -> None:
     attempts = [journal.Attempt(stage="native", number=n, pid=n, log=f"logs/native-{n}.log") for n in (1, 2)]
     run = assemble(
         opened(planned("A")),
@@ -141,7 +141,7 @@ def test_a_result_names_its_evidence_its_time_and_the_log_of_its_own_process() -
     assert only(run).evidence == (short_of(13.0),)
 
 
-def test_the_notes_tell_how_the_verdict_came_about() -> None:
+def test_the_notes_explain_the_verdict() -> None:
     assert assemble(*every_event()).notes == (
         "PYTHONWARNINGS was set and is ignored: it could change what the suite runs",
         "stage native: 1 requirements were never started",
@@ -159,7 +159,7 @@ def test_a_fresh_process_is_noted() -> None:
     assert notes == ("stage native continued in a fresh process (logs/native-3.log)",)
 
 
-def test_run_json_holds_to_its_schema() -> None:
+def test_run_json_is_valid_against_its_schema() -> None:
     jsonschema.Draft202012Validator(Run.model_json_schema(mode="serialization")).validate(
         assemble(*every_event()).model_dump(mode="json")
     )
@@ -171,13 +171,13 @@ def test_run_json_is_read_back_as_it_was_written(tmp_path) -> None:
     assert runs.load(tmp_path) == run
 
 
-def test_a_missing_run_json_is_named_with_the_way_on(tmp_path) -> None:
+def test_a_missing_run_json_is_named_with_a_remedy(tmp_path) -> None:
     with pytest.raises(CannotStart, match=rf"run.json cannot be read: No such file .*--resume {tmp_path}"):
         runs.load(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "not JSON", '{"format": 2}', "\x00"])
-def test_what_is_no_run_is_refused(tmp_path, content: str) -> None:
+def test_a_file_that_is_no_run_is_refused(tmp_path, content: str) -> None:
     (tmp_path / runs.NAME).write_text(content)
     with pytest.raises(CannotStart, match="is not a run that this dgxcert reads"):
         runs.load(tmp_path)

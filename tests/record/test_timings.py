@@ -1,4 +1,4 @@
-"""Rounds are read from pytest-benchmark's file, with what spoils them."""
+"""Rounds are read from pytest-benchmark's file, with the reason why they are unusable."""
 
 import json
 from pathlib import Path
@@ -36,14 +36,14 @@ def test_rounds_are_read_from_pytest_benchmarks_file(tmp_path: Path) -> None:
         ({"hot": None, "compiled": 0, "disturbance": None}, ""),
     ],
 )
-def test_what_spoils_rounds_is_named(info: dict[str, Any], words: str) -> None:
+def test_the_reason_why_rounds_are_unusable_is_named(info: dict[str, Any], words: str) -> None:
     spoiled = timings.parse({"benchmarks": [entry(**info)]})["X"].spoiled
     assert words in spoiled
     assert bool(words) == bool(spoiled)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"benchmarks": [{"extra_info": {"requirement": "X"}}]}', "{}"])
-def test_a_broken_file_and_none_are_told_apart(tmp_path: Path, text: str) -> None:
+def test_a_missing_file_and_a_broken_one_are_different_problems(tmp_path: Path, text: str) -> None:
     with pytest.raises(CannotStart, match="is missing: this run timed no benchmark"):
         timings.read(tmp_path)
     (tmp_path / "benchmark.json").write_text(text, encoding="utf-8")

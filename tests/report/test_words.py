@@ -21,7 +21,7 @@ WAIVER = Waiver(
 FULL = finished("DISK-SPACE", Outcome.FAILED, reason="12 GiB free")
 
 
-def test_a_certificate_with_a_waiver_says_so() -> None:
+def test_a_certificate_with_a_waiver_reports_it() -> None:
     assert words.meaning(certified(FULL, waivers=(WAIVER,))).endswith("on this machine, except 1 that is waived")
 
 
