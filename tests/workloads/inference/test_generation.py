@@ -7,7 +7,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
 
-from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.benchmark_cases import Case
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.rounds import Rounds
@@ -224,9 +223,3 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_built_and_the_largest
 def test_a_setting_without_sizes_in_the_profile_is_inconclusive(profile: Profile) -> None:
     with pytest.raises(Inconclusive, match="has no sizes for the setting full_long"):
         generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full_long"))
-
-
-def test_every_case_has_its_own_name_and_limit() -> None:
-    for group in (benchmark_cases.PREFILL, benchmark_cases.DECODE, benchmark_cases.LORA):
-        assert len({str(case) for case in group}) == len(group)
-    assert Case("bf16", "tuned", "full_long").limit("decode") == "decode.bf16.tuned.full_long"
