@@ -1,4 +1,4 @@
-"""Burn-in: for as long as asked, every result stays the same, and the machine neither slows down nor overheats.
+"""Burn-in: for the requested time, every result stays the same, and the machine neither slows down nor overheats.
 
 The GPUs of a machine are loaded one after the other, not all at once.
 """

@@ -40,7 +40,7 @@ class DgxcertError(Exception):
 
 
 class Inconclusive(DgxcertError):  # noqa: N818 (named as the outcome is)
-    """The quantity could not be measured, or the measurement cannot be believed: neither a pass nor a fail.
+    """The quantity could not be measured, or the measurement is unreliable: neither a pass nor a fail.
 
     Its remedy says how to measure again; the requirement's own remedy says how to fix the machine.
 

@@ -1,4 +1,4 @@
-"""A signed run is valid only whole: what is changed, missing, expired or of another machine is refused by name."""
+"""A signed run is valid only as a whole: a changed, missing or expired part, or another machine, is refused by name."""
 
 import json
 import os

@@ -38,7 +38,7 @@ def test_a_report_is_never_called_verified() -> None:
     assert summary.of_verification(Verified(report, SIGNER, ()))[-1].endswith("a report, not a certificate")
 
 
-def test_drift_prints_what_was_certified_beside_what_is() -> None:
+def test_drift_prints_certified_and_current_values() -> None:
     extension = statement().extension
     changed = SPARK.model_copy(update={"driver": "590.10"})
     compared = drift.compare(extension, changed, image_ready().image)

@@ -1,4 +1,4 @@
-"""What keeps a command from starting is one line and exit code 3; only a verdict exits like a verdict."""
+"""An error is one line and exit code 3; only a verdict has the exit code of a verdict."""
 
 import sys
 

@@ -41,7 +41,7 @@ def test_the_command_lists_runs_and_shows_each_benchmark(tmp_path: Path) -> None
     assert "1 run of 1 machine" in shown.output
 
 
-def test_an_unknown_machine_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_machine_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     folder(tmp_path)
     done = CliRunner().invoke(app, ["history", "spark-99", "--results", str(tmp_path)])
     assert done.exit_code != 0

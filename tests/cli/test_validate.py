@@ -1,4 +1,4 @@
-"""`validate` names what keeps it from starting; `ready` runs what its rows need and exits like its checklist."""
+"""`validate` names what prevents a run; `ready` runs what its rows need and exits like its checklist."""
 
 import sys
 from pathlib import Path
@@ -40,7 +40,7 @@ from dgxcert.runner import validation
         (["show"], ["Missing"]),
     ],
 )
-def test_what_cannot_start_is_one_line(dgxcert, arguments: list[str], words: list[str]) -> None:
+def test_a_run_that_cannot_start_prints_one_line(dgxcert, arguments: list[str], words: list[str]) -> None:
     dgxcert(*arguments).require_refused(*words)
 
 

@@ -1,4 +1,4 @@
-"""A signed run: its statement with an SSH signature, and all that is checked before it is believed."""
+"""A signed run: its statement with an SSH signature, and the verification of both."""
 
 import hashlib
 import tempfile

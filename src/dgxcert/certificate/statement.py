@@ -194,7 +194,7 @@ def _sentence(run: Run, kind: str) -> str:
 
 
 def _result(run: Run) -> Result:
-    """in-toto's result: PASSED only for a certificate without waivers, since a policy may look at nothing else."""
+    """in-toto's result: PASSED only for a certificate without waivers, since a policy may check nothing else."""
     verdict = run.judgement.verdict
     if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE):
         return "FAILED"

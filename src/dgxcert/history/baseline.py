@@ -21,7 +21,7 @@ from dgxcert.record.run import Run
 from dgxcert.record.timings import Timing
 
 HASH = 8
-"""Hexadecimal digits of a hash: enough to tell machines with the same name apart."""
+"""Hexadecimal digits of a hash: enough to distinguish machines with the same name."""
 
 
 def place(run: Run) -> str:

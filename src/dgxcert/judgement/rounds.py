@@ -1,4 +1,4 @@
-"""Rounds: a benchmark's raw round times, its rate, and whether that can be believed.
+"""Rounds: a benchmark's raw round times, its rate, and whether that is reliable.
 
 A rate is work divided by total time. A mean of the rounds' rates would weigh fast rounds too much.
 """

@@ -67,7 +67,7 @@ class Device:
             torch.cuda.empty_cache()  # torch caches freed memory, which the driver counts as used
 
     def sharing_problem(self) -> str | None:
-        """Why a measurement on this GPU cannot be believed: other processes, or a driver that does not report them."""
+        """Why a measurement on this GPU is unreliable: other processes, or a driver that does not report them."""
         try:
             return self.other_processes()
         except Inconclusive as unknown:

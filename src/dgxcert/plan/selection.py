@@ -10,7 +10,7 @@ from dgxcert.plan.options import Options, Weights
 from dgxcert.profiles.profile import Profile
 
 ALL = "-*]"
-"""How a name in a profile ends that stands for all keys which begin like it: `DECODE-SPEED[int4-*]`."""
+"""Suffix of a name in a profile that matches all keys with its prefix: `DECODE-SPEED[int4-*]`."""
 OVERHEAD = 1.25
 """Budget per minute of burn-in: cycles that are not counted, and the checks between cycles, take time too."""
 
@@ -31,7 +31,7 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
     """Decide for every requirement of the catalogue.
 
     Raises CannotStart where a name in `--only` or in the profile matches nothing, and where nothing is left to run:
-    a run of nothing must not look like a run.
+    an empty run must not look like a run.
     """
     if not catalogue:
         raise CannotStart("No requirement was found.", "Run from a checkout, or reinstall the package.")
@@ -72,7 +72,7 @@ def _not_applicable(entry: Entry, excuses: dict[str, str]) -> str:
 
 
 def _excused(entry: Entry, name: str) -> bool:
-    """Whether a name in a profile stands for this entry: its key, its id, or `ID[first-*]`."""
+    """Whether a name in a profile matches this entry: its key, its id, or `ID[first-*]`."""
     if name.endswith(ALL):
         return any_gpu(entry.key).startswith(name.removesuffix(ALL) + "-")
     return name in _names(entry)
@@ -93,7 +93,7 @@ def any_gpu(key: str) -> str:
 
 
 def _matches(entry: Entry, name: str) -> bool:
-    """Whether a name from --only stands for this entry: its group, id or key, or a pattern of group or id."""
+    """Whether a name from --only matches this entry: its group, id or key, or a pattern of group or id."""
     if name == entry.group or name in _names(entry):
         return True
     # Brackets are part of a key, so that only * and ? make a pattern.
@@ -103,7 +103,7 @@ def _matches(entry: Entry, name: str) -> bool:
 
 
 def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> None:
-    """Raise CannotStart for a name that stands for nothing. A profile names ids and keys, `--only` groups too."""
+    """Raise CannotStart for a name that matches nothing. A profile names ids and keys, `--only` groups too."""
     ids = {word for entry in catalogue for word in (entry.id, any_gpu(entry.key))}
     for section in ("not_applicable", "not_applicable_native"):
         for name in getattr(profile, section):

@@ -20,5 +20,5 @@ class Earlier(BaseModel):
     state: dict[str, str]
     """Driver, firmware, kernel, image, ...: possible causes of a step in speed."""
     rates: dict[str, PositiveFloat]
-    """The rate of each benchmark that was believed, by requirement."""
+    """The rate of each conclusive benchmark, by requirement."""
     units: dict[str, str]

@@ -49,7 +49,7 @@ SIGNS = {
     Outcome.NOT_APPLICABLE: "-",
     Outcome.NOT_RUN: "○",
 }
-"""Shown beside the outcome's name, never in its place: a sign alone tells a screen reader nothing."""
+"""Shown beside the outcome's name, never in its place: a screen reader does not read a sign."""
 TONES = {
     Verdict.CERTIFIED: "good",
     Verdict.REHEARSED: "good",

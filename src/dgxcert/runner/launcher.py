@@ -51,7 +51,7 @@ class Here(Launcher):
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
         return command.end_group(process, grace_s)
 
-    def death(self, returncode: int, log: Path) -> tuple[str, bool]:  # noqa: ARG002 (the exit code tells all)
+    def death(self, returncode: int, log: Path) -> tuple[str, bool]:  # noqa: ARG002 (the exit code is sufficient)
         return _ending(returncode)
 
 

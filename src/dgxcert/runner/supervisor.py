@@ -147,7 +147,7 @@ class Supervisor:
         """Follow the child until it ends or has to be killed; returns how it ended."""
         oom_kills = _oom_kills()
         while True:
-            running = child.process.poll() is None  # asked before following: no event after the last look is missed
+            running = child.process.poll() is None  # read before following, so that no last event is missed
             self._follow(child)
             if not running:
                 if child.stopped:

@@ -1,4 +1,4 @@
-"""What the tests of the course's checks share: how a check is run, on which device, and torch where a test needs it."""
+"""Fixtures of the tests of checks/course: a check to run, its device, and torch where a test needs it."""
 
 from collections.abc import Callable
 from types import ModuleType

@@ -158,7 +158,7 @@ CLEARED = "[262144.000001] usb 1-1: new high-speed USB device number 7 using xhc
 
 
 @pytest.mark.parametrize("text", [recorded("cut"), CLEARED], ids=["overflowed", "cleared by dmesg -C"])
-def test_an_incomplete_log_is_inconclusive_with_the_way_to_a_complete_one(fake_log: FakeLog, text: str) -> None:
+def test_an_incomplete_log_is_inconclusive_with_the_command_for_a_complete_one(fake_log: FakeLog, text: str) -> None:
     result = fake_log.run(text)
     assert ended(result, "inconclusive")
     printed = result.stdout.str()
@@ -174,7 +174,7 @@ def test_a_fault_in_an_incomplete_log_is_a_fault(fake_log: FakeLog) -> None:
     )
 
 
-def test_a_log_that_is_refused_is_inconclusive_with_the_way_to_get_access(fake_log: FakeLog) -> None:
+def test_a_log_without_permission_is_inconclusive_with_the_command_that_grants_it(fake_log: FakeLog) -> None:
     result = fake_log.run("", stderr=REFUSED, code=1)
     assert ended(result, "inconclusive")
     printed = result.stdout.str()

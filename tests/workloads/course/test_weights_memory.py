@@ -32,7 +32,7 @@ def test_the_smaller_shape_has_the_proportions_of_the_7_b_model() -> None:
     assert PIECE.head_dim == WHOLE.head_dim
 
 
-def test_the_source_names_the_shape_and_says_where_it_is_smaller() -> None:
+def test_the_source_names_the_shape_and_whether_it_is_smaller() -> None:
     piece = WeightsMemory(PIECE, False, 2 * PIECE.parameters, PIECE.layer_parameters, 7, "bytes of all tensors")
     whole = dataclasses.replace(piece, shape=WHOLE, full_size=True)
     assert "a smaller shape than 7 B" in piece.source

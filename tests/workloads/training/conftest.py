@@ -1,4 +1,4 @@
-"""What the tests of training share: a profile with tiny models, torch on one thread, and a few steps of a training."""
+"""Fixtures of the tests of training: a profile with tiny models, torch on one thread, and a few training steps."""
 
 from collections.abc import Callable
 

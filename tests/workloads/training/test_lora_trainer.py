@@ -14,7 +14,7 @@ from dgxcert.workloads.training import lora, lora_batches, lora_trainer
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and transformers warn about is not tested here
 
 
-def test_what_trainer_does_between_two_steps_counts_and_it_stops_when_told(
+def test_time_between_two_steps_counts_and_trainer_stops_after_the_wanted_rounds(
     monkeypatch: pytest.MonkeyPatch, cpu: Device, profile: Profile, steps: Callable[[int], Any]
 ) -> None:
     original = lora_batches.padded

@@ -11,7 +11,7 @@ def read(machine: Machine) -> int:
     """The number of GPUs without a compute process.
 
     Raises Inconclusive without a GPU, and where there is a process, naming it: another user's notebook is no fault of
-    the machine, but nothing measured beside it can be believed.
+    the machine, but measurements beside it are unreliable.
     """
     if not machine.gpus:
         raise Inconclusive("the driver lists no GPU", "See GPU-PRESENT first.")

@@ -190,7 +190,7 @@ def _unfinished(name: str, host: str, begun_at: float, *, ended: bool) -> Step:
     seconds = time.monotonic() - begun_at
     if ended:
         return Step(name, "failed", "crashed", host, "its process ended early", _since(begun_at))
-    # Killed well before its own limit: it was the time of the whole diagnosis that ran out, which blames no host.
+    # Killed well before its own limit: the time limit of the whole diagnosis ended it, which is no fault of a host.
     is_total = seconds < _limit_s(name) - 0.5
     timeout = {"dns": "dns-timeout", "tcp": "connect-timeout"}.get(name, "timeout")
     detail = f"not done within {seconds:.1f} s"

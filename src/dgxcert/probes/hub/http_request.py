@@ -1,6 +1,6 @@
 """One HTTP request in its parts: DNS, connection (through a proxy), TLS, response; each failure has a cause of its own.
 
-It uses the standard library: the errors of requests and httpx do not tell a host, a proxy and a certificate apart.
+It uses the standard library: the errors of requests and httpx do not distinguish a host, a proxy and a certificate.
 """
 
 import base64

@@ -84,7 +84,7 @@ def _ignored_variables(context: Context) -> str:
 def fetch_model_info(context: Context) -> str:
     """Request the model's entry from the API."""
     response = context.get(f"/api/models/{context.probed.repo}")
-    # 401 may be about the token or about the model: the steps `identity` and `gate` tell which.
+    # 401 may be about the token or about the model: the steps `identity` and `gate` show which.
     if response.status == 401 and context.settings.token:
         return f"the Hub answers 401: {response.excerpt!r}"
     body = json_body(response)

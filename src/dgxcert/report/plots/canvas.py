@@ -69,7 +69,7 @@ def draw(name: str, size: tuple[float, float], onto: Callable[[Any], None]) -> s
 
 
 def _inline(name: str, document: str) -> str:
-    """The `<svg>` element of an SVG document, made fit to stand in an HTML page beside others."""
+    """The `<svg>` element of an SVG document, adapted for embedding in an HTML page."""
     svg = document[document.index("<svg") :]  # without the XML declaration and the doctype
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
