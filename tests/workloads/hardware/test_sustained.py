@@ -39,11 +39,11 @@ LOW = (510, 611, 690, 540, 858)
 def samples(clocks: tuple[int, ...] = MOVES, *, counters: Any = None, **fields: Any) -> Samples:
     """Five samples in four seconds of a GPU that is busy and healthy, but for these fields."""
     fields = {"utilization": 96, "power_w": 88.0, "event_reasons": 0} | fields
-    told = {name: value for name, value in fields.items() if value is not None}
+    reported = {name: value for name, value in fields.items() if value is not None}
     lines: list[dict[str, Any]] = [
         {"t": 0.0, "at": 0.0, "hertz": 1, "refused": {}, "counters": dict.fromkeys(counters or {}, 0.0)}
     ]
-    lines += [{"t": float(at), "clock": clock, **told} for at, clock in enumerate(clocks)]
+    lines += [{"t": float(at), "clock": clock, **reported} for at, clock in enumerate(clocks)]
     lines.append({"t": 4.0, "counters": counters or {}, "cpu_s": 0.1})
     return Samples.parse("\n".join(json.dumps(line) for line in lines))
 

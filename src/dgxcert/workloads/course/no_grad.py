@@ -24,7 +24,7 @@ KEPT = Limit(
     min=0.95,
     max=1.15,
     unit=OF_ARITHMETIC,
-    source=f"{LAYERS} layers keep their product and its GELU, {ACTIVATION_BYTES / MIB:g} MiB each, without the output",
+    source=f"{LAYERS} layers keep their output and its GELU, {ACTIVATION_BYTES / MIB:g} MiB each, without the output",
 )
 KEPT_WITHOUT = Limit(
     name="activations kept under no_grad",
