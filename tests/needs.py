@@ -1,4 +1,4 @@
-"""What a test needs and this machine lacks: a skip with a loud reason, and a failure in CI."""
+"""Missing prerequisites of a test: a skip with its reason, and a failure in CI."""
 
 import os
 from typing import NoReturn

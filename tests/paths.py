@@ -1,4 +1,4 @@
-"""Where the checkout's own folders lie, whichever folder a test is in."""
+"""Paths of the checkout's folders."""
 
 from pathlib import Path
 

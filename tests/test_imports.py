@@ -36,7 +36,7 @@ MOST_LINES, MOST_FUNCTION_LINES = 500, 44
 HEAVY = {"torch", "transformers", "datasets", "peft", "bitsandbytes", "tokenizers", "docker", "pynvml"}
 ASKS_THE_MACHINE = ("dgxcert.probes", "dgxcert.workloads")
 WITHOUT_PYTEST = ("certificate", "report", "history", "record", "profiles")
-"""What rebuilds and shows a run anywhere: it needs neither pytest nor the machine."""
+"""Modules that rebuild and show a run anywhere: they need neither pytest nor the machine."""
 
 SUITE = {
     "checks": ("pytest", "dgxcert", "dgxcert.machine.software", "dgxcert.probes", "dgxcert.workloads"),
@@ -109,7 +109,7 @@ def test_a_package_imports_only_those_below_it(path: Path) -> None:
             assert rest[0] in {*below, *GROUND}, f"{path.relative_to(PACKAGE)} imports {name}"
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_cycle() -> None:
     known = {name_of(path): imports(path) for path in MODULES if path != PACKAGE / "__init__.py"}
     done: set[str] = set()
 
@@ -138,14 +138,14 @@ def test_no_module_imports_heavy_things_when_it_is_imported(path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", WITHOUT_PYTEST)
-def test_what_rebuilds_and_shows_a_run_needs_neither_pytest_nor_the_machine(package: str) -> None:
+def test_rebuilding_and_showing_a_run_needs_neither_pytest_nor_the_machine(package: str) -> None:
     for path in (PACKAGE / package).rglob("*.py"):
         found = imports(path)
         assert not {each.partition(".")[0] for each in found} & (HEAVY | {"pytest"}), path.name
         assert not any(each.startswith(ASKS_THE_MACHINE) for each in found), path.name
 
 
-def test_what_runs_a_suite_never_imports_probes_workloads_or_the_suite_itself() -> None:
+def test_the_runner_never_imports_probes_workloads_or_the_suite() -> None:
     for path in (PACKAGE / "runner").glob("*.py"):
         found = imports(path)
         assert not any(each.startswith((*ASKS_THE_MACHINE, "checks", "benchmarks")) for each in found), path.name
@@ -175,7 +175,7 @@ def test_importing_every_module_loads_nothing_heavy() -> None:
     assert not set(done.stdout.split()) & HEAVY
 
 
-def test_no_folder_holds_more_files_than_a_person_can_take_in() -> None:
+def test_no_folder_contains_too_many_files() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= MOST_FILES_DIRECTLY
     for folder in {path.parent for path in MODULES}:
         assert len(list(folder.glob("*.py"))) <= MOST_FILES, folder.name

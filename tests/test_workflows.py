@@ -45,7 +45,7 @@ def uploads(job: dict[str, Any]) -> dict[str, Any]:
     return {step["with"]["path"]: step for step in found}
 
 
-def test_there_are_the_workflows_that_the_page_describes() -> None:
+def test_the_workflows_are_those_that_the_page_describes() -> None:
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     assert NAMES == ["cpu", "gpu"]
     assert all(f"`{name}.yml`" in page for name in NAMES)
@@ -75,7 +75,7 @@ def test_a_checkout_keeps_no_credentials(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_script_is_put_together_from_what_a_stranger_wrote(name: str) -> None:
+def test_no_script_contains_an_expression(name: str) -> None:
     for script in scripts(read(name)):
         assert "${{" not in script, "pass it through env"
 
@@ -95,7 +95,7 @@ def test_every_job_has_a_time_limit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_failure_is_let_pass(name: str) -> None:
+def test_no_failure_is_ignored(name: str) -> None:
     text = (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
     assert "continue-on-error" not in text
     assert "|| true" not in text
@@ -107,7 +107,7 @@ def test_every_program_that_the_rehearsal_runs_exists() -> None:
     assert [path for path in called if not (ROOT / path).is_file()] == []
 
 
-def test_a_change_is_tried_on_a_hosted_machine_alone() -> None:
+def test_a_change_is_tested_on_a_hosted_machine_only() -> None:
     workflow = read("cpu")
     assert set(triggers(workflow)) == {"pull_request", "push"}
     assert triggers(workflow)["push"] == {"branches": ["main"]}
@@ -148,7 +148,7 @@ def test_a_branch_that_may_not_reach_a_machine_fails_and_is_not_skipped() -> Non
     assert scripts({"jobs": {"refuse": jobs["refuse"]}})[-1].splitlines()[-1] == "exit 1"
 
 
-def test_a_machine_has_one_run_at_a_time_and_none_is_cut_short_by_the_next() -> None:
+def test_a_machine_has_one_run_at_a_time_and_the_next_does_not_cancel_it() -> None:
     for job in jobs_on_own_machines(read("gpu")).values():
         assert job["concurrency"]["cancel-in-progress"] is False
         assert job["concurrency"]["group"] == "dgx-${{ matrix.runner }}"
@@ -185,7 +185,7 @@ def test_summary_report_and_run_folder_are_kept_however_a_run_ends() -> None:
         assert "${{ github.run_attempt }}" in step["with"]["name"]
 
 
-def test_what_make_is_told_can_only_be_chosen_from_a_list() -> None:
+def test_inputs_of_make_are_chosen_from_a_list() -> None:
     inputs = triggers(read("gpu"))["workflow_dispatch"]["inputs"]
     assert {inputs["profile"]["type"], inputs["tier"]["type"]} == {"choice"}
     assert set(inputs["profile"]["options"]) == {"auto", *profile.names()} - {"cpu"}

@@ -179,7 +179,7 @@ def test_a_run_that_failed_elsewhere_or_measured_nothing_never_exits_with_0() ->
     assert readiness.exit_code(run_of(*passed("A", "B[one]", "B[two]")), ()) == 2
 
 
-def test_a_row_shows_sign_and_word_and_the_lesson_if_it_is_not_ready() -> None:
+def test_a_row_shows_sign_status_and_the_lesson_if_it_is_not_ready() -> None:
     text = shown(run_of(*passed("A", "B[two]"), finished("B[one]")))
     assert "✔ ready           I can do it" in text
     assert "review" not in text

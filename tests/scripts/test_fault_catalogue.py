@@ -59,7 +59,7 @@ def test_every_requirement_that_a_fault_names_exists(catalogue: ModuleType, requ
     assert named(catalogue) - {entry.id for entry in requirements} == set()
 
 
-def test_every_requirement_about_a_gpu_answers_a_known_fault_or_says_why_not(
+def test_every_requirement_about_a_gpu_catches_a_known_fault_or_is_an_exception(
     catalogue: ModuleType, requirements: list[Entry]
 ) -> None:
     about_gpus = {entry.id for entry in requirements if entry.group == "gpu"}
@@ -71,7 +71,7 @@ def test_the_exceptions_exist_and_are_needed(catalogue: ModuleType, requirements
     assert set(NO_KNOWN_FAULT) & named(catalogue) == set()
 
 
-def test_every_entry_has_sources_and_a_confidence_and_one_fate(catalogue: ModuleType) -> None:
+def test_every_entry_has_sources_a_confidence_and_one_status(catalogue: ModuleType) -> None:
     faults = catalogue.load().faults
     assert len(faults) > 100
     for name, fault in faults.items():
@@ -81,7 +81,7 @@ def test_every_entry_has_sources_and_a_confidence_and_one_fate(catalogue: Module
         assert bool(fault.caught_by) + bool(fault.not_checked) + bool(fault.must_not_fire) == 1, name
 
 
-def test_an_entry_that_rests_on_the_knowledge_base_alone_says_so(catalogue: ModuleType) -> None:
+def test_an_entry_with_the_knowledge_base_as_its_only_source_is_marked(catalogue: ModuleType) -> None:
     untraced = "a community knowledge base, not traced to its own source"
     for name, fault in catalogue.load().faults.items():
         if set(fault.sources) == {untraced}:
@@ -113,7 +113,7 @@ def test_the_matrix_of_another_program_is_kept(
     assert "old" not in made.split("\n")
 
 
-def test_sources_are_links_and_steps_of_our_own_are_marked(catalogue: ModuleType) -> None:
+def test_sources_are_links_and_steps_by_dgxcert_are_marked(catalogue: ModuleType) -> None:
     fault = catalogue.parse(ENTRY, "faults.yaml").faults["A1"]
     lines = catalogue._section("A1", fault)
     assert (
@@ -140,9 +140,7 @@ def test_sources_are_links_and_steps_of_our_own_are_marked(catalogue: ModuleType
         ("\nA:", "\nH:", r"A1: an id of group H"),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said_with_its_id(
-    catalogue: ModuleType, old: str, new: str, complaint: str
-) -> None:
+def test_an_invalid_entry_is_named_by_its_id(catalogue: ModuleType, old: str, new: str, complaint: str) -> None:
     assert old in ENTRY
     with pytest.raises(ValueError, match=complaint):
         catalogue.parse(ENTRY.replace(old, new, 1), "faults.yaml")
@@ -153,7 +151,7 @@ def test_what_is_healthy_cannot_be_caught(catalogue: ModuleType) -> None:
         catalogue.parse(ENTRY.replace("A:", "H:").replace("A1:", "H1:"), "faults.yaml")
 
 
-def test_the_same_fault_cannot_stand_twice(catalogue: ModuleType) -> None:
+def test_a_fault_cannot_be_listed_twice(catalogue: ModuleType) -> None:
     _, entry = ENTRY.split("  faults:\n")
     with pytest.raises(ValueError, match="key 'A1' is given twice"):
         catalogue.parse(ENTRY + entry, "faults.yaml")

@@ -25,7 +25,7 @@ def test_generated_documents_are_up_to_date(generator: ModuleType) -> None:
     assert generator.stale() == [], "regenerate them: make docs"
 
 
-def test_the_schema_is_a_schema_and_forbids_what_it_does_not_name() -> None:
+def test_the_schema_is_valid_and_forbids_unknown_fields() -> None:
     import jsonschema
 
     schema = json.loads((ROOT / "docs" / "run.schema.json").read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def test_every_make_target_has_a_help_line_and_is_documented() -> None:
     assert not {target for target in targets if f"make {target}" not in documents}
 
 
-def test_a_file_that_does_not_say_what_it_is_is_an_error(generator: ModuleType, tmp_path: Path) -> None:
+def test_a_file_without_a_description_is_an_error(generator: ModuleType, tmp_path: Path) -> None:
     silent = tmp_path / "silent.py"
     silent.write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="begin it with one"):
@@ -62,6 +62,6 @@ def test_every_profile_is_in_the_catalogue_of_profiles() -> None:
         assert f"## {name}\n" in page
 
 
-def test_the_documents_name_no_place_of_their_making() -> None:
+def test_the_documents_contain_no_local_path() -> None:
     for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         assert "/work/" not in path.read_text(encoding="utf-8"), path.name

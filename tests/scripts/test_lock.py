@@ -43,7 +43,7 @@ def test_nothing_of_nvidias_is_pinned(path: Path) -> None:
 
 
 @pytest.mark.parametrize("stack", ["course", "current"])
-def test_the_lock_holds_what_its_stack_asks_for(stack: str) -> None:
+def test_the_lock_contains_every_package_of_its_stack(stack: str) -> None:
     asked = (ROOT / "container" / "stacks" / f"{stack}.in").read_text(encoding="utf-8")
     locked = pins(ROOT / "container" / "stacks" / f"{stack}.lock")
     for name, version in re.findall(r"^([a-z_-]+)==([0-9.]+)$", asked, re.MULTILINE):

@@ -53,7 +53,7 @@ SAID = "SWAP-UNUSED is passed and must be failed"
         ("assert (\n        found\n        >= there\n    ), 'why'", "assert found <= there", "found"),
     ],
 )
-def test_an_assertion_is_removed_turned_round_and_emptied(
+def test_an_assertion_is_removed_inverted_and_emptied(
     mutation: ModuleType, statement: str, turned: str, of_itself: str | None
 ) -> None:
     source = CHECK.replace("{statement}", statement)
@@ -78,14 +78,14 @@ def test_one_of_two_assertions_is_not_compared_with_itself(mutation: ModuleType)
     ]
 
 
-def test_what_demands_something_by_itself_is_removed(mutation: ModuleType) -> None:
+def test_a_call_that_fails_by_itself_is_removed(mutation: ModuleType) -> None:
     made = mutation.mutants(CHECK.replace("{statement}", "log.require_known()"), "a")
     assert [(mutant.kind, mutant.before, mutant.after) for mutant in made] == [
         ("removed", "log.require_known()", "pass")
     ]
 
 
-def test_what_compares_nothing_has_no_mutant(mutation: ModuleType) -> None:
+def test_a_statement_without_a_comparison_has_no_mutant(mutation: ModuleType) -> None:
     assert mutation.mutants(CHECK.replace("{statement}", "log.close()"), "a") == []
 
 
@@ -108,7 +108,7 @@ def test_every_requirement_has_mutants_and_a_judge(mutation: ModuleType) -> None
     assert len(seen) >= 40
 
 
-def test_all_that_the_table_names_exists(mutation: ModuleType) -> None:
+def test_every_path_and_requirement_of_the_table_exists(mutation: ModuleType) -> None:
     ids = {
         name for file in files(mutation) for name, _ in mutation.requirements((ROOT / file).read_text(encoding="utf-8"))
     }

@@ -36,14 +36,14 @@ def test_a_python_that_is_too_old_is_named(setup: ModuleType, monkeypatch: pytes
         setup.main()
 
 
-def test_what_decides_the_installation_is_in_the_stamp(setup: ModuleType) -> None:
+def test_the_stamp_depends_on_stack_and_scope(setup: ModuleType) -> None:
     stacks = [setup._fingerprint(setup.STACKS / f"{name}.in", "whole") for name in ("course", "current")]
     assert stacks[0] != stacks[1]
     assert stacks[0] == setup._fingerprint(setup.STACKS / "course.in", "whole")
     assert stacks[0] != setup._fingerprint(setup.STACKS / "course.in", "host")
 
 
-def test_where_the_container_works_no_stack_is_installed(setup: ModuleType) -> None:
+def test_no_stack_is_installed_where_the_work_runs_in_the_container(setup: ModuleType) -> None:
     for runtime, elsewhere in (("docker", True), ("native", False)):
         assert setup._in_container(Namespace(runtime=runtime, profile="auto")) is elsewhere
     with pytest.raises(SystemExit, match="unknown runtime 'podman'"):

@@ -42,7 +42,7 @@ def test_every_requirement_of_the_matrix_has_a_machine_that_it_is_meant_for(rows
     assert meant == set(matrix.REQUIREMENTS)
 
 
-def test_what_cannot_be_asked_is_inconclusive_by_name(rows: dict[str, findings.Row]) -> None:
+def test_a_requirement_that_cannot_be_measured_is_inconclusive_by_name(rows: dict[str, findings.Row]) -> None:
     """A driver that hangs or crashes is neither a pass nor a fail."""
     for name, message in {
         "spark-driver-hangs": "did not answer within",

@@ -69,7 +69,7 @@ def test_a_field_that_a_gb10_does_not_have_is_missing_from_the_samples(ask: Call
     assert found["readings"][0]["power_w"] == 4.5
 
 
-def test_a_driver_that_crashes_its_callers_still_gives_a_run_and_a_verdict(library: Path, tmp_path: Path) -> None:
+def test_a_driver_that_crashes_the_caller_still_gives_a_run_and_a_verdict(library: Path, tmp_path: Path) -> None:
     """The whole command, without forks and without a shortened load."""
     env = machine.load("spark-driver-crashes").played(tmp_path, library)
     command = [sys.executable, "-m", "dgxcert", "validate", "--profile", "dgx-spark", "--runtime", "native"]
@@ -117,7 +117,7 @@ def test_a_machine_described_under_load_shows_the_same_under_load(describe: Call
     assert found["under_load"]["utilization_gpu_percent"] == 96
 
 
-def test_a_counter_of_a_machine_at_work_grows_and_one_at_rest_stands_still(
+def test_a_counter_grows_on_a_machine_under_load_and_is_constant_at_rest(
     describe: Callable[..., dict[str, Any]],
 ) -> None:
     counter = "event_counter_sw_thermal_slowdown_us"

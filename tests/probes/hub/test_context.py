@@ -39,7 +39,7 @@ def context(token: str = "hf_secret") -> Context:
     return Context(PROBED, Settings(ENDPOINT, token, "", True, ""))
 
 
-def test_a_probed_file_survives_the_way_through_the_arguments_of_a_process() -> None:
+def test_a_probed_file_survives_conversion_to_arguments_and_back() -> None:
     assert ProbedFile.from_arguments(PROBED.arguments) == PROBED
     assert all(isinstance(argument, str) for argument in PROBED.arguments)
 

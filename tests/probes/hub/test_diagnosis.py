@@ -1,4 +1,4 @@
-"""Diagnosis: the first failed step is named in time, whatever becomes of its process."""
+"""Diagnosis: the first failed step is named in time, however its process ends."""
 
 import json
 import sys

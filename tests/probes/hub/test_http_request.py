@@ -24,7 +24,7 @@ def test_both_address_families_are_tried_in_time(resolved: list[str], tried: lis
 
 
 @pytest.mark.parametrize(("number", "cause"), [(socket.EAI_NONAME, "unknown-host"), (socket.EAI_AGAIN, "dns-timeout")])
-def test_unknown_name_is_told_from_a_silent_dns_server(
+def test_unknown_name_and_silent_dns_server_have_different_causes(
     monkeypatch: pytest.MonkeyPatch, number: int, cause: str
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -36,7 +36,7 @@ def test_unknown_name_is_told_from_a_silent_dns_server(
     assert raised.value.cause == cause
 
 
-def test_refused_connection_is_told_from_a_silent_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_connection_and_silent_port_have_different_causes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_request, "TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"

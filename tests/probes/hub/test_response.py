@@ -1,4 +1,4 @@
-"""Responses: the Hub's own are told from pages of a proxy or a portal, and each refusal has its cause."""
+"""Responses: the Hub's own are distinguished from pages of a proxy or a portal, and each refusal has its cause."""
 
 import pytest
 
