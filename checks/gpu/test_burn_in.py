@@ -9,7 +9,7 @@ from dgxcert.workloads.burn_in import log, loop
 
 @requirement(
     "BURN-IN",
-    title="The device works as long as asked, always correctly, and stays fast",
+    title="The device works for the requested time, always correctly, and stays fast",
     why="A training that runs for a week meets what ten minutes do not: heat, a weak power supply, a flipped bit. "
     "GPUs are loaded one after the other: a fault that needs all of them at once does not show.",
     remedy=(
@@ -23,11 +23,11 @@ from dgxcert.workloads.burn_in import log, loop
     budget_s=900,
     resumes=True,
 )
-def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, evidence):
+def test_the_device_works_for_the_requested_time(device, profile, minutes, keeps, evidence):
     burn_in = loop.run(device, profile, minutes, keeps, evidence.say)
     evidence.keep_trace(burn_in.trace(device.index))
     worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
-    asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
+    requested = evidence.record("requested time", minutes, unit="min", source="--minutes")
     source = "the driver's list of processes; these cycles do not count"
     evidence.record("shared cycles", burn_in.shared_cycles, source=source)
     evidence.record("pauses", burn_in.pauses, source="continued after Ctrl-C")
@@ -42,7 +42,7 @@ def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, 
     assert wrong == 0
     assert changed == 0
     assert errors == 0
-    assert worked >= asked
+    assert worked >= requested
     log.require_observed(burn_in)
     source = f"the slowest three cycles in a row, or all of them, divided by the first three; {burn_in.source}"
     matmul = evidence.record("slowest matmul", burn_in.steadiness("matmul"), unit="of start", source=source)
@@ -53,7 +53,7 @@ def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, 
 
 @requirement(
     "BURN-IN-THERMAL",
-    title="The GPU stays cool for as long as asked",
+    title="The GPU stays cool for the requested time",
     why="A machine that stays cool for ten minutes of training may not for ten hours, with dust in its filters.",
     remedy=(
         "Find out when it became hot: kept/burn-in-*.jsonl in the run folder has every cycle.",
@@ -63,20 +63,20 @@ def test_the_device_works_for_as_long_as_asked(device, profile, minutes, keeps, 
     tier="burn-in",
     takes_s=1,
 )
-def test_the_gpu_stays_cool_for_as_long_as_asked(gpu, profile, minutes, keeps, evidence):
+def test_the_gpu_stays_cool_for_the_requested_time(gpu, profile, minutes, keeps, evidence):
     burn_in = loop.finished(gpu, keeps, minutes)
     worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
-    asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
+    requested = evidence.record("requested time", minutes, unit="min", source="--minutes")
     hottest = evidence.record("highest temperature", burn_in.highest("hottest"), unit="°C", source=burn_in.source)
     slowed = evidence.record("slowed down for heat", burn_in.mean("hot"), unit="of time", source=burn_in.source)
-    assert worked >= asked
+    assert worked >= requested
     assert hottest <= profile.limit("temperature.under_load")
     assert slowed <= profile.limit("slowdown.thermal")
 
 
 @requirement(
     "BURN-IN-CLOCK",
-    title="The GPU keeps its clock for as long as asked",
+    title="The GPU keeps its clock for the requested time",
     why="A GPU whose clock falls or whose power is capped after hours trains slower than its first minutes suggest.",
     remedy=(
         "Find out when it fell: kept/burn-in-*.jsonl in the run folder has the clock of every cycle.",
@@ -87,14 +87,14 @@ def test_the_gpu_stays_cool_for_as_long_as_asked(gpu, profile, minutes, keeps, e
     tier="burn-in",
     takes_s=1,
 )
-def test_the_gpu_keeps_its_clock_for_as_long_as_asked(gpu, profile, minutes, keeps, evidence):
+def test_the_gpu_keeps_its_clock_for_the_requested_time(gpu, profile, minutes, keeps, evidence):
     burn_in = loop.finished(gpu, keeps, minutes)
     worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
-    asked = evidence.record("time asked", minutes, unit="min", source="--minutes")
+    requested = evidence.record("requested time", minutes, unit="min", source="--minutes")
     lowest, highest = burn_in.lowest("clock_mhz"), burn_in.highest_clock
     source = f"median of the lowest cycle; {burn_in.source}"
     clock = evidence.record("SM clock of the slowest cycle", lowest, unit="MHz", source=source, ceiling=highest)
     capped = evidence.record("power capped", burn_in.mean("capped"), unit="of time", source=burn_in.source)
-    assert worked >= asked
+    assert worked >= requested
     assert clock >= profile.limit("clock.under_load")
     assert capped <= profile.limit("slowdown.power_cap")

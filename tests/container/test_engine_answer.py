@@ -74,7 +74,7 @@ def test_a_process_that_fails_is_not_a_fault_of_this_machine(monkeypatch: pytest
     completed(monkeypatch, 1, stderr="Traceback\nModuleNotFoundError: No module named 'docker'\n")
     answer = engine_answer.ask()
     assert isinstance(answer, EngineProblem)
-    assert "could not be asked" in answer.problem
+    assert "could not be queried" in answer.problem
     assert "No module named 'docker'" in answer.problem
     assert answer.remedy == ("Install again: make setup",)
     assert not answer.conclusive

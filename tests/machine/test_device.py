@@ -62,7 +62,7 @@ def test_the_question_is_the_one_that_the_probe_asks(driver: Callable[..., list[
         ((0, listed()), "the driver lists no process, not even this one"),
         ((0, refused(3, "Not Supported")), "does not report compute processes of GPU 1: Not Supported"),
         ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not answer for GPU 1: GPU is lost"),
-        ((1, "", "NVMLError_Unknown: Unknown Error"), "could not be asked: .*Unknown"),
+        ((1, "", "NVMLError_Unknown: Unknown Error"), "could not be queried: .*Unknown"),
         ((-11, "", "nvmlInit"), r"crashes the calling process, by signal 11 \(nvmlInit\)"),
         ((None, "", "nvmlInit"), r"did not answer within 15 s \(nvmlInit\)"),
     ],

@@ -101,7 +101,7 @@ def test_a_driver_that_hangs_before_the_first_call_is_named_so(child: Callable[.
 def test_a_process_that_fails_itself_is_no_fault_of_the_driver(child: Callable[..., list[list[str]]]) -> None:
     commands = child(1, stderr="nvmlInit\nModuleNotFoundError: No module named 'pynvml'\n")
     for _ in range(2):
-        with pytest.raises(Inconclusive, match=r"could not be asked: .*No module named 'pynvml'") as raised:
+        with pytest.raises(Inconclusive, match=r"could not be queried: .*No module named 'pynvml'") as raised:
             driver_query.ask("machine", timeout_s=LIMIT_S)
         assert "make setup" in raised.value.remedy[0]
     assert len(commands) == 2, "it failed at once, so it is tried again"

@@ -1,15 +1,12 @@
-"""The checklist: every row names requirements that exist, and only requirements that passed make a row ready."""
+"""The checklist: only requirements that passed make a row ready."""
 
 import io
 
 import pytest
-from pydantic import ValidationError
 from rich.console import Console
 from suites.example import finished, opened, planned, started
 
 from dgxcert.outcome import Outcome
-from dgxcert.plan import suite
-from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles import prerequisites
 from dgxcert.profiles.prerequisites import Row
 from dgxcert.record import journal
@@ -42,52 +39,6 @@ def shown(run: Run, *rows: Row, encoding: str = "utf-8") -> str:
     readiness.show(run, readiness.checklist(run, rows or (ROW,)), Console(file=file, width=60), "results/run")
     file.flush()
     return bytes_.getvalue().decode(encoding)
-
-
-@pytest.fixture(scope="module")
-def names() -> dict[str, str]:
-    """Every requirement of the suite: how a row may name it, and its id."""
-    entries = suite.collect(suite.root(), gpus=1)
-    return {word: entry.id for entry in entries for word in (entry.id, any_gpu(entry.key))}
-
-
-def test_every_row_names_requirements_that_exist(names: dict[str, str]) -> None:
-    assert set(prerequisites.names(ROWS)) <= set(names)
-
-
-def test_every_requirement_of_the_course_proves_a_row(names: dict[str, str]) -> None:
-    course = {each for each in names.values() if each.startswith("COURSE-")}
-    assert len(course) == 15
-    assert course <= set(prerequisites.names(ROWS))
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "25.11-py3",
-        "torch.cuda.is_available()",
-        "Hub",
-        *("transformers", "datasets", "peft", "accelerate", "evaluate", "scikit-learn"),
-        *("random bf16 tensor", "no_grad", "model.eval() changes against model.train()", "DataLoader"),
-        *("input_ids and attention_mask", "padding", "attention by hand", "classification head"),
-        "7 B take about 14 GB in FP16, about 3.5 GB in INT4",
-        *("LoRA lab", "distilled student"),
-    ],
-)
-def test_every_prerequisite_of_the_module_is_a_row(word: str) -> None:
-    assert any(word in row.sentence for row in ROWS)
-
-
-def test_rows_can_be_read_on_any_terminal_and_name_no_lesson_by_number() -> None:
-    for row in ROWS:
-        assert (row.sentence + row.review + row.snippet).isascii()
-        assert row.review.startswith("Lesson: ")
-        assert not any(char.isdigit() for char in row.review)
-
-
-def test_a_row_needs_a_requirement() -> None:
-    with pytest.raises(ValidationError):
-        Row(sentence="I can", proved_by=(), review="Lesson: it", snippet="it")
 
 
 def test_only_passes_make_a_row_ready() -> None:

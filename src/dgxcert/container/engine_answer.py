@@ -66,7 +66,7 @@ def ask() -> Engine | EngineProblem:
         return parse(completed.stdout)
     if inside_container():
         return EngineProblem("", "this is a container: its engine is outside", ("Outside, run: make validate",), False)
-    problem = f"the engine could not be asked: {completed.complaint}"
+    problem = f"the engine could not be queried: {completed.complaint}"
     return EngineProblem("", problem, ("Install again: make setup",), False)
 
 

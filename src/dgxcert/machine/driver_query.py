@@ -77,7 +77,7 @@ def ask(*question: str, timeout_s: float, remember: bool = True) -> dict[str, An
     elif completed.returncode is not None and completed.returncode < 0:
         problem = f"the NVIDIA driver crashes the calling process, by signal {-completed.returncode} ({call})"
     else:  # Python itself failed, as with a missing package: this is about dgxcert, and quick to try again
-        raise Inconclusive(f"the driver could not be asked: {completed.complaint}", "Reinstall dgxcert: make setup")
+        raise Inconclusive(f"the driver could not be queried: {completed.complaint}", "Reinstall dgxcert: make setup")
     if remember:
         _unanswered[question] = problem  # the text only: an exception would keep its frames, and GPU memory with them
     raise Inconclusive(problem, *RESTART)

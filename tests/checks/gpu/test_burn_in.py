@@ -83,7 +83,7 @@ def test_each_fault_of_a_burn_in_fails_alone(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
 ) -> None:
     burnt(monkeypatch, changed)
-    judge(check.test_the_device_works_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+    judge(check.test_the_device_works_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_each_sign_of_heat_in_a_burn_in_fails_alone(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
 ) -> None:
     burnt(monkeypatch, changed)
-    judge(check.test_the_gpu_stays_cool_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+    judge(check.test_the_gpu_stays_cool_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_each_sign_of_a_clock_that_fell_in_a_burn_in_fails_alone(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
 ) -> None:
     burnt(monkeypatch, changed)
-    judge(check.test_the_gpu_keeps_its_clock_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+    judge(check.test_the_gpu_keeps_its_clock_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
 
 
 @pytest.mark.parametrize(("highest", "fault"), [(5000.0, None), (6000.0, "SM clock of the slowest cycle")])
@@ -124,16 +124,16 @@ def test_a_limit_of_the_highest_clock_is_compared_with_the_gpus_own(
 ) -> None:
     burnt(monkeypatch, {"highest_mhz": highest})
     generic = profiles.load("generic-nvidia")
-    judge(check.test_the_gpu_keeps_its_clock_for_as_long_as_asked, GPU, generic, MINUTES, Path("kept"), fault=fault)
+    judge(check.test_the_gpu_keeps_its_clock_for_the_requested_time, GPU, generic, MINUTES, Path("kept"), fault=fault)
 
 
 def test_one_slow_cycle_of_many_passes(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     burnt(monkeypatch, {"matmul": 10.0, "copy": 10.0}, times=1)
-    judge(check.test_the_device_works_for_as_long_as_asked, GPU, PROFILE, MINUTES, Path("kept"), fault=None)
+    judge(check.test_the_device_works_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=None)
 
 
 def test_wrong_values_fail_even_with_too_few_cycles(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = check.test_the_device_works_for_as_long_as_asked
+    test = check.test_the_device_works_for_the_requested_time
     for cycle, fault in ((replace(GOOD, wrong=1), "wrong values"), (GOOD, None)):
         few = Summary((cycle,) * 3)
         monkeypatch.setattr(loop, "run", lambda *_, summary=few: summary)
@@ -150,4 +150,4 @@ def test_a_restart_or_a_silent_driver_is_inconclusive(
 ) -> None:
     burnt(monkeypatch, {"seconds": GOOD.seconds, **changed}, times)
     with pytest.raises(Inconclusive):
-        check.test_the_device_works_for_as_long_as_asked(GPU, PROFILE, 2.0, Path("kept"), Recorder())
+        check.test_the_device_works_for_the_requested_time(GPU, PROFILE, 2.0, Path("kept"), Recorder())

@@ -90,9 +90,9 @@ def test_the_samples_of_the_body_are_there_after_it(sampling_process: Plant, tmp
         (f"import sys; {CALL}; {REFUSE}", r"refuses: NVMLError_GpuIsLost: GPU is lost \(nvmlDeviceGetClockInfo\)"),
         (
             "import sys; sys.exit('ImportError: no pynvml')",
-            r"could not be asked: ImportError: no pynvml \(the first call\)",
+            r"could not be queried: ImportError: no pynvml \(the first call\)",
         ),
-        ("raise SystemExit(7)", r"could not be asked: its process ended with 7 \(the first call\)"),
+        ("raise SystemExit(7)", r"could not be queried: its process ended with 7 \(the first call\)"),
     ],
     ids=["crashes", "refuses", "does not import", "ends"],
 )

@@ -81,7 +81,7 @@ def _unanswered(code: int | None, log: Path) -> Inconclusive:
     elif code < 0:
         problem = f"crashes the calling process, by signal {-code}"
     elif code == 1:
-        problem = f"{'refuses' if 'NVMLError' in last else 'could not be asked'}: {last}"
+        problem = f"{'refuses' if 'NVMLError' in last else 'could not be queried'}: {last}"
     else:
-        problem = f"could not be asked: its process ended with {code}"
+        problem = f"could not be queried: its process ended with {code}"
     return Inconclusive(f"the NVIDIA driver, asked under load, {problem} ({call})", *RESTART)
