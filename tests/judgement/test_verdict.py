@@ -13,24 +13,24 @@ PROVED, WRONG, OPEN, ASIDE = "proved", "wrong", "open", "set aside"
 MEANING = {
     # outcome, what the plan said: what it leaves of the question
     ("passed", "to be run"): PROVED,
-    ("passed", "excused"): PROVED,
-    ("passed", "left out"): PROVED,
+    ("passed", "excluded"): PROVED,
+    ("passed", "deselected"): PROVED,
     ("failed", "to be run"): WRONG,
-    ("failed", "excused"): WRONG,
-    ("failed", "left out"): WRONG,
+    ("failed", "excluded"): WRONG,
+    ("failed", "deselected"): WRONG,
     ("inconclusive", "to be run"): OPEN,
-    ("inconclusive", "excused"): OPEN,
-    ("inconclusive", "left out"): OPEN,
+    ("inconclusive", "excluded"): OPEN,
+    ("inconclusive", "deselected"): OPEN,
     ("not_applicable", "to be run"): OPEN,  # only the profile may say so
-    ("not_applicable", "excused"): ASIDE,
-    ("not_applicable", "left out"): OPEN,
+    ("not_applicable", "excluded"): ASIDE,
+    ("not_applicable", "deselected"): OPEN,
     ("not_run", "to be run"): OPEN,  # lost
-    ("not_run", "excused"): OPEN,
-    ("not_run", "left out"): ASIDE,
+    ("not_run", "excluded"): OPEN,
+    ("not_run", "deselected"): ASIDE,
 }
 
-FLAGS = {"to be run": (False, False), "excused": (True, False), "left out": (False, True)}
-"""What the plan said: (excused, deselected)."""
+FLAGS = {"to be run": (False, False), "excluded": (True, False), "deselected": (False, True)}
+"""The decision of the plan: (excluded, deselected)."""
 
 ALWAYS = {(certifies, whole) for certifies in (True, False) for whole in (True, False)}
 
@@ -97,10 +97,10 @@ def test_neither_order_nor_number_nor_a_generator_changes_a_verdict() -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_excluded_and_deselected_together_are_never_better_than_either(outcome: Outcome) -> None:
     passed = Ending(Outcome.PASSED)
-    both = judge([passed, Ending(outcome, excused=True, deselected=True)], certifies=True, whole=True)
+    both = judge([passed, Ending(outcome, excluded=True, deselected=True)], certifies=True, whole=True)
     single = {
-        judge([passed, Ending(outcome, excused=excused, deselected=not excused)], certifies=True, whole=True)
-        for excused in (True, False)
+        judge([passed, Ending(outcome, excluded=excluded, deselected=not excluded)], certifies=True, whole=True)
+        for excluded in (True, False)
     }
     assert both in single
 

@@ -42,14 +42,14 @@ CATALOGUE = [
 EVERYTHING = [each.key for each in CATALOGUE]
 
 
-def excusing(*names: str) -> Profile:
-    excused = dict.fromkeys(names, "not on this machine")
+def excluding(*names: str) -> Profile:
+    excluded = dict.fromkeys(names, "not on this machine")
     return profiles.load("cpu").model_copy(
-        update={"name": "mine", "not_applicable": excused, "not_applicable_native": {}}
+        update={"name": "mine", "not_applicable": excluded, "not_applicable_native": {}}
     )
 
 
-EXCUSES_NOTHING = excusing()
+EXCLUDES_NONE = excluding()
 
 
 def make(profile: Profile, *only: str, tier: str = "standard") -> list[Planned]:
@@ -61,22 +61,22 @@ def run_by(planned: list[Planned]) -> list[str]:
 
 
 def test_a_plan_names_every_requirement_of_the_catalogue_in_order() -> None:
-    assert [each.key for each in make(EXCUSES_NOTHING, "GPU-PRESENT", tier="quick")] == EVERYTHING
+    assert [each.key for each in make(EXCLUDES_NONE, "GPU-PRESENT", tier="quick")] == EVERYTHING
 
 
 def test_the_whole_standard_tier_runs_everything() -> None:
-    assert run_by(make(EXCUSES_NOTHING)) == EVERYTHING
+    assert run_by(make(EXCLUDES_NONE)) == EVERYTHING
 
 
 def test_the_quick_tier_excludes_the_standard_tier_with_a_reason() -> None:
-    planned = make(EXCUSES_NOTHING, tier="quick")
+    planned = make(EXCLUDES_NONE, tier="quick")
     assert run_by(planned) == EVERYTHING[:5]
     assert {each.not_run for each in planned[5:]} == {"belongs to tier standard"}
     assert not any(each.not_applicable for each in planned)
 
 
 @pytest.mark.parametrize(
-    ("name", "excused"),
+    ("name", "excluded"),
     [
         ("GPU-PRESENT", ["GPU-PRESENT"]),
         ("STACK-IMPORT", ["STACK-IMPORT[torch]", "STACK-IMPORT[peft]"]),
@@ -86,15 +86,15 @@ def test_the_quick_tier_excludes_the_standard_tier_with_a_reason() -> None:
         ("BF16-CORRECT", ["BF16-CORRECT[gpu0]", "BF16-CORRECT[gpu1]"]),
     ],
 )
-def test_the_profile_excludes_by_id_or_key_with_or_without_the_gpu(name: str, excused: list[str]) -> None:
-    planned = make(excusing(name))
-    assert [each.key for each in planned if each.not_applicable == "not on this machine"] == excused
-    assert run_by(planned) == [key for key in EVERYTHING if key not in excused]
+def test_the_profile_excludes_by_id_or_key_with_or_without_the_gpu(name: str, excluded: list[str]) -> None:
+    planned = make(excluding(name))
+    assert [each.key for each in planned if each.not_applicable == "not on this machine"] == excluded
+    assert run_by(planned) == [key for key in EVERYTHING if key not in excluded]
 
 
 def test_the_reason_nearest_to_the_requirement_is_given() -> None:
     planned = make(
-        EXCUSES_NOTHING.model_copy(update={"not_applicable": {"STACK-IMPORT": "all", "STACK-IMPORT[peft]": "this one"}})
+        EXCLUDES_NONE.model_copy(update={"not_applicable": {"STACK-IMPORT": "all", "STACK-IMPORT[peft]": "this one"}})
     )
     assert {each.key: each.not_applicable for each in planned if each.not_applicable} == {
         "STACK-IMPORT[torch]": "all",
@@ -103,9 +103,9 @@ def test_the_reason_nearest_to_the_requirement_is_given() -> None:
 
 
 def test_a_name_with_a_star_matches_all_keys_with_that_prefix_and_must_match_one() -> None:
-    excuses = {"DECODE-SPEED[int4-*]": "no 4 bits", "DECODE-SPEED": "no model"}
+    exclusions = {"DECODE-SPEED[int4-*]": "no 4 bits", "DECODE-SPEED": "no model"}
     catalogue = [entry(f"DECODE-SPEED[{case}]") for case in ("int4-tuned", "int4", "int42-tuned", "fp16-tuned")]
-    profile = EXCUSES_NOTHING.model_copy(update={"not_applicable": excuses})
+    profile = EXCLUDES_NONE.model_copy(update={"not_applicable": exclusions})
     found = {each.key: selection.decide(each, profile, Options(profile="x")).not_applicable for each in catalogue}
     assert found == {
         "DECODE-SPEED[int4-tuned]": "no 4 bits",
@@ -114,17 +114,17 @@ def test_a_name_with_a_star_matches_all_keys_with_that_prefix_and_must_match_one
         "DECODE-SPEED[fp16-tuned]": "no model",
     }
     with pytest.raises(CannotStart, match=r"no requirement is called 'DECODE-SPEED\[fp8-\*\]'"):
-        make(EXCUSES_NOTHING.model_copy(update={"not_applicable": {"DECODE-SPEED[fp8-*]": "?"}}))
+        make(EXCLUDES_NONE.model_copy(update={"not_applicable": {"DECODE-SPEED[fp8-*]": "?"}}))
 
 
 def test_nothing_but_the_profile_makes_a_requirement_not_applicable() -> None:
     for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick"), (("stack",), "quick")):
-        assert not any(each.not_applicable for each in make(EXCUSES_NOTHING, *only, tier=tier))
+        assert not any(each.not_applicable for each in make(EXCLUDES_NONE, *only, tier=tier))
 
 
 def test_an_exclusion_by_the_profile_outranks_deselection() -> None:
     for only, tier in ((("GPU-PRESENT",), "standard"), ((), "quick")):
-        planned = make(excusing("DECODE-SPEED"), *only, tier=tier)
+        planned = make(excluding("DECODE-SPEED"), *only, tier=tier)
         assert {(each.not_applicable, each.not_run) for each in planned[5:]} == {("not on this machine", "")}
 
 
@@ -141,13 +141,13 @@ def test_an_exclusion_by_the_profile_outranks_deselection() -> None:
     ],
 )
 def test_only_names_ids_keys_groups_and_patterns(only: tuple[str, ...], run: list[str]) -> None:
-    planned = make(EXCUSES_NOTHING, *only)
+    planned = make(EXCLUDES_NONE, *only)
     assert run_by(planned) == run
     assert {each.not_run for each in planned if not each.runs} == {"deselected by --only"}
 
 
 def test_only_does_not_reach_beyond_the_tier() -> None:
-    planned = make(EXCUSES_NOTHING, "DECODE-SPEED", "GPU-PRESENT", tier="quick")
+    planned = make(EXCLUDES_NONE, "DECODE-SPEED", "GPU-PRESENT", tier="quick")
     assert run_by(planned) == ["GPU-PRESENT"]
 
 
@@ -165,7 +165,7 @@ def test_only_does_not_reach_beyond_the_tier() -> None:
 )
 def test_a_name_that_matches_nothing_stops_the_run(only: str, hint: str) -> None:
     with pytest.raises(CannotStart, match=f"--only: no requirement is called '.*'; {hint}"):
-        make(EXCUSES_NOTHING, "GPU-PRESENT", only)
+        make(EXCLUDES_NONE, "GPU-PRESENT", only)
 
 
 @pytest.mark.parametrize(
@@ -180,26 +180,26 @@ def test_a_name_that_matches_nothing_stops_the_run(only: str, hint: str) -> None
 def test_an_exclusion_of_a_profile_must_name_an_existing_requirement(name: str, hint: str) -> None:
     """A group or a pattern would otherwise be accepted silently and exclude nothing."""
     with pytest.raises(CannotStart, match=f"profile mine: not_applicable: no requirement is called '.*'; {hint}"):
-        make(excusing(name))
+        make(excluding(name))
 
 
 @pytest.mark.parametrize(
-    ("excused", "only", "tier"),
+    ("excluded", "only", "tier"),
     [
         (tuple({each.id for each in CATALOGUE}), (), "standard"),
         (("GPU-PRESENT",), ("GPU-PRESENT",), "standard"),
         ((), ("DECODE-SPEED",), "quick"),
     ],
-    ids=["everything-excused", "only-what-is-excused", "only-what-is-in-another-tier"],
+    ids=["everything-excluded", "only-what-is-excluded", "only-what-is-in-another-tier"],
 )
-def test_a_run_without_requirements_does_not_start(excused: tuple[str, ...], only: tuple[str, ...], tier: str) -> None:
+def test_a_run_without_requirements_does_not_start(excluded: tuple[str, ...], only: tuple[str, ...], tier: str) -> None:
     with pytest.raises(CannotStart, match="Nothing is left to run: profile mine with tier"):
-        make(excusing(*excused), *only, tier=tier)
+        make(excluding(*excluded), *only, tier=tier)
 
 
 def test_an_empty_catalogue_does_not_start() -> None:
     with pytest.raises(CannotStart, match="No requirement was found"):
-        selection.make([], EXCUSES_NOTHING, Options(profile="mine"))
+        selection.make([], EXCLUDES_NONE, Options(profile="mine"))
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,6 @@ def test_a_key_can_be_written_without_its_gpu(key: str, without: str) -> None:
 @pytest.mark.parametrize(("weights", "runs"), [(Weights.SEEDED, False), (Weights.HUB, True)])
 def test_real_checkpoints_are_used_only_with_weights_hub(weights: Weights, runs: bool) -> None:
     real = entry("CHECKPOINT-FILES[gpt2]", group="hub").model_copy(update={"real_weights": True})
-    found = selection.decide(real, EXCUSES_NOTHING, Options(profile="cpu", weights=weights))
+    found = selection.decide(real, EXCLUDES_NONE, Options(profile="cpu", weights=weights))
     assert found.runs is runs
     assert runs or found.not_run == "needs real checkpoints: --weights hub"

@@ -41,7 +41,7 @@ FAILED = {
     "violated, not asserted": "speed(evidence, 9.8) >= FAST",
     "violated, then fine": "speed(evidence, 9.8) >= FAST\nassert speed(evidence) >= FAST",
     "violated, then in doubt": "speed(evidence, 9.8) >= FAST\nraise Inconclusive('and then the meter broke')",
-    "violated, then excused": "speed(evidence, 9.8) >= FAST\npytest.skip('never mind')",
+    "violated, then skipped": "speed(evidence, 9.8) >= FAST\npytest.skip('never mind')",
     "violated, then an error": "speed(evidence, 9.8) >= FAST\nraise OSError('no such instrument')",
     "bare assertion": "assert 1 + 1 == 3",
     "called wrong": "raise Wrong('the answer differs')",

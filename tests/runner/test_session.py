@@ -231,5 +231,5 @@ def test_a_profile_excludes_the_same_requirements_on_every_gpu(collected: Path, 
         assert [each.key for each in planned if each.not_applicable and any_gpu(each.key) == key] == [
             f"{key[:-1]}-gpu{index}]" if key.endswith("]") else f"{key}[gpu{index}]" for index in range(2)
         ]
-    excused = [each.key for each in planned if each.not_applicable and each.key.startswith("DECODE-SPEED[fp32-")]
-    assert len(excused) == 2 * sum(case.precision == "fp32" for case in benchmark_cases.DECODE)
+    excluded = [each.key for each in planned if each.not_applicable and each.key.startswith("DECODE-SPEED[fp32-")]
+    assert len(excluded) == 2 * sum(case.precision == "fp32" for case in benchmark_cases.DECODE)

@@ -28,7 +28,7 @@ class Ending:
     """How one planned requirement ended, and what the plan said about it."""
 
     outcome: Outcome
-    excused: bool = False
+    excluded: bool = False
     """The profile makes it not applicable."""
     deselected: bool = False
     """The tier or --only deselected it before the run."""
@@ -40,7 +40,7 @@ def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict
     """The verdict on a run.
 
     `certifies` comes from the profile; `whole` says that the whole standard tier was asked for. Anything planned that
-    neither passed nor is excused by the profile or a waiver keeps the run from passing. A waiver does not cover what
+    neither passed nor is excluded by the profile or a waiver keeps the run from passing. A waiver does not cover what
     was never measured: its author could not know what it accepts.
 
     >>> judge([Ending(Outcome.PASSED), Ending(Outcome.NOT_RUN, deselected=True)], certifies=True, whole=False)
@@ -61,7 +61,7 @@ def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict
 def _open(end: Ending) -> bool:
     """Whether a requirement ended without an answer that the verdict needs."""
     if end.outcome is Outcome.NOT_APPLICABLE:
-        return not end.excused
+        return not end.excluded
     if end.outcome is Outcome.NOT_RUN:
         return not end.deselected
     return end.outcome is Outcome.INCONCLUSIVE and not end.waived

@@ -48,7 +48,7 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
 
 def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
     """Decide for one requirement. Only the profile can make it not applicable."""
-    not_applicable = _not_applicable(entry, profile.excuses(options.runtime))
+    not_applicable = _not_applicable(entry, profile.exclusions(options.runtime))
     not_run = "" if not_applicable else _not_run(entry, options)
     burn_in_s = 60 * options.minutes if entry.resumes else 0.0
     longer = {"takes_s": entry.takes_s + burn_in_s, "budget_s": entry.budget_s + OVERHEAD * burn_in_s}
@@ -65,13 +65,13 @@ def _not_run(entry: Entry, options: Options) -> str:
     return ""
 
 
-def _not_applicable(entry: Entry, excuses: dict[str, str]) -> str:
+def _not_applicable(entry: Entry, exclusions: dict[str, str]) -> str:
     """The reason of the most specific name: a key before `ID[first-*]`, and that before an id."""
-    most_specific_first = sorted(excuses, key=lambda name: (name == entry.id, name.endswith(ALL)))
-    return next((excuses[name] for name in most_specific_first if _excused(entry, name)), "")
+    most_specific_first = sorted(exclusions, key=lambda name: (name == entry.id, name.endswith(ALL)))
+    return next((exclusions[name] for name in most_specific_first if _is_excluded(entry, name)), "")
 
 
-def _excused(entry: Entry, name: str) -> bool:
+def _is_excluded(entry: Entry, name: str) -> bool:
     """Whether a name in a profile matches this entry: its key, its id, or `ID[first-*]`."""
     if name.endswith(ALL):
         return any_gpu(entry.key).startswith(name.removesuffix(ALL) + "-")
@@ -107,7 +107,7 @@ def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> 
     ids = {word for entry in catalogue for word in (entry.id, any_gpu(entry.key))}
     for section in ("not_applicable", "not_applicable_native"):
         for name in getattr(profile, section):
-            if not any(_excused(entry, name) for entry in catalogue):
+            if not any(_is_excluded(entry, name) for entry in catalogue):
                 raise _unknown(f"profile {profile.name}: {section}", name, ids)
     for name in options.only:
         if not any(_matches(entry, name) for entry in catalogue):

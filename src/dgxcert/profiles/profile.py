@@ -156,7 +156,7 @@ class Profile(Part):
         """Whether this profile uses a GPU at all."""
         return self.gpu.expected > 0
 
-    def excuses(self, runtime: Runtime) -> dict[str, str]:
+    def exclusions(self, runtime: Runtime) -> dict[str, str]:
         """Requirements that do not apply with this runtime, each with the reason."""
         return {**self.not_applicable, **(self.not_applicable_native if runtime is Runtime.NATIVE else {})}
 

@@ -239,7 +239,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) 
     endings = [
         Ending(
             result.outcome,
-            excused=bool(entry.not_applicable),
+            excluded=bool(entry.not_applicable),
             deselected=bool(entry.not_run),
             waived=result.waiver is not None,
         )

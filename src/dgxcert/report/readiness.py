@@ -65,9 +65,9 @@ def exit_code(run: Run, lines: tuple[Line, ...]) -> int:
 def _line(run: Run, row: Row) -> Line:
     results = [result for result in run.results if any(_is_named(result, name) for name in row.proved_by)]
     failed = [result for result in results if result.outcome is Outcome.FAILED]
-    excused = [result for result in results if result.outcome is Outcome.NOT_APPLICABLE]
+    excluded = [result for result in results if result.outcome is Outcome.NOT_APPLICABLE]
     passed = [result for result in results if result.outcome is Outcome.PASSED]
-    unknown = [result for result in results if result not in (*failed, *excused, *passed)]
+    unknown = [result for result in results if result not in (*failed, *excluded, *passed)]
     missing = tuple(
         f"{name}: this run did not measure it"
         for name in row.proved_by
@@ -78,7 +78,7 @@ def _line(run: Run, row: Row) -> Line:
     if unknown or missing:
         remedy = next((result.remedy for result in unknown if result.remedy), ())
         return Line(row, Mark.UNKNOWN, _reasons(unknown) + missing, remedy)
-    return Line(row, Mark.READY if passed else Mark.NOT_APPLICABLE, _reasons(excused), ())
+    return Line(row, Mark.READY if passed else Mark.NOT_APPLICABLE, _reasons(excluded), ())
 
 
 def _is_named(result: Result, name: str) -> bool:
