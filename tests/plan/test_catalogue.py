@@ -35,3 +35,11 @@ def test_every_title_of_the_suite_is_a_short_sentence_without_its_full_stop(titl
     sentence = re.compile(rf"([A-Z]|({'|'.join(NAMES)})\b).*[^.\s]")
     assert [title for title in titles.values() if not sentence.fullmatch(title)] == []
     assert [title for title in titles.values() if len(title) > LONGEST_TITLE] == []
+
+
+RETIRED = {"INT4-COMPUTES"}
+"""Ids of earlier versions, which old runs contain: an id never changes its meaning and is never reused."""
+
+
+def test_no_requirement_of_the_suite_reuses_a_retired_id(titles: dict[str, str]) -> None:
+    assert not RETIRED & set(titles)
