@@ -188,3 +188,12 @@ def test_files_and_functions_stay_short() -> None:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < MOST_FUNCTION_LINES + 1, f"{path.name}: {node.name}"
+
+
+@pytest.mark.parametrize(
+    "module", ["dgxcert", "dgxcert.probes.gpu.driver_answers", "dgxcert.probes.gpu.driver_samples"]
+)
+def test_processes_that_are_started_by_the_dozen_load_no_pydantic(module: str) -> None:
+    program = f"import {module}, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "pydantic" not in done.stdout.split()

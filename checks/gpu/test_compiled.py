@@ -30,7 +30,7 @@ def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
     "COMPILE-CORRECT",
     title="A layer compiled by torch.compile computes the right result",
     why="transformers compiles generation with a static cache, and Trainer takes torch_compile=True: a wrong kernel "
-    "or a silent fallback to eager mode, costs quality or speed without an error.",
+    "or a silent fallback to eager mode costs quality or speed without an error.",
     remedy=(
         "Print the generated code: TORCH_LOGS=output_code dgxcert validate --only COMPILE-CORRECT",
         "Delete kernels that other versions compiled: rm -rf /tmp/torchinductor_$USER ~/.triton",

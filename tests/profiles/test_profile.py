@@ -96,6 +96,18 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda c: c["physical"]["matmul.bf16"].update(source=""),
         "physical.matmul.bf16.source: must say where the number comes from",
     ),
+    "min above max": (
+        lambda c: c["limits"]["decode.bf16.tuned.single"].update(min=2, max=1),
+        "limits.decode.bf16.tuned.single: min 2.0 is above max 1.0",
+    ),
+    "number as a name": (
+        lambda c: c["limits"].update({5: c["limits"]["decode.bf16.tuned.single"]}),
+        "limits.5.name: Input should be a valid string",
+    ),
+    "computed limit that is not finite": (
+        lambda c: c["limits"]["spread"].update({"max": None, "reading": 1e308, "margin": 1e9, "direction": "max"}),
+        "limits.spread.max: Input should be a finite number",
+    ),
     "no edge": (
         lambda c: c["limits"]["prefill.bf16.tuned.full"].pop("min"),
         "limits.prefill.bf16.tuned.full: a limit needs `min`, `max` or `equals`, or `reading` and `margin`",

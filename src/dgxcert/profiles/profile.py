@@ -263,7 +263,7 @@ def parse(text: str, path: Path) -> Profile:
     file = described(text, path)
     for section, entries in _quantities(content, file).items():
         if entries:
-            content[section] |= {name: entry.recorded(name) for name, entry in entries.items()}
+            content[section] |= _recorded(entries, section, file)
     for section, order in (("limits", list(QUANTITIES)), ("physical", list(PEAKS))):
         if isinstance(content.get(section), dict):  # sorted, so that the hash does not depend on what was inherited
             content[section] = {name: content[section][name] for name in _sorted(content[section], order)}
@@ -271,6 +271,20 @@ def parse(text: str, path: Path) -> Profile:
         return Profile.model_validate(content)
     except ValidationError as error:
         raise _wrong_keys(file, schema_errors.problems(error, Profile)) from error
+
+
+def _recorded(entries: dict[str, Quantity], section: str, file: str) -> dict[str, Limit | Bound]:
+    """The quantities of a section as runs record them; raises CannotStart where a value makes no limit."""
+    recorded: dict[str, Limit | Bound] = {}
+    problems: list[str] = []
+    for name, entry in entries.items():
+        try:
+            recorded[name] = entry.recorded(name)
+        except ValidationError as error:  # min above max, a computed limit that is not finite, a name that is no text
+            problems += schema_errors.problems(error, Limit, (section, str(name)))
+    if problems:
+        raise _wrong_keys(file, problems)
+    return recorded
 
 
 def quantities(name_or_path: str) -> dict[str, dict[str, Quantity]]:
@@ -293,7 +307,7 @@ def _quantities(content: dict[str, Any], file: str) -> dict[str, dict[str, Quant
             try:
                 quantities[section][name] = form.model_validate(entry)
             except ValidationError as error:
-                problems += schema_errors.problems(error, form, (section, name))
+                problems += schema_errors.problems(error, form, (section, str(name)))
     for name, limit in quantities["limits"].items():
         if isinstance(limit, WrittenLimit) and limit.name not in (None, name):
             problems.append(f"limits.{name}.name: wanted {name}, found {limit.name}")
