@@ -9,22 +9,38 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.hardware import bandwidth, ceilings, matmul
 
 CPU = Device("cpu", 0, "CPU")
+GPU = Device("cuda", 0, "NVIDIA GB10")
 
 
-def test_peaks_are_what_this_machine_reaches_in_the_precision(
-    monkeypatch: pytest.MonkeyPatch, profile: Profile
+@pytest.mark.parametrize(
+    ("device", "bf16", "fp32", "compute", "ceiling"),
+    [
+        (CPU, 90.0, 20.0, "fp32", 20.0),
+        (CPU, 90.0, 20.0, "bf16", 90.0),
+        (CPU, 0.002, 0.059, "bf16", 0.059),  # a CPU without bf16 instructions
+        (GPU, 0.002, 0.059, "bf16", 0.002),  # a GPU that is so slow in bf16 is faulty
+    ],
+)
+def test_the_matmul_ceiling_is_what_the_device_reaches(
+    monkeypatch: pytest.MonkeyPatch,
+    profile: Profile,
+    device: Device,
+    bf16: float,
+    fp32: float,
+    compute: str,
+    ceiling: float,
 ) -> None:
     copy = Bound(value=200.0, unit="GB/s", source="copy, measured in this run")
-    rates = {"bf16": 90.0, "fp32": 20.0}
+    rates = {"bf16": bf16, "fp32": fp32}
     monkeypatch.setattr(bandwidth, "measured", lambda device, profile: copy)
     monkeypatch.setattr(
         matmul,
         "measured",
         lambda device, profile, precision: Bound(value=rates[precision], unit="TFLOP/s", source="measured"),
     )
-    peaks = ceilings.peaks(CPU, profile, "fp32")
+    peaks = ceilings.peaks(device, profile, compute)
     assert peaks.bandwidth == copy
-    assert peaks.matmul.value == 20.0
+    assert peaks.matmul.value == ceiling
 
 
 def test_grace_is_the_max_of_the_limit(profile: Profile) -> None:
