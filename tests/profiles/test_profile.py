@@ -97,12 +97,12 @@ WRONG: dict[str, tuple[Change, str]] = {
         "physical.matmul.bf16.source: must say where the number comes from",
     ),
     "min above max": (
-        lambda c: c["limits"]["decode.bf16.tuned.single"].update(min=2, max=1),
-        "limits.decode.bf16.tuned.single: min 2.0 is above max 1.0",
+        lambda c: c["limits"]["device.memory"].update(min=2, max=1),
+        "limits.device.memory: min 2.0 is above max 1.0",
     ),
     "number as a name": (
         lambda c: c["limits"].update({5: c["limits"]["decode.bf16.tuned.single"]}),
-        "limits.5.name: Input should be a valid string",
+        "limits.5: wanted a name, found 5",
     ),
     "computed limit that is not finite": (
         lambda c: c["limits"]["spread"].update({"max": None, "reading": 1e308, "margin": 1e9, "direction": "max"}),

@@ -280,8 +280,8 @@ def _recorded(entries: dict[str, Quantity], section: str, file: str) -> dict[str
     for name, entry in entries.items():
         try:
             recorded[name] = entry.recorded(name)
-        except ValidationError as error:  # min above max, a computed limit that is not finite, a name that is no text
-            problems += schema_errors.problems(error, Limit, (section, str(name)))
+        except ValidationError as error:  # min above max, or a computed limit that is not finite
+            problems += schema_errors.problems(error, Limit, (section, name))
     if problems:
         raise _wrong_keys(file, problems)
     return recorded
@@ -304,10 +304,13 @@ def _quantities(content: dict[str, Any], file: str) -> dict[str, dict[str, Quant
     problems: list[str] = []
     for section, form in forms.items():
         for name, entry in _entries(content, section):
+            if not isinstance(name, str):
+                problems.append(f"{section}.{name}: wanted a name, found {name!r}")
+                continue
             try:
                 quantities[section][name] = form.model_validate(entry)
             except ValidationError as error:
-                problems += schema_errors.problems(error, form, (section, str(name)))
+                problems += schema_errors.problems(error, form, (section, name))
     for name, limit in quantities["limits"].items():
         if isinstance(limit, WrittenLimit) and limit.name not in (None, name):
             problems.append(f"limits.{name}.name: wanted {name}, found {limit.name}")
