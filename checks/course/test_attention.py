@@ -1,4 +1,4 @@
-"""Course attention: `scaled_dot_product_attention` gives what the course's formula gives by hand."""
+"""Course attention: `scaled_dot_product_attention` computes the course's formula."""
 
 import pytest
 
@@ -24,6 +24,6 @@ from dgxcert.workloads.course import attention_by_hand
 def test_attention_matches_the_formula(device, variant, evidence):
     relative_error = attention_by_hand.error(device, variant)
     precision = attention_by_hand.precision(device)
-    source = f"scaled_dot_product_attention in {precision} on {device.name} against the formula by hand in fp64"
+    source = f"scaled_dot_product_attention in {precision} on {device.name} compared with the formula in fp64"
     error = evidence.record(f"error of {variant} attention", relative_error, unit="relative", source=source)
     assert error.within(attention_by_hand.tolerance(device))

@@ -22,7 +22,7 @@ from dgxcert.workloads.course import classification
 def test_hidden_states_become_logits_probabilities_and_labels(device, evidence):
     result = classification.run(device)
     source = f"DistilBertForSequenceClassification of {result.texts} texts on {device.name}"
-    by_hand = f"{source}, against its head by hand in fp64"
+    by_hand = f"{source}, compared with its head computed in fp64"
     logits = evidence.record("error of the logits", result.logits_error, unit="relative", source=by_hand)
     total = evidence.record("error of the sum of probabilities", result.sum_error, source=f"{source}; worst text")
     labels = evidence.record("labels that are not the largest logit's", result.mislabelled, source="pipeline()")

@@ -46,7 +46,7 @@ def test_dropout_is_active_only_in_training(device, evidence):
 )
 def test_normalisation_updates_its_statistics_only_in_training(device, evidence):
     result = train_eval.normalisation(device)
-    source = f"rows of shape {train_eval.ROWS} x {train_eval.WIDTH} on {device.name}, against fp64 by hand"
+    source = f"rows of shape {train_eval.ROWS} x {train_eval.WIDTH} on {device.name}, compared with fp64"
     bits = "running mean and variance, bit for bit"
     changed = evidence.record("statistics changed by eval()", result.eval_changes, source=bits)
     differing = evidence.record("LayerNorm values that differ between modes", result.layer_differs, source=source)

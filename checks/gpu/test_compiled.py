@@ -33,7 +33,7 @@ def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
     "or a silent fallback to eager mode costs quality or speed without an error.",
     remedy=(
         "Print the generated code: TORCH_LOGS=output_code dgxcert validate --only COMPILE-CORRECT",
-        "Delete kernels that other versions compiled: rm -rf /tmp/torchinductor_$USER ~/.triton",
+        "Delete kernels that other versions compiled: rm -rf /tmp/torchinductor_$USER ~/.triton/cache",
         "Fix TRITON-KERNEL first if it fails too.",
         "Try another version of torch: make setup STACK=current. Until it is right, work without torch.compile.",
     ),

@@ -10,7 +10,7 @@ from dgxcert.probes.host import disk
     why="The image and one 8 B model take 36 GB; a full disk ends a download or a training run in the middle.",
     remedy=(
         "Find what takes the space: df -h; docker system df; du -sh ~/.cache/huggingface",
-        "Remove unused images and build caches: docker system prune",
+        "Remove dangling images and build caches, never containers: docker image prune; docker builder prune",
         "Remove unused models: hf cache delete, or huggingface-cli delete-cache",
     ),
     stage="host",

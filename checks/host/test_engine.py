@@ -8,7 +8,7 @@ from dgxcert.probes.host import docker_engine
     "DOCKER-REACHABLE",
     title="The container engine answers",
     why="The proven software stack comes as a container: without an engine there is nothing to train or generate with.",
-    remedy=("Try by hand: docker version", "Read its log: journalctl -u docker | tail -50"),
+    remedy=("Run: docker version", "Read its log: journalctl -u docker | tail -50"),
     stage="host",
     gate=True,
 )

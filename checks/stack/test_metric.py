@@ -1,4 +1,4 @@
-"""Metric: evaluate and scikit-learn compute the scores that were calculated by hand."""
+"""Metric: evaluate and scikit-learn compute the known scores."""
 
 from dgxcert import requirement
 from dgxcert.probes.stack import lockfile
@@ -21,7 +21,7 @@ def test_known_scores_are_computed(evidence):
     evidence.advise(*lockfile.advice("evaluate", "scikit-learn", "datasets"))
     scores = metric.run()
     source = f"accuracy {scores.accuracy:.6f}, macro F1 {scores.f1:.6f} by evaluate, a metric of our own, no Hub"
-    by_hand = evidence.record("difference from the values by hand", scores.from_hand, unit="score", source=source)
+    by_hand = evidence.record("difference from the known scores", scores.from_hand, unit="score", source=source)
     by_sklearn = evidence.record("difference from scikit-learn", scores.from_sklearn, unit="score", source=source)
     assert by_hand.within(metric.ROUNDING)
     assert by_sklearn.within(metric.ROUNDING)

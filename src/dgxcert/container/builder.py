@@ -88,7 +88,7 @@ def find(reference: str) -> Image | None:
     if isinstance(answer, EngineProblem):
         problem, steps = answer.problem, answer.remedy
     else:
-        problem, steps = inspected.complaint, ("Try by hand: docker version",)
+        problem, steps = inspected.complaint, ("Run: docker version",)
     raise CannotStart(f"The container engine does not answer: {problem}.", "".join(f"\n  {step}" for step in steps))
 
 

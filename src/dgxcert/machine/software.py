@@ -77,7 +77,7 @@ def _cuda_of_torch() -> str | None:
     path = Path(spec.origin).with_name("version.py")
     if not path.is_file():
         return None
-    match = re.search(r"^cuda[^=\n]*=\s*'([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE)
+    match = re.search(r"^cuda\b[^=\n]*=\s*'([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE)
     return match.group(1) if match else None
 
 

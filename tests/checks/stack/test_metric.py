@@ -1,4 +1,4 @@
-"""Metric: evaluate must agree with scikit-learn and with the values by hand."""
+"""Metric: evaluate must agree with scikit-learn and with the known scores."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,7 +18,7 @@ HEALTHY = metric.Scores(metric.ACCURACY, metric.MACRO_F1, metric.ACCURACY, metri
     [
         ({}, None),
         ({"sklearn_f1": 0.5}, "difference from scikit-learn"),
-        ({"f1": 0.5, "sklearn_f1": 0.5}, "difference from the values by hand"),
+        ({"f1": 0.5, "sklearn_f1": 0.5}, "difference from the known scores"),
     ],
 )
 def test_each_comparison_fails_alone(

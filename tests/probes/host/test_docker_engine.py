@@ -286,7 +286,7 @@ def test_a_timeout_is_recognised_by_its_message_alone() -> None:
 def test_a_circular_chain_of_errors_ends() -> None:
     error, below = errors.DockerException("odd"), OSError("odd too")
     error.__cause__, below.__context__ = below, error
-    assert docker_engine.diagnose(error, SOCKET, selected=False).remedy[0] == "Try by hand: docker version"
+    assert docker_engine.diagnose(error, SOCKET, selected=False).remedy[0] == "Run: docker version"
 
 
 def test_an_engine_that_is_installed_and_has_no_socket_was_stopped(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ ORDER, OTHER, THIRD = (0, 1, 2), (2, 0, 1), (1, 2, 0)
         (range(ITEMS), 0),
         (range(ITEMS - 2), 2),
         ((*range(ITEMS), 3), 1),
+        ((*range(ITEMS), ITEMS), 1),
     ],
 )
 def test_lost_and_repeated_items_are_counted(items: tuple[int, ...], miscounted: int) -> None:

@@ -150,7 +150,7 @@ def diagnose(error: BaseException, endpoint: str, *, selected: bool) -> EnginePr
             ),
             conclusive=True,
         )
-    steps = ("Try by hand: docker version", "Read its log: journalctl -u docker | tail -50")
+    steps = ("Run: docker version", "Read its log: journalctl -u docker | tail -50")
     return EngineProblem(endpoint, message, steps, conclusive=False)
 
 

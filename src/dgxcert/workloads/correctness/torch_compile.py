@@ -163,7 +163,7 @@ def advise(evidence: Recorder, text: str) -> None:
     else:
         evidence.advise(
             "Check the versions: python -c 'import torch, triton; print(torch.__version__, triton.__version__)'",
-            "Delete what was compiled by other versions: rm -rf ~/.triton /tmp/torchinductor_$USER",
+            "Delete what was compiled by other versions: rm -rf ~/.triton/cache /tmp/torchinductor_$USER",
             "Run in the container (`make validate`) if it is still refused: its compilers fit each other.",
         )
 

@@ -48,8 +48,9 @@ class Epoch:
 
     @property
     def miscounted(self) -> int:
-        """Items that were not returned exactly once, unknown ones included."""
-        return sum(self.items.count(index) != 1 for index in {*range(ITEMS), *self.items})
+        """Items that were not returned exactly once, and unknown ones that were returned at all."""
+        known = range(ITEMS)
+        return sum(self.items.count(index) != int(index in known) for index in {*known, *self.items})
 
 
 @dataclass(frozen=True)
