@@ -147,6 +147,7 @@ tokenizer: setup ## train the shipped tokenizer on the shipped prose
 	@$(BIN)/python scripts/train_tokenizer.py
 
 clean: ## remove the environment and caches; run folders stay
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache build dist
 
 .PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image lock tokenizer clean

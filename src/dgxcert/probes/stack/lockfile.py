@@ -48,7 +48,7 @@ class StackLock:
         return (
             *removed,
             f"{pip()} install --no-deps --force-reinstall {' '.join(pins)}",
-            f"Set up the whole environment again: make clean setup STACK={self.stack} VENV={sys.prefix}",
+            f"Set up the whole environment again: make clean setup STACK={self.stack} VENV={shlex.quote(sys.prefix)}",
         )
 
 
