@@ -8,6 +8,7 @@ from typing import Any
 
 import fault_catalogue
 import file_map
+import sensitivity
 import typer
 
 from dgxcert import cli
@@ -140,6 +141,7 @@ PAGES = {
     DOCS / "profiles.md": profiles,
     DOCS / "commands.md": commands,
     DOCS / "faults.md": fault_catalogue.page,
+    DOCS / "sensitivity.md": sensitivity.page,
     DOCS / "file-map.md": file_map.page,
 }
 
