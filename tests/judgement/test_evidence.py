@@ -2,14 +2,20 @@
 
 import math
 import operator
+import signal
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy
 import pytest
+import torch
 
 from dgxcert.judgement.evidence import Comparison, Evidence, Quantity, Recorder, format_quantity, violation
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes.host.xid import Kind
 
 UNIT = "token/s"
 AT_LEAST_13 = Limit(name="decode.fp16", min=13, unit=UNIT, source="85 % of 273 GB/s")
@@ -167,10 +173,89 @@ def test_inequality_is_refused(decode: Callable[..., Quantity]) -> None:
         _ = decode(1.0) != 0
 
 
-@pytest.mark.parametrize(("fact", "holds"), [(True, True), (False, False), (1, False), ("True", False), (1.0, False)])
+@pytest.mark.parametrize(("fact", "holds"), [(True, True), (False, False), (numpy.True_, True), (numpy.False_, False)])
 def test_only_true_holds(evidence: Recorder, fact: Any, holds: bool) -> None:
     assert evidence.record("bf16 supported", fact, source="torch").holds() is holds
     assert len(evidence.violated) == (not holds)
+
+
+@pytest.mark.parametrize("fact", [1, 0, 1.0, "True", "", numpy.int64(1)])
+def test_a_fact_that_is_not_yes_or_no_is_a_mistake_of_the_check(evidence: Recorder, fact: Any) -> None:
+    with pytest.raises(TypeError, match="which is neither true nor false"):
+        evidence.record("bf16 supported", fact, source="torch").holds()
+    assert not evidence.compared
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [(True, 1), (1, True), (False, 0), (0.0, False), ("1", 1), (1, "1"), ("True", True), (True, "True")],
+    ids=repr,
+)
+def test_yes_or_no_a_number_and_text_are_never_compared(evidence: Recorder, value: Any, wanted: Any) -> None:
+    """To Python, True == 1: a count would pass for a fact, and text for a failure of the machine."""
+    with pytest.raises(TypeError, match="which cannot be compared with"):
+        _ = evidence.record("result", value, source="torch") == wanted
+    with pytest.raises(TypeError, match="which cannot be compared with"):
+        _ = evidence.record("result", value, source="torch") == Limit(name="r", equals=wanted, unit="", source="s")
+    assert not evidence.compared
+
+
+@pytest.mark.parametrize("compare", [operator.ge, operator.le])
+@pytest.mark.parametrize("value", [True, False, "0.7", numpy.True_, torch.tensor(True)])
+def test_neither_text_nor_yes_or_no_is_above_or_below_a_limit(
+    evidence: Recorder, value: Any, compare: Callable[[Any, Any], bool]
+) -> None:
+    both = Limit(name="l", min=0.5, max=0.5, unit="", source="s")
+    with pytest.raises(TypeError, match="which is not a number"):
+        compare(evidence.record("x", value, source="torch"), both)
+    with pytest.raises(TypeError, match="which is not a number"):
+        compare(evidence.record("x", 1, source="torch"), evidence.record("y", value, source="torch"))
+    assert not evidence.compared
+
+
+@pytest.mark.parametrize(
+    ("value", "recorded"),
+    [
+        (numpy.float32(0.5), 0.5),
+        (numpy.float64(0.5), 0.5),
+        (numpy.float16(0.5), 0.5),
+        (numpy.int64(3), 3),
+        (numpy.uint8(3), 3),
+        (numpy.True_, True),
+        (numpy.array(3), 3),
+        (numpy.str_("stop"), "stop"),
+        (torch.tensor(0.5, dtype=torch.bfloat16), 0.5),
+        (torch.tensor(3), 3),
+        (torch.tensor(True), True),
+        (signal.SIGTERM, 15),
+        (Kind.FAULT, "fault"),
+    ],
+)
+def test_a_scalar_is_recorded_as_the_plain_value_it_holds(evidence: Recorder, value: Any, recorded: object) -> None:
+    (kept,) = [evidence.record("x", value, source="torch").evidence]
+    assert (kept.value, type(kept.value)) == (recorded, type(recorded))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, 1j, b"1", [0.5], (1,), {}, object(), Decimal(1), Fraction(1, 2)),
+        *(numpy.complex64(1), numpy.array([0.5]), numpy.datetime64("2026-01-01")),
+        *(torch.tensor([0.5]), torch.tensor(1j)),
+    ],
+)
+def test_what_is_no_plain_value_is_refused(evidence: Recorder, value: object) -> None:
+    with pytest.raises(TypeError, match="record a bool, int, float or str"):
+        evidence.record("x", value, source="torch")
+    assert not evidence.kept
+
+
+@pytest.mark.parametrize(
+    "wanted", [math.nan, math.inf, numpy.float64("nan"), 10**400], ids=lambda value: repr(value)[:40]
+)
+def test_a_required_number_that_is_not_finite_is_inconclusive(decode: Callable[..., Quantity], wanted: Any) -> None:
+    with pytest.raises(Inconclusive, match="the required value is"):
+        _ = decode(1.0) == wanted
 
 
 @pytest.mark.parametrize("value", [0, 1, True, False, "yes", ""])
@@ -185,8 +270,16 @@ def test_a_quantity_is_not_hashable(decode: Callable[..., Quantity]) -> None:
         hash(decode(1.0))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_nan_and_infinity_are_inconclusive(decode: Callable[..., Quantity], evidence: Recorder, value: float) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(math.nan, math.inf, -math.inf, 10**400),
+        *(kind(word) for kind in (numpy.float16, numpy.float32, numpy.float64) for word in ("nan", "inf", "-inf")),
+        *(torch.tensor(word, dtype=kind) for kind in (torch.float32, torch.bfloat16) for word in (math.nan, -math.inf)),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_nan_and_infinity_are_inconclusive(decode: Callable[..., Quantity], evidence: Recorder, value: Any) -> None:
     with pytest.raises(Inconclusive, match="decode is"):
         decode(value)
     assert not evidence.kept

@@ -24,6 +24,7 @@ from dgxcert.machine.trace import Trace
 from dgxcert.outcome import Inconclusive, Wrong
 
 Value = bool | int | float | str
+"""A finite value, exactly of one of these types."""
 Sign = Literal[">=", "<=", "==", "<", ">"]
 
 
@@ -44,7 +45,7 @@ class Comparison(BaseModel):
 class Evidence(BaseModel):
     """One measured quantity, as the run folder keeps it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str
     value: Value
@@ -76,8 +77,8 @@ class Quantity:
 
     @property
     def number(self) -> float:
-        """The value as a number. Raises TypeError where it is text."""
-        if isinstance(self.evidence.value, str):
+        """The value as a number. Raises TypeError where it is text, or yes or no."""
+        if isinstance(self.evidence.value, str | bool):
             raise TypeError(f"{self.evidence.name} is {self.evidence.value!r}, which is not a number")
         return float(self.evidence.value)
 
@@ -101,10 +102,14 @@ class Quantity:
                 raise self._other_unit(required)
             wanted, source = required.equals, _origin(required)
         elif isinstance(required, bool | int | float | str):
-            wanted, source = required, "the requirement itself"
+            wanted, source = plain("the required value", required), "the requirement itself"
         else:
             raise TypeError(f"compare {self.evidence.name} with a limit or a plain fact, not with {required!r}")
-        return self._keep("==", wanted, self.evidence.unit, source, self.evidence.value, self.evidence.value == wanted)
+        mine = self.evidence.value
+        # To Python, True == 1 and "1" != 1: neither says anything about the machine.
+        if _form(mine) is not _form(wanted):
+            raise TypeError(f"{self.evidence.name} is {mine!r}, which cannot be compared with {wanted!r}")
+        return self._keep("==", wanted, self.evidence.unit, source, mine, mine == wanted)
 
     def __ne__(self, required: object) -> bool:
         raise TypeError(f"compare {self.evidence.name} with what it must be: `!=` names only what it must not be")
@@ -126,11 +131,13 @@ class Quantity:
         return all(edges)
 
     def holds(self) -> bool:
-        """Whether a yes-or-no fact is true.
+        """Whether a yes-or-no fact is true. Raises TypeError where it is a number or text.
 
         >>> Recorder().record("torch sees the GPU", True, source="torch.cuda.is_available()").holds()
         True
         """
+        if not isinstance(self.evidence.value, bool):
+            raise TypeError(f"{self.evidence.name} is {self.evidence.value!r}, which is neither true nor false")
         return self._keep("==", True, "", "the requirement itself", self.evidence.value, self.evidence.value is True)
 
     __hash__ = None  # type: ignore[assignment]  # == records, so that a Quantity must never be a dictionary key
@@ -177,6 +184,40 @@ class Quantity:
         return holds
 
 
+def plain(name: str, value: object) -> Value:
+    """A value as a Python bool, int, float or str.
+
+    NumPy scalars and tensors without dimensions become the number that they hold. Raises TypeError for anything else,
+    and Inconclusive for a number that is not finite or that no float can hold.
+
+    >>> plain("tokens", True), plain("tokens", 128), plain("tokens", "stop")
+    (True, 128, 'stop')
+    """
+    # float64 of NumPy is a float, float32 is not: only `item()` makes both what a record can hold and compare.
+    if not isinstance(value, bool | str) and getattr(value, "ndim", None) == 0:
+        value = value.item()  # type: ignore[attr-defined]  # numpy.generic, numpy.ndarray or torch.Tensor
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}: record a bool, int, float or str, or a scalar that holds one")
+    number = int(value) if isinstance(value, int) else float(value)
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:
+        finite = False
+    if not finite:
+        found = number if isinstance(number, float) else "an integer that no float can hold"
+        raise Inconclusive(f"{name} is {found}: the measurement is wrong")
+    return number
+
+
+def _form(value: Value) -> type:
+    """bool, str, or float for every number: only values of one form can be equal."""
+    return type(value) if isinstance(value, bool | str) else float
+
+
 def _edge(sign: Sign, limit: Limit) -> float:
     edge = {">=": limit.min, "<=": limit.max}.get(sign)
     if edge is None:
@@ -207,7 +248,7 @@ class Recorder:
     def record(
         self,
         name: str,
-        value: Value,
+        value: object,
         *,
         unit: str = "",
         source: str,
@@ -218,15 +259,20 @@ class Recorder:
         """Record one quantity and return it for comparing.
 
         `source` says how it was measured. `roofline` and `ceiling` are the bounds that a limit in shares of them
-        refers to. Raises Inconclusive for a number that is not finite: no instrument reads NaN.
+        refers to. Raises Inconclusive for a number that is not finite (no instrument reads NaN), and TypeError for what
+        `plain` refuses.
 
         >>> Recorder().record("decode", 91.53, unit="token/s", source="median of 10 rounds of 128 tokens")
         <decode is 91.53 token/s>
         """
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Inconclusive(f"{name} is {value}: the measurement is wrong")
         kept = Evidence(
-            name=name, value=value, unit=unit, source=source, roofline=roofline, ceiling=ceiling, rounds_s=rounds_s
+            name=name,
+            value=plain(name, value),
+            unit=unit,
+            source=source,
+            roofline=roofline,
+            ceiling=ceiling,
+            rounds_s=rounds_s,
         )
         self.kept.append(kept)
         return Quantity(kept)
