@@ -1,6 +1,7 @@
 """The pipeline: a stage runs only where the stages before it allow it; what is missing is recorded as its problem."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
 from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import journal
+from dgxcert.record import run as runs
 from dgxcert.record.state import RunState
 from dgxcert.runner import pipeline
 from dgxcert.runner.launcher import Here
@@ -161,6 +164,38 @@ def test_a_host_gate_that_has_not_passed_blocks_all_later_stages(
     assert [stage for stage, _ in world.stages] == ["host"]
     assert world.asked == []
     assert world.problems == dict.fromkeys(("image", "container"), f"it needs {gate.key} to pass first")
+
+
+@pytest.mark.parametrize("gate", [ROOM, ARCHITECTURE])
+def test_a_gate_that_failed_and_is_waived_blocks_nothing_and_is_named(world: World, gate: Planned) -> None:
+    world.ends = {gate.key: Outcome.FAILED}
+    world.go(waivers=(waived(gate.id),))
+    assert world.stages[-1][0] == "container"
+    assert DECODE.key in world.measured
+    assert world.problems == {}
+    named = [note for note in runs.assemble(journal.read(world.folder), "a").notes if gate.key in note]
+    assert named == [
+        f"gate {gate.key} failed and is waived, so that what needs it began all the same: "
+        f"{gate.id}: models are on the NFS share (Ada Lovelace, until 2027-01-31)"
+    ]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.INCONCLUSIVE, None])
+def test_a_waiver_opens_no_gate_that_was_not_measured(world: World, outcome: Outcome | None) -> None:
+    world.ends = {ROOM.key: outcome}
+    world.go(waivers=(waived(ROOM.id),))
+    assert world.problems["container"] == "it needs DISK-SPACE to pass first"
+
+
+def test_a_waiver_of_another_requirement_opens_no_gate(world: World) -> None:
+    world.ends = {ROOM.key: Outcome.FAILED}
+    world.go(waivers=(waived(DECODE.id),))
+    assert world.problems["container"] == "it needs DISK-SPACE to pass first"
+
+
+def waived(requirement: str) -> Waiver:
+    about = {"reason": "models are on the NFS share", "who": "Ada Lovelace", "until": date(2027, 1, 31)}
+    return Waiver(requirement=requirement, machine="spark-07", **about)
 
 
 def test_all_gates_that_have_not_passed_are_named(world: World) -> None:

@@ -194,9 +194,24 @@ def resume(folder: Path) -> Run:
     return validation.resume(folder, Console(file=StringIO()))
 
 
-def test_resuming_a_finished_run_changes_no_result(at_rest: Path, cut: Cut) -> None:
-    again = resume(at_rest)
-    assert (again.results, again.judgement) == (cut.run.results, cut.run.judgement)
+def test_a_finished_run_is_not_resumed(at_rest: Path) -> None:
+    refuses(at_rest, "Nothing waits in .*: all 4 requirements ended")
+
+
+@pytest.mark.parametrize("name", ["certificate.json", "signed-report.json"])
+def test_a_signed_run_is_not_resumed(at_rest: Path, cut: Cut, tmp_path: Path, name: str) -> None:
+    (tmp_path / journal.NAME).write_bytes(cut.record)
+    (tmp_path / name).write_text("{}", encoding="utf-8")
+    refuses(tmp_path, f"is signed \\({name}\\)")
+
+
+def test_a_run_whose_reports_alone_are_missing_is_closed_and_not_dated_again(at_rest: Path, tmp_path: Path) -> None:
+    record = (at_rest / journal.NAME).read_bytes()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / journal.NAME).write_bytes(record)
+    run = resume(tmp_path)
+    assert (tmp_path / journal.NAME).read_bytes() == record
+    assert run.model_copy(update={"name": at_rest.name}) == runs.load(at_rest)
 
 
 def test_a_run_is_not_resumed_with_another_suite(

@@ -22,7 +22,7 @@ from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
 
-FILES = {CERTIFICATE: "certificate.json", REPORT: "signed-report.json"}
+FILES = dict(zip((CERTIFICATE, REPORT), runs.SIGNED, strict=True))
 CHUNK_BYTES = 2**20
 
 

@@ -35,6 +35,8 @@ from dgxcert.record.journal import (
 from dgxcert.record.state import RunState
 
 NAME = "run.json"
+SIGNED = ("certificate.json", "signed-report.json")
+"""The signed files of a run folder: where one is, no covered file may change any more."""
 
 
 def _moment(text: str) -> str:
@@ -202,13 +204,17 @@ def _result(
     )
 
 
+def waiver_for(key: str, id: str, waivers: tuple[Waiver, ...]) -> Waiver | None:
+    """The waiver of a requirement: the most specific of those that name its key, its key without the GPU, or its id."""
+    names = (key, any_gpu(key), id)
+    return next((waiver for name in names for waiver in waivers if waiver.requirement == name), None)
+
+
 def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
     """The result with its waiver, where it failed or was inconclusive and has one."""
     if result.outcome not in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         return result
-    names = (result.key, any_gpu(result.key), result.id)  # the most specific name first
-    matching = [waiver for name in names for waiver in waivers if waiver.requirement == name]
-    return result.model_copy(update={"waiver": matching[0]}) if matching else result
+    return result.model_copy(update={"waiver": waiver_for(result.key, result.id, waivers)})
 
 
 def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
@@ -268,6 +274,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         notes.append("git does not report which commit this suite is, so this run certifies nothing: run from a clone")
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
+    notes.extend(_waived_gates(opened, RunState(events).endings))
     stages_seen: set[str] = set()
     for event in events:
         if isinstance(event, Interrupted):
@@ -281,3 +288,16 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
                 notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
             stages_seen.add(event.stage)
     return notes
+
+
+def _waived_gates(opened: Opened, endings: dict[str, Outcome]) -> list[str]:
+    """A sentence about each gate that failed and kept nothing behind it from beginning, since it is waived."""
+    if opened.options.runtime is Runtime.NATIVE:
+        return []  # outside the container, nothing waits for a gate
+    failed = [entry for entry in opened.plan if entry.gate and endings.get(entry.key) is Outcome.FAILED]
+    found = ((entry.key, waiver_for(entry.key, entry.id, opened.waivers)) for entry in failed)
+    return [
+        f"gate {key} failed and is waived, so that what needs it began all the same: {waiver.description}"
+        for key, waiver in found
+        if waiver is not None
+    ]

@@ -44,7 +44,12 @@ def _close(folder: Path, machine: Machine) -> str:
 
 
 def _is_closed(folder: Path) -> bool:
-    """Whether run.json is newer than the record: such a run has ended, and thousands of them need not be read."""
+    """Whether run.json is newer than the record: such a run has ended, and thousands of them need not be read.
+
+    A signed run has ended too; a copy of one need not have kept the times of its files.
+    """
+    if any((folder / name).exists() for name in runs.SIGNED):
+        return True
     try:
         return (folder / runs.NAME).stat().st_mtime_ns >= (folder / journal.NAME).stat().st_mtime_ns
     except OSError:

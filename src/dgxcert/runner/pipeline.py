@@ -13,6 +13,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
+from dgxcert.runner import gates
 from dgxcert.runner.launcher import Here, InContainer, Launcher
 from dgxcert.runner.supervisor import Supervisor
 
@@ -80,7 +81,7 @@ class Pipeline:
                     self._supervisor.run_stage(name, place, planned)
 
     def _planned(self, stage: Stage) -> list[Planned]:
-        return [entry for entry in self._opened.plan if entry.runs and entry.stage is stage]
+        return gates.planned(self._opened, stage)
 
     def _waiting(self, *stages: Stage) -> bool:
         """Whether a requirement of these stages has not ended yet."""
@@ -111,13 +112,7 @@ class Pipeline:
         return self._image_problem or self._gate_problem(Stage.IMAGE)
 
     def _gate_problem(self, stage: Stage) -> str:
-        """Why nothing after this stage can begin: a gate that has not passed, or no GPU for a GPU's container."""
-        closed = [entry.key for entry in self._planned(stage) if entry.gate and entry.key not in self._state.passed]
-        if closed:
-            return f"it needs {' and '.join(closed)} to pass first"
-        if self._opened.profile.uses_gpu and not self._opened.machine.gpus:
-            return "the driver offers no GPU to a container; see GPU-PRESENT"
-        return ""
+        return gates.problem(self._opened, self._state, stage)
 
     @functools.cached_property
     def _image_problem(self) -> str:

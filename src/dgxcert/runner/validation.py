@@ -17,21 +17,21 @@ from dgxcert import command, report
 from dgxcert.console import print_line
 from dgxcert.container import builder, engine
 from dgxcert.history import run_index, timeline
-from dgxcert.machine import memory_guard, software
+from dgxcert.machine import memory_guard
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import difference
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
-from dgxcert.plan.options import CONTAINER, Options
+from dgxcert.plan.options import Options
 from dgxcert.profiles import waivers
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import benchmark_file, journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
-from dgxcert.record.state import RunState, lost
-from dgxcert.runner import interrupted_runs, session
+from dgxcert.record.state import RunState
+from dgxcert.runner import interrupted_runs, resumption, session
 from dgxcert.runner.pipeline import Pipeline
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
@@ -84,23 +84,21 @@ def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tup
 def resume(folder: Path, console: Console) -> Run:
     """Continue a run that ended early. What was being measured then is inconclusive, unless the user interrupted it.
 
-    Raises CannotStart where the run was made on another machine or by another version of the suite, or where a waiver
-    that it started with has expired.
+    Raises CannotStart where nothing waits or the run is signed, where it was made on another machine or by another
+    version of the suite, or where a waiver that it started with has expired.
     """
     opened = journal.opened(folder)
     machine = session.read_machine()
-    _require_same_machine_and_suite(opened, machine)
-    _require_same_software(RunState(journal.read(folder)))
-    waivers.require_valid(opened.waivers, datetime.now(UTC).date())
+    resumption.require_same(opened, RunState(journal.read(folder)), machine, suite.identity(suite.root()))
     writer = journal.Writer(folder)
     writer.claim()
     state = RunState(journal.read(folder))  # once the run is ours: a child of the last process may just have ended
-    in_flight, rebooted = state.in_flight, machine.boot_id != state.boot_id
-    continues = {entry.key for entry in opened.plan if entry.resumes}
-    events: list[journal.Event] = [journal.Resumed(rebooted=rebooted, boot_id=machine.boot_id)]
-    if in_flight is not None and (rebooted or in_flight.key not in continues):
-        events.append(lost(in_flight, rebooted=rebooted))
-    for event in events:
+    if resumption.only_reports_are_missing(opened, state, folder):
+        print_line(console, "Everything was measured already; the reports are written from the record.")
+        writer.close()
+        return close(folder)
+    resumption.require_waiting(opened, state, folder)
+    for event in resumption.beginning(opened, state, machine):
         writer.append(event)
         state.take(event)
     return _work(opened, folder, writer, state, console)
@@ -115,38 +113,6 @@ def _require_image(options: Options) -> None:
     if image is None or difference(image, recipe):
         why = f"does not fit this checkout: {difference(image, recipe)}" if image else "does not exist"
         raise CannotStart(f"Image {options.image_reference} {why}.", "Build it: make image; or leave out --no-build.")
-
-
-def _require_same_machine_and_suite(opened: journal.Opened, machine: Machine) -> None:
-    for name, before in opened.machine.identity.items():
-        current = machine.identity[name]
-        if current != before:
-            raise CannotStart(
-                f"The run was started on another machine, or its state changed: {name} was {before} and is {current}.",
-                "Resume it there, or start a new run here.",
-            )
-    current_suite = suite.identity(suite.root())
-    if current_suite.sha256 != opened.suite.sha256:
-        raise CannotStart(
-            f"The run was started by another suite (commit {opened.suite.commit}, here {current_suite.commit}).",
-            "Check that version out to resume, or start a new run.",
-        )
-
-
-def _require_same_software(state: RunState) -> None:
-    """Refuse to measure the rest of a run on other software than its beginning.
-
-    In the container that is decided by the image's id, which the pipeline compares.
-    """
-    before = next((software for stage, software in state.software.items() if stage != CONTAINER), None)
-    current = software.read()
-    if before is not None and current != before:
-        names = {*current.packages, *before.packages}
-        changed = sorted(name for name in names if current.packages.get(name) != before.packages.get(name))
-        raise CannotStart(
-            f"The run was started on other software: {', '.join(changed) or 'Python or the container'} changed since.",
-            "Install what it ran on, or start a new run.",
-        )
 
 
 def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console) -> Run:

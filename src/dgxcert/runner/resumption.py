@@ -1,0 +1,118 @@
+"""Resumption: which runs may continue, and with which events they do.
+
+A run whose requirements have all ended is finished: to resume it would only give it a later date.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dgxcert.machine import software
+from dgxcert.machine.identity import Machine
+from dgxcert.outcome import CannotStart
+from dgxcert.plan.options import CONTAINER
+from dgxcert.plan.selection import Planned
+from dgxcert.plan.suite import Suite
+from dgxcert.profiles import waivers
+from dgxcert.record import journal
+from dgxcert.record import run as runs
+from dgxcert.record.journal import Opened
+from dgxcert.record.state import RunState, lost
+from dgxcert.runner import gates
+
+NEW_RUN = "Start a new run: dgxcert validate"
+
+
+def waiting(opened: Opened, state: RunState) -> list[Planned]:
+    """What a resumed run would measure: whatever has no ending yet and is not behind a gate that stays closed."""
+    unreachable = gates.unreachable(opened, state)
+    left = [entry for entry in opened.plan if entry.runs and entry.key not in state.endings]
+    return [entry for entry in left if entry.stage not in unreachable]
+
+
+def require_waiting(opened: Opened, state: RunState, folder: Path) -> None:
+    """Raise CannotStart where a resumed run would measure nothing, or would no longer be what was signed."""
+    signed = [name for name in runs.SIGNED if (folder / name).exists()]
+    if signed:
+        raise CannotStart(f"{folder} is signed ({signed[0]}): to resume it would break its signature.", NEW_RUN)
+    if waiting(opened, state):
+        return
+    left = [entry.key for entry in opened.plan if entry.runs and entry.key not in state.endings]
+    if left:
+        closed = next(filter(None, (gates.problem(opened, state, stage) for stage in gates.BEHIND)), "")
+        raise CannotStart(
+            f"Nothing in {folder} can be resumed: {len(left)} requirements were never started, and {closed}. In this "
+            "run, what was measured once stays as it is.",
+            f"Fix that, then start a new run: dgxcert validate; what was found is shown by: dgxcert show {folder}",
+        )
+    raise CannotStart(
+        f"Nothing waits in {folder}: all {len(state.endings)} requirements ended, the last before "
+        f"{_last_ending(folder)}. Resuming would change its date and measure nothing.",
+        f"{NEW_RUN}; to see this one: dgxcert show {folder}",
+    )
+
+
+def _last_ending(folder: Path) -> str:
+    return journal.read(folder)[-1].at
+
+
+def only_reports_are_missing(opened: Opened, state: RunState, folder: Path) -> bool:
+    """Whether a run was killed after its last measurement and before its verdict was written."""
+    return not (folder / runs.NAME).exists() and not waiting(opened, state)
+
+
+def beginning(opened: Opened, state: RunState, machine: Machine) -> list[journal.Event]:
+    """The events with which a run continues: that it does, and how what was being measured ended."""
+    in_flight, rebooted = state.in_flight, machine.boot_id != state.boot_id
+    continues = {entry.key for entry in opened.plan if entry.resumes}
+    events: list[journal.Event] = [journal.Resumed(rebooted=rebooted, boot_id=machine.boot_id)]
+    if in_flight is not None and (rebooted or in_flight.key not in continues):
+        events.append(lost(in_flight, rebooted=rebooted))
+    return events
+
+
+def require_same(opened: Opened, state: RunState, machine: Machine, current: Suite) -> None:
+    """Raise CannotStart where the rest of a run would be measured on another machine, by another suite or software.
+
+    Also where a waiver that the run started with has expired.
+    """
+    for name, before in opened.machine.identity.items():
+        now = machine.identity[name]
+        if now != before:
+            raise CannotStart(
+                f"The run was started on another machine, or its state changed: {name} was {before} and is {now}.",
+                "Resume it there, or start a new run here.",
+            )
+    _require_same_suite(opened.suite, current)
+    _require_same_software(state)
+    waivers.require_valid(opened.waivers, datetime.now(UTC).date())
+
+
+def _require_same_suite(before: Suite, current: Suite) -> None:
+    if current.sha256 != before.sha256:
+        raise CannotStart(
+            f"The run was started by another suite (commit {before.commit}, here {current.commit}).",
+            "Check that version out to resume, or start a new run.",
+        )
+    for name in ("commit", "modified"):
+        was, found = getattr(before, name), getattr(current, name)
+        if was != found:
+            raise CannotStart(
+                f"The suite is not as it was when the run was started: {name} was {was} and is {found}.",
+                "Restore it (`git status` shows what changed), or start a new run.",
+            )
+
+
+def _require_same_software(state: RunState) -> None:
+    """Refuse to measure the rest of a run on other software than its beginning.
+
+    In the container that is decided by the image's id, which the pipeline compares.
+    """
+    before = next((software for stage, software in state.software.items() if stage != CONTAINER), None)
+    current = software.read()
+    if before is not None and current != before:
+        names = {*current.packages, *before.packages}
+        changed = sorted(name for name in names if current.packages.get(name) != before.packages.get(name))
+        raise CannotStart(
+            f"The run was started on other software: {', '.join(changed) or 'Python or the container'} changed since.",
+            "Install what it ran on, or start a new run.",
+        )

@@ -1,0 +1,77 @@
+"""Resumption: a run continues only where something waits that it can measure, in what it was started with."""
+
+from pathlib import Path
+
+import pytest
+from suites import example
+from suites.example import finished, opened, planned, started
+
+from dgxcert.judgement.requirement import Stage
+from dgxcert.machine.runtime import Runtime
+from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan.options import Options
+from dgxcert.record import journal
+from dgxcert.record.journal import Event
+from dgxcert.record.state import RunState
+from dgxcert.runner import resumption
+
+GATE = planned("DISK-SPACE", stage=Stage.HOST, gate=True)
+CLOCK = planned("CLOCK-SYNCHRONISED", stage=Stage.HOST)
+COMPUTES = planned("CONTAINER-COMPUTES", stage=Stage.IMAGE, gate=True)
+DECODE = planned("DECODE-SPEED")
+AFTER = planned("GPU-XID-AFTER", stage=Stage.AFTER)
+ELSEWHERE = planned("GPU-PRESENT", not_applicable="no GPU here")
+PLAN = (GATE, CLOCK, COMPUTES, DECODE, AFTER, ELSEWHERE)
+IN_DOCKER = Options(profile="cpu", runtime=Runtime.DOCKER)
+
+
+def left(*events: Event, options: Options = IN_DOCKER) -> list[str]:
+    begun = opened(*PLAN, options=options)
+    return [entry.key for entry in resumption.waiting(begun, RunState([begun, *events]))]
+
+
+def test_what_was_never_started_waits() -> None:
+    assert left() == ["DISK-SPACE", "CLOCK-SYNCHRONISED", "CONTAINER-COMPUTES", "DECODE-SPEED", "GPU-XID-AFTER"]
+    assert left(finished("DISK-SPACE"), finished("CONTAINER-COMPUTES"), started("DECODE-SPEED")) == [
+        *("CLOCK-SYNCHRONISED", "DECODE-SPEED", "GPU-XID-AFTER")
+    ]
+
+
+@pytest.mark.parametrize("ending", [Outcome.FAILED, Outcome.INCONCLUSIVE])
+def test_what_is_behind_a_closed_gate_does_not_wait(ending: Outcome) -> None:
+    closed = finished("DISK-SPACE", ending)
+    assert left(closed) == ["CLOCK-SYNCHRONISED"]
+    assert left(closed, finished("CLOCK-SYNCHRONISED")) == []
+    assert left(finished("DISK-SPACE"), finished("CONTAINER-COMPUTES", ending)) == ["CLOCK-SYNCHRONISED"]
+
+
+def test_outside_the_container_nothing_is_behind_a_gate() -> None:
+    native = Options(profile="cpu", runtime=Runtime.NATIVE)
+    assert "DECODE-SPEED" in left(finished("DISK-SPACE", Outcome.FAILED), options=native)
+
+
+def test_a_run_in_which_only_a_closed_gate_is_left_names_the_gate(tmp_path: Path) -> None:
+    begun = opened(*PLAN, options=IN_DOCKER)
+    state = RunState([begun, finished("DISK-SPACE", Outcome.FAILED), finished("CLOCK-SYNCHRONISED")])
+    with pytest.raises(CannotStart, match=r"3 requirements were never started, and it needs DISK-SPACE to pass first"):
+        resumption.require_waiting(begun, state, tmp_path)
+
+
+def test_a_run_in_which_everything_ended_is_refused_with_its_date(tmp_path: Path) -> None:
+    begun = opened(DECODE)
+    writer = journal.Writer(tmp_path)
+    for event in (begun, started("DECODE-SPEED"), finished("DECODE-SPEED")):
+        writer.append(event)
+    with pytest.raises(CannotStart, match=rf"all 1 requirements ended, the last before {example.AT}.*Start a new run"):
+        resumption.require_waiting(begun, RunState(journal.read(tmp_path)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "found"), [("modified", True), ("modified", None), ("commit", "other"), ("sha256", "1")]
+)
+def test_a_suite_that_is_not_what_it_was_is_refused(field: str, found: object) -> None:
+    begun = opened(DECODE)
+    changed = begun.suite.model_copy(update={field: found})
+    with pytest.raises(CannotStart, match=r"suite"):
+        resumption.require_same(begun, RunState([begun]), begun.machine, changed)
+    resumption.require_same(begun, RunState([begun]), begun.machine, begun.suite)
