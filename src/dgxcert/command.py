@@ -1,6 +1,7 @@
 """Subprocesses, all of them: an argument list, a time limit, captured output, and the whole process group killed."""
 
 import contextlib
+import io
 import os
 import queue
 import signal
@@ -50,6 +51,32 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
     >>> run(["echo", "580.95.05"], timeout_s=10).stdout
     '580.95.05\\n'
     """
+    answer = run_raw(args, timeout_s=timeout_s, cwd=cwd, env=env)
+    return Completed(answer.args, answer.returncode, _text(answer.stdout), _text(answer.stderr))
+
+
+def _text(output: bytes) -> str:
+    """Output as text, with the ends of lines that Python reads files with."""
+    return io.TextIOWrapper(io.BytesIO(output), errors="replace").read()
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The result of a command, with its output byte for byte."""
+
+    args: tuple[str, ...]
+    returncode: int | None
+    """None where it was killed at its time limit."""
+    stdout: bytes
+    stderr: bytes
+
+
+def run_raw(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict[str, str] | None = None) -> Raw:
+    r"""Run as `run` does.
+
+    >>> run_raw(["printf", "tree\\r\\n"], timeout_s=10).stdout
+    b'tree\r\n'
+    """
     process = subprocess.Popen(
         args,
         cwd=cwd,
@@ -57,15 +84,13 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
         start_new_session=True,  # a process group of its own, so that all it starts can be killed with it
     )
     try:
         stdout, stderr = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as late:
         end_group(process)
-        return Completed(tuple(args), None, _text(late.stdout), _text(late.stderr))
+        return Raw(tuple(args), None, late.stdout or b"", late.stderr or b"")
     except BaseException:
         end_group(process)
         raise
@@ -74,12 +99,7 @@ def run(args: list[str], *, timeout_s: float, cwd: Path | None = None, env: dict
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-    return Completed(tuple(args), process.returncode, stdout, stderr)
-
-
-def _text(output: bytes | str | None) -> str:
-    """Output read before the time limit; TimeoutExpired holds bytes even with text=True."""
-    return output.decode(errors="replace") if isinstance(output, bytes) else output or ""
+    return Raw(tuple(args), process.returncode, stdout, stderr)
 
 
 def _start_piped(args: list[str], env: dict[str, str], *, stderr: int) -> "subprocess.Popen[str]":

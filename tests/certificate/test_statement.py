@@ -41,7 +41,7 @@ def test_only_a_certified_run_becomes_a_certificate(tmp_path: Path, key: Path, a
 
 
 @pytest.mark.parametrize(
-    ("modified", "note"), [(True, "the suite was changed"), (None, "git does not report which commit this suite is")]
+    ("modified", "note"), [(True, "the suite was changed"), (None, "it cannot be told whether the suite was changed")]
 )
 def test_a_suite_with_local_changes_or_of_no_known_commit_certifies_nothing(
     tmp_path: Path, key: Path, modified: bool | None, note: str

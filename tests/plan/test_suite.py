@@ -1,50 +1,69 @@
-"""The suite on disk: its files have unique names; its identity is its commit, and whether it was modified."""
+"""The suite on disk: its files have unique names, and its hashes cover all that affects a result."""
 
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from paths import BENCHMARKS, CHECKS
+from suites.clone import clone
 
-from dgxcert import command
 from dgxcert.plan import suite
+from dgxcert.plan.suite import Suite
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A repository with one commit."""
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "module.py").write_text("", encoding="utf-8")
-    for args in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
-        subprocess.run(["git", "-C", tmp_path, *args], check=True)
-    return tmp_path
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone from which dgxcert is imported."""
+    made = clone(tmp_path / "clone")
+    monkeypatch.setattr(suite, "PACKAGE", made / "src" / "dgxcert")
+    return made
 
 
-def test_a_clone_is_not_modified(checkout: Path) -> None:
-    (checkout / "notes.txt").write_text("not part of the suite", encoding="utf-8")
-    identity = suite.identity(checkout)
+def test_a_clone_is_not_modified(here: Path) -> None:
+    (here / "notes.txt").write_text("not part of the suite", encoding="utf-8")
+    identity = suite.identity(here)
     assert identity.commit is not None
-    assert identity.modified is False
+    assert (identity.modified, identity.reason) == (False, "")
 
 
-@pytest.mark.parametrize("name", ["src/module.py", "checks/test_more.py", "pyproject.toml"])
-def test_a_changed_check_source_file_or_configuration_is_a_modification(checkout: Path, name: str) -> None:
-    (checkout / name).parent.mkdir(exist_ok=True)
-    (checkout / name).write_text("changed", encoding="utf-8")
-    assert suite.identity(checkout).modified is True
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("src/dgxcert/module.py", True),
+        ("checks/test_one.py", True),
+        ("benchmarks/test_two.py", True),
+        ("container/Dockerfile", False),
+        ("container/stacks/course.lock", False),
+        ("compose.yaml", False),
+        ("pyproject.toml", False),
+        (".env", False),
+    ],
+)
+def test_what_affects_a_result_is_in_the_hash_and_a_modification(here: Path, name: str, inside: bool) -> None:
+    before = suite.identity(here)
+    (here / name).write_text("changed", encoding="utf-8")
+    after = suite.identity(here)
+    assert after.modified is True
+    assert name in after.reason
+    assert after.sha256 != before.sha256
+    assert (after.package_sha256 != before.package_sha256) is inside
 
 
-def test_outside_a_checkout_commit_and_modification_are_unknown(tmp_path: Path) -> None:
-    identity = suite.identity(tmp_path)
-    assert (identity.commit, identity.modified) == (None, None)
-
-
-def test_where_git_fails_commit_and_modification_are_unknown(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (checkout / ".git" / "index").write_bytes(b"torn")
-    assert suite.identity(checkout).modified is None
-    monkeypatch.setattr(command, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError("git")))
-    assert suite.identity(checkout).commit is None
+def test_an_installed_package_has_the_hash_of_the_clone_that_it_was_made_from(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_clone = suite.identity(here)
+    installed = tmp_path / "site-packages" / "dgxcert"
+    installed.parent.mkdir()
+    (here / "src" / "dgxcert").rename(installed)
+    (installed / "suite").mkdir()
+    for name in ("checks", "benchmarks", "compose.yaml"):
+        (here / name).rename(installed / "suite" / name)
+    monkeypatch.setattr(suite, "PACKAGE", installed)
+    inside = suite.identity(installed / "suite")
+    assert isinstance(inside, Suite)
+    assert inside.package_sha256 == of_clone.package_sha256
+    assert (inside.commit, inside.modified) == (None, None)
 
 
 def test_files_of_the_suite_have_unique_names() -> None:

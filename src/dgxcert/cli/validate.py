@@ -142,10 +142,10 @@ def stage(
 
     opened = journal.opened(run)
     installed = suite.identity(suite.root())
-    if installed.sha256 != opened.suite.sha256:
+    if installed.package_sha256 != opened.suite.package_sha256:
         raise CannotStart(
-            f"This image holds another suite ({installed.sha256[:12]}) than the one that the run began with "
-            f"({opened.suite.sha256[:12]}).",
+            f"This image holds another suite ({installed.package_sha256[:12]}) than the one that the run began with "
+            f"({opened.suite.package_sha256[:12]}).",
             "Rebuild the image: make image",
         )
     environment = suite.environment()

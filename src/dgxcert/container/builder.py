@@ -40,7 +40,7 @@ def recipe(stack: str, base: str) -> Recipe:
         base=name,
         base_digest=_digest(name),
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest(),
-        suite_sha256=suite.identity(suite.root()).sha256,
+        suite_sha256=suite.identity(suite.root()).package_sha256,
         recipe_sha256=_hash(container / "Dockerfile", container / "guard.py", suite.root() / "pyproject.toml"),
     )
 

@@ -11,13 +11,16 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert import command
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import catalogue
+from dgxcert.plan import catalogue, source
 from dgxcert.plan.catalogue import Entry
 
 FOLDERS = ("checks", "benchmarks")
 
-DECIDES = ("src", "checks", "benchmarks", "container", "compose.yaml", "pyproject.toml")
-"""The paths that affect a result; a changed file elsewhere in the checkout does not."""
+DECIDES = ("src", "checks", "benchmarks", "container", "compose.yaml", ".env", "pyproject.toml")
+"""The paths that affect a result (compose reads .env); a changed file elsewhere in the checkout does not."""
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Where this dgxcert is imported from."""
 
 CHANGES_PYTEST = (
     "PYTEST_ADDOPTS",
@@ -31,14 +34,20 @@ CHANGES_PYTEST = (
 
 
 class Suite(BaseModel):
-    """Which version of the suite ran. `commit` and `modified` are None outside a checkout."""
+    """Which version of the suite ran. Only one that is known not to be modified certifies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: str
     commit: str | None = None
     modified: bool | None = None
+    """Whether it differs from its commit; None where that cannot be told."""
+    reason: str = ""
+    """What was changed, or why that cannot be told."""
     sha256: str
+    """Hash of everything that affects a result."""
+    package_sha256: str = ""
+    """Hash of the part that an image contains: the package with checks and benchmarks."""
 
 
 def root() -> Path:
@@ -46,11 +55,10 @@ def root() -> Path:
 
     Raises CannotStart where there is neither.
     """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "suite", package.parents[1]):
+    for folder in (PACKAGE / "suite", PACKAGE.parents[1]):
         if all((folder / name).is_dir() for name in FOLDERS):
             return folder
-    raise CannotStart(f"The checks were not found beside {package}.", "Run from a checkout, or reinstall the package.")
+    raise CannotStart(f"The checks were not found beside {PACKAGE}.", "Run from a checkout, or reinstall the package.")
 
 
 def environment() -> dict[str, str]:
@@ -124,36 +132,36 @@ def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 
 
 def identity(suite: Path) -> Suite:
-    """Which suite this is: its version, its commit in a checkout, and a hash of its source."""
-    commit = _git(suite, "rev-parse", "HEAD")
-    changed = _git(suite, "status", "--porcelain", "--", *DECIDES) if commit else None
-    modified = None if changed is None else bool(changed)
-    return Suite(version=metadata.version("dgxcert"), commit=commit, modified=modified, sha256=_hash(suite))
+    """Which suite this is: its version, its commit in a checkout, whether it was modified, and hashes of its source."""
+    compared = source.compare(suite, PACKAGE, DECIDES)
+    package = _package_hash(suite)
+    return Suite(
+        version=metadata.version("dgxcert"), sha256=_hash(suite, package), package_sha256=package, **compared._asdict()
+    )
 
 
-def _git(suite: Path, *args: str) -> str | None:
-    """The output of git in a checkout; None where there is no git or no checkout, or where git failed."""
-    if not (suite / ".git").exists():
-        return None
-    try:
-        # Variables of a hook or a CI job would name another repository; a checkout of another owner is refused.
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        answer = command.run(["git", "-c", f"safe.directory={suite}", "-C", str(suite), *args], timeout_s=20, env=env)
-    except FileNotFoundError:
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
-
-
-def _hash(suite: Path) -> str:
-    """SHA-256 of the names and contents of everything that affects a result: checks, benchmarks and the package."""
-    package = Path(__file__).resolve().parents[1]
+def _package_hash(suite: Path) -> str:
+    """SHA-256 of the names and contents of the package, the checks and the benchmarks, installed or in a checkout."""
     digest = hashlib.sha256()
-    for base in (package, *(suite / name for name in FOLDERS)):
-        carried = package / "suite" if base == package else None  # an installed package holds the suite inside itself
+    for base in (PACKAGE, *(suite / name for name in FOLDERS)):
+        carried = PACKAGE / "suite" if base == PACKAGE else None  # an installed package holds the suite inside itself
         for path in sorted(base.rglob("*")):
             if carried in path.parents:
                 continue
             if path.is_file() and path.suffix in {".py", ".yaml", ".json", ".txt"} and "__pycache__" not in path.parts:
-                digest.update(f"{base.name}/{path.relative_to(base)}".encode() + b"\0")
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
+                _add(digest, f"{base.name}/{path.relative_to(base)}", path)
     return digest.hexdigest()
+
+
+def _hash(suite: Path, package: str) -> str:
+    """SHA-256 of the package's hash and of what else affects a result, as far as it is there."""
+    digest = hashlib.sha256(package.encode())
+    for name in sorted(set(DECIDES) - {"src", *FOLDERS}):
+        paths = [suite / name, *sorted((suite / name).rglob("*"))]
+        for path in (path for path in paths if path.is_file() and "__pycache__" not in path.parts):
+            _add(digest, path.relative_to(suite).as_posix(), path)
+    return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", name: str, path: Path) -> None:
+    digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())

@@ -269,9 +269,12 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         base = "a stand-in for NVIDIA's" if used.standin else f"{used.base}, which is not the pinned base image"
         notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")
     if opened.suite.modified:
-        notes.append("the suite was changed since its last commit, so this run certifies nothing")
+        notes.append(f"the suite was changed since its last commit{_because(opened)}, so this run certifies nothing")
     elif opened.suite.modified is None and opened.profile.certifies:
-        notes.append("git does not report which commit this suite is, so this run certifies nothing: run from a clone")
+        notes.append(
+            f"it cannot be told whether the suite was changed since its commit{_because(opened)}, so this run "
+            "certifies nothing: run from a clone, with git installed"
+        )
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
     notes.extend(_waived_gates(opened, RunState(events).endings))
@@ -301,3 +304,7 @@ def _waived_gates(opened: Opened, endings: dict[str, Outcome]) -> list[str]:
         for key, waiver in found
         if waiver is not None
     ]
+
+
+def _because(opened: Opened) -> str:
+    return f" ({opened.suite.reason})" if opened.suite.reason else ""
