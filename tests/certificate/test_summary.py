@@ -22,7 +22,7 @@ def statement(*endings: object) -> Statement:
 
 def test_signing_prints_the_files_to_hand_over() -> None:
     lines = summary.of_signing(statement().extension, Path("results/x/certificate.json"))
-    assert lines[0].startswith("CERTIFIED: ")
+    assert lines[0].startswith("CERTIFIED (limits: ")
     assert lines[-1] == ("signed in results/x/certificate.json and certificate.json.sig. Hand over the whole folder.")
 
 

@@ -16,7 +16,7 @@ def test_exit_codes_tell_a_certificate_a_report_and_a_changed_run(tmp_path: Path
     call = CliRunner().invoke
     signed = call(app, ["sign", str(made), "--key", str(key), "--days", "3650"])
     assert signed.exit_code == 0, signed.output
-    assert "CERTIFIED: every requirement" in signed.output
+    assert "CERTIFIED (limits: 0 measured, 0 published, 0 derived): every requirement" in signed.output
     verified = call(app, ["verify", str(made / "certificate.json"), "--allowed-signers", str(allowed)])
     assert (verified.exit_code, verified.output.splitlines()[-1]) == (0, "VERIFIED")
     for words in ("ada@lab", "spark-07", "GPU-5b1f0c1d", "valid until"):

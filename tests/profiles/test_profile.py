@@ -1,6 +1,8 @@
 """A run starts only with a complete and valid profile; a missing limit is never a pass."""
 
 import copy
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -354,3 +356,31 @@ def test_every_shipped_profile_has_the_limits_of_all_requirements_that_it_does_n
             for name in profile.not_applicable
         )
         assert excluded or limit in profile.limits, f"{key} needs {limit}"
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_limit_that_ships_states_its_basis(name: str) -> None:
+    assert [limit.name for limit in profiles.load(name).limits.values() if limit.basis is None] == []
+
+
+def test_a_basis_that_is_not_stated_changes_no_hash() -> None:
+    """Runs of dgxcert 0.1.0 kept no basis; the hashes that they recorded must stay those of their profiles."""
+    unstated = {name: limit.model_copy(update={"basis": None}) for name, limit in profiles.load("cpu").limits.items()}
+    old = profiles.load("cpu").model_copy(update={"limits": unstated})
+    content = old.model_dump(mode="json")
+    for limit in content["limits"].values():
+        del limit["basis"]
+    assert (
+        old.sha256
+        == hashlib.sha256(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    )
+    assert old.sha256 != profiles.load("cpu").sha256
+
+
+def test_a_limit_copied_from_a_run_keeps_its_source(tmp_path: Path) -> None:
+    limit = profiles.load("h200").limits["bandwidth.copy"]
+    path = tmp_path / "copied.yaml"
+    path.write_text(
+        f"extends: h200\ncertifies: false\nlimits:\n  bandwidth.copy: {limit.model_dump_json()}\n", encoding="utf-8"
+    )
+    assert profiles.load(str(path)).limits["bandwidth.copy"] == limit

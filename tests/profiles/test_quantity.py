@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dgxcert.profiles.quantity import Basis, WrittenLimit, WrittenPeak
+from dgxcert.judgement.limit import Basis
+from dgxcert.profiles.quantity import WrittenLimit, WrittenPeak
 
 
 def limit(**about: Any) -> WrittenLimit:

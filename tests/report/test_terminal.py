@@ -32,7 +32,8 @@ def test_a_problem_shows_measured_required_sources_and_remedy(run: Run) -> None:
 def test_it_ends_with_counts_verdict_and_folder(run: Run) -> None:
     assert shown(run).splitlines()[-3:] == [
         "1 passed, 1 failed, 2 inconclusive, 1 not applicable, 2 not run",
-        "REJECTED: at least one requirement was measured and does not hold (exit 1)",
+        "REJECTED (limits: 0 measured, 0 published, 0 derived): "
+        "at least one requirement was measured and does not hold (exit 1)",
         "kept in results/run",
     ]
 

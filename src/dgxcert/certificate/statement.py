@@ -16,7 +16,7 @@ from dgxcert.outcome import Outcome
 from dgxcert.plan.options import WORKING
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.run import Run
-from dgxcert.report.words import MEANING, WEIGHTS, meaning
+from dgxcert.report.words import MEANING, WEIGHTS, meaning, verdict_with_basis
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
@@ -93,6 +93,8 @@ class Extension(Part):
     suite_version: str
     suite_commit: str | None
     suite_sha256: str
+    limits: dict[str, int] | None = None
+    """Limits that results were compared with, by basis; None in certificates of dgxcert 0.1.0."""
     evidence_sha256: str
     """Digest over names and digests of all subjects: one number to compare by telephone."""
     waivers: tuple[Waiver, ...]
@@ -155,6 +157,7 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
         suite_version=run.suite.version,
         suite_commit=run.suite.commit,
         suite_sha256=run.suite.sha256,
+        limits=run.limits,
         evidence_sha256=combined_digest(digests),
         waivers=used,
         measured=measured,
@@ -188,9 +191,8 @@ def combined_digest(digests: dict[str, str]) -> str:
 
 def _sentence(run: Run, kind: str) -> str:
     if kind == CERTIFICATE:
-        return f"CERTIFIED: {meaning(run)}."
-    verdict = run.judgement.verdict
-    return f"This is a signed report, not a certificate. {verdict.value}: {MEANING[verdict]}."
+        return f"{verdict_with_basis(run)}: {meaning(run)}."
+    return f"This is a signed report, not a certificate. {verdict_with_basis(run)}: {MEANING[run.judgement.verdict]}."
 
 
 def _result(run: Run) -> Result:

@@ -8,6 +8,7 @@ from dgxcert.certificate.drift import Compared, State
 from dgxcert.certificate.signed_run import Verified
 from dgxcert.certificate.ssh_signature import SUFFIX
 from dgxcert.certificate.statement import CERTIFICATE, Extension
+from dgxcert.judgement.basis_count import EXPLAINED
 from dgxcert.report.words import printable
 
 VALIDITY = {
@@ -21,6 +22,7 @@ def of_signing(extension: Extension, path: Path) -> list[str]:
     """The statement, its waivers and dates, and the files to hand over."""
     return [
         extension.says,
+        *_explained(extension),
         *_waivers(extension),
         f"valid until {_minute(extension.expires)}; evidence SHA-256 {extension.evidence_sha256}",
         f"signed in {path} and {path.name}{SUFFIX}. Hand over the whole folder.",
@@ -34,6 +36,7 @@ def of_verification(verified: Verified) -> list[str]:
     gpus = ", ".join(f"{gpu.product} {gpu.uuid}" for gpu in machine.gpus) or "no GPU"
     lines = [
         signed.says,
+        *_explained(signed),
         f"machine: {machine.hostname}, {machine.product or 'product unknown'}, "
         f"serial {machine.serial or 'not readable'}; {gpus}",
         f"state: driver {machine.driver or 'none'}, firmware {machine.firmware or 'not readable'}, "
@@ -67,6 +70,11 @@ def of_drift(
 def _state(compared: Compared) -> str:
     unchanged = compared.state is State.UNCHANGED
     return compared.state.value if unchanged else f"{compared.state.value}; certified: {compared.certified}"
+
+
+def _explained(extension: Extension) -> list[str]:
+    """What the counts of limits in the first line mean; nothing for a certificate of a version without them."""
+    return [] if extension.limits is None else [EXPLAINED]
 
 
 def _waivers(extension: Extension) -> list[str]:

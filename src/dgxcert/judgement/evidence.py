@@ -25,6 +25,8 @@ from dgxcert.outcome import Inconclusive, Wrong
 
 Value = bool | int | float | str
 """A finite value, exactly of one of these types."""
+OF_LIMIT = "limit "
+"""How the source of a comparison with a limit begins; the limit's name follows, then its own source."""
 Sign = Literal[">=", "<=", "==", "<", ">"]
 
 
@@ -40,6 +42,17 @@ class Comparison(BaseModel):
     source: str
     measured: Value
     holds: bool
+
+    @property
+    def limit(self) -> str | None:
+        """Name of the limit that the quantity was compared with; None where it was something else.
+
+        >>> about = {"sign": ">=", "name": "decode", "value": 13, "unit": "token/s", "measured": 14, "holds": True}
+        >>> Comparison(**about, source="limit decode.fp16: 85 % of 273 GB/s").limit
+        'decode.fp16'
+        """
+        name, colon, _ = self.source.removeprefix(OF_LIMIT).partition(":")
+        return name if colon and self.source.startswith(OF_LIMIT) else None
 
 
 class Evidence(BaseModel):
@@ -230,7 +243,7 @@ def _edge(sign: Sign, limit: Limit) -> float:
 
 
 def _origin(limit: Limit) -> str:
-    return f"limit {limit.name}: {limit.source}"
+    return f"{OF_LIMIT}{limit.name}: {limit.source}"
 
 
 class Recorder:

@@ -1,6 +1,23 @@
-"""A limit: the number a quantity must reach, with its unit and where the number comes from."""
+"""A limit: the number a quantity must reach, with its unit, its basis and where the number comes from."""
+
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Basis(StrEnum):
+    """How a number came about."""
+
+    MEASURED = "measured"
+    """Read on a machine by this suite or by the driver."""
+    PUBLISHED = "published"
+    """Stated by a data sheet, the maker's documents or users' public reports."""
+    DERIVED = "derived"
+    """Concluded from other figures. A derived speed is provisional: it was not measured on a known-good machine."""
+
+
+NOT_STATED = "not stated"
+"""How a limit without a basis is counted: never as one of the three."""
 
 
 class Limit(BaseModel):
@@ -18,6 +35,8 @@ class Limit(BaseModel):
     equals: float | str | bool | None = None
     unit: str
     source: str
+    basis: Basis | None = None
+    """None where it is not stated: in a user's own profile, in runs before 0.2, and for a tolerance of arithmetic."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "Limit":

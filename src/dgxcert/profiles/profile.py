@@ -206,7 +206,9 @@ class Profile(Part):
     @property
     def sha256(self) -> str:
         """Hash of what the profile says, without its comments, spacing and `extends`."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # A basis that is not stated is left out, so that profiles of runs before 0.2 keep their hashes.
+        unstated: dict[str, Any] = {name: {"basis"} for name, limit in self.limits.items() if limit.basis is None}
+        return hashlib.sha256(self.model_dump_json(exclude={"limits": unstated}).encode()).hexdigest()
 
 
 def _require_known(name: str, known: list[str], section: str) -> None:

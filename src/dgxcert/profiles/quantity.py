@@ -1,11 +1,10 @@
 """Quantity: a limit or peak as a profile's file writes it, with unit, basis and source; limits come from readings."""
 
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from dgxcert.judgement.limit import Bound, Limit
+from dgxcert.judgement.limit import Basis, Bound, Limit
 from dgxcert.judgement.units import SPEEDS
 
 DIGITS = 2
@@ -16,17 +15,6 @@ MAX_NAMED = 3
 """Readings that a source names one by one."""
 
 
-class Basis(StrEnum):
-    """How a number came about."""
-
-    MEASURED = "measured"
-    """Read on a machine by this suite or by the driver."""
-    PUBLISHED = "published"
-    """Stated by a data sheet, the maker's documents or users' public reports."""
-    DERIVED = "derived"
-    """Concluded from other figures. A derived speed is provisional: it was not measured on a known-good machine."""
-
-
 class Quantity(BaseModel):
     """The fields that every number of a profile has."""
 
@@ -34,7 +22,7 @@ class Quantity(BaseModel):
 
     unit: str
     basis: Basis | None = None
-    """None in a profile that says everything in `source`."""
+    """None in a user's own profile that says everything in `source`: reports count it as not stated."""
     source: str
     note: str = ""
 
@@ -119,7 +107,7 @@ class WrittenLimit(Quantity):
         edges: dict[str, Any] = {"min": self.min, "max": self.max, "equals": self.equals}
         if self.reading:
             edges = {self.direction: self._computed}
-        return Limit(name=name, **edges, unit=self.unit, source=self._sentence(name))
+        return Limit(name=name, **edges, unit=self.unit, source=self._sentence(name), basis=self.basis)
 
     @property
     def origin(self) -> str:
@@ -147,4 +135,6 @@ class WrittenLimit(Quantity):
         if self.basis is None:
             return self.origin
         provisional = self.basis is Basis.DERIVED and name.split(".")[0] in SPEEDS
-        return f"{self.basis}{' (provisional)' if provisional else ''}: {self.origin}"
+        label = f"{self.basis}{' (provisional)' if provisional else ''}: "
+        # the source of a limit that was copied from a run.json begins with its basis already
+        return self.origin if self.origin.startswith(label) else f"{label}{self.origin}"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
@@ -107,6 +108,8 @@ class Run(Part):
     """The container image that the work was done in; None for a native run, which certifies nothing."""
     software: dict[str, Software]
     judgement: Judgement
+    limits: dict[str, int] | None = None
+    """The profile's limits that results were compared with, by basis; None where the profile states no basis."""
     notes: tuple[str, ...]
     waivers: tuple[Waiver, ...]
     """All waivers of this machine, used or not."""
@@ -147,6 +150,7 @@ def assemble(events: list[Event], name: str) -> Run:
         image=state.image,
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
         judgement=_judgement(opened, results, state.image),
+        limits=basis_count.count(opened.profile.limits, (item for result in results for item in result.evidence)),
         notes=tuple(_notes(events, opened)),
         waivers=opened.waivers,
         results=results,

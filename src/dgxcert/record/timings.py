@@ -66,9 +66,8 @@ def _problem(result: Result) -> str:
 
 def speed(comparison: Comparison) -> str | None:
     """Name of the limit of a speed that a quantity was compared with; None where it was something else."""
-    name = comparison.source.removeprefix("limit ").partition(":")[0]
-    is_speed = comparison.source.startswith("limit ") and name in QUANTITIES and name.split(".")[0] in SPEEDS
-    return name if is_speed else None
+    name = comparison.limit
+    return name if name in QUANTITIES and name.split(".")[0] in SPEEDS else None
 
 
 def read(folder: Path) -> dict[str, Timing]:

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Comparison, Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
@@ -84,6 +85,8 @@ def render(run: Run) -> str:
         run=run,
         tone=TONES[run.judgement.verdict],
         meaning=meaning(run),
+        limits=basis_count.described(run.limits).removeprefix("limits: "),
+        explained=basis_count.EXPLAINED,
         weights=WEIGHTS[run.options.weights],
         hint=rehearse_hint(run),
         problems=_within(problems(run), macros.problem, PROBLEM_BYTES),

@@ -13,6 +13,7 @@
 from collections import Counter
 from xml.etree import ElementTree
 
+from dgxcert.judgement import basis_count
 from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
@@ -33,6 +34,8 @@ def render(run: Run) -> str:
         "meaning": meaning(run),
         "waived": str(len(run.waived)),
         "counts": tally(run.judgement.counts),
+        "limits": basis_count.described(run.limits).removeprefix("limits: "),
+        **{f"limits.{basis}": str(number) for basis, number in (run.limits or {}).items()},
         **{f"count.{name}": str(number) for name, number in run.judgement.counts.items()},
         "profile": run.profile.name,
         "weights": run.options.weights.value,

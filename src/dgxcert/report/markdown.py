@@ -3,11 +3,22 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from dgxcert.judgement.basis_count import EXPLAINED
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
-from dgxcert.report.words import WEIGHTS, keys, meaning, measured, printable, problems, rehearse_hint, waived
+from dgxcert.report.words import (
+    WEIGHTS,
+    keys,
+    meaning,
+    measured,
+    printable,
+    problems,
+    rehearse_hint,
+    verdict_with_basis,
+    waived,
+)
 
 T = TypeVar("T")
 
@@ -23,7 +34,7 @@ NOTE_BYTES = 50_000
 def render(run: Run) -> str:
     """The run as Markdown: verdict, problems with their remedies, machine, and all requirements."""
     judgement = run.judgement
-    lines = [f"# {judgement.verdict.value}: {meaning(run)}", "", tally(judgement.counts) + ".", ""]
+    lines = [f"# {verdict_with_basis(run)}: {meaning(run)}", "", tally(judgement.counts) + ".", "", EXPLAINED, ""]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
     lines += _within(problems(run), _problem, PROBLEM_BYTES)

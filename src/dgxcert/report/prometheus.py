@@ -48,6 +48,9 @@ def _add_outcomes(run: Run, registry: CollectorRegistry) -> None:
     counts = Gauge("dgxcert_requirements", "Requirements by outcome.", ["outcome"], registry=registry)
     for outcome, number in run.judgement.counts.items():
         counts.labels(outcome).set(number)
+    limits = Gauge("dgxcert_limits", "Limits that results were compared with, by basis.", ["basis"], registry=registry)
+    for basis, number in (run.limits or {}).items():
+        limits.labels(basis).set(number)
     outcomes = Gauge(
         "dgxcert_requirement_outcome",
         "1 for the outcome of a requirement.",

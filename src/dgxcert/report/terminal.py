@@ -18,6 +18,7 @@ from dgxcert.report.words import (
     problems,
     rehearse_hint,
     required,
+    verdict_with_basis,
     waived,
 )
 
@@ -50,8 +51,9 @@ def show(run: Run, console: Console, folder: str) -> None:
     judgement = run.judgement
     console.print()
     console.print(tally(judgement.counts), highlight=False)
-    verdict = Text(judgement.verdict.value, style=VERDICT_STYLE[judgement.verdict])
-    console.print(verdict + Text(f": {meaning(run)} (exit {judgement.exit_code})", style="default"))
+    last = Text(verdict_with_basis(run), style=VERDICT_STYLE[judgement.verdict])
+    last.append(f": {meaning(run)} (exit {judgement.exit_code})", style="default")
+    console.print(last, soft_wrap=True)  # one line, whatever the terminal's width: it is searched for
     print_line(console, f"kept in {folder}")
 
 

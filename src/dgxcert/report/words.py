@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
@@ -33,6 +34,14 @@ def meaning(run: Run) -> str:
     if verdict in (Verdict.REJECTED, Verdict.INCONCLUSIVE):
         return f"{MEANING[verdict]}; not counting {waived}"
     return f"{MEANING[verdict]}, except {waived}"
+
+
+def verdict_with_basis(run: Run) -> str:
+    """The verdict and how many limits of each basis it is built on, for the first line of every report.
+
+    `CERTIFIED (limits: 31 measured, 24 published, 14 derived)`
+    """
+    return f"{run.judgement.verdict.value} ({basis_count.described(run.limits)})"
 
 
 def printable(text: str) -> str:
