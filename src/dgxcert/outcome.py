@@ -22,6 +22,12 @@ class Outcome(StrEnum):
         return self.value.replace("_", " ")
 
 
+MOST_REPEATS = 2
+"""How often a requirement that ended inconclusive may be measured again in one run and boot."""
+DISTURBED, UNEXPLAINED = MOST_REPEATS, 1
+"""Repeats that a run makes by itself: of what others disturbed, and of rounds that vary although nobody was seen."""
+
+
 class DgxcertError(Exception):
     """Base of all exceptions that dgxcert raises on purpose: a problem, and what to do about it.
 
@@ -48,6 +54,24 @@ class Inconclusive(DgxcertError):  # noqa: N818 (named as the outcome is)
     Traceback (most recent call last):
     dgxcert.outcome.Inconclusive: nvidia-smi timed out after 30 s. Restart the machine.
     """
+
+
+class Disturbed(Inconclusive):
+    """A benchmark met something that may be over by the end of its stage, so the run measures it again by itself.
+
+    `repeats` is how many repeats this ending allows, counted over all attempts of the run. With a neighbour in sight
+    that is the most there is. Rounds that vary although nobody else was seen are suspicious on a machine that is to be
+    certified: a clock that drops in bursts does that too, and would meet a good moment in one of many tries. One repeat
+    tells chance from habit; after a second time the machine, not its guests, has to be looked at.
+
+    >>> raise Disturbed("other processes used 61% of the CPU", "Stop them.", repeats=DISTURBED)
+    Traceback (most recent call last):
+    dgxcert.outcome.Disturbed: other processes used 61% of the CPU. Stop them.
+    """
+
+    def __init__(self, problem: str, *remedy: str, repeats: int) -> None:
+        super().__init__(problem, *remedy)
+        self.repeats = repeats
 
 
 class Wrong(DgxcertError):  # noqa: N818 (reads as `raise Wrong`)

@@ -129,11 +129,11 @@ def test_a_failure_without_its_own_remedy_has_that_of_the_requirement() -> None:
 
 
 def test_a_result_has_its_evidence_its_time_and_the_log_of_its_process() -> None:
-    attempts = [journal.Attempt(stage="native", number=n, pid=n, log=f"logs/native-{n}.log") for n in (1, 2)]
+    children = [journal.ChildStarted(stage="native", number=n, pid=n, log=f"logs/native-{n}.log") for n in (1, 2)]
     run = assemble(
         opened(planned("A")),
-        *attempts,
-        started("A", attempt=2),
+        *children,
+        started("A", child=2),
         finished("A", Outcome.FAILED, evidence=(short_of(13.0),)),
     )
     assert only(run).log == "logs/native-2.log"
@@ -151,11 +151,11 @@ def test_the_notes_explain_the_verdict() -> None:
 
 
 def test_a_fresh_process_is_noted() -> None:
-    attempts = [
-        journal.Attempt(stage=stage, number=n, pid=n, log=f"logs/{stage}-{n}.log")
+    children = [
+        journal.ChildStarted(stage=stage, number=n, pid=n, log=f"logs/{stage}-{n}.log")
         for n, stage in enumerate(("host", "native", "native"), start=1)
     ]
-    notes = assemble(opened(planned("A")), *attempts).notes
+    notes = assemble(opened(planned("A")), *children).notes
     assert notes == ("stage native continued in a fresh process (logs/native-3.log)",)
 
 

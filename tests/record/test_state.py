@@ -23,7 +23,7 @@ def test_an_event_that_is_taken_twice_changes_nothing() -> None:
         twice.take(event)
         twice.take(event)
     assert vars(twice) == vars(once)
-    assert (once.attempts, once.image, once.software.keys()) == (1, example.image_ready().image, {"native"})
+    assert (once.children, once.image, once.software.keys()) == (1, example.image_ready().image, {"native"})
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,130 @@ def test_a_lost_requirement_is_inconclusive_with_the_cause(rebooted: bool, how: 
     assert lost.reason.startswith(how)
     assert "A" in lost.reason
     assert lost.remedy
+
+
+DISTURBED = {"reason": "others used the CPU", "repeats": 2}
+
+
+def started(key: str, child: int = 1, stage: str = "native") -> journal.Started:
+    return example.started(key, child).model_copy(update={"stage": stage})
+
+
+def attempt(key: str, outcome: Outcome, child: int = 1, stage: str = "native", **about: object) -> list[journal.Event]:
+    """A requirement is started and ends."""
+    return [started(key, child, stage), example.finished(key, outcome, child=child, **about)]
+
+
+def waiting(events: list[journal.Event]) -> list[str]:
+    return [key for key in ("A", "B") if RunState(events).waits(key)]
+
+
+def inconclusive(key: str, child: int = 1, **about: object) -> list[journal.Event]:
+    return attempt(key, Outcome.INCONCLUSIVE, child, **about)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PASSED, Outcome.FAILED])
+def test_what_was_disturbed_is_measured_again_and_the_last_attempt_counts(outcome: Outcome) -> None:
+    run = RunState([OPENED, *inconclusive("A", **DISTURBED)])
+    assert run.waits("A")
+    run = RunState([OPENED, *inconclusive("A", **DISTURBED), *attempt("A", outcome, 2)])
+    assert run.endings == {"A": outcome}
+    assert [made.finished.outcome for made in run.attempts["A"]] == [Outcome.INCONCLUSIVE, outcome]
+    assert not run.waits("A")
+
+
+@pytest.mark.parametrize("final", [Outcome.PASSED, Outcome.FAILED])
+@pytest.mark.parametrize("later", [Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE])
+def test_a_pass_and_a_failure_are_final_even_if_they_are_measured_again(final: Outcome, later: Outcome) -> None:
+    events = [OPENED, *attempt("A", final, repeats=2), RESUMED, *attempt("A", later, 2)]
+    run = RunState(events)
+    assert (run.endings, len(run.attempts["A"]), run.waits("A")) == ({"A": final}, 1, False)
+
+
+def test_there_are_two_repeats_at_most_however_often_a_run_is_resumed() -> None:
+    events: list[journal.Event] = [OPENED]
+    for child in (1, 2, 3):
+        assert RunState(events).waits("A")
+        events += inconclusive("A", child, repeats=9)
+    for _ in range(2):
+        events.append(RESUMED)
+        assert not RunState(events).waits("A")
+    run = RunState([*events, *attempt("A", Outcome.PASSED, 4)])
+    assert (run.endings, len(run.attempts["A"])) == ({"A": Outcome.INCONCLUSIVE}, 3)
+    assert run.in_flight is None
+
+
+def test_rounds_that_vary_without_a_cause_are_repeated_once_and_with_a_neighbour_twice() -> None:
+    first, second = inconclusive("A", repeats=1), inconclusive("A", 2, repeats=1)
+    assert RunState([OPENED, *first]).waits("A")
+    assert not RunState([OPENED, *first, *second]).waits("A")
+    assert RunState([OPENED, *first, *inconclusive("A", 2, **DISTURBED)]).waits("A")
+
+
+def test_an_inconclusive_ending_is_measured_again_only_when_the_run_is_resumed() -> None:
+    events = [OPENED, *inconclusive("A"), *attempt("B", Outcome.PASSED)]
+    assert waiting(events) == []
+    assert waiting([*events, RESUMED]) == ["A"]
+    again = [*events, RESUMED, *inconclusive("A", 2)]
+    assert waiting(again) == [], "once for each time that the run is resumed"
+    assert waiting([*again, RESUMED]) == ["A"]
+
+
+@pytest.mark.parametrize("boot_id", ["second", None])
+def test_nothing_is_measured_again_after_a_restart_of_the_machine(boot_id: str | None) -> None:
+    restarted = journal.Resumed(at="2026-11-23T19:00:00.000Z", rebooted=True, boot_id=boot_id)
+    lost = state.lost(example.started("B"), rebooted=True)
+    events = [OPENED, *inconclusive("A", **DISTURBED), example.started("B"), restarted, lost]
+    assert waiting(events) == []
+    later = RunState([*events, *attempt("A", Outcome.PASSED, 2), *attempt("B", Outcome.PASSED, 2)])
+    assert later.endings == {"A": Outcome.INCONCLUSIVE, "B": Outcome.INCONCLUSIVE}
+
+
+def test_what_was_in_flight_when_only_the_run_was_killed_is_measured_again() -> None:
+    events = [OPENED, example.started("A"), RESUMED, state.lost(example.started("A"), rebooted=False)]
+    assert waiting(events) == ["A", "B"]
+    assert RunState([*events, *attempt("A", Outcome.PASSED, 2)]).endings == {"A": Outcome.PASSED}
+
+
+def test_a_repeat_that_was_in_flight_when_the_machine_went_down_stays_inconclusive() -> None:
+    killed = [OPENED, *inconclusive("A", **DISTURBED), example.started("A", 2)]
+    assert RunState(killed).in_flight == example.started("A", 2)
+    restarted = RESUMED.model_copy(update={"rebooted": True})
+    run = RunState([*killed, restarted, state.lost(example.started("A", 2), rebooted=True)])
+    assert (run.in_flight, run.waits("A"), len(run.attempts["A"])) == (None, False, 2)
+
+
+def test_a_process_that_outlived_its_kill_does_not_end_the_next_attempt() -> None:
+    events = [OPENED, *inconclusive("A"), RESUMED, started("A", 2)]
+    run = RunState([*events, example.finished("A", child=1)])
+    assert (run.endings["A"], run.in_flight) == (Outcome.INCONCLUSIVE, started("A", 2))
+    run.take(example.finished("A", child=2))
+    assert (run.endings["A"], run.in_flight) == (Outcome.PASSED, None)
+
+
+def test_an_interrupted_repeat_leaves_the_ending_before_it() -> None:
+    interrupted = journal.Interrupted(by="the user", key="A")
+    run = RunState([OPENED, *inconclusive("A", **DISTURBED), started("A", 2), interrupted])
+    assert (run.endings, run.in_flight) == ({"A": Outcome.INCONCLUSIVE}, None)
+    assert run.waits("A")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counts"), [(Outcome.PASSED, False), (Outcome.INCONCLUSIVE, False), (Outcome.FAILED, True)]
+)
+def test_work_outdates_what_was_checked_after_it_unless_that_failed(outcome: Outcome, counts: bool) -> None:
+    events = [OPENED, *inconclusive("A"), *attempt("B", outcome, stage="after"), RESUMED, started("A", 2)]
+    run = RunState(events)
+    assert ("B" in run.endings, run.waits("B")) == (counts, not counts)
+    assert len(run.attempts["B"]) == 1, "it is kept"
+    again = RunState([*events, example.finished("A", child=2), *attempt("B", Outcome.PASSED, 3, stage="after")])
+    assert again.endings["B"] is (Outcome.FAILED if counts else Outcome.PASSED)
+
+
+def test_repeats_that_are_taken_twice_change_nothing() -> None:
+    events = [OPENED, *inconclusive("A", **DISTURBED), *inconclusive("A", 2, repeats=0), RESUMED, *inconclusive("A", 3)]
+    once, twice = RunState(events), RunState()
+    for event in events:
+        twice.take(event)
+        twice.take(event)
+    assert vars(twice) == vars(once)

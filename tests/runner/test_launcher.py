@@ -46,9 +46,9 @@ def in_container(folder: Path, service: str = "gpu") -> InContainer:
     return InContainer(folder, IMAGE, service, folder.parent / "hf_token")
 
 
-def start(launcher: Here | InContainer, attempt: int = 3) -> object:
+def start(launcher: Here | InContainer, child: int = 3) -> object:
     with open(os.devnull, "wb") as output:
-        return launcher.start("container", attempt, output)
+        return launcher.start("container", child, output)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_child_in_a_container_is_a_compose_run_of_this_suites_own_service(star
     assert start(in_container(tmp_path / "2026-run")) == "the process"
     compose = ["/usr/bin/docker", "compose", "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
     run = ["run", "--rm", "-T", "--name", f"dgxcert-{os.getpid()}-3", "gpu"]
-    stage = ["stage", "container", "--run", "/results/2026-run", "--attempt", "3"]
+    stage = ["stage", "container", "--run", "/results/2026-run", "--child", "3"]
     assert started.args == [*compose, *run, *stage]
     assert started.cwd == suite.root()
 
@@ -160,8 +160,8 @@ def test_the_token_itself_is_in_no_argument_and_no_variable(
 def test_children_of_one_run_have_unique_container_names(started: Started, tmp_path: Path) -> None:
     launcher = in_container(tmp_path)
     names = []
-    for attempt in (1, 2):
-        start(launcher, attempt)
+    for child in (1, 2):
+        start(launcher, child)
         names.append(started.args[started.args.index("--name") + 1])
     assert len(set(names)) == 2
 
@@ -172,7 +172,7 @@ def test_a_local_child_is_a_pytest_of_this_interpreter_that_knows_its_parent(sta
     wanted = {
         f"--dgxcert-run={tmp_path}",
         "--dgxcert-stage=container",
-        "--dgxcert-attempt=3",
+        "--dgxcert-child=3",
         f"--dgxcert-parent={os.getpid()}",
     }
     assert wanted <= set(started.args)

@@ -66,6 +66,34 @@ def test_a_run_in_which_everything_ended_is_refused_with_its_date(tmp_path: Path
         resumption.require_waiting(begun, RunState(journal.read(tmp_path)), tmp_path)
 
 
+RESUMED = journal.Resumed(at=example.AT, rebooted=False)
+OPEN = (finished("DISK-SPACE"), finished("CLOCK-SYNCHRONISED"), finished("CONTAINER-COMPUTES"))
+
+
+def test_what_ended_inconclusive_waits_once_the_run_is_resumed() -> None:
+    undecided = (started("DECODE-SPEED"), finished("DECODE-SPEED", Outcome.INCONCLUSIVE))
+    ended = (*OPEN, *undecided, finished("GPU-XID-AFTER"))
+    assert left(*ended) == []
+    assert left(*ended, RESUMED) == ["DECODE-SPEED"]
+    assert left(*ended, RESUMED.model_copy(update={"rebooted": True})) == []
+
+
+def test_an_inconclusive_gate_waits_with_all_that_is_behind_it() -> None:
+    ended = (finished("DISK-SPACE", Outcome.INCONCLUSIVE), finished("CLOCK-SYNCHRONISED"))
+    assert left(*ended, RESUMED) == ["DISK-SPACE", "CONTAINER-COMPUTES", "DECODE-SPEED", "GPU-XID-AFTER"]
+    assert left(*ended, RESUMED, *2 * (started("DISK-SPACE"), ended[0])) == []
+
+
+def test_a_run_whose_inconclusive_requirement_was_repeated_twice_is_refused(tmp_path: Path) -> None:
+    begun, undecided = opened(DECODE), (started("DECODE-SPEED"), finished("DECODE-SPEED", Outcome.INCONCLUSIVE))
+    writer = journal.Writer(tmp_path)
+    for event in (begun, *3 * undecided):
+        writer.append(event)
+    state = RunState([*journal.read(tmp_path), RESUMED])
+    with pytest.raises(CannotStart, match=r"inconclusive \(DECODE-SPEED\) was measured 3 times"):
+        resumption.require_waiting(begun, state, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("field", "found"), [("modified", True), ("modified", None), ("commit", "other"), ("sha256", "1")]
 )

@@ -47,10 +47,10 @@ class Forking:
         self._folder = folder
         self._checks = sorted({entry.nodeid.partition("::")[0] for entry in entries})
 
-    def start(self, stage: str, attempt: int, output: IO[bytes]) -> Any:
+    def start(self, stage: str, child: int, output: IO[bytes]) -> Any:
         import pytest
 
-        made = suite.stage_command(suite.root(), self._folder.resolve(), stage, attempt, parent=os.getpid())
+        made = suite.stage_command(suite.root(), self._folder.resolve(), stage, child, parent=os.getpid())
         options = [word for word in made[made.index("pytest") + 1 :] if not Path(word).is_dir()]
         return Forked(lambda: int(pytest.main([*options, "-p", "simulated.silicon", *self._checks])), output)
 

@@ -78,9 +78,9 @@ def image_ready(**about: Any) -> journal.ImageReady:
     return journal.ImageReady(at=AT, image=Image(**(usual | about)))
 
 
-def started(key: str, attempt: int = 1) -> journal.Started:
+def started(key: str, child: int = 1) -> journal.Started:
     """A requirement starts."""
-    return journal.Started(at=AT, key=key, stage="native", attempt=attempt)
+    return journal.Started(at=AT, key=key, stage="native", child=child)
 
 
 def finished(key: str, outcome: Outcome = Outcome.PASSED, **about: Any) -> journal.Finished:
@@ -106,7 +106,7 @@ def every_event() -> list[journal.Event]:
     """One of each kind of line."""
     return [
         opened(planned("A"), planned("B", not_applicable="no GPU here"), ignored_environment=("PYTHONWARNINGS",)),
-        journal.Attempt(at=AT, stage="native", number=1, pid=4711, log="logs/native-1.log"),
+        journal.ChildStarted(at=AT, stage="native", number=1, pid=4711, log="logs/native-1.log"),
         journal.SoftwareRead(at=AT, stage="native", software=software.read()),
         image_ready(),
         started("A"),

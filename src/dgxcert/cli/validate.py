@@ -134,7 +134,7 @@ def ready(
 def stage(
     name: Annotated[str, typer.Argument(metavar="STAGE", help="Name of the stage.")],
     run: Annotated[Path, typer.Option(help="The run folder.")],
-    attempt: Annotated[int, typer.Option(help="Number of this child process of the run.")],
+    child: Annotated[int, typer.Option(help="Number of this child process of the run.")],
 ) -> None:
     """Run one stage of a run in the container, as a child of the supervisor outside. Called by `dgxcert validate`."""
     from dgxcert.plan import suite
@@ -150,5 +150,5 @@ def stage(
         )
     environment = suite.environment()
     os.chdir(suite.root())
-    child = suite.stage_command(suite.root(), run, name, attempt, parent=0)
-    os.execve(sys.executable, child, environment)  # noqa: S606 (an argument list; this process becomes that child)
+    command = suite.stage_command(suite.root(), run, name, child, parent=0)
+    os.execve(sys.executable, command, environment)  # noqa: S606 (an argument list; this process becomes that child)

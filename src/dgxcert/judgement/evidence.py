@@ -253,6 +253,7 @@ class Recorder:
         self.kept: list[Evidence] = []
         self.traces: list[Trace] = []
         self.advice: tuple[str, ...] = ()
+        self._disturbed: dict[str, str] = {}
         self.key = ""
         """The requirement that this is the evidence of."""
         self.say: Callable[[str], None] = lambda _: None
@@ -296,6 +297,26 @@ class Recorder:
         >>> Recorder().advise("GPU 1 has a page pending retirement: reset it with `nvidia-smi --gpu-reset -i 1`.")
         """
         self.advice = remedy
+
+    def disturbed(self, quantity: Quantity, why: str) -> None:
+        """Say what disturbed a measurement, which lets a value that violates its limit prove nothing.
+
+        >>> evidence = Recorder()
+        >>> rate = evidence.record("decode", 9.8, unit="token/s", source="10 rounds of 128 tokens")
+        >>> evidence.disturbed(rate, "other processes used 61% of the CPU")
+        >>> rate >= Limit(name="decode.fp16", min=13, unit="token/s", source="data sheet")
+        False
+        >>> evidence.disturbance
+        'other processes used 61% of the CPU'
+        """
+        self._disturbed[quantity.evidence.name] = why
+
+    @property
+    def disturbance(self) -> str:
+        """What disturbed the quantities that violate a limit; empty where one of them was measured undisturbed."""
+        names = {kept.name for kept, _ in self.violated}
+        undisturbed = names - self._disturbed.keys()
+        return "" if undisturbed else "; ".join(sorted({self._disturbed[name] for name in names}))
 
     def keep_trace(self, trace: Trace) -> None:
         """Keep samples of a GPU under load, for a plot; they are not compared with anything.

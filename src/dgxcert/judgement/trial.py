@@ -2,14 +2,25 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from dgxcert.judgement.evidence import Recorder, violation
 from dgxcert.judgement.requirement import Requirement
-from dgxcert.outcome import Inconclusive, Outcome, Wrong
+from dgxcert.outcome import DISTURBED, Disturbed, Inconclusive, Outcome, Wrong
 
+STOP_OTHERS = ("See what else runs on this machine and stop it, or wait for its end: top; nvidia-smi",)
 READ_THE_LOG = "Read the log of this run for the whole traceback, then run this requirement again."
+
+
+class Judged(NamedTuple):
+    """How a phase of a trial ended."""
+
+    outcome: Outcome
+    reason: str
+    remedy: tuple[str, ...]
+    repeats: int = 0
 
 
 @dataclass
@@ -23,13 +34,15 @@ class Trial:
     outcome: Outcome | None = None
     reason: str = ""
     remedy: tuple[str, ...] = ()
+    repeats: int = 0
+    """How many repeats this ending allows: see `outcome.Disturbed`."""
     poisoned: bool = False
     """A CUDA error was raised: every later CUDA call of this process fails too."""
 
-    def end(self, outcome: Outcome, reason: str, remedy: tuple[str, ...]) -> None:
+    def end(self, outcome: Outcome, reason: str, remedy: tuple[str, ...], repeats: int = 0) -> None:
         """Keep how it ended. The first outcome other than a pass stays."""
         if self.outcome in (None, Outcome.PASSED):
-            self.outcome, self.reason, self.remedy = outcome, reason, remedy
+            self.outcome, self.reason, self.remedy, self.repeats = outcome, reason, remedy, repeats
 
     def take(self, phase: str, raised: pytest.ExceptionInfo[BaseException] | None, untimed: bool) -> None:
         """Judge one phase (setup, call or teardown) of the test."""
@@ -38,32 +51,49 @@ class Trial:
         elif phase == "call" or (phase == "teardown" and self.recorder.violated):
             self.end(*self._judge_completed(untimed))
 
-    def _judge(self, raised: pytest.ExceptionInfo[BaseException]) -> tuple[Outcome, str, tuple[str, ...]]:
+    def _judge(self, raised: pytest.ExceptionInfo[BaseException]) -> Judged:
         error = raised.value
         self.poisoned = self.poisoned or type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
         if isinstance(error, Inconclusive) and not self.recorder.violated:
-            return Outcome.INCONCLUSIVE, error.problem, error.remedy
+            return Judged(
+                Outcome.INCONCLUSIVE,
+                error.problem,
+                error.remedy,
+                error.repeats if isinstance(error, Disturbed) else 0,
+            )
         skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
         if skipped and not self.recorder.violated:  # before `wrong`: xfail.Exception is a fail.Exception too
             reason = f"the test skipped itself ({error}); only the profile may exclude a requirement"
-            return Outcome.INCONCLUSIVE, reason, ("Provide what the test misses, or exclude it in the profile.",)
-        wrong = isinstance(error, Wrong | pytest.fail.Exception) or self._asserted_here(raised)
+            return Judged(
+                Outcome.INCONCLUSIVE, reason, ("Provide what the test misses, or exclude it in the profile.",)
+            )
+        asserted = self._asserted_here(raised)
+        if asserted and self.recorder.disturbance:
+            return self._disturbed()
+        wrong = isinstance(error, Wrong | pytest.fail.Exception) or asserted
         if wrong or self.recorder.violated:  # a wrong measurement outranks a later error
-            return Outcome.FAILED, self._failure(error), self._remedy
+            return Judged(Outcome.FAILED, self._failure(error), self._remedy)
         place = raised.traceback[-1]
         reason = f"could not be checked: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
-        return Outcome.INCONCLUSIVE, reason, (READ_THE_LOG,)
+        return Judged(Outcome.INCONCLUSIVE, reason, (READ_THE_LOG,))
 
-    def _judge_completed(self, untimed: bool) -> tuple[Outcome, str, tuple[str, ...]]:
+    def _judge_completed(self, untimed: bool) -> Judged:
         """Nothing was raised: a pass, if something was measured and compared."""
+        if self.recorder.disturbance:
+            return self._disturbed()
         if self.recorder.violated:
-            return Outcome.FAILED, self._failure(None), self._remedy
+            return Judged(Outcome.FAILED, self._failure(None), self._remedy)
         if untimed:
-            return Outcome.INCONCLUSIVE, "the benchmark timed nothing", ("Run without --benchmark-disable.",)
+            return Judged(Outcome.INCONCLUSIVE, "the benchmark timed nothing", ("Run without --benchmark-disable.",))
         if not self.recorder.compared:
             reason = "nothing was compared with a limit, so that nothing was proved"
-            return Outcome.INCONCLUSIVE, reason, ("Fix the check: record a quantity and compare it.",)
-        return Outcome.PASSED, "", ()
+            return Judged(Outcome.INCONCLUSIVE, reason, ("Fix the check: record a quantity and compare it.",))
+        return Judged(Outcome.PASSED, "", ())
+
+    def _disturbed(self) -> Judged:
+        """Too slow beside other work is no finding about the machine: it is measured again."""
+        reason = f"{self._failure(None)}\n  but {self.recorder.disturbance}"
+        return Judged(Outcome.INCONCLUSIVE, reason, STOP_OTHERS, DISTURBED)
 
     @property
     def _remedy(self) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def pytest_command(suite: Path, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
 
 
-def stage_command(suite: Path, run: Path, stage: str, attempt: int, *, parent: int) -> list[str]:
+def stage_command(suite: Path, run: Path, stage: str, child: int, *, parent: int) -> list[str]:
     """The pytest command of a supervisor's child; `parent` is 0 where the supervisor is outside the container."""
     return pytest_command(
         suite,
@@ -94,7 +94,7 @@ def stage_command(suite: Path, run: Path, stage: str, attempt: int, *, parent: i
         "-rN",
         f"--dgxcert-run={run}",
         f"--dgxcert-stage={stage}",
-        f"--dgxcert-attempt={attempt}",
+        f"--dgxcert-child={child}",
         f"--dgxcert-parent={parent}",
         "--benchmark-columns=min,median,max,iqr,rounds",
     )

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.machine.identity import Machine
@@ -29,7 +29,7 @@ from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.history_line import Earlier
 
 NAME = "records.jsonl"
-FORMAT = 4
+FORMAT = 5
 """Version of the record; raised where an older reader would misread it."""
 
 
@@ -65,10 +65,11 @@ class Opened(Event):
     """What earlier runs of this machine measured, so that reports show its history from this record alone."""
 
 
-class Attempt(Event):
+class ChildStarted(Event):
     """A child process starts to work on a stage; each has a log of its own."""
 
-    event: Literal["attempt"] = "attempt"
+    event: Literal["child", "attempt"] = "child"
+    """Called `attempt` up to format 4."""
     stage: str
     number: int
     pid: int
@@ -96,11 +97,12 @@ class Started(Event):
     event: Literal["started"] = "started"
     key: str
     stage: str
-    attempt: int
+    child: int = Field(validation_alias=AliasChoices("child", "attempt"))
+    """The number of the child process that measures it; called `attempt` up to format 4."""
 
 
 class Finished(Event):
-    """How a requirement ended."""
+    """How one attempt to measure a requirement ended; `RunState` decides which one counts."""
 
     event: Literal["finished"] = "finished"
     key: str
@@ -110,6 +112,10 @@ class Finished(Event):
     remedy: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     traces: tuple[Trace, ...] = ()
+    repeats: int = 0
+    """How many more times this run may measure it by itself, after this ending: see `outcome.Disturbed`."""
+    child: int | None = None
+    """The child that it was measured in; None up to format 4."""
 
 
 class Said(Event):
@@ -155,7 +161,7 @@ class Resumed(Event):
 
 Record = Annotated[
     Opened
-    | Attempt
+    | ChildStarted
     | SoftwareRead
     | ImageReady
     | Started
@@ -303,7 +309,7 @@ def parse(line: str) -> Event | None:
     """One line of a record, or None where it is not a whole event.
 
     >>> parse('{"at": "2026-11-23T18:40:12.000Z", "event": "started", "key": "GPU-PRESENT", "stage": "native", '
-    ...       '"attempt": 1}').key
+    ...       '"child": 1}').key
     'GPU-PRESENT'
     >>> parse('{"at": "2026-11-23T18:40:12.000Z", "event": "star') is None
     True

@@ -23,7 +23,7 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.journal import (
-    Attempt,
+    ChildStarted,
     Event,
     Finished,
     Interrupted,
@@ -33,11 +33,13 @@ from dgxcert.record.journal import (
     StageEnded,
     Started,
 )
-from dgxcert.record.state import RunState
+from dgxcert.record.state import Attempt, RunState
 
 NAME = "run.json"
 SIGNED = ("certificate.json", "signed-report.json")
 """The signed files of a run folder: where one is, no covered file may change any more."""
+MEASURED = (Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE)
+"""The outcomes of what was measured."""
 
 
 def _moment(text: str) -> str:
@@ -53,6 +55,20 @@ class Part(BaseModel):
     """A part of run.json, without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EarlierAttempt(Part):
+    """One earlier attempt to measure a requirement."""
+
+    outcome: Outcome
+    """Inconclusive; or what a check after the work found, before work was measured again."""
+    reason: str
+    started: str | None
+    duration_s: float
+    log: str | None
+    repeats: int
+    """How many repeats its ending allowed the run by itself."""
+    evidence: tuple[Evidence, ...]
 
 
 class Result(Part):
@@ -77,6 +93,13 @@ class Result(Part):
     traces: tuple[Trace, ...] = ()
     waiver: Waiver | None = None
     """The waiver that accepts that it did not pass; None where it passed or was never measured."""
+    earlier_attempts: tuple[EarlierAttempt, ...] = ()
+    """What was measured of it before, oldest first, and does not count: see `record.state.RunState`."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it was measured; 0 where it never was."""
+        return len(self.earlier_attempts) + (self.outcome in MEASURED)
 
     @property
     def label(self) -> str:
@@ -129,14 +152,9 @@ def assemble(events: list[Event], name: str) -> Run:
     if not isinstance(opened, Opened):
         raise TypeError("the first event of a record must be Opened")
     state = RunState(events)
-    started = {event.key: event for event in events if isinstance(event, Started)}
-    finished = _first_by_key(events)
-    logs = {(event.stage, event.number): event.log for event in events if isinstance(event, Attempt)}
+    logs = {(event.stage, event.number): event.log for event in events if isinstance(event, ChildStarted)}
     problems = {event.stage: event.problem for event in events if isinstance(event, StageEnded)}
-    results = tuple(
-        _result(entry, started.get(entry.key), finished.get(entry.key), logs, _never_started(entry, opened, problems))
-        for entry in opened.plan
-    )
+    results = tuple(_result(entry, state, logs, _never_started(entry, opened, problems)) for entry in opened.plan)
     results = tuple(_waived(result, opened.waivers) for result in results)
     return Run(
         name=name,
@@ -176,22 +194,17 @@ def load(folder: Path) -> Run:
         ) from error
 
 
-def _first_by_key(events: list[Event]) -> dict[str, Finished]:
-    """The first ending of each requirement: a later line can never turn a failure into a pass."""
-    endings: dict[str, Finished] = {}
-    for event in events:
-        if isinstance(event, Finished):
-            endings.setdefault(event.key, event)
-    return endings
+Logs = dict[tuple[str, int], str]
+"""The log of each child process by its stage and number."""
 
 
-def _result(
-    entry: Planned,
-    started: Started | None,
-    finished: Finished | None,
-    logs: dict[tuple[str, int], str],
-    never_started: str,
-) -> Result:
+def _result(entry: Planned, state: RunState, logs: Logs, never_started: str) -> Result:
+    attempts = state.attempts.get(entry.key, [])
+    counts = attempts[-1] if entry.key in state.endings else None
+    finished = counts.finished if counts else None
+    started = counts.started if counts else state.started.get(entry.key)
+    if attempts and counts is None:
+        never_started = OUTDATED
     outcome, reason, remedy = _outcome(entry, finished, never_started)
     return Result(
         **entry.model_dump(include={"key", "id", "group", "title", "why", "tier"}),
@@ -203,8 +216,9 @@ def _result(
         evidence=finished.evidence if finished else (),
         started=started.at if started else None,
         duration_s=finished.duration_s if finished else None,
-        log=logs.get((started.stage, started.attempt)) if started else None,
+        log=_log(started, logs),
         traces=finished.traces if finished else (),
+        earlier_attempts=tuple(_attempt(each, logs) for each in (attempts[:-1] if counts else attempts)),
     )
 
 
@@ -212,6 +226,16 @@ def waiver_for(key: str, id: str, waivers: tuple[Waiver, ...]) -> Waiver | None:
     """The waiver of a requirement: the most specific of those that name its key, its key without the GPU, or its id."""
     names = (key, any_gpu(key), id)
     return next((waiver for name in names for waiver in waivers if waiver.requirement == name), None)
+
+
+def _attempt(made: Attempt, logs: Logs) -> EarlierAttempt:
+    kept = made.finished.model_dump(include={"outcome", "reason", "duration_s", "repeats"})
+    started = made.started.at if made.started else None
+    return EarlierAttempt(**kept, started=started, log=_log(made.started, logs), evidence=made.finished.evidence)
+
+
+def _log(started: Started | None, logs: Logs) -> str | None:
+    return logs.get((started.stage, started.child)) if started else None
 
 
 def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
@@ -229,9 +253,10 @@ def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> 
 
 
 NEVER_STARTED = (
-    "Fix that, then start a new run: in this run, what was measured once stays as it is.",
-    "A run that was only cut short continues with --resume.",
+    "Where the run was cut short or something was inconclusive, continue it: dgxcert validate --resume RUN",
+    "Where something failed, fix it and start a new run: in this run a failure stays.",
 )
+OUTDATED = "work was measured again after this check of what it leaves behind, and the run ended before the next check"
 
 
 def _outcome(entry: Planned, finished: Finished | None, never_started: str) -> tuple[Outcome, str, tuple[str, ...]]:
@@ -290,7 +315,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
             notes.append(f"resumed at {event.at}" + (" after the machine was restarted" if event.rebooted else ""))
         elif isinstance(event, StageEnded) and event.problem:
             notes.append(f"stage {event.stage}: {event.problem}")
-        elif isinstance(event, Attempt):
+        elif isinstance(event, ChildStarted):
             if event.stage in stages_seen:
                 notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
             stages_seen.add(event.stage)

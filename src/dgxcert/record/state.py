@@ -1,12 +1,14 @@
 """The state of a run, folded from its events: what has ended, what is in flight, in which image it works. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.image import Image
 from dgxcert.machine.software import Software
-from dgxcert.outcome import Outcome
+from dgxcert.outcome import MOST_REPEATS, Outcome
 from dgxcert.record.journal import (
-    Attempt,
+    ChildStarted,
     Event,
     Finished,
     ImageReady,
@@ -18,13 +20,26 @@ from dgxcert.record.journal import (
 )
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to measure a requirement: its start, None where the record lacks it, and its ending."""
+
+    started: Started | None
+    finished: Finished
+    boot: str
+    """When the boot that it started in was first used by this run, as `RunState` counts boots."""
+
+
 class RunState:
     """Where a run is. Kept in memory during the run: `take` every event that is written or followed.
 
     Taking an event a second time changes nothing, so that a writer may also follow its own record.
 
+    A pass or a failure is final, so that no later line turns a failure into a pass. An inconclusive ending may be
+    followed by another attempt in the same boot, `MOST_REPEATS` at most; the last one counts and all are kept.
+
     >>> state = RunState()
-    >>> state.take(Started(key="GPU-PRESENT", stage="native", attempt=1))
+    >>> state.take(Started(key="GPU-PRESENT", stage="native", child=1))
     >>> state.in_flight.key
     'GPU-PRESENT'
     >>> state.take(Finished(key="GPU-PRESENT", outcome=Outcome.PASSED, duration_s=0.4))
@@ -34,16 +49,23 @@ class RunState:
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.endings: dict[str, Outcome] = {}
-        """How each requirement ended. Its first ending counts: no later line turns a failure into a pass."""
+        """How each requirement ended, by the attempt that counts."""
+        self.attempts: dict[str, list[Attempt]] = {}
+        """Every attempt that ended, in order. The last one of a key in `endings` counts."""
+        self.started: dict[str, Started] = {}
+        """The last start of each requirement."""
         self.image: Image | None = None
         """The image that the run works in; None for a run without one, and before it was built."""
         self.software: dict[str, Software] = {}
         """The software of each stage, as its first process read it."""
-        self.attempts = 0
+        self.children = 0
         """How many processes have worked on the run."""
         self.boot_id: str | None = None
         """The boot in which the run was last started or resumed; None where the record does not contain it."""
-        self._last_started: Started | None = None
+        self._in_flight: tuple[Started, str] | None = None
+        self._boot = ""
+        self._resumed = False
+        self._started_since_resume: set[str] = set()
         for event in events:
             self.take(event)
 
@@ -53,19 +75,19 @@ class RunState:
             case Opened():
                 self.boot_id = event.machine.boot_id
             case Resumed():
-                self.boot_id = event.boot_id or self.boot_id
-            case Attempt():
-                self.attempts = max(self.attempts, event.number)
+                self._resume(event)
+            case ChildStarted():
+                self.children = max(self.children, event.number)
             case SoftwareRead():
                 self.software.setdefault(event.stage, event.software)
             case ImageReady():
                 self.image = self.image or event.image
             case Started():
-                self._last_started = event
+                self._start(event)
             case Interrupted():
-                self._last_started = None
+                self._in_flight = None
             case Finished():
-                self.endings.setdefault(event.key, event.outcome)
+                self._finish(event)
 
     @property
     def finished(self) -> set[str]:
@@ -80,8 +102,68 @@ class RunState:
     @property
     def in_flight(self) -> Started | None:
         """The requirement that was being measured when the record stops; None where the user interrupted it."""
-        started = self._last_started
-        return started if started is not None and started.key not in self.endings else None
+        return self._in_flight[0] if self._in_flight is not None else None
+
+    def waits(self, key: str) -> bool:
+        """Whether a requirement is still to be measured: it has not ended, or its ending allows another attempt.
+
+        Such endings are those that say so themselves (`Finished.repeats`), and after a resume every inconclusive one
+        from before it. Not after a restart of the machine: what was being measured then may be its cause, and the
+        machine has become another one.
+        """
+        if key not in self.endings:
+            return True
+        last = self.attempts[key][-1]
+        asked = self._resumed and key not in self._started_since_resume
+        repeats = MOST_REPEATS if asked else min(last.finished.repeats, MOST_REPEATS)
+        return self._repeatable(key, self._boot) and self._inconclusive(key) <= repeats
+
+    def _repeatable(self, key: str, boot: str) -> bool:
+        """Whether one more attempt, begun in this boot, counts."""
+        last = self.attempts[key][-1]
+        undecided = self.endings[key] is Outcome.INCONCLUSIVE and last.boot == boot
+        return undecided and self._inconclusive(key) <= MOST_REPEATS
+
+    def _inconclusive(self, key: str) -> int:
+        return sum(attempt.finished.outcome is Outcome.INCONCLUSIVE for attempt in self.attempts[key])
+
+    def _resume(self, event: Resumed) -> None:
+        self.boot_id = event.boot_id or self.boot_id
+        if event.rebooted:
+            self._boot = event.at
+        self._resumed = True
+        self._started_since_resume = set()
+
+    def _start(self, event: Started) -> None:
+        self._in_flight = event, self._boot
+        self.started[event.key] = event
+        self._started_since_resume.add(event.key)
+        if event.stage != Stage.AFTER.value:
+            self._outdate()
+
+    def _outdate(self) -> None:
+        """Work begins: what was seen after earlier work no longer counts, unless it failed."""
+        for key, attempts in self.attempts.items():
+            start = attempts[-1].started
+            after = start is not None and start.stage == Stage.AFTER.value
+            if after and self.endings.get(key) is not Outcome.FAILED:
+                self.endings.pop(key, None)
+
+    def _finish(self, event: Finished) -> None:
+        started, boot = None, self._boot
+        # A process that outlived its kill may still report: its ending was recorded for it, and is not that of the
+        # child that measures the same requirement now.
+        if self._in_flight is not None and _same(self._in_flight[0], event):
+            (started, boot), self._in_flight = self._in_flight, None
+        if event.key in self.endings and (started is None or not self._repeatable(event.key, boot)):
+            return
+        self.attempts.setdefault(event.key, []).append(Attempt(started, event, boot))
+        self.endings[event.key] = event.outcome
+
+
+def _same(started: Started, finished: Finished) -> bool:
+    """Whether a start and an ending are of the same attempt."""
+    return started.key == finished.key and finished.child in (None, started.child)
 
 
 def lost(started: Started, *, rebooted: bool) -> Finished:
@@ -97,4 +179,5 @@ def lost(started: Started, *, rebooted: bool) -> Finished:
             "`journalctl -b -1 -k | tail -100` shows the kernel's last messages.",
             f"Measure it alone in a new run: dgxcert validate --only '{started.key}'",
         ),
+        child=started.child,
     )

@@ -43,6 +43,6 @@ def unreachable(opened: Opened, state: RunState) -> set[Stage]:
         behind
         for stage, following in BEHIND.items()
         for behind in following
-        if all(entry.key in state.endings for entry in planned(opened, stage) if entry.gate)
+        if not any(state.waits(entry.key) for entry in planned(opened, stage) if entry.gate)
         and problem(opened, state, stage)
     }

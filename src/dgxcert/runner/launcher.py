@@ -26,7 +26,7 @@ class Launcher(ABC):
     """A place where the supervisor's children run."""
 
     @abstractmethod
-    def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def start(self, stage: str, child: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         """Start a child; its output goes to a file."""
 
     @abstractmethod
@@ -44,8 +44,8 @@ class Here(Launcher):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        args = suite.stage_command(suite.root(), self._folder.resolve(), stage, attempt, parent=os.getpid())
+    def start(self, stage: str, child: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        args = suite.stage_command(suite.root(), self._folder.resolve(), stage, child, parent=os.getpid())
         return command.start(args, output=output, cwd=suite.root(), env=suite.environment())
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
@@ -69,12 +69,12 @@ class InContainer(Launcher):
         self._token = token
         self._name = ""
 
-    def start(self, stage: str, attempt: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        self._name = f"dgxcert-{os.getpid()}-{attempt}"
+    def start(self, stage: str, child: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        self._name = f"dgxcert-{os.getpid()}-{child}"
         args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
         ca_options = [word for name in CA_BUNDLES if _ca_bundle() for word in ("-e", f"{name}={CA_BUNDLE_INSIDE}")]
         args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service]
-        args += ["stage", stage, "--run", f"/results/{self._folder.name}", "--attempt", str(attempt)]
+        args += ["stage", stage, "--run", f"/results/{self._folder.name}", "--child", str(child)]
         return command.start(args, output=output, cwd=suite.root(), env=engine.environment(**self._settings()))
 
     def _settings(self) -> dict[str, str]:

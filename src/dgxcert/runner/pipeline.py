@@ -84,7 +84,11 @@ class Pipeline:
         return gates.planned(self._opened, stage)
 
     def _waiting(self, *stages: Stage) -> bool:
-        """Whether a requirement of these stages has not ended yet."""
+        """Whether a requirement of these stages is still to be measured, for the first time or again."""
+        return any(self._state.waits(entry.key) for stage in stages for entry in self._planned(stage))
+
+    def _unstarted(self, *stages: Stage) -> bool:
+        """Whether a requirement of these stages has no ending at all."""
         return any(entry.key not in self._state.endings for stage in stages for entry in self._planned(stage))
 
     def _record(self, event: journal.Event) -> None:
@@ -104,7 +108,7 @@ class Pipeline:
 
     def _unfinished_work(self, problem: str = "") -> str:
         """Why the stage after the work cannot begin: it would check what the work left behind too early."""
-        if not problem and self._waiting(Stage.IMAGE, Stage.WORK):
+        if not problem and self._unstarted(Stage.IMAGE, Stage.WORK):
             problem = "some of it was never started"
         return f"the work was not done: {problem}" if problem else ""
 

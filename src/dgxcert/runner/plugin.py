@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
     group.addoption("--dgxcert-stage", default="native", help="the stage that this process works on")
-    group.addoption("--dgxcert-attempt", type=int, default=1, help="which process of the stage this is")
+    group.addoption("--dgxcert-child", type=int, default=1, help="which process of the stage this is")
     group.addoption(
         "--dgxcert-parent", type=int, metavar="PID", help="the supervisor, to end with; 0: outside the container"
     )
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[SESSION] = session.Supervised(
                 Path(config.getoption("--dgxcert-run")),
                 config.getoption("--dgxcert-stage"),
-                config.getoption("--dgxcert-attempt"),
+                config.getoption("--dgxcert-child"),
             )
 
 

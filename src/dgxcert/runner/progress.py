@@ -11,6 +11,7 @@ from dgxcert.console import print_line
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import Planned
 from dgxcert.record.journal import Finished, Said
+from dgxcert.report.words import printable
 
 COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 
@@ -59,9 +60,10 @@ class Progress:
         """A long requirement reports how far it has come."""
         print_line(self._console, f"              {event.key}: {event.text}", style="dim")
 
-    def finished(self, event: Finished) -> None:
-        """A requirement has ended: its line stays on the screen."""
-        self._waiting.pop(event.key, None)
+    def finished(self, event: Finished, *, again: bool = False) -> None:
+        """A requirement has ended, or will be measured `again`: its line stays on the screen."""
+        if not again:
+            self._waiting.pop(event.key, None)
         self._current, self._since = None, time.monotonic()
         colour = COLOUR.get(event.outcome, "default")
         self._console.print(
@@ -69,6 +71,9 @@ class Progress:
             f"[dim]{event.duration_s:.1f} s[/]",
             highlight=False,
         )
+        if again:
+            reason = printable(event.reason.split("\n", 1)[0])
+            print_line(self._console, f"              {reason}; it is measured again", style="dim")
         self.tick()
 
     def tick(self) -> None:

@@ -1,6 +1,7 @@
 """Resumption: which runs may continue, and with which events they do.
 
-A run whose requirements have all ended is finished: to resume it would only give it a later date.
+What never ended is measured, and what ended inconclusive is measured again, if the machine was not restarted since. A
+run in which neither waits is finished: to resume it would only give it a later date.
 """
 
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from dgxcert.machine import software
 from dgxcert.machine.identity import Machine
-from dgxcert.outcome import CannotStart
+from dgxcert.outcome import MOST_REPEATS, CannotStart, Outcome
 from dgxcert.plan.options import CONTAINER
 from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
@@ -23,9 +24,12 @@ NEW_RUN = "Start a new run: dgxcert validate"
 
 
 def waiting(opened: Opened, state: RunState) -> list[Planned]:
-    """What a resumed run would measure: whatever has no ending yet and is not behind a gate that stays closed."""
+    """What a run would measure now: whatever `RunState.waits` for that is not behind a gate that stays closed.
+
+    For a run that is to be resumed, `state` must have taken `Resumed` already.
+    """
     unreachable = gates.unreachable(opened, state)
-    left = [entry for entry in opened.plan if entry.runs and entry.key not in state.endings]
+    left = [entry for entry in opened.plan if entry.runs and state.waits(entry.key)]
     return [entry for entry in left if entry.stage not in unreachable]
 
 
@@ -41,14 +45,21 @@ def require_waiting(opened: Opened, state: RunState, folder: Path) -> None:
         closed = next(filter(None, (gates.problem(opened, state, stage) for stage in gates.BEHIND)), "")
         raise CannotStart(
             f"Nothing in {folder} can be resumed: {len(left)} requirements were never started, and {closed}. In this "
-            "run, what was measured once stays as it is.",
+            "run that can no longer change.",
             f"Fix that, then start a new run: dgxcert validate; what was found is shown by: dgxcert show {folder}",
         )
     raise CannotStart(
         f"Nothing waits in {folder}: all {len(state.endings)} requirements ended, the last before "
-        f"{_last_ending(folder)}. Resuming would change its date and measure nothing.",
+        f"{_last_ending(folder)}{_undecided(state)}. Resuming would change its date and measure nothing.",
         f"{NEW_RUN}; to see this one: dgxcert show {folder}",
     )
+
+
+def _undecided(state: RunState) -> str:
+    """Why what ended inconclusive does not wait, or ""."""
+    keys = [key for key, outcome in state.endings.items() if outcome is Outcome.INCONCLUSIVE]
+    why = f"was measured {1 + MOST_REPEATS} times, or before the machine was restarted"
+    return f"; what is inconclusive ({', '.join(keys[:3])}) {why}" if keys else ""
 
 
 def _last_ending(folder: Path) -> str:

@@ -119,14 +119,14 @@ class Direct(Session):
 class Supervised(Session):
     """A child of the supervisor: runs what is left of one stage's plan, and records every event of it."""
 
-    def __init__(self, folder: Path, stage: str, attempt: int) -> None:
+    def __init__(self, folder: Path, stage: str, child: int) -> None:
         opened, state = journal.opened(folder), RunState(journal.read(folder))
         super().__init__(opened.machine, opened.profile, opened.options)
         self.folder = folder
-        self.stage, self.attempt = stage, attempt
+        self.stage, self.child = stage, child
         self.planned = list(opened.plan)
         self.image = state.image
-        self._ended = state.finished
+        self._state = state
         self._writer = journal.Writer(folder)
         self._started_at = 0.0
         self._current: str | None = None
@@ -134,7 +134,7 @@ class Supervised(Session):
             floor = self.profile.memory.floor
             shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
             memory_guard.start(shortage, lambda: self._current is not None, self._stop)
-        self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{attempt:03}.json")
+        self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{child:03}.json")
         if stage not in state.software:
             self._writer.append(journal.SoftwareRead(stage=stage, software=software.read()))
 
@@ -148,11 +148,11 @@ class Supervised(Session):
 
     def runs(self, key: str) -> bool:
         mine = (entry for entry in self.planned if entry.runs and self.options.stage_name(entry.stage) == self.stage)
-        return key not in self._ended and any(entry.key == key for entry in mine)
+        return self._state.waits(key) and any(entry.key == key for entry in mine)
 
     def started(self, key: str) -> None:
         self._started_at, self._current = time.monotonic(), key
-        self._writer.append(journal.Started(key=key, stage=self.stage, attempt=self.attempt))
+        self._writer.append(journal.Started(key=key, stage=self.stage, child=self.child))
 
     def said(self, key: str, text: str) -> None:
         self._writer.append(journal.Said(key=key, text=text))
@@ -170,6 +170,8 @@ class Supervised(Session):
                 remedy=trial.remedy,
                 evidence=tuple(trial.recorder.kept),
                 traces=tuple(trial.recorder.traces),
+                repeats=trial.repeats if outcome is Outcome.INCONCLUSIVE else 0,
+                child=self.child,
             )
         )
         self._benchmark_file.keep(config)

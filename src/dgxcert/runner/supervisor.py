@@ -101,34 +101,42 @@ class Supervisor:
         return journal.Follower(self._folder)
 
     def run_stage(self, stage: str, launcher: Launcher, plan: list[Planned]) -> None:
-        """Run every requirement of the plan that has not ended yet, in children of the launcher.
+        """Run every requirement of the plan that waits, in children of the launcher, until none does.
 
         Raises CannotStart where the record cannot be written, KeyboardInterrupt (after recording it) where the user
         ends the run.
         """
-        done = self._state.finished
-        self._progress.stage(stage, plan, done)
-        waiting = {entry.key: entry for entry in plan if entry.key not in done}
+        waiting = self._waiting(plan)
+        self._progress.stage(stage, plan, {entry.key for entry in plan} - waiting.keys())
         strikes = 0
         while waiting and strikes < STRIKES:
             child, problem = self._run_child(stage, launcher, waiting)
-            for key in child.done:
-                waiting.pop(key, None)
             strikes = 0 if child.started_any else strikes + 1
-        ending = f"{len(waiting)} requirements were never started: {problem}" if waiting else ""
+            waiting = self._waiting(plan)
+        unstarted = waiting.keys() - self._state.finished
+        ending = f"{len(unstarted)} requirements were never started: {problem}" if unstarted else ""
         self._record(journal.StageEnded(stage=stage, problem=ending))
         self._catch_up()
+
+    def _waiting(self, plan: list[Planned]) -> dict[str, Planned]:
+        """What is still to be measured of a plan, by key.
+
+        A benchmark that was disturbed waits again, for the next child: at the end of the stage its neighbour has had
+        the time of all other requirements to go away, and whatever the first process had in memory is gone. Measured
+        again at once it would meet the same neighbour; the price is one start of Python and torch.
+        """
+        return {entry.key: entry for entry in plan if self._state.waits(entry.key)}
 
     def _run_child(self, stage: str, launcher: Launcher, waiting: dict[str, Planned]) -> tuple[Child, str]:
         """Run one child to its end. Returns it and a description of how it ended."""
         self._catch_up()  # events of an earlier child that outlived its kill must not count as this one's
-        number = self._state.attempts + 1
+        number = self._state.children + 1
         log = Path("logs") / f"{stage}-{number}.log"
         with (self._folder / log).open("wb") as output:
             process = launcher.start(stage, number, output)
             child = Child(process, waiting, works=stage in WORKING)
             try:
-                self._record(journal.Attempt(stage=stage, number=number, pid=process.pid, log=str(log)))
+                self._record(journal.ChildStarted(stage=stage, number=number, pid=process.pid, log=str(log)))
                 problem = self._watch(child, launcher, self._folder / log)
             except KeyboardInterrupt:
                 self._interrupt(child, launcher)
@@ -184,7 +192,7 @@ class Supervisor:
             elif isinstance(event, journal.Said):
                 self._progress.said(event)
             elif isinstance(event, journal.Finished):
-                self._progress.finished(event)
+                self._progress.finished(event, again=self._state.waits(event.key))
 
     def _settle(self, child: Child, problem: str) -> None:
         """Record the requirement that was in flight when the child ended."""

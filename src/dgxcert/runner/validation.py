@@ -82,7 +82,7 @@ def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tup
 
 
 def resume(folder: Path, console: Console) -> Run:
-    """Continue a run that ended early. What was being measured then is inconclusive, unless the user interrupted it.
+    """Continue a run that ended early or with something inconclusive, which is measured again (`RunState.waits`).
 
     Raises CannotStart where nothing waits or the run is signed, where it was made on another machine or by another
     version of the suite, or where a waiver that it started with has expired.
@@ -97,10 +97,12 @@ def resume(folder: Path, console: Console) -> Run:
         print_line(console, "Everything was measured already; the reports are written from the record.")
         writer.close()
         return close(folder)
-    resumption.require_waiting(opened, state, folder)
-    for event in resumption.beginning(opened, state, machine):
-        writer.append(event)
+    events = resumption.beginning(opened, state, machine)
+    for event in events:
         state.take(event)
+    resumption.require_waiting(opened, state, folder)  # before anything is written
+    for event in events:
+        writer.append(event)
     return _work(opened, folder, writer, state, console)
 
 
