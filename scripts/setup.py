@@ -1,16 +1,24 @@
 """Set up everything that dgxcert needs in one virtual environment: `make setup`. Needs only Python 3.11 or newer.
 
-A second call with nothing changed returns at once: a stamp in the environment holds the hash of all inputs.
+A stamp in the environment says that this script made it, from which inputs, and with which packages. A call with the
+same inputs looks whether those packages are still there, in those versions, and puts right what is not; `--verify`
+compares their files as well. Nothing is ever cleared: what a user installed beside them stays. An environment without
+the stamp belongs to somebody else, and is left as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,15 +28,39 @@ TORCH = "torch==2.13.0"
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 
+STAMP = "dgxcert-setup"
+"""Written into an environment before anything else is: `make clean` removes no folder without it."""
+MADE_HERE = "made by dgxcert's setup"
+
 LOCK = "dgxcert-stack.lock"
 """Written into the environment: the versions that STACK-VERSIONS expects, until the next setup."""
 BESIDE_THE_LOCK = ("torch", "triton", "numpy")
 """Part of the stack but in no lock, because the base image provides them."""
 
+AGAIN = "See pip's output above; behind a proxy set HTTPS_PROXY, then run this again."
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What this script has made of an environment. `inputs` is empty until it is complete."""
+
+    inputs: str = ""
+    packages: dict[str, str] = field(default_factory=dict)
+    """The versions of the packages that belong to it, by canonical name; a user's own are not among them."""
+
+    def write(self, venv: Path) -> None:
+        """Write it into the environment."""
+        lines = [MADE_HERE, self.inputs, *(f"{name}=={version}" for name, version in sorted(self.packages.items()))]
+        (venv / STAMP).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
 
 def main() -> None:
     """Create or refresh the environment; exits with one clear line when that cannot be done."""
     options = _options()
+    venv = Path(options.venv).absolute()
+    if options.clean:
+        _clean(venv)
+        return
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         sys.exit(
             f"setup: wanted Python 3.11 to 3.13, found {sys.version.split()[0]} ({sys.executable}). "
@@ -38,31 +70,17 @@ def main() -> None:
     if not stack.is_file():
         known = ", ".join(sorted(path.stem for path in STACKS.glob("*.in")))
         sys.exit(f"setup: unknown stack {options.stack!r}. Known: {known}")
-    venv = Path(options.venv).absolute()
-    stamp, whole = venv / "dgxcert-setup", _fingerprint(stack, "whole")
-    host = _fingerprint(stack, "host")
-    work_is_elsewhere = _in_container(options)
-    wanted = host if work_is_elsewhere else whole
-    if stamp.is_file() and stamp.read_text(encoding="ascii") in {wanted, whole}:
-        return
-    what = "dgxcert" if work_is_elsewhere else f"torch, the {options.stack} stack and dgxcert"
-    print(f"setup: installing {what} into {options.venv}; this takes minutes the first time", flush=True)
-    stamp.unlink(missing_ok=True)
-    (venv / LOCK).unlink(missing_ok=True)
-    if not _has_pip(venv):  # where Debian's python3-venv is missing, an incomplete environment is left behind
-        create = [sys.executable, "-m", "venv", "--clear", str(venv)]
-        _run("create the environment", create, "On Debian and DGX OS: sudo apt install python3-venv")
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    again = "See pip's output above; behind a proxy set HTTPS_PROXY, then run this again."
-    if work_is_elsewhere:
-        _run("install dgxcert", [*pip, "install", "-q", "-e", f"{ROOT}[host]"], again)
-    else:
-        _run("install torch", [*pip, "install", "-q", TORCH], again)
-        _run("install the stack", [*pip, "install", "-q", "-r", str(stack), "-e", f"{ROOT}[host,dev]"], again)
-    _run("check the packages", [*pip, "check"], "Packages disagree: make clean, then make setup.")
-    if not work_is_elsewhere:
-        (venv / LOCK).write_text(lock(stack, pip), encoding="utf-8")
-    stamp.write_text(wanted, encoding="ascii")
+    stamp, whole = _stamp(venv), _fingerprint(stack, "whole")
+    in_container = _in_container(options)
+    wanted = _fingerprint(stack, "host") if in_container else whole
+    if stamp is None or stamp.inputs not in {wanted, whole} or not _runs(venv, "pip"):
+        what = "dgxcert" if in_container else f"torch, the {options.stack} stack and dgxcert"
+        print(f"setup: installing {what} into {options.venv}; this takes minutes the first time", flush=True)
+        _install(venv, stack, wanted, host_only=in_container)
+    elif changed := _changed(venv, stamp, verify=options.verify):
+        print(f"setup: restoring in {options.venv}: {', '.join(changed)}", flush=True)
+        _restore(venv, stamp, changed)
+    _write_lock(venv, stack)
 
 
 def _options() -> argparse.Namespace:
@@ -71,6 +89,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stack", default="course")
     parser.add_argument("--runtime", default="native", help="where the work is done: the container needs no stack here")
     parser.add_argument("--profile", default="auto")
+    parser.add_argument("--verify", action="store_true", help="compare the packages' files with their hashes as well")
+    parser.add_argument("--clean", action="store_true", help="remove the environment, if this script made it")
     return parser.parse_args()
 
 
@@ -92,24 +112,226 @@ def _fingerprint(stack: Path, extent: str) -> str:
     return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
-def lock(stack: Path, pip: list[str]) -> str:
+def _stamp(venv: Path) -> Stamp | None:
+    """The stamp of an environment, or None where there is no environment yet. Exits where it is somebody else's."""
+    if not venv.exists() or (venv.is_dir() and not any(venv.iterdir())):
+        return None
+    if not _is_ours(venv):
+        sys.exit(
+            f"setup: {venv} was not made by `make setup`, so it is left as it is. "
+            "Set up another folder: make setup VENV=.venv-dgxcert"
+        )
+    lines = (venv / STAMP).read_text(encoding="utf-8").splitlines()
+    if lines[0] != MADE_HERE or len(lines) < 2:
+        return Stamp()
+    pins = (line.partition("==") for line in lines[2:])
+    return Stamp(lines[1], {name: version for name, _, version in pins})
+
+
+def _is_ours(venv: Path) -> bool:
+    """Whether this script made the environment.
+
+    Up to dgxcert 0.1 the stamp held a hash alone, and was written into other environments too: there the command that
+    Python keeps in pyvenv.cfg tells whose it is.
+    """
+    stamp, config = venv / STAMP, venv / "pyvenv.cfg"
+    if not stamp.is_file():
+        return False
+    if stamp.read_text(encoding="utf-8", errors="replace").startswith(MADE_HERE):
+        return True
+    return config.is_file() and f" -m venv --clear {venv}\n" in config.read_text(encoding="utf-8", errors="replace")
+
+
+def _clean(venv: Path) -> None:
+    """Remove an environment that this script made; any other is left as it is."""
+    if venv.is_dir() and not venv.is_symlink() and _is_ours(venv):
+        shutil.rmtree(venv)
+    elif venv.exists():
+        print(f"setup: {venv} was not made by `make setup`, so it is left as it is.", file=sys.stderr)
+
+
+def _install(venv: Path, stack: Path, wanted: str, *, host_only: bool) -> None:
+    """Install everything into a new or existing environment, and stamp it."""
+    venv.mkdir(parents=True, exist_ok=True)
+    Stamp().write(venv)
+    if not _runs(venv, "pip"):  # where Debian's python3-venv is missing, an incomplete environment is left behind
+        # Without --clear: an interpreter that is gone is replaced, and what is installed beside it stays.
+        for link in venv.glob("bin/python*"):
+            if link.is_symlink() and not link.exists():  # venv would leave it
+                link.unlink()
+        for left in venv.glob("lib/python*/site-packages/pip-*.dist-info"):  # would pass for a pip that is there
+            shutil.rmtree(left)
+        create = [sys.executable, "-m", "venv", str(venv)]
+        _run("create the environment", create, "On Debian, Ubuntu and DGX OS: sudo apt install python3-venv")
+    pip = _pip(venv)
+    own = f"{ROOT}[host]" if host_only else f"{ROOT}[host,dev]"
+    if not host_only:
+        _run("install torch", [*pip, "install", "-q", TORCH], AGAIN)
+    packages = [] if host_only else ["-r", str(stack)]
+    _run("install the packages", [*pip, "install", "-q", *packages, "-e", own], AGAIN)
+    roots = (
+        {"dgxcert": {"host"}} if host_only else {"dgxcert": {"host", "dev"}, **_names(f"torch\n{stack.read_text()}")}
+    )
+    stamp = Stamp(wanted, _belonging(venv, roots))
+    _check(pip, stamp)
+    stamp.write(venv)
+
+
+def _belonging(venv: Path, roots: dict[str, set[str]]) -> dict[str, str]:
+    """The installed versions of these packages, with these extras, and of all that they require."""
+    installed = {_canonical(each.metadata["Name"]): each for each in metadata.distributions(path=[str(_site(venv))])}
+    waiting, found = list(roots.items()), dict[str, str]()
+    seen = set[tuple[str, str]]()
+    while waiting:
+        name, extras = waiting.pop()
+        if name in installed:
+            found[name] = installed[name].version
+            new = {"", *extras} - {extra for known, extra in seen if known == name}
+            seen |= {(name, extra) for extra in new}
+            for required in installed[name].requires or []:
+                extra = re.search(r"extra == ['\"]([^'\"]+)", required)
+                if (extra.group(1) if extra else "") in new:
+                    waiting += _names(required).items()
+    return found
+
+
+def _names(requirements: str) -> dict[str, set[str]]:
+    """The packages in lines of requirements, by canonical name, with the extras of each.
+
+    >>> _names("fsspec[http]>=2023.1\\nscikit_learn==1.9")
+    {'fsspec': {'http'}, 'scikit-learn': set()}
+    """
+    found = re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[([^]]*)\])?", requirements, re.MULTILINE)
+    return {_canonical(name): {extra.strip() for extra in extras.split(",") if extra} for name, extras in found}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _changed(venv: Path, stamp: Stamp, *, verify: bool) -> list[str]:
+    """The packages that are not as they were installed: missing, in another version, twice, or with other files."""
+    found = _found(venv)
+    changed = {
+        name
+        for name, version in stamp.packages.items()
+        if [_version(folder) for folder in found.get(name, [])] != [version]
+    }
+    if verify:
+        rest = [name for name in stamp.packages if name not in changed]
+        with ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
+            others = pool.map(_has_other_files, [found[name][0] for name in rest])
+            changed |= {name for name, other in zip(rest, others, strict=True) if other}
+    return sorted(changed)
+
+
+def _found(venv: Path) -> dict[str, list[Path]]:
+    """The folders of metadata by package, from their names alone: this runs before every target."""
+    found: dict[str, list[Path]] = {}
+    for folder in _site(venv).glob("*.dist-info"):
+        found.setdefault(_canonical(folder.name.partition("-")[0]), []).append(folder)
+    return found
+
+
+def _version(folder: Path) -> str:
+    return folder.name.removesuffix(".dist-info").partition("-")[2]
+
+
+def _has_other_files(folder: Path) -> bool:
+    """Whether a file of a package is missing, or differs from the hash in the package's own list."""
+    for file in metadata.Distribution.at(folder).files or []:
+        path = Path(str(file.locate()))
+        if file.hash is None or "__pycache__" in file.parts:
+            continue
+        if not path.is_file() or _digest(path, file.hash.mode) != file.hash.value:
+            return True
+    return False
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    """A file's hash as in RECORD: URL-safe base64 without padding."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, algorithm).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _restore(venv: Path, stamp: Stamp, changed: list[str]) -> None:
+    """Install packages again in the versions of the stamp; nothing else is touched."""
+    Stamp("", stamp.packages).write(venv)  # until this has succeeded, the next call installs all
+    pip, found = _pip(venv), _found(venv)
+    for name in changed:
+        for folder in found.get(name, []):
+            if found[name][1:] and _version(folder) != stamp.packages[name]:
+                shutil.rmtree(folder)  # what an interrupted update left: pip would uninstall only one of the two
+    pins = [f"{name}=={stamp.packages[name]}" for name in changed if name != "dgxcert"]
+    again = ["install", "-q", "--no-deps", "--force-reinstall"]
+    if pins:
+        _run(
+            "restore the packages",
+            [*pip, *again, *pins],
+            "See pip's output above; a package from another index needs it again: PIP_EXTRA_INDEX_URL. If pip cannot "
+            "restore one: make clean, then make setup; that also removes what you installed beside them.",
+        )
+    if "dgxcert" in changed:
+        _run("restore dgxcert", [*pip, *again, "-e", str(ROOT)], AGAIN)
+    _check(pip, stamp)
+    stamp.write(venv)
+
+
+def _check(pip: list[str], stamp: Stamp) -> None:
+    """Exit where packages of the stack conflict; one that a user installed beside them is named, and stays."""
+    done = subprocess.run([*pip, "check"], capture_output=True, text=True, env=_environment())
+    conflicts = done.stdout.strip().splitlines() if done.returncode != 0 else []
+    for line in conflicts:
+        print(f"setup: {line}", file=sys.stderr)
+    if any(_canonical(line.split()[0]) in stamp.packages for line in conflicts):
+        sys.exit("setup: packages of the stack disagree, as shown above. Report it with these lines.")
+    if conflicts:
+        print("setup: these do not belong to the stack; give them an environment of their own.", file=sys.stderr)
+
+
+def _write_lock(venv: Path, stack: Path) -> None:
+    """Write the lock of a whole environment, where it has another or none."""
+    stamp, path = _stamp(venv) or Stamp(), venv / LOCK
+    if stamp.inputs != _fingerprint(stack, "whole"):
+        path.unlink(missing_ok=True)
+    elif not path.is_file() or path.read_text(encoding="utf-8") != lock(stack, stamp.packages):
+        path.write_text(lock(stack, stamp.packages), encoding="utf-8")
+
+
+def lock(stack: Path, packages: dict[str, str]) -> str:
     """The installed version of every package that the stack's lock names: what STACK-VERSIONS expects from now on."""
     pinned = stack.with_suffix(".lock").read_text(encoding="utf-8")
-    names = {*re.findall(r"^([a-z0-9][a-z0-9._-]*)==", pinned, re.MULTILINE), *BESIDE_THE_LOCK}
-    listed = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
-    chosen = [line for line in listed.splitlines() if re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() in names]
-    return "\n".join([f"# stack {stack.stem}", *chosen, ""])
+    names = {*_names(pinned), *BESIDE_THE_LOCK}
+    pins = [f"{name}=={version}" for name, version in sorted(packages.items()) if name in names]
+    return "\n".join([f"# stack {stack.stem}", *pins, ""])
 
 
-def _has_pip(venv: Path) -> bool:
+def _site(venv: Path) -> Path:
+    """Its folder of packages; a folder that another Python left behind is not meant."""
+    version = re.search(r"^version(?:_info)? = (\d+\.\d+)", (venv / "pyvenv.cfg").read_text(encoding="utf-8"), re.M)
+    return venv / "lib" / f"python{version.group(1) if version else ''}" / "site-packages"
+
+
+def _pip(venv: Path) -> list[str]:
+    return [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+
+
+def _runs(venv: Path, module: str) -> bool:
+    """Whether its interpreter is there, with a module of that name; started only where that is in doubt."""
     python = venv / "bin" / "python"
-    return python.exists() and subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0
+    return python.exists() and (venv / "pyvenv.cfg").is_file() and (_site(venv) / module / "__main__.py").is_file()
 
 
 def _run(what: str, args: list[str], otherwise: str) -> None:
-    done = subprocess.run(args, check=False, env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})  # its own environment
+    done = subprocess.run(args, check=False, env=_environment())
     if done.returncode != 0:
         sys.exit(f"setup: could not {what} ({args[0]} ended with {done.returncode}). {otherwise}")
+
+
+def _environment() -> dict[str, str]:
+    """Variables for pip: the environment is its own, so a user's wish for one is met."""
+    return {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"}
 
 
 if __name__ == "__main__":

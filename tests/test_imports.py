@@ -39,12 +39,20 @@ WITHOUT_PYTEST = ("certificate", "report", "history", "record", "profiles")
 """Modules that rebuild and show a run anywhere: they need neither pytest nor the machine."""
 
 SUITE = {
-    "checks": ("pytest", "dgxcert", "dgxcert.machine.software", "dgxcert.probes", "dgxcert.workloads"),
+    "checks": (
+        "pytest",
+        "dgxcert",
+        "dgxcert.machine.software",
+        "dgxcert.machine.trait",
+        "dgxcert.probes",
+        "dgxcert.workloads",
+    ),
     "benchmarks": (
         "pytest",
         "dgxcert",
         "dgxcert.judgement.benchmark_cases",
         "dgxcert.judgement.rounds",
+        "dgxcert.machine.trait",
         "dgxcert.workloads",
     ),
 }

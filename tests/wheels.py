@@ -14,8 +14,16 @@ from threading import Thread
 import trustme
 
 
-def wheel(folder: Path, name: str, version: str, requires: str = "", files: dict[str, str] | None = None) -> Path:
-    """Write a wheel with one empty module, or with these files."""
+def wheel(
+    folder: Path,
+    name: str,
+    version: str,
+    requires: str = "",
+    files: dict[str, str] | None = None,
+    *,
+    hashed: bool = False,
+) -> Path:
+    """Write a wheel with one empty module, or with these files; `hashed` lists their hashes in RECORD."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
@@ -25,12 +33,18 @@ def wheel(folder: Path, name: str, version: str, requires: str = "", files: dict
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{path},,\n" for path in (*contents, f"{info}/RECORD"))
+    hashes = {path: f"sha256={_digest(text)}" if hashed else "" for path, text in contents.items()}
+    record = "".join(f"{path},{hashes.get(path, '')},\n" for path in (*contents, f"{info}/RECORD"))
     path = folder / f"{module}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name_inside, text in (*contents.items(), (f"{info}/RECORD", record)):
             archive.writestr(name_inside, text)
     return path
+
+
+def _digest(text: str) -> str:
+    """A SHA-256 as in RECORD: URL-safe base64 without padding."""
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
 def pin(path: Path) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import attention_by_hand
 
 
@@ -15,7 +16,7 @@ from dgxcert.workloads.course import attention_by_hand
         "Run `dgxcert validate --only ATTENTION-CORRECT`: it names the kernel that is wrong.",
         "Disable that kernel before the model is loaded: torch.backends.cuda.enable_cudnn_sdp(False), or "
         "enable_flash_sdp(False), or enable_mem_efficient_sdp(False).",
-        "Reinstall the locked stack with `make setup`, or use the container.",
+        *lockfile.RESTORE,
     ),
     takes_s=0.5,
     budget_s=180,

@@ -1,6 +1,7 @@
 """Course batches: a DataLoader returns every item once, in an order set by the seed, also with worker processes."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import batches
 
 
@@ -13,7 +14,7 @@ from dgxcert.workloads.course import batches
         "it must print [4, 4, 2].",
         "Run `python -m pip check` and `python -c 'import torch; print(torch.__file__)'` to find a package that "
         "replaces parts of torch.",
-        "Reinstall torch with `make clean`, then `make setup`, or use the container.",
+        *lockfile.RESTORE,
     ),
     takes_s=4,
     budget_s=180,

@@ -1,6 +1,7 @@
 """Course classification: logits, probabilities and labels of a classifier follow from its hidden states."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.course import classification
 
@@ -13,7 +14,7 @@ from dgxcert.workloads.course import classification
     remedy=(
         "Run `print(outputs.logits.softmax(-1).sum(-1))` with a model of your own: it must print ones.",
         "Run `dgxcert validate --only KERNEL-CORRECT,MATMUL-CORRECT`: a wrong matmul or softmax shows there too.",
-        "Reinstall the locked stack with `make setup`, or use the container.",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=6,

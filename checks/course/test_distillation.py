@@ -1,9 +1,8 @@
 """Course distillation: a student with half the layers is faster than its teacher, and learns from it."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import distillation
-
-REINSTALL = "Reinstall the locked stack with `make setup`, or use the container."
 
 
 @requirement(
@@ -14,7 +13,7 @@ REINSTALL = "Reinstall the locked stack with `make setup`, or use the container.
         "Run `nvidia-smi` and `top` to find other processes, end them, and run the check again.",
         "Run `dgxcert validate --only GPU-CLOCK-UNDER-LOAD,DECODE-SPEED`: a GPU that waits for its CPU gains nothing "
         "from a smaller model.",
-        REINSTALL,
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=3,
@@ -37,7 +36,7 @@ def test_the_student_is_faster_than_its_teacher(device, profile, evidence):
     remedy=(
         "Print the loss before and after optimizer.step() on the same batch: it must fall.",
         "Run the teacher under torch.no_grad() in the notebook, and give the optimizer the student's parameters only.",
-        REINSTALL,
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=2,

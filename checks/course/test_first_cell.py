@@ -1,7 +1,7 @@
 """Course first cell: the packages that a notebook imports in its first cell import together in one process."""
 
 from dgxcert import requirement
-from dgxcert.probes.stack import first_cell
+from dgxcert.probes.stack import first_cell, lockfile
 
 
 @requirement(
@@ -11,7 +11,7 @@ from dgxcert.probes.stack import first_cell
     "scikit-learn: where one fails, no other cell runs.",
     remedy=(
         "Run `python -m pip check`: it names packages that disagree. The evidence names the import that failed.",
-        "Reinstall the locked stack with `make clean`, then `make setup`, or use the container.",
+        *lockfile.RESTORE,
         "Run `dgxcert validate --only STACK-IMPORT` to import each package on its own.",
     ),
     tier="standard",

@@ -1,6 +1,7 @@
 """Course LoRA lab: DistilBERT with the course's LoRA set-up learns its task under transformers' Trainer."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import distilbert_lab
 
 
@@ -13,7 +14,7 @@ from dgxcert.workloads.course import distilbert_lab
         "Call `model.print_trainable_parameters()` and compare the losses that Trainer logs.",
         "Rebuild the model before training: one that was used for inference may have repacked its weights.",
         "Run `python -m pip check`: an error inside Trainer means that transformers, accelerate and peft disagree.",
-        "Reinstall the locked stack with `make setup`, or use the container.",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=6,

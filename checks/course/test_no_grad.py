@@ -1,6 +1,7 @@
 """Course no_grad: under `torch.no_grad()` a forward pass builds no graph and keeps no activations."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import no_grad
 
 
@@ -13,7 +14,7 @@ from dgxcert.workloads.course import no_grad
         'print((w * 2).grad_fn)"`: it must print None.',
         "Run `python -m pip check` and `python -c 'import torch; print(torch.__file__)'` to find a package that "
         "replaces parts of torch.",
-        "Reinstall torch with `make clean`, then `make setup`, or use the container.",
+        *lockfile.RESTORE,
     ),
     takes_s=0.5,
     budget_s=180,

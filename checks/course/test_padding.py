@@ -3,6 +3,7 @@
 import pytest
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.course import padding
 
@@ -17,7 +18,7 @@ from dgxcert.workloads.course import padding
         "Pass attention_mask to the model together with input_ids; to generate, set padding_side='left'.",
         "Load the model with attn_implementation='eager'. If that is right, run "
         "`dgxcert validate --only ATTENTION-CORRECT`.",
-        "Reinstall the locked stack with `make setup`, or use the container.",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=1,

@@ -1,9 +1,8 @@
 """Course train and eval: `train()` and `eval()` switch dropout and batch normalisation, and nothing else."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import train_eval
-
-REINSTALL = "Reinstall torch with `make clean`, then `make setup`, or use the container."
 
 
 @requirement(
@@ -14,7 +13,7 @@ REINSTALL = "Reinstall torch with `make clean`, then `make setup`, or use the co
     remedy=(
         'Run `python -c "import torch; print(torch.nn.Dropout(0.5).eval()(torch.ones(4)))"`: it must print ones.',
         "Call `model.eval()` before inference and `model.train()` before training in the notebook.",
-        REINSTALL,
+        *lockfile.RESTORE,
     ),
     takes_s=0.5,
     budget_s=180,
@@ -39,7 +38,7 @@ def test_dropout_is_active_only_in_training(device, evidence):
         'Run `python -c "import torch; b = torch.nn.BatchNorm1d(2).eval(); b(torch.ones(4, 2)); '
         'print(b.running_mean)"`: it must print zeros.',
         "Call `model.eval()` before inference and `model.train()` before training in the notebook.",
-        REINSTALL,
+        *lockfile.RESTORE,
     ),
     takes_s=0.5,
     budget_s=180,

@@ -12,14 +12,14 @@ from dgxcert.workloads.stack import accelerator
     remedy=(
         "Run accelerate's own test and read the last line: python -m accelerate.test_utils.scripts.test_script",
         "If no GPU was selected: unset ACCELERATE_USE_CPU; then read the result of GPU-CUDA.",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=12,
     budget_s=240,
 )
 def test_accelerate_selects_the_device_and_passes_its_own_test(device, evidence):
-    evidence.advise("Run: python -m accelerate.test_utils.scripts.test_script", *lockfile.advice("accelerate"))
+    evidence.advise("Run: python -m accelerate.test_utils.scripts.test_script", *lockfile.advice())
     result = accelerator.run(device)
     selected = evidence.record(
         "device of accelerate", result.device, source="accelerate.Accelerator() in a new process"

@@ -5,6 +5,8 @@ from dgxcert.probes.stack import lockfile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.stack import adapters
 
+TORCHAO = "If the error names torchao, without which peft works, in `make shell`: python -m pip uninstall torchao"
+
 
 @requirement(
     "PEFT-LORA",
@@ -12,14 +14,14 @@ from dgxcert.workloads.stack import adapters
     why="The course's fine-tuning lab trains LoRA adapters: one that is not attached, or not merged, raises no error.",
     remedy=(
         "Print the versions: python -c 'import peft, transformers; print(peft.__version__, transformers.__version__)'",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
-        "If peft refuses to work with an old torchao: python -m pip uninstall torchao",
+        *lockfile.RESTORE,
+        TORCHAO,
     ),
     takes_s=4,
     budget_s=180,
 )
 def test_lora_is_attached_trained_alone_and_merged(device, evidence):
-    evidence.advise(*lockfile.advice("peft", "transformers"))
+    evidence.advise(*lockfile.advice(), TORCHAO)
     lora = adapters.run(device)
     source = f"PEFT's LoRA of rank {adapters.RANK} on a Llama of 2 layers, fp32 on {device.name}"
     one_step = f"{source}, one step"

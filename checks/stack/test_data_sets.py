@@ -11,14 +11,14 @@ from dgxcert.workloads.stack import dataset_cache
     why="Every lab tokenises its data set with map: in one process, or without a cache, each start loses an hour.",
     remedy=(
         "Look at free space and permissions: df -h /tmp /dev/shm; ls -ld ~/.cache/huggingface",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=4,
     budget_s=180,
 )
 def test_data_set_is_mapped_by_several_processes_and_cached(evidence):
-    evidence.advise("Look at free space: df -h /tmp /dev/shm", *lockfile.advice("datasets"))
+    evidence.advise("Look at free space: df -h /tmp /dev/shm", *lockfile.advice())
     mapped = dataset_cache.run()
     source = f"datasets.map of {dataset_cache.ROWS} rows, num_proc={dataset_cache.PROCESSES}, in a new process"
     second = f"{source}, the second time"

@@ -4,7 +4,7 @@ import pytest
 
 from dgxcert import requirement
 from dgxcert.machine.software import STACK
-from dgxcert.probes.stack import package_import
+from dgxcert.probes.stack import lockfile, package_import
 
 
 @requirement(
@@ -13,7 +13,7 @@ from dgxcert.probes.stack import package_import
     why="One package that does not import stops every course notebook and training script that uses it.",
     remedy=(
         "Run `python -c 'import PACKAGE'` with the package's name and read the last line.",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
+        *lockfile.RESTORE,
         "If versions conflict, run `python -m pip check`: it names the packages.",
     ),
     tier="standard",

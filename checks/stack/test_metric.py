@@ -11,14 +11,14 @@ from dgxcert.workloads.stack import metric
     why="A model is judged by its metric: a wrong one makes a bad model look good.",
     remedy=(
         "Print the versions: python -c 'import evaluate, sklearn; print(evaluate.__version__, sklearn.__version__)'",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=6,
     budget_s=180,
 )
 def test_known_scores_are_computed(evidence):
-    evidence.advise(*lockfile.advice("evaluate", "scikit-learn", "datasets"))
+    evidence.advise(*lockfile.advice())
     scores = metric.run()
     source = f"accuracy {scores.accuracy:.6f}, macro F1 {scores.f1:.6f} by evaluate, a metric of our own, no Hub"
     by_hand = evidence.record("difference from the known scores", scores.from_hand, unit="score", source=source)

@@ -3,20 +3,20 @@
 from dgxcert import requirement
 from dgxcert.probes.stack import lockfile, packages, pip_check
 
-SET_UP_AGAIN = "Set up the environment again: make clean setup; in the container: make image"
+BESIDE_THE_STACK = "Give a package that was installed beside the stack and conflicts an environment of its own."
 
 
 @requirement(
     "STACK-VERSIONS",
     title="Every package has the version of the lock",
     why="A package that pip has silently replaced changes what a notebook does; only the locked versions are tested.",
-    remedy=("Read the evidence: it names each package, its version and the locked version.", SET_UP_AGAIN),
+    remedy=("Read the evidence: it names each package, its version and the locked version.", *lockfile.RESTORE),
     takes_s=1,
 )
 def test_every_package_has_the_version_of_the_lock(evidence):
     lock = lockfile.read()
     findings = packages.other_versions(lock, packages.search_path())
-    evidence.advise(*lock.reinstall([finding.name for finding in findings]))
+    evidence.advise(*lock.restore)
     evidence.record("packages of the lock", len(lock.versions), source=f"stack {lock.stack}: {lock.source}")
     others = evidence.record("packages in another version", packages.summary(findings), source="package metadata")
     assert others == "none"
@@ -26,13 +26,13 @@ def test_every_package_has_the_version_of_the_lock(evidence):
     "STACK-ONCE",
     title="No package is installed twice",
     why="Of a package that is installed twice, as after an interrupted update, either version may be imported.",
-    remedy=("Read the evidence: it names each package and both of its folders.", SET_UP_AGAIN),
+    remedy=("Read the evidence: it names each package and both of its folders.", *lockfile.RESTORE),
     takes_s=1,
 )
 def test_no_package_is_installed_twice(evidence):
     lock = lockfile.read()
     findings = packages.duplicates(lock, packages.search_path())
-    evidence.advise(*lock.reinstall([finding.name for finding in findings], twice=True))
+    evidence.advise(*lock.restore)
     twice = evidence.record("packages installed twice", packages.summary(findings), source="package metadata")
     assert twice == "none"
 
@@ -60,7 +60,7 @@ def test_no_file_is_imported_in_place_of_a_package(evidence):
     "STACK-FILES",
     title="The files of the stack have their original hashes",
     why="A library that was edited while debugging stays edited, and changes the results of everyone who uses it.",
-    remedy=("Read the evidence: it names each file that differs.", SET_UP_AGAIN),
+    remedy=("Read the evidence: it names each file that differs.", *lockfile.RESTORE),
     tier="standard",
     takes_s=4,
     budget_s=240,
@@ -68,7 +68,7 @@ def test_no_file_is_imported_in_place_of_a_package(evidence):
 def test_files_of_the_stack_have_their_original_hashes(evidence):
     lock = lockfile.read()
     findings, size_bytes = packages.altered(lock, packages.search_path())
-    evidence.advise(*lock.reinstall([finding.name for finding in findings]))
+    evidence.advise(*lock.restore)
     verified = evidence.record("verified", size_bytes / 1e6, unit="MB", source="files of the stack's packages")
     altered = evidence.record("altered packages", packages.summary(findings), source="SHA-256 in each package's RECORD")
     assert altered == "none"
@@ -79,14 +79,14 @@ def test_files_of_the_stack_have_their_original_hashes(evidence):
     "PIP-CHECK",
     title="No installed packages conflict",
     why="Packages whose requirements conflict fail late, in the one function in which they meet.",
-    remedy=("Run `python -m pip check` and read which package requires which.", SET_UP_AGAIN),
+    remedy=("Read the evidence: it names which package requires which.", *lockfile.RESTORE, BESIDE_THE_STACK),
     takes_s=3,
     budget_s=180,
 )
 def test_installed_packages_do_not_conflict(evidence):
     lock = lockfile.read()
     conflicts = pip_check.read(lock)
-    evidence.advise(*lock.reinstall(pip_check.packages_in(conflicts, lock)))
+    evidence.advise(*lock.restore, BESIDE_THE_STACK)
     source = f"pip check; the base image had {len(lock.conflicts)} conflicts of its own"
     conflicting = evidence.record("packages that disagree", "; ".join(conflicts) or "none", source=source)
     assert conflicting == "none"

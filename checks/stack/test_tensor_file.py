@@ -11,13 +11,13 @@ from dgxcert.workloads.stack import tensor_file
     why="Models from the Hub and checkpoints on disk are safetensors files: a changed byte is a changed model.",
     remedy=(
         "Look at free space: df -h /tmp",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
+        *lockfile.RESTORE,
         "If other bytes change each time, run MEMORY-PATTERN and `sudo dmesg | grep -iE 'i/o error|nvme'`.",
     ),
     takes_s=1,
 )
 def test_tensors_are_preserved_byte_for_byte(evidence):
-    evidence.advise("Look at free space: df -h /tmp", *lockfile.advice("safetensors"))
+    evidence.advise("Look at free space: df -h /tmp", *lockfile.advice())
     file = tensor_file.run()
     source = "safetensors, fp32, fp16, bf16 and integers, with -0, NaN and infinity"
     changed = evidence.record("changed tensors", file.changed, source=source)

@@ -13,12 +13,12 @@ from dgxcert.workloads.stack import encoding
     remedy=(
         "Print the versions: "
         "python -c 'import tokenizers, transformers; print(tokenizers.__version__, transformers.__version__)'",
-        "Install the pinned packages: make clean setup; or use the container: make validate",
+        *lockfile.RESTORE,
     ),
     takes_s=2,
 )
 def test_fast_tokenizer_gives_the_known_token_ids(evidence):
-    evidence.advise(*lockfile.advice("tokenizers", "transformers"))
+    evidence.advise(*lockfile.advice())
     result = encoding.run()
     fast = evidence.record("fast tokenizer", result.fast, source=result.kind)
     source = f"tokenizer.json that ships with dgxcert: {encoding.SENTENCE}"

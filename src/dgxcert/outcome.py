@@ -48,7 +48,7 @@ class DgxcertError(Exception):
 class Inconclusive(DgxcertError):  # noqa: N818 (named as the outcome is)
     """The quantity could not be measured, or the measurement is unreliable: neither a pass nor a fail.
 
-    Its remedy says how to measure again; the requirement's own remedy says how to fix the machine.
+    Its remedy says how to measure again; without one the requirement's own is shown, how to fix the machine.
 
     >>> raise Inconclusive("nvidia-smi timed out after 30 s", "Restart the machine.")
     Traceback (most recent call last):

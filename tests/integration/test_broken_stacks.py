@@ -98,6 +98,6 @@ def test_each_problem_of_a_stack_is_named_with_found_and_expected(broken: str, f
 
 
 def test_the_command_that_fixes_the_stack_is_named(broken: str) -> None:
-    (line,) = re.findall(r"^\d\. (.*pip install --no-deps --force-reinstall .*evaluate.*)$", broken, re.MULTILINE)[:1]
-    for name in ("accelerate==", "evaluate==0.4.6", "safetensors=="):
-        assert name in line
+    assert re.search(r"^\d\. In the checkout, restore what was changed.*: make setup", broken, re.MULTILINE), broken[
+        -6000:
+    ]

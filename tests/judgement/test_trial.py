@@ -92,7 +92,18 @@ def test_only_an_assertion_of_the_check_itself_is_a_failure() -> None:
     assert (own.outcome, own.remedy) == (Outcome.FAILED, REQUIREMENT.remedy)
     library = Trial("X", REQUIREMENT, HERE.with_name("test_other.py"))
     library.take("call", error, untimed=False)
-    assert (library.outcome, library.remedy) == (Outcome.INCONCLUSIVE, (READ_THE_LOG,))
+    assert (library.outcome, library.remedy) == (Outcome.INCONCLUSIVE, (*REQUIREMENT.remedy, READ_THE_LOG))
+
+
+def test_advice_for_this_finding_comes_before_the_log(trial: Trial) -> None:
+    trial.recorder.advise("Remove torchao.")
+    trial.take("call", raised(ImportError("an incompatible version of torchao")), untimed=False)
+    assert trial.remedy == ("Remove torchao.", READ_THE_LOG)
+
+
+def test_inconclusive_without_a_remedy_shows_the_requirements_own(trial: Trial) -> None:
+    trial.take("call", raised(Inconclusive("nothing answers")), untimed=False)
+    assert trial.remedy == REQUIREMENT.remedy
 
 
 def test_an_unexpected_error_is_reported_with_its_first_line_and_place(trial: Trial) -> None:

@@ -15,6 +15,7 @@ from suites.example import (
 )
 
 from dgxcert.judgement.verdict import Verdict
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import Options
 from dgxcert.record import journal, state
@@ -126,6 +127,21 @@ def test_a_failure_without_its_own_remedy_has_that_of_the_requirement() -> None:
     )
     assert run.results[0].remedy == ("fix A",)
     assert run.results[1].remedy == (), "repairing the machine does not help a measurement that could not be taken"
+
+
+def test_only_the_steps_for_this_machine_and_this_run_are_kept() -> None:
+    steps = (Trait.DGX_OS.only("sudo apt full-upgrade"), Trait.OTHER_OS.only("Ask."), Trait.NATIVE.only("make setup"))
+    run = assemble(opened(planned("A")), finished("A", Outcome.FAILED, remedy=(*steps, "Restart.")))
+    assert only(run).remedy == ("Ask.", "make setup", "Restart.")
+
+
+def test_a_step_leads_to_where_the_run_did_its_work() -> None:
+    again = "Run: make validate ONLY=A; then in `make shell`: python -m pip check"
+    run = assemble(opened(planned("A")), finished("A", Outcome.FAILED, remedy=(again,)))
+    where = runs._of_make(run.options)
+    assert only(run).remedy == (
+        f"Run: make validate {where} ONLY=A; then in `make shell {where}`: python -m pip check",
+    )
 
 
 def test_a_result_has_its_evidence_its_time_and_the_log_of_its_process() -> None:

@@ -8,7 +8,7 @@ import traceback
 import typer
 
 from dgxcert import __doc__ as about
-from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, validate
+from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, shell, validate
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
@@ -19,6 +19,7 @@ app.add_typer(listing.commands)
 app.add_typer(compare.commands)
 app.add_typer(hub.commands)
 app.add_typer(image.commands)
+app.add_typer(shell.commands)
 app.add_typer(history.commands)
 app.add_typer(certificate.commands)
 

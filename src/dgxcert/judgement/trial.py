@@ -11,7 +11,9 @@ from dgxcert.judgement.requirement import Requirement
 from dgxcert.outcome import DISTURBED, Disturbed, Inconclusive, Outcome, Wrong
 
 STOP_OTHERS = ("See what else runs on this machine and stop it, or wait for its end: top; nvidia-smi",)
-READ_THE_LOG = "Read the log of this run for the whole traceback, then run this requirement again."
+READ_THE_LOG = (
+    "If that does not help, read the whole traceback in the log of this run, then run this requirement again."
+)
 
 
 class Judged(NamedTuple):
@@ -58,7 +60,7 @@ class Trial:
             return Judged(
                 Outcome.INCONCLUSIVE,
                 error.problem,
-                error.remedy,
+                error.remedy or self._remedy,
                 error.repeats if isinstance(error, Disturbed) else 0,
             )
         skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
@@ -75,7 +77,7 @@ class Trial:
             return Judged(Outcome.FAILED, self._failure(error), self._remedy)
         place = raised.traceback[-1]
         reason = f"could not be checked: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
-        return Judged(Outcome.INCONCLUSIVE, reason, (READ_THE_LOG,))
+        return Judged(Outcome.INCONCLUSIVE, reason, (*self._remedy, READ_THE_LOG))
 
     def _judge_completed(self, untimed: bool) -> Judged:
         """Nothing was raised: a pass, if something was measured and compared."""

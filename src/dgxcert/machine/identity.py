@@ -37,6 +37,8 @@ class Machine(BaseModel):
     memory_gib: float | None = None
     uptime_s: float | None = None
     boot_id: str | None = None
+    virtual: bool | None = None
+    """Whether it is a virtual machine; None where nothing tells."""
     driver: str | None = None
     cuda_driver: str | None = None
     gpus: tuple[Gpu, ...] = ()

@@ -10,6 +10,7 @@ from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
+from dgxcert.machine import trait
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.machine.runtime import Runtime
@@ -155,7 +156,7 @@ def assemble(events: list[Event], name: str) -> Run:
     logs = {(event.stage, event.number): event.log for event in events if isinstance(event, ChildStarted)}
     problems = {event.stage: event.problem for event in events if isinstance(event, StageEnded)}
     results = tuple(_result(entry, state, logs, _never_started(entry, opened, problems)) for entry in opened.plan)
-    results = tuple(_waived(result, opened.waivers) for result in results)
+    results = tuple(_waived(_with_its_steps(result, opened), opened.waivers) for result in results)
     return Run(
         name=name,
         suite=opened.suite,
@@ -236,6 +237,29 @@ def _attempt(made: Attempt, logs: Logs) -> EarlierAttempt:
 
 def _log(started: Started | None, logs: Logs) -> str | None:
     return logs.get((started.stage, started.child)) if started else None
+
+
+def _with_its_steps(result: Result, opened: Opened) -> Result:
+    """The result with those steps of its remedy that are for this machine and this run."""
+    traits = trait.of(
+        opened.machine,
+        unified_memory=opened.profile.gpu.unified_memory,
+        in_container=opened.options.runtime is Runtime.DOCKER,
+    )
+    steps = trait.applicable(result.remedy, traits, _of_make(opened.options))
+    return result.model_copy(update={"remedy": steps})
+
+
+def _of_make(options: Options) -> str:
+    """The options of make by which a step runs where this run did its work; empty for those that make has anyway.
+
+    >>> _of_make(Options(profile="cpu", runtime="native"))
+    'PROFILE=cpu RUNTIME=native'
+    """
+    profile = "" if options.profile == "auto" or "/" in options.profile else f"PROFILE={options.profile}"
+    runtime = "RUNTIME=native" if options.runtime is Runtime.NATIVE else ""
+    stack = "" if options.stack == "course" else f"STACK={options.stack}"
+    return " ".join(filter(None, (profile, runtime, stack)))
 
 
 def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:

@@ -34,7 +34,7 @@ def test_package_that_differs_from_the_lock_is_named(
     evidence = judge(check, fault if differs else None)
     if differs:
         assert evidence.violated[0][0].value == "peft: found 0.1, expected 0.18.1"
-        assert any("peft==0.18.1" in step for step in evidence.advice)
+        assert "make setup" in evidence.advice[0]
 
 
 @pytest.mark.parametrize("hidden", [False, True])
@@ -72,4 +72,4 @@ def test_conflicting_packages_are_named(
     monkeypatch.setattr(pip_check, "read", lambda lock: conflicts)
     evidence = judge(CHECKS.test_installed_packages_do_not_conflict, fault)
     if fault:
-        assert any("install --no-deps --force-reinstall peft==0.18.1" in step for step in evidence.advice)
+        assert "make setup" in evidence.advice[0]

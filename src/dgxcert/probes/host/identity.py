@@ -56,20 +56,22 @@ def read() -> Machine:
     if driver is not None and (reason := driver.absence or driver.mismatch):
         reader.unreadable["driver"] = reason
     system_memory = reader.probe("memory_gib", memory.read)
+    product, cpuinfo = reader.file("product", DMI / "product_name"), reader.file("cpu", Path("/proc/cpuinfo")) or ""
     return Machine(
         hostname=socket.gethostname(),
-        product=reader.file("product", DMI / "product_name"),
+        product=product,
         serial=reader.file("serial", DMI / "product_serial"),
         firmware=reader.file("firmware", DMI / "bios_version"),
         dgx_release=_dgx(reader.file("dgx_release", DGX_RELEASE)),
         operating_system=quoted(reader.file("operating_system", OS_RELEASE) or "", "PRETTY_NAME"),
         kernel=platform.release(),
         architecture=platform.machine(),
-        cpu=cpu_model(reader.file("cpu", Path("/proc/cpuinfo")) or "") or reader.probe("cpu", cores_by_lscpu),
+        cpu=cpu_model(cpuinfo) or reader.probe("cpu", cores_by_lscpu),
         cores=os.cpu_count() or 1,
         memory_gib=system_memory.total_gib if system_memory else None,
         uptime_s=uptime(reader.file("uptime_s", Path("/proc/uptime"))),
         boot_id=reader.file("boot_id", Path("/proc/sys/kernel/random/boot_id")),
+        virtual=is_virtual(cpuinfo, product or ""),
         driver=driver.version if driver else None,
         cuda_driver=driver.cuda if driver else None,
         gpus=driver.gpus if driver else (),
@@ -86,6 +88,19 @@ def cpu_model(cpuinfo: str) -> str | None:
     """
     match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return match.group(1).strip() if match else None
+
+
+def is_virtual(cpuinfo: str, product: str) -> bool | None:
+    """Whether this is a virtual machine: x86 CPUs have a flag for it, of others the name of the product may tell.
+
+    >>> is_virtual("flags\\t\\t: fpu sse hypervisor avx", ""), is_virtual("", "NVIDIA_DGX_Spark"), is_virtual("", "")
+    (True, False, None)
+    """
+    if flags := re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE):
+        return "hypervisor" in flags.group(1).split()
+    if re.search(r"KVM|QEMU|VMware|Virtual|Standard PC|Compute Engine|OpenStack", product):
+        return True
+    return False if "DGX" in product else None
 
 
 def cores_by_lscpu() -> str:

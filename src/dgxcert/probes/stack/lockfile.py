@@ -1,4 +1,4 @@
-"""The stack's lock: the version that every package must have in this environment, and the commands that restore it.
+"""The stack's lock: the version that every package must have in this environment, and the steps that restore it.
 
 In the container it is the lock that the image was built from, with what the guard recorded of the base image; elsewhere
 it is the file that `make setup` wrote into the environment. Without either nothing is known, and nothing is guessed.
@@ -6,17 +6,32 @@ it is the file that `make setup` wrote into the environment. Without either noth
 
 import json
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from dgxcert.machine.software import canonical, version
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 
 IMAGE = Path("/opt/dgxcert")
 NATIVE = "dgxcert-stack.lock"
 """File in the root of a native environment; its first line is `# stack NAME`."""
+
+STAMP, MADE_HERE = "dgxcert-setup", "made by dgxcert's setup"
+"""File in the root of every environment that `make setup` has made, and how it begins."""
+DEFAULT = "course"
+
+RESTORE = (
+    Trait.NATIVE.only("Restore what was changed in dgxcert's environment, and nothing else: make setup"),
+    Trait.CONTAINER.only("Run this again in a new container. If it shows the same, rebuild the image: make image"),
+)
+"""The steps of requirements about packages, where none is known that is more exact."""
+
+OWN_ENVIRONMENT = (
+    "Leave this environment as it is: it is not dgxcert's. In the checkout, set up one that is: make setup",
+    "Or work in the container, which has its own lock: make validate",
+)
 
 OPTIONAL = "torchao"
 """The guard uninstalls this package of the base image where peft refuses to work with its version."""
@@ -34,36 +49,37 @@ class StackLock:
     """The lines of `pip check` in the base image, before anything was installed."""
     in_image: bool = False
 
-    def reinstall(self, names: list[str], *, twice: bool = False) -> tuple[str, ...]:
-        """The steps that restore packages; with `twice` each of their two installations is removed first."""
+    @property
+    def restore(self) -> tuple[str, ...]:
+        """The steps that restore the packages of this lock, and touch nothing that a user installed beside them."""
         if self.in_image:
+            image = "make image" if self.stack == DEFAULT else f"make image STACK={self.stack}"
             return (
                 "Leave this container and start a new one: changes made inside a container end with it.",
-                f"If a new container shows the same, rebuild the image: docker image rm dgxcert:{self.stack}; "
-                f"make image STACK={self.stack}",
+                f"If a new container shows the same, rebuild the image: docker image rm dgxcert:{self.stack}; {image}",
             )
-        # pip uninstalls one installation at a time.
-        removed = [f"{pip()} uninstall -y {' '.join(names)}"] * 2 if twice else []
-        pins = [shlex.quote(f"{name}=={self.versions[name]}" if name in self.versions else name) for name in names]
-        return (
-            *removed,
-            f"{pip()} install --no-deps --force-reinstall {' '.join(pins)}",
-            f"Set up the whole environment again: make clean setup STACK={self.stack} VENV={shlex.quote(sys.prefix)}",
-        )
+        return _setup(self.stack)
 
 
-def advice(*names: str) -> tuple[str, ...]:
+def _setup(stack: str) -> tuple[str, ...]:
+    """The steps for a native environment. No other environment than dgxcert's own is ever changed."""
+    prefix = Path(sys.prefix)
+    stamp = prefix / STAMP
+    if not stamp.is_file() or not stamp.read_text(encoding="utf-8", errors="replace").startswith(MADE_HERE):
+        return OWN_ENVIRONMENT
+    of_stack = "" if stack == DEFAULT else f" STACK={stack}"
+    if prefix.name == ".venv":
+        return (f"In the checkout, restore what was changed, and nothing else: make setup{of_stack}",)
+    return (f"In the checkout, restore what was changed, in the same folder: make setup{of_stack} VENV=FOLDER",)
+
+
+def advice() -> tuple[str, ...]:
     """The remedy where packages do not work: compare them with the lock, then restore them."""
     first = "Read the results of STACK-VERSIONS, STACK-FILES and PIP-CHECK first: they name what differs from the lock."
     try:
-        return (first, *read().reinstall(list(names)))
+        return (first, *read().restore)
     except Inconclusive as unknown:
         return (first, *unknown.remedy)
-
-
-def pip() -> str:
-    """The command for the pip of this environment."""
-    return f"{sys.executable} -m pip"
 
 
 def read() -> StackLock:
@@ -74,8 +90,7 @@ def read() -> StackLock:
     if not path.is_file():
         raise Inconclusive(
             f"the versions that {sys.prefix} must hold are unknown: it has no {NATIVE}",
-            f"Set it up from the lock of a stack: make setup STACK=course VENV={sys.prefix}",
-            "Or work in the container, which has its own lock: make validate",
+            *_setup(DEFAULT),
         )
     text = path.read_text(encoding="utf-8")
     name = text.splitlines()[0].removeprefix("# stack ").strip() if text.startswith("# stack ") else "unnamed"
@@ -110,5 +125,5 @@ def parse(lock: str) -> dict[str, str]:
         if pin.marker is None or pin.marker.evaluate()
     }
     if not versions:
-        raise Inconclusive("the lock of this stack pins nothing", "Write it again: make clean setup; or: make image")
+        raise Inconclusive("the lock of this stack pins nothing", "Write it again: make setup")
     return versions

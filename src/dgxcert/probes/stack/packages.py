@@ -173,7 +173,7 @@ def altered(lock: StackLock, path: SearchPath) -> tuple[list[Finding], int]:
             continue
         files = distributions[0].files
         if files is None:
-            raise Inconclusive(f"{name} has no list of its files", *lock.reinstall([name]))
+            raise Inconclusive(f"{name} has no list of its files", *lock.restore)
         if not any(file.hash for file in files):  # every wheel of an index has hashes
             findings.append(Finding(name, "a package that lists no hash of its files", "the files that were installed"))
         wrong = []

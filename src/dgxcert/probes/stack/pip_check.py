@@ -19,7 +19,7 @@ def read(lock: StackLock) -> list[str]:
     # In the container there is no virtual environment, and a user may have told pip to insist on one.
     done = command.run(args, timeout_s=120, env={**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"})
     if "No module named pip" in done.stderr:
-        raise Inconclusive("this environment has no pip", f"Install it: {sys.executable} -m ensurepip")
+        raise Inconclusive("this environment has no pip", *lock.restore)
     return [line for line in parse(done) if line not in lock.conflicts]
 
 
@@ -37,15 +37,3 @@ def parse(done: command.Completed) -> list[str]:
     if done.returncode != 1 or not conflicts:
         raise Inconclusive(f"pip does not report whether packages conflict: {done.complaint}")
     return conflicts
-
-
-def packages_in(conflicts: list[str], lock: StackLock) -> list[str]:
-    """The packages of the lock that are named in conflicts.
-
-    >>> lock = StackLock("course", "the lock", {"peft": "0.18.1", "torch": "2.9.0", "datasets": "4.4.1"})
-    >>> packages_in(["peft 0.18.1 has requirement torch>=1.13.0, but you have torch 1.12.0."], lock)
-    ['peft', 'torch']
-    """
-    words = {word.strip("',.;").lower() for line in conflicts for word in line.replace("_", "-").split()}
-    required = {word.split("<")[0].split(">")[0].split("=")[0].split("!")[0].split("[")[0] for word in words}
-    return sorted(name for name in lock.versions if name in words | required)

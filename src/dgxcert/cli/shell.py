@@ -1,0 +1,55 @@
+"""The command that opens a shell where the work of a run is done: there the commands of a remedy can be typed."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from dgxcert.cli import screen
+from dgxcert.cli.options import RESULTS, ImageOption, ProfileOption, ResultsOption, RuntimeOption, StackOption
+from dgxcert.machine.runtime import REHEARSAL, Runtime, RuntimeChoice, resolve
+
+commands = typer.Typer()
+
+BASH = ("bash", "--norc")
+"""Without the user's settings, which could put another Python first."""
+
+
+@commands.command()
+def shell(
+    profile: ProfileOption = "auto",
+    results: ResultsOption = RESULTS,
+    runtime: RuntimeOption = RuntimeChoice.AUTO,
+    stack: StackOption = "course",
+    image: ImageOption = "",
+) -> None:
+    """Open a shell where the work of a run is done: in a container of the image, or in this environment."""
+    place, _ = resolve(runtime, profile)
+    if place is Runtime.NATIVE:
+        folder = Path(sys.executable).parent
+        screen.say(f"a shell with the Python of {folder}; `exit` leaves it")
+        path = f"{folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        os.execvpe(BASH[0], BASH, {**os.environ, "PATH": path})  # noqa: S606 (an argument list; becomes that shell)
+    service = "cpu" if profile == REHEARSAL else "gpu"
+    reference = image or f"dgxcert:{stack}"
+    screen.say(f"a shell in a new container of {reference}; what is changed there ends with it; `exit` leaves it")
+    args, environment = in_container(reference, service, results)
+    os.execvpe(args[0], args, environment)  # noqa: S606 (an argument list; this process becomes that client)
+
+
+def in_container(reference: str, service: str, results: Path) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of the client that starts a shell in a container of this image."""
+    from dgxcert.container import engine
+    from dgxcert.plan import suite
+
+    results.mkdir(parents=True, exist_ok=True)  # or the engine would make it, as root
+    args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
+    args += ["run", "--rm", "--entrypoint", BASH[0], service, *BASH[1:]]
+    settings = {
+        "DGXCERT_IMAGE": reference,
+        "DGXCERT_UID": str(os.getuid()),
+        "DGXCERT_GID": str(os.getgid()),
+        "DGXCERT_RESULTS": str(results.resolve()),
+    }
+    return args, engine.environment(**settings)
