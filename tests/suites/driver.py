@@ -44,12 +44,12 @@ def only_run(results: Path) -> Path:
     return folder
 
 
-def wait_until_measuring(results: Path, key: str) -> Path:
-    """Wait until a requirement is being measured; returns the run folder."""
+def wait_until_measuring(results: Path, key: str, times: int = 1) -> Path:
+    """Wait until a requirement is being measured, for that many times; returns the run folder."""
     deadline = time.monotonic() + STARTS_S
     while time.monotonic() < deadline:
         for record in results.glob(f"*/{journal.NAME}"):
-            if f'"started","key":"{key}"' in record.read_text(encoding="utf-8"):
+            if record.read_text(encoding="utf-8").count(f'"started","key":"{key}"') >= times:
                 return record.parent
         time.sleep(0.02)
     raise TimeoutError(f"{key} was not started within {STARTS_S:.0f} s")

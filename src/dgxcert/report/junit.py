@@ -17,7 +17,7 @@ from dgxcert.judgement import basis_count
 from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
-from dgxcert.report.words import meaning, measured, open_results, printable, shortened
+from dgxcert.report.words import meaning, measured, open_results, printable, repeated, shortened
 
 LONGEST = 20_000
 """Characters of one reason. GitLab and GitHub show no more, and a log line may have megabytes."""
@@ -77,12 +77,13 @@ def _add_case(suite: ElementTree.Element, result: Result, unresolved: bool) -> N
         {"classname": f"dgxcert.{result.group}", "name": result.key, "time": f"{result.duration_s or 0:.3f}"},
     )
     properties = ElementTree.SubElement(case, "properties")
-    ElementTree.SubElement(properties, "property", {"name": "outcome", "value": result.outcome.value})
+    for name, value in {"outcome": result.outcome.value, "attempts": str(result.attempts)}.items():
+        ElementTree.SubElement(properties, "property", {"name": name, "value": value})
     if tag := _tag(result, unresolved):
         first_line = printable(result.reason.split("\n", 1)[0][:LONGEST])
         waiver = printable(f" ({result.waiver.description})") if result.waiver else ""
         element = ElementTree.SubElement(case, tag, {"message": f"{result.label}{waiver}: {first_line}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]
         element.text = shortened("\n".join([result.reason, *steps]), LONGEST)
-    if result.evidence:
-        ElementTree.SubElement(case, "system-out").text = measured(result.evidence)
+    if lines := list(filter(None, (measured(result.evidence), repeated(result)))):
+        ElementTree.SubElement(case, "system-out").text = shortened("\n".join(lines), LONGEST)

@@ -16,6 +16,7 @@ from dgxcert.report.words import (
     printable,
     problems,
     rehearse_hint,
+    repeated,
     verdict_with_basis,
     waived,
 )
@@ -40,6 +41,8 @@ def render(run: Run) -> str:
     lines += _within(problems(run), _problem, PROBLEM_BYTES)
     if run.waived:
         lines += ["## Waived", "", *_within(waived(run), _note, NOTE_BYTES), ""]
+    if again := [result for result in run.results if result.earlier_attempts]:
+        lines += ["## Measured again", "", *_within(again, _attempts, NOTE_BYTES), ""]
     lines += ["## Machine and software", "", *_about(run), ""]
     lines += ["## Requirements", "", "| requirement | outcome | measured |", "| --- | --- | --- |"]
     lines += _within(run.results, _row, ROW_BYTES)
@@ -110,6 +113,10 @@ def _row(result: Result) -> list[str]:
         outcome = f"**{outcome}**"
     detail = measured(result.evidence) if result.evidence else result.reason
     return [f"| `{result.key}` | {outcome} | {_cell(detail)} |"]
+
+
+def _attempts(result: Result) -> list[str]:
+    return [f"- `{result.key}`: {_cell(repeated(result))}"]
 
 
 def _cell(text: str, longest: int = CELL_CHARS) -> str:

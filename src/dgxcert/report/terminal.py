@@ -17,6 +17,7 @@ from dgxcert.report.words import (
     printable,
     problems,
     rehearse_hint,
+    repeated,
     required,
     verdict_with_basis,
     waived,
@@ -42,6 +43,9 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print(Text(f"weights: {WEIGHTS[run.options.weights]}", style="dim"))
     for results in problems(run):
         _show_problem(results, console)
+    for result in run.results:
+        if result.earlier_attempts and result.outcome is not Outcome.NOT_RUN:
+            console.print(Text(f"{result.key}: {repeated(result)}", style="dim"))
     for line in waived(run):
         console.print(Text(line, style="bold yellow"))
     for note in run.notes:

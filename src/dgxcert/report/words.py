@@ -73,6 +73,19 @@ def waived(run: Run) -> list[str]:
     ]
 
 
+def repeated(result: Result) -> str:
+    """What became of a requirement's earlier attempts, on one line; "" where it was measured once.
+
+    `measured 2 times; before: inconclusive, rounds spread 641%`
+    """
+    if not result.earlier_attempts:
+        return ""
+    reasons = [(each.outcome.label, each.reason.partition("\n")[0]) for each in result.earlier_attempts]
+    before = "; ".join(f"{label}, {reason or 'then work was measured again'}" for label, reason in reasons)
+    times = f"measured {result.attempts} times" if result.attempts > 1 else "measured before"
+    return printable(f"{times}; before: {before}")
+
+
 def measured(evidence: Iterable[Evidence]) -> str:
     """The quantities of a requirement on one line, without the spreads of their rounds.
 
