@@ -1,4 +1,4 @@
-"""GPU processes: no other process computes on the GPUs that are measured."""
+"""GPU processes: no other process computes or keeps drawing on the GPUs that are measured."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import processes
@@ -6,7 +6,7 @@ from dgxcert.probes.gpu import processes
 
 @requirement(
     "HOST-GPU-IDLE",
-    title="No other process computes on the GPUs",
+    title="No other process uses the GPUs",
     why="A shared GPU trains and generates more slowly, so no measurement shows what the machine can do.",
     remedy=(
         "List the processes on the GPUs: nvidia-smi",
@@ -14,7 +14,7 @@ from dgxcert.probes.gpu import processes
     ),
     stage="host",
 )
-def test_no_other_process_computes_on_the_gpus(machine, evidence):
+def test_no_other_process_uses_the_gpus(machine, evidence):
     idle = processes.read(machine)
     free = evidence.record("GPUs without other processes", idle, unit="GPU", source="NVML")
     gpus = evidence.record("GPUs of the driver", len(machine.gpus), unit="GPU", source="NVML")

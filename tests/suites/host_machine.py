@@ -69,6 +69,7 @@ class HostMachine:
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))
         self.set(nvml, "read", driver("580.126.09"))
         self.set(nvml, "compute_processes", [])
+        self.set(nvml, "activity", nvml.Activity(0.02, (2211,)))
 
     def set(self, probe: Any, name: str, result: object) -> None:
         """Let a function of a probe return this, or raise it where it is an exception."""

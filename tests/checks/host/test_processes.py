@@ -14,6 +14,8 @@ FAILURES: tuple[Failure, ...] = ()
 INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
     ("HOST-GPU-IDLE", reads(nvml, "compute_processes", [4711]), "(GPU 0: "),
     ("HOST-GPU-IDLE", reads(nvml, "compute_processes", OSError("GPU is lost")), "OSError: GPU is lost"),
+    ("HOST-GPU-IDLE", reads(nvml, "activity", nvml.Activity(0.97, (2**22 + 1,))), "97% busy, with graphics: process"),
+    ("HOST-GPU-IDLE", reads(nvml, "activity", OSError("bus error")), "OSError: bus error"),
 )
 
 
@@ -43,4 +45,4 @@ def test_a_process_on_any_of_the_gpus_is_found(host: HostMachine, monkeypatch: p
 def test_every_gpu_must_be_idle(monkeypatch: pytest.MonkeyPatch, idle: int, fault: str | None) -> None:
     machine = example.MACHINE.model_copy(update={"gpus": nvidia.driver(8).gpus})
     monkeypatch.setattr(processes, "read", lambda machine: idle)
-    judge(check_file.load("host/test_processes").test_no_other_process_computes_on_the_gpus, machine, fault=fault)
+    judge(check_file.load("host/test_processes").test_no_other_process_uses_the_gpus, machine, fault=fault)

@@ -34,6 +34,7 @@ def busy(monkeypatch: pytest.MonkeyPatch, pids: dict[int, list[int]]) -> list[in
         return pids.get(index, [])
 
     monkeypatch.setattr(nvml, "compute_processes", processes)
+    monkeypatch.setattr(nvml, "activity", lambda index: nvml.Activity(0.0, ()))
     return queried
 
 
@@ -58,6 +59,28 @@ def test_all_other_processes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         gpu_processes.read(machine(2))
     first, second = f"process {NO_SUCH_PID}, process {NO_SUCH_PID + 1}", f"process {NO_SUCH_PID + 2}"
     assert f"(GPU 0: {first}; GPU 1: {second})" in raised.value.problem
+
+
+def at_work(monkeypatch: pytest.MonkeyPatch, *utilization: float | None) -> None:
+    """Plants a GPU that graphics use so much at each look, and no compute process."""
+    busy(monkeypatch, {})
+    looks = iter(utilization)
+    monkeypatch.setattr(gpu_processes.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(nvml, "activity", lambda index: nvml.Activity(next(looks), (NO_SUCH_PID,)))
+
+
+def test_graphics_that_keep_a_gpu_busy_are_named_and_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work(monkeypatch, 0.97, 0.31, 0.97, 0.97)
+    with pytest.raises(Inconclusive, match=f"GPU 0: 31% busy, with graphics: process {NO_SUCH_PID}"):
+        gpu_processes.read(machine(1))
+
+
+@pytest.mark.parametrize(
+    "utilization", [(0.02,), (0.6, 0.9, 0.9, 0.05), (None,)], ids=["at rest", "a burst", "no figure"]
+)
+def test_a_desktop_is_no_neighbour(monkeypatch: pytest.MonkeyPatch, utilization: tuple[float | None, ...]) -> None:
+    at_work(monkeypatch, *utilization)
+    assert gpu_processes.read(machine(1)) == 1
 
 
 def test_a_process_has_its_name_or_at_least_its_id() -> None:

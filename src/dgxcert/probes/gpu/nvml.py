@@ -119,6 +119,25 @@ def compute_processes(index: int) -> list[int]:
     return list(ask(index, "compute_processes")["compute_processes"])
 
 
+@dataclass(frozen=True)
+class Activity:
+    """What goes on on a GPU: share of the last second in which any kernel ran, and the processes that draw on it.
+
+    None and no process where the driver does not support the question.
+    """
+
+    utilization: float | None
+    drawing: tuple[int, ...]
+
+
+def activity(index: int) -> Activity:
+    """What goes on on a GPU now. Raises Inconclusive where the driver refuses otherwise than with Not Supported."""
+    answers = ask(index, "utilization", "graphics_processes")
+    percent = answers.if_supported("utilization")
+    drawing = answers.if_supported("graphics_processes") or ()
+    return Activity(None if percent is None else percent / 100, tuple(drawing))
+
+
 def _identity(answers: Answers) -> Gpu:
     memory = answers.answered.get("memory_total")  # whether it must be reported is judged by DEVICE-MEMORY
     return Gpu(
