@@ -15,6 +15,7 @@ from dgxcert.judgement.rounds import Work, known_within
 from dgxcert.machine.device import Device
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.host import processors
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Timing
@@ -176,19 +177,25 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         values = {"power_w": 300.0, "clock": 1500.0}
         try:
             yield lambda: SimpleNamespace(
-                has=lambda name: True, median=values.__getitem__, hot=0.25, trace=lambda gpu: Trace(gpu=gpu, points=())
+                has=lambda name: True,
+                median=values.__getitem__,
+                hot=0.25,
+                braked=0.0,
+                trace=lambda gpu: Trace(gpu=gpu, points=()),
             )
         finally:
             events.append("sampler stops")
 
-    def sharing_problem(device: Device) -> str:
+    def other_processes(device: Device) -> str:
         events.append("others read")
         return f"GPU {device.index} was shared"
 
     monkeypatch.setattr(round_timer, "sampling", sampling)
     monkeypatch.setattr(round_timer.peak_memory, "reset", lambda device: None)
     monkeypatch.setattr(round_timer.peak_memory, "read", lambda device: 5)
-    monkeypatch.setattr(Device, "sharing_problem", sharing_problem)
+    monkeypatch.setattr(Device, "other_processes", other_processes)
+    monkeypatch.setattr(Device, "wait", lambda device: None)
+    monkeypatch.setattr(round_timer.PATIENCE, "wait", lambda device, say: True)
     return events
 
 
@@ -211,6 +218,58 @@ def test_a_gpu_is_sampled_from_the_first_round_that_counts_to_the_last(
     assert events == [*["warm-up round"] * 6, "sampler starts", *["timed round"] * 6, "sampler stops", "others read"]
     assert rounds.disturbance == "GPU 2 was shared"
     assert (rounds.around.power_w, rounds.around.clock_mhz, rounds.around.hot) == (300.0, 1500.0, 0.25)
+
+
+@pytest.mark.parametrize("seen", [None, "GPU 2 was shared: process 4711 used 93% of it at times"])
+def test_a_neighbour_that_is_gone_before_the_last_round_is_seen_in_the_samples(
+    monkeypatch: pytest.MonkeyPatch, events: list[str], clock: Clock, profile: Profile, seen: str | None
+) -> None:
+    sampling = round_timer.sampling
+
+    @contextlib.contextmanager
+    def with_neighbours(index: int) -> Iterator[Callable[[], Any]]:
+        with sampling(index) as samples:
+            yield lambda: SimpleNamespace(**vars(samples()), neighbours=lambda gpu: seen)
+
+    monkeypatch.setattr(round_timer, "sampling", with_neighbours)
+    monkeypatch.setattr(Device, "other_processes", lambda device: None)
+    workload = Simulated(clock, series())
+    workload.work = GPU_WORK
+    rounds = round_timer.time_rounds(fixture(), workload, profile, Recorder())
+    assert (rounds.disturbance, rounds.unknown) == (seen, "")
+
+
+def test_a_gpu_that_may_have_been_shared_is_told_from_one_that_was(
+    monkeypatch: pytest.MonkeyPatch, events: list[str], clock: Clock, profile: Profile
+) -> None:
+    def unknown(device: Device) -> None:
+        raise Inconclusive("cannot tell whether GPU 2 was shared")
+
+    monkeypatch.setattr(Device, "other_processes", unknown)
+    workload = Simulated(clock, series())
+    workload.work = GPU_WORK
+    rounds = round_timer.time_rounds(fixture(), workload, profile, Recorder())
+    assert (rounds.disturbance, rounds.unknown) == (None, "cannot tell whether GPU 2 was shared")
+    assert rounds.as_info["disturbance"] == "cannot tell whether GPU 2 was shared", "which spoils it for comparisons"
+
+
+def test_a_neighbour_in_the_middle_of_the_rounds_is_in_their_busiest_stretch(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, profile: Profile
+) -> None:
+    monkeypatch.setattr(round_timer.PATIENCE, "wait", lambda device, say: True)
+    burst = (101.0, 101.5)
+
+    def read() -> processors.Processors:
+        """Two CPUs, of which this process uses one, and another both of what is left for half a second."""
+        others_s = max(0.0, min(clock.now, burst[1]) - burst[0])
+        return processors.Processors(clock.now, clock.now + others_s, clock.now, 2)
+
+    monkeypatch.setattr(processors, "read", read)
+    rounds, benchmark, _ = time_rounds(clock, profile, series(then=0.05))
+    assert rounds.around.others == pytest.approx(0.125, abs=0.04)
+    assert rounds.around.busiest == pytest.approx(0.5, abs=0.05)
+    assert benchmark.extra_info["busiest"] == rounds.around.busiest
+    assert "50% at times" in rounds.around.neighbours
 
 
 def test_the_monitor_stops_where_a_round_raises(events: list[str], clock: Clock, profile: Profile) -> None:

@@ -13,11 +13,14 @@ from dgxcert.judgement.evidence import Quantity, Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.units import OF_MEDIAN, OF_START, OF_TIME
 from dgxcert.machine.device import Device
-from dgxcert.outcome import Inconclusive
+from dgxcert.machine.neighbours import is_busy
+from dgxcert.outcome import DISTURBED, UNEXPLAINED, Disturbed, Inconclusive
 
 GRACE = 1.02
 """How far a rate may exceed a physical bound: clocks and timers are accurate to about 2 %."""
 
+SLOWED = 0.05
+"""Share of the time above which a GPU that slowed down for heat or power explains rounds that vary."""
 MIN_ROUNDS = 3
 MANY = 60
 """Rounds above which the normal distribution approximates the binomial one."""
@@ -54,11 +57,37 @@ class Around:
     clock_mhz: float | None = None
     hot: float | None = None
     """Share of the time in which the GPU throttled for heat."""
+    busiest: float | None = None
+    """Share of the CPU that other processes used in the stretch of the rounds in which it was largest."""
+    braked: float | None = None
+    """Share of the time in which the GPU throttled because its power supply asked for it."""
+
+    @property
+    def neighbours(self) -> str:
+        """What other processes used of the CPU, where it is enough to disturb rounds; "" otherwise.
+
+        >>> Around(others=0.02, busiest=0.61).neighbours
+        'other processes used 2% of the CPU while it was timed, 61% at times'
+        """
+        overall, busiest = self.others or 0.0, self.busiest or 0.0
+        if not is_busy(overall, busiest):
+            return ""
+        return f"other processes used {overall:.0%} of the CPU while it was timed, {busiest:.0%} at times"
+
+    @property
+    def slowed(self) -> str:
+        """How the GPU slowed itself down, where it is enough to make rounds vary; "" otherwise."""
+        for share, cause in ((self.hot, "heat"), (self.braked, "power")):
+            if share is not None and share > SLOWED:
+                return f"the GPU slowed down for {cause} {share:.0%} of the time"
+        return ""
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds of each timed round, in order; `disturbance` describes other work on the device, if there was any.
+    """Seconds of each timed round, in order.
+
+    `disturbance` describes other work on the device, if there was any; `unknown` says why that could not be seen.
 
     Raises Inconclusive where there are too few rounds, or where one took no time.
 
@@ -70,6 +99,7 @@ class Rounds:
     seconds: tuple[float, ...]
     disturbance: str | None = None
     around: Around = Around()
+    unknown: str = ""
 
     def __post_init__(self) -> None:
         if len(self.seconds) < MIN_ROUNDS:
@@ -109,7 +139,7 @@ class Rounds:
         """What pytest-benchmark's file keeps as `extra_info`."""
         within = known_within(self.seconds)
         return {
-            "disturbance": self.disturbance,
+            "disturbance": self.disturbance or self.unknown or None,
             "within": within,
             "drift": self.drift,
             **dataclasses.asdict(self.around),
@@ -142,8 +172,9 @@ def _rank(count: int) -> int:
 def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str, spread: Limit) -> Quantity:
     """Record a benchmark's rate, with all that explains it.
 
-    Raises Inconclusive where the rate is outside its physical bounds, where the rounds spread more than `spread`
-    allows, where code was compiled meanwhile, or where something else used the device.
+    Raises Inconclusive where the rate is outside its physical bounds, where code was compiled meanwhile, or where it is
+    not known whether something else used the device; Disturbed where something else did, and where the rounds spread
+    more than `spread` allows. A rate below its limit beside busy processes is no failure: `Recorder.disturbed`.
     """
     within, value = known_within(rounds.seconds), work.amount * len(rounds.seconds) / rounds.total_s
     bounds = {"roofline": work.roofline, "ceiling": work.ceiling}
@@ -162,12 +193,18 @@ def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str
     _keep_around(evidence, name, unit, work, rounds)
     believe(measured, work)
     if rounds.disturbance:
-        raise Inconclusive(f"{name}: {rounds.disturbance}", "Stop the other work on this device and run again.")
+        raise Disturbed(
+            f"{name}: {rounds.disturbance}", "Stop the other work on this device and run again.", repeats=DISTURBED
+        )
+    if rounds.unknown:
+        raise Inconclusive(f"{name}: {rounds.unknown}", "Run `nvidia-smi` and look for the list of processes.")
     if rounds.around.compiled:
         raise Inconclusive(
             f"{name}: code was compiled {rounds.around.compiled} times while it was timed",
             "Run it again; where it happens each time, the warm-up in the profile's `timing` is too short.",
         )
+    if rounds.around.neighbours:
+        evidence.disturbed(measured, rounds.around.neighbours)
     _believe_spread(evidence, name, rounds, spread)
     return measured
 
@@ -180,10 +217,12 @@ def _keep_around(evidence: Recorder, name: str, unit: str, work: Work, rounds: R
     known: list[tuple[str, float | None, str, str]] = [
         ("drift", rounds.drift, OF_START, f"second half of the rounds over the first, less 1; {source}"),
         ("others", around.others, "of processors", "CPU time of other processes, /proc/stat"),
+        ("busiest others", around.busiest, "of processors", "the same in the stretch in which it was largest"),
         ("peak memory", around.peak_bytes / 2**30 or None, "GiB", "torch's allocator, or the resident size on a CPU"),
         ("power", around.power_w, "W", "median of the driver's samples"),
         ("clock", around.clock_mhz, "MHz", "median of the driver's samples"),
         ("slowed down for heat", around.hot, OF_TIME, "the driver's samples and counters"),
+        ("slowed down for power", around.braked, OF_TIME, "the driver's samples and counters: power brake"),
     ]
     if around.power_w is not None:
         joules = around.power_w * rounds.total_s / (work.amount * len(rounds.seconds))
@@ -214,7 +253,10 @@ def _wrong(measured: Quantity, bounded: str, bound: Bound) -> Inconclusive:
 
 
 def _believe_spread(evidence: Recorder, name: str, rounds: Rounds, spread: Limit) -> None:
-    """Record the spread between rounds. Raises Inconclusive where it exceeds its limit."""
+    """Record the spread between rounds. Raises Disturbed where it exceeds its limit, or Inconclusive.
+
+    Rounds that vary because the GPU slowed itself down are a property of the machine: no good moment is waited for.
+    """
     evidence.record(
         f"spread of {name}",
         rounds.spread,
@@ -225,7 +267,11 @@ def _believe_spread(evidence: Recorder, name: str, rounds: Rounds, spread: Limit
     if spread.max is None:
         raise Inconclusive(f"limit {spread.name} has no max", f"Give limit {spread.name} a max in the profile.")
     if rounds.spread > spread.max:
-        raise Inconclusive(
-            f"{name} is too noisy to judge: rounds spread {rounds.spread:.1%}, limit spread allows {spread.max:.1%}",
-            "Stop other work on this machine, let it cool, and run again.",
+        noisy = f"{name} is too noisy to judge: rounds spread {rounds.spread:.1%}, limit spread allows {spread.max:.1%}"
+        remedy = "Stop other work on this machine, let it cool, and run again."
+        seen = rounds.around.neighbours
+        if rounds.around.slowed:
+            raise Inconclusive(f"{noisy}; {rounds.around.slowed}", remedy)
+        raise Disturbed(
+            f"{noisy}; {seen or 'no other work was seen'}", remedy, repeats=DISTURBED if seen else UNEXPLAINED
         )

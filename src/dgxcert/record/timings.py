@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from dgxcert.judgement.evidence import Comparison
-from dgxcert.judgement.rounds import Rounds, known_within
+from dgxcert.judgement.rounds import Around, Rounds, known_within
 from dgxcert.judgement.units import QUANTITIES, SPEEDS
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record.benchmark_file import NAME
 from dgxcert.record.run import Result, Run
-
-OTHERS = 0.1
-"""Share of the CPU above which other processes make rounds on a CPU unusable."""
-HOT = 0.05
-"""Share of the time above which throttling for heat makes the rounds of a GPU unusable."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +102,7 @@ def _spoiled(info: dict[str, Any]) -> str:
         return str(info["disturbance"])
     if info.get("compiled"):
         return f"code was compiled {info['compiled']} times while they were timed"
-    if info.get("device") == "cpu" and (info.get("others") or 0.0) > OTHERS:
-        return f"other processes used {info['others']:.0%} of the CPU"
-    if (info.get("hot") or 0.0) > HOT:
-        return f"the GPU throttled for heat {info['hot']:.0%} of the time"
-    return ""
+    around = Around(
+        others=info.get("others"), busiest=info.get("busiest"), hot=info.get("hot"), braked=info.get("braked")
+    )
+    return (info.get("device") == "cpu" and around.neighbours) or around.slowed

@@ -22,8 +22,10 @@ from dgxcert.probes.gpu import peak_memory
 from dgxcert.probes.gpu.sampler import sampling
 from dgxcert.probes.gpu.samples import Samples
 from dgxcert.probes.host import processors
+from dgxcert.probes.host.processors import Processors
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Timing
+from dgxcert.workloads.quiet import PATIENCE
 
 WINDOW = 3
 """Rounds whose median is compared with that of as many rounds before them: the warm-up is over when the two agree."""
@@ -31,6 +33,9 @@ STEADY = 0.02
 """The largest difference between these two medians, as a share."""
 LEAST_OF_TIME = 0.25
 """Share of the time for rounds that is always used: a machine drifts more slowly than rounds follow each other."""
+
+STRETCH_S = 0.25
+"""The shortest stretch in which the CPU use of others is looked at: the kernel counts in ticks of 10 ms."""
 
 AddRound = Callable[[float], bool]
 """Takes the seconds of one round; returns whether another round is wanted."""
@@ -62,6 +67,8 @@ def time_rounds(benchmark: Any, workload: Workload, profile: Profile, evidence: 
     Raises Inconclusive where nothing was timed, and where the driver does not report the GPU's state meanwhile.
     """
     device = workload.work.device
+    device.wait()
+    PATIENCE.wait(device, evidence.say)
     timer = RoundTimer(device, profile.workloads.timing)
     try:
         with _one_thread_per_cpu(device):
@@ -113,6 +120,7 @@ class RoundTimer:
     def timed(self, seconds: float) -> bool:
         """Take a round that counts; stops the monitor after the last one."""
         self._timed_s.append(seconds)
+        self.monitor.look()
         if not self._is_enough():
             return True
         self.monitor.stop()  # now: whatever the workload does next, its last step or an idle GPU, does not belong to it
@@ -137,7 +145,7 @@ class RoundTimer:
         if not self._timed_s:
             raise Inconclusive("the work ended before a round of it was timed")
         around = self.monitor.around(len(self._warm_up_s), self._steady)
-        return Rounds(tuple(self._timed_s), self.monitor.disturbance, around)
+        return Rounds(tuple(self._timed_s), self.monitor.disturbance, around, self.monitor.unknown)
 
 
 class Monitor:
@@ -154,6 +162,9 @@ class Monitor:
         self.started = False
         self.disturbance: str | None = None
         """Description of the other processes on the device; None where there were none."""
+        self.unknown = ""
+        """Why it is not known whether there were any."""
+        self._busiest = 0.0
 
     def start(self) -> None:
         """Start the GPU sampler, and read the counters that are compared when it stops.
@@ -166,8 +177,21 @@ class Monitor:
                 self._samples = starting.enter_context(sampling(self._device.index))
             peak_memory.reset(self._device)
             self._compiled, self._cpu = compiled_graphs(), processors.read()
+            self._looked = self._cpu
             self._sampler = starting.pop_all()
         self._running = True
+
+    def look(self) -> None:
+        """Compare the CPU counters with those of the last look, between two rounds and at most every STRETCH_S.
+
+        A neighbour of a second is lost in the share of all rounds, and still is what made some of them slow.
+        """
+        if self._running and time.monotonic() - self._looked.at_s >= STRETCH_S:
+            self._see(processors.read())
+
+    def _see(self, cpu: Processors) -> None:
+        self._busiest = max(self._busiest, cpu.others_since(self._looked))
+        self._looked = cpu
 
     def stop(self) -> None:
         """Stop the GPU sampler and read the counters again; does nothing where it is not running.
@@ -179,13 +203,25 @@ class Monitor:
         self._running = False
         try:
             self._compiled = compiled_graphs() - self._compiled
-            self._others = processors.read().others_since(self._cpu)
+            cpu = processors.read()
+            self._others = cpu.others_since(self._cpu)
+            if cpu.at_s - self._looked.at_s >= STRETCH_S:
+                self._see(cpu)
             self._peak_bytes = peak_memory.read(self._device)
         finally:
             # The sampler stops before the driver is asked for other processes, or its last samples are of an idle GPU.
             # It is told of the error of a round that raised, so that it does not hide that behind one of its own.
             self._sampler.__exit__(*sys.exc_info())
-        self.disturbance = self._device.sharing_problem()
+        self._look_for_others(sampled=self._samples is not None and sys.exc_info()[0] is None)
+
+    def _look_for_others(self, *, sampled: bool) -> None:
+        """Who else used the GPU: at the end of the rounds, and in the samples that were taken while they ran."""
+        try:
+            self.disturbance = self._device.other_processes()
+            if sampled and self._samples is not None and self.disturbance is None:
+                self.disturbance = self._samples().neighbours(self._device.index)
+        except Inconclusive as unknown:
+            self.unknown = unknown.problem
 
     @property
     def trace(self) -> Trace | None:
@@ -194,7 +230,7 @@ class Monitor:
 
     def around(self, warm_up_rounds: int, steady: bool) -> Around:
         """What it saw, as it is kept beside the rounds."""
-        around = Around(warm_up_rounds, steady, self._compiled, self._others, self._peak_bytes)
+        around = Around(warm_up_rounds, steady, self._compiled, self._others, self._peak_bytes, busiest=self._busiest)
         if self._samples is None:
             return around
         samples = self._samples()
@@ -203,6 +239,7 @@ class Monitor:
             power_w=samples.median("power_w") if samples.has("power_w") else None,
             clock_mhz=samples.median("clock") if samples.has("clock") else None,
             hot=samples.hot if samples.has("event_reasons") else None,
+            braked=samples.braked if samples.has("event_reasons") else None,
         )
 
 

@@ -25,6 +25,8 @@ COUNTERS = {
 """Time spent in each state since the driver was loaded. The driver counts in ns, and updates about every 100 ms."""
 INVALID_ARGUMENT, NOT_SUPPORTED = 2, 3
 """nvmlReturn_t, nvml.h. Older drivers answer Invalid Argument for a counter that they do not know."""
+PROCESS_SAMPLE_US = 2_000_000
+"""Samples of processes that are older than the newest one by this much are of processes that have ended since."""
 UNSIGNED_INT = 1
 """NVML_VALUE_TYPE_UNSIGNED_INT; otherwise a counter is an unsigned long long."""
 
@@ -63,6 +65,19 @@ def _pids(function: str) -> Read:
     return lambda nvml, gpu: [process.pid for process in getattr(nvml, function)(gpu)]
 
 
+def _process_utilization(nvml: Any, gpu: Any) -> dict[int, int]:
+    """Share of the time in percent in which kernels or graphics of each process ran, as the driver last sampled it.
+
+    Empty where it has no samples, as on an idle GPU: that is NVML's Not Found, and not Not Supported.
+    """
+    try:
+        samples = nvml.nvmlDeviceGetProcessUtilization(gpu, 0)
+    except nvml.NVMLError_NotFound:
+        return {}
+    newest = max((sample.timeStamp for sample in samples), default=0) - PROCESS_SAMPLE_US
+    return {sample.pid: sample.smUtil for sample in samples if sample.timeStamp >= newest}
+
+
 FIELDS: dict[str, Read] = {
     "product": lambda nvml, gpu: nvml.nvmlDeviceGetName(gpu),
     "uuid": lambda nvml, gpu: nvml.nvmlDeviceGetUUID(gpu),
@@ -96,6 +111,7 @@ FIELDS: dict[str, Read] = {
     "counters": _counters,
     "compute_processes": _pids("nvmlDeviceGetComputeRunningProcesses"),
     "graphics_processes": _pids("nvmlDeviceGetGraphicsRunningProcesses"),
+    "process_utilization": _process_utilization,
 }
 """The fields of one GPU by our names. Clocks in MHz, power in W (NVML has mW), temperature in °C, memory in bytes.
 

@@ -23,6 +23,9 @@ FIELDS = (
     "link_generation",
     "link_width",
 )
+PROCESSES = ("compute_processes", "graphics_processes", "process_utilization")
+PROCESSES_EVERY_S = 0.5
+"""Who uses the GPU is asked less often than how it works: the driver goes through all of its clients for it."""
 
 
 def record_samples(index: int, hertz: float, path: Path) -> None:
@@ -41,12 +44,17 @@ def record_samples(index: int, hertz: float, path: Path) -> None:
     nvml = driver_answers.NamedCalls(pynvml)
     answers = driver_answers.ask(nvml, gpu, FIELDS)
     refused = {name: refusal["says"] for name, refusal in answers["refused"].items()}
-    fields = tuple(answers["answered"])
+    who = driver_answers.ask(nvml, gpu, PROCESSES)
+    refused |= {name: refusal["says"] for name, refusal in who["refused"].items()}
+    fields, processes = tuple(answers["answered"]), tuple(who["answered"])
     with path.open("a", encoding="ascii", buffering=1) as file:
         write_line(file, {"at": time.time(), "hertz": hertz, "refused": refused, **_counters(nvml, gpu)})
+        asked = -PROCESSES_EVERY_S
         while not stopped and os.getppid() == parent:  # killed with SIGKILL, the parent cannot stop this process
             began = time.monotonic()
-            write_line(file, {"t": began, **sample(nvml, gpu, fields)})
+            who_too = began - asked >= PROCESSES_EVERY_S
+            asked = began if who_too else asked
+            write_line(file, {"t": began, **sample(nvml, gpu, (*fields, *processes) if who_too else fields)})
             time.sleep(max(0.0, 1 / hertz - (time.monotonic() - began)))
         write_line(file, {**_counters(nvml, gpu), "cpu_s": time.process_time()})
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from dgxcert.machine import trace
+from dgxcert.machine.neighbours import is_busy
 from dgxcert.machine.trace import Point, Trace
 from dgxcert.outcome import Inconclusive
 
@@ -100,6 +101,31 @@ class Samples:
     def has(self, name: str) -> bool:
         """Whether the driver reports a field."""
         return any(name in reading for reading in self.readings)
+
+    def neighbours(self, index: int) -> str | None:
+        """A description of the other processes that used the GPU at any time of the samples; None without any.
+
+        One compute process is the sampled workload itself: inside a container NVML gives the host's process ids, which
+        cannot be told from it by their numbers. A process that only draws is a neighbour once it keeps the GPU busy; a
+        desktop at rest is none. Raises Inconclusive where the driver does not report compute processes.
+        """
+        looks = [reading for reading in self.readings if "compute_processes" in reading]
+        if not looks:
+            refusal = self.refused.get("compute_processes", "no answer")
+            raise Inconclusive(f"cannot tell whether GPU {index} was shared: {refusal}")
+        computing = sorted({pid for reading in looks for pid in reading["compute_processes"]})
+        if len(computing) > 1:
+            return f"GPU {index} was shared: {len(computing)} compute processes ({computing})"
+        shares = [reading["process_utilization"] for reading in looks if "process_utilization" in reading]
+        busy = {
+            pid: [int(share.get(pid, 0)) / 100 for share in shares] for pid in {pid for each in shares for pid in each}
+        }
+        others = [
+            f"process {pid} used {max(used):.0%} of it at times"
+            for pid, used in sorted(busy.items())
+            if int(pid) not in computing and is_busy(statistics.fmean(used), max(used))
+        ]
+        return f"GPU {index} was shared: {', '.join(others)}" if others else None
 
     def median(self, name: str) -> float:
         """The median reading of a field."""
