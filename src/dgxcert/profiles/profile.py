@@ -48,10 +48,11 @@ from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS, nearest
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
-from dgxcert.profiles import schema_errors
+from dgxcert.profiles import schema_errors, site_record
 from dgxcert.profiles.checkpoints import KNOWN
 from dgxcert.profiles.inheritance import SHIPPED, described, is_file, names_in, read, resolve
 from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
+from dgxcert.profiles.site_record import Site
 from dgxcert.profiles.workload_sizes import Part, Workloads
 
 FALLBACK = "generic-nvidia"
@@ -130,6 +131,8 @@ class Profile(Part):
     """Requirements that do not apply where the suite runs without a container."""
     own: bool = False
     """Whether it is read from a user's file: such a profile certifies nothing, whatever it says."""
+    site: Site | None = None
+    """What a site has tightened, and from which runs; None where the limits are those that ship."""
 
     @model_validator(mode="after")
     def _units_and_names(self) -> "Profile":
@@ -150,6 +153,25 @@ class Profile(Part):
         if self.certifies and self.gpu.count is None:
             raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")
         return self
+
+    @model_validator(mode="after")
+    def _site_only_tightens(self) -> "Profile":
+        if self.site is None:
+            return self
+        for name, shipped in self.site.shipped.items():
+            _require_known(name, list(self.limits), "site.shipped")
+            if problem := site_record.problem(shipped, self.limits[name]):
+                raise ValueError(f"limits.{name}: {problem}")
+        if self.without_site.sha256 != self.site.shipped_sha256:
+            raise ValueError("it differs from the shipped profile in more than what its site profile tightened")
+        return self
+
+    @property
+    def without_site(self) -> "Profile":
+        """The profile as it ships, without what a site tightened."""
+        if self.site is None:
+            return self
+        return self.model_copy(update={"limits": self.limits | self.site.shipped, "site": None})
 
     @property
     def uses_gpu(self) -> bool:
@@ -206,9 +228,10 @@ class Profile(Part):
     @property
     def sha256(self) -> str:
         """Hash of what the profile says, without its comments, spacing and `extends`."""
-        # A basis that is not stated is left out, so that profiles of runs before 0.2 keep their hashes.
+        # What is not stated is left out, so that profiles of runs before 0.2 keep their hashes.
         unstated: dict[str, Any] = {name: {"basis"} for name, limit in self.limits.items() if limit.basis is None}
-        return hashlib.sha256(self.model_dump_json(exclude={"limits": unstated}).encode()).hexdigest()
+        without: dict[str, Any] = {"limits": unstated} | ({"site": True} if self.site is None else {})
+        return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
 
 
 def _require_known(name: str, known: list[str], section: str) -> None:
@@ -263,6 +286,8 @@ def parse(text: str, path: Path) -> Profile:
     content = resolve(text, path)
     content.setdefault("name", path.stem)
     file = described(text, path)
+    if content.get("site") is not None:
+        raise _wrong_keys(file, ["site: a profile holds no site profile; name its file with --site"])
     for section, entries in _quantities(content, file).items():
         if entries:
             content[section] |= _recorded(entries, section, file)

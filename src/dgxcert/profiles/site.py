@@ -1,0 +1,170 @@
+"""Site profile: a shipped profile with limits that a site's own good machines have shown to be too loose.
+
+`dgxcert calibrate RUNS --write site/dgx-spark.yaml` writes the file, `dgxcert validate --site site` uses it:
+
+    tightens: dgx-spark
+    profile_sha256: 9c1d…      # of the shipped profile; another version needs another calibration
+    suite_sha256: 52aa…        # of the suite that measured the runs
+    who: Ada Lovelace
+    made: 2026-11-30
+    runs:
+    - {name: 2026-11-30T09-12-00Z-spark-01, hostname: spark-01, machine: GPU-5b1f…, sha256: 77ab…}
+    limits:
+      bandwidth.copy:
+        reading: [228, 231, 226]
+        margin: 0.041
+        digits: 3
+        unit: GB/s
+        basis: measured
+        source: 3 runs of 3 good machines
+
+It holds limits and where they come from, and nothing else: a `min` may only be higher than the shipped one and a `max`
+only lower. So it can reject a machine that the shipped profile would certify, and never the other way round.
+"""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import Field, ValidationError
+
+from dgxcert.judgement.limit import Limit
+from dgxcert.judgement.units import nearest
+from dgxcert.outcome import CannotStart
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles import schema_errors
+from dgxcert.profiles.profile import Profile
+from dgxcert.profiles.quantity import WrittenLimit
+from dgxcert.profiles.site_record import LEAST_RUNS, Sha256, Site, SiteRun, Text, problem
+from dgxcert.profiles.workload_sizes import Part
+from dgxcert.profiles.yaml_reader import StrictLoader
+
+
+class SiteFile(Part):
+    """The content of a site profile's file."""
+
+    tightens: str
+    profile_sha256: Sha256
+    suite_sha256: Sha256
+    who: Text
+    made: date
+    runs: Annotated[tuple[SiteRun, ...], Field(min_length=LEAST_RUNS)]
+    limits: Annotated[dict[str, WrittenLimit], Field(min_length=1)]
+
+
+def apply(profile: Profile, file_or_folder: Path) -> Profile:
+    """The profile with the limits of a site; of a folder, the file with the profile's name is read.
+
+    Raises CannotStart for a file that is not one, is for another profile or another version of it, or loosens a limit.
+    """
+    path = file_or_folder / f"{profile.name}.yaml" if file_or_folder.is_dir() else file_or_folder
+    if profile.own:
+        raise CannotStart(
+            f"--site tightens a profile that ships, and {profile.name} is a user's own.",
+            "Write the tighter limits into that profile, or leave out --site.",
+        )
+    text = _read(path)
+    content = _content(text, path)
+    _require_for(profile, content, path)
+    tightened = _tightened(profile, content, path)
+    site = Site(
+        name=path.stem,
+        sha256=hashlib.sha256(text).hexdigest(),
+        shipped_sha256=profile.sha256,
+        shipped={name: profile.limits[name] for name in tightened},
+        **{name: getattr(content, name) for name in ("who", "made", "suite_sha256", "runs")},
+    )
+    return Profile.model_validate(dict(profile) | {"limits": profile.limits | tightened, "site": site})
+
+
+def difference(profile: Profile) -> str:
+    """How a recorded profile differs from the one of its name that ships, but for what a site tightened; or "".
+
+    >>> difference(profiles.load("dgx-spark"))
+    ''
+    >>> difference(profiles.load("dgx-spark").model_copy(update={"summary": "Certifies anything."}))
+    'profile dgx-spark of this run is not the one that ships: they differ in summary'
+    """
+    if profile.name not in profiles.names():
+        return f"there is no profile {profile.name} that ships"
+    shipped, without = profiles.load(profile.name), profile.without_site
+    differing = [name for name in Profile.model_fields if getattr(shipped, name) != getattr(without, name)]
+    if not differing:
+        return ""
+    return f"profile {profile.name} of this run is not the one that ships: they differ in {', '.join(differing)}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CannotStart(
+            f"Site profile {path} cannot be read: {error.strerror}.",
+            "Name another with --site, or make it from runs of good machines: "
+            f"dgxcert calibrate RUN RUN RUN --write {path}",
+        ) from error
+
+
+def _content(text: bytes, path: Path) -> SiteFile:
+    try:
+        content = yaml.load(text.decode(), Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
+        return SiteFile.model_validate(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _wrong(path, f"not YAML: {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        raise _wrong(path, schema_errors.summary(schema_errors.problems(error, SiteFile))) from error
+
+
+def _require_for(profile: Profile, content: SiteFile, path: Path) -> None:
+    """Raise CannotStart where the file is for another profile, or not made of as many different runs as it says."""
+    if content.tightens != profile.name:
+        raise CannotStart(
+            f"Site profile {path} tightens {content.tightens}, and this machine is validated by {profile.name}.",
+            f"Name another with --site, or add --profile {content.tightens}.",
+        )
+    if content.profile_sha256 != profile.sha256:
+        raise CannotStart(
+            f"Site profile {path} was made for another version of {profile.name} ({content.profile_sha256[:12]}) than "
+            f"the one that ships here ({profile.sha256[:12]}).",
+            "Calibrate again with runs of this version, or leave out --site.",
+        )
+    for what, values in (
+        ("name", [run.name for run in content.runs]),
+        ("sha256", [run.sha256 for run in content.runs]),
+    ):
+        if twice := [value for value in values if values.count(value) > 1]:
+            raise _wrong(path, f"runs: two of them have the {what} {twice[0]}.")
+
+
+def _tightened(profile: Profile, content: SiteFile, path: Path) -> dict[str, Limit]:
+    """The limits of the file, each as tight as the shipped one at both edges, and tighter at one of them."""
+    tightened: dict[str, Limit] = {}
+    problems: list[str] = []
+    for name, written in content.limits.items():
+        if (shipped := profile.limits.get(name)) is None:
+            problems.append(f"limits.{name}: the profile has no such limit; {nearest(name, list(profile.limits))}")
+            continue
+        if written.basis is None:
+            problems.append(f"limits.{name}: missing key 'basis'")
+            continue
+        try:
+            limit = written.recorded(name)
+        except ValidationError as error:  # a computed limit that is not finite, or min above max
+            problems += schema_errors.problems(error, Limit, ("limits", name))
+            continue
+        if reason := problem(shipped, limit):
+            problems.append(f"limits.{name}: {reason}")
+        source = f"{limit.source}; site profile {path.stem} of {content.who}"
+        tightened[name] = limit.model_copy(update={"source": source})
+    if problems:
+        raise _wrong(path, schema_errors.summary(problems))
+    return tightened
+
+
+def _wrong(path: Path, what: str) -> CannotStart:
+    return CannotStart(
+        f"Site profile {path}: {what}",
+        "A site profile only tightens limits: remove what is wrong, or make it with `dgxcert calibrate RUNS --write`.",
+    )
