@@ -14,7 +14,8 @@ READS = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
 @requirement(
     "GPU-CLOCK-UNDER-LOAD",
     title="The GPU reaches its working clock under load",
-    why="A Spark stuck in its low-power state trains and generates at a third of its speed, and reports no throttling.",
+    why="A Spark stuck in its low-power state trains and generates at a third of its speed, and reports no throttling. "
+    "A GPU that errs at its working clock spoils what it computes.",
     remedy=sustained.STUCK,
     **LOADS,
 )
@@ -26,6 +27,9 @@ def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
     evidence.record("utilisation", load.samples.median("utilization"), unit="%", source=load.samples.source)
     median, highest = load.samples.median("clock"), load.highest("clock")
     clock = evidence.record("SM clock under load", median, unit="MHz", source=load.samples.source, ceiling=highest)
+    source = f"the last products of {load.rounds} rounds, bit for bit"
+    differing = evidence.record("values that differ from the first product", load.differing, source=source)
+    assert differing == 0
     assert clock >= profile.limit("clock.under_load")
 
 

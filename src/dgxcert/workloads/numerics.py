@@ -40,6 +40,10 @@ MATMUL_ERROR = {
 }
 """Relative Frobenius error of a matmul against fp64 of the same rounded inputs."""
 
+PART_FACTOR = 3.0
+"""What the worst part of a large product may differ by, in tolerances of the whole: of half a million parts in bf16 the
+worst reaches 1.97 by rounding alone, and the size of the matrix makes little difference."""
+
 PATH_DIFFERENCE = {
     "fp32": (1e-3, "two orders of summation in 24 bits through a few dozen layers"),
     "fp16": (0.04, "as bf16, with 3 bits more: an eighth of it"),
@@ -69,6 +73,19 @@ def matmul_tolerance(precision: str) -> Limit:
     """
     value, source = MATMUL_ERROR[precision]
     return Limit(name=f"tolerance of {precision} products", max=value, unit="relative", source=source)
+
+
+def part_tolerance(precision: str) -> Limit:
+    """Limit of the relative error of the worst part of a large matmul.
+
+    >>> part_tolerance("bf16").max
+    0.0075
+    """
+    value, source = MATMUL_ERROR[precision]
+    source = f"{PART_FACTOR:g} times the tolerance of the whole: chance makes one part of many worse ({source})"
+    return Limit(
+        name=f"tolerance of parts of {precision} products", max=PART_FACTOR * value, unit="relative", source=source
+    )
 
 
 def path_tolerance(precision: str) -> Limit:

@@ -40,7 +40,7 @@ TESTS = {
 }
 
 
-def load(**changed: Any) -> Load:
+def load(differing: int = 0, **changed: Any) -> Load:
     """Ten seconds of an H200 under load. A changed field holds all the time; of a pair the second from second 6 on."""
 
     def value(reading: Any, second: int) -> Any:
@@ -49,7 +49,7 @@ def load(**changed: Any) -> Load:
     fields = {**HEALTHY, **changed}
     readings = [{"t": float(t), **{name: value(each, t) for name, each in fields.items()}} for t in range(11)]
     possible = Answers(0, {"highest_clock": 1980, "link_width_max": 16, "link_generation_max": 5})
-    return Load(Samples(tuple(readings), {}, {}, elapsed_s=10.0, cpu_s=0.1), None, possible)
+    return Load(Samples(tuple(readings), {}, {}, elapsed_s=10.0, cpu_s=0.1), None, possible, differing)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,7 @@ def load(**changed: Any) -> Load:
     [
         *((test, H200, {}, None) for test in TESTS),
         ("clock", H200, {"clock": 1099}, "SM clock under load"),
+        ("clock", H200, {"differing": 1}, "values that differ from the first product"),
         ("steady", H200, {"clock": (1740, 1400)}, "clock at the end of the load"),
         ("thermal", H200, {"temperature": 87}, "highest temperature"),
         ("thermal", H200, {"event_reasons": 0x40}, "slowed down for heat"),

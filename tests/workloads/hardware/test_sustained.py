@@ -27,7 +27,7 @@ from dgxcert.probes.gpu.samples import (
 )
 from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.hardware import sustained
-from dgxcert.workloads.hardware.sustained import CAPPED, HOT, LOCKED, STUCK, STUCK_W, Load
+from dgxcert.workloads.hardware.sustained import CAPPED, HOT, LOCKED, STUCK, STUCK_W, WRONG, Load
 
 SPARK = profiles.load("dgx-spark")
 GPU = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=16.0)
@@ -48,8 +48,8 @@ def samples(clocks: tuple[int, ...] = MOVES, *, counters: Any = None, **fields: 
     return Samples.parse("\n".join(json.dumps(line) for line in lines))
 
 
-def load(sampled: Samples | None = None, disturbed: str | None = None) -> Load:
-    return Load(sampled or samples(), disturbed, Answers(0))
+def load(sampled: Samples | None = None, disturbed: str | None = None, differing: int = 0) -> Load:
+    return Load(sampled or samples(), disturbed, Answers(0), differing)
 
 
 def test_a_busy_gpu_of_our_own_is_judged() -> None:
@@ -105,6 +105,10 @@ CAUSES: dict[str, tuple[Samples, tuple[str, ...]]] = {
 @pytest.mark.parametrize(("sampled", "remedy"), CAUSES.values(), ids=CAUSES)
 def test_the_remedy_of_a_low_clock_depends_on_its_cause(sampled: Samples, remedy: tuple[str, ...]) -> None:
     assert load(sampled).remedy == remedy
+
+
+def test_products_that_differ_come_before_a_low_clock() -> None:
+    assert load(samples(LOW, event_reasons=EVERYTHING), differing=1).remedy == WRONG
 
 
 def test_each_cause_has_its_own_remedy() -> None:
@@ -224,7 +228,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         maxima = {"highest_clock": 3003, "link_width_max": 16, "link_generation_max": 5}
         return Answers(index, {name: maxima[name] for name in fields})
 
-    monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args))
+    monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args, differing=3))
     monkeypatch.setattr(sustained, "sampling", sampling)
     monkeypatch.setattr(sustained, "keep_busy", lambda work, seconds: done.append(f"busy for {seconds:g} s"))
     monkeypatch.setattr(Device, "sharing_problem", sharing_problem)
@@ -242,6 +246,7 @@ def test_a_gpu_is_warmed_up_then_sampled_then_checked_for_other_processes(steps:
         "other processes on GPU 3",
         "maxima of GPU 3",
     ]
+    assert measured.differing == 3
     assert measured.highest("clock") == Bound(value=3003, unit="MHz", source="NVML: the most that card and slot can do")
     width, generation = measured.highest("link_width"), measured.highest("link_generation")
     assert (width and width.value, generation and generation.value) == (16, 5)
@@ -286,6 +291,8 @@ def test_an_error_of_the_driver_is_inconclusive() -> None:
 
 def test_a_gpu_is_kept_busy_for_one_round_at_least() -> None:
     rounds: list[None] = []
-    work: Any = SimpleNamespace(run=lambda: rounds.append(None))
+    compared: list[None] = []
+    work: Any = SimpleNamespace(run=lambda: rounds.append(None), compare_with_first=lambda: compared.append(None))
     assert sustained.keep_busy(work, 0.0) == len(rounds) == 1
     assert sustained.keep_busy(work, 0.01) > 1
+    assert len(compared) == len(rounds)

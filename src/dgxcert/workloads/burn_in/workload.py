@@ -96,9 +96,13 @@ class Matmuls(_Comparison):
 
     def _require_correct(self) -> None:
         # `error` is that of the round's last result, which stands for the first: where they differ, `wrong` counts it.
-        error, tolerance = self._matmul.error(), numerics.matmul_tolerance(self._matmul.precision)
-        if tolerance.max is None or error > tolerance.max:
-            raise Wrong(f"the relative error of the first matmul is {error:.3g}, at most {tolerance.max} is allowed")
+        error, precision = self._matmul.error(), self._matmul.precision
+        for limit, value, what in (
+            (numerics.matmul_tolerance(precision), error.overall, "the first matmul"),
+            (numerics.part_tolerance(precision), error.worst, f"a part of the first matmul ({error.where})"),
+        ):
+            if limit.max is None or value > limit.max:
+                raise Wrong(f"the relative error of {what} is {value:.3g}, at most {limit.max:g} is allowed")
 
 
 class Copies(_Comparison):

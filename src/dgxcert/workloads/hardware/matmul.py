@@ -14,6 +14,8 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Matmul as Sizes
 from dgxcert.workloads import allocation, numerics
+from dgxcert.workloads.hardware import product_error
+from dgxcert.workloads.hardware.product_error import ProductError
 from dgxcert.workloads.models import linear_kernels
 from dgxcert.workloads.round_timer import AddRound, repeat
 from dgxcert.workloads.stopwatch import fastest_s
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     import torch
 
 SEED = 7
-PROBES = 8
-"""Random vectors by which a result is verified."""
 MIN_CAPABILITY = {"tf32": (8, 0), "bf16": (8, 0), "fp8": (8, 9)}
 """First compute capability with tensor cores of a precision (CUDA C++ programming guide)."""
 SWEEP_PART = 10
@@ -41,7 +41,7 @@ class Matmul:
         dtype = numerics.dtype(precision)
         self._linear = linear_kernels.dense(device, dtype)
         item_bytes = max(dtype.itemsize, 2) if precision != "fp8" else 4  # drawn in fp32, then rounded
-        matrices = 4 if device.kind == "cpu" else 3  # a CPU allocates a result before the last one is freed
+        matrices = 5 if device.kind == "cpu" else 4  # a CPU allocates a result before the last one is freed
         allocation.require(device, matrices * size**2 * item_bytes, f"a {precision} matmul of size {size}")
         generator = torch.Generator(device.name).manual_seed(SEED)
         drawn = torch.float32 if precision == "fp8" else dtype
@@ -53,13 +53,23 @@ class Matmul:
             self._scale = torch.ones((), device=device.name)
         result_dtype = torch.bfloat16 if precision == "fp8" else dtype
         self._result = torch.empty(size, size, device=device.name, dtype=result_dtype)
+        self._first: torch.Tensor | None = None
+        self._differing = torch.zeros((), dtype=torch.int64, device=device.name)
+        self.compared = 0
+        """Rounds whose last result was compared with the first one."""
         self.work = Work(device, 2.0 * size**3 * matmuls / 1e12, peak)
         self.swept: dict[int, float] = {}
         """TFLOP/s by size, of the sweep that chose this size."""
 
     def run_rounds(self, add_round: AddRound) -> None:
-        """`matmuls` matrix multiplications a round."""
-        repeat(self.run, add_round)
+        """`matmuls` matrix multiplications a round, the last of which is compared with the first round's, untimed."""
+
+        def compared(seconds: float) -> bool:
+            wanted = add_round(seconds)
+            self.compare_with_first()
+            return wanted
+
+        repeat(self.run, compared)
 
     def run(self, on_result: "Callable[[torch.Tensor], None] | None" = None) -> None:
         """One round; returns when the device is done. `on_result` gets each result before the next overwrites it."""
@@ -92,21 +102,35 @@ class Matmul:
         """SHA-256 of the last result: the same inputs give the same bits on a healthy device."""
         return numerics.fingerprint(self._result)
 
-    def error(self) -> float:
-        """Relative error of the last result against fp64 on the CPU; raises Wrong where it is not finite.
+    def compare_with_first(self) -> None:
+        """Compare the last result with the first one that this was called for, bit for bit.
 
-        By Freivalds' algorithm: with random vectors x, C x is compared with A (B x), which costs O(n²) and depends on
-        every entry of C.
+        The same inputs give the same bits: cuBLAS guarantees it for one stream on one GPU (cuBLAS documentation,
+        "Results reproducibility"), and its kernels with atomic sums are off unless `cublasSetAtomicsMode` asks for
+        them. A kernel that does not repeat itself would be found here, by many values that differ in their last bits;
+        a fault changes a few values by any amount.
         """
-        import torch
+        if self._first is None:
+            self._first = self._result.clone()
+        else:
+            self._differing += numerics.differing(self._result, self._first)
+            self.compared += 1
+        self.device.wait()  # or the next round would pay for the comparison
 
-        left, right, result = (matrix.float().cpu().double() for matrix in (self._left, self._right, self._result))
-        generator = torch.Generator("cpu").manual_seed(SEED)
-        vectors = torch.randn(left.shape[0], PROBES, generator=generator, dtype=torch.float64)
-        return numerics.relative_error(result @ vectors, left @ (right @ vectors))
+    @property
+    def differing(self) -> int:
+        """Values that differed in any bit, over all comparisons."""
+        return int(self._differing)
+
+    def error(self) -> ProductError:
+        """Error of the first result, or of the last one where none was kept; raises Wrong where it is not finite."""
+        return product_error.measure(self._left, self._right, self._result if self._first is None else self._first)
 
     def verify(self, evidence: Recorder) -> None:
-        """Compare the last timed result with fp64 on the CPU; raises Wrong. Records the rates of the sweep."""
+        """Compare the results of all rounds with the first one, and that one with fp64 on the CPU; raises Wrong.
+
+        Records the rates of the sweep.
+        """
         for size, rate in self.swept.items():
             evidence.record(f"size {size}", rate, unit="TFLOP/s", source="the fastest of a few short rounds")
         if len(self.swept) > 1:
@@ -115,10 +139,20 @@ class Matmul:
                 "the largest size over the second largest; well above 1 means that a larger one would be faster still"
             )
             evidence.record("plateau", largest / second_largest, unit=OF_CEILING, source=source)
-        limit = numerics.matmul_tolerance(self.precision)
-        source = f"the last timed result times {PROBES} random vectors, against fp64 on the CPU"
-        error = evidence.record(f"{self.precision} product error", self.error(), unit="relative", source=source)
-        evidence.require(error.within(limit))
+        error = self.error()
+        source = (
+            f"the first result times {product_error.PROBES} random vectors for each {product_error.WIDTH} columns and "
+            "rows, against fp64 on the CPU"
+        )
+        overall = evidence.record(f"{self.precision} product error", error.overall, unit="relative", source=source)
+        evidence.require(overall.within(numerics.matmul_tolerance(self.precision)))
+        worst = evidence.record(
+            f"{self.precision} product error of a part", error.worst, unit="relative", source=f"{source}: {error.where}"
+        )
+        evidence.require(worst.within(numerics.part_tolerance(self.precision)))
+        source = f"the last results of {self.compared} rounds, bit for bit"
+        differing = evidence.record("values that differ from the first result", self.differing, source=source)
+        evidence.require(differing == 0)
 
 
 def require_hardware(device: Device, precision: str) -> None:

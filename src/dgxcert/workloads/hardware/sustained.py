@@ -46,6 +46,12 @@ HOT = (
     "Give it air: clear the space around it, clean the filters, keep the room below 30 °C; then run this again.",
 )
 CAPPED = ("See GPU-POWER in the same run: its power is capped.",)
+WRONG = (
+    "Run this again: dgxcert validate --only GPU-CLOCK-UNDER-LOAD. If results differ again, the GPU errs under load.",
+    "Remove any overclocking, and let it cool: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
+    "Read what the driver recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid",
+    "Open a hardware case with this run folder if results still differ.",
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class Load:
     """Description of the other processes on the GPU."""
     possible: Answers
     """The driver's figures for the most that card and slot can do."""
+    differing: int = 0
+    """Values by which the last product of each round differs from that of the first round, in any bit."""
+    rounds: int = 0
 
     def judged(self) -> "Load":
         """Itself; raises Inconclusive where the GPU was not busy, or other processes used it."""
@@ -82,7 +91,9 @@ class Load:
 
     @property
     def remedy(self) -> tuple[str, ...]:
-        """Remedy of a clock that is too low, by its cause."""
+        """Remedy of products that differ, or of a clock that is too low by its cause."""
+        if self.differing:
+            return WRONG
         if not self.samples.has("event_reasons"):
             return STUCK
         if self.samples.hot > 0:
@@ -125,16 +136,17 @@ def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
     work = Matmul(device, "bf16", sizes.size, sizes.products, peak)
     keep_busy(work, WARM_UP_S if sizes.seconds > 2 * WARM_UP_S else 0.0)
     with sampling(device.index, max(HERTZ, LEAST_SAMPLES / sizes.seconds)) as samples:
-        keep_busy(work, sizes.seconds)
+        rounds = keep_busy(work, sizes.seconds)
     disturbed = device.sharing_problem()
     possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()))
-    return Load(samples(), disturbed, possible)
+    return Load(samples(), disturbed, possible, work.differing, rounds)
 
 
 def keep_busy(work: Matmul, seconds: float) -> int:
-    """Multiply for so many seconds, one round at least; returns the number of rounds."""
+    """Multiply for so many seconds, one round at least, and compare each with the first; the number of rounds."""
     rounds, deadline = 0, time.monotonic() + seconds
     while rounds == 0 or time.monotonic() < deadline:
         work.run()
+        work.compare_with_first()
         rounds += 1
     return rounds
