@@ -29,17 +29,21 @@ def test_the_image_is_of_this_machines_architecture(image, machine, evidence):
         "Compare the GPUs of the machine and of a container: nvidia-smi -L; "
         "docker run --rm --gpus all ubuntu nvidia-smi -L",
         "Check for MIG and for runtime settings that hide GPUs: cat /etc/nvidia-container-runtime/config.toml",
+        "Compare the CDI specification with the machine, if the engine gives GPUs by CDI: nvidia-ctk cdi list; "
+        "generate it again: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
     ),
     takes_s=15,
     budget_s=240,
     stage="image",
 )
-def test_a_container_of_the_image_computes_on_every_gpu(image, profile, evidence):
+def test_a_container_of_the_image_computes_on_every_gpu(image, machine, profile, evidence):
     result = container.read(image, gpus=profile.uses_gpu)
     evidence.advise(*result.remedy)
     computes = evidence.record("a container computes", not result.problem, source=result.description)
     assert computes.holds()
     count = evidence.record("devices in the container", len(result.devices), unit="device", source=result.description)
     wrong = evidence.record("wrong products", result.wrong, source=result.description)
+    missing = evidence.record("GPUs that the container lacks", result.missing(profile.gpus_of(machine)), source="NVML")
     assert count.within(profile.device_count)
+    assert missing == "none"
     assert wrong == 0

@@ -198,6 +198,50 @@ def test_every_present_gpu_is_measured(inline: Inline, monkeypatch: pytest.Monke
     assert counts(result) == {"passed": 3}
 
 
+def _gpus(*products: str) -> tuple[Gpu, ...]:
+    return tuple(
+        Gpu(index=index, product=product, uuid=f"GPU-{index}", compute_capability="8.0")
+        for index, product in enumerate(products)
+        if product
+    )
+
+
+@pytest.mark.parametrize(
+    ("gpus", "displays", "indexes"),
+    [
+        (("A100", "A100", "", "A100"), ("", "", "NVIDIA DGX Display"), [0, 1, 3]),
+        (("A100", "A100", ""), ("", "", "NVIDIA DGX Display"), [0, 1]),
+        (("", "A100"), ("NVIDIA DGX Display",), [1]),
+        ((), ("NVIDIA DGX Display",), [1]),
+        (("A100", "", "A100"), (), [0, 1, 2]),
+        ((), (), [0]),
+    ],
+    ids=["between", "last", "first", "GPU lost", "one lost", "none"],
+)
+def test_a_display_adapter_is_not_measured_and_the_others_keep_their_indexes(
+    inline: Inline,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    gpus: tuple[str, ...],
+    displays: tuple[str, ...],
+    indexes: list[int],
+) -> None:
+    machine = MACHINE.model_copy(update={"gpus": _gpus(*gpus), "display_adapters": _gpus(*displays)})
+    monkeypatch.setattr(session, "read_machine", lambda: machine)
+    keys = ["X"] if indexes == [0] else [f"X[gpu{index}]" for index in indexes]
+    generic = profiles.load("generic-nvidia")
+    count, without = session.gpus_to_test(generic, machine), session.display_adapters(generic, machine)
+    listing = tmp_path / "list.json"
+    options = [f"--gpus={count}", *(f"--no-gpu={index}" for index in without), f"--dgxcert-catalogue={listing}"]
+    inline.judge(PASSES, *options, arguments="evidence, device")
+    assert [entry.key for entry in catalogue.read(listing)] == keys
+    body = f"assert device.index in {indexes}\n{PASSES}"
+    result = inline.judge(body, "--profile", "generic-nvidia", arguments="evidence, device")
+    present = [index for index in indexes if index < len(gpus) and gpus[index]]
+    assert counts(result).get("passed", 0) == len(present)
+    assert sum(counts(result).values()) == len(indexes)
+
+
 SPY = """
 import json, pathlib, sys
 

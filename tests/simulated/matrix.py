@@ -27,6 +27,7 @@ from simulated.forks import Forking, answered_by_fork
 
 from dgxcert import command
 from dgxcert.judgement.requirement import Stage
+from dgxcert.machine.identity import is_display_adapter
 from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
@@ -87,7 +88,7 @@ class Matrix:
     """The requirements, the catalogues by number of GPUs, and the driver library."""
 
     requirements: tuple[str, ...]
-    catalogues: dict[int, list[Entry]]
+    catalogues: dict[tuple[int, tuple[int, ...]], list[Entry]]
     library: Path
 
 
@@ -102,7 +103,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     host.play(machine, folder)
     read = machine_probe.read()
     chosen = _shortened(_profile(machine))
-    gpus = session.gpus_to_test(chosen, read)
+    gpus = session.gpus_to_test(chosen, read), session.display_adapters(chosen, read)
     options = Options(profile=chosen.name, only=asked.requirements)
     planned = [selection.decide(entry, chosen, options) for entry in asked.catalogues[gpus]]
     run_folder = folder / "run"
@@ -171,11 +172,18 @@ def _judge_once(machine: machines.Machine, asked: Matrix) -> Row:
 
 def run(described: list[machines.Machine], requirements: tuple[str, ...] = REQUIREMENTS, jobs: int = 6) -> list[Row]:
     """Judge machines. The environment must already point to the driver library, as `prepared` sets it."""
-    counts = {1, *(max(1, int(each.fields["device_count"])) for each in described)}
-    catalogues = {count: suite.collect(suite.root(), count) for count in counts}
+    counts = {(1, ()), *(_gpus(each) for each in described)}
+    catalogues = {(count, displays): suite.collect(suite.root(), count, displays) for count, displays in counts}
     asked = Matrix(requirements, catalogues, Path(os.environ["SIMULATED_LIBRARY"]))
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(lambda each: _judge_apart(each, asked), described))
+
+
+def _gpus(machine: machines.Machine) -> tuple[int, tuple[int, ...]]:
+    """How many GPUs a machine lists, and which of them are display adapters."""
+    each = machine.fields.get("each", {})
+    displays = [index for index, own in each.items() if is_display_adapter(own.get("name", ""))]
+    return max(1, int(machine.fields["device_count"])), tuple(displays)
 
 
 def described(folder: Path, only: tuple[str, ...]) -> list[machines.Machine]:

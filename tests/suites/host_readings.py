@@ -49,4 +49,5 @@ def log(*lines: str) -> kernel_log.KernelLog:
 
 def computed(*devices: str, wrong: int = 0) -> container.Container:
     """A container in which these devices computed."""
-    return container.Container(devices, wrong, "", ())
+    uuids = tuple(f"GPU-{index}" for index in range(len(devices)))
+    return container.Container(devices, wrong, "", (), uuids)

@@ -1,8 +1,23 @@
 """The identity of the machine under test, which ties a verdict to it; for what could not be read, the reason."""
 
+import re
+
 from pydantic import BaseModel, ConfigDict
 
 from dgxcert.outcome import Inconclusive
+
+DISPLAY_ADAPTERS = re.compile(r"(?:NVIDIA )?DGX Display(?: Adapter)?")
+"""Products that only drive a monitor. CUDA and NVML list them among the GPUs, also between two of them: a DGX Station
+A100 has one beside its four A100 (DGX Station A100 User Guide)."""
+
+
+def is_display_adapter(product: str) -> bool:
+    """Whether a product, as the driver names it, drives a monitor and is not meant to compute.
+
+    >>> is_display_adapter("NVIDIA DGX Display"), is_display_adapter("NVIDIA A100-SXM4-80GB")
+    (True, False)
+    """
+    return DISPLAY_ADAPTERS.fullmatch(product) is not None
 
 
 class Gpu(BaseModel):
@@ -42,6 +57,8 @@ class Machine(BaseModel):
     driver: str | None = None
     cuda_driver: str | None = None
     gpus: tuple[Gpu, ...] = ()
+    """The GPUs that compute. Their indexes have gaps where a display adapter or a lost GPU is between them."""
+    display_adapters: tuple[Gpu, ...] = ()
     nvidia_pci_devices: int | None = None
     unreadable: dict[str, str] = {}
 

@@ -100,14 +100,15 @@ def stage_command(suite: Path, run: Path, stage: str, child: int, *, parent: int
     )
 
 
-def collect(suite: Path, gpus: int) -> list[Entry]:
-    """Every requirement of the suite, for a machine with that many GPUs.
+def collect(suite: Path, gpus: int, without: tuple[int, ...] = ()) -> list[Entry]:
+    """Every requirement of the suite, for a machine with that many GPUs, of which `without` are display adapters.
 
     Raises CannotStart where a check cannot be collected.
     """
     with _temporary_folder() as folder:
         listing = Path(folder) / "catalogue.json"
-        options = ("--collect-only", "-q", f"--dgxcert-catalogue={listing}", f"--gpus={gpus}")
+        options = ["--collect-only", "-q", f"--dgxcert-catalogue={listing}", f"--gpus={gpus}"]
+        options += [f"--no-gpu={index}" for index in without]
         collected = command.run(pytest_command(suite, *options), timeout_s=60, cwd=suite, env=environment())
         if listing.is_file() and collected.returncode == 0:
             return catalogue.read(listing)

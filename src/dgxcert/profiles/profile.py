@@ -46,6 +46,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS, nearest
+from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
 from dgxcert.profiles import schema_errors, site_record
@@ -177,6 +178,15 @@ class Profile(Part):
     def uses_gpu(self) -> bool:
         """Whether this profile uses a GPU at all."""
         return self.gpu.expected > 0
+
+    def gpus_of(self, machine: Machine) -> tuple[Gpu, ...]:
+        """The GPUs of a machine that work uses, none in a profile without GPUs.
+
+        Raises Inconclusive where the profile uses GPUs and the driver lists none.
+        """
+        if self.uses_gpu and not machine.gpus:
+            raise Inconclusive("the driver lists no GPU", "See GPU-PRESENT first.")
+        return machine.gpus if self.uses_gpu else ()
 
     def exclusions(self, runtime: Runtime) -> dict[str, str]:
         """Requirements that do not apply with this runtime, each with the reason."""

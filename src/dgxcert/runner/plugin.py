@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--minutes", type=float, default=1.0, help="how long the burn-in tier works (default: 1)")
     group.addoption("--weights", default="seeded", choices=[weights.value for weights in Weights], help="seeded or hub")
     group.addoption("--gpus", type=int, default=None, help="number of GPUs to collect requirements for")
+    group.addoption("--no-gpu", type=int, default=[], action="append", help="index of a display adapter among them")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
     group.addoption("--dgxcert-stage", default="native", help="the stage that this process works on")
@@ -76,13 +77,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not {"gpu", "device"} & set(metafunc.fixturenames) or catalogue.declared(metafunc.function) is None:
         return
     gpus = _gpus(metafunc.config)
-    if gpus > 1:
-        metafunc.parametrize("gpu_index", range(gpus), ids=[f"gpu{index}" for index in range(gpus)])
+    if gpus != [0]:
+        metafunc.parametrize("gpu_index", gpus, ids=[f"gpu{index}" for index in gpus])
 
 
-def _gpus(config: pytest.Config) -> int:
+def _gpus(config: pytest.Config) -> list[int]:
     number: int | None = config.getoption("--gpus")
-    return number if number is not None else _session(config).gpus
+    if number is None:
+        return _session(config).gpus
+    return [index for index in range(number) if index not in config.getoption("--no-gpu")]
 
 
 def _session(config: pytest.Config) -> session.Session:

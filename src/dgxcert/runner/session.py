@@ -51,9 +51,10 @@ class Session(ABC):
         self._outcomes: dict[str, Outcome] = {}
 
     @property
-    def gpus(self) -> int:
-        """How many GPUs requirements are made for."""
-        return gpus_to_test(self.profile, self.machine)
+    def gpus(self) -> list[int]:
+        """The indexes of the GPUs that requirements are made for."""
+        displays = display_adapters(self.profile, self.machine)
+        return [index for index in range(gpus_to_test(self.profile, self.machine)) if index not in displays]
 
     @property
     @abstractmethod
@@ -220,8 +221,19 @@ def choose_profile(name: str, machine: Machine) -> Profile:
 
 
 def gpus_to_test(profile: Profile, machine: Machine) -> int:
-    """Every GPU that the profile expects and every further one that the machine has, so that none goes untested."""
-    return max(profile.gpu.expected, *(gpu.index + 1 for gpu in machine.gpus), 1) if profile.uses_gpu else 1
+    """One above the highest index of what the profile expects or the machine has, so that no GPU goes untested.
+
+    The indexes of display adapters are among those below it; `display_adapters` has them.
+    """
+    if not profile.uses_gpu:
+        return 1
+    expected = profile.gpu.expected + len(machine.display_adapters)
+    return max([expected, *(gpu.index + 1 for gpu in machine.gpus + machine.display_adapters)])
+
+
+def display_adapters(profile: Profile, machine: Machine) -> tuple[int, ...]:
+    """The indexes below `gpus_to_test` that no requirement is made for."""
+    return tuple(gpu.index for gpu in machine.display_adapters) if profile.uses_gpu else ()
 
 
 def die_with_supervisor(folder: Path) -> None:

@@ -52,7 +52,8 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
     interrupted = interrupted_runs.close_interrupted(results, machine)
     for message in interrupted:
         print_line(console, message, style="yellow")
-    catalogue = suite.collect(where, session.gpus_to_test(profile, machine))
+    displays = session.display_adapters(profile, machine)
+    catalogue = suite.collect(where, session.gpus_to_test(profile, machine), without=displays)
     planned = selection.make(catalogue, profile, options)
     opened = journal.Opened(
         suite=suite.identity(where),

@@ -1,5 +1,7 @@
 """A GPU that the driver or torch does not offer fails, and a driver that cannot answer is inconclusive."""
 
+from dataclasses import replace
+
 import check_file
 import pytest
 from suites import nvidia
@@ -7,6 +9,7 @@ from suites.judged import judge
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import cuda, nvml, pci
 from dgxcert.probes.gpu.cuda import Cuda
@@ -17,6 +20,7 @@ from dgxcert.profiles.profile import Profile
 CHECKS = check_file.load("gpu/test_available")
 PRESENT = CHECKS.test_as_many_gpus_are_present_as_the_profile_expects
 SUPPORTED = CHECKS.test_the_driver_serves_the_cuda_that_torch_was_built_for
+DISPLAY = Gpu(index=4, product="NVIDIA DGX Display", uuid="GPU-d", compute_capability="7.5")
 SPARK, H200 = profiles.load("dgx-spark"), profiles.load("h200")
 
 
@@ -24,10 +28,13 @@ SPARK, H200 = profiles.load("dgx-spark"), profiles.load("h200")
     ("driver", "on_bus", "fault"),
     [
         (nvidia.driver(8), 8, None),
-        (nvidia.driver(7), 8, "GPUs of the driver"),
+        (nvidia.driver(7), 8, "GPUs and display adapters"),
         (nvidia.driver(7, lost=(3,)), 7, "GPUs that the driver has lost"),
         (nvidia.driver(0), 0, "GPUs of the driver"),
         (nvidia.driver(1), 1, None),
+        (replace(nvidia.driver(4), display_adapters=(DISPLAY,)), 5, None),
+        (replace(nvidia.driver(3), display_adapters=(DISPLAY,)), 5, "GPUs and display adapters"),
+        (replace(nvidia.driver(0), display_adapters=(DISPLAY,)), 1, "GPUs of the driver"),
     ],
 )
 def test_every_gpu_on_the_bus_must_answer(

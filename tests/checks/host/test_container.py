@@ -1,5 +1,7 @@
 """IMAGE-ARCHITECTURE and CONTAINER-COMPUTES fail a foreign image and a container that does not compute."""
 
+import contextlib
+import json
 from types import ModuleType
 
 import check_file
@@ -16,9 +18,11 @@ from suites.host_machine import (
     inconclusive,
     reads,
 )
-from suites.host_readings import NOT_MEASURED, computed
+from suites.host_readings import NOT_MEASURED, SPARK, computed
 
 from dgxcert.judgement.evidence import Recorder
+from dgxcert.machine.identity import Gpu
+from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import container
 from dgxcert.probes.host.container import Container
 from dgxcert.profiles import profile as profiles
@@ -93,11 +97,12 @@ def check() -> ModuleType:
 @pytest.mark.parametrize(
     ("result", "fault"),
     [
-        (Container((GPU,), 0, "", ()), None),
+        (Container((GPU,), 0, "", (), ("GPU-0",)), None),
         (Container((GPU,), 0, "exit code 1", ("Read its log.",)), "a container computes"),
         (Container((), 0, "", ()), "devices in the container"),
-        (Container((GPU, GPU), 0, "", ()), "devices in the container"),
-        (Container((GPU,), 1, "", ()), "wrong products"),
+        (Container((GPU, GPU), 0, "", (), ("GPU-0", "GPU-1")), "devices in the container"),
+        (Container((GPU,), 0, "", (), ("GPU-1",)), "GPUs that the container lacks"),
+        (Container((GPU,), 1, "", (), ("GPU-0",)), "wrong products"),
     ],
 )
 def test_each_problem_of_a_container_fails_alone(
@@ -105,7 +110,7 @@ def test_each_problem_of_a_container_fails_alone(
 ) -> None:
     monkeypatch.setattr(container, "read", lambda image, gpus: result)
     evidence = Recorder()
-    arguments = (example.image_ready().image, profiles.load("dgx-spark"), evidence)
+    arguments = (example.image_ready().image, SPARK, profiles.load("dgx-spark"), evidence)
     if fault is None:
         check.test_a_container_of_the_image_computes_on_every_gpu(*arguments)
         assert evidence.compared
@@ -114,3 +119,56 @@ def test_each_problem_of_a_container_fails_alone(
             check.test_a_container_of_the_image_computes_on_every_gpu(*arguments)
         assert evidence.advice == result.remedy
     assert [quantity.name for quantity, _ in evidence.violated] == ([fault] if fault else [])
+
+
+H200 = tuple(Gpu(index=at, product="NVIDIA H200", uuid=f"GPU-{at}", compute_capability="9.0") for at in range(8))
+DISPLAY = {"device": "cuda:8", "product": "NVIDIA DGX Display", "uuid": "d", "wrong": 9}
+
+
+def _answer(*uuids: str) -> Container:
+    """The container's result where the GPUs with these UUIDs, and a display adapter, have computed."""
+    results = [
+        {"device": f"cuda:{at}", "product": "NVIDIA H200", "uuid": uuid, "wrong": 0} for at, uuid in enumerate(uuids)
+    ]
+    return container.parse(0, json.dumps([*results, DISPLAY]), "")
+
+
+@pytest.mark.parametrize(
+    ("uuids", "missing"),
+    [
+        ([f"GPU-{at}" for at in range(8)], "none"),
+        (["GPU-7", *(f"GPU-{at}" for at in range(7))], "none"),
+        ([f"GPU-{at}" for at in range(7)], "GPU 7 (GPU-7)"),
+        (["GPU-0"] * 8, ", ".join(f"GPU {at} (GPU-{at})" for at in range(1, 8))),
+        ([""] * 8, ", ".join(f"GPU {at} (GPU-{at})" for at in range(8))),
+    ],
+    ids=["all", "in another order", "seven", "one eight times", "without their identity"],
+)
+def test_every_gpu_of_the_machine_must_compute(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, uuids: list[str], missing: str
+) -> None:
+    """The profile asks for at least one H200; this machine has eight."""
+    monkeypatch.setattr(container, "read", lambda image, gpus: _answer(*uuids))
+    machine = SPARK.model_copy(update={"gpus": H200})
+    evidence = Recorder()
+    with contextlib.nullcontext() if missing == "none" else pytest.raises(AssertionError):
+        check.test_a_container_of_the_image_computes_on_every_gpu(None, machine, profiles.load("h200"), evidence)
+    values = {kept.name: kept.value for kept in evidence.kept}
+    assert (values["GPUs that the container lacks"], values["wrong products"]) == (missing, 0)
+
+
+def test_a_machine_whose_gpus_are_unknown_is_inconclusive(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "read", lambda image, gpus: _answer("GPU-0"))
+    machine = SPARK.model_copy(update={"gpus": ()})
+    with pytest.raises(Inconclusive, match="the driver lists no GPU"):
+        check.test_a_container_of_the_image_computes_on_every_gpu(None, machine, profiles.load("h200"), Recorder())
+
+
+def test_a_container_of_a_machine_without_a_gpu_computes_on_the_cpu(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = json.dumps([{"device": "cpu", "product": "CPU", "uuid": "", "wrong": 0}])
+    monkeypatch.setattr(container, "read", lambda image, gpus: container.parse(0, answer, ""))
+    evidence = Recorder()
+    check.test_a_container_of_the_image_computes_on_every_gpu(None, SPARK, profiles.load("cpu"), evidence)
+    assert evidence.compared

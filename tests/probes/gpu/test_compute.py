@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the multiplication needs torch: mak
 
 from dgxcert.probes.gpu import compute
 
-CPU = {"device": "cpu", "product": "CPU", "wrong": 0}
+CPU = {"device": "cpu", "product": "CPU", "uuid": "", "wrong": 0}
 
 
 def test_the_program_prints_each_device_with_its_wrong_entries(

@@ -20,10 +20,24 @@ def test_gpus_that_the_environment_hides_are_inconclusive(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("version", "build"), [("13.0", "CUDA 13.0"), (None, "CUDA none")])
 def test_cuda_is_what_torch_reports(monkeypatch: pytest.MonkeyPatch, version: str | None, build: str) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    torch_cuda = SimpleNamespace(is_available=lambda: version is not None, device_count=lambda: 3)
+    torch_cuda = SimpleNamespace(
+        is_available=lambda: version is not None, device_count=lambda: 3, get_device_name=lambda _: "NVIDIA H200"
+    )
     torch = SimpleNamespace(__version__="2.10", version=SimpleNamespace(cuda=version), cuda=torch_cuda)
     monkeypatch.setitem(sys.modules, "torch", torch)
-    assert cuda.read() == cuda.Cuda(version is not None, 3, f"torch 2.10, built for {build}", version)
+    count = 3 if version else 0
+    assert cuda.read() == cuda.Cuda(version is not None, count, f"torch 2.10, built for {build}", version)
+
+
+def test_a_display_adapter_is_no_gpu_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    products = ["NVIDIA A100-SXM4-80GB", "NVIDIA DGX Display", "NVIDIA A100-SXM4-80GB"]
+    torch_cuda = SimpleNamespace(
+        is_available=lambda: True, device_count=lambda: len(products), get_device_name=products.__getitem__
+    )
+    torch = SimpleNamespace(__version__="2.10", version=SimpleNamespace(cuda="13.0"), cuda=torch_cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert cuda.read().count == 2
 
 
 def test_the_major_version_of_cuda_is_a_number() -> None:

@@ -21,7 +21,7 @@ HOOK = (
     "hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'\n"
 )
 INJECTED = f"{OCI}could not apply required modification to OCI specification: error modifying OCI spec: "
-GB10 = {"device": "cuda:0", "product": "NVIDIA GB10", "wrong": 0}
+GB10 = {"device": "cuda:0", "product": "NVIDIA GB10", "uuid": "GPU-0", "wrong": 0}
 
 # Collected from public issues of docker/cli, NVIDIA/nvidia-container-toolkit and others.
 MESSAGES = [
@@ -130,8 +130,8 @@ def test_a_cause_is_found_in_every_line() -> None:
 
 
 def test_devices_that_computed_are_named_with_their_product() -> None:
-    result = container.parse(0, json.dumps([GB10, {"device": "cuda:1", "product": "NVIDIA GB10", "wrong": 3}]), "")
-    assert result == Container(("cuda:0 (NVIDIA GB10)", "cuda:1 (NVIDIA GB10)"), 3, "", ())
+    result = container.parse(0, json.dumps([GB10, {**GB10, "device": "cuda:1", "uuid": "GPU-1", "wrong": 3}]), "")
+    assert result == Container(("cuda:0 (NVIDIA GB10)", "cuda:1 (NVIDIA GB10)"), 3, "", (), ("GPU-0", "GPU-1"))
     assert (
         result.description == "products of whole numbers in a container, on cuda:0 (NVIDIA GB10), cuda:1 (NVIDIA GB10)"
     )
@@ -250,7 +250,7 @@ def refused(explanation: str) -> errors.APIError:
 
 def test_a_container_computes_by_the_images_id_and_is_removed(fake_client) -> None:
     client = fake_client()
-    assert container.read(IMAGE, gpus=True) == Container(("cuda:0 (NVIDIA GB10)",), 0, "", ())
+    assert container.read(IMAGE, gpus=True) == Container(("cuda:0 (NVIDIA GB10)",), 0, "", (), ("GPU-0",))
     assert client.command == ["sha256:77", "-P", "-m", "dgxcert.probes.gpu.compute", "cuda"]
     assert client.steps == ["create", "start", "wait", "remove"]
 

@@ -13,7 +13,7 @@ EDGE = 512
 
 
 def compute(kind: str) -> list[dict[str, Any]]:
-    """Multiply two matrices on each device of a kind; its name and its number of wrong entries."""
+    """Multiply two matrices on each device of a kind; its name, its UUID as NVML writes it, and the wrong entries."""
     import torch
 
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if kind == "cuda" else ["cpu"]
@@ -23,8 +23,11 @@ def compute(kind: str) -> list[dict[str, Any]]:
     for name in names:
         matrix = integers.to(name, dtype=torch.float32)
         wrong = int(((matrix @ matrix.T).cpu().to(torch.int64) != exact).sum())
-        product = torch.cuda.get_device_name(name) if kind == "cuda" else "CPU"
-        results.append({"device": name, "product": product, "wrong": wrong})
+        product, uuid = "CPU", ""
+        if kind == "cuda":
+            product = torch.cuda.get_device_name(name)
+            uuid = f"GPU-{torch.cuda.get_device_properties(name).uuid}"  # torch omits NVML's prefix
+        results.append({"device": name, "product": product, "uuid": uuid, "wrong": wrong})
     return results
 
 

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 
+from dgxcert.machine.identity import is_display_adapter
 from dgxcert.outcome import Inconclusive
 
 
@@ -16,6 +17,7 @@ class Cuda:
 
     available: bool
     count: int
+    """GPUs without display adapters."""
     build: str
     version: str | None = None
     """The CUDA version that torch was built for, as `13.0`; None for a CPU build."""
@@ -41,4 +43,7 @@ def read() -> Cuda:
     import torch
 
     build = f"torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'}"
-    return Cuda(torch.cuda.is_available(), torch.cuda.device_count(), build, torch.version.cuda)
+    available = torch.cuda.is_available()
+    listed = range(torch.cuda.device_count() if available else 0)
+    count = sum(not is_display_adapter(torch.cuda.get_device_name(index)) for index in listed)
+    return Cuda(available, count, build, torch.version.cuda)

@@ -8,7 +8,7 @@ from typing import Any
 
 from dgxcert.machine import driver_query
 from dgxcert.machine.driver_query import RESTART, Answers
-from dgxcert.machine.identity import Gpu
+from dgxcert.machine.identity import Gpu, is_display_adapter
 from dgxcert.outcome import Inconclusive
 
 BYTES_PER_GIB = 1024**3
@@ -31,10 +31,17 @@ class Driver:
     cuda: str | None
     gpus: tuple[Gpu, ...]
     absence: str | None = None
+    display_adapters: tuple[Gpu, ...] = ()
+    """Listed among the GPUs by the driver, and not in `gpus`: see `identity.DISPLAY_ADAPTERS`."""
     lost: tuple[int, ...] = ()
     """Indexes of GPUs that have fallen off the bus since the driver was loaded."""
     mismatch: str | None = None
     """NVML's message where library and kernel module differ in version, as after an update without a restart."""
+
+    @property
+    def listed(self) -> int:
+        """How many devices it lists, GPUs and display adapters."""
+        return len(self.gpus) + len(self.display_adapters)
 
     @property
     def known_version(self) -> str:
@@ -110,8 +117,10 @@ def read() -> Driver:
         return Driver(None, None, (), mismatch=message)
     if code is not None:
         raise Inconclusive(f"the NVIDIA driver does not answer: {message}", *RESTART)
-    gpus = tuple(_identity(Answers(int(index), **fields)) for index, fields in answer["gpus"].items())
-    return Driver(answer["version"], answer["cuda"], gpus, lost=tuple(answer["lost"]))
+    listed = tuple(_identity(Answers(int(index), **fields)) for index, fields in answer["gpus"].items())
+    gpus = tuple(gpu for gpu in listed if not is_display_adapter(gpu.product))
+    displays = tuple(gpu for gpu in listed if is_display_adapter(gpu.product))
+    return Driver(answer["version"], answer["cuda"], gpus, display_adapters=displays, lost=tuple(answer["lost"]))
 
 
 def compute_processes(index: int) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dgxcert.machine.identity import Gpu, is_display_adapter
 from dgxcert.machine.image import Image
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import docker_engine
@@ -103,11 +104,22 @@ class Container:
     """Wrong products of whole numbers."""
     problem: str
     remedy: tuple[str, ...]
+    uuids: tuple[str, ...] = ()
+    """Of the GPUs that computed."""
 
     @property
     def description(self) -> str:
         """The result as text, for evidence."""
         return self.problem or f"products of whole numbers in a container, on {', '.join(self.devices)}"
+
+    def missing(self, gpus: tuple[Gpu, ...]) -> str:
+        """The GPUs of the machine that did not compute in the container; `none` where all did.
+
+        >>> gpu = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-8d", compute_capability="12.1")
+        >>> Container((), 0, "", (), uuids=()).missing((gpu,))
+        'GPU 0 (GPU-8d)'
+        """
+        return ", ".join(f"GPU {gpu.index} ({gpu.uuid})" for gpu in gpus if gpu.uuid not in self.uuids) or "none"
 
 
 def read(image: Image, *, gpus: bool) -> Container:
@@ -177,14 +189,17 @@ def parse(code: int, stdout: str, stderr: str) -> Container:
         return failed(stderr or stdout or f"exit code {code}")
     try:
         results = json.loads(stdout.splitlines()[-1])
+        # An adapter that drives a monitor may compute as well; it is none of the GPUs that the machine is bought for.
+        results = [result for result in results if not is_display_adapter(result["product"])]
         devices = tuple(f"{result['device']} ({result['product']})" for result in results)
+        uuids = tuple(str(result.get("uuid", "")) for result in results)
         wrong = sum(int(result["wrong"]) for result in results)
-    except (ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError):
         return failed(f"it printed no result: {stdout[-200:]!r}")
     if not devices:
         known = cause(stderr) is not None
         return failed(stderr if known else f"torch found no GPU in the container. {_last(stderr)}")
-    return Container(devices, wrong, "", ())
+    return Container(devices, wrong, "", (), uuids)
 
 
 def failed(message: str) -> Container:

@@ -75,6 +75,7 @@ def read() -> Machine:
         driver=driver.version if driver else None,
         cuda_driver=driver.cuda if driver else None,
         gpus=driver.gpus if driver else (),
+        display_adapters=driver.display_adapters if driver else (),
         nvidia_pci_devices=pci.read(),
         unreadable=reader.unreadable,
     )

@@ -84,7 +84,8 @@ def first_device(profile: Profile, machine: Machine) -> Device:
         return Device("cpu", 0, machine.cpu or "CPU", margin_gib=margin_gib)
     if not machine.gpus:
         raise Inconclusive("there is no GPU to train on", "Run `dgxcert validate --only GPU-PRESENT` first.")
-    return Device("cuda", 0, machine.gpus[0].product, profile.gpu.unified_memory, margin_gib)
+    first = machine.gpus[0]
+    return Device("cuda", first.index, first.product, profile.gpu.unified_memory, margin_gib)
 
 
 def train(device: Device, sizes: Lab) -> LabResult:
