@@ -28,9 +28,9 @@ setup: ## install everything into .venv, or restore what was changed there (STAC
 environment:
 	@$(SET_UP)
 
-validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= RESUME=)
+validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME=)
 	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(WAIVERS),--waivers '$(WAIVERS)') $(PLACE))
+	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(WAIVERS),--waivers '$(WAIVERS)') $(if $(SITE),--site '$(SITE)') $(PLACE))
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
 	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'

@@ -31,6 +31,8 @@ from dgxcert.runner import validation
         (["validate", "--profile", "dgx-sprak"], ["no profile 'dgx-sprak'", "dgx-spark"]),
         (["validate", "--profile", "nowhere.yaml"], ["nowhere.yaml", "cannot be read", "No such file"]),
         (["validate", "stray"], ["stray"]),
+        (["validate", "--profile", "cpu", "--site", "nowhere.yaml"], ["nowhere.yaml cannot be read", "calibrate"]),
+        (["validate", "--profile", "cpu", "--site", "."], ["cpu.yaml cannot be read", "calibrate"]),
         (["validate", "--resume", "nowhere"], ["nowhere is not a run", "records.jsonl", "results/"]),
         (
             ["validate", "--resume", "nowhere", "--tier", "quick"],

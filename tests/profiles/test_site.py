@@ -1,6 +1,5 @@
 """A site profile only tightens limits of the shipped profile; whatever else it holds is refused by name."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -10,49 +9,13 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
+from suites.site_profile import CONTENT, SPARK
+from suites.site_profile import write as written
 
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles import site
 from dgxcert.profiles.profile import Profile
-
-SPARK = profiles.load("dgx-spark")
-
-CONTENT: dict[str, Any] = {
-    "tightens": "dgx-spark",
-    "profile_sha256": SPARK.sha256,
-    "suite_sha256": "52" * 32,
-    "who": "Ada Lovelace",
-    "made": "2026-11-30",
-    "runs": [
-        {
-            "name": f"run-{number}",
-            "hostname": f"spark-0{number}",
-            "machine": f"GPU-{number}",
-            "sha256": f"{number}" * 64,
-        }
-        for number in (1, 2, 3)
-    ],
-    "limits": {
-        "bandwidth.copy": {
-            "reading": [228, 231, 226],
-            "margin": 0.04,
-            "digits": 3,
-            "unit": "GB/s",
-            "basis": "measured",
-            "source": "3 runs of 3 good machines",
-        },
-        "temperature.under_load": {"max": 80, "unit": "°C", "basis": "measured", "source": "a cold room"},
-    },
-}
-
-
-def written(folder: Path, change: Callable[[dict[str, Any]], object] = lambda _: None) -> Path:
-    content = copy.deepcopy(CONTENT)
-    change(content)
-    path = folder / "dgx-spark.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return path
 
 
 def test_a_tightened_limit_replaces_the_shipped_one_and_names_its_site(tmp_path: Path) -> None:

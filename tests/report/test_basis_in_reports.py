@@ -1,4 +1,4 @@
-"""Every report of a run says how many of the limits behind its verdict are measured, published and derived."""
+"""Every report says how many of a run's limits are measured, published and derived, and which site tightened them."""
 
 import io
 import json
@@ -7,12 +7,14 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from rich.console import Console
+from suites import site_profile
 from suites.certified import events, run
 
 from dgxcert.certificate import statement, summary
 from dgxcert.judgement.basis_count import EXPLAINED
 from dgxcert.judgement.evidence import Evidence, Recorder
 from dgxcert.profiles import profile as profiles
+from dgxcert.profiles import site
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
@@ -100,3 +102,30 @@ def test_a_record_from_before_assembles_to_what_it_did() -> None:
         del limit["basis"]
     old = [journal.Opened.model_validate(opened), *events()[1:]]
     assert runs.assemble(old, "2026-11-23T18-40-12Z-spark-07").limits is None
+
+
+def tightened(folder: Path) -> Run:
+    """A run whose limits a site has tightened."""
+    profile = site.apply(SPARK, site_profile.write(folder))
+    # whole profiles only: the requirements of the example are none that it excludes
+    return run(profile=profile)
+
+
+def test_every_report_and_the_certificate_name_the_site_profile_and_its_hash(tmp_path: Path) -> None:
+    made = tightened(tmp_path)
+    assert made.profile.site is not None
+    sha256 = made.profile.site.sha256
+    assert made.judgement.verdict.value == "CERTIFIED"
+    assert Run.model_validate_json(made.model_dump_json()) == made
+    console = Console(file=io.StringIO(), width=300)
+    terminal.show(made, console, "results/run")
+    assert isinstance(console.file, io.StringIO)
+    signed = statement.make(made, {"run.json": "00"}, NOW, 365)
+    described = "site profile dgx-spark of Ada Lovelace, 2026-11-30, from 3 runs of 3 machines, 2 limits tightened"
+    for text in (console.file.getvalue(), html.render(made), junit.render(made), markdown.render(made)):
+        assert f"{described}, SHA-256 {sha256}" in text
+    assert f'site_sha256="{sha256}"' in prometheus.render(made)
+    assert signed.extension.site == made.profile.site
+    assert f"; site dgx-spark {sha256[:12]}): every requirement" in signed.extension.says
+    assert sha256 in [each.digest.get("sha256") for each in signed.predicate.configuration]
+    assert any("made by another version of the suite" in note for note in made.notes)

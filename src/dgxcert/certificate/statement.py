@@ -14,6 +14,7 @@ from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Outcome
 from dgxcert.plan.options import WORKING
+from dgxcert.profiles.site_record import Site
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.run import Run
 from dgxcert.report.words import MEANING, WEIGHTS, meaning, verdict_with_basis
@@ -90,6 +91,8 @@ class Extension(Part):
     software: Software
     profile: str
     profile_sha256: str
+    site: Site | None = None
+    """What a site has tightened, and from which runs; None where the limits are those that ship."""
     suite_version: str
     suite_commit: str | None
     suite_sha256: str
@@ -154,6 +157,7 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
         software=_software(run),
         profile=run.profile.name,
         profile_sha256=run.profile_sha256,
+        site=run.profile.site,
         suite_version=run.suite.version,
         suite_commit=run.suite.commit,
         suite_sha256=run.suite.sha256,
@@ -228,6 +232,8 @@ def _configuration(run: Run) -> tuple[Descriptor, ...]:
         Descriptor(name=f"profile {run.profile.name}", digest={"sha256": run.profile_sha256}),
         Descriptor(name=f"dgxcert {run.suite.version}", digest={"sha256": run.suite.sha256}),
     ]
+    if site := run.profile.site:
+        descriptors.append(Descriptor(name=f"site profile {site.name}", digest={"sha256": site.sha256}))
     if run.suite.commit:
         descriptors.append(Descriptor(name="dgxcert source", digest={"gitCommit": run.suite.commit}))
     if image := run.image:

@@ -42,6 +42,7 @@ def of_verification(verified: Verified) -> list[str]:
         f"state: driver {machine.driver or 'none'}, firmware {machine.firmware or 'not readable'}, "
         f"image {signed.software.image_id or 'none'}",
         f"measured {_minute(signed.measured)}, run {signed.run}, profile {signed.profile}",
+        *([f"limits tightened by {signed.site.description}"] if signed.site else []),
         f"signed by {signer.principal} with {signer.fingerprint} on {_minute(signed.issued)}",
         f"valid until {_minute(signed.expires)}",
         f"evidence: {len(verified.statement.subject)} files unchanged since signing, SHA-256 {signed.evidence_sha256}",

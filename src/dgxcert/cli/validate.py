@@ -42,6 +42,7 @@ def validate(
     base: BaseOption = "",
     build: BuildOption = True,
     waivers: Annotated[Path | None, typer.Option(help="File of waivers; ./waivers.yaml if it exists.")] = None,
+    site: Annotated[str, typer.Option(help="Site profile with tighter limits: a file, or a folder of them.")] = "",
 ) -> None:
     """Validate this machine.
 
@@ -60,7 +61,7 @@ def validate(
         if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
             raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
         place, because = resolve(runtime, profile)
-        options = Options(profile=profile, tier=tier, only=names, runtime=place, runtime_because=because)
+        options = Options(profile=profile, site=site, tier=tier, only=names, runtime=place, runtime_because=because)
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
         run, folder = validation.validate(options.model_copy(update=recipe), results, console, waivers)
     with screen.undisturbed():

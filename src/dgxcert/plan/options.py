@@ -34,6 +34,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     profile: str
+    site: str = ""
+    """File or folder of a site profile, as it was given; empty where no site tightens the limits."""
     tier: Tier = Tier.STANDARD
     only: tuple[str, ...] = ()
     runtime: Runtime = Runtime.NATIVE

@@ -315,6 +315,10 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
     ]
     notes.extend(opened.fallen)
+    if site := opened.profile.site:
+        notes.append(f"limits tightened by {site.description}")
+        if site.suite_sha256 != opened.suite.sha256:
+            notes.append(f"site profile {site.name} was made by another version of the suite: calibrate again")
     if opened.profile.own:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
     used = RunState(events).image

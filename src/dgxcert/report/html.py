@@ -179,6 +179,7 @@ def _about(run: Run) -> list[tuple[str, str]]:
         ("CPU", f"{machine.cpu or 'unknown'}, {machine.cores} cores, {machine.memory_gib or 0:.1f} GiB"),
         ("system", f"{machine.operating_system or 'unknown'}, kernel {machine.kernel}"),
         ("profile", f"{run.profile.name} ({run.profile.machine}), SHA-256 {run.profile_sha256}"),
+        ("site profile", run.profile.site.description if run.profile.site else "none: the limits are those that ship"),
         ("tier", run.options.tier.value),
         ("weights", WEIGHTS[run.options.weights]),
     ]

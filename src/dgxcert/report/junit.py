@@ -38,6 +38,7 @@ def render(run: Run) -> str:
         **{f"limits.{basis}": str(number) for basis, number in (run.limits or {}).items()},
         **{f"count.{name}": str(number) for name, number in run.judgement.counts.items()},
         "profile": run.profile.name,
+        **({"site": printable(run.profile.site.description)} if run.profile.site else {}),
         "weights": run.options.weights.value,
         "suite": f"{run.suite.version} {run.suite.commit or ''}".strip(),
     }.items():

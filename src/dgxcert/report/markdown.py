@@ -90,6 +90,7 @@ def _about(run: Run) -> list[str]:
         f"{format_quantity(machine.memory_gib or 0.0, 'GiB')}, kernel {machine.kernel}",
         f"- profile {run.profile.name}, tier {run.options.tier.value}; suite {run.suite.version} "
         f"commit {run.suite.commit or 'unknown'}{' with local changes' if run.suite.modified else ''}",
+        f"- site profile: {run.profile.site.description if run.profile.site else 'none'}",
         f"- weights: {WEIGHTS[run.options.weights]}",
     ]
     if run.image is not None:

@@ -28,6 +28,7 @@ def _add_run(run: Run, registry: CollectorRegistry) -> None:
     info = {
         "run": run.name,
         "profile": run.profile.name,
+        "site_sha256": run.profile.site.sha256 if run.profile.site else "",
         "tier": run.options.tier.value,
         "suite_version": run.suite.version,
         "driver": run.machine.driver or "",

@@ -40,8 +40,11 @@ def verdict_with_basis(run: Run) -> str:
     """The verdict and how many limits of each basis it is built on, for the first line of every report.
 
     `CERTIFIED (limits: 31 measured, 24 published, 14 derived)`
+    `CERTIFIED (limits: 45 measured, 20 published, 4 derived; site dgx-spark 9c1d52aa77ab)`
     """
-    return f"{run.judgement.verdict.value} ({basis_count.described(run.limits)})"
+    site = run.profile.site
+    tightened = f"; site {printable(site.name)} {site.sha256[:12]}" if site else ""
+    return f"{run.judgement.verdict.value} ({basis_count.described(run.limits)}{tightened})"
 
 
 def printable(text: str) -> str:

@@ -25,7 +25,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
-from dgxcert.profiles import waivers
+from dgxcert.profiles import site, waivers
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import benchmark_file, journal
 from dgxcert.record import run as runs
@@ -49,6 +49,8 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
     _require_image(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
+    if options.site:
+        profile = site.apply(profile, Path(options.site))
     interrupted = interrupted_runs.close_interrupted(results, machine)
     for message in interrupted:
         print_line(console, message, style="yellow")
