@@ -10,6 +10,11 @@ from suites.signing import NOW, allowed_signers, make_key
 from dgxcert.certificate import signed_run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def by_this_suite(committed: None) -> None:
+    """What is signed here was made by this suite, and none of it is modified."""
+
+
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_key(tmp_path_factory.mktemp("keys") / "ada")

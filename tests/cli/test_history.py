@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from suites.certified import KEYS, folder
+from suites.certified import folder
 from typer.testing import CliRunner
 
 from dgxcert.cli import app
 
-DECODE = KEYS[2]
+DECODE = "DECODE-SPEED[bf16-tuned-single]"
 
 
 def test_a_bundle_is_listed_and_confirmed_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

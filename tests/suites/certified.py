@@ -1,20 +1,27 @@
-"""Run folders of invented machines: certified ones and others, with rounds, traces and a history."""
+"""Runs of invented machines: certified ones and others, with rounds, traces and a history."""
 
+import functools
 import math
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from suites.example import AT, finished, image_ready, opened, planned
+from suites.example import finished, image_ready, opened, planned, started
 
 from dgxcert import report
 from dgxcert.history import timeline
-from dgxcert.judgement.evidence import Comparison, Evidence
+from dgxcert.judgement.evidence import Comparison, Evidence, Quantity
 from dgxcert.judgement.limit import Roofline
 from dgxcert.machine import trace
 from dgxcert.machine.identity import Gpu, Machine
+from dgxcert.machine.runtime import Runtime
 from dgxcert.machine.trace import Point
+from dgxcert.plan import selection, suite
+from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.options import Options
+from dgxcert.plan.selection import any_gpu
+from dgxcert.plan.suite import Suite
 from dgxcert.profiles import profile as profiles
 from dgxcert.record import journal
 from dgxcert.record import run as runs
@@ -129,17 +136,55 @@ def run(*endings: journal.Finished, **about: Any) -> Run:
     return runs.assemble(events(*endings, **about), "2026-11-23T18-40-12Z-spark-07")
 
 
+AS_REQUIRED = Evidence(name="as required", value=True, unit="", source="invented")
+Quantity(AS_REQUIRED).holds()
+
+
+@functools.cache
+def ours() -> Suite:
+    """The suite of this checkout, as if all of it were committed."""
+    return suite.identity(suite.root()).model_copy(update={"commit": "abc", "modified": False, "reason": ""})
+
+
+@functools.cache
+def catalogue() -> list[Entry]:
+    """Every requirement of this checkout, for one GPU."""
+    return suite.collect(suite.root(), 1)
+
+
+def whole(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
+    """A whole run by this checkout, in the container and on the pinned base; `endings` take the place of passes."""
+    usual: dict[str, Any] = {
+        "suite": ours(),
+        "profile": profiles.load("dgx-spark"),
+        "options": Options(profile="dgx-spark", runtime=Runtime.DOCKER),
+        "machine": SPARK,
+    }
+    given = usual | about
+    plan = selection.make(catalogue(), given["profile"], given["options"])
+    replaced = {ending.key: ending for ending in endings}
+    seen = {any_gpu(each.key): each.evidence for each in events() if isinstance(each, journal.Finished)}
+    made: list[journal.Event] = [opened(*plan, **given), image_ready()]
+    for key in (entry.key for entry in plan if entry.runs):
+        ending = replaced.get(key) or finished(key, evidence=seen.get(key) or (AS_REQUIRED,))
+        made += [started(key), ending]
+    return made
+
+
 def folder(place: Path, *endings: journal.Finished, **about: Any) -> Path:
-    """Its run folder, with the record, the reports that need no third-party package, and a log."""
+    """The folder of a whole run, with the record, the reports that need no third-party package, and a log."""
     path = place / "2026-11-23T18-40-12Z-spark-07"
     (path / "logs").mkdir(parents=True)
     (path / "logs" / "container-1.log").write_text("1 passed\n", encoding="utf-8")
     writer = journal.Writer(path)
-    for event in events(*endings, **about):
+    for event in whole(*endings, **about):
         writer.append(event)
     writer.close()
     report.write(runs.assemble(journal.read(path), path.name), path)
     return path
 
 
-__all__ = ["AT", "GPU", "KEYS", "SPARK", "events", "folder", "load", "past", "run", "spark_profile", "speed"]
+__all__ = [
+    *("AT", "GPU", "KEYS", "SPARK"),
+    *("events", "folder", "load", "ours", "past", "run", "spark_profile", "speed", "whole"),
+]

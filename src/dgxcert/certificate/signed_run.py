@@ -11,16 +11,13 @@ from pydantic import ValidationError
 
 from dgxcert import report
 from dgxcert.atomic import write_text
-from dgxcert.certificate import ssh_signature
+from dgxcert.certificate import consistency, ssh_signature, statement_check
 from dgxcert.certificate.ssh_signature import SUFFIX, Refused, Signer
-from dgxcert.certificate.statement import CERTIFICATE, NAMESPACES, REPORT, Statement, combined_digest, make
-from dgxcert.judgement.verdict import Verdict
+from dgxcert.certificate.statement import CERTIFICATE, NAMESPACES, REPORT, Statement, make
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import waivers
-from dgxcert.record import journal
 from dgxcert.record import run as runs
-from dgxcert.record.run import Run
 
 FILES = dict(zip((CERTIFICATE, REPORT), runs.SIGNED, strict=True))
 CHUNK_BYTES = 2**20
@@ -33,6 +30,8 @@ class Verified:
     statement: Statement
     signer: Signer
     uncovered: tuple[str, ...]
+    unchecked: str = ""
+    """What this dgxcert could not check of the run itself."""
 
     @property
     def certifies(self) -> bool:
@@ -43,16 +42,16 @@ class Verified:
 def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str], None]) -> Path:
     """Sign a run, as a certificate or as a report, and return the file that was signed.
 
-    Raises CannotStart where run.json does not match the record, the run is signed already or too old, or where
-    ssh-keygen does not sign; then no file is left behind.
+    Raises CannotStart where the run contradicts its record, itself, this clock or its suite, where it is signed already
+    or too old, or where ssh-keygen does not sign; then no file is left behind.
     """
-    run = _load_consistent(folder)
     for name in FILES.values():
         if (folder / name).exists():
             raise CannotStart(
                 f"{folder / name} already exists.",
                 f"Verify it with `dgxcert verify`; to sign again, move it and its {SUFFIX} away.",
             )
+    run = consistency.require_signable(folder, now)
     report.write_all(run, folder)  # sign freshly generated reports, not files that may have been edited
     statement = make(run, digests(folder), now.replace(microsecond=0), days)
     if statement.extension.expires <= now:
@@ -70,19 +69,6 @@ def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str],
     write_text(folder / (FILES[kind] + SUFFIX), signature)
     write_text(folder / FILES[kind], statement.text())
     return folder / FILES[kind]
-
-
-def _load_consistent(folder: Path) -> Run:
-    """The run, if run.json is what its record gives. Raises CannotStart if not: no edited verdict is signed."""
-    run = runs.load(folder)
-    rebuilt = runs.assemble(journal.read(folder), run.name)
-    if rebuilt != run:
-        differing = [name for name in Run.model_fields if getattr(rebuilt, name) != getattr(run, name)]
-        raise CannotStart(
-            f"{folder / runs.NAME} does not match {journal.NAME}: they differ in {', '.join(differing)}.",
-            "One of them was changed, or another version of dgxcert wrote them. Validate the machine again.",
-        )
-    return run
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -137,7 +123,7 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
             f"it is for another machine: {', '.join(sorted(names(statement)))}, not {machine}",
             "Ask for the certificate of this one.",
         )
-    return Verified(statement, signer, uncovered)
+    return Verified(statement, signer, uncovered, consistency.require_true(statement, path.parent, now))
 
 
 def read(path: Path) -> Statement:
@@ -170,17 +156,7 @@ def _statement(content: bytes) -> Statement:
 
 def _require_consistent(statement: Statement) -> None:
     """Raise Refused for a statement that contradicts itself or covers no run, even with a valid signature."""
-    signed = statement.extension
-    digests_of = {subject.name: subject.digest.get("sha256", "") for subject in statement.subject}
-    uncovered = [name for name in (runs.NAME, journal.NAME) if name not in digests_of]
-    problem = ""
-    if (signed.kind == CERTIFICATE) != (signed.verdict is Verdict.CERTIFIED):
-        problem = f"it claims to be a {signed.kind}, but the verdict of its run is {signed.verdict.value}"
-    elif uncovered:
-        problem = f"it does not cover {' and '.join(uncovered)}"
-    elif combined_digest(digests_of) != signed.evidence_sha256:
-        problem = "its evidence digest does not match the files that it names"
-    if problem:
+    if problem := statement_check.problem(statement):
         raise Refused(problem, "Ask for a signature by `dgxcert sign`.")
 
 

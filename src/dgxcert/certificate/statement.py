@@ -8,7 +8,7 @@ import hashlib
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.identity import Gpu
@@ -101,9 +101,10 @@ class Extension(Part):
     evidence_sha256: str
     """Digest over names and digests of all subjects: one number to compare by telephone."""
     waivers: tuple[Waiver, ...]
-    measured: datetime
-    issued: datetime
-    expires: datetime
+    measured: AwareDatetime
+    """When the first requirement was measured: the certificate's age counts from it."""
+    issued: AwareDatetime
+    expires: AwareDatetime
 
 
 class Predicate(Part):
@@ -138,12 +139,11 @@ class Statement(Part):
 def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Statement:
     """The statement about a run; `digests` holds the SHA-256 of each file of its folder.
 
-    It expires `days` after the end of the run, or with the first waiver that the verdict depends on.
+    It expires `days` after the first measurement of the run, or with the first waiver that the verdict depends on.
     """
     kind = CERTIFICATE if run.judgement.verdict is Verdict.CERTIFIED else REPORT
-    measured = datetime.fromisoformat(run.ended)
+    measured = datetime.fromisoformat(run.measured or run.started)
     used = tuple(result.waiver for result in run.waived if result.waiver)
-    waiver_ends = [datetime.combine(waiver.until, time(23, 59, 59), tzinfo=UTC) for waiver in used]
     keys = {outcome: tuple(result.key for result in run.results if result.outcome is outcome) for outcome in Outcome}
     extension = Extension(
         says=_sentence(run, kind),
@@ -166,7 +166,7 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
         waivers=used,
         measured=measured,
         issued=issued,
-        expires=min([measured + timedelta(days=days), *waiver_ends]),
+        expires=min([measured + timedelta(days=days), *map(end_of, used)]),
     )
     return Statement(
         type=STATEMENT_TYPE,
@@ -181,6 +181,11 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
             dgxcert=extension,
         ),
     )
+
+
+def end_of(waiver: Waiver) -> datetime:
+    """The last second of a waiver."""
+    return datetime.combine(waiver.until, time(23, 59, 59), tzinfo=UTC)
 
 
 def combined_digest(digests: dict[str, str]) -> str:

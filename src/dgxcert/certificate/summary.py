@@ -50,6 +50,8 @@ def of_verification(verified: Verified) -> list[str]:
     ]
     if verified.uncovered:
         lines.append(f"not covered by the signature: {', '.join(verified.uncovered)}")
+    if verified.unchecked:
+        lines.append(f"not checked here: {verified.unchecked}")
     lines.append("VERIFIED" if verified.certifies else "signature valid; this is a report, not a certificate")
     return [printable(line) for line in lines]
 

@@ -26,7 +26,7 @@ commands = typer.Typer()
 def sign(
     run: RunArgument,
     key: Annotated[Path, typer.Option(help="SSH key: a private key, or the public key of one held by an agent.")],
-    days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity, from the day of the run.")] = 365,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity, from the first measurement.")] = 365,
 ) -> None:
     """Sign a run with an SSH key: as a certificate if it is CERTIFIED, otherwise as a signed report."""
     from dgxcert.certificate import signed_run, summary

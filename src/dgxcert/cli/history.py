@@ -1,5 +1,6 @@
 """Commands about earlier runs: regenerate reports, show a machine's history, pack a run for a support case."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,19 @@ commands = typer.Typer()
 
 @commands.command()
 def report(run: RunArgument) -> None:
-    """Regenerate all reports of a run from its run.json: report.html, summary.md, junit.xml, metrics.prom."""
-    from dgxcert import report as reports
-    from dgxcert.record import run as runs
+    """Regenerate all reports of a run from its run.json: report.html, summary.md, junit.xml, metrics.prom.
 
-    for path in reports.write_all(runs.load(run), run):
+    Only where that is what its record proves, and the run is not signed: a signature covers its reports.
+    """
+    from dgxcert import report as reports
+    from dgxcert.certificate import consistency
+
+    loaded = consistency.load(run, datetime.now(UTC))
+    consistency.require_unsigned(run)
+    for path in reports.write_all(loaded.run, run):
         screen.say(str(path))
+    if loaded.unchecked:
+        screen.say(f"not checked: {loaded.unchecked}")
 
 
 @commands.command()

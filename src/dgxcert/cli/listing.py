@@ -1,9 +1,12 @@
 """Commands that only print: all requirements, and a finished run."""
 
+from datetime import UTC, datetime
+
 import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RunArgument
+from dgxcert.console import print_line
 
 commands = typer.Typer()
 
@@ -19,10 +22,13 @@ def list_() -> None:
 
 @commands.command()
 def show(run: RunArgument) -> None:
-    """Show a finished run again. The exit code is that of the run."""
-    from dgxcert.record import run as runs
+    """Show a finished run again, if it is what its record proves. The exit code is that of the run."""
+    from dgxcert.certificate import consistency
     from dgxcert.report import terminal
 
-    finished = runs.load(run)
-    terminal.show(finished, screen.console(), str(run))
-    raise typer.Exit(finished.judgement.exit_code)
+    loaded = consistency.load(run, datetime.now(UTC))
+    console = screen.console()
+    terminal.show(loaded.run, console, str(run))
+    if loaded.unchecked:
+        print_line(console, f"not checked: {loaded.unchecked}", style="yellow")
+    raise typer.Exit(loaded.run.judgement.exit_code)

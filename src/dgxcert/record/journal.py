@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.machine.identity import Machine
@@ -38,12 +38,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _with_zone(text: str) -> str:
+    if datetime.fromisoformat(text).utcoffset() is None:
+        raise ValueError(f"{text} has no time zone")
+    return text
+
+
 class Event(BaseModel):
     """What every line of a record has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    at: str = Field(default_factory=now)
+    at: Annotated[str, AfterValidator(_with_zone)] = Field(default_factory=now)
 
 
 class Opened(Event):

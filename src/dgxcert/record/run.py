@@ -22,6 +22,7 @@ from dgxcert.plan.selection import Planned, any_gpu
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
+from dgxcert.record import clock
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.journal import (
     ChildStarted,
@@ -123,6 +124,8 @@ class Run(Part):
     name: str
     suite: Suite
     started: Moment
+    measured: Moment | None = None
+    """When its first measurement began; None where nothing was measured."""
     ended: Moment
     options: Options
     profile: Profile
@@ -161,6 +164,7 @@ def assemble(events: list[Event], name: str) -> Run:
         name=name,
         suite=opened.suite,
         started=opened.at,
+        measured=clock.first_measurement(events),
         ended=events[-1].at,
         options=opened.options,
         profile=opened.profile,
@@ -168,7 +172,7 @@ def assemble(events: list[Event], name: str) -> Run:
         machine=opened.machine,
         image=state.image,
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
-        judgement=_judgement(opened, results, state.image),
+        judgement=_judgement(opened, results, state.image, at_once=not _broken(events)),
         limits=basis_count.count(opened.profile.limits, (item for result in results for item in result.evidence)),
         notes=tuple(_notes(events, opened)),
         waivers=opened.waivers,
@@ -294,7 +298,8 @@ def _outcome(entry: Planned, finished: Finished | None, never_started: str) -> t
     return finished.outcome, finished.reason, remedy
 
 
-def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) -> Judgement:
+def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None, *, at_once: bool) -> Judgement:
+    """The verdict; `at_once` says that it was one run by one clock, in one boot."""
     endings = [
         Ending(
             result.outcome,
@@ -304,7 +309,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None) 
         )
         for entry, result in zip(opened.plan, results, strict=True)
     ]
-    proven = used is not None and used.proven and opened.suite.modified is False
+    proven = used is not None and used.proven and opened.suite.modified is False and at_once
     verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
     return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
 
@@ -334,6 +339,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         )
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
+    notes.extend(f"{reason}, so this run certifies nothing" for reason in _broken(events) if opened.profile.certifies)
     notes.extend(_waived_gates(opened, RunState(events).endings))
     stages_seen: set[str] = set()
     for event in events:
@@ -348,6 +354,13 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
                 notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
             stages_seen.add(event.stage)
     return notes
+
+
+def _broken(events: list[Event]) -> list[str]:
+    """Why a run was not made at once: its clock was set, or its machine restarted."""
+    rebooted = any(isinstance(event, Resumed) and event.rebooted for event in events)
+    problem = clock.problem(events)
+    return [*([problem] if problem else []), *(["the machine was restarted during the run"] if rebooted else [])]
 
 
 def _waived_gates(opened: Opened, endings: dict[str, Outcome]) -> list[str]:

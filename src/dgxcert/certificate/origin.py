@@ -1,0 +1,84 @@
+"""The origin of a run: whether its plan and its profile are those of the suite that it names."""
+
+from dgxcert.outcome import CannotStart
+from dgxcert.plan import selection, suite
+from dgxcert.plan.suite import Suite
+from dgxcert.profiles import profile as profiles
+from dgxcert.profiles.profile import Profile
+from dgxcert.record.journal import Opened
+from dgxcert.runner import session
+
+
+def is_ours(made_by: Suite) -> bool:
+    """Whether a run was made by this very suite, so that its plan and profile can be made again."""
+    return made_by.sha256 == ours().sha256
+
+
+def ours() -> Suite:
+    """The suite that this dgxcert would measure with."""
+    return suite.identity(suite.root())
+
+
+def another_suite(made_by: Suite) -> CannotStart:
+    """That a run was made by another suite than this one, whose certificate this one must not make."""
+    commit = f"git checkout {made_by.commit}" if made_by.commit else "use the checkout that made it"
+    return CannotStart(
+        f"The run was made by another suite (version {made_by.version}, commit {made_by.commit or 'unknown'}, SHA-256 "
+        f"{made_by.sha256[:12]}; here {ours().sha256[:12]}): whether its plan is whole cannot be told here.",
+        f"Sign it with the suite that made it: {commit}",
+    )
+
+
+def problems(opened: Opened) -> list[str]:
+    """How plan, profile and suite of a run differ from those of this suite, which made it; empty where they do not."""
+    wrong_profile = profile_problem(opened.profile)
+    # A plan depends on its profile: one that is wrong makes the plan wrong as well.
+    found = [wrong_profile] if wrong_profile else _plan_problems(opened)
+    here = ours()
+    if here.modified and opened.suite.modified is False:
+        found.append(f"its suite is said not to be modified, and it is: {here.reason}")
+    return found
+
+
+def profile_problem(profile: Profile) -> str:
+    """How a profile that is not a user's own differs from the one that ships under its name; "" where it does not."""
+    if profile.own:
+        return ""  # it certifies nothing
+    if profile.name not in profiles.names():
+        return f"no profile {profile.name} ships with dgxcert, and it is not marked as a user's own"
+    shipped = profiles.load(profile.name)
+    if profile == shipped:
+        return ""
+    parts = [name for name in type(profile).model_fields if getattr(profile, name) != getattr(shipped, name)]
+    limits = [
+        f"limits.{name}"
+        for name in sorted({*profile.limits, *shipped.limits})
+        if profile.limits.get(name) != shipped.limits.get(name)
+    ]
+    differing = [*(name for name in parts if name != "limits"), *limits]
+    return f"its profile {profile.name} is not the one that ships: {_shown(differing)} differ"
+
+
+def _plan_problems(opened: Opened) -> list[str]:
+    """What a plan lacks, adds or changes, compared with the one that this suite makes for the same options."""
+    catalogue = suite.collect(suite.root(), session.gpus_to_test(opened.profile, opened.machine))
+    due = {entry.key: entry for entry in selection.make(catalogue, opened.profile, opened.options)}
+    planned = {entry.key: entry for entry in opened.plan}
+    found = []
+    if lacking := [key for key in due if key not in planned]:
+        found.append(f"its plan lacks {_shown(lacking)} of {len(due)} requirements of its suite")
+    if added := [key for key in planned if key not in due]:
+        found.append(f"its plan has {_shown(added)}, which its suite does not have")
+    if changed := [key for key, entry in planned.items() if key in due and entry != due[key]]:
+        found.append(f"its plan differs from that of its suite in {_shown(changed)}")
+    return found
+
+
+def _shown(names: list[str]) -> str:
+    """The first names of a list, and how many more there are.
+
+    >>> _shown(["A", "B", "C", "D", "E"])
+    'A, B, C and 2 more'
+    """
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
