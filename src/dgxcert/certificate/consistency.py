@@ -24,7 +24,7 @@ LATER = {"format", "notes", "measured", "earlier", "limits"}
 """What another version of dgxcert may write differently from the same record."""
 ALONE = f"{journal.NAME} is missing, so that this is what {runs.NAME} says, not checked against its record"
 OTHER = "it was made by another suite, so that its plan and profile were not compared with those of that suite"
-SHOWN = 4
+SHOWN = 5
 
 
 class Contradiction(CannotStart):
@@ -53,14 +53,12 @@ def load(folder: Path, now: datetime) -> Loaded:
 
 def require_signable(folder: Path, now: datetime) -> Run:
     """The run of a folder that is to be signed. Raises CannotStart as `load` does, and where its clock was set."""
-    run = runs.load(folder)
-    events = journal.read(folder)
-    if problem := clock.problem(events):
-        _refuse(folder, [problem])
     loaded = load(folder, now)
-    if run.judgement.verdict is Verdict.CERTIFIED and loaded.unchecked:
-        raise origin.another_suite(run.suite)
-    return run
+    if problem := clock.problem(journal.read(folder)):
+        _refuse(folder, [problem])
+    if loaded.run.judgement.verdict is Verdict.CERTIFIED and loaded.unchecked:
+        raise origin.another_suite(loaded.run.suite)
+    return loaded.run
 
 
 def require_unsigned(folder: Path) -> None:
@@ -114,12 +112,11 @@ def require_true(statement: Statement, folder: Path, now: datetime) -> str:
 
 def of_record(events: Sequence[Event], now: datetime, *, ours: bool) -> list[str]:
     """What a record says that cannot be."""
-    future = clock.in_future(events, now)
-    found = [future] if future else contradictions.find(events)
     opened = events[0]
-    if not found and ours and isinstance(opened, journal.Opened):
-        found = origin.problems(opened)
-    return found
+    if not isinstance(opened, journal.Opened):
+        raise TypeError("the first event of a record must be Opened")
+    future = clock.in_future(events, now)
+    return [*([future] if future else []), *(origin.problems(opened) if ours else []), *contradictions.find(events)]
 
 
 def of_run(run: Run, now: datetime) -> list[str]:
@@ -128,8 +125,7 @@ def of_run(run: Run, now: datetime) -> list[str]:
     found = []
     if ended > now + clock.TOLERANCE:
         found.append(f"it was measured in the future: at {clock.minute(ended)}, and here it is {clock.minute(now)}")
-    for result in run.results:
-        found += contradictions.of_result(result.key, result.outcome, result.evidence, run.profile)
+    found += contradictions.of_results(run.results, run.profile)
     if count(result.outcome for result in run.results) != run.judgement.counts:
         found.append("its counts are not those of its results")
     possible = {_judged(run, certifies=certifies) for certifies in (True, False)}

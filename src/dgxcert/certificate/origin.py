@@ -31,9 +31,7 @@ def another_suite(made_by: Suite) -> CannotStart:
 
 def problems(opened: Opened) -> list[str]:
     """How plan, profile and suite of a run differ from those of this suite, which made it; empty where they do not."""
-    wrong_profile = profile_problem(opened.profile)
-    # A plan depends on its profile: one that is wrong makes the plan wrong as well.
-    found = [wrong_profile] if wrong_profile else _plan_problems(opened)
+    found = [*filter(None, [profile_problem(opened.profile)]), *_plan_problems(opened)]
     here = ours()
     if here.modified and opened.suite.modified is False:
         found.append(f"its suite is said not to be modified, and it is: {here.reason}")
@@ -61,8 +59,10 @@ def profile_problem(profile: Profile) -> str:
 
 def _plan_problems(opened: Opened) -> list[str]:
     """What a plan lacks, adds or changes, compared with the one that this suite makes for the same options."""
-    catalogue = suite.collect(suite.root(), session.gpus_to_test(opened.profile, opened.machine))
-    due = {entry.key: entry for entry in selection.make(catalogue, opened.profile, opened.options)}
+    name = opened.profile.name
+    profile = profiles.load(name) if name in profiles.names() and not opened.profile.own else opened.profile
+    catalogue = suite.collect(suite.root(), session.gpus_to_test(profile, opened.machine))
+    due = {entry.key: entry for entry in selection.make(catalogue, profile, opened.options)}
     planned = {entry.key: entry for entry in opened.plan}
     found = []
     if lacking := [key for key in due if key not in planned]:
