@@ -39,19 +39,22 @@ def problems(opened: Opened) -> list[str]:
 
 
 def profile_problem(profile: Profile) -> str:
-    """How a profile that is not a user's own differs from the one that ships under its name; "" where it does not."""
+    """How a profile that is not a user's own differs from the one that ships under its name; "" where it does not.
+
+    What a site has tightened is no difference: a profile does not load where a site's limit is looser.
+    """
     if profile.own:
         return ""  # it certifies nothing
     if profile.name not in profiles.names():
         return f"no profile {profile.name} ships with dgxcert, and it is not marked as a user's own"
-    shipped = profiles.load(profile.name)
-    if profile == shipped:
+    shipped, used = profiles.load(profile.name), profile.without_site
+    if used == shipped:
         return ""
-    parts = [name for name in type(profile).model_fields if getattr(profile, name) != getattr(shipped, name)]
+    parts = [name for name in Profile.model_fields if getattr(used, name) != getattr(shipped, name)]
     limits = [
         f"limits.{name}"
-        for name in sorted({*profile.limits, *shipped.limits})
-        if profile.limits.get(name) != shipped.limits.get(name)
+        for name in sorted({*used.limits, *shipped.limits})
+        if used.limits.get(name) != shipped.limits.get(name)
     ]
     differing = [*(name for name in parts if name != "limits"), *limits]
     return f"its profile {profile.name} is not the one that ships: {_shown(differing)} differ"
