@@ -312,6 +312,7 @@ SUITE = [*(ROOT / "checks").rglob("test_*.py"), *(ROOT / "benchmarks").glob("tes
 LIMIT = re.compile(r'profile\.limit\(f?"(.+?)"\)')
 OF_A_CASE = re.compile(r'profile\.limit\(case\.limit\("(.+?)"\)\)')
 OF_A_CASES_SPREAD = "profile.limit(case.spread)"
+OF_A_RESULT = re.compile(r"\{\w+\.precision\}")
 PARAMETERS = re.compile(r'parametrize\("(\w+)", benchmark_cases\.(\w+)')
 
 
@@ -329,7 +330,8 @@ def limits_used() -> set[tuple[str, str]]:
             used |= {(value.spread, key)} if OF_A_CASES_SPREAD in block else set()
         if not values:
             used |= {(limit, name) for limit in LIMIT.findall(block)}
-    return used
+    # A precision that is known only once the device is: any of them.
+    return {(OF_A_RESULT.sub(precision, limit), key) for limit, key in used for precision in benchmark_cases.TRAINING}
 
 
 def test_every_limit_that_the_suite_uses_has_a_quantity() -> None:

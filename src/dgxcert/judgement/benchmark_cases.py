@@ -17,6 +17,8 @@ IN_FULL = ("fp32", "bf16")
 NF4, INT4 = "nf4", "int4"
 """4-bit weights: bitsandbytes' NF4, which QLoRA uses, and torch's own int4."""
 MATMUL = ("fp32", "tf32", "fp16", "bf16", "fp8")
+TRAINING = (*IN_FULL, NF4)
+"""The precisions of the weights that are trained, or that adapters are trained on."""
 DIRECTIONS = ("read", "copy")
 TRANSFERS = ("to_device", "to_host")
 LOADS = ("mmap", "read")

@@ -11,6 +11,7 @@ OF_TIME = "of time"
 OF_START = "of start"
 OF_DEFAULT = "of default"
 OF_AVAILABLE = "of available"
+OF_EXACT = "of exact"
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.compute_capability": ("compute capability",),
@@ -40,6 +41,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "clock.error": ("s",),
     "xid.faults": ("event",),
     "attention.backends": ("backend",),
+    **{f"training.direction.{precision}": ("°",) for precision in benchmark_cases.TRAINING},
+    **{f"training.size.{precision}": (OF_EXACT,) for precision in benchmark_cases.TRAINING},
     "spread": (OF_MEDIAN,),
     "spread.host": (OF_MEDIAN,),
     "spread.storage": (OF_MEDIAN,),
