@@ -14,6 +14,8 @@ from dgxcert.workloads.training import lora
     title="Adapters are trained at the expected rate",
     why="Fine-tuning with PEFT adapters is what the course and most users of such a machine do with it.",
     remedy=(
+        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: a kernel computes them "
+        "wrongly, and these find which.",
         "Install the stack as pinned, or use the container, if gradients are missing or the loss does not fall.",
         "Install the stack as pinned and run it again if losses differ: two ways to train the same model disagree.",
         "See MATMUL-SPEED and MEMORY-BANDWIDTH first if it is slow, and fix what is low there.",

@@ -14,9 +14,11 @@ from dgxcert.command import Completed
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.workloads.training import repeatability
+from dgxcert.workloads.training.gradients import Agreement
 from dgxcert.workloads.training.repeatability import Repeats
 
 CPU = Device("cpu", 0, "CPU")
+REPEATS = Repeats("a", "a", "b", 4, Agreement(1e-4, "lora_A", 1.0, "lora_B", tensors=12), "fp32")
 
 
 def test_the_module_runs_as_a_program_and_refuses_an_unknown_kind_of_device() -> None:
@@ -32,6 +34,7 @@ def test_the_module_runs_as_a_program_and_refuses_an_unknown_kind_of_device() ->
         (Completed(("python",), None, "", ""), "did not answer within its time limit"),
         (Completed(("python",), 0, "", ""), "printed no result"),
         (Completed(("python",), 0, "{}", ""), "printed no result"),
+        (Completed(("python",), 0, '{"gradients": {}}', ""), "printed no result"),
     ],
 )
 def test_a_training_that_ends_early_is_inconclusive(
@@ -47,10 +50,10 @@ def test_the_training_process_starts_with_a_fixed_cublas_workspace(monkeypatch: 
 
     def run(args: list[str], **options: Any) -> Completed:
         started.update(options, args=args)
-        return Completed(tuple(args), 0, json.dumps(dataclasses.asdict(Repeats("a", "a", "b", 4))), "")
+        return Completed(tuple(args), 0, json.dumps(dataclasses.asdict(REPEATS)), "")
 
     monkeypatch.setattr(command, "run", run)
-    assert repeatability.run(CPU).equal
+    assert repeatability.run(CPU) == REPEATS
     assert started["env"]["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert started["args"][1:] == ["-P", "-m", "dgxcert.workloads.training.repeatability", "cpu", "0"]
 

@@ -2,11 +2,11 @@
 
 `stock` is transformers' Trainer with PEFT on padded rows, which is what a user gets; `tuned` trains the same model on
 the same rows without padding, with a fused optimizer and compiled layers where that pays, and recomputes activations
-only where memory is short. Both are compared with the losses of a plain loop.
+only where memory is short. Both are compared with exact gradients and with the losses of a plain loop.
 """
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import STOCK, Case
 from dgxcert.judgement.evidence import Recorder
@@ -51,9 +51,14 @@ class TunedTraining(LoraTraining):
 
         self._optimizer.zero_grad()  # before the step and not after it, so that `verify` still has the last gradients
         self.losses.append(backward(self.setup, self.model, inputs, **self._options))
+        self.keep_first_gradients()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM)
         self._optimizer.step()
         self.setup.device.wait()
+
+    def first_batch(self) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
+        """The inputs of the first step, and the keyword arguments that the model is called with."""
+        return self._inputs[0], self._options
 
     def verify(self, evidence: Recorder) -> None:
         """Check the gradients of the last step, then what `LoraTraining.verify` checks."""

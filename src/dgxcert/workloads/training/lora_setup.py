@@ -16,7 +16,7 @@ from dgxcert.workloads.course import distilbert_lab
 from dgxcert.workloads.hardware import rooflines
 from dgxcert.workloads.hardware.rooflines import Cost
 from dgxcert.workloads.models import architectures, seeded, text
-from dgxcert.workloads.training import lora_batches
+from dgxcert.workloads.training import gradients, lora_batches
 from dgxcert.workloads.training.lora_batches import Batch
 
 TARGETS = ["q_proj", "v_proj"]
@@ -81,13 +81,14 @@ class Setup:
             torch.manual_seed(SEED)
             if self.is_classifier:
                 allocation.require(self.device, self.weight_bytes + self.activation_bytes, "the course's LoRA set-up")
-                return distilbert_lab.build_model(self.device, self.sizes, _vocabulary(), **NO_DROPOUT).train()
+                model = distilbert_lab.build_model(self.device, self.sizes, _vocabulary(), **NO_DROPOUT)
+                return gradients.with_effect(model.train())
             shape = architectures.find(self.sizes.model)
             base = seeded.build(self.device, shape, self.case.precision, extra_bytes=self.extra_bytes)
             base.is_quantized = False  # or Trainer asks for the checkpoint's quantizer, and there is none
             rank = self.sizes.rank
             adapters = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, task_type="CAUSAL_LM")
-            return get_peft_model(base, adapters).train()
+            return gradients.with_effect(get_peft_model(base, adapters).train())
 
     def autocast(self) -> Any:
         """The context for a forward pass: bf16 autocast for the course's fp32 weights, else none."""

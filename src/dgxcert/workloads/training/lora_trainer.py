@@ -35,16 +35,22 @@ class TrainerTraining(LoraTraining):
     def _trainer(self, add_round: AddRound, folder: str) -> Any:
         from transformers import PrinterCallback, Trainer
 
-        losses = self.losses
+        training, losses = self, self.losses
 
-        class KeepsLosses(Trainer):  # type: ignore[misc]  # transformers is not typed here
+        class KeepsResults(Trainer):  # type: ignore[misc]  # transformers is not typed here
+            # Here and no later: Trainer clips gradients before it calls on_pre_optimizer_step.
+            def training_step(self, *inputs: Any, **options: Any) -> Any:
+                loss = super().training_step(*inputs, **options)
+                training.keep_first_gradients()
+                return loss
+
             # Trainer logs a mean over several steps, and reading each loss would wait for the device.
             def compute_loss(self, *inputs: Any, **options: Any) -> Any:
                 result = super().compute_loss(*inputs, **options)
                 losses.append((result[0] if isinstance(result, tuple) else result).detach())
                 return result
 
-        trainer = KeepsLosses(
+        trainer = KeepsResults(
             model=self.model,
             args=self._arguments(folder),
             train_dataset=_repeated_rows(self.setup.batches),

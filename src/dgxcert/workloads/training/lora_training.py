@@ -1,11 +1,15 @@
-"""LoRA training steps: what each path must compute, compared with the losses of a plain loop over padded rows."""
+"""LoRA training steps: what each path must compute.
+
+Its first gradients are compared with exact ones by hand, its losses with those of a plain loop over padded rows.
+"""
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import STOCK, Case
-from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.evidence import Quantity, Recorder
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.rounds import Rounds, Work
 from dgxcert.machine.device import Device
@@ -14,7 +18,7 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.hardware import ceilings
 from dgxcert.workloads.hardware.rooflines import Peaks
 from dgxcert.workloads.round_timer import AddRound
-from dgxcert.workloads.training import lora_batches, lora_setup
+from dgxcert.workloads.training import attention_gradients, exact_gradients, gradients, lora_batches, lora_setup
 from dgxcert.workloads.training.gradients import is_usable
 from dgxcert.workloads.training.lora_setup import Setup
 
@@ -50,16 +54,28 @@ LATER_LOSSES = {
 """Largest relative difference of the losses after the first steps."""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What the first steps of a case must compute on either path."""
+
+    losses: tuple[float, ...]
+    """Losses of a plain loop over padded rows."""
+    gradients: "dict[str, torch.Tensor]"
+    """Exact gradients of the first step, by parameter name."""
+
+
 class LoraTraining:
-    """One case of training, a `Workload`; `run_rounds` of a subclass fills `losses` and `no_gradient`."""
+    """One case of training, a `Workload`; `run_rounds` of a subclass fills `losses` and the gradients."""
 
     def __init__(self, setup: Setup, profile: Profile) -> None:
         self.setup, self._profile = setup, profile
-        self._reference_losses = reference_losses(setup.device, profile, setup.case)
+        self._reference = reference(setup.device, profile, setup.case)
         self.model = setup.build()
         self.trained = {name: values for name, values in self.model.named_parameters() if values.requires_grad}
         self.losses: list[torch.Tensor] = []
         """Loss of every step, kept on the device: reading one would wait for it."""
+        self.first_gradients: dict[str, torch.Tensor] | None = None
+        """Gradients of the first step, before they are clipped; None until `keep_first_gradients` was called."""
         self.no_gradient: list[str] | None = None
         """Trained tensors without a usable gradient at the last step; None until `check_gradients` was called."""
         peaks = Peaks.of(profile, setup.compute), ceilings.peaks(setup.device, profile, setup.compute)
@@ -70,12 +86,24 @@ class LoraTraining:
         """Steps over the batches in turn; a round is one step."""
         raise NotImplementedError
 
+    def first_batch(self) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
+        """The inputs of the first step, and the keyword arguments that the model is called with."""
+        return lora_batches.to_device(self.setup.device, lora_batches.padded(self.setup.batches[0])), {}
+
+    def keep_first_gradients(self) -> None:
+        """Keep the gradients that the trained tensors hold now, at the first call; call it after every backward pass.
+
+        A step that is timed is not delayed: the first one belongs to the warm-up.
+        """
+        if self.first_gradients is None:
+            self.first_gradients = gradients.kept(self.trained)
+
     def check_gradients(self) -> None:
         """Set `no_gradient` from the gradients that the trained tensors hold now."""
         self.no_gradient = [name for name, values in self.trained.items() if not is_usable(values.grad)]
 
     def verify(self, evidence: Recorder) -> None:
-        """Require usable gradients, losses equal to those of a plain loop, and a loss that fell.
+        """Require usable and exact gradients, losses equal to those of a plain loop, and a loss that fell.
 
         Raises Wrong where one of them does not hold, Inconclusive where too few steps were taken to compare.
         """
@@ -92,23 +120,46 @@ class LoraTraining:
         evidence.require(finite.holds())
         if len(losses) < CYCLE:
             raise Inconclusive(f"{len(losses)} steps were taken, {CYCLE} are needed to compare their losses")
-        self._compare_losses(losses, evidence)
+        self._compare_first_steps(losses, evidence)
         before, after = sum(losses[:CYCLE]) / CYCLE, sum(losses[-CYCLE:]) / CYCLE
         source = f"mean of the first {CYCLE} of {len(losses)} steps {before:.4f}, of the last {after:.4f}"
         loss = evidence.record("loss after training", after / before, unit=OF_LOSS_BEFORE, source=source)
         evidence.require(loss.within(LOSS_FALLS))
 
-    def _compare_losses(self, losses: list[float], evidence: Recorder) -> None:
-        """Require the losses of the first cycle to be those of the plain loop."""
-        reference = self._reference_losses
-        first, *later = [abs(loss - exact) / exact for loss, exact in zip(losses[:CYCLE], reference, strict=True)]
-        source = f"against a plain loop over padded rows: {_listed(losses)} and {_listed(reference)}"
-        for name, difference, tolerances in (
-            ("difference of the first loss", first, FIRST_LOSS),
-            ("difference of later losses", max(later), LATER_LOSSES),
-        ):
-            relative = evidence.record(name, difference, unit="relative", source=source)
-            evidence.require(relative.within(_tolerance(name, tolerances, self.setup.case.precision)))
+    def _compare_gradients(self, evidence: Recorder) -> None:
+        """Require the gradients of the first step, then those of its attention alone, to be the exact ones."""
+        if self.first_gradients is None:
+            raise Inconclusive("no step of the training kept its gradients, so that none could be compared")
+        agreement = gradients.compare(self.first_gradients, self._reference.gradients)
+        self._require(*gradients.record(evidence, agreement), evidence)
+        inputs, options = self.first_batch()
+        agreement = attention_gradients.compare(self.setup, self.model, inputs, **options)
+        quantities = gradients.record(evidence, agreement, "first layer, first batch", of="attention gradients")
+        self._require(*quantities, evidence)
+
+    def _require(self, angle: Quantity, size: Quantity, evidence: Recorder) -> None:
+        """Require gradients to be within the limits of the case's precision, by direction and by size."""
+        precision = self.setup.case.precision
+        evidence.require(angle <= self._profile.limit(f"training.direction.{precision}"))
+        evidence.require(size.within(self._profile.limit(f"training.size.{precision}")))
+
+    def _compare_first_steps(self, losses: list[float], evidence: Recorder) -> None:
+        """Require the first loss of the plain loop, exact gradients, then the losses of a whole cycle of that loop.
+
+        In this order, so that the first thing that is wrong is named: a forward pass, a backward pass, an optimizer.
+        """
+        expected = self._reference.losses
+        first, *later = [abs(loss - exact) / exact for loss, exact in zip(losses[:CYCLE], expected, strict=True)]
+        source = f"against a plain loop over padded rows: {_listed(losses)} and {_listed(expected)}"
+        self._compare_loss("difference of the first loss", first, FIRST_LOSS, source, evidence)
+        self._compare_gradients(evidence)
+        self._compare_loss("difference of later losses", max(later), LATER_LOSSES, source, evidence)
+
+    def _compare_loss(
+        self, name: str, difference: float, tolerances: dict[str, tuple[float, str]], source: str, evidence: Recorder
+    ) -> None:
+        relative = evidence.record(name, difference, unit="relative", source=source)
+        evidence.require(relative.within(_tolerance(name, tolerances, self.setup.case.precision)))
 
     def record_use(self, evidence: Recorder, rounds: Rounds) -> None:
         """Record real tokens per second and model FLOPs utilisation (MFU, Chowdhery et al. 2022, appendix B).
@@ -131,11 +182,12 @@ def _tolerance(name: str, tolerances: dict[str, tuple[float, str]], precision: s
 
 
 @cache
-def _reference(setup: Setup) -> tuple[float, ...]:
-    """The first losses of a plain loop over padded rows, on a model of its own."""
+def _reference(setup: Setup) -> Reference:
+    """Exact gradients of the first step, then the first losses of a plain loop, on a model of its own."""
     import torch
 
     model = setup.build()
+    exact = _exact_gradients(setup, model)
     trained = [values for values in model.parameters() if values.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=setup.learning_rate, weight_decay=0.0)
     losses = []
@@ -144,7 +196,16 @@ def _reference(setup: Setup) -> tuple[float, ...]:
         losses.append(float(backward(setup, model, lora_batches.to_device(setup.device, lora_batches.padded(batch)))))
         torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM)
         optimizer.step()
-    return tuple(losses)
+    return Reference(tuple(losses), exact)
+
+
+def _exact_gradients(setup: Setup, model: Any) -> "dict[str, torch.Tensor]":
+    """Exact gradients of the first batch."""
+    inputs = lora_batches.to_device(setup.device, lora_batches.padded(setup.batches[0]))
+    rows = exact_gradients.rows_of(inputs)
+    if setup.is_classifier:
+        return exact_gradients.of_classifier(model, rows, inputs["labels"])
+    return exact_gradients.of_causal(model, rows)
 
 
 def backward(setup: Setup, model: Any, inputs: "dict[str, torch.Tensor]", **options: Any) -> "torch.Tensor":
@@ -155,11 +216,11 @@ def backward(setup: Setup, model: Any, inputs: "dict[str, torch.Tensor]", **opti
     return loss.detach()
 
 
-def reference_losses(device: Device, profile: Profile, case: Case) -> tuple[float, ...]:
-    """Losses that the first cycle of a case must have on either path; computed once for both."""
-    losses = _reference(lora_setup.find(device, profile, Case(case.precision, STOCK, case.setting)))
+def reference(device: Device, profile: Profile, case: Case) -> Reference:
+    """What the first cycle of a case must compute on either path; computed once for both."""
+    computed = _reference(lora_setup.find(device, profile, Case(case.precision, STOCK, case.setting)))
     device.release()  # the plain loop's model, before the timed one is built
-    return losses
+    return computed
 
 
 def _listed(losses: "list[float] | tuple[float, ...]") -> str:

@@ -1,5 +1,7 @@
 """Repeatability: the same seeded training gives the same adapters, bit for bit, and one flipped bit does not.
 
+Equal adapters may be equally wrong: the gradients of the first step are compared with exact ones as well.
+
 It runs in a process of its own, `python -m dgxcert.workloads.training.repeatability KIND INDEX`.
 """
 
@@ -7,7 +9,8 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dgxcert import command
@@ -16,6 +19,8 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.workloads import allocation
 from dgxcert.workloads.models import seeded
 from dgxcert.workloads.models.architectures import Shape
+from dgxcert.workloads.training import exact_gradients, gradients
+from dgxcert.workloads.training.gradients import Agreement
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +60,9 @@ class Repeats:
     second: str
     flipped: str
     steps: int
+    gradients: Agreement
+    """How the gradients of the first step of the first training agree with exact ones."""
+    precision: str
 
     @property
     def equal(self) -> bool:
@@ -65,7 +73,8 @@ class Repeats:
     def flip_seen(self) -> bool:
         """Whether the flipped bit changed the adapters.
 
-        >>> Repeats(first="5f2b", second="5f2b", flipped="91c0", steps=20).flip_seen
+        >>> same = Agreement(0.0, "lora_A", 1.0, "lora_A", tensors=12)
+        >>> Repeats("5f2b", second="5f2b", flipped="91c0", steps=20, gradients=same, precision="bf16").flip_seen
         True
         """
         return self.flipped not in (self.first, self.second)
@@ -89,9 +98,15 @@ def run(device: Device) -> Repeats:
     if completed.returncode != 0:
         raise Inconclusive(f"the training failed: {completed.complaint}")
     try:
-        return Repeats(**json.loads(completed.stdout.strip().splitlines()[-1]))
-    except (IndexError, ValueError, TypeError) as error:
+        return _parse(completed.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError, TypeError, KeyError) as error:
         raise Inconclusive(f"the training printed no result: {completed.stdout[-200:]!r}") from error
+
+
+def _parse(line: str) -> Repeats:
+    """Read what `main` printed; raises ValueError, TypeError or KeyError for anything else."""
+    printed = json.loads(line)
+    return Repeats(**{**printed, "gradients": Agreement(**printed["gradients"])})
 
 
 def train_thrice(device: Device, sizes: Sizes) -> Repeats:
@@ -101,12 +116,19 @@ def train_thrice(device: Device, sizes: Sizes) -> Repeats:
     torch.use_deterministic_algorithms(True)
     if device.kind == "cpu":
         torch.set_num_threads(1)  # several threads would split sums, and add up the parts, in a varying order
-    first, second, flipped = (_adapters_after(device, sizes, flip) for flip in (False, False, True))
-    return Repeats(first, second, flipped, sizes.steps)
+    agreements: list[Agreement] = []
+    first = _adapters_after(device, sizes, compare=agreements.append)
+    second, flipped = (_adapters_after(device, sizes, flip=flip) for flip in (False, True))
+    return Repeats(first, second, flipped, sizes.steps, agreements[0], sizes.precision)
 
 
-def _adapters_after(device: Device, sizes: Sizes, flip: bool) -> str:
-    """SHA-256 of the adapters of one training, from the same seeds each time."""
+def _adapters_after(
+    device: Device, sizes: Sizes, *, flip: bool = False, compare: "Callable[[Agreement], None] | None" = None
+) -> str:
+    """SHA-256 of the adapters of one training, from the same seeds each time.
+
+    `compare` gets the agreement of the first step's gradients with exact ones.
+    """
     import torch
 
     torch.manual_seed(SEED)
@@ -116,10 +138,12 @@ def _adapters_after(device: Device, sizes: Sizes, flip: bool) -> str:
     adapters = {name: values for name, values in model.named_parameters() if values.requires_grad}
     optimizer = torch.optim.AdamW(adapters.values(), lr=1e-3)
     generator = torch.Generator("cpu").manual_seed(SEED)
-    for _ in range(sizes.steps):
+    for step in range(sizes.steps):
         ids = torch.randint(sizes.shape.vocabulary, (sizes.batch, sizes.length), generator=generator).to(device.name)
         optimizer.zero_grad()
         model(input_ids=ids, labels=ids).loss.backward()
+        if compare is not None and step == 0:
+            compare(gradients.compare(gradients.kept(adapters), exact_gradients.of_causal(model, list(ids))))
         optimizer.step()
     device.wait()
     return digest(adapters)
@@ -130,7 +154,7 @@ def _build_model(device: Device, sizes: Sizes) -> Any:
 
     base = seeded.build(device, sizes.shape, sizes.precision)
     config = LoraConfig(r=16, lora_alpha=32, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM")
-    return get_peft_model(base, config).train()
+    return gradients.with_effect(get_peft_model(base, config).train())
 
 
 def flip_lowest_bit(weights: "torch.Tensor") -> None:
@@ -158,7 +182,7 @@ def main(kind: str, index: str) -> None:
     if kind not in SIZES:
         raise SystemExit(f"unknown kind of device {kind!r}; known: {', '.join(SIZES)}")
     device = Device("cuda" if kind == "cuda" else "cpu", int(index), kind)
-    sys.stdout.write(json.dumps(vars(train_thrice(device, SIZES[kind]))))
+    sys.stdout.write(json.dumps(asdict(train_thrice(device, SIZES[kind]))))
 
 
 if __name__ == "__main__":
