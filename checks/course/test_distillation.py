@@ -3,6 +3,7 @@
 from dgxcert import requirement
 from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import distillation
+from dgxcert.workloads.training import gradients
 
 
 @requirement(
@@ -34,6 +35,7 @@ def test_the_student_is_faster_than_its_teacher(device, profile, evidence):
     why="A student learns from its teacher's softened probabilities: a training step that does not lower the KL "
     "divergence, or that trains the teacher, distils nothing.",
     remedy=(
+        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
         "Print the loss before and after optimizer.step() on the same batch: it must fall.",
         "Run the teacher under torch.no_grad() in the notebook, and give the optimizer the student's parameters only.",
         *lockfile.RESTORE,
@@ -47,6 +49,9 @@ def test_one_step_of_distillation_brings_the_student_closer(device, profile, evi
     source = f"KL divergence at temperature 2 on {device.name}: {step.before:.4f} before, {step.after:.4f} after"
     unit = distillation.OF_LOSS_BEFORE
     loss = evidence.record("loss after one step", step.after / step.before, unit=unit, source=source)
-    gradients = evidence.record("teacher weights with a gradient", step.teacher_gradients, source="after backward()")
+    taught = evidence.record("teacher weights with a gradient", step.teacher_gradients, source="after backward()")
+    angle, size = gradients.record(evidence, step.student_gradients)
     assert loss.within(distillation.LOSS_FALLS)
-    assert gradients == 0
+    assert taught == 0
+    assert angle <= profile.limit("training.direction.fp32")
+    assert size.within(profile.limit("training.size.fp32"))

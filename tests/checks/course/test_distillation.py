@@ -8,6 +8,7 @@ from typing import Any
 import check_file
 import pytest
 from suites.planted import no_grad_without_effect
+from suites.wrong_backward import plant_negated_queries
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
@@ -15,6 +16,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.course import distillation
 from dgxcert.workloads.course.distillation import Speeds, Step
+from dgxcert.workloads.training.gradients import Agreement
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and transformers warn about is not tested here
 
@@ -23,7 +25,8 @@ SPEED = CHECKS.test_the_student_is_faster_than_its_teacher
 DISTILLATION = CHECKS.test_one_step_of_distillation_brings_the_student_closer
 
 RIGHT_SPEEDS = Speeds((1.9, 2.0, 2.0, 2.1, 2.0), 0.2, 0.1)
-RIGHT_STEP = Step(2.0, 1.5, 0)
+EXACT = Agreement(angle_deg=1e-4, angle_at="classifier.weight", size=1.0, size_at="classifier.weight", tensors=70)
+RIGHT_STEP = Step(2.0, 1.5, 0, EXACT)
 
 
 def test_healthy_speeds_pass(
@@ -50,7 +53,13 @@ def test_the_comparison_of_speeds_fails(
 
 @pytest.mark.parametrize(
     ("wrong", "by"),
-    [({"after": 2.0}, "loss after one step"), ({"teacher_gradients": 1}, "teacher weights with a gradient")],
+    [
+        ({"after": 2.0}, "loss after one step"),
+        ({"teacher_gradients": 1}, "teacher weights with a gradient"),
+        ({"student_gradients": dataclasses.replace(EXACT, angle_deg=0.1)}, "angle to exact gradients"),
+        ({"student_gradients": dataclasses.replace(EXACT, size=0.99)}, "size of gradients"),
+        ({"student_gradients": dataclasses.replace(EXACT, size=1.01)}, "size of gradients"),
+    ],
 )
 def test_each_comparison_of_a_step_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
@@ -78,6 +87,19 @@ def test_a_distillation_of_transformers_models_passes(
     passes: Callable[..., Recorder], cpu: Device, profile: Profile
 ) -> None:
     passes(DISTILLATION, cpu, profile)
+
+
+@pytest.mark.catches("COURSE-DISTILLATION", "attention whose gradient of the queries is negated, in one step of fp32")
+def test_attention_that_is_wrong_backward_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+    fails: Callable[..., Recorder],
+    torch: ModuleType,
+    cpu: Device,
+    profile: Profile,
+) -> None:
+    plant_negated_queries(monkeypatch)
+    evidence = fails(DISTILLATION, cpu, profile, by="angle to exact gradients")
+    assert "attention.q_lin" in evidence.violated[0][0].source
 
 
 @pytest.mark.usefixtures("torch")

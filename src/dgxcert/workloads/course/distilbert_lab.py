@@ -3,6 +3,7 @@
 It trains on the first GPU, as a notebook does.
 """
 
+import functools
 import os
 import random
 import tempfile
@@ -19,7 +20,8 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Lab
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.models import encoders, text
-from dgxcert.workloads.training.gradients import is_usable
+from dgxcert.workloads.training import exact_gradients, gradients
+from dgxcert.workloads.training.gradients import Agreement, is_usable
 
 TARGETS = ("q_lin", "v_lin")
 HEADS = ("classifier", "pre_classifier")
@@ -28,6 +30,9 @@ LABEL_WORDS = 8
 """Distinct words of a label, none of which occurs in a text of the other label."""
 TEXT_WORDS = 24
 """Words of one text."""
+COMPARED = 2
+"""First steps whose gradients are compared with exact ones: B starts at zero, so that A has a gradient from the second
+step on."""
 AVERAGED = 4
 """Losses at the beginning and at the end that are averaged."""
 OF_LOSS_BEFORE = "of loss before"
@@ -52,6 +57,10 @@ class LabResult:
     frozen: int
     no_gradient: list[str]
     """Trained tensors whose gradient at the last step was missing, zero, or not finite."""
+    gradients: Agreement
+    """How the gradients of the first steps agree with exact ones."""
+    precision: str
+    """Precision of the arithmetic, bf16 by autocast on a GPU."""
     losses: list[float] = field(default_factory=list)
 
     @property
@@ -67,7 +76,8 @@ class LabResult:
     def about(self, names: list[str]) -> str:
         """The number of tensors that were compared, and the first three of some names, as evidence states it.
 
-        >>> LabResult(misplaced=[], trained=28, changed=[], frozen=104, no_gradient=[]).about(["lora_A"])
+        >>> same = Agreement(0.0, "lora_A", 1.0, "lora_A", tensors=28)
+        >>> LabResult([], 28, [], 104, [], gradients=same, precision="fp32").about(["lora_A"])
         '28 tensors train, 104 are frozen; lora_A'
         """
         compared = f"{self.trained} tensors train, {self.frozen} are frozen"
@@ -108,7 +118,7 @@ def _train(device: Device, sizes: Lab) -> LabResult:
     frozen = {name: parameter for name, parameter in model.named_parameters() if name not in trained}
     before = {name: numerics.fingerprint(parameter.detach()) for name, parameter in frozen.items()}
     with tempfile.TemporaryDirectory(prefix="dgxcert-lab-") as folder, isolated_trainer():
-        no_gradient, losses = _fit(device, sizes, model, rows, folder)
+        steps = _fit(device, sizes, model, rows, folder)
     if str(model.device) != device.name:
         raise Inconclusive(f"Trainer worked on {model.device}, not on {device.name}")
     return LabResult(
@@ -117,8 +127,10 @@ def _train(device: Device, sizes: Lab) -> LabResult:
         # Detached again: a move of the model would leave an earlier view of a parameter on its old storage.
         changed=[name for name, values in frozen.items() if numerics.fingerprint(values.detach()) != before[name]],
         frozen=len(frozen),
-        no_gradient=no_gradient,
-        losses=losses,
+        no_gradient=steps.no_gradient,
+        gradients=steps.agreement(),
+        precision="bf16" if device.kind == "cuda" else "fp32",
+        losses=steps.losses,
     )
 
 
@@ -150,23 +162,66 @@ def dataset(tokenizer: Any, sizes: Lab) -> Any:
     return datasets.Dataset.from_dict({**columns, "labels": labels})
 
 
-def _fit(device: Device, sizes: Lab, model: Any, rows: Any, folder: str) -> tuple[list[str], list[float]]:
-    """Train with Trainer; returns the names of tensors without a gradient at the last step, and every loss.
+@dataclass
+class _Steps:
+    """What is kept of the steps of a training while it runs."""
 
-    Raises Inconclusive where Trainer never called back before a step.
-    """
-    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+    no_gradient: list[str] = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    ended: bool = False
 
-    no_gradient: list[str] = []
-    checked_steps: list[int] = []
+    def compare(self, model: Any, inputs: Any) -> None:
+        """Compare the gradients that a model holds after a backward pass with exact ones of the same inputs."""
+        trained = {name: values for name, values in model.named_parameters() if values.requires_grad}
+        rows = exact_gradients.rows_of(inputs)
+        exact = exact_gradients.of_classifier(model, rows, inputs["labels"])
+        self.agreements.append(gradients.compare(gradients.kept(trained), exact))
+
+    def agreement(self) -> Agreement:
+        """The worst of the comparisons; raises Inconclusive where some are missing."""
+        if len(self.agreements) < COMPARED:
+            raise Inconclusive(f"Trainer took {len(self.agreements)} of {COMPARED} steps whose gradients are compared")
+        return functools.reduce(Agreement.worst, self.agreements)
+
+
+def _fit(device: Device, sizes: Lab, model: Any, rows: Any, folder: str) -> _Steps:
+    """Train with Trainer; raises Inconclusive where it never called back before a step."""
+    from transformers import PrinterCallback, Trainer, TrainerCallback
+
+    steps = _Steps()
 
     class Gradients(TrainerCallback):  # type: ignore[misc]  # transformers is not typed here
         # Here and no later: Trainer zeroes the gradients before it calls on_step_end.
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **options: Any) -> None:  # noqa: ARG002
             if state.global_step == sizes.steps - 1:
-                checked_steps.append(state.global_step)
+                steps.ended = True
                 trained = [pair for pair in options["model"].named_parameters() if pair[1].requires_grad]
-                no_gradient.extend(name for name, parameter in trained if not is_usable(parameter.grad))
+                steps.no_gradient.extend(name for name, parameter in trained if not is_usable(parameter.grad))
+
+    class ComparesGradients(Trainer):  # type: ignore[misc]  # transformers is not typed here
+        # Here and no later: Trainer clips gradients before it calls on_pre_optimizer_step.
+        def training_step(self, model: Any, inputs: Any, *more: Any, **options: Any) -> Any:
+            if len(steps.agreements) >= COMPARED:
+                return super().training_step(model, inputs, *more, **options)
+            with _no_dropout(model):
+                loss = super().training_step(model, inputs, *more, **options)
+                steps.compare(model, self._prepare_inputs(inputs))
+            return loss
+
+    trainer = ComparesGradients(
+        model=model, args=_arguments(device, sizes, folder), train_dataset=rows, callbacks=[Gradients]
+    )
+    trainer.remove_callback(PrinterCallback)  # which disable_tqdm puts in, and which prints every logged loss
+    trainer.train()
+    if not steps.ended:
+        raise Inconclusive("Trainer did not call on_pre_optimizer_step, so no gradient could be checked")
+    steps.losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return steps
+
+
+def _arguments(device: Device, sizes: Lab, folder: str) -> Any:
+    from transformers import TrainingArguments
 
     arguments = TrainingArguments(
         output_dir=folder,
@@ -182,12 +237,28 @@ def _fit(device: Device, sizes: Lab, model: Any, rows: Any, folder: str) -> tupl
         disable_tqdm=True,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # or Trainer wraps the model in DataParallel on all GPUs
-    trainer = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[Gradients])
-    trainer.remove_callback(PrinterCallback)  # which disable_tqdm puts in, and which prints every logged loss
-    trainer.train()
-    if not checked_steps:
-        raise Inconclusive("Trainer did not call on_pre_optimizer_step, so no gradient could be checked")
-    return no_gradient, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return arguments
+
+
+@contextmanager
+def _no_dropout(model: Any) -> Iterator[None]:
+    """Switch a model's dropout off, its attention's too: nothing else could draw the same random numbers again."""
+    import torch
+
+    rates = [
+        (module, name, value)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        # Attention that calls a fused kernel keeps its rate as a number: `dropout_prob`, `attention_dropout`.
+        if isinstance(value, float) and ("dropout" in name or isinstance(module, torch.nn.Dropout))
+    ]
+    try:
+        for module, name, _ in rates:
+            setattr(module, name, 0.0)
+        yield
+    finally:
+        for module, name, rate in rates:
+            setattr(module, name, rate)
 
 
 def _must_train(sizes: Lab) -> set[str]:

@@ -11,6 +11,8 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.workload_sizes import Distillation
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.models import encoders
+from dgxcert.workloads.training import exact_gradients, gradients
+from dgxcert.workloads.training.gradients import Agreement
 
 if TYPE_CHECKING:
     import torch
@@ -85,6 +87,8 @@ class Step:
     """Distillation loss of the same rows."""
     teacher_gradients: int
     """Teacher's parameters that got a gradient."""
+    student_gradients: Agreement
+    """How the student's gradients agree with exact ones."""
 
 
 def speeds(device: Device, sizes: Distillation) -> Speeds:
@@ -119,11 +123,13 @@ def step(device: Device, sizes: Distillation) -> Step:
     optimizer = torch.optim.AdamW(student.parameters(), lr=LEARNING_RATE_BY_WIDTH / sizes.hidden)
     before = loss(student(input_ids=ids).logits, target)
     before.backward()
+    exact = exact_gradients.of_student(student, list(ids), target, TEMPERATURE)
+    agreement = gradients.compare(gradients.kept(dict(student.named_parameters())), exact)
     optimizer.step()
     with torch.no_grad():
         after = loss(student(input_ids=ids).logits, target)
-    gradients = sum(parameter.grad is not None for parameter in teacher.parameters())
-    return Step(float(before.detach()), float(after), gradients)
+    of_teacher = sum(parameter.grad is not None for parameter in teacher.parameters())
+    return Step(float(before.detach()), float(after), of_teacher, agreement)
 
 
 def loss(student: "torch.Tensor", teacher: "torch.Tensor") -> "torch.Tensor":
