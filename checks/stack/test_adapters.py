@@ -4,6 +4,7 @@ from dgxcert import requirement
 from dgxcert.probes.stack import lockfile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.stack import adapters
+from dgxcert.workloads.training import gradients
 
 TORCHAO = "If the error names torchao, without which peft works, in `make shell`: python -m pip uninstall torchao"
 
@@ -13,6 +14,7 @@ TORCHAO = "If the error names torchao, without which peft works, in `make shell`
     title="LoRA adapters are attached, trained alone and merged",
     why="The course's fine-tuning lab trains LoRA adapters: one that is not attached, or not merged, raises no error.",
     remedy=(
+        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
         "Print the versions: python -c 'import peft, transformers; print(peft.__version__, transformers.__version__)'",
         *lockfile.RESTORE,
         TORCHAO,
@@ -20,7 +22,7 @@ TORCHAO = "If the error names torchao, without which peft works, in `make shell`
     takes_s=4,
     budget_s=180,
 )
-def test_lora_is_attached_trained_alone_and_merged(device, evidence):
+def test_lora_is_attached_trained_alone_and_merged(device, profile, evidence):
     evidence.advise(*lockfile.advice(), TORCHAO)
     lora = adapters.run(device)
     source = f"PEFT's LoRA of rank {adapters.RANK} on a Llama of 2 layers, fp32 on {device.name}"
@@ -28,10 +30,13 @@ def test_lora_is_attached_trained_alone_and_merged(device, evidence):
     trainable = evidence.record("trainable parameters", lora.trainable, source=source)
     without_gradient = evidence.record("adapters without a gradient", lora.without_gradient, source=one_step)
     others = evidence.record("other weights with a gradient", lora.others_with_gradient, source=one_step)
+    angle, size = gradients.record(evidence, lora.gradients)
     moved = evidence.record("change by the adapters", lora.moved, unit="std of logits", source=source)
     merge = evidence.record("change by merging", lora.merge_difference, unit="std of logits", source=source)
     assert trainable == lora.expected
     assert without_gradient == 0
     assert others == 0
+    assert angle <= profile.limit("training.direction.fp32")
+    assert size.within(profile.limit("training.size.fp32"))
     assert moved.within(adapters.MOVED)
     assert merge.within(numerics.path_tolerance("fp32"))

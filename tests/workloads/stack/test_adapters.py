@@ -22,6 +22,25 @@ def test_adapters_are_trained_alone_and_merged_without_a_change() -> None:
     assert (model.without_gradient, model.others_with_gradient) == (0, 0)
     assert model.merge_difference < 1e-4
     assert model.moved > 1
+    assert model.gradients.tensors == 8
+    assert model.gradients.angle_deg < 1e-3
+    assert model.gradients.size == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.catches("PEFT-LORA", "the gradients of one adapter matrix halved or negated")
+@pytest.mark.parametrize("change", [torch.neg, lambda gradient: gradient / 2])
+def test_a_wrong_gradient_of_one_adapter_is_seen(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    original = adapters._fill_lora_b
+
+    def fill(model: Any) -> None:
+        original(model)
+        name = "base_model.model.model.layers.1.self_attn.v_proj.lora_A.default"
+        model.get_submodule(name).weight.register_hook(change)
+
+    monkeypatch.setattr(adapters, "_fill_lora_b", fill)
+    agreement = adapters.run(CPU).gradients
+    assert agreement.angle_deg > 90 or agreement.size == pytest.approx(0.5)
+    assert "layers.1.self_attn.v_proj.lora_A" in {agreement.angle_at, agreement.size_at}
 
 
 def test_adapters_without_effect_and_without_gradient_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.workloads import numerics
-from dgxcert.workloads.training.gradients import is_usable
+from dgxcert.workloads.training import exact_gradients, gradients
+from dgxcert.workloads.training.gradients import Agreement, is_usable
 
 RANK, TARGETS = 4, ("q_proj", "v_proj")
 VOCABULARY, LENGTH = 128, 16
@@ -39,6 +40,8 @@ class AdaptedModel:
     """Adapter matrices without a usable gradient."""
     others_with_gradient: int
     """Parameters of the base model that got a gradient."""
+    gradients: Agreement
+    """How the adapters' gradients agree with exact ones."""
     merge_difference: float
     """Largest difference of a logit after merging, in standard deviations of the logits."""
     moved: float
@@ -63,6 +66,8 @@ def run(device: Device) -> AdaptedModel:
         _fill_lora_b(model)
         model.train()
         model(input_ids=ids, labels=ids).loss.backward()
+        trained = {name: values for name, values in model.named_parameters() if values.requires_grad}
+        agreement = gradients.compare(gradients.kept(trained), exact_gradients.of_causal(model, list(ids)))
         trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
         adapters = [parameter for name, parameter in model.named_parameters() if "lora_" in name]
         others = [parameter for name, parameter in model.named_parameters() if "lora_" not in name]
@@ -73,6 +78,7 @@ def run(device: Device) -> AdaptedModel:
         expected=expected,
         without_gradient=sum(not is_usable(parameter.grad) for parameter in adapters),
         others_with_gradient=sum(parameter.grad is not None for parameter in others),
+        gradients=agreement,
         merge_difference=float((merged - with_lora).abs().max() / with_lora.std()),
         moved=float((with_lora - plain).abs().max() / plain.std()),
     )
