@@ -6,7 +6,7 @@ from dgxcert import requirement
 from dgxcert.workloads import numerics
 from dgxcert.workloads.correctness import attention, linear_layers, memory_pattern
 from dgxcert.workloads.models import nf4
-from dgxcert.workloads.training import repeatability
+from dgxcert.workloads.training import gradients, repeatability
 
 CHECK_ERRORS = "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid"
 
@@ -116,6 +116,7 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
     why="A device that errs now and then ruins long trainings, and no single matmul reveals it.",
     remedy=(
         "Run it again: dgxcert validate --only TRAINING-REPEATS. If adapters differ each time, the device errs.",
+        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
         CHECK_ERRORS,
         "Let it cool, and remove any overclocking or undervolting: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
         "Open a hardware case with the run folder if the adapters still differ.",
@@ -124,12 +125,15 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
     takes_s=30,
     budget_s=420,
 )
-def test_the_same_training_gives_the_same_adapters(device, evidence):
+def test_the_same_training_gives_the_same_adapters(device, profile, evidence):
     runs = repeatability.run(device)
     source = f"SHA-256 of LoRA adapters after {runs.steps} seeded steps on {device.name}"
     evidence.record("planted bit flip detected", runs.flip_seen, source=f"{source}, one bit of one weight flipped")
     equal = evidence.record(
         "adapters equal bit for bit", runs.equal, source=f"{source}: {runs.first[:16]}, {runs.second[:16]}"
     )
+    angle, size = gradients.record(evidence, runs.gradients)
     assert equal.holds()
+    assert angle <= profile.limit(f"training.direction.{runs.precision}")
+    assert size.within(profile.limit(f"training.size.{runs.precision}"))
     runs.require_sensitivity()
