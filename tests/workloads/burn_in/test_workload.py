@@ -118,3 +118,26 @@ def test_the_same_training_gives_the_same_weights_and_one_with_a_flipped_bit_doe
     work.run()
     assert work.fingerprint() == first
     assert work.wrong() > 0, "the good training after it does not hide it"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_right_gradient_is_quiet(precision: str) -> None:
+    Training(CPU, precision, steps=1)
+
+
+@pytest.mark.catches("BURN-IN", "a sampled column of the first training gradient halved, each time alike")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("factor", [-1.0, 0.5, 0.0])
+def test_a_gradient_that_is_wrong_each_time_alike_is_caught(
+    monkeypatch: pytest.MonkeyPatch, precision: str, factor: float
+) -> None:
+    right = Training._gradient
+
+    def wrong(training: Training, weights: torch.Tensor) -> torch.Tensor:
+        gradient = right(training, weights)
+        gradient[:, 128] *= factor
+        return gradient
+
+    monkeypatch.setattr(Training, "_gradient", wrong)
+    with pytest.raises(Wrong, match="first gradient"):
+        Training(CPU, precision, steps=1)

@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Wrong
 from dgxcert.profiles.profile import Profile
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 SEED = 41
 EDGE = {"cuda": 4096, "cpu": 256}
 """Rows and columns of the square layer that is trained."""
+SAMPLED = 32
+"""Columns of the first gradient that are compared with fp64."""
 LEARNING_RATE = 0.1
 """Large enough that a step moves every weight by much more than its rounding, which would hide a flipped bit."""
 
@@ -128,7 +131,8 @@ class Training(_Comparison):
     """`steps` steps of gradient descent on one square layer, from the same numbers in every round.
 
     All weights are compared with those of the first round, bit for bit: NVIDIA guarantees that cuBLAS on one stream
-    gives the same bits (cuBLAS documentation, "Results reproducibility"), and everything else is elementwise.
+    gives the same bits (cuBLAS documentation, "Results reproducibility"), and everything else is elementwise. The first
+    gradient is compared with fp64 on the CPU, in a sample of columns; raises Wrong where it is wrong.
     """
 
     def __init__(self, device: Device, precision: str, steps: int) -> None:
@@ -145,6 +149,24 @@ class Training(_Comparison):
         )
         self._weights = self._initial
         self._first: torch.Tensor | None = None
+        self._require_correct(numerics.matmul_tolerance(precision))
+
+    def _gradient(self, weights: "torch.Tensor") -> "torch.Tensor":
+        """The gradient of half the squared error by the weights, (edge, edge)."""
+        return self._inputs.T @ (self._inputs @ weights - self._targets)
+
+    def _require_correct(self, tolerance: Limit) -> None:
+        import torch
+
+        with torch.inference_mode(), numerics.exact_matmul():
+            gradient = self._gradient(self._initial)
+        columns = slice(None, None, len(gradient) // SAMPLED)
+        inputs, targets, weights = (values.cpu().double() for values in (self._inputs, self._targets, self._initial))
+        exact = inputs.T @ (inputs @ weights[:, columns] - targets[:, columns])
+        error = numerics.worst_part(gradient[:, columns].T, exact.T, len(exact))
+        allowed = 2 * (tolerance.max or 0.0)  # two products, one after the other
+        if error > allowed:
+            raise Wrong(f"the relative error of the first gradient is {error:.3g}, at most {allowed:g} is allowed")
 
     def run(self) -> float:
         """Train from the initial weights; the seconds until the device is done."""
@@ -154,8 +176,7 @@ class Training(_Comparison):
         with torch.inference_mode(), numerics.exact_matmul():
             weights = self._initial.clone()
             for _ in range(self._steps):
-                error = self._inputs @ weights - self._targets
-                weights -= LEARNING_RATE / error.shape[0] * (self._inputs.T @ error)
+                weights -= LEARNING_RATE / len(weights) * self._gradient(weights)
             self._first = weights if self._first is None else self._first
             self._compare(weights, self._first)
             self._weights = weights
