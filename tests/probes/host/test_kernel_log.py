@@ -57,8 +57,16 @@ LOGS: dict[str, list[tuple[str, str, str]]] = {
     "spark-healthy": [],
     "empty": [],
     "spark-journal": [("fault", "Xid 119", "000f:01:00")],
-    "spark-gsp": [(Kind.FAULT, f"Xid {number}", "000f:01:00") for number in (119, 120, 154)],
-    "spark-half-updated": [("fault", "SEC2 timeout", ""), ("fault", "RmInitAdapter failed", "000f:01:00")],
+    "spark-gsp": [
+        ("fault", "GSP not responding", ""),
+        *[(Kind.FAULT, f"Xid {number}", "000f:01:00") for number in (119, 120, 154)],
+    ],
+    "spark-half-updated": [
+        ("fault", "SEC2 timeout", ""),
+        ("fault", "secure boot timeout", ""),
+        ("fault", "RmInitAdapter failed", "000f:01:00"),
+        ("fault", "rm_init_adapter failed", "000f:01:00"),
+    ],
     "spark-closed-module": [("fault", "Xid 169", "000f:01:00"), ("fault", "RmInitAdapter failed", "000f:01:00")],
     "spark-frozen": [("fault", "soft lockup", ""), ("fault", "hung task", "")],
     "programs": [
@@ -255,7 +263,8 @@ def test_an_unknown_event_is_inconclusive_and_shown(line: str) -> None:
     ("severity", "sections", "kind", "meaning", "row"),
     [
         ("fatal", ["memory error"], Kind.FAULT, "fatal: memory error", "hardware"),
-        ("recoverable", ["PCIe error"], Kind.FAULT, "recoverable: PCIe error", "bus"),
+        ("recoverable", ["PCIe error"], Kind.SUSPICIOUS, "recoverable: PCIe error", ""),
+        ("fatal", ["PCIe error"], Kind.FAULT, "fatal: PCIe error", "bus"),
         (
             "recoverable",
             ["PCIe error", "memory error"],

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from dgxcert.probes.host import kernel_log, xid
+from dgxcert.probes.host import xid
+from dgxcert.probes.host.log_patterns import PATTERNS
 from dgxcert.probes.host.xid import Kind
 
 
@@ -38,5 +39,5 @@ def test_an_xid_means_what_nvidias_catalogue_and_its_text_state(number: int, tex
 def test_no_xid_is_in_two_tables_and_every_fault_has_a_remedy() -> None:
     numbers = Counter([*xid.FAULTS, *xid.APPLICATIONS, *xid.NOTES, *xid.NVLINK5, 154])
     assert [number for number, times in numbers.items() if times > 1] == []
-    rows = {row for row, _ in xid.FAULTS.values()} | {row for *_, row in kernel_log.OTHERS.values() if row}
+    rows = {row for row, _ in xid.FAULTS.values()} | {row.remedy for row in PATTERNS if row.remedy}
     assert rows | {"hang", "link", "hardware", "bus"} == set(xid.REMEDIES)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from dgxcert import command
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import xid
+from dgxcert.probes.host.log_patterns import PATTERNS, PCI
 from dgxcert.probes.host.xid import Kind
 
 TIMEOUT_S = 10.0
@@ -63,6 +64,8 @@ class KernelLog:
     events: tuple[Event, ...]
     refused_allocations: int
     """Lines of NV_ERR_NO_MEMORY."""
+    driver_lines: int = 0
+    """Lines of the driver, whatever they say."""
 
     @property
     def reach(self) -> str:
@@ -95,7 +98,7 @@ class KernelLog:
         return next((steps for name, steps in xid.REMEDIES.items() if name in needed), ())
 
     def require_known(self) -> None:
-        """Raise Inconclusive where the log holds events that are in none of the tables."""
+        """Raise Inconclusive where the log holds events that are in none of the tables, or that may be faults."""
         unknown = [event for event in self.events if event.kind is Kind.UNKNOWN]
         if unknown:
             raise Inconclusive(
@@ -103,11 +106,25 @@ class KernelLog:
                 "Look the number up: https://docs.nvidia.com/deploy/xid-errors",
                 "Restart the machine (sudo reboot), then run this again: a log without unknown events can be judged.",
             )
+        suspicious = [event for event in self.events if event.kind is Kind.SUSPICIOUS]
+        if suspicious:
+            raise Inconclusive(
+                f"the kernel log holds events that may be faults: {self.describe(Kind.SUSPICIOUS)}; "
+                f"the first: {suspicious[0].line}",
+                "Read the lines around it: sudo dmesg",
+                "Restart the machine (sudo reboot), then run this again: a log without such events can be judged.",
+                "If they come back, open a hardware case with the log and the run folder.",
+            )
 
     @property
     def serious(self) -> bool:
-        """Whether it holds a fault or an unknown event."""
-        return self.count(Kind.FAULT) + self.count(Kind.UNKNOWN) > 0
+        """Whether it holds a fault, or an event that is unknown or may be one."""
+        return self.count(Kind.FAULT) + self.doubtful > 0
+
+    @property
+    def doubtful(self) -> int:
+        """Number of events that are unknown or may be faults."""
+        return self.count(Kind.UNKNOWN) + self.count(Kind.SUSPICIOUS)
 
     def require_complete(self) -> None:
         """Raise Inconclusive where the log has lost its beginning, and with it perhaps a fault."""
@@ -120,59 +137,16 @@ class KernelLog:
             )
 
 
-PCI = r"[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}"
-AER = r"(?:AER: (?:Multiple )?|(?:PCIe|CXL) Bus Error: severity=)"
 XID = re.compile(rf"NVRM: Xid (?:\((?:PCI:)?({PCI})[^)]*\): )?(\d+)\b,?\s*(.*)")
 HUNG = re.compile(r"INFO: task (.+?):\d+ blocked for more than \d+ seconds")
 OTHER_REPORT = re.compile(r".*invoked oom-killer|watchdog: |(?:rcu: )?INFO: rcu|WARNING: |BUG: |Internal error: ")
 """The next report: it ends the stack trace of a hung task, which may name the driver for another reason."""
 IN_DRIVER = re.compile(r"\[nvidia\w*\]")
 
-LOST = "the GPU is missing from PCIe"
-DARK = "the GPU could not be initialised"
-CLOSED = "this GPU needs the open one"
-HUNG_CPU = "a CPU hung in the kernel"
-DAMAGED = "an uncorrected memory error"
-
 HYPERVISOR = re.compile(r"Hypervisor detected: |smccc: KVM: hypervisor services detected")
 """Printed by a kernel in a virtual machine: arch/x86/kernel/cpu/hypervisor.c, drivers/firmware/smccc."""
 STALLS = ("soft lockup", "RCU stall")
 """A virtual machine also reports these when its hypervisor gives it no CPU for a while."""
-
-OTHERS: dict[str, tuple[Kind, str, str, str]] = {
-    r"NVRM:.*RmInitAdapter failed!": (Kind.FAULT, "RmInitAdapter failed", DARK, "restart"),
-    r"NVRM:.*fallen off the bus": (Kind.FAULT, "fallen off the bus", LOST, "restart"),
-    r"NVRM:.*SEC2 secure boot partition timed out": (
-        Kind.FAULT,
-        "SEC2 timeout",
-        "its firmware does not answer",
-        "update",
-    ),
-    r"NVRM:.*requires use of the NVIDIA open kernel": (Kind.FAULT, "closed kernel module", CLOSED, "module"),
-    r"watchdog: BUG: soft lockup": (Kind.FAULT, "soft lockup", HUNG_CPU, "hang"),
-    r"watchdog: .*hard LOCKUP": (Kind.FAULT, "hard lockup", HUNG_CPU, "hang"),
-    r"(?:rcu: )?INFO: rcu\w* (self-|)detected (\w+ )?stalls? on": (Kind.FAULT, "RCU stall", HUNG_CPU, "hang"),
-    r"Internal error: |BUG: unable to handle |BUG: kernel NULL pointer|kernel BUG at ": (
-        Kind.UNKNOWN,
-        "kernel crash",
-        "",
-        "",
-    ),
-    r"Memory failure: 0x": (Kind.FAULT, "memory failure", "a page of memory is damaged", "hardware"),
-    r"mce: Uncorrected hardware memory error": (Kind.FAULT, "machine check", DAMAGED, "hardware"),
-    r"EDAC \w+: (?:\d+ )?UE\b": (Kind.FAULT, "EDAC UE", DAMAGED, "hardware"),
-    r"EDAC \w+: (?:\d+ )?CE\b": (Kind.NOTE, "EDAC CE", "a corrected memory error", ""),
-    rf"(?:\S+ )?{PCI}\S+ {AER}Uncorrect(?:ed|able) \(Fatal\)": (Kind.FAULT, "PCIe error", "fatal", "bus"),
-    rf"(?:\S+ )?{PCI}\S+ DPC: containment event.*ERR_FATAL": (Kind.FAULT, "PCIe error", "fatal, contained", "bus"),
-    rf"(?:\S+ )?{PCI}\S+ {AER}Uncorrect(?:ed|able) \(Non-Fatal\)": (Kind.NOTE, "PCIe error", "not fatal", ""),
-    rf"(?:\S+ )?{PCI}\S+ {AER}Correct(?:ed|able)": (Kind.NOTE, "PCIe error", "corrected", ""),
-    r"nvidia-nvswitch\d+: SXid \(\S+\): (\d+), Fatal": (Kind.FAULT, r"SXid \1", "a fatal error of an NVSwitch", "link"),
-    r"nvidia-nvswitch\d+: SXid \(\S+\): (\d+), Non-fatal": (Kind.NOTE, r"SXid \1", "an error of an NVSwitch", ""),
-    r"(?:Memory cgroup out|Out) of memory: Killed": (Kind.NOTE, "out of memory", "the kernel killed a program", ""),
-}
-"""Lines other than Xids, by pattern: kind, name, meaning, row of REMEDIES. The kernel's own lines are those of
-kernel/rcu/tree_stall.h, mm/memory-failure.c, drivers/edac/edac_mc.c and edac_device.c, drivers/pci/pcie/aer.c and dpc.c
-of Linux 4.15 to 6.17. A non-fatal PCIe error lost one transfer, which its driver repeats or reports."""
 
 SEVERITY = re.compile(r"((?:\{\d+\})?\[Hardware Error\]:) event severity: (\w+)")
 SECTION = re.compile(r"\s+section[_ ]type: (.+)")
@@ -216,9 +190,9 @@ def read() -> KernelLog:
 
 
 def _rank(log: KernelLog) -> tuple[bool, bool, bool, float]:
-    """Sort key: logs with faults first, then with unknown events, then complete ones, then those that begin earlier."""
+    """Sort key: logs with faults first, then with doubtful events, then complete ones, then those that begin early."""
     begin_s = float("inf") if log.since_s is None else log.since_s
-    return log.count(Kind.FAULT) == 0, log.count(Kind.UNKNOWN) == 0, not log.complete, begin_s
+    return log.count(Kind.FAULT) == 0, log.doubtful == 0, not log.complete, begin_s
 
 
 def run(args: list[str]) -> str:
@@ -257,8 +231,11 @@ def parse(text: str, source: str = "kernel log") -> KernelLog:
     events = [event for at in range(len(messages)) if (event := _event(messages, at)) is not None]
     if any(map(HYPERVISOR.match, messages)):
         events = [_without_stall(event) for event in events]
-    refused = sum(message.startswith("NVRM:") and "NV_ERR_NO_MEMORY" in message for message in messages)
-    return KernelLog(source, complete, since_s, tuple(events), refused)
+    if any("[Hardware Error]: Corrected error" in message for message in messages):
+        events = [event for event in events if "Machine check events logged" not in event.line]  # its severity follows
+    driver = [message for message in messages if message.startswith("NVRM:")]
+    refused = sum("NV_ERR_NO_MEMORY" in message for message in driver)
+    return KernelLog(source, complete, since_s, tuple(events), refused, len(driver))
 
 
 def _lines(text: str) -> list[str]:
@@ -274,10 +251,11 @@ def _event(messages: list[str], at: int) -> Event | None:
         return _hung(message, hung.group(1), messages[at + 1 : at + 1 + TRACE_LINES])
     if severity := SEVERITY.match(message):
         return _hardware_error(message, severity.group(1), severity.group(2), messages[at + 1 : at + 1 + TRACE_LINES])
-    for pattern, (kind, name, meaning, remedy) in OTHERS.items():
-        if match := re.match(pattern, message):
+    for pattern in PATTERNS:
+        if match := pattern.regex.match(message):
             gpu = re.search(PCI, message)
-            return Event(match.expand(name), gpu.group() if gpu else "", message, kind, meaning, remedy)
+            address = gpu.group() if gpu else ""
+            return Event(match.expand(pattern.name), address, message, pattern.kind, pattern.meaning, pattern.remedy)
     return None
 
 
@@ -311,6 +289,8 @@ def _hardware_error(message: str, prefix: str, severity: str, below: list[str]) 
     if severity in MILD or (when and sections and set(sections) == {CRASH_LOG}):
         return Event("hardware error", "", message, Kind.NOTE, meaning)
     bus = bool(sections) and all(section.startswith("PCIe") for section in sections)
+    if bus and severity == "recoverable":  # what the kernel itself calls non-fatal
+        return Event("hardware error", "", message, Kind.SUSPICIOUS, meaning)
     return Event("hardware error", "", message, Kind.FAULT, meaning, "bus" if bus else "hardware")
 
 

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     """An error of a user's program, which harms only itself."""
     NOTE = "note"
     """Only recorded: NVIDIA's catalogue says to ignore it, or it does not concern computing on a GPU."""
+    SUSPICIOUS = "suspicious"
+    """A fault or its harmless likeness: the log does not tell which."""
     UNKNOWN = "unknown"
 
 
@@ -48,6 +50,13 @@ REMEDIES: dict[str, tuple[str, ...]] = {
         AFTER,
         "Test the memory meanwhile: dgxcert validate --only MEMORY-PATTERN",
         CASE,
+    ),
+    "storage": (
+        "Find the drive: sudo dmesg | grep -E 'nvme|EXT4-fs|XFS|error, dev'; lsblk -o NAME,MODEL,SERIAL,MOUNTPOINTS",
+        "Save what is on it elsewhere before anything else.",
+        "Read its health: sudo nvme smart-log /dev/nvme0 (sudo apt install nvme-cli)",
+        AFTER,
+        "If it comes back: open a hardware case for the drive with the log and the run folder.",
     ),
     "power": (LOOK, "Shut down and check that the power cable of the GPU board is plugged in firmly.", AFTER, CASE),
     "bus": (
