@@ -11,6 +11,7 @@ OF_TIME = "of time"
 OF_START = "of start"
 OF_DEFAULT = "of default"
 OF_AVAILABLE = "of available"
+OF_ROUNDING = "of rounding"
 OF_EXACT = "of exact"
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
@@ -41,6 +42,9 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "clock.error": ("s",),
     "xid.faults": ("event",),
     "attention.backends": ("backend",),
+    "attention.output": (OF_ROUNDING,),
+    "attention.gradients": (OF_ROUNDING,),
+    "gradients": (OF_ROUNDING,),
     **{f"training.direction.{precision}": ("°",) for precision in benchmark_cases.TRAINING},
     **{f"training.size.{precision}": (OF_EXACT,) for precision in benchmark_cases.TRAINING},
     "spread": (OF_MEDIAN,),

@@ -1,4 +1,4 @@
-"""Attention: every kernel that torch has on a device, compared with plain attention and with fp64 on the CPU."""
+"""Attention: output and gradients of every kernel that torch has on a device, compared with fp64 on the CPU."""
 
 import itertools
 import warnings
@@ -7,118 +7,162 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.workloads import numerics
+from dgxcert.workloads.correctness import attention_reference, rounding
+from dgxcert.workloads.correctness.rounding import Exact, Worst
 
 if TYPE_CHECKING:
     import torch
 
 MATH = "MATH"
 BACKENDS = (MATH, "FLASH_ATTENTION", "EFFICIENT_ATTENTION", "CUDNN_ATTENTION")
-"""torch's names in `torch.nn.attention.SDPBackend`; the first is plain attention, the reference of the others."""
+"""torch's names in `torch.nn.attention.SDPBackend`; the first is plain attention, which torch always has."""
 
 REFUSALS = ("No available kernel", "No viable backend")
 """torch's messages where a kernel does not support its inputs; every other error is an error."""
 
-HEADS = 32
-KV_HEADS = (8, 4, 2, 1)
-HEAD_DIMS = (64, 128)
-LENGTHS = ((193, 193, True), (193, 193, False), (1, 1025, False))
-"""Queries, keys, causal: a prompt and one decoded token. Kernels got a single key beyond the last full tile wrong."""
-
 PRECISIONS = {"cuda": ("bf16", "fp16"), "cpu": ("fp32", "bf16")}
-PLAIN_ERROR = {"fp32": 1e-4, "fp16": 3.2e-4, "bf16": 2.5e-3}
-"""Relative Frobenius error of plain attention: 4e-5 measured on a CPU in fp32, where scores of -200 lose eight of 24
-bits; in 16 bits the rounding of the result outweighs that, as it does in a matmul."""
+
+HEADS = ((8, 8), (8, 2), (8, 1))
+"""Heads of queries, heads of keys and values, of a prompt."""
+HEAD_DIMS = (64, 128)
+PROMPTS = (
+    (193, True, "normal"),
+    (193, False, "normal"),
+    (193, True, "negative"),
+    (193, False, "negative"),
+    (256, True, "normal"),
+    (256, False, "normal"),
+)
+"""Tokens, causal, values: with and without a remainder beyond the last full tile, which kernels got wrong."""
+
+LLAMA = (32, 8, 128)
+"""Heads, key and value heads, and head_dim of an 8 B Llama."""
+CACHED_HEADS = (8, 4, 2, 1)
+"""Heads of keys and values of a decoded token, for 32 heads of queries. A kernel got fewer than 8 wrong."""
+CACHED = 1025
+"""Keys of a decoded token."""
+LONG = {"cuda": ("bf16", 4097), "cpu": ("bf16", 2049)}
+"""Precision and keys of a long context: full tiles and one key beyond them."""
 
 SHIFT = 24.0
-"""How far keys are shifted along one direction, and queries by 1 against it, as in real models."""
+"""How far negative keys are shifted along one direction, and queries by 1 against it, as in real models."""
 
-FACTOR = 4
-"""flash-attention's own rule says 2, but of plain attention in 16 bits all the way; torch's rounds only its result."""
-
-ALLOWED = Limit(
-    name="tolerance of attention",
-    max=1.0,
-    unit="of what is allowed",
-    source=f"{FACTOR} times the largest error of plain attention plus 1e-5: emulated kernels that round the weights of "
-    "the keys to 16 bits, as fused ones do, reach 3.1 times; plain attention itself is held to a relative error of "
-    + ", ".join(f"{error} in {name}" for name, error in PLAIN_ERROR.items()),
-)
+TILE = 16
+"""Keys of the smallest tile that a kernel handles at once."""
+AIM = 11.0
+"""By how much the score of the key that a query is aimed at exceeds the others', which are 0 +- 1.7: it weighs about as
+much as 4096 of them."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Shapes and values of one comparison. With `negative` every score is below -87, where exp() is zero in fp32.
+    """Shapes and values of one comparison, with gradients unless it is a single decoded token.
 
-    Only these reveal a kernel that takes a key beyond the end, whose score is 0, for the largest.
+    `values` is "normal"; "negative", where every score is below -87 and exp() of it is zero in fp32, which reveals a
+    kernel that takes a key beyond the end, whose score is 0, for the largest; or "aimed", where every tile of keys has
+    a query that gives it much of its weight, and other queries are aimed at a key that a causal mask hides from them.
     """
 
     precision: str
+    heads: int
     kv_heads: int
     head_dim: int
     queries: int
     keys: int
     causal: bool
-    negative: bool
+    values: str = "normal"
+    batch: int = 1
+
+    @property
+    def trains(self) -> bool:
+        """Whether gradients are computed: no training has a single query."""
+        return self.queries > 1
 
     def __str__(self) -> str:
-        words = [self.precision, f"{HEADS}:{self.kv_heads} heads of {self.head_dim}", f"{self.queries}x{self.keys}"]
-        words += ["causal"] * self.causal + ["negative scores"] * self.negative
-        return " ".join(words)
+        words = [self.precision, f"{self.heads}:{self.kv_heads} heads of {self.head_dim}"]
+        words += [f"{self.batch} times"] * (self.batch > 1) + [f"{self.queries}x{self.keys}"]
+        return " ".join(words + ["causal"] * self.causal + [f"{self.values} values"] * (self.values != "normal"))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Cases that each kernel computed, and the worst error as a share of the allowed one."""
+    """Cases that each kernel computed, forward and with gradients, and the worst error of each in units of rounding."""
 
     cases: int
-    shapes: dict[str, int]
-    share: float
-    worst: str
+    trained: int
+    forward: dict[str, int]
+    backward: dict[str, int]
+    output: Worst
+    gradient: Worst
 
     @property
     def offered(self) -> str:
         """The kernels by name, as evidence."""
-        return ", ".join(f"{name} {count} of {self.cases}" for name, count in self.shapes.items())
+        return _counted(self.forward, self.cases)
+
+    @property
+    def offered_for_training(self) -> str:
+        """The kernels that compute gradients by name, as evidence."""
+        return _counted(self.backward, self.trained)
+
+
+def _counted(counts: dict[str, int], of: int) -> str:
+    return ", ".join(f"{name} {count} of {of}" for name, count in counts.items())
 
 
 def cases(kind: str) -> list[Case]:
-    """All cases for a kind of device."""
-    shapes = itertools.product(PRECISIONS[kind], KV_HEADS, HEAD_DIMS, LENGTHS, (False, True))
-    return [Case(precision, kv, dim, *lengths, negative) for precision, kv, dim, lengths, negative in shapes]
+    """All cases for a kind of device: prompts, decoded tokens, and a long context of each."""
+    found = []
+    for precision in PRECISIONS[kind]:
+        for heads, dim, (tokens, causal, values) in itertools.product(HEADS, HEAD_DIMS, PROMPTS):
+            found.append(Case(precision, *heads, dim, tokens, tokens, causal, values))
+        found.append(Case(precision, *LLAMA, 193, 193, True))
+        for kv_heads, dim, values in itertools.product(CACHED_HEADS, HEAD_DIMS, ("normal", "negative")):
+            found.append(Case(precision, 32, kv_heads, dim, 1, CACHED, False, values))
+    return found + long_cases(*LONG[kind])
+
+
+def long_cases(precision: str, keys: int) -> list[Case]:
+    """A prompt, and as many decoded tokens, one of each sequence and head, as there are tiles of keys."""
+    batch = -(-keys // (TILE * 32))
+    return [
+        Case(precision, 4, 2, 64, keys, keys, True, "aimed"),
+        Case(precision, 32, 4, 64, 1, keys, False, "aimed", batch),
+    ]
 
 
 def compare(device: Device, chosen: Sequence[Case] | None = None) -> Comparison:
-    """Compute every case with every kernel that supports it.
+    """Compute every case with every kernel that supports it, as in inference and, with gradients, as in training.
 
     Raises Wrong for values that are not finite, Inconclusive where a supported kernel ends with an error.
     """
     chosen = chosen or cases(device.kind)
-    shapes: Counter[str] = Counter()
-    worst, where = -1.0, ""
+    forward: Counter[str] = Counter()
+    backward: Counter[str] = Counter()
+    output, gradient = Worst(), Worst()
     for case in chosen:
-        inputs = _inputs(case)
-        exact = by_hand(*inputs, case.causal)
-        placed = [tensor.to(device.name) for tensor in inputs]
-        plain = 0.0
+        inputs = make_inputs(case)
+        wanted = _exact(inputs, case)
+        placed = [_placed(tensor, case, device) for tensor in inputs]
         for backend in BACKENDS:
-            output = _output(backend, placed, case)
-            if output is None:
-                continue
-            shapes[backend] += 1
-            error = _largest_error(backend, case, output, exact)
-            if backend == MATH:
-                plain, share = error, numerics.relative_error(output, exact) / PLAIN_ERROR[case.precision]
-            else:
-                share = error / (FACTOR * plain + 1e-5)
-            if share > worst:
-                worst, where = share, f"{backend}, {case}: largest error {error:.2e}, plain attention's {plain:.2e}"
-    if shapes[MATH] < len(chosen):
-        raise Inconclusive("torch refuses plain attention, with which the others are compared")
-    return Comparison(len(chosen), dict(shapes), worst, where)
+            inferred = _inferred(backend, placed, case)
+            trained = _trained(backend, placed, case)
+            forward[backend] += bool(inferred)
+            backward[backend] += bool(trained)
+            for way, results in (("", inferred), (" in training", trained)):
+                for name, tensor in results.items():
+                    worst = _worst(tensor, wanted[name], f"{backend}, {case}: {name}{way}")
+                    if name == "output":
+                        output = max(output, worst, key=lambda each: each.error)
+                    else:
+                        gradient = max(gradient, worst, key=lambda each: each.error)
+    if forward[MATH] < len(chosen):
+        raise Inconclusive("torch refuses plain attention, which it has on every device")
+    trained_cases = sum(case.trains for case in chosen)
+    return Comparison(len(chosen), trained_cases, dict(+forward), dict(+backward), output, gradient)
 
 
 def attend(
@@ -143,31 +187,92 @@ def attend(
     return None
 
 
-def _output(backend: str, placed: list["torch.Tensor"], case: Case) -> "torch.Tensor | None":
+def _inferred(backend: str, placed: list["torch.Tensor"], case: Case) -> dict[str, "torch.Tensor"]:
+    """The output without gradients, by name; nothing where torch refuses."""
     import torch
 
-    query, key, value = placed
+    with torch.inference_mode():
+        output = _run(backend, placed[:3], None, case)
+    return dict(zip(attention_reference.NAMES, output, strict=False))
+
+
+def _trained(backend: str, placed: list["torch.Tensor"], case: Case) -> dict[str, "torch.Tensor"]:
+    """Output and gradients by name; nothing where torch refuses, or where no training has this shape."""
+    if not case.trains:
+        return {}
+    *inputs, gradient = placed
+    leaves = [tensor.detach().requires_grad_() for tensor in inputs]
+    return dict(zip(attention_reference.NAMES, _run(backend, leaves, gradient, case), strict=False))
+
+
+def _run(
+    backend: str, inputs: list["torch.Tensor"], gradient: "torch.Tensor | None", case: Case
+) -> list["torch.Tensor"]:
+    import torch
+
     try:
-        with torch.inference_mode(), numerics.exact_matmul(), warnings.catch_warnings():
+        with numerics.exact_matmul(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns why it refuses a kernel
-            return attend(backend, query, key, value, case.causal)
+            output = attend(backend, inputs[0], inputs[1], inputs[2], case.causal)
+            if output is None or gradient is None:
+                return [] if output is None else [output]
+            return [output, *torch.autograd.grad(output, inputs, gradient)]
     except RuntimeError as error:
         first = next(iter(str(error).splitlines()), "no message")
         raise Inconclusive(f"{backend} supports {case} but ends with: {first}") from error
 
 
-def _inputs(case: Case) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-    """Query, key and value of shape (1, heads, length, head_dim), rounded to the precision, on the CPU."""
+def make_inputs(case: Case) -> list["torch.Tensor"]:
+    """Query, key, value and the gradient of the output, rounded to the precision, on the CPU.
+
+    Shapes are (batch, heads, queries, head_dim) for query and gradient, (batch, kv_heads, keys, head_dim) for the rest.
+    """
     import torch
 
     generator = torch.Generator("cpu").manual_seed(case.head_dim + case.kv_heads)
-    dtype = numerics.dtype(case.precision)
-    query = torch.randn(1, HEADS, case.queries, case.head_dim, generator=generator)
-    key, value = (torch.randn(1, case.kv_heads, case.keys, case.head_dim, generator=generator) for _ in range(2))
-    if case.negative:
-        direction = torch.randint(0, 2, (case.head_dim,), generator=generator) * 2.0 - 1
+    shapes = {
+        "query": (case.batch, case.heads, case.queries, case.head_dim),
+        "key": (case.batch, case.kv_heads, case.keys, case.head_dim),
+    }
+    query, key, value = (torch.randn(shapes[name], generator=generator) for name in ("query", "key", "key"))
+    direction = torch.randint(0, 2, (case.head_dim,), generator=generator) * 2.0 - 1
+    gradient = torch.randn(shapes["query"], generator=generator)
+    if case.values == "negative":
         query, key = query + direction, key - SHIFT * direction
-    return query.to(dtype), key.to(dtype), value.to(dtype)
+    if case.values == "aimed":
+        repeated = key.repeat_interleave(case.heads // case.kv_heads, 1)
+        aimed_at = targets(case)[..., None].expand_as(query)
+        at = repeated.gather(2, aimed_at)
+        query = query + AIM * case.head_dim**0.5 * at / at.square().sum(-1, keepdim=True)
+    return [tensor.to(numerics.dtype(case.precision)) for tensor in (query, key, value, gradient)]
+
+
+def targets(case: Case) -> "torch.Tensor":
+    """The key that each query is aimed at (batch, heads, queries).
+
+    Under a causal mask every second query is aimed at the key after its own, which it must not see; of the others, one
+    half at their own, so that no tile of keys is without, and one half at any earlier one. Without a mask, queries of
+    all sequences and heads are aimed at one key after the other, far apart.
+    """
+    import torch
+
+    shape = (case.batch, case.heads, case.queries)
+    if not case.causal:
+        tiles = -(-case.keys // TILE)
+        numbers = torch.arange(case.batch * case.heads * case.queries).reshape(shape)
+        return (numbers % tiles * TILE + numbers // tiles).clamp(max=case.keys - 1)
+    generator = torch.Generator("cpu").manual_seed(case.keys)
+    own = torch.arange(case.queries).expand(shape)
+    earlier = (torch.rand(shape, generator=generator) * (own + 1)).long()
+    chosen = torch.where(own % 4 == 0, own, earlier)
+    return torch.where(own % 2 == 1, own + 1, chosen).clamp(max=case.keys - 1)
+
+
+def _placed(tensor: "torch.Tensor", case: Case, device: Device) -> "torch.Tensor":
+    """A tensor on the device, laid out as models have it: heads of a token together, except in a cache of keys."""
+    if case.trains:
+        tensor = tensor.transpose(1, 2).contiguous().transpose(1, 2)
+    return tensor.to(device.name)
 
 
 def by_hand(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", causal: bool) -> "torch.Tensor":
@@ -175,20 +280,20 @@ def by_hand(query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", c
 
     `query` is of shape (batch, heads, queries, d), `key` and `value` (batch, kv_heads, keys, d); heads are repeated.
     """
-    import torch
-
-    repeats = query.shape[1] // key.shape[1]
-    keys, values = (tensor.double().repeat_interleave(repeats, 1) for tensor in (key, value))
-    scores = query.double() @ keys.transpose(-1, -2) / query.shape[-1] ** 0.5
-    if causal:
-        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(later, float("-inf"))
-    return scores.softmax(-1) @ values
+    wanted = attention_reference.compute(query, key, value, None, causal=causal, precision="fp32")
+    return wanted["output"].values
 
 
-def _largest_error(backend: str, case: Case, output: "torch.Tensor", exact: "torch.Tensor") -> float:
-    output = output.cpu().double()
-    not_finite = int((~output.isfinite()).sum())
-    if not_finite:
-        raise Wrong(f"{backend}, {case}: {not_finite} of {output.numel()} values are not finite numbers")
-    return float((output - exact).abs().max())
+def _exact(inputs: list["torch.Tensor"], case: Case) -> dict[str, Exact]:
+    query, key, value, gradient = inputs
+    return attention_reference.compute(
+        query, key, value, gradient if case.trains else None, causal=case.causal, precision=case.precision
+    )
+
+
+def _worst(actual: "torch.Tensor", wanted: Exact, name: str) -> Worst:
+    try:
+        error, (_, head, row) = rounding.worst_row(actual, wanted)
+    except Wrong as wrong:
+        raise Wrong(f"{name}: {wrong.problem}") from wrong
+    return Worst(error, f"{name}, row {row} of head {head}")

@@ -127,6 +127,16 @@ def _matmul_error(sample: Sample, count: int, device: Device, compute: str) -> f
     return numerics.relative_error(outputs, rows.double() @ sample.weights.double().T)
 
 
+def dequantised(layer: Any) -> "torch.Tensor":
+    """The weights that a quantised layer multiplies by (outer, inner): fp32 on the CPU."""
+    return _dequantised(layer.weight)
+
+
+def quantised(weights: "torch.Tensor") -> Any:
+    """A `Linear4bit` of these weights (outer, inner) that computes in their type, on their device."""
+    return _layer(weights)
+
+
 def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
     """Single layers with normal weights, each with the weights before quantisation: (outer, inner), fp32 on the CPU."""
     import torch
