@@ -49,6 +49,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "TRITON-KERNEL": (COMPILED, "-k", "triton"),
     "MATMUL-CORRECT": (NUMERICS, "-k", "matmul"),
     "ATTENTION-CORRECT": (NUMERICS, "-k", "attention or kernel"),
+    "GRADIENTS-CORRECT": (NUMERICS, "-k", "layer and gradient"),
     "NF4-CORRECT": (NUMERICS, "-k", "nf4 or scale or quantised"),
     "MEMORY-PATTERN": (NUMERICS, "-k", "memory or one_bit"),
     "TRAINING-REPEATS": (NUMERICS, "-k", "training"),

@@ -4,7 +4,7 @@ import pytest
 
 from dgxcert import requirement
 from dgxcert.workloads import numerics
-from dgxcert.workloads.correctness import attention, linear_layers, memory_pattern
+from dgxcert.workloads.correctness import attention, backward_passes, linear_layers, memory_pattern
 from dgxcert.workloads.correctness.rounding import UNIT
 from dgxcert.workloads.models import nf4
 from dgxcert.workloads.training import gradients, repeatability
@@ -62,6 +62,29 @@ def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
     assert training >= profile.limit("attention.backends")
     assert output.within(profile.limit("attention.output"))
     assert gradient.within(profile.limit("attention.gradients"))
+
+
+@requirement(
+    "GRADIENTS-CORRECT",
+    title="Gradients of the layers that training stands on are correct",
+    why="A training whose gradients are wrong still runs, and its loss often still falls: to a worse model.",
+    remedy=(
+        "Read the layer and the gradient in the evidence of this requirement.",
+        "Run it again: an error that comes and goes points at hardware, one that stays at software.",
+        CHECK_ERRORS,
+        "Fix MATMUL-CORRECT and NF4-CORRECT first if they fail too.",
+        "Open a case with the run folder if it is wrong again.",
+    ),
+    tier="standard",
+    takes_s=2,
+    budget_s=240,
+)
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "nf4"])
+def test_gradients_of_layers_are_right(device, precision, profile, evidence):
+    compared = backward_passes.compare(device, precision)
+    source = f"the worst row of {compared.gradients} gradients on {device.name}, TF32 off: {compared.worst.row}"
+    error = evidence.record(f"{precision} gradient error", compared.worst.error, unit=UNIT, source=source)
+    assert error.within(profile.limit("gradients"))
 
 
 @requirement(

@@ -16,6 +16,7 @@ NO_KNOWN_FAULT = {
     "GPU-COMPUTE-MODE": "a setting; there is no report of a machine that lost it",
     "BF16-CORRECT": "no report of wrong bf16 results, which is what it tests for",
     "MATMUL-CORRECT": "no report of wrong matmul results, which is what it tests for",
+    "GRADIENTS-CORRECT": "no report of wrong gradients, which is what it tests for",
     "MEMORY-PATTERN": "no report of wrong memory without an error, which is what it tests for",
     "TRAINING-REPEATS": "no report of training that differs from run to run, which is what it tests for",
     "DRIVER-CUDA": "a driver that is too old is caught by DRIVER-BRANCH; this compares it with the torch in use",

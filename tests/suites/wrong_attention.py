@@ -91,6 +91,16 @@ def a_little_off(query: Any, key: Any, value: Any, causal: bool) -> Any:
     return _attend("MATH", query, key, value, causal) * (1 + 2**-4)
 
 
+def one_head_exchanged(gradient: Any) -> Any:
+    """The first head gets the gradient of the second."""
+    gradient[:, 0] = gradient[:, 1]
+    return gradient
+
+
+FAULTS = {**wrong_gradients.FAULTS, "one_head_exchanged": one_head_exchanged}
+"""Wrong gradients (batch, heads, tokens, head_dim) by name."""
+
+
 def attention_with(
     change: Callable[[Any], Any], of: str, when: Callable[..., bool] = lambda *_: True
 ) -> Callable[..., Any]:

@@ -33,6 +33,11 @@ def _fault(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return change
 
 
+def _rows(gradient: Any) -> Any:
+    """All rows of a gradient; of a vector, its values."""
+    return gradient.view(-1, gradient.shape[-1] if gradient.ndim > 1 else 1)
+
+
 @_fault
 def negated(gradient: Any) -> Any:
     """Every sign is wrong."""
@@ -67,14 +72,14 @@ def a_quarter_of_the_signs_flipped(gradient: Any) -> Any:
 @_fault
 def one_row_zeroed(gradient: Any) -> Any:
     """A single row, in a single head."""
-    gradient.view(-1, gradient.shape[-1])[-2] = 0
+    _rows(gradient)[-2] = 0
     return gradient
 
 
 @_fault
 def rows_swapped(gradient: Any) -> Any:
     """Two neighbouring rows get each other's values."""
-    rows = gradient.view(-1, gradient.shape[-1])
+    rows = _rows(gradient)
     rows[[-3, -2]] = rows[[-2, -3]]
     return gradient
 
@@ -82,5 +87,8 @@ def rows_swapped(gradient: Any) -> Any:
 @_fault
 def one_tile_zeroed(gradient: Any) -> Any:
     """16 rows of 8 columns."""
-    gradient[..., -17:-1, 8:16] = 0
+    if gradient.ndim == 1:
+        gradient[8:16] = 0
+    else:
+        gradient[..., -17:-1, 8:16] = 0
     return gradient

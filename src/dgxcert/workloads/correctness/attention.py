@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive, Wrong
-from dgxcert.workloads import numerics
+from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.correctness import attention_reference, rounding
 from dgxcert.workloads.correctness.rounding import Exact, Worst
 
@@ -50,6 +50,9 @@ LONG = {"cuda": ("bf16", 4097), "cpu": ("bf16", 2049)}
 SHIFT = 24.0
 """How far negative keys are shifted along one direction, and queries by 1 against it, as in real models."""
 
+SCORE_BYTES = 32
+"""Memory of a score: four copies in fp64 for half of the heads, and four in fp32 in plain attention's backward pass."""
+
 TILE = 16
 """Keys of the smallest tile that a kernel handles at once."""
 AIM = 11.0
@@ -75,6 +78,11 @@ class Case:
     causal: bool
     values: str = "normal"
     batch: int = 1
+
+    @property
+    def scores(self) -> int:
+        """How many products of queries and keys there are."""
+        return self.batch * self.heads * self.queries * self.keys
 
     @property
     def trains(self) -> bool:
@@ -144,6 +152,7 @@ def compare(device: Device, chosen: Sequence[Case] | None = None) -> Comparison:
     backward: Counter[str] = Counter()
     output, gradient = Worst(), Worst()
     for case in chosen:
+        allocation.require(device, SCORE_BYTES * case.scores, f"attention of {case}")
         inputs = make_inputs(case)
         wanted = _exact(inputs, case)
         placed = [_placed(tensor, case, device) for tensor in inputs]

@@ -127,14 +127,11 @@ def _matmul_error(sample: Sample, count: int, device: Device, compute: str) -> f
     return numerics.relative_error(outputs, rows.double() @ sample.weights.double().T)
 
 
-def dequantised(layer: Any) -> "torch.Tensor":
-    """The weights that a quantised layer multiplies by (outer, inner): fp32 on the CPU."""
-    return _dequantised(layer.weight)
-
-
-def quantised(weights: "torch.Tensor") -> Any:
-    """A `Linear4bit` of these weights (outer, inner) that computes in their type, on their device."""
-    return _layer(weights)
+def sample(weights: "torch.Tensor") -> Sample:
+    """A layer with these weights (outer, inner), quantised on their device, in whose type it computes."""
+    layer = _layer(weights)
+    outer, inner = weights.shape
+    return Sample(f"{inner}x{outer}", layer, _dequantised(layer.weight))
 
 
 def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
@@ -145,8 +142,7 @@ def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
     layers = []
     for inner, outer in LAYERS:
         weights = torch.randn(outer, inner, generator=torch.Generator("cpu").manual_seed(inner)).to(compute)
-        layer = _layer(weights.to(device.name))
-        layers.append((Sample(f"{inner}x{outer}", layer, _dequantised(layer.weight)), weights.float()))
+        layers.append((sample(weights.to(device.name)), weights.float()))
     return layers
 
 
