@@ -1,9 +1,14 @@
 """Fixtures for every test: pytester, which runs small suites of requirements, and one thread for torch."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from dgxcert.plan.catalogue import Entry
 
 pytest_plugins = ["pytester"]
 
@@ -47,9 +52,25 @@ def committed() -> Iterator[None]:
 
     mine, every, root = certified.ours(), certified.catalogue(), suite.root()
     identity, collect = suite.identity, suite.collect
+
+    def collected(where: Path, gpus: int, without: tuple[int, ...] = ()) -> "list[Entry]":
+        known = (where, gpus, tuple(without)) == (root, 1, ())
+        return every if known else collect(where, gpus, without=without)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "identity", lambda where: mine if where == root else identity(where))
-        patch.setattr(
-            suite, "collect", lambda where, gpus: every if (where, gpus) == (root, 1) else collect(where, gpus)
-        )
+        patch.setattr(suite, "collect", collected)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A TMPDIR of these tests: one validation at a time measures on a machine, and another test session is no machine.
+
+    Its path is short, since sockets are made below it.
+    """
+    tmp_path_factory.getbasetemp()  # stays where it is
+    with tempfile.TemporaryDirectory(prefix="dgxcert-t-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", None)
         yield

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 from suites import example
+from suites.certified import AS_REQUIRED
 
 from dgxcert import command
 from dgxcert.outcome import Outcome
@@ -15,10 +16,13 @@ from dgxcert.record import run as runs
 
 @pytest.mark.parametrize(("outcome", "code"), [(Outcome.PASSED, 0), (Outcome.FAILED, 1), (Outcome.INCONCLUSIVE, 2)])
 def test_showing_a_run_exits_like_the_run(dgxcert, tmp_path: Path, outcome: Outcome, code: int) -> None:
-    run = runs.assemble([example.opened(example.planned("A")), example.finished("A", outcome)], "run")
+    run = runs.assemble(
+        [example.opened(example.planned("A")), example.finished("A", outcome, evidence=(AS_REQUIRED,))], "run"
+    )
     (tmp_path / runs.NAME).write_text(run.model_dump_json())
     shown = dgxcert("show", tmp_path)
     assert (shown.code, shown.err) == (code, "")
+    assert "not checked against its record" in " ".join(shown.out.split())
     assert run.judgement.verdict.value in shown.out
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,13 +16,23 @@ STARTS_S = ENDS_S = 120.0
 """Much longer than either takes, so that no test fails on a busy machine."""
 
 
-def start(name: str, *arguments: object, asks: str = "", pids: str = os.devnull) -> "subprocess.Popen[str]":
-    """Start `dgxcert ARGUMENT...` on a suite of this folder; `asks` and `pids` are for that suite's checks."""
+def start(
+    name: str, *arguments: object, asks: str = "", pids: str = os.devnull, machine: str = ""
+) -> "subprocess.Popen[str]":
+    """Start `dgxcert ARGUMENT...` on a suite of this folder; `asks` and `pids` are for that suite's checks.
+
+    Only runs with the same `machine`, a folder for temporary files, keep each other from measuring.
+    """
     if arguments[0] == "validate" and not {"--resume", "--runtime"} & set(arguments):
         arguments = (*arguments, "--runtime", "native")  # these suites are in no image
     return subprocess.Popen(
         [sys.executable, __file__, str(SUITES / name), *map(str, arguments)],
-        env={**os.environ, "DGXCERT_TEST_ASKS": asks, "DGXCERT_TEST_PIDS": pids},
+        env={
+            **os.environ,
+            "DGXCERT_TEST_ASKS": asks,
+            "DGXCERT_TEST_PIDS": pids,
+            "TMPDIR": machine or tempfile.mkdtemp(prefix="m-"),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

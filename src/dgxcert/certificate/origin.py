@@ -64,7 +64,8 @@ def _plan_problems(opened: Opened) -> list[str]:
     """What a plan lacks, adds or changes, compared with the one that this suite makes for the same options."""
     name = opened.profile.name
     profile = profiles.load(name) if name in profiles.names() and not opened.profile.own else opened.profile
-    catalogue = suite.collect(suite.root(), session.gpus_to_test(profile, opened.machine))
+    gpus, displays = session.gpus_to_test(profile, opened.machine), session.display_adapters(profile, opened.machine)
+    catalogue = suite.collect(suite.root(), gpus, without=displays)
     due = {entry.key: entry for entry in selection.make(catalogue, profile, opened.options)}
     planned = {entry.key: entry for entry in opened.plan}
     found = []

@@ -31,7 +31,7 @@ from dgxcert.record import benchmark_file, journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
 from dgxcert.record.state import RunState
-from dgxcert.runner import interrupted_runs, resumption, session
+from dgxcert.runner import interrupted_runs, resumption, session, turn
 from dgxcert.runner.pipeline import Pipeline
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
@@ -43,7 +43,7 @@ REPORT_S = 300.0
 def validate(options: Options, results: Path, console: Console, waiver_file: Path | None = None) -> tuple[Run, Path]:
     """Run a new validation and return it with its folder.
 
-    Raises CannotStart where nothing can be run, before anything is written where possible.
+    Raises CannotStart where nothing can be run or another run is measuring, before anything is written where possible.
     """
     where = suite.root()
     _require_image(options)
@@ -68,11 +68,12 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         waivers=_waivers(waiver_file, catalogue, machine),
         earlier=run_index.earlier(results, timeline.known_as(machine)),
     )
-    folder = _new_folder(results, machine)
-    writer = journal.Writer(folder)
-    writer.claim()
-    writer.append(opened)
-    return _work(opened, folder, writer, RunState([opened]), console), folder
+    with turn.taken(results):
+        folder = _new_folder(results, machine)
+        writer = journal.Writer(folder)
+        writer.claim()
+        writer.append(opened)
+        return _work(opened, folder, writer, RunState([opened]), console), folder
 
 
 def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
@@ -104,9 +105,10 @@ def resume(folder: Path, console: Console) -> Run:
     for event in events:
         state.take(event)
     resumption.require_waiting(opened, state, folder)  # before anything is written
-    for event in events:
-        writer.append(event)
-    return _work(opened, folder, writer, state, console)
+    with turn.taken(folder.parent):
+        for event in events:
+            writer.append(event)
+        return _work(opened, folder, writer, state, console)
 
 
 def _require_image(options: Options) -> None:
