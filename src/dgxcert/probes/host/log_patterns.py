@@ -30,7 +30,7 @@ def fault(regex: str, name: str, meaning: str, remedy: str) -> Pattern:
 
 
 def suspicious(regex: str, name: str, meaning: str) -> Pattern:
-    """A fault, or the consequence of something harmless: the line does not tell, so that the log is inconclusive."""
+    """A fault, or the consequence of something harmless: the line does not say, so that the log is inconclusive."""
     return Pattern(re.compile(regex), Kind.SUSPICIOUS, name, meaning, "")
 
 
@@ -196,7 +196,7 @@ PCIE = (
     ),
 )
 """drivers/pci/pcie/aer.c, dpc.c and err.c of Linux 4.15 to 6.17. A non-fatal error lost one transfer. Its driver may
-have repeated it, or computed with what did not arrive: the log does not tell."""
+have repeated it, or computed with what did not arrive: the log does not say."""
 
 STORAGE = (
     note(r"(?:blk_update_request: )?(?:I/O|critical \w+) error, dev (?:fd|sr|loop)\d", "I/O error", "no fixed drive"),

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     NOTE = "note"
     """Only recorded: NVIDIA's catalogue says to ignore it, or it does not concern computing on a GPU."""
     SUSPICIOUS = "suspicious"
-    """A fault or its harmless likeness: the log does not tell which."""
+    """A fault or its harmless likeness: the log does not say which."""
     UNKNOWN = "unknown"
 
 
