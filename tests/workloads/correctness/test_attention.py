@@ -11,12 +11,14 @@ from suites import wrong_attention
 
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.correctness import attention
 from dgxcert.workloads.correctness.attention import Case
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns why it refuses a kernel
 
 CPU = Device("cpu", 0, "CPU")
+LIMITS = {name: profiles.load("cpu").limit(name).max or 0 for name in ("attention.output", "attention.gradients")}
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -78,6 +80,16 @@ def test_gradients_that_are_not_numbers_are_wrong(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", broken)
     with pytest.raises(Wrong, match=r"MATH, bf16 .* dK in training: .* not finite"):
         attention.compare(CPU, wrong_attention.TRAINED)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("values", ["normal", "negative", "aimed"])
+def test_right_kernels_are_far_below_the_limits(precision: str, values: str) -> None:
+    shapes = itertools.product((8, 4, 1), (64, 80, 128), ((65, True), (64, False)))
+    cases = [Case(precision, 8, kv, dim, tokens, tokens, causal, values) for kv, dim, (tokens, causal) in shapes]
+    compared = attention.compare(CPU, cases)
+    assert compared.output.error < 0.6 * LIMITS["attention.output"]
+    assert compared.gradient.error < 0.6 * LIMITS["attention.gradients"]
 
 
 @pytest.mark.parametrize("kind", ["cuda", "cpu"])
