@@ -45,6 +45,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "attention.output": (OF_ROUNDING,),
     "attention.gradients": (OF_ROUNDING,),
     "gradients": (OF_ROUNDING,),
+    "training.attention.direction": ("°",),
+    "training.attention.size": (OF_EXACT,),
     **{f"training.direction.{precision}": ("°",) for precision in benchmark_cases.TRAINING},
     **{f"training.size.{precision}": (OF_EXACT,) for precision in benchmark_cases.TRAINING},
     "spread": (OF_MEDIAN,),

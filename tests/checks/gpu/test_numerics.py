@@ -454,7 +454,7 @@ def test_the_same_training_passes_and_a_flipped_bit_was_seen(
 @pytest.mark.catches(
     "TRAINING-REPEATS",
     "gradients of one adapter negated in every training, which repeats bit for bit",
-    unseen="in bf16 gradients turned by less than 25 degrees, the same way each time",
+    unseen="in bf16 gradients turned by less than 40 degrees, the same way each time",
 )
 def test_a_training_that_errs_each_time_alike_is_caught(
     check: ModuleType, profile: Profile, in_process: None, evidence: Recorder, monkeypatch: pytest.MonkeyPatch

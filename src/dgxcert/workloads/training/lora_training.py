@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import STOCK, Case
-from dgxcert.judgement.evidence import Quantity, Recorder
+from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.rounds import Rounds, Work
 from dgxcert.machine.device import Device
@@ -131,17 +131,14 @@ class LoraTraining:
         if self.first_gradients is None:
             raise Inconclusive("no step of the training kept its gradients, so that none could be compared")
         agreement = gradients.compare(self.first_gradients, self._reference.gradients)
-        self._require(*gradients.record(evidence, agreement), evidence)
+        angle, size = gradients.record(evidence, agreement)
+        evidence.require(angle <= self._profile.limit(f"training.direction.{self.setup.case.precision}"))
+        evidence.require(size.within(self._profile.limit(f"training.size.{self.setup.case.precision}")))
         inputs, options = self.first_batch()
         agreement = attention_gradients.compare(self.setup, self.model, inputs, **options)
-        quantities = gradients.record(evidence, agreement, "first layer, first batch", of="attention gradients")
-        self._require(*quantities, evidence)
-
-    def _require(self, angle: Quantity, size: Quantity, evidence: Recorder) -> None:
-        """Require gradients to be within the limits of the case's precision, by direction and by size."""
-        precision = self.setup.case.precision
-        evidence.require(angle <= self._profile.limit(f"training.direction.{precision}"))
-        evidence.require(size.within(self._profile.limit(f"training.size.{precision}")))
+        angle, size = gradients.record(evidence, agreement, "first layer, first batch", of="attention gradients")
+        evidence.require(angle <= self._profile.limit("training.attention.direction"))
+        evidence.require(size.within(self._profile.limit("training.attention.size")))
 
     def _compare_first_steps(self, losses: list[float], evidence: Recorder) -> None:
         """Require the first loss of the plain loop, exact gradients, then the losses of a whole cycle of that loop.
