@@ -113,7 +113,30 @@ def failed_first(lines: Lines) -> None:
     lines.append(ending(lines, "GPU-PRESENT") | {"outcome": "failed"})
 
 
+def image_of(lines: Lines) -> dict[str, Any]:
+    image: dict[str, Any] = next(line for line in lines if line["event"] == "image")["image"]
+    return image
+
+
+def standin_named_as_the_pinned_base(lines: Lines) -> None:
+    image_of(lines).update(base_digest="sha256:47140dd8", standin=False, on_pinned_base=True)
+
+
+def image_of_another_suite(lines: Lines) -> None:
+    image_of(lines).update(suite_sha256="e" * 64)
+
+
+def image_of_another_lock(lines: Lines) -> None:
+    image_of(lines).update(lock_sha256="e" * 64)
+
+
 FORGERIES = [
+    (
+        standin_named_as_the_pinned_base,
+        "its image is said to be on the pinned base, and its base is another: sha256:4714",
+    ),
+    (image_of_another_suite, "its image holds another suite (eeeeeeeeeeee) than the run was made by"),
+    (image_of_another_lock, "its image was built from another lock of stack course than that of its suite"),
     (in_the_future, "it was measured in the future: at 2029-11-23 18:40 UTC, and here it is 2026-11-26 12:00 UTC"),
     (one_line_in_the_future, "it was measured in the future: at 2026-11-26 12:06 UTC"),
     (fewer_requirements, "its plan lacks BF16-CORRECT of "),

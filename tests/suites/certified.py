@@ -1,6 +1,7 @@
 """Runs of invented machines: certified ones and others, with rounds, traces and a history."""
 
 import functools
+import hashlib
 import math
 import random
 from collections.abc import Callable
@@ -164,11 +165,24 @@ def whole(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
     plan = selection.make(catalogue(), given["profile"], given["options"])
     replaced = {ending.key: ending for ending in endings}
     seen = {any_gpu(each.key): each.evidence for each in events() if isinstance(each, journal.Finished)}
-    made: list[journal.Event] = [opened(*plan, **given), image_ready()]
+    made: list[journal.Event] = [opened(*plan, **given), image_ready(**_pinned())]
     for key in (entry.key for entry in plan if entry.runs):
         ending = replaced.get(key) or finished(key, evidence=seen.get(key) or (AS_REQUIRED,))
         made += [started(key), ending]
     return made
+
+
+def _pinned() -> dict[str, str]:
+    """What an image of this checkout was built from."""
+    container = suite.root() / "container"
+    base = (container / "base.env").read_text(encoding="utf-8").partition("BASE_IMAGE=")[2].splitlines()[0]
+    lock = (container / "stacks" / "course.lock").read_bytes()
+    return {
+        "base": base,
+        "base_digest": base.partition("@")[2],
+        "lock_sha256": hashlib.sha256(lock).hexdigest(),
+        "suite_sha256": ours().package_sha256,
+    }
 
 
 def folder(place: Path, *endings: journal.Finished, **about: Any) -> Path:

@@ -18,6 +18,7 @@ from dgxcert.record import clock, contradictions, journal
 from dgxcert.record import run as runs
 from dgxcert.record.journal import Event
 from dgxcert.record.run import Run
+from dgxcert.record.state import RunState
 
 AGAIN = "Validate the machine again: dgxcert validate"
 LATER = {"format", "notes", "measured", "earlier", "limits"}
@@ -116,7 +117,11 @@ def of_record(events: Sequence[Event], now: datetime, *, ours: bool) -> list[str
     if not isinstance(opened, journal.Opened):
         raise TypeError("the first event of a record must be Opened")
     future = clock.in_future(events, now)
-    return [*([future] if future else []), *(origin.problems(opened) if ours else []), *contradictions.find(events)]
+    return [
+        *([future] if future else []),
+        *(origin.problems(opened, RunState(events).image) if ours else []),
+        *contradictions.find(events),
+    ]
 
 
 def of_run(run: Run, now: datetime) -> list[str]:

@@ -1,5 +1,7 @@
 """The origin of a run: whether its plan and its profile are those of the suite that it names."""
 
+from dgxcert.container import builder
+from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import selection, suite
 from dgxcert.plan.suite import Suite
@@ -29,9 +31,11 @@ def another_suite(made_by: Suite) -> CannotStart:
     )
 
 
-def problems(opened: Opened) -> list[str]:
-    """How plan, profile and suite of a run differ from those of this suite, which made it; empty where they do not."""
+def problems(opened: Opened, image: Image | None) -> list[str]:
+    """How plan, profile, image and suite of a run differ from those of this suite, which made it; empty if nowhere."""
     found = [*filter(None, [profile_problem(opened.profile)]), *_plan_problems(opened)]
+    if image is not None and (wrong := builder.contradiction(image, opened.suite.package_sha256)):
+        found.append(wrong)
     here = ours()
     if here.modified and opened.suite.modified is False:
         found.append(f"its suite is said not to be modified, and it is: {here.reason}")

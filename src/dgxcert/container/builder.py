@@ -124,6 +124,22 @@ def _compared_with_pinned(image: Image) -> Image:
     return image.model_copy(update={"on_pinned_base": image.base_digest == digest})
 
 
+def contradiction(image: Image, package_sha256: str) -> str:
+    """How an image of a run cannot be what it is said to be, for a run by this suite; "" where it can. Asks no engine.
+
+    `package_sha256` is that of the suite (`suite.Suite`).
+    """
+    container = _container()
+    lock = container / "stacks" / f"{image.stack}.lock"
+    if image.on_pinned_base and image.base_digest != _pinned_base(container).partition("@")[2]:
+        return f"its image is said to be on the pinned base, and its base is another: {image.base_digest or 'unknown'}"
+    if image.suite_sha256 != package_sha256:
+        return f"its image holds another suite ({image.suite_sha256[:12]}) than the run was made by"
+    if not lock.is_file() or hashlib.sha256(lock.read_bytes()).hexdigest() != image.lock_sha256:
+        return f"its image was built from another lock of stack {image.stack} than that of its suite"
+    return ""
+
+
 def _pull(base: str, show: Show) -> None:
     """Pull a base image that is named by a tag: only a local image has an id, which the record needs."""
     args = [engine.docker(), "pull", base]
