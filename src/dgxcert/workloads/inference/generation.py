@@ -18,10 +18,12 @@ from dgxcert.profiles.workload_sizes import Setting
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.hardware import ceilings, rooflines
 from dgxcert.workloads.hardware.rooflines import Peaks
+from dgxcert.workloads.inference import attention_probe
+from dgxcert.workloads.inference.attention_probe import ProbeError
 from dgxcert.workloads.inference.static_llama import StaticLlama
 from dgxcert.workloads.inference.token_times import TokenTimes
 from dgxcert.workloads.models import architectures, int4, nf4, seeded
-from dgxcert.workloads.round_timer import AddRound, repeat
+from dgxcert.workloads.round_timer import AddRound, compiled_graphs, repeat
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +105,23 @@ class Inference:
         limit = numerics.choice_tolerance(self.case.precision)
         choices = evidence.record("chosen tokens fall short by", worst_shortfall, unit=str(limit.unit), source=source)
         evidence.require(choices.within(limit))
+        if self.case.path == TUNED:
+            self._verify_attention(evidence)
+
+    def _verify_attention(self, evidence: Recorder) -> None:
+        """Compare every head of every layer with fp64, by the functions of the timed rounds; raises Wrong.
+
+        Last of all: it overwrites the KV cache.
+        """
+        compiled = compiled_graphs()
+        probed = self._probe_attention()
+        compiled = compiled_graphs() - compiled
+        source = f"every head of the timed layer functions against fp64 (compiled anew: {compiled}), at {probed.where}"
+        error = evidence.record("attention of the worst head", probed.error, unit="relative", source=source)
+        evidence.require(error.within(attention_probe.tolerance(self.compute)))
+
+    def _probe_attention(self) -> ProbeError:
+        raise NotImplementedError
 
     def _reference(self, ids: "torch.Tensor", keep: int) -> "tuple[torch.Tensor, str]":
         """Logits (keep, vocabulary) of the last positions of one forward pass over a row of ids, and its attention."""
@@ -180,6 +199,9 @@ class Prefill(Inference):
     def _run_stock(self) -> None:
         self.generate(1)
 
+    def _probe_attention(self) -> ProbeError:
+        return attention_probe.prefill_error(self.tuned, self.setting.prompt)
+
 
 class Decode(Inference):
     """One round generates tokens greedily after the prompts."""
@@ -211,6 +233,10 @@ class Decode(Inference):
         self.device.wait()
         self.generated, self.logits = self.tuned.generated[:, : self.setting.new_tokens], self.tuned.logits
 
+    def _probe_attention(self) -> ProbeError:
+        first = self.setting.prompt - 1  # the first timed step reads the last token of the prompt
+        return attention_probe.decode_error(self.tuned, (first, first + self.setting.new_tokens - 1))
+
 
 def _setting(profile: Profile, sizes: Sizes, case: Case) -> Setting:
     try:
@@ -229,7 +255,8 @@ def _working_bytes(shape: architectures.Shape, setting: Setting, compute: str, l
     logits = 4.0 * shape.vocabulary * (rows + 2 * setting.new_tokens)
     activations = rows * length * (6 * shape.hidden + 3 * shape.intermediate) * width
     scores = min(float(EAGER_BYTES), 6.0 * shape.heads * length**2)
-    return 2 * cache + logits + activations + scores  # the cache of `generate` is copied when it grows
+    # The cache of `generate` is copied when it grows.
+    return 2 * cache + logits + max(activations + scores, attention_probe.working_bytes(shape, rows, length))
 
 
 def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: rooflines.Cost, times: int = 1) -> Work:

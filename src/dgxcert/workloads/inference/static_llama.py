@@ -75,8 +75,9 @@ class StaticLlama:
     """
 
     def __init__(self, model: Any, device: Device, precision: str, batch: int, max_length: int, *, compiled: bool):
-        self._model, self._device, self._precision = model, device, precision
-        self._dims = LlamaDims.of(model.config)
+        self._model, self._device, self.precision = model, device, precision
+        self.hidden: int = model.config.hidden_size
+        self.dims = LlamaDims.of(model.config)
         self._dense = linear_kernels.dense(device, model.lm_head.weight.dtype)
         self._linear = linear_kernels.QUANTISED.get(precision, self._dense)
         self.packed = int4.replace_weights(model) if precision == INT4 else {}
@@ -94,10 +95,10 @@ class StaticLlama:
         """The tensors that a step reads and writes; a CUDA graph replays on these addresses, so they never move."""
         import torch
 
-        dims, dtype, where = self._dims, self._model.lm_head.weight.dtype, self._device.name
+        dims, dtype, where = self.dims, self._model.lm_head.weight.dtype, self._device.name
         # One tensor per layer, so that one kernel writes a token's key and value: [0] are keys, [1] values.
         kv_shape = (2, batch, dims.kv_heads, max_length, dims.head_dim)
-        self._kv_cache = [torch.zeros(kv_shape, dtype=dtype, device=where) for _ in self._layers]
+        self.kv_cache = [torch.zeros(kv_shape, dtype=dtype, device=where) for _ in self._layers]
         self._positions = torch.arange(max_length, device=where)
         with torch.no_grad():
             like = torch.zeros(1, 1, 1, dtype=dtype, device=where)  # tells transformers the type and the device
@@ -118,15 +119,15 @@ class StaticLlama:
 
         # What was compiled for an earlier model counts against torch's limit of recompilations per function.
         torch.compiler.reset()
-        options = _decode_options(self._device, self._precision, batch)
+        options = _decode_options(self._device, self.precision, batch)
         self._prefill_layer = torch.compile(self._prefill_layer_eager, fullgraph=True, dynamic=False, options={})
         self._decode_layer = torch.compile(self._decode_layer_eager, fullgraph=True, dynamic=False, options=options)
 
     def _prefill_layer_eager(self, *inputs: Any) -> "torch.Tensor":
-        return prefill_layer(self._linear, self._dims, *inputs)
+        return prefill_layer(self._linear, self.dims, *inputs)
 
     def _decode_layer_eager(self, *inputs: Any) -> "torch.Tensor":
-        return decode_layer(self._linear, self._dims, *inputs)
+        return decode_layer(self._linear, self.dims, *inputs)
 
     def _layer_weights(self, layer: Any, name: str) -> LayerWeights:
         attention, mlp = layer.self_attn, layer.mlp
@@ -143,9 +144,9 @@ class StaticLlama:
         """Linear layers that read the same input, as one matrix of all their rows."""
         import torch
 
-        if self._precision == NF4:  # bitsandbytes quantises per layer; its kernels run one after another
+        if self.precision == NF4:  # bitsandbytes quantises per layer; its kernels run one after another
             return linears
-        if self._precision == INT4:
+        if self.precision == INT4:
             modules = self._model.named_modules()
             names = {module: name for name, module in modules if name.startswith(f"{layer_name}.")}
             packed, scales = zip(*(self.packed[names[linear]] for linear in linears), strict=True)
@@ -164,7 +165,7 @@ class StaticLlama:
         tokens = ids.shape[1]
         with torch.no_grad():
             hidden = self._model.model.embed_tokens(ids)
-            for layer, kv_cache in zip(self._layers, self._kv_cache, strict=True):
+            for layer, kv_cache in zip(self._layers, self.kv_cache, strict=True):
                 hidden = self._prefill_layer(hidden, layer, kv_cache, self._cos[:tokens], self._sin[:tokens])
             return self._lm_head(hidden[:, -1])  # of the last position only: a prompt's other logits are never read
 
@@ -221,14 +222,62 @@ class StaticLlama:
     def _forward_one_token(self) -> None:
         """One step, all of it on the device: a step that waited for the host could not be captured."""
         hidden = self._model.model.embed_tokens(self._token)
-        cos, sin = (table.index_select(0, self._position) for table in (self._cos, self._sin))
-        visible = self._positions <= self._position
-        for layer, kv_cache in zip(self._layers, self._kv_cache, strict=True):
-            hidden = self._decode_layer(hidden, layer, kv_cache, cos, sin, self._position, visible)
+        at_position = self._at_position()
+        for layer, kv_cache in zip(self._layers, self.kv_cache, strict=True):
+            hidden = self._decode_layer(hidden, layer, kv_cache, *at_position)
         self.logits.copy_(self._lm_head(hidden[:, -1]))
         self._token.copy_(self.logits.argmax(-1, keepdim=True))
         self.generated.index_copy_(1, self._position - self._start, self._token)
         self._position.add_(1)
+
+    def _at_position(self) -> "tuple[torch.Tensor, ...]":
+        """What a step's layers are told of its position: cos, sin, the position itself, and what is visible from it."""
+        cos, sin = (table.index_select(0, self._position) for table in (self._cos, self._sin))
+        return cos, sin, self._position, self._positions <= self._position
+
+    def run_decode_layer(
+        self, index: int, hidden: "torch.Tensor", weights: LayerWeights, position: int
+    ) -> "torch.Tensor":
+        """One layer of a decoding step by the function of the timed steps, on the layer's own KV cache.
+
+        `hidden` is of shape (batch, 1, hidden).
+        """
+        import torch
+
+        self._position.fill_(position)
+        with torch.no_grad():
+            return self._decode_layer(hidden, weights, self.kv_cache[index], *self._at_position())
+
+    def run_prefill_layer(self, index: int, hidden: "torch.Tensor", weights: LayerWeights) -> "torch.Tensor":
+        """One layer of a prefill of hidden states (batch, tokens, hidden), likewise."""
+        import torch
+
+        cos, sin = self._cos[: hidden.shape[1]], self._sin[: hidden.shape[1]]
+        with torch.no_grad():
+            return self._prefill_layer(hidden, weights, self.kv_cache[index], cos, sin)
+
+    def layer_weights(self, index: int) -> LayerWeights:
+        """The weights of a layer."""
+        return self._layers[index]
+
+    @property
+    def lm_head_weight(self) -> "torch.Tensor":
+        """The matrix of lm_head, whose type and device are those of the hidden states."""
+        weight: torch.Tensor = self._model.lm_head.weight.detach()
+        return weight
+
+    @property
+    def down_proj_shape(self) -> tuple[int, int]:
+        """(hidden, intermediate)."""
+        return self.hidden, self._model.config.intermediate_size
+
+    def rotary(self, positions: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """cos and sin of half a head (tokens, head_dim / 2) in fp64, from the inverse frequencies of the model.
+
+        Independent of the tables that the layers read.
+        """
+        angles = positions.double()[:, None] * self._model.model.rotary_emb.inv_freq.double()
+        return angles.cos(), angles.sin()
 
 
 def _decode_options(device: Device, precision: str, batch: int) -> dict[str, Any]:
