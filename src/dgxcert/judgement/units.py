@@ -13,6 +13,7 @@ OF_DEFAULT = "of default"
 OF_AVAILABLE = "of available"
 OF_ROUNDING = "of rounding"
 OF_EXACT = "of exact"
+OF_MEMORY = "of memory"
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.compute_capability": ("compute capability",),
@@ -25,7 +26,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.ecc": ("",),
     "ecc.uncorrected": ("error",),
     "memory.free": (OF_AVAILABLE,),
-    "memory.pattern": ("GiB",),
+    "memory.pattern": (OF_MEMORY,),
     "link.width": ("lane", OF_CEILING),
     "link.generation": ("PCIe generation", OF_CEILING),
     "clock.under_load": ("MHz", OF_CEILING),

@@ -105,10 +105,10 @@ class Sustained(Part):
 
 
 class MemoryPattern(Part):
-    """How much of the memory budget is written and read back: a share of it, and at most so many GiB."""
+    """How much of the memory budget is written and read back: a share of it, and at most so many GiB if given."""
 
-    share: float = Field(gt=0, le=1)
-    max_gib: float = Field(gt=0)
+    share: float = Field(default=1.0, gt=0, le=1)
+    max_gib: float | None = Field(default=None, gt=0)
 
 
 class BurnIn(Part):

@@ -20,6 +20,7 @@ from dgxcert.command import Completed
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.host import memory
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import MemoryPattern
@@ -43,7 +44,7 @@ def check() -> ModuleType:
 @pytest.fixture(scope="module")
 def profile() -> Profile:
     shipped = profiles.load("cpu")
-    small = MemoryPattern(share=0.9, max_gib=1 / 32)
+    small = MemoryPattern(max_gib=1 / 32)
     return shipped.model_copy(update={"workloads": shipped.workloads.model_copy(update={"memory_pattern": small})})
 
 
@@ -394,21 +395,23 @@ def test_each_error_of_nf4_layers_fails_alone(
 
 def test_whole_memory_passes_and_its_size_is_recorded(check: ModuleType, profile: Profile, evidence: Recorder) -> None:
     passes(check.test_memory_keeps_what_is_written, evidence, profile)
-    assert (evidence.kept[0].name, evidence.kept[0].value) == ("memory tested", 1 / 32)
+    kept = {quantity.name: quantity.value for quantity in evidence.kept}
+    assert kept["memory tested"] == 1 / 32
+    assert kept["share of memory tested"] == pytest.approx(1 / 32 / memory.read().total_gib, rel=0.01)
 
 
-def test_too_little_tested_memory_fails(
+def test_too_small_a_share_of_tested_memory_fails(
     check: ModuleType, profile: Profile, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = memory_pattern.Blocks(CPU, 16 * 1024**2)
+    few = memory_pattern.Tested(memory_pattern.Blocks(CPU, 16 * 1024**2), 1000.0, "MemTotal")
     monkeypatch.setattr(memory_pattern, "take", lambda *_: few)
-    fails(check.test_memory_keeps_what_is_written, evidence, profile, by="memory tested")
+    fails(check.test_memory_keeps_what_is_written, evidence, profile, by="share of memory tested")
 
 
 def test_too_little_memory_to_test_is_inconclusive(check: ModuleType, profile: Profile, evidence: Recorder) -> None:
-    small = MemoryPattern(share=0.9, max_gib=1 / 64)
+    small = MemoryPattern(max_gib=1e-4)
     sizes = profile.workloads.model_copy(update={"memory_pattern": small})
-    with pytest.raises(Inconclusive, match="proves nothing"):
+    with pytest.raises(Inconclusive, match="are free to be tested"):
         check.test_memory_keeps_what_is_written(CPU, profile.model_copy(update={"workloads": sizes}), evidence)
 
 
@@ -424,7 +427,7 @@ def test_one_bit_that_does_not_stay_is_caught(
 
     monkeypatch.setattr(memory_pattern.Blocks, "write", write_and_lose)
     fails(check.test_memory_keeps_what_is_written, evidence, profile, by="wrong words")
-    assert "random 1" in evidence.kept[1].source
+    assert "random 1" in evidence.kept[2].source
 
 
 @pytest.fixture

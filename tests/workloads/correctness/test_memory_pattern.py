@@ -1,5 +1,8 @@
 """The memory pattern test finds a flipped bit in any place, and never takes more than its budget."""
 
+import itertools
+from collections.abc import Callable
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
@@ -7,6 +10,8 @@ torch = pytest.importorskip("torch", reason="the workloads need torch: make setu
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import device_memory
+from dgxcert.probes.gpu.device_memory import DeviceMemory
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.workload_sizes import MemoryPattern
 from dgxcert.workloads import allocation
@@ -14,7 +19,7 @@ from dgxcert.workloads.correctness import memory_pattern
 from dgxcert.workloads.correctness.memory_pattern import BLOCKS, PATTERNS, WORD, Blocks
 
 CPU = Device("cpu", 0, "CPU")
-LEAST = Limit(name="memory.pattern", min=0.125, unit="GiB", source="a test")
+LEAST = Limit(name="memory.pattern", min=0.7, unit="of memory", source="a test")
 WORDS = 1000
 
 
@@ -35,6 +40,12 @@ def test_healthy_memory_keeps_every_pattern(blocks: Blocks, pattern: str) -> Non
     assert blocks.wrong_words(pattern) == 0
 
 
+@pytest.mark.catches(
+    "MEMORY-PATTERN",
+    "one bit of one word that does not stay, or two addresses of one cell, anywhere in 0.7 or more of the memory",
+    unseen="what the margin leaves to the system, and the memory of the system itself; a bit that flips less than once "
+    "in the ten passes; in a rehearsal, all but 0.125 GiB",
+)
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize(("word", "bit"), [(0, 0), (95, 63), (96, 17), (WORDS - 1, 40)])
 def test_one_flipped_bit_in_any_block_is_found(blocks: Blocks, pattern: str, word: int, bit: int) -> None:
@@ -92,15 +103,69 @@ def test_a_stuck_bit_is_counted_by_pattern(blocks: Blocks, monkeypatch: pytest.M
     assert wrong["inverted walking ones"] == 1
 
 
-@pytest.mark.parametrize(("share", "max_gib", "takes"), [(0.25, 1, 0.25), (0.5, 0.125, 0.125)])
-def test_only_a_bounded_share_of_the_budget_is_taken(
-    monkeypatch: pytest.MonkeyPatch, share: float, max_gib: float, takes: float
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Sets the memory of a machine in GiB, and how much of it may be taken; returns the sizes of blocks."""
+
+    def set_memory(total_gib: float, allowed_gib: float) -> list[int]:
+        sizes: list[int] = []
+
+        def init(blocks: Blocks, device: Device, size_bytes: int) -> None:
+            sizes.append(size_bytes)
+            blocks.blocks = [torch.empty(size_bytes // WORD, dtype=torch.int64, device="meta")]
+
+        monkeypatch.setattr(allocation, "allowed_bytes", lambda device: int(allowed_gib * allocation.GIB))
+        monkeypatch.setattr(device_memory, "read", lambda device: DeviceMemory(total_gib, "MemTotal"))
+        monkeypatch.setattr(Blocks, "__init__", init)
+        return sizes
+
+    return set_memory
+
+
+@pytest.mark.parametrize(("share", "max_gib", "takes"), [(1.0, None, 100), (0.9, None, 90), (1.0, 88, 88)])
+def test_all_that_the_margin_allows_is_taken(
+    machine: Callable[..., list[int]], share: float, max_gib: float | None, takes: float
 ) -> None:
-    sizes: list[int] = []
-    monkeypatch.setattr(allocation, "allowed_bytes", lambda device: allocation.GIB)
-    monkeypatch.setattr(Blocks, "__init__", lambda self, device, size_bytes: sizes.append(size_bytes))
-    memory_pattern.take(CPU, MemoryPattern(share=share, max_gib=max_gib), LEAST)
+    sizes = machine(121.6, 100)
+    tested = memory_pattern.take(CPU, MemoryPattern(share=share, max_gib=max_gib), LEAST)
     assert sizes == [takes * allocation.GIB]
+    assert tested.share == pytest.approx(takes / 121.6)
+
+
+@pytest.mark.parametrize("allowed", [0, 16, 84])
+def test_too_small_a_part_is_inconclusive_before_it_is_tested(
+    machine: Callable[..., list[int]], allowed: float
+) -> None:
+    sizes = machine(121.6, allowed)
+    with pytest.raises(
+        Inconclusive, match=r"of 121\.6 GiB of cpu's memory are free .* at least 0\.7 of memory"
+    ) as raised:
+        memory_pattern.take(CPU, MemoryPattern(), LEAST)
+    assert not sizes
+    assert raised.value.remedy[-1].startswith("End other work")
+
+
+def test_the_largest_part_that_leaves_too_little_is_where_the_limit_is(machine: Callable[..., list[int]]) -> None:
+    machine(100, 70)
+    assert memory_pattern.take(CPU, MemoryPattern(), LEAST).share == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("end", ["no memory", "others take it"])
+def test_memory_that_cannot_be_had_after_all_is_not_counted(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setattr(memory_pattern, "LARGEST_BLOCK", 1000 * WORD)
+    allowed = itertools.chain([10_000 * WORD] * 7, itertools.repeat(10_000 * WORD if end == "no memory" else 0))
+    monkeypatch.setattr(allocation, "allowed_bytes", lambda device: next(allowed))
+    monkeypatch.setattr(device_memory, "read", lambda device: DeviceMemory(10_000 * WORD / allocation.GIB, "MemTotal"))
+    real, calls = torch.empty, itertools.count()
+
+    def empty(*sizes: int, **options: object) -> torch.Tensor:
+        if end == "no memory" and next(calls) >= 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*sizes, **options)
+
+    monkeypatch.setattr(torch, "empty", empty)
+    with pytest.raises(Inconclusive, match=r"0\.6 of it"):
+        memory_pattern.take(CPU, MemoryPattern(), LEAST)
 
 
 def test_blocks_never_exceed_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,28 +174,20 @@ def test_blocks_never_exceed_their_size(monkeypatch: pytest.MonkeyPatch) -> None
         assert 0.75 * words <= Blocks(CPU, words * WORD).words <= words
 
 
-@pytest.mark.parametrize("allowed", [0, 16 * 1024**2, allocation.GIB // 4 - 8])
-def test_less_than_the_limit_of_the_profile_is_inconclusive(monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
-    monkeypatch.setattr(allocation, "allowed_bytes", lambda device: allowed)
-    with pytest.raises(Inconclusive, match=r"proves nothing \(least: 0.125 GiB\)"):
-        memory_pattern.take(CPU, MemoryPattern(share=0.5, max_gib=1), LEAST)
-
-
-@pytest.mark.parametrize("name", profiles.names())
-def test_every_profile_bounds_the_share(name: str) -> None:
+@pytest.mark.parametrize("name", ["dgx-spark", "h200", "generic-nvidia"])
+def test_a_gpu_profile_asks_for_most_of_the_memory_and_takes_all_that_is_free(name: str) -> None:
     profile = profiles.load(name)
-    sizes, least = profile.workloads.memory_pattern, profile.limit("memory.pattern").min
-    assert sizes.share <= 0.5
-    assert least is not None
-    assert 0 < 2 * least <= sizes.max_gib
+    assert profile.workloads.memory_pattern == MemoryPattern(share=1.0, max_gib=None)
+    assert profile.limit("memory.pattern").min == 0.7
 
 
-LARGEST_CACHE_GIB = {"dgx-spark": 0.03125, "h200": 0.05, "generic-nvidia": 0.125}
-"""Of a GB10 (32 MB or less), of an H200 (50 MB), of any GPU (128 MB)."""
+@pytest.mark.parametrize(("name", "available", "total"), [("dgx-spark", 102, 121.6), ("h200", 139.3, 140.4)])
+def test_an_idle_machine_can_be_judged(name: str, available: float, total: float) -> None:
+    profile = profiles.load(name)
+    assert available - profile.memory.margin.value >= 0.7 * total
 
 
-@pytest.mark.parametrize("name", LARGEST_CACHE_GIB)
-def test_no_gpu_cache_holds_the_least_that_is_tested(name: str) -> None:
-    least = profiles.load(name).limit("memory.pattern").min
-    assert least is not None
-    assert least >= 8 * LARGEST_CACHE_GIB[name]
+def test_a_rehearsal_takes_little() -> None:
+    profile = profiles.load("cpu")
+    assert profile.workloads.memory_pattern.max_gib == 0.125
+    assert 0 < (profile.limit("memory.pattern").min or 0) * 1024 < 0.125

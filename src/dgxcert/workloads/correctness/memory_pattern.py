@@ -1,12 +1,18 @@
-"""Memory patterns: a bounded share of the free memory is written, read back and compared word by word."""
+"""Memory patterns: all memory that the margin allows is written, read back and compared word by word.
+
+All blocks are allocated before the first is written and kept until the last is compared: a block that is freed in
+between would come back at the same cells.
+"""
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu import device_memory
 from dgxcert.profiles.workload_sizes import MemoryPattern
 from dgxcert.workloads import allocation
 
@@ -18,8 +24,8 @@ WORD = 8
 BLOCKS = 4
 """At least so many blocks, so that more than one allocation is tested."""
 LARGEST_BLOCK = allocation.GIB
-CHUNK_WORDS = 4 * 1024**2
-"""Words written or compared at a time: 32 MiB, and as much again for the expected words."""
+CHUNK_WORDS = 2 * 1024**2
+"""Words written or compared at a time: 16 MiB, whose expected words fit into the L2 cache of a GB10 (24 MB)."""
 SEED = 11
 
 PATTERNS = ("address", "inverted address", "walking ones", "inverted walking ones", "random")
@@ -32,9 +38,15 @@ class Blocks:
         import torch
 
         self.device = device
+        self.blocks: list[torch.Tensor] = []
         count = max(BLOCKS, math.ceil(size_bytes / LARGEST_BLOCK))
-        block = size_bytes // count // WORD
-        self.blocks = [torch.empty(block, dtype=torch.int64, device=device.name) for _ in range(count)]
+        words = size_bytes // count // WORD
+        # Less than planned is left where other programs take memory meanwhile, or CUDA counts the page cache as used.
+        while len(self.blocks) < count and allocation.allowed_bytes(device) >= words * WORD:
+            try:
+                self.blocks.append(torch.empty(words, dtype=torch.int64, device=device.name))
+            except torch.OutOfMemoryError:
+                break
 
     @property
     def words(self) -> int:
@@ -58,7 +70,7 @@ class Blocks:
 
         wrong = torch.zeros((), dtype=torch.int64, device=self.device.name)
         for part, expected in self._parts(pattern):
-            wrong += (part != expected()).sum()
+            wrong += torch.count_nonzero(part != expected())
         return int(wrong)
 
     def _parts(self, pattern: str) -> "Iterator[tuple[torch.Tensor, Callable[[], torch.Tensor]]]":
@@ -88,20 +100,50 @@ def _words(pattern: str, start: int, count: int, device: "torch.device") -> "tor
     return words if plain == pattern else ~words
 
 
-def take(device: Device, sizes: MemoryPattern, least: Limit) -> Blocks:
-    """Blocks in the profile's share of the memory budget.
+@dataclass(frozen=True)
+class Tested:
+    """The blocks that are tested, and the memory of the device that they are part of."""
 
-    Raises Inconclusive where that is less than the profile's `memory.pattern`: so little may fit into a cache.
+    blocks: Blocks
+    total_gib: float
+    source: str
+    """Where the figure of the whole comes from."""
+
+    @property
+    def share(self) -> float:
+        """The part of the device's memory that is tested."""
+        return self.blocks.gib / self.total_gib
+
+
+def take(device: Device, sizes: MemoryPattern, least: Limit) -> Tested:
+    """Blocks in all of the memory budget, or as much as the profile says.
+
+    Raises Inconclusive where that is a smaller part of the device's memory than the profile's `memory.pattern`: memory
+    that others use is no fault, but it was not looked at.
     """
-    size_bytes = int(min(sizes.share * allocation.allowed_bytes(device), sizes.max_gib * allocation.GIB))
-    if size_bytes < (least.min or 0) * allocation.GIB:
-        raise Inconclusive(
-            f"only {size_bytes / 1024**2:.0f} MiB of {device.name}'s memory may be tested, which proves nothing "
-            f"(least: {least.min} {least.unit})",
-            "Check which processes use the memory: nvidia-smi; free -g",
-            "End other work, then run again.",
-        )
-    return Blocks(device, size_bytes)
+    total = device_memory.read(device)
+    budget_gib = sizes.share * allocation.allowed_bytes(device) / allocation.GIB
+    planned_gib = min(budget_gib, sizes.max_gib or budget_gib)
+    _require(planned_gib, total, least, device)
+    tested = Tested(Blocks(device, int(planned_gib * allocation.GIB)), total.total_gib, total.source)
+    _require(tested.blocks.gib, total, least, device)
+    return tested
+
+
+ROUNDING = 1e-4
+"""Share of a size that is lost where it is cut into blocks of whole words."""
+
+
+def _require(gib: float, total: device_memory.DeviceMemory, least: Limit, device: Device) -> None:
+    if gib * (1 + ROUNDING) >= (least.min or 0) * total.total_gib:
+        return
+    raise Inconclusive(
+        f"only {gib:.3g} of {total.total_gib:.4g} GiB of {device.name}'s memory are free to be tested, "
+        f"{gib / total.total_gib:.2g} of it; at least {least.min} {least.unit} is required",
+        "Check which processes use the memory: nvidia-smi; free -g",
+        "Drop the page cache, used memory to CUDA on a Spark: sudo sh -c 'sync; echo 3 > /proc/sys/vm/drop_caches'",
+        "End other work, then run only this again: dgxcert validate --only MEMORY-PATTERN",
+    )
 
 
 def count_wrong(blocks: Blocks) -> dict[str, int]:
