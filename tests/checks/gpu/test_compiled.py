@@ -105,6 +105,7 @@ class Kernel:
         return launch
 
 
+@pytest.mark.catches("TRITON-KERNEL", "one wrong number")
 @pytest.mark.parametrize(("place", "wrong"), [(None, 0), (5, 1), (triton_kernel.LENGTH, 1)])
 def test_every_wrong_number_of_a_triton_kernel_is_counted(
     check: ModuleType,

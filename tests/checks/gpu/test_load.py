@@ -52,6 +52,7 @@ def load(differing: int = 0, **changed: Any) -> Load:
     return Load(Samples(tuple(readings), {}, {}, elapsed_s=10.0, cpu_s=0.1), None, possible, differing)
 
 
+@pytest.mark.catches("GPU-CLOCK-UNDER-LOAD", "the last bit of one value of the last product of one round of the load")
 @pytest.mark.parametrize(
     ("test", "profile", "changed", "fault"),
     [

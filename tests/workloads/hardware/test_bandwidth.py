@@ -18,6 +18,7 @@ def once(_: float) -> bool:
     return False
 
 
+@pytest.mark.catches("MEMORY-BANDWIDTH[copy]", "one word of the last copy")
 def test_a_copy_with_one_wrong_word_is_caught(profile: Profile, evidence: Recorder) -> None:
     workload = bandwidth.prepare_copy(CPU, profile)
     workload.run_rounds(once)
@@ -27,6 +28,7 @@ def test_a_copy_with_one_wrong_word_is_caught(profile: Profile, evidence: Record
         workload.verify(Recorder())
 
 
+@pytest.mark.catches("MEMORY-BANDWIDTH[read]", "one value left out of the sum")
 def test_a_sum_is_exact_and_one_that_left_a_value_out_is_caught(profile: Profile, evidence: Recorder) -> None:
     workload = bandwidth.prepare(CPU, profile, "read")
     assert isinstance(workload, bandwidth.Read)

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one
 CPU = Device("cpu", 0, "CPU")
 SMALL = Shape(vocabulary=256, hidden=256, layers=3, heads=4, kv_heads=2, head_dim=64, intermediate=256, tied=True)
 LENGTH, BATCH = 2064, 2
-POSITIONS = (2040, 2047)
+POSITIONS = (2040,)
 
 Attend = Callable[..., torch.Tensor]
 
@@ -118,7 +118,7 @@ FAULTS: dict[str, Attend] = {
     "show: the probe calls the timed functions, not the graph that replays them. Stock path: by its logits, and by "
     "ATTENTION-CORRECT",
 )
-@pytest.mark.parametrize("layer", [None, 0, 2])
+@pytest.mark.parametrize("layer", [None, 1])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_a_decoding_step_is_seen(
     bf16: StaticLlama, only: Callable[..., None], fault: str, layer: int | None

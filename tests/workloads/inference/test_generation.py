@@ -223,3 +223,18 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_built_and_the_largest
 def test_a_setting_without_sizes_in_the_profile_is_inconclusive(profile: Profile) -> None:
     with pytest.raises(Inconclusive, match="has no sizes for the setting full_long"):
         generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "full_long"))
+
+
+@pytest.mark.parametrize("function", ["_decode_attention", "_prefill_attention"])
+def test_attention_that_is_off_by_too_little_for_the_logits_is_caught(
+    monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, function: str
+) -> None:
+    right = getattr(static_llama, function)
+    monkeypatch.setattr(static_llama, function, lambda *inputs: right(*inputs) * 1.001)
+    prepare = generation.prepare_decode if function == "_decode_attention" else generation.prepare_prefill
+    workload = prepare(CPU, profile, Case("fp32", "tuned", "full"))
+    workload.run_rounds(once)
+    with pytest.raises(Wrong):
+        workload.verify(evidence)
+    assert [kept.name for kept, _ in evidence.violated] == ["attention of the worst head"]
+    assert evidence.kept[-1].value == pytest.approx(1e-3, rel=0.05)

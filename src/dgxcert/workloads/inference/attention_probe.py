@@ -62,19 +62,18 @@ def tolerance(compute: str) -> Limit:
     return Limit(name=f"tolerance of {compute} attention heads", max=value, unit="relative", source=source)
 
 
-def working_bytes(shape: Shape, rows: int, length: int) -> float:
-    """Bytes that a probe of so many rows of a model takes beside weights and KV cache.
+def working_bytes(shape: Shape, rows: int, length: int, tokens: int) -> float:
+    """Bytes that a probe of so many tokens of each row takes beside weights, cache and activations.
 
     >>> from dgxcert.workloads.models.architectures import find
-    >>> f"{working_bytes(find('llama-3.1-8b'), 1, 8192) / 2**30:.1f} GiB"
-    '2.6 GiB'
+    >>> f"{working_bytes(find('llama-3.1-8b'), 1, 8192, 8192) / 2**30:.1f} GiB"
+    '3.3 GiB'
     """
     key_value = 2 * shape.kv_heads * shape.head_dim
-    states = rows * length * (6.0 * shape.hidden + 3 * shape.intermediate) * 4
-    exact = rows * length * (2 * shape.hidden + 3 * key_value) * 8.0
-    scores = 3.0 * ROWS_AT_A_TIME * rows * shape.heads * length * 8
-    weights = 12.0 * shape.hidden * (2 * shape.hidden + key_value) + 8.0 * shape.hidden * shape.intermediate
-    return max(states, exact + scores) + weights
+    exact = rows * (3 * key_value * length + 5 * shape.hidden * tokens) * 8.0
+    scores = 3.0 * min(tokens, ROWS_AT_A_TIME) * rows * shape.heads * length * 8
+    weights = 12.0 * shape.hidden * (2 * shape.hidden + key_value) + 16.0 * shape.hidden * shape.intermediate
+    return exact + scores + weights
 
 
 def decode_error(tuned: StaticLlama, positions: tuple[int, ...]) -> ProbeError:

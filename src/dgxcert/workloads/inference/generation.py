@@ -255,8 +255,8 @@ def _working_bytes(shape: architectures.Shape, setting: Setting, compute: str, l
     logits = 4.0 * shape.vocabulary * (rows + 2 * setting.new_tokens)
     activations = rows * length * (6 * shape.hidden + 3 * shape.intermediate) * width
     scores = min(float(EAGER_BYTES), 6.0 * shape.heads * length**2)
-    # The cache of `generate` is copied when it grows.
-    return 2 * cache + logits + max(activations + scores, attention_probe.working_bytes(shape, rows, length))
+    probed = attention_probe.working_bytes(shape, rows, length, setting.prompt if setting.new_tokens == 1 else 1)
+    return 2 * cache + logits + activations + max(scores, probed)  # the cache of `generate` is copied when it grows
 
 
 def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: rooflines.Cost, times: int = 1) -> Work:
