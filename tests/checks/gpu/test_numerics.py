@@ -80,6 +80,7 @@ def test_right_matmul_passes(check: ModuleType, small: None, evidence: Recorder,
     passes(check.test_matmul_of_real_layers_is_right, evidence, precision)
 
 
+@pytest.mark.catches("MATMUL-CORRECT", "one row of a layer off by a sixteenth")
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_one_wrong_row_of_a_matmul_is_caught(
     check: ModuleType, small: None, evidence: Recorder, monkeypatch: pytest.MonkeyPatch, precision: str
@@ -317,6 +318,7 @@ def test_right_nf4_layers_pass(check: ModuleType, small: None, bitsandbytes: Mod
     assert set(nf4.ROWS) == {1, 8}
 
 
+@pytest.mark.catches("NF4-CORRECT", "the scale of one block of 64 weights doubled or 0")
 @pytest.mark.parametrize(("blocks", "factor"), [(slice(None, None, 16), 1.25), (slice(5, 6), 2.0), (slice(5, 6), 0.0)])
 def test_a_wrong_scale_is_caught_though_the_matmul_agrees_with_it(
     check: ModuleType,
@@ -475,6 +477,7 @@ def test_a_training_that_errs_each_time_alike_is_caught(
     assert "worst at layers.1.mlp.down_proj.lora_A" in evidence.violated[0][0].source
 
 
+@pytest.mark.catches("TRAINING-REPEATS", "the last bit of one weight in one of two trainings")
 def test_a_training_that_errs_once_is_caught(
     check: ModuleType, profile: Profile, in_process: None, evidence: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
