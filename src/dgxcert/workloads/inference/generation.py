@@ -116,7 +116,7 @@ class Inference:
         compiled = compiled_graphs()
         probed = self._probe_attention()
         compiled = compiled_graphs() - compiled
-        source = f"every head of the timed layer functions against fp64 (compiled anew: {compiled}), at {probed.where}"
+        source = f"each head of the timed layers against fp64 (graphs compiled for it: {compiled}), at {probed.where}"
         error = evidence.record("attention of the worst head", probed.error, unit="relative", source=source)
         evidence.require(error.within(attention_probe.tolerance(self.compute)))
 
