@@ -15,7 +15,7 @@ from dgxcert.workloads.round_timer import time_rounds
     why="Generating a token reads every weight once; this rate is how fast `generate` and chat pipelines answer.",
     remedy=(
         "See MEMORY-BANDWIDTH first: if it is low too, fix that.",
-        "Update bitsandbytes to 0.49 or newer if only nf4 is slow: older ones lack code for it (see STACK-IMPORT).",
+        "Read the result of STACK-VERSIONS if only nf4 is slow: bitsandbytes before 0.49 lacks code for newer GPUs.",
         "Check the load and the clock of the CPU if only `stock` is slow, since it feeds the GPU: top; lscpu",
         "Look for other work on the machine if only this is slow: nvidia-smi; top. Then run it again.",
     ),

@@ -14,10 +14,10 @@ from dgxcert.workloads.training import lora
     title="Adapters are trained at the expected rate",
     why="Fine-tuning with PEFT adapters is what the course and most users of such a machine do with it.",
     remedy=(
-        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: a kernel computes them "
+        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: a kernel computes them "
         "wrongly, and these find which.",
-        "Install the stack as pinned, or use the container, if gradients are missing or the loss does not fall.",
-        "Install the stack as pinned and run it again if losses differ: two ways to train the same model disagree.",
+        "Read the results of STACK-VERSIONS and STACK-FILES if gradients are missing or the loss does not fall.",
+        "Read them also if losses differ: two ways to train the same model disagree.",
         "See MATMUL-SPEED and MEMORY-BANDWIDTH first if it is slow, and fix what is low there.",
         "Look for other work on the machine if only this is slow: nvidia-smi; top. Then run it again.",
     ),

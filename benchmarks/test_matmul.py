@@ -5,6 +5,7 @@ import pytest
 from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
+from dgxcert.machine.trait import Trait
 from dgxcert.workloads.hardware import matmul
 from dgxcert.workloads.round_timer import time_rounds
 
@@ -15,7 +16,7 @@ from dgxcert.workloads.round_timer import time_rounds
     why="Training and prefill are matrix multiplications; a GPU stuck at a low clock does a third of them.",
     remedy=(
         "Run `nvidia-smi -q -d CLOCK,POWER,PERFORMANCE,TEMPERATURE` while this runs again and keep the output.",
-        "Shut down and unplug for a minute a DGX Spark that has a third of its speed and no throttle reason.",
+        Trait.SPARK.only("Shut down and unplug it for a minute if it has a third of its speed and no throttle reason."),
         "Clear the vents if it is hot.",
         "Update the firmware if it is still slow, then open a hardware case with the run folder.",
     ),

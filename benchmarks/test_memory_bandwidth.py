@@ -5,6 +5,7 @@ import pytest
 from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
+from dgxcert.machine.trait import Trait
 from dgxcert.workloads.hardware import bandwidth, transfer, weight_file
 from dgxcert.workloads.round_timer import time_rounds
 
@@ -38,7 +39,8 @@ def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence,
     remedy=(
         "See GPU-LINK in the same run: a link with fewer lanes or of an older generation is slower.",
         "Check whether the host is busy: top; and with several sockets that the GPU's is used: nvidia-smi topo -m",
-        "Reseat the card or try another slot if it is still slow, then open a hardware case with the run folder.",
+        Trait.CARD.only("Shut down, and reseat the card or try another slot, if it is still slow."),
+        "Open a hardware case with the run folder if it is still slow.",
     ),
     tier="standard",
     takes_s=6,

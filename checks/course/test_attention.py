@@ -13,7 +13,7 @@ from dgxcert.workloads.course import attention_by_hand
     why="Every transformer model computes softmax(QK^T / sqrt(d)) V in each layer: an error there corrupts all "
     "training and generation.",
     remedy=(
-        "Run `dgxcert validate --only ATTENTION-CORRECT`: it names the kernel that is wrong.",
+        "Run `make validate ONLY=ATTENTION-CORRECT`: it names the kernel that is wrong.",
         "Disable that kernel before the model is loaded: torch.backends.cuda.enable_cudnn_sdp(False), or "
         "enable_flash_sdp(False), or enable_mem_efficient_sdp(False).",
         *lockfile.RESTORE,

@@ -10,9 +10,11 @@ from dgxcert.workloads.course import batches
     title="A DataLoader returns every item once, in the order of its seed",
     why="A fine-tuning that loses or repeats items, or whose order no seed fixes, cannot be repeated.",
     remedy=(
-        'Run `python -c "from torch.utils.data import DataLoader as D; print([len(b) for b in D(range(10), 4)])"`: '
+        'In `make shell`, run `python -c "from torch.utils.data import DataLoader as D; print([len(b) for b in '
+        'D(range(10), 4)])"`: '
         "it must print [4, 4, 2].",
-        "Run `python -m pip check` and `python -c 'import torch; print(torch.__file__)'` to find a package that "
+        "In `make shell`, run `python -m pip check` and `python -c 'import torch; print(torch.__file__)'` to find "
+        "a package that "
         "replaces parts of torch.",
         *lockfile.RESTORE,
     ),

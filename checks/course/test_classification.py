@@ -13,7 +13,7 @@ from dgxcert.workloads.course import classification
     "classifier and every `pipeline` returns wrong labels.",
     remedy=(
         "Run `print(outputs.logits.softmax(-1).sum(-1))` with a model of your own: it must print ones.",
-        "Run `dgxcert validate --only KERNEL-CORRECT,MATMUL-CORRECT`: a wrong matmul or softmax shows there too.",
+        "Run `make validate ONLY=KERNEL-CORRECT,MATMUL-CORRECT`: a wrong matmul or softmax shows there too.",
         *lockfile.RESTORE,
     ),
     tier="standard",

@@ -12,7 +12,7 @@ from dgxcert.workloads.training import gradients
     why="Distillation buys speed: DistilBERT has half of BERT's layers and must answer in about half the time.",
     remedy=(
         "Run `nvidia-smi` and `top` to find other processes, end them, and run the check again.",
-        "Run `dgxcert validate --only GPU-CLOCK-UNDER-LOAD,DECODE-SPEED`: a GPU that waits for its CPU gains nothing "
+        "Run `make validate ONLY=GPU-CLOCK-UNDER-LOAD,DECODE-SPEED`: a GPU that waits for its CPU gains nothing "
         "from a smaller model.",
         *lockfile.RESTORE,
     ),
@@ -35,7 +35,7 @@ def test_the_student_is_faster_than_its_teacher(device, profile, evidence):
     why="A student learns from its teacher's softened probabilities: a training step that does not lower the KL "
     "divergence, or that trains the teacher, distils nothing.",
     remedy=(
-        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
         "Print the loss before and after optimizer.step() on the same batch: it must fall.",
         "Run the teacher under torch.no_grad() in the notebook, and give the optimizer the student's parameters only.",
         *lockfile.RESTORE,

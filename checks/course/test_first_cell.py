@@ -10,9 +10,10 @@ from dgxcert.probes.stack import first_cell, lockfile
     why="The first cell of every notebook of the course imports transformers, datasets, peft, accelerate, evaluate and "
     "scikit-learn: where one fails, no other cell runs.",
     remedy=(
-        "Run `python -m pip check`: it names packages that disagree. The evidence names the import that failed.",
+        "In `make shell`, run `python -m pip check`: it names packages that disagree. The evidence names the "
+        "import that failed.",
         *lockfile.RESTORE,
-        "Run `dgxcert validate --only STACK-IMPORT` to import each package on its own.",
+        "Run `make validate ONLY=STACK-IMPORT` to import each package on its own.",
     ),
     tier="standard",
     takes_s=12,

@@ -10,9 +10,11 @@ from dgxcert.workloads.course import no_grad
     title="torch.no_grad() builds no graph and keeps no activations",
     why="Inference inside torch.no_grad() must not keep activations: with them, a model that fits runs out of memory.",
     remedy=(
-        'Run `python -c "import torch; w = torch.ones(2, requires_grad=True); torch.set_grad_enabled(False); '
+        'In `make shell`, run `python -c "import torch; w = torch.ones(2, requires_grad=True); '
+        "torch.set_grad_enabled(False); "
         'print((w * 2).grad_fn)"`: it must print None.',
-        "Run `python -m pip check` and `python -c 'import torch; print(torch.__file__)'` to find a package that "
+        "In `make shell`, run `python -m pip check` and `python -c 'import torch; print(torch.__file__)'` to find "
+        "a package that "
         "replaces parts of torch.",
         *lockfile.RESTORE,
     ),

@@ -17,7 +17,7 @@ from dgxcert.workloads.course import padding
         "Print the tokenizer's input_ids and attention_mask of two texts with padding=True.",
         "Pass attention_mask to the model together with input_ids; to generate, set padding_side='left'.",
         "Load the model with attn_implementation='eager'. If that is right, run "
-        "`dgxcert validate --only ATTENTION-CORRECT`.",
+        "`make validate ONLY=ATTENTION-CORRECT`.",
         *lockfile.RESTORE,
     ),
     tier="standard",

@@ -1,6 +1,7 @@
 """Course tensor: random bf16 numbers are on the device, have the right distribution, and move unchanged."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import base_image
 from dgxcert.workloads.course import random_tensor
 
 
@@ -10,9 +11,10 @@ from dgxcert.workloads.course import random_tensor
     why="Every notebook starts with a tensor on the device: wrong random numbers spoil a model's initial weights and "
     "its dropout, and a wrong copy spoils every loaded model.",
     remedy=(
-        "Run `python -c \"import torch; print(torch.randn(9, device='cuda', dtype=torch.bfloat16))\"`.",
-        "Run `dgxcert validate --only GPU-CUDA,BF16-CORRECT` where the error names CUDA.",
-        "Repeat with the other stack: `make setup STACK=current`. Open a case with NVIDIA if it fails there too.",
+        "In `make shell`, run `python -c \"import torch; print(torch.randn(9, device='cuda', "
+        'dtype=torch.bfloat16))"`.',
+        "Run `make validate ONLY=GPU-CUDA,BF16-CORRECT` where the error names CUDA.",
+        *base_image.OTHER_TORCH,
     ),
     takes_s=1,
     budget_s=180,

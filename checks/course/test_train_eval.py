@@ -11,7 +11,8 @@ from dgxcert.workloads.course import train_eval
     why="A model that drops values in eval() gives a different answer each time; a fine-tuning that drops none in "
     "train() overfits.",
     remedy=(
-        'Run `python -c "import torch; print(torch.nn.Dropout(0.5).eval()(torch.ones(4)))"`: it must print ones.',
+        'In `make shell`, run `python -c "import torch; print(torch.nn.Dropout(0.5).eval()(torch.ones(4)))"`: it '
+        "must print ones.",
         "Call `model.eval()` before inference and `model.train()` before training in the notebook.",
         *lockfile.RESTORE,
     ),
@@ -35,7 +36,7 @@ def test_dropout_is_active_only_in_training(device, evidence):
     why="BatchNorm that updates its statistics in eval() changes a model by using it; LayerNorm, which transformer "
     "models use, must give the same in both modes.",
     remedy=(
-        'Run `python -c "import torch; b = torch.nn.BatchNorm1d(2).eval(); b(torch.ones(4, 2)); '
+        'In `make shell`, run `python -c "import torch; b = torch.nn.BatchNorm1d(2).eval(); b(torch.ones(4, 2)); '
         'print(b.running_mean)"`: it must print zeros.',
         "Call `model.eval()` before inference and `model.train()` before training in the notebook.",
         *lockfile.RESTORE,

@@ -12,7 +12,8 @@ from dgxcert.workloads.course import weights_memory
     remedy=(
         "Run `print(sum(p.numel() * p.element_size() for p in model.parameters()))` with a model of your own.",
         "Load the model with dtype=torch.float16 or torch.bfloat16 where it takes twice the expected memory.",
-        "Run `python -m bitsandbytes` where 4-bit weights are as large as 16-bit ones: it must end in SUCCESS.",
+        "In `make shell`, run `python -m bitsandbytes` where 4-bit weights are as large as 16-bit ones: it must "
+        "end in SUCCESS.",
     ),
     tier="standard",
     takes_s=6,

@@ -1,6 +1,7 @@
 """GPU availability: the driver and torch offer the number and the generation of GPUs that the profile expects."""
 
 from dgxcert import requirement
+from dgxcert.machine.trait import Trait
 from dgxcert.probes.gpu import cuda, nvml, pci
 
 
@@ -12,8 +13,11 @@ from dgxcert.probes.gpu import cuda, nvml, pci
         "Run `nvidia-smi`. It must list every GPU of this machine.",
         "Run `lspci -d 10de:` to see the GPUs on the PCI bus, listed by the driver or not.",
         "Update or install the driver (branch 580 or newer) if a GPU is on the bus but not listed, then: sudo reboot",
-        "Start a container with `--gpus all`, and check the NVIDIA Container Toolkit on its host: nvidia-ctk --version",
-        "Shut down, unplug the power for a minute and start again if a GPU is not even on the bus. "
+        "Check the NVIDIA Container Toolkit if it is missing in a container only: nvidia-ctk --version",
+        Trait.PHYSICAL.only(
+            "Shut down, unplug the power for a minute and start again if a GPU is not even on the bus."
+        ),
+        Trait.VIRTUAL.only("Ask who runs its host whether the GPU is passed through to it."),
         "If it stays missing, open a hardware case.",
     ),
     stage="host",
@@ -34,7 +38,8 @@ def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     title="torch.cuda is available and offers every GPU of the driver",
     why="Every Hugging Face library asks torch.cuda.is_available() and silently uses the CPU where it is False.",
     remedy=(
-        "Run `python -c 'import torch; print(torch.version.cuda); torch.cuda.init()'` and read the last line.",
+        "In `make shell`, run `python -c 'import torch; print(torch.version.cuda); torch.cuda.init()'` and read "
+        "the last line.",
         "Use the container, or install a CUDA build of torch, if torch.version.cuda is None: that is a CPU build.",
         "Install driver branch 580 or newer if the driver is older than torch's CUDA, then restart: sudo reboot",
     ),
@@ -56,8 +61,10 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
     title="The driver supports the CUDA version that torch was built for",
     why="With a driver older than the container's CUDA, torch finds no GPU or fails in its first kernel.",
     remedy=(
-        "Compare nvidia-smi (CUDA Version, top right) with python -c 'import torch; print(torch.version.cuda)'",
-        "Update the driver: sudo apt update && sudo apt full-upgrade (DGX OS); then sudo reboot",
+        "Compare nvidia-smi (CUDA Version, top right) with this, in `make shell`: python -c 'import torch; "
+        "print(torch.version.cuda)'",
+        Trait.DGX_OS.only("Update the driver: sudo apt update && sudo apt full-upgrade; sudo reboot"),
+        Trait.OTHER_OS.only("Update the driver, on Ubuntu: sudo apt install nvidia-driver-580-open; sudo reboot"),
         "Use a container with a CUDA version that the driver supports, if the driver cannot be updated.",
     ),
     takes_s=6,
@@ -76,7 +83,7 @@ def test_the_driver_serves_the_cuda_that_torch_was_built_for(evidence):
     why="bf16 training and 4-bit inference need kernels for this compute capability: another GPU runs others, or none.",
     remedy=(
         "Run `nvidia-smi --query-gpu=name,compute_cap --format=csv` and compare with the machine that was bought.",
-        "Name the right profile if the machine is of another type: dgxcert validate --profile NAME",
+        "Name the right profile if the machine is of another type: make validate PROFILE=NAME",
         "Update the driver if it names the GPU wrongly, then restart: sudo reboot",
     ),
 )

@@ -1,6 +1,8 @@
 """GPU compilers: Triton and torch.compile compile for this device, and their kernels compute the right result."""
 
 from dgxcert import requirement
+from dgxcert.machine.trait import Trait
+from dgxcert.probes.stack import base_image
 from dgxcert.workloads import numerics
 from dgxcert.workloads.correctness import torch_compile, triton_kernel
 
@@ -10,11 +12,11 @@ from dgxcert.workloads.correctness import torch_compile, triton_kernel
     title="A Triton kernel compiles for this device and is exact",
     why="torch.compile, Liger and Unsloth run Triton kernels, which each machine compiles for itself.",
     remedy=(
-        "Print the version: python -c 'import triton; print(triton.__version__)'",
+        "Print the version, in `make shell`: python -c 'import triton; print(triton.__version__)'",
         "Use the ptxas of CUDA if Triton's own does not know the GPU (\"'sm_121a' is not defined\"): "
         "export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
-        "Delete kernels that other versions compiled, and run it again: rm -rf ~/.triton/cache",
-        "Run in the container, whose Triton was built for this GPU: make validate",
+        *torch_compile.SET_ASIDE,
+        Trait.NATIVE.only("Run in the container, whose Triton was built for this GPU: make validate RUNTIME=docker"),
     ),
     takes_s=6,
     budget_s=180,
@@ -32,10 +34,11 @@ def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
     why="transformers compiles generation with a static cache, and Trainer takes torch_compile=True: a wrong kernel "
     "or a silent fallback to eager mode costs quality or speed without an error.",
     remedy=(
-        "Print the generated code: TORCH_LOGS=output_code dgxcert validate --only COMPILE-CORRECT",
-        "Delete kernels that other versions compiled: rm -rf /tmp/torchinductor_$USER ~/.triton/cache",
+        "Read the evidence: it names what is wrong, and by how much.",
+        *torch_compile.SET_ASIDE,
         "Fix TRITON-KERNEL first if it fails too.",
-        "Try another version of torch: make setup STACK=current. Until it is right, work without torch.compile.",
+        *base_image.OTHER_TORCH,
+        "Until it is right, work without torch.compile.",
     ),
     tier="standard",
     takes_s=30,

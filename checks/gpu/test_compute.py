@@ -1,6 +1,7 @@
 """GPU compute: the device computes correct results in fp32 and bf16."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import base_image
 from dgxcert.workloads import numerics
 from dgxcert.workloads.correctness import linear_layers
 
@@ -12,7 +13,7 @@ from dgxcert.workloads.correctness import linear_layers
     remedy=(
         "Run it again: an error that comes and goes points at hardware, one that stays at software.",
         "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid",
-        "Try another version of the stack: make setup STACK=current. If it is wrong there too, open a hardware case.",
+        *base_image.OTHER_TORCH,
     ),
     takes_s=8,
     budget_s=180,
@@ -32,7 +33,7 @@ def test_the_device_computes_the_right_answer(device, evidence):
     title="bf16 is supported and computed correctly",
     why="Almost all training and inference of language models runs in bf16.",
     remedy=(
-        "Run: python -c 'import torch; print(torch.cuda.is_bf16_supported())'",
+        "In `make shell`: python -c 'import torch; print(torch.cuda.is_bf16_supported())'",
         "Use fp16 and a profile without bf16 if it prints False: the GPU is older than Ampere.",
         "See KERNEL-CORRECT if it prints True and the result is wrong.",
     ),

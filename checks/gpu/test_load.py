@@ -4,6 +4,7 @@ One sustained bf16 matmul load is sampled once for all of these.
 """
 
 from dgxcert import requirement
+from dgxcert.machine.trait import Trait
 from dgxcert.probes.gpu import health
 from dgxcert.workloads.hardware import sustained
 
@@ -40,7 +41,7 @@ def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
     remedy=(
         "Watch clock and temperature under load for some minutes: nvidia-smi dmon -s pc",
         "See GPU-THERMAL if the temperature rises while the clock falls, GPU-CLOCK-UNDER-LOAD if the GPU stays cool.",
-        "Run a longer load: dgxcert validate --tier burn-in --only BURN-IN --minutes 30",
+        "Run a longer load: make burn-in ONLY=BURN-IN MINUTES=30",
     ),
     **READS,
 )
@@ -78,8 +79,10 @@ def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
     why="A GPU whose power is limited trains and generates slower than it could, often with no event reason to see.",
     remedy=(
         "Read power and the event counters under load: nvidia-smi -q -d POWER,PERFORMANCE",
-        "Check the power supplies if there is a power brake: ipmitool sdr type 'Power Supply'",
-        "Use a Spark's own power supply on an outlet of its own, restart it after days of uptime, update its firmware.",
+        "Check the power supplies of a server if there is a power brake: sudo ipmitool sdr type 'Power Supply'",
+        Trait.SPARK.only(
+            "Use its own power supply on an outlet of its own: restart it after days of uptime, update its firmware."
+        ),
         "Open a hardware case with this run folder if power is still capped after a cold start.",
     ),
     **READS,
@@ -115,7 +118,8 @@ def test_the_power_limit_is_the_one_that_the_gpu_ships_with(gpu, profile, eviden
     why="A slot or cable with half its lanes halves the speed at which models and batches reach the GPU.",
     remedy=(
         "Compare the link with that of another GPU: nvidia-smi -q -d PCIE; sudo lspci -vv -s BUS-ID | grep LnkSta",
-        "Shut down, reseat the card or its riser, and start again.",
+        Trait.CARD.only("Shut down, reseat the card or its riser, and start again."),
+        Trait.VIRTUAL.only("Ask who runs its host for the link there: a hypervisor shows another one."),
         "Open a hardware case with this run folder if the link is still narrow or slow.",
     ),
     **READS,

@@ -3,6 +3,7 @@
 import pytest
 
 from dgxcert import requirement
+from dgxcert.probes.stack import base_image, lockfile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.correctness import attention, backward_passes, linear_layers, memory_pattern
 from dgxcert.workloads.correctness.rounding import UNIT
@@ -19,7 +20,7 @@ CHECK_ERRORS = "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW
     remedy=(
         "Run it again: an error that comes and goes points at hardware, one that stays at software.",
         CHECK_ERRORS,
-        "Try another version of the stack: make setup STACK=current. If it is wrong there too, open a hardware case.",
+        *base_image.OTHER_TORCH,
     ),
     tier="standard",
     takes_s=6,
@@ -44,7 +45,7 @@ def test_matmul_of_real_layers_is_right(device, precision, evidence):
         "Read the kernel and the shape in the evidence of this requirement.",
         "Disable that kernel before the model is loaded: torch.backends.cuda.enable_cudnn_sdp(False), or "
         "enable_flash_sdp(False), or enable_mem_efficient_sdp(False).",
-        "Use another version of torch and cuDNN: make setup STACK=current",
+        *base_image.OTHER_TORCH,
         "Open a case with the run folder if it is wrong in every version.",
     ),
     tier="standard",
@@ -92,8 +93,8 @@ def test_gradients_of_layers_are_right(device, precision, profile, evidence):
     title="NF4 layers are quantised and multiplied correctly",
     why="QLoRA and 4-bit inference multiply by NF4 weights: wrong kernels cost quality that no error reveals.",
     remedy=(
-        "Run `python -m bitsandbytes`: it must end in SUCCESS and name this GPU's compute capability.",
-        "Install a version that knows every Blackwell GPU: python -m pip install --upgrade 'bitsandbytes>=0.49'",
+        "In `make shell`, run `python -m bitsandbytes`: it must end in SUCCESS and name this GPU's compute capability.",
+        *lockfile.RESTORE,
         "Fix KERNEL-CORRECT first if it fails too.",
     ),
     tier="standard",
@@ -121,7 +122,7 @@ def test_nf4_layers_are_right(device, evidence):
     why="Weights, optimiser states and caches stay in memory for hours: one flipped bit can spoil a training.",
     remedy=(
         CHECK_ERRORS,
-        "Shut down, start again, and run only this: dgxcert validate --only MEMORY-PATTERN",
+        "Shut down, start again, and run only this: make validate ONLY=MEMORY-PATTERN",
         "Open a hardware case with the run folder if words are wrong again: software cannot repair a memory cell.",
     ),
     tier="standard",
@@ -148,8 +149,8 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
     title="The same training gives the same adapters, bit for bit",
     why="A device that errs now and then ruins long trainings, and no single matmul reveals it.",
     remedy=(
-        "Run it again: dgxcert validate --only TRAINING-REPEATS. If adapters differ each time, the device errs.",
-        "Run `dgxcert validate --only ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
+        "Run it again: make validate ONLY=TRAINING-REPEATS. If adapters differ each time, the device errs.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
         CHECK_ERRORS,
         "Let it cool, and remove any overclocking or undervolting: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
         "Open a hardware case with the run folder if the adapters still differ.",

@@ -10,7 +10,7 @@ from dgxcert.probes.gpu import health, nvml
     why="Another model runs other kernels at another speed: the limits of this profile do not apply to its training.",
     remedy=(
         "Run `nvidia-smi -L` and compare the model with the order.",
-        "Name the right profile if the machine is of another type: dgxcert validate --profile NAME",
+        "Name the right profile if the machine is of another type: make validate PROFILE=NAME",
         "Update the driver if it names the GPU wrongly, then restart: sudo reboot",
     ),
 )

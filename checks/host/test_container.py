@@ -25,7 +25,7 @@ def test_the_image_is_of_this_machines_architecture(image, machine, evidence):
     title="A container of the image computes on every GPU",
     why="Runtime, CDI and driver may look healthy while a training container gets no GPU: only computing proves it.",
     remedy=(
-        "Fix KERNEL-CORRECT first if products are wrong: dgxcert validate --only KERNEL-CORRECT",
+        "Fix KERNEL-CORRECT first if products are wrong: make validate ONLY=KERNEL-CORRECT",
         "Compare the GPUs of the machine and of a container: nvidia-smi -L; "
         "docker run --rm --gpus all ubuntu nvidia-smi -L",
         "Check for MIG and for runtime settings that hide GPUs: cat /etc/nvidia-container-runtime/config.toml",

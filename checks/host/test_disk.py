@@ -9,9 +9,11 @@ from dgxcert.probes.host import disk
     title="The disk has enough free space for the image, models and data sets",
     why="The image and one 8 B model take 36 GB; a full disk ends a download or a training run in the middle.",
     remedy=(
-        "Find what takes the space: df -h; docker system df; du -sh ~/.cache/huggingface",
-        "Remove dangling images and build caches, never containers: docker image prune; docker builder prune",
-        "Remove unused models: hf cache delete, or huggingface-cli delete-cache",
+        "Find what takes the space: df -h; docker image ls; du -sh ~/.cache/huggingface",
+        "Remove images that nobody needs, each by its name: docker image rm NAME",
+        "List the models in the cache, in `make shell`: hf cache scan (stack course) or hf cache ls (stack current)",
+        "Remove those that nobody needs, in `make shell`: hf cache delete (stack course) or hf cache rm MODEL "
+        "(stack current)",
     ),
     stage="host",
     gate=True,

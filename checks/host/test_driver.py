@@ -1,6 +1,7 @@
 """Driver: library and kernel module have one version, of a branch that fits the image's CUDA and this machine."""
 
 from dgxcert import requirement
+from dgxcert.machine.trait import Trait
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.host import kernel_module
 
@@ -12,8 +13,11 @@ from dgxcert.probes.host import kernel_module
     remedy=(
         "Compare the versions: cat /proc/driver/nvidia/version; nvidia-smi --version",
         "Restart to load the kernel module of the new version: sudo reboot",
-        "Finish the update if they still differ: sudo apt full-upgrade or sudo dkms autoinstall; then sudo reboot",
-        "Install the open module on a Spark: sudo apt install nvidia-driver-580-open",
+        Trait.DGX_OS.only(
+            "Finish the update if they still differ: sudo apt update && sudo apt full-upgrade; sudo reboot"
+        ),
+        Trait.OTHER_OS.only("Build the module again if they still differ: sudo dkms autoinstall; sudo reboot"),
+        Trait.SPARK.only("Install the open module, the only one for it: sudo apt install nvidia-driver-580-open"),
     ),
     stage="host",
 )
@@ -32,11 +36,13 @@ def test_the_drivers_library_and_kernel_module_are_of_one_version(evidence):
     why="CUDA 13 in the container needs driver branch 580: with an older one torch finds no GPU at all.",
     remedy=(
         "Run `nvidia-smi` and read the driver version in its first line.",
-        "Update it if it is too old: sudo apt update && sudo apt full-upgrade (DGX OS), or "
-        "sudo apt install nvidia-driver-580-open; then sudo reboot",
+        Trait.DGX_OS.only("Update it if it is too old: sudo apt update && sudo apt full-upgrade; sudo reboot"),
+        Trait.OTHER_OS.only(
+            "Update it if it is too old, on Ubuntu: sudo apt install nvidia-driver-580-open; sudo reboot"
+        ),
         "Go back to the branch that the vendor supports if it is too new: sudo apt install nvidia-driver-580-open; "
         "then sudo reboot",
-        "Fix GPU-PRESENT first if there is no driver at all: dgxcert validate --only GPU-PRESENT",
+        "Fix GPU-PRESENT first if there is no driver at all: make validate ONLY=GPU-PRESENT",
     ),
     stage="host",
 )

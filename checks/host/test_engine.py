@@ -1,6 +1,7 @@
 """Container engine: it answers, has a usable API, runs as root and natively, and can give GPUs to a container."""
 
 from dgxcert import requirement
+from dgxcert.machine.trait import Trait
 from dgxcert.probes.host import docker_engine
 
 
@@ -49,7 +50,8 @@ def test_the_engine_and_the_suite_have_an_api_in_common(evidence):
     remedy=(
         "List the engines: docker context ls",
         "Use the system's: unset DOCKER_HOST; docker context use default",
-        "Install it if there is only a rootless one: sudo apt install docker.io, then sudo usermod -aG docker $USER",
+        *docker_engine.INSTALL,
+        "Join the group of those who may use it, then log in again: sudo usermod -aG docker $USER",
     ),
     stage="host",
     gate=True,
@@ -67,7 +69,8 @@ def test_the_engine_runs_with_the_rights_of_the_system(evidence):
     remedy=(
         "Compare `docker info --format '{{.Architecture}}'` with `uname -m`.",
         "Use this machine's own engine: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
-        "Reinstall the engine for this architecture: sudo apt install --reinstall docker.io",
+        Trait.DGX_OS.only("Reinstall the engine that it ships with: sudo apt install --reinstall docker-ce"),
+        Trait.OTHER_OS.only("Reinstall the engine, on Ubuntu and Debian: sudo apt install --reinstall docker.io"),
     ),
     stage="host",
     gate=True,

@@ -27,8 +27,8 @@ def test_enough_memory_is_available(profile, evidence):
     why="A model that is swapped out answers so slowly that the machine seems to hang.",
     remedy=(
         "Find what was swapped out: free -g; ps aux --sort=-rss | head",
-        "End what holds the memory, then move everything back into it: sudo swapoff -a && sudo swapon -a",
-        "Leave swap off on a machine that serves models: sudo swapoff -a",
+        "End what holds the memory (kill PID), then restart the machine, which empties swap: sudo reboot",
+        "If it fills again, keep work within memory: free -g shows how much there is.",
     ),
     stage="host",
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.models import checkpoint
 
 
@@ -11,8 +12,8 @@ from dgxcert.workloads.models import checkpoint
     title="The files of a real checkpoint have the pinned hashes",
     why="A model file that was changed on the network, or in the cache, gives wrong answers without an error.",
     remedy=(
-        "Run `dgxcert cache` and read which file differs.",
-        "Delete that model's folder in the cache, then download it with the command that `dgxcert cache` prints.",
+        "Run `make cache` and read which file differs.",
+        "Delete that model's folder in the cache, then download it with the command that `make cache` prints.",
         "If it differs again, download it on another network and compare: something between changes files.",
     ),
     tier="standard",
@@ -34,7 +35,7 @@ def test_files_of_a_real_checkpoint_are_as_pinned(repo, evidence):
     remedy=(
         "Read the result of CHECKPOINT-FILES first: other weights generate other tokens.",
         "Compare with MATMUL-CORRECT and ATTENTION-CORRECT, which test the same operations on this device.",
-        "If these pass, install the pinned packages: make setup, or use the container.",
+        *lockfile.RESTORE,
     ),
     tier="standard",
     takes_s=60,

@@ -12,7 +12,7 @@ UNIT = "CUDA major version"
     title="torch, bitsandbytes and the driver are for the same CUDA",
     why="bitsandbytes loads no 4-bit model where its library is built for another CUDA, or is missing.",
     remedy=(
-        "Run `python -m bitsandbytes`: it names the library that it needs and does not find.",
+        "In `make shell`, run `python -m bitsandbytes`: it names the library that it needs and does not find.",
         "If BNB_CUDA_VERSION is set: unset BNB_CUDA_VERSION",
         "If the driver is the older one, install driver branch 580 or newer, then restart: sudo reboot",
     ),

@@ -12,9 +12,9 @@ from dgxcert.probes.stack import lockfile, package_import
     title="Every package of the stack imports",
     why="One package that does not import stops every course notebook and training script that uses it.",
     remedy=(
-        "Run `python -c 'import PACKAGE'` with the package's name and read the last line.",
+        "In `make shell`, run `python -c 'import PACKAGE'` with the package's name and read the last line.",
         *lockfile.RESTORE,
-        "If versions conflict, run `python -m pip check`: it names the packages.",
+        "If versions conflict, in `make shell`, run `python -m pip check`: it names the packages.",
     ),
     tier="standard",
     takes_s=3,

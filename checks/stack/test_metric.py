@@ -10,7 +10,8 @@ from dgxcert.workloads.stack import metric
     title="evaluate and scikit-learn compute the known scores",
     why="A model is judged by its metric: a wrong one makes a bad model look good.",
     remedy=(
-        "Print the versions: python -c 'import evaluate, sklearn; print(evaluate.__version__, sklearn.__version__)'",
+        "Print the versions, in `make shell`: python -c 'import evaluate, sklearn; print(evaluate.__version__, "
+        "sklearn.__version__)'",
         *lockfile.RESTORE,
     ),
     tier="standard",

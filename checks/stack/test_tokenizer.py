@@ -11,7 +11,7 @@ from dgxcert.workloads.stack import encoding
     why="With other token ids than in its training a model generates nonsense; the slow tokenizer needs hours for a "
     "data set.",
     remedy=(
-        "Print the versions: "
+        "Print the versions, in `make shell`: "
         "python -c 'import tokenizers, transformers; print(tokenizers.__version__, transformers.__version__)'",
         *lockfile.RESTORE,
     ),

@@ -101,7 +101,9 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     nvml.ANSWER_S = sampler.ANSWER_S = ANSWER_S
     os.chdir(suite.root())
     host.play(machine, folder)
-    read = machine_probe.read()
+    # Of the machine that plays, not of the one played: whether it is virtual, and its operating system.
+    played = {"virtual": False, "dgx_release": "7.4.0" if "GB10" in str(machine.fields["name"]) else None}
+    read = machine_probe.read().model_copy(update=played)
     chosen = _shortened(_profile(machine))
     gpus = session.gpus_to_test(chosen, read), session.display_adapters(chosen, read)
     options = Options(profile=chosen.name, only=asked.requirements)

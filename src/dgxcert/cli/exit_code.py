@@ -16,7 +16,7 @@ class CannotRun(IntEnum):
 
 
 class Cache(IntEnum):
-    """`dgxcert cache`."""
+    """`make cache`."""
 
     COMPLETE = 0
     INCOMPLETE = 1

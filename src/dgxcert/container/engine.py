@@ -33,7 +33,8 @@ def docker() -> str:
     found = f"found {', '.join(rejected)} without buildx" if rejected else "found no `docker` on the PATH"
     raise CannotStart(
         f"Wanted a Docker CLI that builds with BuildKit, {found}.",
-        "Install Docker Engine with its buildx plugin, or Debian's docker.io; without containers: RUNTIME=native",
+        "Install the plugin where Docker's own packages are, as on DGX OS: sudo apt install docker-buildx-plugin",
+        "To run without containers, which certifies nothing: make validate RUNTIME=native",
     )
 
 
@@ -52,8 +53,8 @@ def compose() -> tuple[str, ...]:
             return candidate
     raise CannotStart(
         "Wanted `docker compose` (or `docker-compose` 1.29 or newer), found neither.",
-        "Install it: sudo apt install docker-compose-plugin (Docker's packages), docker-compose-v2 (Ubuntu) "
-        "or docker-compose (Debian)",
+        "Install it where Docker's own packages are, as on DGX OS: sudo apt install docker-compose-plugin",
+        "Install it on Ubuntu: sudo apt install docker-compose-v2; on Debian: sudo apt install docker-compose",
     )
 
 

@@ -177,7 +177,7 @@ def lost(started: Started, *, rebooted: bool) -> Finished:
         remedy=(
             "If the machine went down by itself, this requirement may have caused it: "
             "`journalctl -b -1 -k | tail -100` shows the kernel's last messages.",
-            f"Measure it alone in a new run: dgxcert validate --only '{started.key}'",
+            f"Measure it alone in a new run: make validate ONLY='{started.key}'",
         ),
         child=started.child,
     )

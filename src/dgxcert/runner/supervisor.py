@@ -205,7 +205,7 @@ class Supervisor:
             reason=f"{child.current} did not end by itself: {problem}",
             remedy=(
                 "Read the end of this run's newest log, and `sudo dmesg | tail -50` for the driver and for memory.",
-                f"Run it alone: dgxcert validate --only '{child.current}'",
+                f"Run it alone: make validate ONLY='{child.current}'",
                 "If it hangs or dies again, restart the machine; after that, keep this run folder for support.",
             ),
         )

@@ -47,7 +47,7 @@ FAILURES: tuple[Failure, ...] = (
         "CONTAINER-COMPUTES",
         reads(container, "read", computed(GPU, wrong=3)),
         "wrong products is 3, required == 0",
-        "--only KERNEL-CORRECT",
+        "ONLY=KERNEL-CORRECT",
     ),
     (
         "CONTAINER-COMPUTES",

@@ -10,7 +10,7 @@ FAILURES: tuple[Failure, ...] = (
         "DISK-SPACE",
         reads(disk, "read", disk.Disk("/var/lib/docker", 59.9)),
         "free disk is 59.9 GiB, required >= 60 GiB",
-        "docker image prune",
+        "docker image rm NAME",
     ),
 )
 INCONCLUSIVE: tuple[Inconclusiveness, ...] = (

@@ -16,7 +16,7 @@ FAILURES: tuple[Failure, ...] = (
         "SWAP-UNUSED",
         reads(memory, "read", memory.Memory(121.6, 110.0, 15.0, 2.1)),
         "swap in use is 2.1 GiB, required <= 2 GiB",
-        "sudo swapoff -a",
+        "sudo reboot",
     ),
 )
 INCONCLUSIVE: tuple[Inconclusiveness, ...] = (

@@ -12,7 +12,7 @@ MAPS = "/site/bitsandbytes/libbitsandbytes_cuda130.so"
     ("cuda", "maps", "override", "majors", "remedy"),
     [
         ("13.0", MAPS, "", (13, 13), "driver"),
-        ("13.0", "", "", (13, 0), "bitsandbytes=="),
+        ("13.0", "", "", (13, 0), "python -m bitsandbytes"),
         ("12.6", MAPS, "130", (12, 13), "unset BNB_CUDA_VERSION"),
     ],
     ids=["same", "no library", "overridden"],

@@ -75,7 +75,7 @@ def test_file_in_the_working_folder_hides_a_package(path: SearchPath, file: str,
     findings = packages.shadowed(path)
     assert [(finding.name, finding.found) for finding in findings] == [("torch", str(hiding))]
     steps = packages.unshadow(findings, path)
-    assert steps[0] == f"Rename it: mv {path.started_in}/{renamed} {path.started_in}/my_{renamed}"
+    assert steps[0] == f"Give {renamed}, which the evidence names with its folder, another name."
     assert any("another folder" in step for step in steps)
 
 

@@ -38,7 +38,7 @@ def read() -> Cuda:
     if hidden is not None:
         raise Inconclusive(
             f"CUDA_VISIBLE_DEVICES is set to {hidden!r}, so torch does not see every GPU",
-            "Run again without it: env -u CUDA_VISIBLE_DEVICES dgxcert validate",
+            "Run again without it: env -u CUDA_VISIBLE_DEVICES make validate",
         )
     import torch
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from dgxcert.container import engine_answer
 from dgxcert.container.engine_answer import Engine, EngineProblem
 from dgxcert.machine.image import kernel_architecture
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 
 REQUEST_S = 3
@@ -26,6 +27,11 @@ DEFAULT_ENDPOINT = "unix:///var/run/docker.sock"
 DAEMON_PATH = "/usr/bin:/usr/sbin:/usr/local/bin:/snap/bin"
 """Where packages install dockerd and the NVIDIA Container Toolkit. A user's PATH often lacks /usr/sbin."""
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+
+INSTALL = (
+    Trait.DGX_OS.only("Install it again from NVIDIA's repository, of which it is a part: sudo apt install docker-ce"),
+    Trait.OTHER_OS.only("Install it, on Ubuntu and Debian: sudo apt install docker.io"),
+)
 
 OWN_ENGINE = ("Use this machine's own engine: unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",)
 
@@ -169,9 +175,9 @@ def _no_socket(endpoint: str, *, selected: bool) -> EngineProblem:
         f"there is no {endpoint} and no dockerd: Docker Engine is not installed",
         (
             "Check what is installed: dpkg -l | grep -iE 'docker|containerd'",
-            "Install it: sudo apt install docker.io (or Docker's own packages), then the NVIDIA Container Toolkit.",
-            "Ask your administrator who removed it: DGX OS ships both. To run without containers (no certificate): "
-            "make validate RUNTIME=native",
+            *INSTALL,
+            "Install what gives it GPUs: sudo apt install nvidia-container-toolkit",
+            "To run without containers, which certifies nothing: make validate RUNTIME=native",
         ),
         conclusive=True,
     )

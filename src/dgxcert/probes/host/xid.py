@@ -7,6 +7,8 @@ docs.nvidia.com/deploy/xid-errors); a number that is not in the tables is unknow
 import re
 from enum import StrEnum
 
+from dgxcert.machine.trait import Trait
+
 
 class Kind(StrEnum):
     """What an event means for the machine."""
@@ -23,20 +25,21 @@ class Kind(StrEnum):
 
 LOOK = "Read the lines around it: sudo dmesg | grep -E 'NVRM|Xid'"
 AFTER = "Run this again after a restart (sudo reboot): the log of the new boot must stay clean."
-UNPLUG = "Shut down, unplug the power supply from the wall for a minute, then start again."
+UNPLUG = Trait.PHYSICAL.only("Shut down, unplug the power supply from the wall for a minute, then start again.")
 CASE = "If it comes back: run sudo nvidia-bug-report.sh and open a hardware case with its file and the run folder."
 
 REMEDIES: dict[str, tuple[str, ...]] = {
     "module": (
         "Check which module is loaded: cat /proc/driver/nvidia/version (it must be: Open Kernel Module)",
         "Install the open one: sudo apt install nvidia-driver-580-open, then sudo reboot",
-        f"If it is open already: {UNPLUG[0].lower()}{UNPLUG[1:]}",
+        UNPLUG,
         CASE,
     ),
     "update": (
         "Check whether driver and firmware are of one update: fwupdmgr get-devices; apt list --upgradable",
-        "Finish it as a whole, from the DGX Dashboard, or: sudo apt update && sudo apt full-upgrade; fwupdmgr update",
-        f"{UNPLUG} A reboot alone does not reset the GPU.",
+        "Finish it as a whole, from the DGX Dashboard, or: sudo apt update && sudo apt full-upgrade; sudo fwupdmgr "
+        "update",
+        UNPLUG,
         CASE,
     ),
     "replace": (
@@ -48,7 +51,14 @@ REMEDIES: dict[str, tuple[str, ...]] = {
         "Read the reports: sudo dmesg | grep -E 'Hardware Error|EDAC|Memory failure|mce:|BERT'",
         UNPLUG,
         AFTER,
-        "Test the memory meanwhile: dgxcert validate --only MEMORY-PATTERN",
+        "Test the memory meanwhile: make validate ONLY=MEMORY-PATTERN",
+        CASE,
+    ),
+    "power": (
+        LOOK,
+        Trait.CARD.only("Shut down and check that the power cable of the card is plugged in firmly."),
+        Trait.SPARK.only("Use its own power supply on an outlet of its own: nothing else gives it enough."),
+        AFTER,
         CASE,
     ),
     "storage": (
@@ -58,18 +68,18 @@ REMEDIES: dict[str, tuple[str, ...]] = {
         AFTER,
         "If it comes back: open a hardware case for the drive with the log and the run folder.",
     ),
-    "power": (LOOK, "Shut down and check that the power cable of the GPU board is plugged in firmly.", AFTER, CASE),
     "bus": (
         "Find the device: sudo dmesg | grep -E 'AER|Bus Error|DPC|PCIe error'; then: lspci -s ADDRESS",
-        "Update firmware and driver: fwupdmgr update; sudo apt update && sudo apt full-upgrade",
-        "Shut down, unplug the power supply, check that the device and its cables sit firmly, then start again.",
+        "Update firmware and driver: sudo fwupdmgr update; sudo apt update && sudo apt full-upgrade",
+        Trait.CARD.only("Shut down, unplug the power supply, check that the card sits firmly, then start again."),
+        UNPLUG,
         AFTER,
         CASE,
     ),
     "restart": (
         LOOK,
         "Restart the machine: sudo reboot",
-        f"If it comes back: {UNPLUG[0].lower()}{UNPLUG[1:]}",
+        UNPLUG,
         AFTER,
         CASE,
     ),

@@ -96,7 +96,7 @@ CAUSES = {
     ),
     "out-of-time": Cause(
         "The earlier steps took so long that no time was left: the network is slow, but no fault was measured.",
-        ("Run it again: python -m dgxcert.probes.hub", NETWORK),
+        ("Run it again, in `make shell`: python -m dgxcert.probes.hub", NETWORK),
         False,
     ),
     "refused": Cause("{host} refuses connections.", (CURL, PROXY, NETWORK), False),
@@ -207,7 +207,7 @@ CAUSES = {
     ),
     "not-found": Cause(
         "The Hub answers, but does not have the model that the diagnosis requests, or not for this user.",
-        ("On a mirror, add the models that `dgxcert cache` lists.", "Or use the public Hub: unset HF_ENDPOINT", LATER),
+        ("On a mirror, add the models that `make cache` lists.", "Or use the public Hub: unset HF_ENDPOINT", LATER),
         True,
     ),
     "no-metadata": Cause(
@@ -241,7 +241,7 @@ CAUSES = {
     "not-in-cache": Cause(
         "The Hub is switched off by a variable, and the cache does not hold what this profile needs.",
         (
-            "List what is missing: dgxcert cache",
+            "List what is missing: make cache",
             "Or switch the Hub on: unset HF_HUB_OFFLINE TRANSFORMERS_OFFLINE",
         ),
         True,

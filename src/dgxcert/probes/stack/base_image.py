@@ -10,8 +10,19 @@ import sys
 from dataclasses import dataclass
 
 from dgxcert import command
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.stack import lockfile
+
+OTHER_TORCH = (
+    Trait.CONTAINER.only(
+        "Try another release of NVIDIA's image, with another torch, CUDA and cuDNN: "
+        "make validate BASE_IMAGE=nvcr.io/nvidia/pytorch:25.12-py3 IMAGE=dgxcert:25.12"
+    ),
+    Trait.NATIVE.only("Try NVIDIA's own torch, in the container: make validate RUNTIME=docker"),
+    "If it is wrong there too, open a hardware case with both run folders.",
+)
+"""What changes torch: no stack does, since all of them take the torch of the image or of the environment."""
 
 IN_THE_CONTAINER = "Run in the container, which is built on NVIDIA's own image: make validate"
 LIMIT_S = 240.0

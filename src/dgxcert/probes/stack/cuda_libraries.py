@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.machine.software import version
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.stack import lockfile
 
 OVERRIDE = "BNB_CUDA_VERSION"
 LIBRARY = re.compile(r"/(libbitsandbytes_\w+\.so)$", re.MULTILINE)
@@ -53,9 +53,8 @@ class Libraries:
         if self.override:
             return (f"Let bitsandbytes choose: unset {OVERRIDE} (it is {self.override}, torch is for {self.cuda})",)
         return (
-            f"Run its diagnosis: {sys.executable} -m bitsandbytes",
-            f"Reinstall it, with a library for CUDA {self.torch_major}: {sys.executable} -m pip install --no-deps "
-            f"--force-reinstall bitsandbytes=={version('bitsandbytes')}",
+            "Run its diagnosis, in `make shell`: python -m bitsandbytes",
+            *lockfile.advice(),
             f"If it only has a library for an older CUDA {self.torch_major}: export {OVERRIDE}={self.torch_major}0",
         )
 

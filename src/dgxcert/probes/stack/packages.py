@@ -151,7 +151,7 @@ def unshadow(findings: list[Finding], path: SearchPath) -> tuple[str, ...]:
     steps = []
     for file in hiding:
         own = file.parent if file.name == "__init__.py" else file
-        steps.append(f"Rename it: mv {own} {own.parent}/my_{own.name}")
+        steps.append(f"Give {own.name}, which the evidence names with its folder, another name.")
     if any(str(file).startswith(path.started_in + os.sep) for file in hiding):
         steps.append(f"Or work in another folder than {path.started_in}.")
     return (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.workloads import numerics
 
@@ -74,6 +75,16 @@ def fresh_caches() -> Iterator[None]:
             os.environ.update(before)
 
 
+SET_ASIDE = (
+    Trait.NATIVE.only(
+        "Set aside what other versions compiled, where it exists: mv ~/.triton/cache ~/.triton/cache.old"
+    ),
+    Trait.CONTAINER.only(
+        "Set aside what other versions compiled, in `make shell`: mv $TRITON_CACHE_DIR $TRITON_CACHE_DIR.old"
+    ),
+)
+
+
 @contextmanager
 def refusals(evidence: Recorder) -> Iterator[None]:
     """Raise Wrong with its message where a compiler refuses the code, Inconclusive where it could not run."""
@@ -85,7 +96,7 @@ def refusals(evidence: Recorder) -> Iterator[None]:
             raise Inconclusive(
                 "there is no C compiler, which Triton and torch.compile need",
                 "Check for a compiler: cc --version",
-                "Install one: sudo apt-get install build-essential",
+                "Install one: sudo apt install build-essential",
             ) from error
         if _from_a_compiler(error) or isinstance(error, subprocess.CalledProcessError):
             _require_worked(error)
@@ -107,7 +118,7 @@ def _require_worked(error: BaseException) -> None:
     if PYTHON_H.search(text) or any(_lacks_python_h(error) for error in failed):
         raise Inconclusive(
             "Python's header files are missing, which Triton and torch.compile need to load what they compiled",
-            "Install them: sudo apt-get install python3-dev",
+            "Install them: sudo apt install python3-dev",
         ) from error
     full = NO_ROOM.search(text)
     if full or any(isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno) for cause in chain):
@@ -158,12 +169,12 @@ def advise(evidence: Recorder, text: str) -> None:
         evidence.advise(
             "Check that it is of CUDA 13 or newer, which knows this GPU: /usr/local/cuda/bin/ptxas --version",
             "Use it instead of Triton's own: export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
-            "Run `dgxcert validate` again from that shell; in the container (`make validate`) the right one is set.",
+            "Run this again from that shell; in the container (`make validate`) the right one is set.",
         )
     else:
         evidence.advise(
-            "Check the versions: python -c 'import torch, triton; print(torch.__version__, triton.__version__)'",
-            "Delete what was compiled by other versions: rm -rf ~/.triton/cache /tmp/torchinductor_$USER",
+            "Check the versions, in `make shell`: python -m pip list",
+            *SET_ASIDE,
             "Run in the container (`make validate`) if it is still refused: its compilers fit each other.",
         )
 

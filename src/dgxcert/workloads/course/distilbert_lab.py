@@ -93,7 +93,7 @@ def first_device(profile: Profile, machine: Machine) -> Device:
     if not profile.uses_gpu:
         return Device("cpu", 0, machine.cpu or "CPU", margin_gib=margin_gib)
     if not machine.gpus:
-        raise Inconclusive("there is no GPU to train on", "Run `dgxcert validate --only GPU-PRESENT` first.")
+        raise Inconclusive("there is no GPU to train on", "Run `make validate ONLY=GPU-PRESENT` first.")
     first = machine.gpus[0]
     return Device("cuda", first.index, first.product, profile.gpu.unified_memory, margin_gib)
 

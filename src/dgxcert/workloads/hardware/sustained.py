@@ -7,6 +7,7 @@ from functools import cache
 from dgxcert.judgement.limit import Bound
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import Answers
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.gpu.sampler import HERTZ, sampling
@@ -31,15 +32,17 @@ POSSIBLE = {
 
 STUCK = (
     "Release a clock lock first, which costs nothing: sudo nvidia-smi -rgc; then run this again.",
-    "Shut down, unplug the power supply from the wall and from the machine for a minute, start again. "
-    "A reboot alone does not help.",
+    Trait.PHYSICAL.only(
+        "Shut down, unplug the power supply from the wall and from the machine for a minute, start again. "
+        "A reboot alone does not help."
+    ),
     "Use the supplied power supply on an outlet of its own, and update the firmware: sudo fwupdmgr update",
     "Open a hardware case with this run folder if it is still low.",
 )
 LOCKED = (
     "Release the lock that holds the clock at one value: sudo nvidia-smi -rgc",
     "Find what sets it again: systemctl list-units '*nvidia*'; crontab -l; nvidia-smi -q -d CLOCK",
-    "Shut down, unplug the power supply for a minute and start again if it is still low without a lock.",
+    Trait.PHYSICAL.only("Shut down, unplug the power supply for a minute and start again if it is still low unlocked."),
 )
 HOT = (
     "See GPU-THERMAL in the same run: the GPU slows down for heat.",
@@ -47,7 +50,7 @@ HOT = (
 )
 CAPPED = ("See GPU-POWER in the same run: its power is capped.",)
 WRONG = (
-    "Run this again: dgxcert validate --only GPU-CLOCK-UNDER-LOAD. If results differ again, the GPU errs under load.",
+    "Run this again: make validate ONLY=GPU-CLOCK-UNDER-LOAD. If results differ again, the GPU errs under load.",
     "Remove any overclocking, and let it cool: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
     "Read what the driver recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid",
     "Open a hardware case with this run folder if results still differ.",
