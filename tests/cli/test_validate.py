@@ -91,7 +91,9 @@ def test_ready_runs_what_its_rows_need_and_exits_like_its_checklist(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(suite, "root", lambda: driver.SUITES / "calm")
-    rows = (Row(sentence="The first holds", proved_by=("FIRST",), review="Lesson: one", snippet="one"),)
+    rows = (
+        Row(sentence="The first holds", proof="it holds", proved_by=("FIRST",), review="Lesson: one", snippet="one"),
+    )
     monkeypatch.setattr(prerequisites, "load", lambda: rows)
     options = ["--profile", str(example.profile_file(tmp_path)), "--results", str(tmp_path / "results")]
     monkeypatch.setattr(sys, "argv", ["dgxcert", "ready", *options, "--runtime", "native"])
@@ -100,7 +102,7 @@ def test_ready_runs_what_its_rows_need_and_exits_like_its_checklist(
     assert ended.value.code == 0
     run = runs.load(driver.only_run(tmp_path / "results"))
     assert [result.key for result in run.results if result.wanted] == ["FIRST"]
-    assert "✔ ready           The first holds" in capsys.readouterr().out
+    assert "✔ The first holds            checked: it holds" in capsys.readouterr().out
 
 
 def test_ready_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

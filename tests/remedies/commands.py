@@ -54,7 +54,7 @@ def commands(text: str) -> Iterator[str]:
     """Every simple command that a text tells its reader to type.
 
     >>> list(commands("Compare `uname -m` with it: docker info | head; then restart (sudo reboot)."))
-    ['uname -m', 'docker info', 'head', 'sudo reboot']
+    ['uname -m', 'sudo reboot', 'docker info', 'head']
     """
     for part in re.split(r"(`[^`]+`)", text):
         if part.startswith("`"):

@@ -16,7 +16,14 @@ from dgxcert.report import readiness
 from dgxcert.report.readiness import Line, Mark
 
 ROWS = prerequisites.load()
-ROW = Row(sentence="I can do it", proved_by=("A", "B[two]"), review="Lesson: it", snippet="python it.py")
+ROW = Row(
+    sentence="doing it",
+    proof="it is done here",
+    question="What is it?",
+    proved_by=("A", "B[two]"),
+    review="Lesson: it",
+    snippet="python it.py",
+)
 
 
 def run_of(*events: journal.Event, **about: object) -> Run:
@@ -104,7 +111,7 @@ def test_only_the_profile_makes_a_row_not_applicable() -> None:
     assert line(plan=half).mark is Mark.UNKNOWN
 
 
-OTHER = Row(sentence="I can do more", proved_by=("C",), review="Lesson: more", snippet="more")
+OTHER = Row(sentence="doing more", proof="more", proved_by=("C",), review="Lesson: more", snippet="more")
 
 
 @pytest.mark.parametrize(
@@ -130,33 +137,49 @@ def test_a_run_that_failed_elsewhere_or_measured_nothing_never_exits_with_0() ->
     assert readiness.exit_code(run_of(*passed("A", "B[one]", "B[two]")), ()) == 2
 
 
-def test_a_row_shows_sign_status_and_the_lesson_if_it_is_not_ready() -> None:
+def test_a_row_shows_what_was_checked_what_is_left_to_the_student_and_the_lesson() -> None:
     text = shown(run_of(*passed("A", "B[two]"), finished("B[one]")))
-    assert "✔ ready           I can do it" in text
-    assert "review" not in text
+    assert "✔ doing it                   checked: it is done here           it" in text
+    assert "                             for you: What is it?\n" in text
+    assert "not what you know" in text
+    assert "try:" not in text
     assert "Ready: start with the module. (exit 0)" in text
+
+
+def test_a_row_that_is_not_ready_shows_reasons_first_steps_and_what_to_try() -> None:
     text = shown(run_of(finished("A", Outcome.FAILED, reason="too little", remedy=("look", "fix", "ask"))))
-    for words in ("✘ not ready       I can do it", "A: too little", "1. look", "2. fix", "review: Lesson: it"):
+    for words in ("✘ doing it                   not ready: it is done here", "A: too little", "1. look", "2. fix"):
         assert words in text
     assert "try: python it.py" in text
     assert "3. ask" not in text
     assert "(exit 1)" in text
     assert "kept in results/run" in text
     text = shown(run_of())
-    assert "? not checked     I can do it" in text
-    assert "review" not in text
+    assert "? doing it                   not checked: it is done here" in text
+    assert "try:" not in text
     assert "(exit 2)" in text
+
+
+def test_without_a_gpu_a_student_can_practise_and_is_not_ready() -> None:
+    plan = (planned("A", not_applicable="no GPU here"), planned("B[two]", not_applicable="no GPU here"), planned("C"))
+    text = shown(run_of(*passed("C"), plan=plan), ROW, OTHER)
+    assert "- doing it                   does not apply: it is done here" in text
+    assert "Ready to practise; not the machine of the course. (exit 0)" in text
+    assert "Ready: start" not in text
 
 
 def test_a_terminal_without_unicode_gets_plain_signs() -> None:
     reason = "82 °C\x1b[2J"
     text = shown(run_of(finished("A", Outcome.FAILED, reason=reason), *passed("B[two]")), encoding="ascii")
-    assert "x not ready       I can do it" in text
+    assert "x doing it                   not ready:" in text
     assert "82 ?C\\x1b[2J" in text
-    assert "+ ready           I can do it" in shown(run_of(*passed("A", "B[two]")), encoding="latin-1")
+    assert "+ doing it                   checked:" in shown(run_of(*passed("A", "B[two]")), encoding="latin-1")
 
 
-def test_long_sentences_stay_on_one_line() -> None:
-    text = shown(run_of(*passed("A")), *ROWS)
+def test_the_table_is_80_characters_wide_and_loses_no_word() -> None:
+    plan = tuple(planned(name) for row in ROWS for name in row.proved_by)
+    text = shown(run_of(*passed(*(entry.key for entry in plan)), plan=plan), *ROWS)
+    assert max(map(len, text.splitlines())) <= 80
     for row in ROWS:
-        assert row.sentence in text
+        for word in " ".join((row.sentence, row.proof, row.question, row.review.removeprefix("Lesson: "))).split():
+            assert word in text

@@ -111,9 +111,9 @@ def ready(
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
 ) -> None:
-    """Check the prerequisites of the course module.
+    """Check the prerequisites of the course module: what this environment can do, not what its student knows.
 
-    Exit code 0: ready; 1: not ready; 2: something could not be checked.
+    Exit code 0: ready, without a GPU ready to practise; 1: not ready; 2: something could not be checked.
     """
     from dgxcert.plan.options import Options
     from dgxcert.profiles import prerequisites

@@ -12,7 +12,7 @@ MODULE = "course module 2.5"
 
 
 class Row(BaseModel):
-    """One prerequisite: a student's sentence, the requirements that prove it, the lesson to review, a snippet to try.
+    """One prerequisite: what the module names, what can be proved of it here, and what only the student can answer.
 
     >>> load()[0].proved_by
     ('COURSE-CONTAINER',)
@@ -21,6 +21,11 @@ class Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sentence: str
+    """What the module names."""
+    proof: str
+    """What its requirements prove of this environment."""
+    question: str = ""
+    """The module's question to the student; empty where the environment is all that is asked for."""
     proved_by: tuple[str, ...] = Field(min_length=1)
     """Requirements by id, or by key where only one of several is meant."""
     review: str
@@ -36,7 +41,7 @@ def load() -> tuple[Row, ...]:
 def names(rows: tuple[Row, ...]) -> tuple[str, ...]:
     """Every requirement that proves one of the rows, each once.
 
-    >>> row = Row(sentence="I can pad", proved_by=["COURSE-PADDING"], review="Lesson: tokenizers", snippet="python")
+    >>> row = Row(sentence="pad", proof="it pads", proved_by=["COURSE-PADDING"], review="Lesson: pads", snippet="")
     >>> names((row, row))
     ('COURSE-PADDING',)
     """

@@ -1,8 +1,10 @@
-"""The checklist of a course module on the terminal, from a run: ready, not ready or not checked, and why."""
+"""The checklist of a course module on the terminal: what a run proved of each row, and what is left to the student."""
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 from rich.console import Console
 
@@ -20,7 +22,7 @@ MOST_STEPS = 2
 class Mark(StrEnum):
     """The state of a row, as a word that a screen reader can read out."""
 
-    READY = "ready"
+    READY = "checked"
     NOT_READY = "not ready"
     UNKNOWN = "not checked"
     NOT_APPLICABLE = "does not apply"
@@ -29,12 +31,22 @@ class Mark(StrEnum):
 SIGNS = {Mark.READY: "✔", Mark.NOT_READY: "✘", Mark.UNKNOWN: "?", Mark.NOT_APPLICABLE: "-"}
 PLAIN_SIGNS = {Mark.READY: "+", Mark.NOT_READY: "x", Mark.UNKNOWN: "?", Mark.NOT_APPLICABLE: "-"}
 STYLE = {Mark.READY: "green", Mark.NOT_READY: "bold red", Mark.UNKNOWN: "yellow", Mark.NOT_APPLICABLE: "dim"}
+READY = "Ready: start with the module."
+PRACTICE = "Ready to practise; not the machine of the course."
+"""Where a row does not apply, as without a GPU."""
 ANSWER = {
-    0: "Ready: start with the module.",
     1: "Not ready: fix what is marked as not ready, then run this again.",
     2: "Unknown: some rows could not be checked; each has its reason.",
 }
 """By exit code."""
+KNOWLEDGE = (
+    "Checked is what this environment can do, not what you know: answer the questions",
+    "yourself, and review the lesson of each that you cannot answer.",
+)
+
+WIDTHS = (25, 33, 16)
+"""Of the three columns; with the sign and two gaps they are 80 characters wide."""
+HEADS = ("module", "checked here / for you", "lesson to review")
 
 
 @dataclass(frozen=True)
@@ -94,26 +106,68 @@ def _first_line(reason: str) -> str:
 
 
 def show(run: Run, lines: tuple[Line, ...], console: Console, folder: str) -> None:
-    """Print the checklist, and last the answer."""
+    """Print the checklist in three columns of 80 characters, what it does not prove, and last the answer."""
     signs = SIGNS if _can_encode(console, "".join(SIGNS.values())) else PLAIN_SIGNS
     console.print()
     _print(console, f"prerequisites of {MODULE}, profile {run.profile.name} ({run.profile.machine})", "bold")
+    console.print()
+    for text in _columns("", *HEADS):
+        _print(console, text, "bold")
     for line in lines:
-        _print(console, f"{signs[line.mark]} {line.mark.value:<14}  {line.row.sentence}", STYLE[line.mark])
+        for text in _columns(signs[line.mark], *_cells(line)):
+            _print(console, text, STYLE[line.mark])
         for text in _details(line):
-            _print(console, f"{'':18}{text}", "dim" if line.mark is Mark.NOT_APPLICABLE else "")
+            _print(console, f"    {text}", "dim" if line.mark is Mark.NOT_APPLICABLE else "")
     counts = Counter(line.mark for line in lines)
     console.print()
     _print(console, ", ".join(f"{counts[mark]} {mark.value}" for mark in Mark))
+    for text in KNOWLEDGE:
+        _print(console, text)
     code = exit_code(run, lines)
-    _print(console, f"{ANSWER[code]} (exit {code})", "bold green" if code == 0 else "bold")
+    _print(console, f"{_answer(code, lines)} (exit {code})", "bold green" if code == 0 else "bold")
     _print(console, f"kept in {folder}")
 
 
+def _answer(code: int, lines: tuple[Line, ...]) -> str:
+    if code:
+        return ANSWER[code]
+    return PRACTICE if any(line.mark is Mark.NOT_APPLICABLE for line in lines) else READY
+
+
+def _cells(line: Line) -> tuple[str, str, str]:
+    """The module's row, what was checked of it with the question to the student, and the lesson."""
+    row = line.row
+    state = f"{line.mark.value}: {row.proof}"
+    return (
+        row.sentence,
+        f"{state}\nfor you: {row.question}" if row.question else state,
+        row.review.removeprefix("Lesson: "),
+    )
+
+
+def _columns(sign: str, *cells: str) -> list[str]:
+    """The lines of one row of the table.
+
+    >>> _columns("+", "torch.no_grad()", "checked: it builds no graph", "autograd")
+    ['+ torch.no_grad()            checked: it builds no graph        autograd']
+    """
+    wrapped = [
+        [
+            part
+            for text in cell.split("\n")
+            for part in textwrap.wrap(text, width, subsequent_indent="  " * (width > 30))
+        ]
+        for cell, width in zip(cells, WIDTHS, strict=True)
+    ]
+    rows = zip_longest(*wrapped, fillvalue="")
+    made = ["  ".join(f"{part:<{width}}" for part, width in zip(row, WIDTHS, strict=True)) for row in rows]
+    return [f"{sign if not number else '':<2}{text}".rstrip() for number, text in enumerate(made)]
+
+
 def _details(line: Line) -> list[str]:
-    """The reasons and first steps of a row, and the lesson for one that is not ready."""
+    """The reasons and first steps of a row, and what to try for one that is not ready."""
     steps = [f"{number}. {step}" for number, step in enumerate(line.remedy[:MOST_STEPS], start=1)]
-    lesson = [f"review: {line.row.review}", f"try: {line.row.snippet}"]
+    lesson = [f"try: {line.row.snippet}"]
     return [*line.reasons, *steps, *(lesson if line.mark is Mark.NOT_READY else [])]
 
 
