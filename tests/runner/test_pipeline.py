@@ -79,7 +79,13 @@ class World:
             raise self.image
         return self.image
 
-    def go(self, *plan: Planned, runtime: Runtime = Runtime.DOCKER, **about: Any) -> None:
+    def go(
+        self,
+        *plan: Planned,
+        runtime: Runtime = Runtime.DOCKER,
+        suite_changed: Callable[[], str] = lambda: "",
+        **about: Any,
+    ) -> None:
         """Start or resume the run."""
         options = Options(profile="any-suite", runtime=runtime, stack="course", base="base:1", build=True)
         opened = example.opened(*(plan or PLAN), **({"options": options} | about))
@@ -87,7 +93,7 @@ class World:
             self.writer.append(opened)
         supervisor: Any = self
         self.state = RunState(journal.read(self.folder))
-        Pipeline(opened, self.folder, self.writer, self.state, supervisor, self.shown.append).run()
+        Pipeline(opened, self.folder, self.writer, self.state, supervisor, self.shown.append, suite_changed).run()
 
     @property
     def problems(self) -> dict[str, str]:
@@ -196,6 +202,13 @@ def test_a_waiver_of_another_requirement_opens_no_gate(world: World) -> None:
 def waived(requirement: str) -> Waiver:
     about = {"reason": "models are on the NFS share", "who": "Ada Lovelace", "until": date(2027, 1, 31)}
     return Waiver(requirement=requirement, machine="spark-07", **about)
+
+
+def test_a_suite_that_was_changed_while_it_ran_measures_nothing_more(world: World) -> None:
+    answers = iter(["", "", "the suite was changed while it ran", "the suite was changed while it ran"])
+    world.go(*PLAN, AFTERMATH, suite_changed=lambda: next(answers))
+    assert [stage for stage, _ in world.stages] == ["host", "image"]
+    assert world.problems == dict.fromkeys(("container", "after"), "the suite was changed while it ran")
 
 
 def test_all_gates_that_have_not_passed_are_named(world: World) -> None:

@@ -9,7 +9,9 @@ from suites.example import finished, opened, planned, started
 from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan import suite
 from dgxcert.plan.options import Options
+from dgxcert.profiles import profile as profiles
 from dgxcert.record import journal
 from dgxcert.record.journal import Event
 from dgxcert.record.state import RunState
@@ -103,3 +105,15 @@ def test_a_suite_that_is_not_what_it_was_is_refused(field: str, found: object) -
     with pytest.raises(CannotStart, match=r"suite"):
         resumption.require_same(begun, RunState([begun]), begun.machine, changed)
     resumption.require_same(begun, RunState([begun]), begun.machine, begun.suite)
+
+
+@pytest.mark.parametrize(("field", "found"), [("sha256", "1"), ("commit", "other"), ("sha256", "00")])
+@pytest.mark.parametrize("certifies", [True, False])
+def test_a_suite_that_changes_during_a_run_that_may_certify_is_named(
+    monkeypatch: pytest.MonkeyPatch, field: str, found: str, certifies: bool
+) -> None:
+    begun = opened(DECODE, profile=profiles.load("dgx-spark" if certifies else "cpu"))
+    current = begun.suite.model_copy(update={field: found, "reason": "checks/a.py was changed"})
+    monkeypatch.setattr(suite, "identity", lambda _: current)
+    said = "the suite was changed while it ran (checks/a.py was changed); start a new run"
+    assert resumption.suite_changed(begun) == (said if certifies and current.sha256 + current.commit != "00abc" else "")

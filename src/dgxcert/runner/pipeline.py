@@ -44,7 +44,9 @@ class Pipeline:
         state: RunState,
         supervisor: Supervisor,
         show: Show,
+        suite_changed: Callable[[], str] = lambda: "",
     ) -> None:
+        """`suite_changed` is asked before each stage: how the suite differs from that of the run, or ""."""
         self._opened = opened
         self._options = opened.options
         self._folder = folder
@@ -52,6 +54,7 @@ class Pipeline:
         self._state = state
         self._supervisor = supervisor
         self._show = show
+        self._suite_changed = suite_changed
 
     def run(self) -> None:
         """Run every stage that has something to run. Raises what the supervisor raises."""
@@ -73,7 +76,7 @@ class Pipeline:
     def _run_stages(self, steps: Sequence[Step]) -> None:
         for stage, launcher, obstacle in steps:
             planned, name = self._planned(stage), self._options.stage_name(stage)
-            if problem := obstacle():
+            if problem := self._suite_changed() or obstacle():
                 if self._waiting(stage):
                     self._record(journal.StageEnded(stage=name, problem=problem))
             elif planned:

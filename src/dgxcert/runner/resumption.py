@@ -10,6 +10,7 @@ from pathlib import Path
 from dgxcert.machine import software
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import MOST_REPEATS, CannotStart, Outcome
+from dgxcert.plan import suite
 from dgxcert.plan.options import CONTAINER
 from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
@@ -96,6 +97,19 @@ def require_same(opened: Opened, state: RunState, machine: Machine, current: Sui
     _require_same_suite(opened.suite, current)
     _require_same_software(state)
     waivers.require_valid(opened.waivers, datetime.now(UTC).date())
+
+
+def suite_changed(opened: Opened) -> str:
+    """How the suite on disk differs from the one that a run began with, for a run that may certify; or "".
+
+    A rehearsal goes on: it certifies nothing, and whoever works on the suite rehearses.
+    """
+    if not opened.profile.certifies:
+        return ""
+    current = suite.identity(suite.root())
+    same = (current.sha256, current.commit) == (opened.suite.sha256, opened.suite.commit)
+    because = f" ({current.reason})" if current.reason else ""
+    return "" if same else f"the suite was changed while it ran{because}; start a new run"
 
 
 def _require_same_suite(before: Suite, current: Suite) -> None:

@@ -131,7 +131,8 @@ def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: R
             floor = opened.profile.memory.floor
             shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
             supervisor = Supervisor(folder, writer, progress, state, shortage)
-            Pipeline(opened, folder, writer, state, supervisor, progress.say).run()
+            changed = functools.partial(resumption.suite_changed, opened)
+            Pipeline(opened, folder, writer, state, supervisor, progress.say, changed).run()
     except KeyboardInterrupt:
         console.print("interrupted: writing the reports of what was measured")
     finally:
