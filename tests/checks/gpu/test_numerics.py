@@ -276,6 +276,15 @@ def test_right_layer_gradients_pass(
     passes(check.test_gradients_of_layers_are_right, evidence, precision, profile)
 
 
+@pytest.mark.parametrize(("error", "fault"), [(8.0, None), (8.1, "bf16 gradient error")])
+def test_the_worst_layer_gradient_decides(
+    check: ModuleType, profile: Profile, monkeypatch: pytest.MonkeyPatch, error: float, fault: str | None
+) -> None:
+    compared = backward_passes.Comparison(3, attention.Worst(error, "a row"))
+    monkeypatch.setattr(backward_passes, "compare", lambda device, precision: compared)
+    judge(check.test_gradients_of_layers_are_right, CPU, "bf16", profile, fault=fault)
+
+
 @pytest.mark.catches(
     "GRADIENTS-CORRECT",
     "a 16 x 8 tile of dW of a linear layer of 4096 x 6144 lost; one row of it lost or exchanged; 6 % too large",
