@@ -14,7 +14,7 @@ from dgxcert.judgement.evidence import Quantity, Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.rounds import Around, Rounds, Work, known_within, rate
 from dgxcert.machine.device import Device
-from dgxcert.outcome import Inconclusive
+from dgxcert.outcome import DISTURBED, UNEXPLAINED, Disturbed, Inconclusive
 
 UNIT = "TFLOP/s"
 
@@ -123,11 +123,72 @@ def test_a_spread_limit_without_an_upper_edge_allows_nothing(judged: Callable[..
         judged(1.0, 1.0, 1.0, spread=Limit(name="spread", min=0, unit="of median", source="a slip"))
 
 
-def test_a_disturbed_device_is_inconclusive(judged: Callable[..., Quantity], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Device, "sharing_problem", lambda self: "GPU 0 was shared")
-    with pytest.raises(Inconclusive, match="matmul: GPU 0 was shared") as raised:
-        judged(1.0, 1.0, 1.0)
+def test_a_shared_device_is_disturbed(evidence: Recorder) -> None:
+    with pytest.raises(Disturbed, match="matmul: GPU 0 was shared") as raised:
+        judge_shared(evidence, disturbance="GPU 0 was shared")
     assert raised.value.remedy == ("Stop the other work on this device and run again.",)
+    assert raised.value.repeats == DISTURBED
+
+
+def test_a_device_that_may_have_been_shared_is_inconclusive_and_not_repeated(evidence: Recorder) -> None:
+    with pytest.raises(Inconclusive, match="matmul: cannot tell whether GPU 0 was shared") as raised:
+        judge_shared(evidence, unknown="cannot tell whether GPU 0 was shared")
+    assert not isinstance(raised.value, Disturbed)
+
+
+def judge_shared(evidence: Recorder, **about: str) -> None:
+    rounds = Rounds((1.0, 1.0, 1.0), **about)  # type: ignore[arg-type]
+    rate(evidence, "matmul", Work(CPU, 10.0, bound(1e9)), rounds, unit=UNIT, spread=SPREAD)
+
+
+NOISY = (0.5, 1.0, 1.5, 1.0, 2.0)
+NEIGHBOUR = Around(others=0.05, busiest=0.61)
+
+
+@pytest.mark.parametrize(
+    ("around", "repeats", "said"),
+    [
+        (NEIGHBOUR, DISTURBED, "; other processes used 5% of the CPU while it was timed, 61% at times"),
+        (Around(others=0.11), DISTURBED, "other processes used 11% of the CPU"),
+        (Around(others=0.1, busiest=0.25), UNEXPLAINED, "; no other work was seen"),
+    ],
+)
+def test_noisy_rounds_are_repeated_twice_beside_a_neighbour_and_once_without(
+    judged: Callable[..., Quantity], around: Around, repeats: int, said: str
+) -> None:
+    with pytest.raises(Disturbed, match=said) as raised:
+        judged(*NOISY, around=around)
+    assert raised.value.repeats == repeats
+
+
+@pytest.mark.parametrize(("slowed", "cause"), [({"hot": 0.06}, "heat 6%"), ({"braked": 0.06}, "power 6%")])
+@pytest.mark.parametrize("beside", [{}, {"busiest": 0.9}])
+def test_a_gpu_that_slows_itself_down_is_not_waited_for(
+    judged: Callable[..., Quantity], slowed: dict[str, float], cause: str, beside: dict[str, float]
+) -> None:
+    with pytest.raises(Inconclusive, match=f"too noisy.*the GPU slowed down for {cause} of the time") as raised:
+        judged(*NOISY, around=Around(**slowed, **beside))
+    assert not isinstance(raised.value, Disturbed)
+
+
+@pytest.mark.parametrize("share", ["hot", "braked"])
+def test_a_slowdown_of_a_few_samples_explains_no_noise(judged: Callable[..., Quantity], share: str) -> None:
+    with pytest.raises(Disturbed):
+        judged(*NOISY, around=Around(**{share: 0.05}))
+
+
+def test_a_rate_is_only_doubted_beside_a_neighbour(judged: Callable[..., Quantity], evidence: Recorder) -> None:
+    limit = Limit(name="matmul", min=11, unit=UNIT, source="data sheet")
+    assert not judged(1.0, 1.0, 1.0, around=Around(others=0.1, busiest=0.25)) >= limit
+    assert evidence.disturbance == ""
+
+
+def test_a_rate_below_its_limit_beside_a_neighbour_is_doubted(
+    judged: Callable[..., Quantity], evidence: Recorder
+) -> None:
+    limit = Limit(name="matmul", min=11, unit=UNIT, source="data sheet")
+    assert not judged(1.0, 1.0, 1.0, around=NEIGHBOUR) >= limit
+    assert evidence.disturbance == NEIGHBOUR.neighbours
 
 
 def test_two_rounds_are_too_few_to_know_the_spread() -> None:

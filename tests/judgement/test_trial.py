@@ -8,7 +8,7 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.requirement import Requirement
 from dgxcert.judgement.trial import READ_THE_LOG, Trial, text
-from dgxcert.outcome import Inconclusive, Outcome, Wrong
+from dgxcert.outcome import DISTURBED, UNEXPLAINED, Disturbed, Inconclusive, Outcome, Wrong
 
 HERE = Path(__file__)
 FAST = Limit(name="decode.fp32", min=13, unit="token/s", source="85 % of 273 GB/s")
@@ -74,6 +74,61 @@ def test_a_violated_limit_outranks_a_later_error(trial: Trial, error: BaseExcept
     trial.take("call", raised(error), untimed=False)
     assert trial.outcome is Outcome.FAILED
     assert trial.reason.splitlines()[0] == "decode is 9.8 token/s, required >= 13 token/s"
+
+
+@pytest.mark.parametrize("error", [AssertionError("slow"), None], ids=["asserted", "completed"])
+def test_a_rate_below_its_limit_that_was_disturbed_is_inconclusive_and_repeated(
+    trial: Trial, error: BaseException | None
+) -> None:
+    doubt(trial.recorder, 9.8)
+    trial.take("call", raised(error) if error else None, untimed=False)
+    assert (trial.outcome, trial.repeats) == (Outcome.INCONCLUSIVE, DISTURBED)
+    assert "decode is 9.8 token/s, required >= 13 token/s" in trial.reason
+    assert "but others used 61% of the CPU" in trial.reason
+    assert trial.remedy
+
+
+@pytest.mark.parametrize("error", [Wrong("logits differ"), pytest.fail.Exception("wrong")])
+def test_what_is_wrong_beside_a_neighbour_has_failed(trial: Trial, error: BaseException) -> None:
+    doubt(trial.recorder, 9.8)
+    trial.take("call", raised(error), untimed=False)
+    assert (trial.outcome, trial.repeats) == (Outcome.FAILED, 0)
+
+
+def test_a_neighbour_excuses_no_other_quantity(trial: Trial) -> None:
+    doubt(trial.recorder, 9.8)
+    trial.recorder.record("tokens", 127, unit="token", source="generate()").__eq__(128)
+    trial.take("call", raised(AssertionError()), untimed=False)
+    assert trial.outcome is Outcome.FAILED
+
+
+def test_a_disturbed_rate_that_reaches_its_limit_passes(trial: Trial) -> None:
+    doubt(trial.recorder, 20.0)
+    trial.take("call", None, untimed=False)
+    assert (trial.outcome, trial.repeats) == (Outcome.PASSED, 0)
+
+
+@pytest.mark.parametrize("repeats", [UNEXPLAINED, DISTURBED])
+def test_a_disturbed_trial_has_its_repeats_and_one_that_failed_before_has_none(trial: Trial, repeats: int) -> None:
+    trial.take("call", raised(Disturbed("noisy", "Stop.", repeats=repeats)), untimed=False)
+    assert (trial.outcome, trial.repeats) == (Outcome.INCONCLUSIVE, repeats)
+    failed = Trial("DECODE-SPEED[fp32]", REQUIREMENT, HERE)
+    record(failed.recorder, 9.8)
+    failed.take("call", raised(Disturbed("noisy", repeats=repeats)), untimed=False)
+    assert (failed.outcome, failed.repeats) == (Outcome.FAILED, 0)
+
+
+def test_an_inconclusive_trial_is_not_repeated(trial: Trial) -> None:
+    trial.take("call", raised(Inconclusive("the meter broke")), untimed=False)
+    trial.take("teardown", raised(Disturbed("noisy", repeats=2)), untimed=False)
+    assert (trial.reason, trial.repeats) == ("the meter broke", 0)
+
+
+def doubt(recorder: Recorder, rate: float) -> None:
+    """A rate that was measured beside others and compared with its limit."""
+    measured = recorder.record("decode", rate, unit="token/s", source="10 rounds")
+    recorder.disturbed(measured, "others used 61% of the CPU")
+    measured.__ge__(FAST)
 
 
 def test_the_first_problem_is_kept_and_a_pass_is_replaced_by_a_problem_in_teardown(trial: Trial) -> None:

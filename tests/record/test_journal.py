@@ -10,6 +10,7 @@ from suites import disk, example
 
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record import journal
+from dgxcert.record.state import RunState
 
 OPENED = example.opened(example.planned("A"), example.planned("B"))
 RESUMED = journal.Resumed(at=example.AT, rebooted=False)
@@ -164,3 +165,21 @@ def test_a_full_file_system_keeps_every_whole_line_and_the_run_can_be_resumed(tm
         cwd=TESTS,
     )
     assert "No space left on device. kept True, went on True, more than ten lines True" in filled.stdout, filled.stderr
+
+
+def test_a_record_of_format_4_is_read(tmp_path: Path) -> None:
+    """It calls a child process an attempt, and its endings name neither child nor repeats."""
+    lines = [
+        OPENED.model_dump_json().replace(f'"format":{journal.FORMAT}', '"format":4'),
+        '{"at":"2026-11-23T18:40:12.000Z","event":"attempt","stage":"native","number":2,"pid":7,"log":"logs/native-2.log"}',
+        '{"at":"2026-11-23T18:40:13.000Z","event":"started","key":"A","stage":"native","attempt":2}',
+        '{"at":"2026-11-23T18:40:14.000Z","event":"finished","key":"A","outcome":"inconclusive","duration_s":1.0}',
+    ]
+    (tmp_path / journal.NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _, child, started, finished = journal.read(tmp_path)
+    assert isinstance(child, journal.ChildStarted)
+    assert isinstance(started, journal.Started)
+    assert isinstance(finished, journal.Finished)
+    assert (child.number, started.child, finished.child, finished.repeats) == (2, 2, None, 0)
+    state = RunState(journal.read(tmp_path))
+    assert (state.children, state.in_flight, state.waits("A")) == (2, None, False)

@@ -16,7 +16,7 @@ from suites.example import (
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.trait import Trait
-from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.outcome import DISTURBED, UNEXPLAINED, CannotStart, Outcome
 from dgxcert.plan.options import Options
 from dgxcert.record import journal, state
 from dgxcert.record import run as runs
@@ -204,3 +204,23 @@ def test_a_field_that_this_version_does_not_know_is_refused(tmp_path) -> None:
     (tmp_path / runs.NAME).write_text(run.replace('{"format"', '{"waived":true,"format"', 1))
     with pytest.raises(CannotStart, match="waived"):
         runs.load(tmp_path)
+
+
+@pytest.mark.parametrize(("repeats", "noted"), [(UNEXPLAINED, True), (DISTURBED, False), (0, False)])
+def test_a_pass_after_rounds_that_varied_without_a_cause_is_noted(repeats: int, noted: bool) -> None:
+    undecided = finished("A", Outcome.INCONCLUSIVE, reason="too noisy", repeats=repeats)
+    run = assemble(opened(planned("A")), started("A"), undecided, started("A", child=2), finished("A", child=2))
+    assert (only(run).outcome, only(run).attempts) == (Outcome.PASSED, 2)
+    assert [(each.reason, each.repeats) for each in only(run).earlier_attempts] == [("too noisy", repeats)]
+    assert any("no other work was seen: A" in note for note in run.notes) == noted
+    assert run.judgement.verdict is Verdict.REHEARSED, "attempts do not change the verdict"
+
+
+def test_a_check_of_what_work_left_is_open_once_work_was_measured_again() -> None:
+    after = started("B").model_copy(update={"stage": "after"})
+    again = journal.Resumed(at=AT, rebooted=False)
+    undecided = (started("A"), finished("A", Outcome.INCONCLUSIVE))
+    run = assemble(opened(planned("A"), planned("B")), *undecided, after, finished("B"), again, started("A", child=2))
+    assert (run.results[1].outcome, run.judgement.verdict) == (Outcome.NOT_RUN, Verdict.INCONCLUSIVE)
+    assert "work was measured again" in run.results[1].reason
+    assert [each.outcome for each in run.results[1].earlier_attempts] == [Outcome.PASSED]

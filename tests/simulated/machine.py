@@ -80,6 +80,11 @@ def pids(value: Any) -> str:
     return ",".join(str(each.get("pid", 1) if isinstance(each, dict) else each) for each in value)
 
 
+def shares(value: Any) -> str:
+    """Percent of the time by process id."""
+    return ",".join(f"{pid}:{percent}" for pid, percent in dict(value).items())
+
+
 OF_THE_SYSTEM: dict[str, tuple[str, Form]] = {
     "nvml_init": ("init", str),
     "driver_version": ("driver", str),
@@ -139,6 +144,7 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "event_counter_hw_power_braking_us_per_s": ("counter.power_brake.per_s", int),
     "compute_processes": ("processes.compute", pids),
     "graphics_processes": ("processes.graphics", pids),
+    "process_utilization_percent": ("processes.utilization", shares),
 }
 OF_WORK = {
     "performance_state",

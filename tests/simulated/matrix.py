@@ -80,7 +80,7 @@ class Quiet:
     """A progress that shows nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_: None
+        return lambda *_, **__: None
 
 
 @dataclass(frozen=True)

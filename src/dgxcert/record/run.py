@@ -1,5 +1,6 @@
 """A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from dgxcert.machine.image import Image
 from dgxcert.machine.runtime import Runtime
 from dgxcert.machine.software import Software
 from dgxcert.machine.trace import Trace
-from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.outcome import UNEXPLAINED, CannotStart, Outcome
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned, any_gpu
 from dgxcert.plan.suite import Suite
@@ -174,7 +175,7 @@ def assemble(events: list[Event], name: str) -> Run:
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
         judgement=_judgement(opened, results, state.image, at_once=not _broken(events)),
         limits=basis_count.count(opened.profile.limits, (item for result in results for item in result.evidence)),
-        notes=tuple(_notes(events, opened)),
+        notes=(*_notes(events, opened), *_varied(results)),
         waivers=opened.waivers,
         results=results,
         earlier=opened.earlier,
@@ -312,6 +313,21 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None, 
     proven = used is not None and used.proven and opened.suite.modified is False and at_once
     verdict = judge(endings, certifies=opened.profile.certifies and proven, whole=opened.options.whole)
     return Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(result.outcome for result in results))
+
+
+def _varied(results: Iterable[Result]) -> list[str]:
+    """What passed only after rounds that varied without a cause, as those of a clock that drops in bursts do."""
+    keys = [
+        result.key
+        for result in results
+        if result.outcome is Outcome.PASSED
+        and any(
+            each.outcome is Outcome.INCONCLUSIVE and each.repeats == UNEXPLAINED for each in result.earlier_attempts
+        )
+    ]
+    if not keys:
+        return []
+    return [f"passed when measured again, after rounds that varied although no other work was seen: {', '.join(keys)}"]
 
 
 def _notes(events: list[Event], opened: Opened) -> list[str]:

@@ -134,3 +134,36 @@ def test_a_driver_that_does_not_start_is_one_refusal(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
     assert driver_answers.main(*topic) == {"code": pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "says": "Driver Not Loaded"}
+
+
+def utilization(answer: object) -> object:
+    """The field as NVML answers it."""
+
+    def ask(gpu: object, since: int) -> object:
+        if isinstance(answer, int):
+            raise pynvml.NVMLError(answer)
+        return answer
+
+    nvml = SimpleNamespace(
+        nvmlDeviceGetProcessUtilization=ask,
+        NVMLError_NotFound=pynvml.NVMLError_NotFound,
+        NVMLError_InsufficientSize=pynvml.NVMLError_InsufficientSize,
+    )
+    return driver_answers.FIELDS["process_utilization"](nvml, "GPU 0")
+
+
+def test_the_share_of_each_process_is_that_of_the_last_samples() -> None:
+    def sample(pid: int, share: int, second: int) -> SimpleNamespace:
+        return SimpleNamespace(pid=pid, smUtil=share, timeStamp=second * 1_000_000)
+
+    assert utilization([sample(7, 93, 100), sample(4711, 60, 99), sample(12, 50, 90)]) == {7: 93, 4711: 60}
+
+
+@pytest.mark.parametrize("code", [pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_INSUFFICIENT_SIZE])
+def test_a_gpu_without_samples_of_processes_is_idle(code: int) -> None:
+    assert utilization(code) == {}
+
+
+def test_utilisation_that_is_not_supported_is_not_taken_for_an_idle_gpu() -> None:
+    with pytest.raises(pynvml.NVMLError_NotSupported):
+        utilization(pynvml.NVML_ERROR_NOT_SUPPORTED)

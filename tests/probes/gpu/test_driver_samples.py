@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
         monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
         monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: f"GPU {index}")
         missing = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        for name in (*driver_samples.FIELDS, "counters"):
+        for name in (*driver_samples.FIELDS, *driver_samples.PROCESSES, "counters"):
             monkeypatch.setitem(driver_answers.FIELDS, name, fields.get(name, missing))
 
     return answer
@@ -78,7 +79,9 @@ def test_a_field_that_the_driver_refuses_is_named_once_and_not_sampled(
     orphaned_after(2, monkeypatch)
     driver_samples.record_samples(0, 1000.0, tmp_path / "samples")
     first, *samples, last = lines(tmp_path / "samples")
-    assert first["refused"] == dict.fromkeys(set(driver_samples.FIELDS) - {"clock"}, "Not Supported")
+    assert first["refused"] == dict.fromkeys(
+        {*driver_samples.FIELDS, *driver_samples.PROCESSES} - {"clock"}, "Not Supported"
+    )
     assert [sorted(sample) for sample in samples] == [["clock", "t"]] * 2
     assert (first["counters"], last["counters"]) == ({}, {}), "a driver without counters"
 
@@ -127,3 +130,20 @@ def test_counters_that_err_are_not_missing_counters(driver: Driver, tmp_path: Pa
 
 def test_every_sampled_field_is_one_that_the_driver_can_be_asked_for() -> None:
     assert set(driver_samples.FIELDS) <= set(driver_answers.FIELDS)
+
+
+def test_who_uses_the_gpu_is_asked_at_first_and_then_twice_a_second(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    driver(clock=lambda nvml, gpu: 2411)
+    monkeypatch.setitem(driver_answers.FIELDS, "compute_processes", lambda nvml, gpu: [7])
+    monkeypatch.setitem(driver_answers.FIELDS, "process_utilization", refuse(pynvml.NVML_ERROR_NOT_SUPPORTED))
+    monkeypatch.setattr(driver_samples, "PROCESSES_EVERY_S", 0.05)
+    orphaned_after(12, monkeypatch)
+    driver_samples.record_samples(2, 100.0, tmp_path / "samples")
+    first, *samples, _ = lines(tmp_path / "samples")
+    asked = [sample["t"] for sample in samples if "compute_processes" in sample]
+    assert samples[0]["compute_processes"] == [7]
+    assert 2 <= len(asked) < len(samples)
+    assert all(later - earlier >= 0.05 for earlier, later in pairwise(asked))
+    assert first["refused"]["process_utilization"] == "Not Supported"

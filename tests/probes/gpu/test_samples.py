@@ -209,3 +209,50 @@ def test_the_counter_with_the_largest_growth_counts() -> None:
         {"thermal_software": 1.0, "thermal_hardware": 1.0}, {"thermal_software": 1.1, "thermal_hardware": 1.4}
     )
     assert load.hot == pytest.approx(0.4)
+
+
+def looked(*looks: dict[str, Any]) -> Samples:
+    """Samples of which every third also lists the processes."""
+    readings: list[dict[str, Any]] = [{"clock": 2411} for _ in range(3 * len(looks))]
+    for at, look in enumerate(looks):
+        readings[3 * at] |= look
+    return Samples.parse(written(*readings))
+
+
+ALONE = {"compute_processes": [7], "graphics_processes": [2211]}
+
+
+def test_the_workload_alone_has_no_neighbour() -> None:
+    assert looked(ALONE, ALONE, ALONE).neighbours(0) is None
+
+
+def test_a_process_that_computes_only_in_the_middle_is_a_neighbour() -> None:
+    samples = looked(ALONE, ALONE | {"compute_processes": [7, 4711]}, ALONE)
+    assert samples.neighbours(0) == "GPU 0 was shared: 2 compute processes ([7, 4711])"
+
+
+def test_processes_that_follow_each_other_are_neighbours() -> None:
+    assert looked(ALONE, ALONE | {"compute_processes": [4711]}).neighbours(0) is not None
+
+
+@pytest.mark.parametrize(
+    ("shares", "neighbour"),
+    [
+        ([{"7": 93, "2211": 4}] * 3, False),
+        ([{"7": 93}, {"7": 40, "4711": 60}, {"7": 93}], True),
+        ([{"7": 93, "4711": 12}] * 3, True),
+        ([{"7": 93, "4711": 10}] * 3, False),
+        ([{"7": 93}, {"7": 93, "4711": 25}, {"7": 93}], False),
+        ([{}, {}, {}], False),
+    ],
+    ids=["a desktop", "a burst", "little all the time", "at the limit", "a small burst", "no samples"],
+)
+def test_graphics_are_a_neighbour_once_they_keep_the_gpu_busy(shares: list[dict[str, int]], neighbour: bool) -> None:
+    samples = looked(*(ALONE | {"process_utilization": share} for share in shares))
+    assert (samples.neighbours(0) is not None) == neighbour
+    assert not neighbour or "process 4711 used" in str(samples.neighbours(0))
+
+
+def test_a_driver_that_lists_no_processes_leaves_it_open_whether_there_were_any() -> None:
+    with pytest.raises(Inconclusive, match="cannot tell whether GPU 3 was shared: no answer"):
+        samples("clock", *[2411.0] * 6).neighbours(3)

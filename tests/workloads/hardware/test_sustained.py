@@ -38,7 +38,7 @@ LOW = (510, 611, 690, 540, 858)
 
 def samples(clocks: tuple[int, ...] = MOVES, *, counters: Any = None, **fields: Any) -> Samples:
     """Five samples in four seconds of a GPU that is busy and healthy, but for these fields."""
-    fields = {"utilization": 96, "power_w": 88.0, "event_reasons": 0} | fields
+    fields = {"utilization": 96, "power_w": 88.0, "event_reasons": 0, "compute_processes": [7]} | fields
     reported = {name: value for name, value in fields.items() if value is not None}
     lines: list[dict[str, Any]] = [
         {"t": 0.0, "at": 0.0, "hertz": 1, "refused": {}, "counters": dict.fromkeys(counters or {}, 0.0)}
@@ -250,6 +250,18 @@ def test_a_gpu_is_warmed_up_then_sampled_then_checked_for_other_processes(steps:
     assert measured.highest("clock") == Bound(value=3003, unit="MHz", source="NVML: the most that card and slot can do")
     width, generation = measured.highest("link_width"), measured.highest("link_generation")
     assert (width and width.value, generation and generation.value) == (16, 5)
+
+
+def test_a_neighbour_that_is_gone_at_the_end_is_seen_in_the_samples(
+    monkeypatch: pytest.MonkeyPatch, steps: list[str]
+) -> None:
+    @contextmanager
+    def sampling(index: int, hertz: float) -> Iterator[Callable[[], Samples]]:
+        yield lambda: samples(compute_processes=[7, 4711])
+
+    monkeypatch.setattr(sustained, "sampling", sampling)
+    with pytest.raises(Inconclusive, match=r"GPU 5 was shared: 2 compute processes"):
+        sustained.measured(Device("cuda", 5, "NVIDIA H200"), SPARK)
 
 
 def test_a_rehearsal_is_as_short_as_in_its_profile(steps: list[str]) -> None:

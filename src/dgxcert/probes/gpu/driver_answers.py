@@ -72,7 +72,7 @@ def _process_utilization(nvml: Any, gpu: Any) -> dict[int, int]:
     """
     try:
         samples = nvml.nvmlDeviceGetProcessUtilization(gpu, 0)
-    except nvml.NVMLError_NotFound:
+    except (nvml.NVMLError_NotFound, nvml.NVMLError_InsufficientSize):  # or a process came between its two calls
         return {}
     newest = max((sample.timeStamp for sample in samples), default=0) - PROCESS_SAMPLE_US
     return {sample.pid: sample.smUtil for sample in samples if sample.timeStamp >= newest}

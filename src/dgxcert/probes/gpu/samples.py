@@ -117,13 +117,13 @@ class Samples:
         if len(computing) > 1:
             return f"GPU {index} was shared: {len(computing)} compute processes ({computing})"
         shares = [reading["process_utilization"] for reading in looks if "process_utilization" in reading]
-        busy = {
-            pid: [int(share.get(pid, 0)) / 100 for share in shares] for pid in {pid for each in shares for pid in each}
+        percent = {
+            pid: [int(share.get(pid, 0)) for share in shares] for pid in {pid for each in shares for pid in each}
         }
         others = [
-            f"process {pid} used {max(used):.0%} of it at times"
-            for pid, used in sorted(busy.items())
-            if int(pid) not in computing and is_busy(statistics.fmean(used), max(used))
+            f"process {pid} used {max(used)}% of it at times"
+            for pid, used in sorted(percent.items())
+            if int(pid) not in computing and is_busy(statistics.fmean(used) / 100, max(used) / 100)
         ]
         return f"GPU {index} was shared: {', '.join(others)}" if others else None
 

@@ -140,7 +140,7 @@ def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
     keep_busy(work, WARM_UP_S if sizes.seconds > 2 * WARM_UP_S else 0.0)
     with sampling(device.index, max(HERTZ, LEAST_SAMPLES / sizes.seconds)) as samples:
         rounds = keep_busy(work, sizes.seconds)
-    disturbed = device.sharing_problem()
+    disturbed = device.sharing_problem() or samples().neighbours(device.index)
     possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()))
     return Load(samples(), disturbed, possible, work.differing, rounds)
 
