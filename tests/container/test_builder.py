@@ -9,7 +9,8 @@ import pytest
 from paths import ROOT
 
 from dgxcert import command
-from dgxcert.container import builder, engine, pip_settings
+from dgxcert.container import builder, builds, engine, pip_settings
+from dgxcert.container.builds import Build
 from dgxcert.container.pip_settings import PipSettings
 from dgxcert.machine import image
 from dgxcert.machine.image import Image, Recipe
@@ -44,6 +45,20 @@ def existing(monkeypatch: pytest.MonkeyPatch) -> Existing:
         monkeypatch.setattr(builder, "recipe", lambda stack, base: WANTED)
 
     return set_image
+
+
+BASE_LAYERS = ("sha256:b1", "sha256:b2")
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def kept(image: Image, *, on_base: bool = True) -> Image:
+    """The image, as one that an earlier run has built."""
+    assert builds.keep(Build(id=image.id, labels=WANTED.labels, on_base=on_base)) == ""
+    return image
 
 
 def ensure(*, build: bool = True) -> Image:
@@ -83,16 +98,86 @@ def test_the_recipe_covers_every_file_that_decides_what_is_in_the_image(
 def test_an_image_reports_whether_its_base_is_the_pinned_one(
     existing: Existing, monkeypatch: pytest.MonkeyPatch, pinned: bool
 ) -> None:
-    existing(image_with())
+    existing(kept(image_with()))
     name = "mirror/pytorch@sha256:1" if pinned else "mirror/pytorch@sha256:2"
     monkeypatch.setattr(builder, "_pinned_base", lambda container: name)
-    assert ensure().on_pinned_base is pinned
+    assert (ensure().built_here, ensure().on_pinned_base) == (True, pinned)
+
+
+def test_an_image_that_no_build_of_ours_made_is_built_again_whatever_its_labels(
+    existing: Existing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`FROM dgxcert:course`, further steps and `CMD ["--help"]` inherit every label."""
+    existing(image_with())
+    with pytest.raises(CannotStart, match=r"no record of having made it, and labels can be inherited.*make image"):
+        ensure(build=False)
+    kept(image_with().model_copy(update={"id": "sha256:other"}))
+    builds.keep(Build(id="sha256:77", labels={**WANTED.labels, image.LABEL_LOCK: "old"}, on_base=True))
+    made: list[str] = []
+    monkeypatch.setattr(builder, "make", lambda *_: made.append("sha256:77") or "sha256:77")
+    monkeypatch.setattr(builder, "_begins_with", lambda *_: True)
+    monkeypatch.setattr(builder, "_pinned_base", lambda container: "base@sha256:1")
+    assert (ensure().proven, made) == (True, ["sha256:77"])
+    assert (ensure(build=False).proven, made) == (True, ["sha256:77"]), "the second time it is known"
+
+
+def test_a_tag_that_was_moved_during_the_build_is_refused(existing: Existing, monkeypatch: pytest.MonkeyPatch) -> None:
+    existing(image_with())
+    monkeypatch.setattr(builder, "make", lambda *_: "sha256:what-was-built")
+    with pytest.raises(CannotStart, match="still does not fit"):
+        ensure()
+
+
+@pytest.mark.parametrize(
+    ("layers", "base", "begins"),
+    [
+        ((*BASE_LAYERS, "sha256:o"), BASE_LAYERS, True),
+        (BASE_LAYERS, BASE_LAYERS, False),
+        (("sha256:o", *BASE_LAYERS), BASE_LAYERS, False),
+        (("sha256:b1", "sha256:forged", "sha256:o"), BASE_LAYERS, False),
+        ((*BASE_LAYERS, "sha256:o"), (), False),
+        ((*BASE_LAYERS, "sha256:o"), None, False),
+    ],
+)
+def test_an_image_is_on_a_base_whose_layers_are_its_first_ones(
+    monkeypatch: pytest.MonkeyPatch, layers: tuple[str, ...], base: tuple[str, ...] | None, begins: bool
+) -> None:
+    stored = None if base is None else image_with().model_copy(update={"layers": base})
+    monkeypatch.setattr(builder, "find", lambda reference: stored)
+    monkeypatch.setattr(command, "stream", lambda *_, **__: 1)
+    built = image_with().model_copy(update={"layers": layers})
+    assert builder._begins_with(built, "base@sha256:1", lambda text: None) is begins
+
+
+@pytest.mark.parametrize(
+    ("id", "on_base", "proven"), [("sha256:77", True, True), ("sha256:77", False, False), ("sha256:1", True, False)]
+)
+def test_only_its_own_build_proves_an_image(
+    monkeypatch: pytest.MonkeyPatch, id: str, on_base: bool, proven: bool
+) -> None:
+    monkeypatch.setattr(builder, "_pinned_base", lambda container: "base@sha256:1")
+    build = Build(id=id, labels=WANTED.labels, on_base=on_base)
+    assert builder.proved(image_with(), build).proven is proven
+    assert not builder.proved(image_with(), None).proven
+
+
+def test_a_state_folder_that_is_damaged_or_read_only_costs_a_build_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Build(id="sha256:77", labels=WANTED.labels, on_base=True)
+    assert builds.keep(build) == ""
+    assert builds.find("sha256:77", WANTED.labels) == build
+    builds.file().write_text("{", encoding="utf-8")
+    assert builds.find("sha256:77", WANTED.labels) is None
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    assert "the next run builds the image again" in builds.keep(build)
 
 
 def test_an_image_of_this_checkout_is_reused_without_building(
     existing: Existing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    existing(image_with())
+    existing(kept(image_with()))
     monkeypatch.setattr(builder, "make", lambda *_: pytest.fail("built"))
     assert ensure().id == "sha256:77"
 
@@ -101,7 +186,7 @@ def test_an_image_that_still_does_not_fit_after_the_build_is_refused(
     existing: Existing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     existing(image_with(**{image.LABEL_SUITE: "forged"}))
-    monkeypatch.setattr(builder, "make", lambda *_: None)
+    monkeypatch.setattr(builder, "make", lambda *_: "sha256:77")
     with pytest.raises(CannotStart, match="still does not fit"):
         ensure()
 

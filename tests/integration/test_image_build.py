@@ -195,6 +195,24 @@ def test_an_image_that_was_changed_after_its_build_is_recognised(checkout: Check
     assert not committed.untouched
 
 
+def test_an_image_on_ours_that_inherits_labels_and_last_step_is_not_reused(
+    checkout: Checkout, standin: str, docker: str
+) -> None:
+    built, _ = checkout.build(REFERENCE, "tiny", standin)
+    engine.run("tag", built.id, "dgxcert-test:ours")
+    for step in (f"COPY --from={standin} /etc/passwd /added", "ENV PYTHONPATH=/added"):
+        dockerfile = f'FROM dgxcert-test:ours\n{step}\nCMD ["--help"]\n'
+        args = [docker, "build", "-q", "--network=none", "-t", REFERENCE, "-"]
+        subprocess.run(args, input=dockerfile.encode(), env=engine.environment(), check=True, capture_output=True)
+        forged = builder.find(REFERENCE)
+        assert forged is not None
+        assert forged.untouched, "its history ends like ours"
+        assert not forged.proven
+        again, lines = checkout.build(REFERENCE, "tiny", standin)
+        assert again.id == built.id
+        assert any("no record of having made it" in line for line in lines)
+
+
 def test_after_a_change_of_the_suite_the_packages_are_not_installed_again(checkout: Checkout, standin: str) -> None:
     first, _ = checkout.build(REFERENCE, "tiny", standin)
     with (checkout.folder / "checks" / "host" / "test_clock.py").open("a", encoding="utf-8") as file:

@@ -68,7 +68,25 @@ def test_an_image_with_a_later_step_differs_whatever_its_labels() -> None:
     assert image.difference(ours, WANTED) == ""
     changed = image.parse(answer(WANTED.labels), "dgxcert:course", "RUN /bin/sh -c pip install torch # buildkit")
     assert image.difference(changed, WANTED) == "something was added to it after it was built"
-    assert not changed.model_copy(update={"on_pinned_base": True}).proven
+    assert not changed.model_copy(update={"on_pinned_base": True, "built_here": True}).proven
+
+
+@pytest.mark.parametrize(
+    ("missing", "doubt"),
+    [
+        ({}, ""),
+        ({"standin": True}, "is built on a stand-in for NVIDIA's"),
+        ({"built_here": False}, "did not come out of a build of this checkout"),
+        ({"untouched": False}, "did not come out of a build of this checkout"),
+        ({"on_pinned_base": False}, "is built on base@sha256:1, which is not the pinned base image"),
+    ],
+)
+def test_only_an_image_of_our_own_build_on_the_pinned_base_is_proven(missing: dict[str, bool], doubt: str) -> None:
+    ours = image.parse(answer(WANTED.labels), "dgxcert:course", image.LAST_STEP)
+    assert not ours.proven, "whatever its labels say"
+    proven = {"built_here": True, "on_pinned_base": True, "untouched": True, "standin": False}
+    found = ours.model_copy(update={**proven, "base": "base@sha256:1", **missing})
+    assert (found.proven, found.doubt) == (not missing, doubt)
 
 
 def test_the_last_step_is_the_last_of_the_dockerfile() -> None:

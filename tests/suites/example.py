@@ -73,6 +73,7 @@ def image_ready(**about: Any) -> journal.ImageReady:
         "suite_sha256": "00",
         "recipe_sha256": "cc",
         "untouched": True,
+        "built_here": True,
         "on_pinned_base": True,
     }
     return journal.ImageReady(at=AT, image=Image(**(usual | about)))

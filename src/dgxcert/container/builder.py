@@ -1,4 +1,4 @@
-"""The builder: builds the image from this checkout, and reuses one only while its labels fit this checkout."""
+"""The builder: builds the image from this checkout, and reuses one only if it came out of such a build."""
 
 import hashlib
 import os
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.container import engine, engine_answer, pip_settings
+from dgxcert.container import builds, engine, engine_answer, pip_settings
+from dgxcert.container.builds import Build
 from dgxcert.container.engine_answer import EngineProblem
 from dgxcert.machine.image import Image, Recipe, difference, parse
 from dgxcert.outcome import CannotStart
@@ -99,29 +100,57 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
     """
     wanted = recipe(stack, base)
     existing = find(reference)
-    if existing is not None and not difference(existing, wanted):
+    build_of_it = builds.find(existing.id, wanted.labels) if existing else None
+    if existing is not None and build_of_it is not None and not difference(existing, wanted):
         show(f"image {reference} fits this checkout ({existing.id[:19]}), reused")
-        return _compared_with_pinned(existing)
-    why = f"does not fit this checkout: {difference(existing, wanted)}" if existing else "does not exist yet"
+        return proved(existing, build_of_it)
+    why = f"does not fit this checkout: {_misfit(existing, wanted)}" if existing else "does not exist yet"
     if not build:
         raise CannotStart(f"Image {reference} {why}.", "Build it: make image")
     show(f"image {reference} {why}; building it with {engine.docker()}, minutes the first time")
     if not wanted.base_digest:
         _pull(wanted.base, show)
         wanted = recipe(stack, base)
-    make(reference, wanted, show)
+    made = make(reference, wanted, show)
     built = find(reference)
-    if built is None or difference(built, wanted):
+    if built is None or built.id != made or difference(built, wanted):
         raise CannotStart(
             f"Image {reference} was built and still does not fit.", "Report this with the build's output."
         )
-    return _compared_with_pinned(built)
+    build_of_it = Build(id=made, labels=wanted.labels, on_base=_begins_with(built, wanted.base, show))
+    if problem := builds.keep(build_of_it):
+        show(problem)
+    return proved(built, build_of_it)
 
 
-def _compared_with_pinned(image: Image) -> Image:
-    """The image with `on_pinned_base` set: whether its base, from whichever registry, is the pinned one."""
+def _misfit(existing: Image, wanted: Recipe) -> str:
+    return difference(existing, wanted) or "this builder has no record of having made it, and labels can be inherited"
+
+
+def proved(image: Image, build_of_it: Build | None) -> Image:
+    """The image with what its build proves: that it is ours, and that its base is the pinned one, from any registry."""
+    if build_of_it is None or build_of_it.id != image.id:
+        return image.model_copy(update={"built_here": False, "on_pinned_base": False})
     digest = _pinned_base(_container()).partition("@")[2]
-    return image.model_copy(update={"on_pinned_base": image.base_digest == digest})
+    pinned = build_of_it.on_base and image.base_digest == digest
+    return image.model_copy(update={"built_here": True, "on_pinned_base": pinned})
+
+
+def _begins_with(image: Image, base: str, show: Show) -> bool:
+    """Whether the first layers of an image are all the layers of its base image, and more follow.
+
+    BuildKit may use a base image without storing it: then it is pulled, with its layers already here.
+    """
+    stored = find(base)
+    if stored is None:
+        try:
+            _pull(base, show)
+        except CannotStart as error:
+            show(f"the layers of {base} are unknown, so this image certifies nothing: {error.problem}")
+            return False
+        stored = find(base)
+    layers = stored.layers if stored else ()
+    return bool(layers) and image.layers[: len(layers)] == layers and len(image.layers) > len(layers)
 
 
 def contradiction(image: Image, package_sha256: str) -> str:
@@ -141,7 +170,7 @@ def contradiction(image: Image, package_sha256: str) -> str:
 
 
 def _pull(base: str, show: Show) -> None:
-    """Pull a base image that is named by a tag: only a local image has an id, which the record needs."""
+    """Pull a base image: only of a stored one the engine tells its id and layers."""
     args = [engine.docker(), "pull", base]
     if command.stream(args, timeout_s=PULL_S, env=engine.environment(), line=show) != 0:
         raise CannotStart(
@@ -150,8 +179,11 @@ def _pull(base: str, show: Show) -> None:
         )
 
 
-def make(reference: str, wanted: Recipe, show: Show) -> None:
-    """Build the image, showing each line of progress; raises CannotStart with the reason why the build failed."""
+def make(reference: str, wanted: Recipe, show: Show) -> str:
+    """Build the image, showing each line of progress, and return its id.
+
+    Raises CannotStart with the reason why the build failed.
+    """
     root = suite.root()
     lines: list[str] = []
 
@@ -161,15 +193,18 @@ def make(reference: str, wanted: Recipe, show: Show) -> None:
 
     with tempfile.TemporaryDirectory(prefix="dgxcert-build-") as private:
         args = [engine.docker(), "build", "--progress=plain", "-f", str(root / "container" / "Dockerfile")]
-        args += ["-t", reference, *_arguments(wanted), *_secrets(Path(private))]
+        id_file = Path(private) / "id"
+        args += ["-t", reference, "--iidfile", str(id_file), *_arguments(wanted), *_secrets(Path(private))]
         if network := os.environ.get("BUILD_NETWORK"):
             args += ["--network", network]
         returncode = command.stream([*args, str(root)], timeout_s=BUILD_S, env=engine.environment(), line=keep)
+        made = id_file.read_text(encoding="ascii").strip() if id_file.is_file() else ""
     if returncode != 0:
         raise CannotStart(
             f"Image {reference} could not be built: {explain(lines)}.",
             "Read the build's output above; behind a proxy set HTTPS_PROXY, for a private index PIP_CONFIG_FILE.",
         )
+    return made
 
 
 def _arguments(wanted: Recipe) -> list[str]:

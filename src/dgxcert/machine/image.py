@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 LABEL_STACK = "org.dgxcert.stack"
 LABEL_LOCK = "org.dgxcert.lock.sha256"
@@ -16,7 +16,7 @@ LABEL_STANDIN = "org.dgxcert.standin"
 
 LAST_STEP = 'CMD ["--help"]'
 """The last instruction of container/Dockerfile. An image built on ours, or committed from its container, inherits all
-labels; only its history shows further steps after this one."""
+labels, and its history usually shows further steps. What proves an image is its id: `built_here`."""
 
 
 def kernel_architecture(name: str) -> str:
@@ -66,13 +66,26 @@ class Image(Recipe):
     standin: bool = False
     untouched: bool = False
     """Whether it has no step after the last one of the Dockerfile."""
+    layers: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    """Hashes of its layers, from the base image's first to its own last; not in the record."""
+    built_here: bool = False
+    """Whether its id came out of this builder's own build of the recipe: labels and history prove nothing."""
     on_pinned_base: bool = False
-    """Whether its base is the image that this checkout pins by digest."""
+    """Whether its base is the image that this checkout pins by digest, and its first layers are that image's."""
 
     @property
     def proven(self) -> bool:
         """Whether a verdict on this image is a verdict on the software that dgxcert certifies."""
-        return self.on_pinned_base and self.untouched and not self.standin
+        return self.built_here and self.on_pinned_base and self.untouched and not self.standin
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not proven; empty where it is."""
+        if self.standin:
+            return "is built on a stand-in for NVIDIA's"
+        if not self.built_here or not self.untouched:
+            return "did not come out of a build of this checkout"
+        return "" if self.on_pinned_base else f"is built on {self.base}, which is not the pinned base image"
 
     @property
     def kernel_architecture(self) -> str:
@@ -103,6 +116,7 @@ def parse(answer: str, reference: str, last_step: str) -> Image:
         lock_sha256=labels.get(LABEL_LOCK, ""),
         suite_sha256=labels.get(LABEL_SUITE, ""),
         recipe_sha256=labels.get(LABEL_RECIPE, ""),
+        layers=tuple((inspected.get("RootFS") or {}).get("Layers") or ()),
         untouched=last_step.endswith(LAST_STEP),
         commit=labels.get(LABEL_COMMIT, ""),
         standin=LABEL_STANDIN in labels,

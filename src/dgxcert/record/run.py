@@ -344,8 +344,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
     used = RunState(events).image
     if used is not None and not used.proven:
-        base = "a stand-in for NVIDIA's" if used.standin else f"{used.base}, which is not the pinned base image"
-        notes.append(f"image {used.reference} is built on {base}, so this run certifies nothing")
+        notes.append(f"image {used.reference} {used.doubt}, so this run certifies nothing")
     if opened.suite.modified:
         notes.append(f"the suite was changed since its last commit{_because(opened)}, so this run certifies nothing")
     elif opened.suite.modified is None and opened.profile.certifies:
