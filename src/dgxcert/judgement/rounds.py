@@ -203,7 +203,7 @@ def rate(evidence: Recorder, name: str, work: Work, rounds: Rounds, *, unit: str
             f"{name}: code was compiled {rounds.around.compiled} times while it was timed",
             "Run it again; where it happens each time, the warm-up in the profile's `timing` is too short.",
         )
-    if rounds.around.neighbours:
+    if is_busy(rounds.around.others or 0.0):  # a burst makes rounds vary, but explains no rate that is too low
         evidence.disturbed(measured, rounds.around.neighbours)
     _believe_spread(evidence, name, rounds, spread)
     return measured
