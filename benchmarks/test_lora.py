@@ -14,8 +14,7 @@ from dgxcert.workloads.training import lora
     title="Adapters are trained at the expected rate",
     why="Fine-tuning with PEFT adapters is what the course and most users of such a machine do with it.",
     remedy=(
-        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: a kernel computes them "
-        "wrongly, and these find which.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,GRADIENTS-CORRECT` if gradients are wrong: their kernels err.",
         "Read the results of STACK-VERSIONS and STACK-FILES if gradients are missing or the loss does not fall.",
         "Read them also if losses differ: two ways to train the same model disagree.",
         "See MATMUL-SPEED and MEMORY-BANDWIDTH first if it is slow, and fix what is low there.",

@@ -35,7 +35,7 @@ def test_the_student_is_faster_than_its_teacher(device, profile, evidence):
     why="A student learns from its teacher's softened probabilities: a training step that does not lower the KL "
     "divergence, or that trains the teacher, distils nothing.",
     remedy=(
-        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,GRADIENTS-CORRECT` if gradients are wrong: their kernels err.",
         "Print the loss before and after optimizer.step() on the same batch: it must fall.",
         "Run the teacher under torch.no_grad() in the notebook, and give the optimizer the student's parameters only.",
         *lockfile.RESTORE,

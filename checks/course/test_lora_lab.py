@@ -12,7 +12,7 @@ from dgxcert.workloads.training import gradients
     why="The course's own lab fine-tunes DistilBERT by Trainer, with LoRA of rank 16 on q_lin and v_lin and a new "
     "classification head: a student must see it learn.",
     remedy=(
-        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,GRADIENTS-CORRECT` if gradients are wrong: their kernels err.",
         "Call `model.print_trainable_parameters()` and compare the losses that Trainer logs.",
         "Rebuild the model before training: one that was used for inference may have repacked its weights.",
         "In `make shell`, run `python -m pip check`: an error inside Trainer means that transformers, accelerate "

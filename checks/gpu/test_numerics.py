@@ -150,7 +150,7 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
     why="A device that errs now and then ruins long trainings, and no single matmul reveals it.",
     remedy=(
         "Run it again: make validate ONLY=TRAINING-REPEATS. If adapters differ each time, the device errs.",
-        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,GRADIENTS-CORRECT` if gradients are wrong: their kernels err.",
         CHECK_ERRORS,
         "Let it cool, and remove any overclocking or undervolting: nvidia-smi -q -d CLOCK,POWER,TEMPERATURE",
         "Open a hardware case with the run folder if the adapters still differ.",

@@ -14,7 +14,7 @@ TORCHAO = "If the error names torchao, without which peft works, in `make shell`
     title="LoRA adapters are attached, trained alone and merged",
     why="The course's fine-tuning lab trains LoRA adapters: one that is not attached, or not merged, raises no error.",
     remedy=(
-        "Run `make validate ONLY=ATTENTION-CORRECT,MATMUL-CORRECT` if gradients are wrong: their kernels err.",
+        "Run `make validate ONLY=ATTENTION-CORRECT,GRADIENTS-CORRECT` if gradients are wrong: their kernels err.",
         "Print the versions, in `make shell`: python -c 'import peft, transformers; print(peft.__version__, "
         "transformers.__version__)'",
         *lockfile.RESTORE,
