@@ -26,7 +26,7 @@ def test_a_step_is_printed_with_what_changed() -> None:
     history_table.show(known, RUNS, "spark-07", 20, Console(file=printed, width=200))
     text = printed.getvalue()
     assert "(changed: driver)" in text
-    assert "slower since 2026-01-09T10-00-00Z-spark-07; driver 580.95.05 → 590.10" in text
+    assert "slower since 2026-01-08T10-00-00Z-spark-07; driver 580.95.05 → 590.10" in text
     assert "not readable: broken: run.json cannot be read" in text
     assert "not finished: cut; continue it with --resume" in text
     assert "12 runs of 1 machine" in text

@@ -18,7 +18,7 @@ from dgxcert.record import run as run_file
 from dgxcert.record.history_line import Earlier
 
 NAME = ".history.sqlite"
-VERSION = 2
+VERSION = 3
 """The version of the lines: an index of another version is rebuilt."""
 TABLE = "CREATE TABLE run (folder TEXT PRIMARY KEY, stamp TEXT NOT NULL, line TEXT, trouble TEXT NOT NULL)"
 

@@ -5,34 +5,41 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dgxcert.history.comparison import ENOUGH, student
 from dgxcert.machine.identity import Machine
-from dgxcert.outcome import Outcome
 from dgxcert.plan.options import WORKING
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.run import Run
+from dgxcert.record.timings import unusable
 
 LEAST = 0.03
 """A smaller difference between runs is never a step."""
-UNKNOWN = 0.06
-"""The same while there are fewer than `ENOUGH` runs, too few to know how they scatter."""
+LEAST_RUNS = 5
+"""Runs that a level is known from: fewer do not show how they scatter, and no step away from them is named."""
+STUDENT = {4: 7.173, 5: 5.893, 6: 5.208, 7: 4.785, 8: 4.501, 9: 4.297, 10: 4.144}
+"""Student's t for 99.9 % on one side by degrees of freedom (NIST/SEMATECH e-Handbook, 1.3.6.7.2): a history asks of
+dozens of benchmarks in dozens of runs whether there is a step, and 97.5 % would name one in every report by chance."""
+STUDENT_BEYOND = 4.144
+"""The last of them, for more: a little too wide, never too narrow."""
+UNRECORDED = {"none", "not readable", "unknown"}
+"""What a state holds that a run did not record; lines of dgxcert 0.1.0 do."""
 MOST_EARLIER = 60
 """Earlier runs that a run keeps for its report; `dgxcert history` shows all."""
-BELIEVED = (Outcome.PASSED, Outcome.FAILED)
-"""Outcomes whose rates count: an inconclusive measurement is none."""
 
 
 @dataclass(frozen=True)
 class Step:
     """A speed that changed between two runs and did not return in the run after them, if there is one.
 
-    >>> step = Step("DECODE-SPEED", "2026-01-05T10-00-00Z-spark-07", -0.104, {"driver": ("580", "590")})
+    >>> step = Step("DECODE-SPEED", "2026-01-06T…", "2026-01-05T10-00-00Z-spark-07", -0.104, {"driver": ("580", "590")})
     >>> step.description
     'DECODE-SPEED is 10.4% slower since 2026-01-05T10-00-00Z-spark-07; driver 580 → 590'
     """
 
     requirement: str
     run: str
+    """The first run after the step."""
+    before: str
+    """The last run before it, since which the speed is another."""
     more: float
     """0.05: it is 5 % faster than before; negative where it is slower."""
     changed: dict[str, tuple[str, str]]
@@ -41,7 +48,8 @@ class Step:
     @property
     def description(self) -> str:
         """The step on one line, for every report."""
-        step = f"{self.requirement} is {abs(self.more):.1%} {'faster' if self.more > 0 else 'slower'} since {self.run}"
+        how = "faster" if self.more > 0 else "slower"
+        step = f"{self.requirement} is {abs(self.more):.1%} {how} since {self.before}"
         changes = ", ".join(f"{name} {before} → {after}" for name, (before, after) in self.changed.items())
         return f"{step}; {changes or 'nothing else that a run records changed'}"
 
@@ -56,7 +64,7 @@ def of(run: Run) -> Earlier:
     timed = [
         (result.key, evidence)
         for result in run.results
-        if result.outcome in BELIEVED
+        if not unusable(result)
         for evidence in [item for item in result.evidence if item.rounds_s and float(item.value) > 0][:1]
     ]
     return Earlier(
@@ -73,21 +81,22 @@ def of(run: Run) -> Earlier:
 
 
 def _state(run: Run) -> dict[str, str]:
-    """What may cause a step."""
+    """What may cause a step, as far as the run recorded it: a run that ended before its image was built has none."""
     machine = run.machine
     software = next((run.software[stage] for stage in WORKING if stage in run.software), None)
-    packages = software.packages if software else {}
-    return {
-        "driver": machine.driver or "none",
-        "firmware": machine.firmware or "not readable",
+    state = {
+        "driver": machine.driver,
+        "firmware": machine.firmware,
         "kernel": machine.kernel,
-        "image": run.image.id.removeprefix("sha256:")[:12] if run.image else "none",
-        "torch": packages.get("torch") or "none",
-        "transformers": packages.get("transformers") or "none",
+        "runtime": run.options.runtime.value,
+        "image": run.image.id.removeprefix("sha256:")[:12] if run.image else None,
         "profile": run.profile_sha256[:12],
         "suite": run.suite.sha256[:12],
         "host name": machine.hostname,
     }
+    if software is not None:
+        state |= {name: software.packages.get(name) or "not installed" for name in ("torch", "transformers")}
+    return {name: value for name, value in state.items() if value}
 
 
 def series(runs: Iterable[Earlier], requirement: str) -> list[tuple[Earlier, float]]:
@@ -101,42 +110,74 @@ def requirements(runs: Iterable[Earlier]) -> list[str]:
     return sorted({key for run in runs for key in run.rates})
 
 
+def completed(runs: Iterable[Earlier]) -> list[Earlier]:
+    """The runs, each with what it did not record taken from the last run of its machine that did.
+
+    So a run that ended before its software was read hides no change between the runs before and after it.
+    """
+    known: dict[str, dict[str, str]] = {}
+    result = []
+    for run in runs:
+        state = known[run.machine] = {**known.get(run.machine, {}), **_recorded(run)}
+        result.append(run.model_copy(update={"state": state}))
+    return result
+
+
 def changes(before: Earlier, after: Earlier) -> dict[str, tuple[str, str]]:
-    """What differs between two runs besides speed: before and after, by name."""
-    names = {*before.state, *after.state}
-    pairs = {name: (before.state.get(name, "unknown"), after.state.get(name, "unknown")) for name in sorted(names)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    """What both runs recorded and differs, besides speed: before and after, by name."""
+    old, new = _recorded(before), _recorded(after)
+    both = [name for name in sorted(old) if name in new]
+    return {name: (old[name], new[name]) for name in both if old[name] != new[name]}
+
+
+def _recorded(run: Earlier) -> dict[str, str]:
+    return {name: value for name, value in run.state.items() if value not in UNRECORDED}
 
 
 def steps(runs: Sequence[Earlier], requirement: str) -> list[Step]:
-    """Where a speed left its level by more than the runs since the last step scatter, in two consecutive runs."""
+    """Where a speed left the level of at least `LEAST_RUNS` runs, in two consecutive runs or in the latest one.
+
+    A speed that slowly drifts has no run before which it was another, and makes no step.
+    """
     points = series(runs, requirement)
     jumps: list[Step] = []
     level: list[tuple[Earlier, float]] = []
+    previous: list[tuple[Earlier, float]] = []
     for index, (run, rate) in enumerate(points):
-        rates = [value for _, value in level]
-        more = _beyond(rates, rate)
         following = points[index + 1][1] if index + 1 < len(points) else rate
-        if more and _beyond(rates, following) * more <= 0:
+        more = _beyond(level, rate)
+        if more and _beyond(level, following) * more <= 0:
             continue  # a single outlier: it is no step, and would widen the scatter of the level
+        returned = not any(_beyond(previous, each) for each in (rate, following))
+        back = len(level) < LEAST_RUNS <= len(previous) and returned
+        if back:  # too few runs to know the new level by, but the one before it is known
+            more = rate / _median(level) - 1
         if more:
-            jumps.append(Step(requirement, run.name, more, changes(level[-1][0], run)))
-            level = []
-        level.append((run, rate))
+            jumps.append(_step(requirement, runs, level[-1][0], run, more))
+            level, previous = (previous, []) if back else ([], level)
+        level = [*level, (run, rate)]
     return jumps
 
 
-def _beyond(level: list[float], rate: float) -> float:
-    """How far a rate is above the median of a level, as a share; 0 within the expected scatter."""
-    if not level:
+def _step(requirement: str, runs: Sequence[Earlier], before: Earlier, run: Earlier, more: float) -> Step:
+    known = {each.name: each for each in completed(sorted(runs, key=lambda each: (each.started, each.name)))}
+    return Step(requirement, run.name, before.name, more, changes(known[before.name], known[run.name]))
+
+
+def _median(level: list[tuple[Earlier, float]]) -> float:
+    return statistics.median(rate for _, rate in level)
+
+
+def _beyond(level: list[tuple[Earlier, float]], rate: float) -> float:
+    """How far a rate is above the median of a level, as a share; 0 within its scatter, or if that is not known."""
+    if len(level) < LEAST_RUNS:
         return 0.0
-    more = rate / statistics.median(level) - 1
-    return more if abs(more) > _allowed(level) else 0.0
+    more = rate / _median(level) - 1
+    return more if abs(more) > _allowed([each for _, each in level]) else 0.0
 
 
 def _allowed(level: list[float]) -> float:
-    """How far from its level one more run may be, as a share: Student's 95 % prediction interval."""
-    if len(level) < ENOUGH:
-        return UNKNOWN
+    """How far from its level one more run may be, as a share; by chance 1 in 500 is farther."""
     scatter = statistics.stdev(level) / statistics.fmean(level)
-    return max(LEAST, student(len(level) - 1) * scatter * math.sqrt(1 + 1 / len(level)))
+    degrees = len(level) - 1
+    return max(LEAST, STUDENT.get(degrees, STUDENT_BEYOND) * scatter * math.sqrt(1 + 1 / len(level)))

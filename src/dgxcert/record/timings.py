@@ -44,12 +44,12 @@ class Timing:
 
 def of(run: Run, folder: Path) -> dict[str, Timing]:
     """The benchmarks of a run by requirement; those that were inconclusive or computed wrong results are spoiled."""
-    problems = {result.key: problem for result in run.results if (problem := _problem(result))}
+    problems = {result.key: problem for result in run.results if (problem := unusable(result))}
     timings = read(folder)
     return {key: replace(timing, spoiled=timing.spoiled or problems.get(key, "")) for key, timing in timings.items()}
 
 
-def _problem(result: Result) -> str:
+def unusable(result: Result) -> str:
     """Why a result says nothing about speed, or "". Being below its limit is not a problem here."""
     if result.outcome is Outcome.PASSED:
         return ""

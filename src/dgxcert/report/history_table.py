@@ -30,7 +30,7 @@ def show(known: Known, runs: Sequence[Earlier], machine: str, last: int, console
     width = max((len(run.hostname) for run in runs), default=0)
     before: dict[str, Earlier] = {}
     lines = []  # no rich table: it would measure thousands of rows before it prints the first
-    for run in runs:
+    for run in timeline.completed(runs):
         earlier = before.get(run.machine)
         changed = ", ".join(timeline.changes(earlier, run)) if earlier else ""
         waived = f", {run.waived} waived" if run.waived else ""

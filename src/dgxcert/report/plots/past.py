@@ -69,7 +69,7 @@ def steps(run: Run) -> list[str]:
 
 def _changes(runs: list[Earlier]) -> list[tuple[int, list[str]]]:
     """Indices of the runs before which something in MARKED changed, and what."""
-    pairs = enumerate(pairwise(runs), start=1)
+    pairs = enumerate(pairwise(timeline.completed(runs)), start=1)
     changed = [
         (at, [name for name in timeline.changes(before, after) if name in MARKED]) for at, (before, after) in pairs
     ]
