@@ -60,8 +60,8 @@ cache: environment ## list and verify the checkpoints in the Hub cache
 compare: environment ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
 	@$(DGXCERT) compare $(if $(WITH),'$(WITH)') '$(RUN)' $(if $(KEEP),--keep)
 
-calibrate: environment ## turn runs of known-good machines into limits of a profile (RUNS="results/... results/...")
-	@$(DGXCERT) calibrate $(RUNS)
+calibrate: environment ## turn runs of known-good machines into limits (RUNS="results/... results/..." WRITE=site/dgx-spark.yaml WHO=)
+	@$(DGXCERT) calibrate $(RUNS) $(if $(WRITE),--write '$(WRITE)') $(if $(WHO),--who '$(WHO)')
 
 report: environment ## regenerate all reports of a run from its run.json (RUN=results/...)
 	@$(DGXCERT) report '$(RUN)'

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import typer
 
 from dgxcert import cli
 from dgxcert.judgement.evidence import format_quantity
-from dgxcert.judgement.limit import Limit
+from dgxcert.judgement.limit import Basis, Limit
 from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.profiles import profile
@@ -78,7 +79,17 @@ def profiles() -> str:
     for name in profile.names():
         loaded, written = profile.load(name), profile.quantities(name)
         gpus = loaded.gpu_count
-        lines += [f"## {name}", "", loaded.summary, "", "| limit | required | basis | where the number comes from |"]
+        bases = Counter(limit.basis for limit in loaded.limits.values())
+        counts = ", ".join(f"{bases[basis]} {basis.value}" for basis in Basis)
+        lines += [
+            f"## {name}",
+            "",
+            loaded.summary,
+            "",
+            f"Limits: {counts}.",
+            "",
+            "| limit | required | basis | where the number comes from |",
+        ]
         lines += ["| --- | --- | --- | --- |", f"| {gpus.name} | {_edges(gpus)} | | {gpus.source} |"]
         lines += [_row(each.name, _edges(each), written["limits"][each.name]) for each in loaded.limits.values()]
         for word, meaning in {"margin": "work leaves free", "floor": "below this work is stopped"}.items():

@@ -7,10 +7,12 @@ import pytest
 import yaml
 from suites import timed_run
 from suites.commands import Result
+from suites.example import image_ready, opened, planned
 from suites.timed_run import DECODE, LIMIT
 
 from dgxcert import cli
 from dgxcert.outcome import Outcome
+from dgxcert.record import journal
 
 Command = Callable[..., Result]
 
@@ -105,3 +107,26 @@ def test_no_speed_at_all_is_no_calibration(
         cli.main()
     assert ended.value.code == 3
     assert "None of these runs holds a usable speed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--write", "site/dgx-spark.txt"], "is a .yaml file"),
+        (["--write", "taken.yaml"], "taken.yaml already exists"),
+        (["--write", "site/dgx-spark.yaml"], "not what its record gives"),
+        (["--who", "Ada"], "--who is for a site profile"),
+    ],
+)
+def test_a_site_profile_is_not_written_over_another_or_from_unfit_runs(
+    dgxcert: Command, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    (tmp_path / "taken.yaml").write_text("mine", encoding="utf-8")
+    run = timed_run.write(tmp_path / "run")
+    other = [opened(planned(timed_run.DECODE)), image_ready()]
+    (run / journal.NAME).write_text("".join(f"{event.model_dump_json()}\n" for event in other), encoding="utf-8")
+    refused = dgxcert("calibrate", run, *arguments)
+    assert refused.code == 3
+    assert words in text(refused)
+    assert not (tmp_path / "site").exists()
+    assert (tmp_path / "taken.yaml").read_text(encoding="utf-8") == "mine"

@@ -1,6 +1,10 @@
 """Commands that compare runs: with another run, with a baseline, and for the limits of a profile."""
 
+import hashlib
+import os
+import pwd
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -52,12 +56,22 @@ def compare(
 @commands.command()
 def calibrate(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of known-good machines of one kind.")],
+    write: Annotated[Path | None, typer.Option(help="Write a site profile, which only tightens limits, here.")] = None,
+    who: Annotated[str, typer.Option(help="Who is responsible for it; empty means the name of this account.")] = "",
 ) -> None:
-    """Derive limits for a profile from runs of known-good machines, as YAML, each with its source."""
+    """Derive limits for a profile from runs of known-good machines, as YAML, each with its source.
+
+    With --write, from at least three runs that passed everything: a site profile for `dgxcert validate --site`.
+    """
     from dgxcert.history import calibration
     from dgxcert.record import run as runs
     from dgxcert.record import timings
 
+    if write is not None:
+        _write_site(folders, write, who or _account())
+        return
+    if who:
+        raise CannotStart("--who is for a site profile.", "Add --write site/PROFILE.yaml.")
     loaded = [(run, timings.of(run, folder)) for run, folder in ((runs.load(folder), folder) for folder in folders)]
     readings, excluded = calibration.readings(loaded)
     errors = screen.console(sys.stderr)
@@ -68,3 +82,41 @@ def calibrate(
     about = calibration.about([run for run, _ in loaded])
     for line in ["limits:", *calibration.lines(readings, about)]:
         screen.say(line)
+
+
+def _write_site(folders: list[Path], path: Path, who: str) -> None:
+    """Write the site profile that some runs make, and print what it tightens and what stays as it ships."""
+    from dgxcert.atomic import write_text
+    from dgxcert.history import site_calibration
+    from dgxcert.profiles import profile as profiles
+    from dgxcert.profiles import site
+    from dgxcert.record import journal, timings
+    from dgxcert.record import run as runs
+
+    if path.suffix != ".yaml":
+        raise CannotStart(f"{path}: a site profile is a .yaml file.", "Name it like its profile: site/dgx-spark.yaml")
+    if path.exists():
+        raise CannotStart(f"{path} already exists.", "Move it away, or write another file.")
+    candidates = []
+    for folder in folders:
+        run = runs.load(folder)
+        sha256 = hashlib.sha256((folder / runs.NAME).read_bytes()).hexdigest()
+        timed = timings.of(run, folder)
+        candidates.append(site_calibration.Candidate(run, journal.read(folder), timed, sha256))
+    made = site_calibration.make(candidates, who, datetime.now(UTC).date())
+    errors = screen.console(sys.stderr)
+    for line in (*(f"as it ships: {reason}" for reason in made.kept), *(f"warning: {each}" for each in made.warnings)):
+        print_line(errors, line)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, made.text)
+    site.apply(profiles.load(candidates[0].run.profile.name), path)  # what is written must be what --site accepts
+    screen.say(f"{path}: {len(made.tightened)} limits tightened, by {who}. Use it: dgxcert validate --site {path}")
+
+
+def _account() -> str:
+    """Full name of this account, or its login."""
+    try:
+        account = pwd.getpwuid(os.getuid())
+    except KeyError:  # a container's user without an entry
+        return f"user {os.getuid()}"
+    return account.pw_gecos.split(",")[0].strip() or account.pw_name

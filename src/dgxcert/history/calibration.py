@@ -54,7 +54,7 @@ def readings(runs: list[tuple[Run, dict[str, Timing]]]) -> tuple[dict[str, list[
             if spoiled:
                 excluded.append(f"{run.name}: {result.key}: {spoiled}")
                 continue
-            spread = _spread(timings[result.key].seconds)
+            spread = spread_of(timings[result.key].seconds)
             reading = Reading(_machine(run), run.name, float(evidence.value), evidence.unit, spread)
             by_limit.setdefault(limit, []).append(reading)
     for limit in [limit for limit, items in by_limit.items() if _margin(items)[0] > MAX_MARGIN]:
@@ -112,7 +112,8 @@ def _margin(items: list[Reading]) -> tuple[float, str]:
     return max(options)
 
 
-def _spread(seconds: tuple[float, ...]) -> float:
+def spread_of(seconds: tuple[float, ...]) -> float:
+    """Interquartile range of some rounds, as a share of their median."""
     quartiles = statistics.quantiles(seconds, n=4, method="inclusive")
     return (quartiles[2] - quartiles[0]) / statistics.median(seconds)
 

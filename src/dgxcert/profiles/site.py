@@ -33,7 +33,6 @@ from pydantic import Field, ValidationError
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
-from dgxcert.profiles import profile as profiles
 from dgxcert.profiles import schema_errors
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.quantity import WrittenLimit
@@ -77,23 +76,6 @@ def apply(profile: Profile, file_or_folder: Path) -> Profile:
         **{name: getattr(content, name) for name in ("who", "made", "suite_sha256", "runs")},
     )
     return Profile.model_validate(dict(profile) | {"limits": profile.limits | tightened, "site": site})
-
-
-def difference(profile: Profile) -> str:
-    """How a recorded profile differs from the one of its name that ships, but for what a site tightened; or "".
-
-    >>> difference(profiles.load("dgx-spark"))
-    ''
-    >>> difference(profiles.load("dgx-spark").model_copy(update={"summary": "Certifies anything."}))
-    'profile dgx-spark of this run is not the one that ships: they differ in summary'
-    """
-    if profile.name not in profiles.names():
-        return f"there is no profile {profile.name} that ships"
-    shipped, without = profiles.load(profile.name), profile.without_site
-    differing = [name for name in Profile.model_fields if getattr(shipped, name) != getattr(without, name)]
-    if not differing:
-        return ""
-    return f"profile {profile.name} of this run is not the one that ships: they differ in {', '.join(differing)}"
 
 
 def _read(path: Path) -> bytes:
