@@ -42,7 +42,8 @@ class Blocks:
         count = max(BLOCKS, math.ceil(size_bytes / LARGEST_BLOCK))
         words = size_bytes // count // WORD
         # Less than planned is left where other programs take memory meanwhile, or CUDA counts the page cache as used.
-        while len(self.blocks) < count and allocation.allowed_bytes(device) >= words * WORD:
+        # Half a block less is tolerated: these figures go up and down by some MiB, which must not cost the last block.
+        while len(self.blocks) < count and allocation.allowed_bytes(device) >= words * WORD / 2:
             try:
                 self.blocks.append(torch.empty(words, dtype=torch.int64, device=device.name))
             except torch.OutOfMemoryError:
