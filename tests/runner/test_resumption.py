@@ -115,5 +115,5 @@ def test_a_suite_that_changes_during_a_run_that_may_certify_is_named(
     begun = opened(DECODE, profile=profiles.load("dgx-spark" if certifies else "cpu"))
     current = begun.suite.model_copy(update={field: found, "reason": "checks/a.py was changed"})
     monkeypatch.setattr(suite, "identity", lambda _: current)
-    said = "the suite was changed while it ran (checks/a.py was changed); start a new run"
+    said = "the suite was changed while it ran: checks/a.py was changed; start a new run"
     assert resumption.suite_changed(begun) == (said if certifies and current.sha256 + current.commit != "00abc" else "")

@@ -108,21 +108,25 @@ def suite_changed(opened: Opened) -> str:
         return ""
     current = suite.identity(suite.root())
     same = (current.sha256, current.commit) == (opened.suite.sha256, opened.suite.commit)
-    because = f" ({current.reason})" if current.reason else ""
-    return "" if same else f"the suite was changed while it ran{because}; start a new run"
+    return "" if same else f"the suite was changed while it ran{_because(current)}; start a new run"
+
+
+def _because(current: Suite) -> str:
+    return f": {current.reason}" if current.reason else ""
 
 
 def _require_same_suite(before: Suite, current: Suite) -> None:
     if current.sha256 != before.sha256:
         raise CannotStart(
-            f"The run was started by another suite (commit {before.commit}, here {current.commit}).",
+            f"The run was started by another suite (commit {before.commit}, here {current.commit}{_because(current)}).",
             "Check that version out to resume, or start a new run.",
         )
     for name in ("commit", "modified"):
         was, found = getattr(before, name), getattr(current, name)
         if was != found:
+            change = f"{name} was {was} and is {found}{_because(current)}"
             raise CannotStart(
-                f"The suite is not as it was when the run was started: {name} was {was} and is {found}.",
+                f"The suite is not as it was when the run was started: {change}.",
                 "Restore it (`git status` shows what changed), or start a new run.",
             )
 
