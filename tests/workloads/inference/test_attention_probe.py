@@ -172,6 +172,7 @@ PROMPT_FAULTS: dict[str, Attend] = {
     "each query misses its own key": by_mask(lambda mask: mask[1:, 1:].fill_diagonal_(False)),
     "not causal": by_mask(lambda mask: mask.fill_(True)),
     "one tile of 16 queries in one head": lost_queries,
+    "nothing": lambda right, *rest: right(*rest) * 0,
     "heads rolled": lambda right, dims, query, key_value: right(dims, query, rolled(key_value)),
 }
 

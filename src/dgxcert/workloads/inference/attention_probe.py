@@ -244,9 +244,9 @@ def _worst(actual: "torch.Tensor", exact: "torch.Tensor", where: str, axes: tupl
     import torch
 
     difference, size = (actual.double() - exact.double()).norm(dim=-1), exact.double().norm(dim=-1)
-    errors = difference / size
-    if not bool(errors.isfinite().all()):
+    if not bool(difference.isfinite().all()):
         raise Wrong(f"attention of {where} has values that are not finite numbers")
+    errors = difference / size.clamp(min=1e-30)  # the first layer's output is zero where it computed nothing
     place = torch.unravel_index(errors.argmax(), errors.shape)
     names = ", ".join(f"{name} {int(index)}" for name, index in zip(axes, place, strict=False))
     return ProbeError(float(errors.max()), f"{where}, {names}")
