@@ -180,12 +180,13 @@ def _install(venv: Path, stack: Path, wanted: str, *, host_only: bool) -> None:
 def _belonging(venv: Path, roots: dict[str, set[str]]) -> dict[str, str]:
     """The installed versions of these packages, with these extras, and of all that they require."""
     installed = {_canonical(each.metadata["Name"]): each for each in metadata.distributions(path=[str(_site(venv))])}
-    waiting, found = list(roots.items()), dict[str, str]()
+    folders, waiting, found = _found(venv), list(roots.items()), dict[str, str]()
     seen = set[tuple[str, str]]()
     while waiting:
         name, extras = waiting.pop()
-        if name in installed:
-            found[name] = installed[name].version
+        if name in folders:
+            versions = [_version(folder) for folder in folders[name]]  # as `_changed` reads them
+            found[name] = installed[name].version if installed[name].version in versions else versions[0]
             new = {"", *extras} - {extra for known, extra in seen if known == name}
             seen |= {(name, extra) for extra in new}
             for required in installed[name].requires or []:

@@ -25,10 +25,15 @@ PROXY = "Behind a proxy, set it: export HTTPS_PROXY=http://PROXY:PORT (ask your 
 CURL = "Test the connection: curl -sS -m 10 -o /dev/null -w '%{{http_code}}\\n' https://{host}/"
 CURL_MODEL = "Look at the page that answers: curl -sS -m 10 https://{host}/api/models/gpt2 | head -20"
 LATER = "Try again in a few minutes; https://status.huggingface.co shows outages of the Hub."
-LOG_IN = "Create a token at https://huggingface.co/settings/tokens, then log in: hf auth login"
+LOG_IN = (
+    "Create a token at https://huggingface.co/settings/tokens, then: export HF_TOKEN=TOKEN; "
+    "or, where huggingface_hub is installed: hf auth login"
+)
 PORTAL = "Open http://example.com in a browser on this network; if a log-in page appears, log in there."
 CLOCK = "Check the clock: timedatectl; then turn on time synchronisation: sudo timedatectl set-ntp true"
-DEBUG_DOWNLOAD = "Run the download with debug output: HF_DEBUG=1 hf download hf-internal-testing/tiny-random-gpt2"
+DEBUG_DOWNLOAD = (
+    "In `make shell`, run the download with debug output: HF_DEBUG=1 hf download hf-internal-testing/tiny-random-gpt2"
+)
 TRUST = (
     "Ask your network administrator for the certificate of the authority, as a PEM file.",
     "Trust it: export SSL_CERT_FILE=/path/ca.pem REQUESTS_CA_BUNDLE=/path/ca.pem; where only some hosts are inspected, "
@@ -185,7 +190,7 @@ CAUSES = {
     "bad-token": Cause(
         "The Hub rejects this token: it has expired, was revoked, or was not copied completely.",
         (
-            "Check the token: hf auth whoami",
+            "Check the token, in `make shell`: hf auth whoami",
             LOG_IN,
             "Without a token public models still work: unset HF_TOKEN; hf auth logout",
         ),
