@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.plan import suite
+from dgxcert.plan import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("checks", "benchmarks", "src", "tests", "scripts", "docs", "container", "compose.yaml", "pyproject.toml")
@@ -197,7 +197,7 @@ def copy(source: Path, folder: Path) -> Path:
 
 def run(checkout: Path, words: tuple[str, ...]) -> command.Completed:
     """Run Python with these arguments in a copy, whose package takes precedence over the installed one."""
-    kept = {name: value for name, value in os.environ.items() if name not in suite.CHANGES_PYTEST}
+    kept = environment.kept(os.environ)
     own = {"PYTHONPATH": str(checkout / "src"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     return command.run([sys.executable, *words], timeout_s=LIMIT_S, cwd=checkout, env={**kept, **own})
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from dgxcert import command
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import catalogue, source
+from dgxcert.plan import environment as variables
 from dgxcert.plan.catalogue import Entry
 
 FOLDERS = ("checks", "benchmarks")
@@ -21,16 +22,6 @@ DECIDES = ("src", "checks", "benchmarks", "container", "compose.yaml", ".env", "
 
 PACKAGE = Path(__file__).resolve().parents[1]
 """Where this dgxcert is imported from."""
-
-CHANGES_PYTEST = (
-    "PYTEST_ADDOPTS",
-    "PYTEST_PLUGINS",
-    "PYTEST_DISABLE_PLUGIN_AUTOLOAD",
-    "PYTHONOPTIMIZE",
-    "PYTHONWARNINGS",
-    "CUDA_VISIBLE_DEVICES",
-)
-"""Variables that could change what a run measures: removed from a child's environment, and noted in the run."""
 
 
 class Suite(BaseModel):
@@ -62,8 +53,8 @@ def root() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a child: this one without `CHANGES_PYTEST`, and with GPUs numbered in PCI bus order."""
-    kept = {name: value for name, value in os.environ.items() if name not in CHANGES_PYTEST}
+    """The environment of a child: what `plan.environment` keeps, and with GPUs numbered in PCI bus order."""
+    kept = variables.kept(os.environ)
     own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     started_in = {"DGXCERT_STARTED_IN": os.getcwd()}  # children run in the suite's folder, and some check this one
     # CUDA numbers the fastest GPU first by default, NVML counts in bus order: index 1 must mean the same GPU to both.
@@ -72,7 +63,7 @@ def environment() -> dict[str, str]:
 
 def ignored_environment() -> tuple[str, ...]:
     """Names of the variables that are set here and removed from the environment of children."""
-    return tuple(name for name in CHANGES_PYTEST if os.environ.get(name))
+    return variables.ignored()
 
 
 def pytest_command(suite: Path, *options: str) -> list[str]:

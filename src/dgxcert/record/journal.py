@@ -63,6 +63,8 @@ class Opened(Event):
     machine: Machine
     plan: tuple[Planned, ...]
     ignored_environment: tuple[str, ...] = ()
+    unusual_environment: tuple[str, ...] = ()
+    """Variables with their values that were kept and can change a result: `OMP_NUM_THREADS=1`."""
     fallen: tuple[str, ...] = ()
     """Messages about earlier runs that went down together with this machine."""
     waivers: tuple[Waiver, ...] = ()

@@ -335,6 +335,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
     notes = [
         f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
     ]
+    notes.extend(f"{variable} is set, which can change what is measured" for variable in opened.unusual_environment)
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")

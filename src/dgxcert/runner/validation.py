@@ -22,7 +22,7 @@ from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import difference
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import selection, suite
+from dgxcert.plan import environment, selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
 from dgxcert.profiles import site, waivers
@@ -64,6 +64,7 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         machine=machine,
         plan=tuple(planned),
         ignored_environment=suite.ignored_environment(),
+        unusual_environment=environment.unusual(),
         fallen=interrupted,
         waivers=_waivers(waiver_file, catalogue, machine),
         earlier=run_index.earlier(results, timeline.known_as(machine)),
