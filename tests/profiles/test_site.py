@@ -78,6 +78,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no number": (limit("bandwidth.copy", min=float("nan"), unit="GB/s"), "finite number"),
     "infinity": (limit("swap.used", max=float("-inf"), unit="GiB"), "finite number"),
     "text": (limit("bandwidth.copy", min="fast", unit="GB/s"), "valid number"),
+    "another name": (limit("bandwidth.copy", name="swap.used", min=200, unit="GB/s"), "wanted bandwidth.copy"),
     "what ships": (limit("bandwidth.copy", min=170, unit="GB/s"), "it is no tighter than the 170 that ships"),
     "no basis": (lambda content: content["limits"]["bandwidth.copy"].pop("basis"), "missing key 'basis'"),
     "a limit removed": (lambda content: content["limits"].update({"bandwidth.copy": None}), "bandwidth.copy"),

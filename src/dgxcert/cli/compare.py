@@ -110,7 +110,8 @@ def _write_site(folders: list[Path], path: Path, who: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, made.text)
     site.apply(profiles.load(candidates[0].run.profile.name), path)  # what is written must be what --site accepts
-    screen.say(f"{path}: {len(made.tightened)} limits tightened, by {who}. Use it: dgxcert validate --site {path}")
+    limits = f"{len(made.tightened)} limit{'' if len(made.tightened) == 1 else 's'} tightened"
+    screen.say(f"{path}: {limits}, by {who}. Use it: dgxcert validate --site {path}")
 
 
 def _account() -> str:

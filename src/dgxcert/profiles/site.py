@@ -128,6 +128,9 @@ def _tightened(profile: Profile, content: SiteFile, path: Path) -> dict[str, Lim
         if (shipped := profile.limits.get(name)) is None:
             problems.append(f"limits.{name}: the profile has no such limit; {nearest(name, list(profile.limits))}")
             continue
+        if written.name not in (None, name):
+            problems.append(f"limits.{name}.name: wanted {name}, found {written.name}")
+            continue
         if written.basis is None:
             problems.append(f"limits.{name}: missing key 'basis'")
             continue
