@@ -1,10 +1,14 @@
 """Download: errors of huggingface_hub have their causes, and a file is compared by the hash that the Hub gives."""
 
+import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from dgxcert.probes.hub import download
+from dgxcert.probes.hub.causes import CAUSES
+from dgxcert.probes.hub.context import ProbedFile
 
 pytestmark = pytest.mark.usefixtures("plain_hub_environment")
 
@@ -70,3 +74,24 @@ def test_hashes_are_sha256_or_gits_or_plain_sha1_by_the_length_of_the_etag(tmp_p
     git, plain = download.hashes_like(tmp_path / "f", "0" * 40)
     assert (git, plain) == ("ce013625030ba8dba906f756967f9e9ca394464a", "f572d396fae9206628714fb2ce00f72e94f2258f")
     assert download.hashes_like(tmp_path / "f", "0" * 32) == ()  # MD5, which some mirrors send
+
+
+@pytest.mark.parametrize(
+    ("etag", "state", "cause"),
+    [
+        ("v7-12ab", "failed", "no-hash"),
+        ("", "failed", "no-hash"),
+        ("0" * 64, "failed", "wrong-bytes"),
+        (hashlib.sha256(b"123456789").hexdigest(), "ok", ""),
+    ],
+)
+def test_content_that_no_hash_vouches_for_is_never_as_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str, state: str, cause: str
+) -> None:
+    import huggingface_hub
+
+    (tmp_path / "file").write_bytes(b"123456789")
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda _: SimpleNamespace(etag=etag))
+    result = download._compare(ProbedFile("tiny", "0" * 40, "model.safetensors", 9), tmp_path / "file", [])
+    assert (result["state"], result["cause"]) == (state, cause)
+    assert cause != "no-hash" or not CAUSES["no-hash"].fails, "inconclusive: nothing wrong was measured"

@@ -230,6 +230,14 @@ CAUSES = {
         ("Download it again on another network and compare the hashes: sha256sum FILE", NETWORK),
         True,
     ),
+    "no-hash": Cause(
+        "The file arrives with its size, and {host} gives no hash of it: its content is not verified.",
+        (
+            "Download from the Hub itself once, without the mirror: env -u HF_ENDPOINT python -m dgxcert.probes.hub",
+            "Ask whoever runs the mirror to pass on the Hub's ETag, which is the file's SHA-256.",
+        ),
+        False,
+    ),
     "client": Cause(
         "Every host answers, and a download with huggingface_hub still fails.",
         (

@@ -58,7 +58,7 @@ def _compare(probed: ProbedFile, path: Path, failures: list[str]) -> dict[str, o
     retried = f", in a new attempt after {failures[-1]}" if failures else ""
     if not hashes and size == probed.size_bytes:  # a mirror's own kind of etag is no hash of the bytes
         detail = f"{probed.name}, {size} bytes; this Hub gives no hash of them"
-        return {"state": "ok", "cause": "", "detail": detail}
+        return {"state": "failed", "cause": "no-hash", "detail": detail}
     if expected not in hashes:
         received = " or ".join(hashes) or "of an unknown kind"
         detail = f"{probed.name}: the hash of the {size} bytes received is {received}, on the Hub it is {expected}"
