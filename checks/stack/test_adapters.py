@@ -1,12 +1,15 @@
 """Adapters: PEFT attaches LoRA, only the adapters are trained, and merging them keeps the model's output."""
 
 from dgxcert import requirement
+from dgxcert.machine.trait import Trait
 from dgxcert.probes.stack import lockfile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.stack import adapters
 from dgxcert.workloads.training import gradients
 
-TORCHAO = "If the error names torchao, without which peft works, in `make shell`: python -m pip uninstall torchao"
+TORCHAO = Trait.NATIVE.only(
+    "If the error names torchao, without which peft works, in `make shell`: python -m pip uninstall torchao"
+)
 
 
 @requirement(

@@ -24,7 +24,9 @@ DEFAULT = "course"
 
 RESTORE = (
     Trait.NATIVE.only("Restore what was changed in dgxcert's environment, and nothing else: make setup"),
-    Trait.CONTAINER.only("Run this again in a new container. If it shows the same, rebuild the image: make image"),
+    Trait.CONTAINER.only(
+        "If a new container shows the same, rebuild the image: docker image rm dgxcert:course; make image"
+    ),
 )
 """The steps of requirements about packages, where none is known that is more exact."""
 
