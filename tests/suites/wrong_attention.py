@@ -43,12 +43,12 @@ def key_beyond_the_end(query: Any, key: Any, value: Any, causal: bool) -> Any:
 
 
 def losing_keys(lost: range, sequence: int, head: int) -> Callable[..., Any]:
-    """`attention.attend` whose flash kernel gives some keys of one sequence and head no weight."""
+    """`attention.attend` whose flash kernel gives some cached keys of one sequence and head no weight."""
     right = attention.attend
 
     def attend(kernel: str, query: Any, key: Any, value: Any, causal: bool) -> Any:
         output = right(kernel, query, key, value, causal)
-        if kernel != "FLASH_ATTENTION" or key.shape[2] < lost.stop:
+        if kernel != "FLASH_ATTENTION" or query.shape[2] > 1:
             return output
         kept = torch.ones(key.shape[2], dtype=torch.bool)
         kept[lost.start : lost.stop] = False
