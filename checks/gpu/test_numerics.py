@@ -50,7 +50,7 @@ def test_matmul_of_real_layers_is_right(device, precision, evidence):
     ),
     tier="standard",
     takes_s=16,
-    budget_s=240,
+    budget_s=420,
 )
 def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
     attended = attention.compare(device)
