@@ -42,7 +42,7 @@ def test_a_folder_holds_one_file_for_each_profile(tmp_path: Path) -> None:
         site.apply(profiles.load("h200"), tmp_path)
 
 
-def limit(name: str, **about: object) -> Callable[[dict[str, Any]], object]:
+def limit(name: str, /, **about: object) -> Callable[[dict[str, Any]], object]:
     """Another limit in the file."""
     usual = {"basis": "measured", "source": "mine"}
     return lambda content: content["limits"].update({name: usual | about})
