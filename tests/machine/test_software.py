@@ -5,6 +5,7 @@ import sys
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -70,3 +71,67 @@ def test_the_base_image_is_named_by_nvidias_variables(monkeypatch: pytest.Monkey
     assert software.read().base_image == "nvidia pytorch 25.11 build 231036453"
     monkeypatch.delenv("NVIDIA_PYTORCH_VERSION")
     assert software.read().base_image is None
+
+
+APPORT = """# install the apport exception handler if available
+try:
+    import apport_python_hook
+except ImportError:
+    pass
+else:
+    apport_python_hook.install()
+"""
+
+
+@pytest.fixture
+def packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The only folder of packages that there is, without startup code."""
+    monkeypatch.setattr(software.site, "getsitepackages", lambda: [str(tmp_path)])
+    monkeypatch.setattr(software.site, "ENABLE_USER_SITE", None)
+    for name in ("sitecustomize", "usercustomize"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path
+
+
+def with_module(monkeypatch: pytest.MonkeyPatch, path: Path, code: str) -> None:
+    path.write_text(code, encoding="utf-8")
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+
+
+@pytest.mark.parametrize("name", ["sitecustomize", "usercustomize"])
+def test_code_that_python_runs_at_its_start_is_named(
+    monkeypatch: pytest.MonkeyPatch, packages: Path, name: str
+) -> None:
+    with_module(monkeypatch, packages / f"{name}.py", "import torch\ntorch.matmul = None\n")
+    assert software.read().startup_code == (str(packages / f"{name}.py"),)
+
+
+@pytest.mark.parametrize(
+    "code", [APPORT, "# Empty, to avoid a dangling link\n", ""], ids=["Ubuntu's", "Debian's", "empty"]
+)
+def test_the_module_of_the_distribution_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, packages: Path, code: str
+) -> None:
+    with_module(monkeypatch, packages / "sitecustomize.py", code)
+    assert software.startup_code() == ()
+
+
+def test_the_module_of_the_distribution_with_one_line_more_is_named(
+    monkeypatch: pytest.MonkeyPatch, packages: Path
+) -> None:
+    with_module(monkeypatch, packages / "sitecustomize.py", APPORT + "import faster\n")
+    assert software.startup_code() == (str(packages / "sitecustomize.py"),)
+
+
+@pytest.mark.parametrize("line", ["import faster", "import\tfaster", "import os; exec('1')"])
+def test_a_pth_file_with_code_is_named_unless_a_package_owns_it(packages: Path, line: str) -> None:
+    (packages / "folder.pth").write_text("/opt/more\n", encoding="utf-8")
+    (packages / "faster.pth").write_text(f"/opt/more\n{line}\n", encoding="utf-8")
+    assert software.startup_code() == (str(packages / "faster.pth"),)
+    owner = packages / "faster-1.0.dist-info"
+    owner.mkdir()
+    (owner / "METADATA").write_text("Metadata-Version: 2.1\nName: faster\nVersion: 1.0\n", encoding="utf-8")
+    (owner / "RECORD").write_text("faster.pth,sha256=abc,12\n", encoding="utf-8")
+    assert software.startup_code() == ()

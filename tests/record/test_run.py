@@ -15,6 +15,7 @@ from suites.example import (
 )
 
 from dgxcert.judgement.verdict import Verdict
+from dgxcert.machine.software import Software
 from dgxcert.machine.trait import Trait
 from dgxcert.outcome import DISTURBED, UNEXPLAINED, CannotStart, Outcome
 from dgxcert.plan.options import Options
@@ -163,6 +164,15 @@ def test_the_notes_explain_the_verdict() -> None:
         "stage native: 1 requirements were never started",
         "interrupted by the user during A",
         f"resumed at {AT} after the machine was restarted",
+    )
+
+
+def test_what_can_change_a_result_is_noted() -> None:
+    software = Software(python="3.12.3", executable="python", packages={}, startup_code=("/opt/sitecustomize.py",))
+    read = [journal.SoftwareRead(stage=stage, software=software) for stage in ("host", "native")]
+    assert assemble(opened(planned("A"), unusual_environment=("OMP_NUM_THREADS=1",)), *read).notes == (
+        "OMP_NUM_THREADS=1 is set, which can change what is measured",
+        "Python ran /opt/sitecustomize.py at its start, which no installed package owns and which can change any result",
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import site
 import sys
 from importlib import metadata, util
 from pathlib import Path
@@ -24,6 +25,16 @@ STACK = (
 )
 """The Hugging Face stack by distribution name, torch and transformers first."""
 
+APPORT = [
+    "try:",
+    "import apport_python_hook",
+    "except ImportError:",
+    "pass",
+    "else:",
+    "apport_python_hook.install()",
+]
+"""The lines of the sitecustomize module that Ubuntu and DGX OS ship; Debian's holds comments only."""
+
 OTHERS = ("numpy", "triton", "hf-xet", "pyarrow", "pandas", "pytest", "pytest-benchmark", "nvidia-ml-py")
 
 
@@ -38,6 +49,8 @@ class Software(BaseModel):
     cuda: str | None = None
     base_image: str | None = None
     in_container: bool = False
+    startup_code: tuple[str, ...] = ()
+    """Files that Python ran at its start and that no installed package owns."""
 
 
 def read() -> Software:
@@ -49,7 +62,39 @@ def read() -> Software:
         cuda=_cuda_of_torch(),
         base_image=_base_image(),
         in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+        startup_code=startup_code(),
     )
+
+
+def startup_code() -> tuple[str, ...]:
+    """Files that this interpreter ran at its start, before anything of dgxcert, and that no installed package owns.
+
+    Such code can replace any function of any library. The module that Debian and Ubuntu ship is not named.
+    """
+    modules = (sys.modules.get(name) for name in ("sitecustomize", "usercustomize"))
+    files = [Path(str(module.__file__)) for module in modules if module is not None and module.__file__]
+    folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    files += [path for folder in folders for path in sorted(Path(folder).glob("*.pth"))]
+    running = [path for path in files if _runs_code(path)]
+    return tuple(str(path) for path in running if not _is_owned(path))
+
+
+def _runs_code(path: Path) -> bool:
+    """Whether the interpreter runs code of a file: of a .pth file, each line that begins with import."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return True  # it cannot be told what was run
+    if path.suffix == ".pth":
+        return any(line.startswith(("import ", "import\t")) for line in lines)
+    code = [line for line in lines if line and not line.startswith("#")]
+    return bool(code) and code != APPORT
+
+
+def _is_owned(path: Path) -> bool:
+    """Whether an installed package lists a file among its own."""
+    records = (each.read_text("RECORD") or "" for each in metadata.distributions(path=[str(path.parent)]))
+    return any(line.startswith(f"{path.name},") for record in records for line in record.splitlines())
 
 
 def version(distribution: str) -> str | None:

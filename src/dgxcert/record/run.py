@@ -336,6 +336,12 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
     ]
     notes.extend(f"{variable} is set, which can change what is measured" for variable in opened.unusual_environment)
+    notes.extend(
+        f"Python ran {path} at its start, which no installed package owns and which can change any result"
+        for path in sorted(
+            {path for each in events if isinstance(each, SoftwareRead) for path in each.software.startup_code}
+        )
+    )
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")

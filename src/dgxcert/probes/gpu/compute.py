@@ -13,7 +13,7 @@ EDGE = 512
 
 
 def compute(kind: str) -> list[dict[str, Any]]:
-    """Multiply two matrices on each device of a kind; its name, its UUID as NVML writes it, and the wrong entries."""
+    """Multiply two matrices on each device of a kind; its name, its UUID, and the wrong entries."""
     import torch
 
     names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if kind == "cuda" else ["cpu"]
@@ -26,7 +26,7 @@ def compute(kind: str) -> list[dict[str, Any]]:
         product, uuid = "CPU", ""
         if kind == "cuda":
             product = torch.cuda.get_device_name(name)
-            uuid = f"GPU-{torch.cuda.get_device_properties(name).uuid}"  # torch omits NVML's prefix
+            uuid = str(torch.cuda.get_device_properties(name).uuid)
         results.append({"device": name, "product": product, "uuid": uuid, "wrong": wrong})
     return results
 

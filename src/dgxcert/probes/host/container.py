@@ -119,7 +119,17 @@ class Container:
         >>> Container((), 0, "", (), uuids=()).missing((gpu,))
         'GPU 0 (GPU-8d)'
         """
-        return ", ".join(f"GPU {gpu.index} ({gpu.uuid})" for gpu in gpus if gpu.uuid not in self.uuids) or "none"
+        computed = {_bare(uuid) for uuid in self.uuids}
+        return ", ".join(f"GPU {gpu.index} ({gpu.uuid})" for gpu in gpus if _bare(gpu.uuid) not in computed) or "none"
+
+
+def _bare(uuid: str) -> str:
+    """A GPU's UUID without the prefix that NVML writes and torch, up to now, omits.
+
+    >>> _bare("GPU-8D93"), _bare("8d93")
+    ('8d93', '8d93')
+    """
+    return uuid.lower().removeprefix("gpu-")
 
 
 def read(image: Image, *, gpus: bool) -> Container:
