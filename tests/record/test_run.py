@@ -168,11 +168,11 @@ def test_the_notes_explain_the_verdict() -> None:
 
 
 def test_what_can_change_a_result_is_noted() -> None:
-    software = Software(python="3.12.3", executable="python", packages={}, startup_code=("/opt/sitecustomize.py",))
+    software = Software(python="3.12.3", executable="python", packages={}, startup_code=("/a/site.pth",))
     read = [journal.SoftwareRead(stage=stage, software=software) for stage in ("host", "native")]
     assert assemble(opened(planned("A"), unusual_environment=("OMP_NUM_THREADS=1",)), *read).notes == (
         "OMP_NUM_THREADS=1 is set, which can change what is measured",
-        "Python ran /opt/sitecustomize.py at its start, which no installed package owns and which can change any result",
+        "Python ran /a/site.pth at its start, which no installed package owns and which can change any result",
     )
 
 
