@@ -181,7 +181,7 @@ def test_a_gate_that_failed_and_is_waived_blocks_nothing_and_is_named(world: Wor
     assert world.problems == {}
     named = [note for note in runs.assemble(journal.read(world.folder), "a").notes if gate.key in note]
     assert named == [
-        f"gate {gate.key} failed and is waived, so that what needs it began all the same: "
+        f"gate {gate.key} failed and is waived, so that what needs it began anyway: "
         f"{gate.id}: models are on the NFS share (Ada Lovelace, until 2027-01-31)"
     ]
 

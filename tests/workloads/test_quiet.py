@@ -71,7 +71,7 @@ def test_a_short_wait_is_not_worth_a_line(machine: Machine) -> None:
 def test_nobody_is_waited_for_longer_than_half_a_minute(machine: Machine) -> None:
     machine.use(then=0.6)
     assert machine.wait(Patience()) == pytest.approx(30, abs=0.5)
-    assert machine.said[-1] == "other processes use 60% of the CPU for 30 s: it is measured all the same"
+    assert machine.said[-1] == "other processes use 60% of the CPU for 30 s: measured anyway"
 
 
 def test_on_a_machine_that_is_always_busy_31_benchmarks_wait_for_two(machine: Machine) -> None:

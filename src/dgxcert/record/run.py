@@ -392,7 +392,7 @@ def _waived_gates(opened: Opened, endings: dict[str, Outcome]) -> list[str]:
     failed = [entry for entry in opened.plan if entry.gate and endings.get(entry.key) is Outcome.FAILED]
     found = ((entry.key, waiver_for(entry.key, entry.id, opened.waivers)) for entry in failed)
     return [
-        f"gate {key} failed and is waived, so that what needs it began all the same: {waiver.description}"
+        f"gate {key} failed and is waived, so that what needs it began anyway: {waiver.description}"
         for key, waiver in found
         if waiver is not None
     ]

@@ -37,7 +37,7 @@ class Patience:
                 return False
             if waited_s > MOST_S:
                 self._in_vain += 1
-                say(f"{busy} for {waited_s:.0f} s: it is measured all the same")
+                say(f"{busy} for {waited_s:.0f} s: measured anyway")
                 return False
             if waited_s > SILENT_S and not said:
                 say(f"waits up to {MOST_S:.0f} s, since {busy}")
