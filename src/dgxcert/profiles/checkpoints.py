@@ -21,6 +21,17 @@ class Pinned(Part):
 
     size: int | None = Field(default=None, gt=0)
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    standin: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the bytes that a Hub of the tests serves in its place."""
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The SHA-256 that the file may have, its own first; empty where it is not pinned.
+
+        >>> Pinned(size=9, sha256="0" * 64).known == ("0" * 64,)
+        True
+        """
+        return tuple(sha256 for sha256 in (self.sha256, self.standin) if sha256)
 
 
 class Answer(Part):
@@ -61,7 +72,7 @@ def parse(text: str) -> dict[str, Checkpoint]:
     ...     model.safetensors: {size: 453864}
     ... ''')
     >>> checkpoints["hf-internal-testing/tiny-random-gpt2"].files
-    {'model.safetensors': Pinned(size=453864, sha256=None)}
+    {'model.safetensors': Pinned(size=453864, sha256=None, standin=None)}
     """
     content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
     return {repo: Checkpoint.model_validate({"repo": repo, **entry}) for repo, entry in content.items()}

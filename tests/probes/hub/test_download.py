@@ -95,3 +95,21 @@ def test_content_that_no_hash_vouches_for_is_never_as_on_the_hub(
     result = download._compare(ProbedFile("tiny", "0" * 40, "model.safetensors", 9), tmp_path / "file", [])
     assert (result["state"], result["cause"]) == (state, cause)
     assert cause != "no-hash" or not CAUSES["no-hash"].fails, "inconclusive: nothing wrong was measured"
+
+
+@pytest.mark.parametrize("etag", ["v7-12ab", hashlib.sha256(b"other  !!").hexdigest(), "0" * 64])
+def test_other_bytes_than_the_pinned_ones_are_wrong_whatever_the_endpoint_says_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
+) -> None:
+    import huggingface_hub
+
+    (tmp_path / "file").write_bytes(b"other  !!")
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda _: SimpleNamespace(etag=etag))
+    pins = tuple(hashlib.sha256(content).hexdigest() for content in (b"123456789", b"stand-in!"))
+    probed = ProbedFile.from_arguments(ProbedFile("tiny", "0" * 40, "model.safetensors", 9, pins).arguments)
+    result = download._compare(probed, tmp_path / "file", [])
+    assert (result["state"], result["cause"]) == ("failed", "wrong-bytes")
+    assert f"pinned is {pins[0]}" in str(result["detail"])
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda _: SimpleNamespace(etag=pins[1]))
+    (tmp_path / "file").write_bytes(b"stand-in!")
+    assert download._compare(probed, tmp_path / "file", [])["state"] == "ok"

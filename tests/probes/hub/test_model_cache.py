@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from simulated.loopback_hub import weights
 
 from dgxcert.probes.hub import model_cache
-from dgxcert.profiles.checkpoints import KNOWN, PROBED
+from dgxcert.profiles.checkpoints import KNOWN, PROBED, Pinned
 
 GPT2 = KNOWN["gpt2"]
 
@@ -47,7 +48,14 @@ def test_file_is_missing_wrong_or_verified() -> None:
     ],
 )
 def test_file_without_a_pinned_hash_is_compared_with_the_hubs(content: bytes, blob: str, state: str) -> None:
+    unpinned = PROBED.model_copy(update={"files": {"model.safetensors": Pinned(size=453864)}})
     store(PROBED.repo, "model.safetensors", content, blob)
+    assert [file.state for file in model_cache.verify(unpinned).files] == [state]
+
+
+@pytest.mark.parametrize(("content", "state"), [(weights(453864), "verified"), (b"w" * 453864, "wrong")])
+def test_the_standin_of_a_file_is_verified_and_no_other_bytes_of_its_size(content: bytes, state: str) -> None:
+    store(PROBED.repo, "model.safetensors", content)
     assert [file.state for file in model_cache.verify(PROBED).files] == [state]
 
 

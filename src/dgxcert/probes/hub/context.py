@@ -19,11 +19,13 @@ class ProbedFile(NamedTuple):
     revision: str
     name: str
     size_bytes: int
+    sha256: tuple[str, ...] = ()
+    """The SHA-256 that it may have, its own first; empty where none is pinned."""
 
     @property
     def arguments(self) -> list[str]:
         """As arguments of a process."""
-        return [self.repo, self.revision, self.name, str(self.size_bytes)]
+        return [self.repo, self.revision, self.name, str(self.size_bytes), *self.sha256]
 
     @classmethod
     def from_arguments(cls, arguments: list[str]) -> "ProbedFile":
@@ -32,8 +34,8 @@ class ProbedFile(NamedTuple):
         >>> ProbedFile.from_arguments(["gpt2", "607a30d", "config.json", "665"]).path
         '/gpt2/resolve/607a30d/config.json'
         """
-        repo, revision, name, size = arguments
-        return cls(repo, revision, name, int(size))
+        repo, revision, name, size, *sha256 = arguments
+        return cls(repo, revision, name, int(size), tuple(sha256))
 
     @property
     def path(self) -> str:

@@ -35,7 +35,7 @@ MIN_DOWNLOAD_S = 2.0
 TRIES_WHEN_CUT = 3
 """Of the client: one that the relay cuts, one for a network that fails by itself, and one that succeeds."""
 _NAME, _PIN = next(iter(PROBED.files.items()))
-PROBED_FILE = ProbedFile(PROBED.repo, PROBED.revision, _NAME, _PIN.size or 0)
+PROBED_FILE = ProbedFile(PROBED.repo, PROBED.revision, _NAME, _PIN.size or 0, _PIN.known)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""One small download with huggingface_hub, as a user would run it, and whether its bytes are those on the Hub.
+"""One small download with huggingface_hub, as a user would run it, and whether its bytes are the pinned ones.
 
-Run as `python -m dgxcert.probes.hub.download FOLDER TRIES REPO REVISION FILE SIZE`, in a process of its own:
-huggingface_hub and hf_xet read their settings once, when they are imported, and hf_xet can hang for minutes in native
-code, where only a kill ends it.
+Run as `python -m dgxcert.probes.hub.download FOLDER TRIES REPO REVISION FILE SIZE [SHA256...]`, in a process of its
+own: huggingface_hub and hf_xet read their settings once, when they are imported, and hf_xet can hang for minutes in
+native code, where only a kill ends it.
 """
 
 import functools
@@ -49,13 +49,20 @@ def download(probed: ProbedFile, folder: Path, tries: int) -> dict[str, object]:
 
 
 def _compare(probed: ProbedFile, path: Path, failures: list[str]) -> dict[str, object]:
-    """Compare the file's hash with the Hub's: neither huggingface_hub nor hf_xet notices a changed byte."""
+    """Compare the file's hash with the pinned one, then with the Hub's.
+
+    Neither huggingface_hub nor hf_xet notices a changed byte, and an endpoint can name the hash of whatever it serves.
+    """
     import huggingface_hub
 
     url = huggingface_hub.hf_hub_url(probed.repo, probed.name, revision=probed.revision)
     expected = huggingface_hub.get_hf_file_metadata(url).etag or ""
     hashes, size = hashes_like(path, expected), path.stat().st_size
     retried = f", in a new attempt after {failures[-1]}" if failures else ""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if probed.sha256 and sha256 not in probed.sha256:
+        detail = f"{probed.name}: the SHA-256 of the {size} bytes received is {sha256}, pinned is {probed.sha256[0]}"
+        return {"state": "failed", "cause": "wrong-bytes", "detail": f"{detail}{retried}"}
     if not hashes and size == probed.size_bytes:  # a mirror's own kind of etag is no hash of the bytes
         detail = f"{probed.name}, {size} bytes; this Hub gives no hash of them"
         return {"state": "failed", "cause": "no-hash", "detail": detail}

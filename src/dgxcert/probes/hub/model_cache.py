@@ -82,11 +82,11 @@ def _verify_file(path: Path, name: str, pin: Pinned) -> CachedFile:
     if pin.size not in (None, size):
         return CachedFile(name, "wrong", f"has {size} bytes, expected {pin.size}")
     blob = path.resolve().name  # a snapshot's files are links to blobs, which the client names by the Hub's hash
-    expected = pin.sha256 or (blob if len(blob) == SHA256_DIGITS else None)
-    if expected is None:
+    expected = pin.known or ((blob,) if len(blob) == SHA256_DIGITS else ())
+    if not expected:
         return CachedFile(name, "unreadable", "has no known hash to compare with")
-    if sha256 != expected:
-        return CachedFile(name, "wrong", f"has SHA-256 {sha256[:12]}, expected {expected[:12]}")
+    if sha256 not in expected:
+        return CachedFile(name, "wrong", f"has SHA-256 {sha256[:12]}, expected {expected[0][:12]}")
     return CachedFile(name, "verified", f"{size} bytes, SHA-256 {sha256[:12]}")
 
 
