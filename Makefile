@@ -25,7 +25,7 @@ help: ## show this list
 setup: ## install everything into .venv, or restore what was changed there (STACK=course|current)
 	@$(SET_UP) --verify
 
-environment:
+environment: ## set up or restore the environment, without comparing files; what most targets do first
 	@$(SET_UP)
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME=)

@@ -332,16 +332,7 @@ def _varied(results: Iterable[Result]) -> list[str]:
 
 def _notes(events: list[Event], opened: Opened) -> list[str]:
     """What a reader of the verdict should know about how the run was made."""
-    notes = [
-        f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment
-    ]
-    notes.extend(f"{variable} is set, which can change what is measured" for variable in opened.unusual_environment)
-    notes.extend(
-        f"Python ran {path} at its start, which no installed package owns and which can change any result"
-        for path in sorted(
-            {path for each in events if isinstance(each, SoftwareRead) for path in each.software.startup_code}
-        )
-    )
+    notes = _environment_notes(events, opened)
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")
@@ -376,6 +367,20 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
                 notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
             stages_seen.add(event.stage)
     return notes
+
+
+def _environment_notes(events: list[Event], opened: Opened) -> list[str]:
+    """What of the environment can change a result: variables, and code that Python runs at its start."""
+    read = [event.software for event in events if isinstance(event, SoftwareRead)]
+    startup_code = sorted({path for software in read for path in software.startup_code})
+    return [
+        *(f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment),
+        *(f"{variable} is set, which can change what is measured" for variable in opened.unusual_environment),
+        *(
+            f"Python ran {path} at its start, which no installed package owns and which can change any result"
+            for path in startup_code
+        ),
+    ]
 
 
 def _broken(events: list[Event]) -> list[str]:
