@@ -1,5 +1,6 @@
 """The versions of the stack are those that are installed, read without importing a package."""
 
+import hashlib
 import subprocess
 import sys
 from importlib import metadata
@@ -135,3 +136,16 @@ def test_a_pth_file_with_code_is_named_unless_a_package_owns_it(packages: Path, 
     (owner / "METADATA").write_text("Metadata-Version: 2.1\nName: faster\nVersion: 1.0\n", encoding="utf-8")
     (owner / "RECORD").write_text("faster.pth,sha256=abc,12\n", encoding="utf-8")
     assert software.startup_code() == ()
+
+
+def test_a_pth_file_of_debian_is_not_named_unless_it_was_changed(
+    monkeypatch: pytest.MonkeyPatch, packages: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, debian = packages / "distutils-precedence.pth", tmp_path_factory.mktemp("info")
+    path.write_text("import os; __import__('_distutils_hack')\n", encoding="utf-8")
+    digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    (debian / "python3-setuptools.md5sums").write_text(f"{digest}  {path.as_posix()[1:]}\n", encoding="utf-8")
+    monkeypatch.setattr(software, "DEBIAN", debian)
+    assert software.startup_code() == ()
+    path.write_text("import os; __import__('faster')\n", encoding="utf-8")
+    assert software.startup_code() == (str(path),)

@@ -1,5 +1,6 @@
 """The software under test: the versions of the Hugging Face stack, read without importing any of it."""
 
+import hashlib
 import os
 import platform
 import re
@@ -25,6 +26,8 @@ STACK = (
 )
 """The Hugging Face stack by distribution name, torch and transformers first."""
 
+DEBIAN = Path("/var/lib/dpkg/info")
+"""Where Debian and Ubuntu keep the files of each installed package, with their MD5."""
 APPORT = [
     "try:",
     "import apport_python_hook",
@@ -92,9 +95,19 @@ def _runs_code(path: Path) -> bool:
 
 
 def _is_owned(path: Path) -> bool:
-    """Whether an installed package lists a file among its own."""
+    """Whether an installed package lists a file among its own: of Python, or of Debian with this very content."""
     records = (each.read_text("RECORD") or "" for each in metadata.distributions(path=[str(path.parent)]))
-    return any(line.startswith(f"{path.name},") for record in records for line in record.splitlines())
+    own = any(line.startswith(f"{path.name},") for record in records for line in record.splitlines())
+    return own or _is_of_debian(path)
+
+
+def _is_of_debian(path: Path) -> bool:
+    try:
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    except OSError:
+        return False
+    listed = f"{digest}  {path.as_posix().lstrip('/')}"
+    return any(listed in file.read_text(errors="replace").splitlines() for file in DEBIAN.glob("*.md5sums"))
 
 
 def version(distribution: str) -> str | None:
