@@ -81,7 +81,7 @@ def test_no_step_changes_an_environment_that_is_not_dgxcerts_own(prefix: Path, s
     [
         (".venv", "course", "make setup"),
         (".venv", "current", "make setup STACK=current"),
-        ("other", "current", "make setup STACK=current VENV=FOLDER"),
+        ("other", "current", "make setup STACK=current VENV=other"),
     ],
 )
 def test_an_environment_of_its_own_is_restored(

@@ -6,6 +6,7 @@ it is the file that `make setup` wrote into the environment. Without either noth
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +71,9 @@ def _setup(stack: str) -> tuple[str, ...]:
     if not stamp.is_file() or not stamp.read_text(encoding="utf-8", errors="replace").startswith(MADE_HERE):
         return OWN_ENVIRONMENT
     of_stack = "" if stack == DEFAULT else f" STACK={stack}"
-    if prefix.name == ".venv":
-        return (f"In the checkout, restore what was changed, and nothing else: make setup{of_stack}",)
-    return (f"In the checkout, restore what was changed, in the same folder: make setup{of_stack} VENV=FOLDER",)
+    # The stamp says that setup made this folder, and setup clears nothing: its name is safe to print.
+    folder = "" if prefix.name == ".venv" else f" VENV={shlex.quote(prefix.name)}"
+    return (f"In the checkout, restore what was changed, and nothing else: make setup{of_stack}{folder}",)
 
 
 def advice() -> tuple[str, ...]:
