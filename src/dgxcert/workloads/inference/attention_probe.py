@@ -6,7 +6,7 @@ that let attention through alone (an identity for o_proj, zeros for down_proj), 
 One key lost of n changes a head's output by 1 in sqrt(n): 2.2 % of 2048.
 
 What is called is the function that the timed rounds call, with the same shapes and with each layer's own KV cache, but
-not the CUDA graph that replays it: the logits of the timed rounds stand for the graph.
+not the CUDA graph that replays it: only the logits of the timed rounds cover the graph.
 """
 
 import math

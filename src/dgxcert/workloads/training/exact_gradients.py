@@ -1,4 +1,4 @@
-"""Exact gradients: the loss of a Llama or a DistilBERT by hand, from the weights of a built model, in fp32.
+"""Exact gradients: the loss of a Llama or a DistilBERT written out in fp32, from the weights of a built model.
 
 It shares no kernel with the training that it is compared with: attention is two matmuls and a softmax, NF4 weights
 come from their definition, nothing is compiled, and TF32 is off. Rows are neither padded nor masked: the linear layers

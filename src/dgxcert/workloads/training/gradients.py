@@ -73,9 +73,9 @@ class Agreement:
         """What was compared, and the worst block, as evidence states it.
 
         >>> Agreement(0.01, "layers.3.q_proj.lora_B", 1.0, "lora_A", tensors=24).about("lora_A")
-        '24 tensors in blocks of 64 rows, against gradients by hand in fp32; worst at lora_A'
+        '24 tensors in blocks of 64 rows, against exact gradients in fp32; worst at lora_A'
         """
-        compared = f"{self.tensors} tensors in blocks of {ROWS} rows, against gradients by hand in fp32"
+        compared = f"{self.tensors} tensors in blocks of {ROWS} rows, against exact gradients in fp32"
         return f"{compared}; worst at {where}"
 
     def worst(self, other: "Agreement") -> "Agreement":

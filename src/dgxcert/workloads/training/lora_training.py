@@ -1,6 +1,6 @@
 """LoRA training steps: what each path must compute.
 
-Its first gradients are compared with exact ones by hand, its losses with those of a plain loop over padded rows.
+Its first gradients are compared with exact ones, its losses with those of a plain loop over padded rows.
 """
 
 import math
