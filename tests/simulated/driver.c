@@ -77,7 +77,7 @@ static int look(int gpu, const char *field, char *value) {
         if (at_work) break;
     }
     fclose(table);
-    if (!result && value[0] != '!' && strchr(value, ',') && !strstr(field, "processes")) choose_by_time(value, seconds);
+    if (!result && strchr(value, ',') && !strstr(field, "processes")) choose_by_time(value, seconds);
     if (result || value[0] != '!') return result;
     if (!strcmp(value, "!hangs")) for (;;) pause();
     if (!strcmp(value, "!crashes")) raise(SIGSEGV);
@@ -288,9 +288,16 @@ const char *nvmlErrorString(int result) {
     switch (result) {
         case 3: return "Not Supported";
         case 4: return "Insufficient Permissions";
+        case 8: return "Insufficient External Power";
         case 9: return "Driver Not Loaded";
+        case 10: return "Timeout";
+        case 11: return "Interrupt Request Issue";
+        case 14: return "Corrupted infoROM";
         case 15: return "GPU is lost";
+        case 16: return "GPU requires reset";
+        case 17: return "The operating system has blocked the request.";
         case 18: return "Driver/library version mismatch";
+        case 19: return "In use by another client";
         default: return "Unknown Error";
     }
 }

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from simulated.machine import Machine
+from simulated.machine import Machine, refusal
 
 from dgxcert.probes.gpu import pci
 from dgxcert.probes.host import kernel_module, memory
@@ -19,7 +19,8 @@ def play(machine: Machine, folder: Path) -> None:
     memory.MEMINFO = _written(folder / "meminfo", _meminfo(fields))
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"
-    for index in range(int(fields.get("pci_devices", max(1, int(fields["device_count"]))))):
+    listed = fields.get("pci_devices", max(1, machine.gpus))
+    for index in range(0 if refusal(listed) else int(listed)):
         device = folder / "pci" / f"000{index:x}:01:00.0"
         device.mkdir(parents=True)
         (device / "vendor").write_text("0x10de\n", encoding="ascii")
@@ -41,18 +42,22 @@ def _written(path: Path, text: str) -> Path:
 
 def _meminfo(fields: dict[str, Any]) -> str:
     swap_gib = 15
-    kib = {
+    available, swapped = fields["mem_available_gib"], fields.get("swap_used_gib", 0)
+    gib = {
         "MemTotal": fields["mem_total_gib"],
-        "MemFree": fields["mem_available_gib"] / 2,
-        "MemAvailable": fields["mem_available_gib"],
+        "MemFree": available if refusal(available) else available / 2,
+        "MemAvailable": available,
         "SwapTotal": swap_gib,
-        "SwapFree": swap_gib - fields.get("swap_used_gib", 0),
+        "SwapFree": swapped if refusal(swapped) else swap_gib - swapped,
     }
-    return "".join(f"{name}: {round(gib * KIB_PER_GIB)} kB\n" for name, gib in kib.items())
+    told = {name: each for name, each in gib.items() if not refusal(each)}
+    return "".join(f"{name}: {round(each * KIB_PER_GIB)} kB\n" for name, each in told.items())
 
 
 def _kernel_module(fields: dict[str, Any]) -> str:
     version = fields.get("kernel_module_version", fields.get("driver_version"))
+    if refusal(version):
+        return ""
     kind = {"open": "Open Kernel Module for aarch64", "proprietary": "aarch64 Kernel Module"}
     name = kind[str(fields.get("kernel_module_kind", "open"))]
     return f"NVRM version: NVIDIA UNIX {name}  {version}  Release Build  (dvs-builder@U22-I3-AF04-07-5)\n"

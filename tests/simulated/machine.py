@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pynvml
 import yaml
 
 HERE = Path(__file__).parent
@@ -27,16 +28,23 @@ PREFIXES = {"spark": "NVIDIA GB10", "h200": "NVIDIA H200"}
 """How the file of a description without a name begins; any other is an H100's."""
 
 UNSAID = {"unknown", "equal_to_driver_version"}
-INSTEAD = {
-    "not_supported": "!3",
-    "absent": "!3",
-    "no_permission": "!4",
-    "gpu_is_lost": "!15",
-    "mismatch": "!18",
-    "Unknown Error": "!999",
-    "hangs": "!hangs",
-    "crashes": "!crashes",
+NVML_ERRORS = {
+    name.lower().replace("_", " "): code for name, code in vars(pynvml).items() if name.startswith("NVML_ERROR_")
 }
+"""What a description may say instead of a value: NVML's names, `NVML_ERROR_TIMEOUT`."""
+REFUSALS = NVML_ERRORS | {
+    **{message.lower().rstrip("."): code for code, message in pynvml.NVMLError._errcode_to_string.items()},
+    "absent": 3,
+    "n/a": 3,
+    "mismatch": 18,
+    "gpu requires reset": 16,
+    "requires reset": 16,
+    "no permission": 4,
+    "unknown error": 999,
+    "err!": 999,
+}
+"""Beside them nvidia-ml-py's messages, and what nvidia-smi prints instead of a figure: `[GPU requires reset]`."""
+ACTIONS = {"hangs": "!hangs", "crashes": "!crashes"}
 COMPUTE_MODES = ("Default", "Exclusive_Thread", "Prohibited", "Exclusive_Process")
 REASONS = {
     "gpu_idle": 0x1,
@@ -61,22 +69,37 @@ def switch(value: object) -> int:
     return int(value in (True, "Enabled"))
 
 
+def refusal(value: object) -> str | None:
+    """How driver.c is told to refuse; None for a value that it can give.
+
+    >>> refusal("error 16"), refusal("[GPU requires reset]"), refusal("NVML_ERROR_TIMEOUT (10)"), refusal(16)
+    ('!16', '!16', '!10', None)
+    """
+    if not isinstance(value, str):
+        return None
+    word = value.partition("(")[0].strip(" []").lower().replace("_", " ").rstrip(".")
+    if word in ACTIONS:
+        return ACTIONS[word]
+    number = word.removeprefix("error ")
+    if number != word and number.isdigit():
+        return f"!{number}"
+    return f"!{REFUSALS[word]}" if word in REFUSALS else None
+
+
 def times(factor: int) -> Form:
-    """A number in NVML's unit; a list of them is played over the load."""
-
-    def form(value: Any) -> object:
-        return ",".join(str(form(each)) for each in value) if isinstance(value, list) else round(float(value) * factor)
-
-    return form
+    """A number in NVML's unit."""
+    return lambda value: round(float(value) * factor)
 
 
 MIB, MILLI, ONE = times(1024**2), times(1000), times(1)
 
 
 def pids(value: Any) -> str:
-    """Process ids, given as numbers or as nvidia-smi's entries."""
+    """Process ids, given as numbers or as nvidia-smi's entries. NVML refuses to list any or none."""
     if not isinstance(value, list):
         return ""
+    if refused := [said for each in value if (said := refusal(each))]:
+        return refused[0]
     return ",".join(str(each.get("pid", 1) if isinstance(each, dict) else each) for each in value)
 
 
@@ -196,15 +219,23 @@ class Machine:
     name: str
     fields: Fields
 
+    @property
+    def gpus(self) -> int:
+        """How many GPUs are in the machine; one where the driver refuses to count them."""
+        count = self.fields.get("device_count", 0)
+        return 1 if refusal(count) else int(count)
+
     def table(self) -> str:
         """The table that driver.c reads."""
         lines = list(_lines("-", OF_THE_SYSTEM, self.fields))
-        for index in range(int(self.fields.get("device_count", 0))):
+        for index in range(self.gpus):
             each = self.fields.get("each", {}).get(index, {})
             own = {**self.fields, **each}
-            major, _, minor = str(own["cuda_compute_capability"]).partition(".")
-            lines += [f"{index} uuid GPU-{index:08d}-0000-0000-0000-000000000000"]
-            lines += [f"{index} capability.major {major}", f"{index} capability.minor {minor}"]
+            capability = own["cuda_compute_capability"]
+            major, _, minor = str(refusal(capability) or capability).partition(".")
+            uuid = refusal(own.get("uuid")) or each.get("uuid", f"GPU-{index:08d}-0000-0000-0000-000000000000")
+            lines += [f"{index} uuid {uuid}"]
+            lines += [f"{index} capability.major {major}", f"{index} capability.minor {minor or major}"]
             lines += _lines(str(index), OF_A_GPU, own)
             lines += _lines(f"{index}*", OF_A_GPU, {**self.fields.get("under_load", {}), **each.get("under_load", {})})
         return "\n".join(lines) + "\n"
@@ -221,7 +252,7 @@ class Machine:
 def load(name: str, folder: Path = MACHINES) -> Machine:
     """A machine by the name of its file. Raises ValueError for an unknown field."""
     said = _said(name, folder)
-    product = said.get("name") if said.get("name") in HEALTHY else _product_of(name)
+    product = said.get("name") if str(said.get("name")) in HEALTHY else _product_of(name)
     healthy = _said(HEALTHY[product], MACHINES)
     at_work = _at_work(said)
     working = {field: said[field] for field in OF_WORK if field in said} if at_work else {}
@@ -250,7 +281,7 @@ def _said(name: str, folder: Path) -> Fields:
 
 
 def _is_unsaid(value: object) -> bool:
-    return isinstance(value, str) and (value in UNSAID or value.startswith("unknown "))
+    return isinstance(value, str) and not refusal(value) and (value in UNSAID or value.startswith("unknown "))
 
 
 def _remarks(fields: Fields) -> list[str]:
@@ -264,11 +295,17 @@ def _product_of(name: str) -> str:
 
 def _at_work(said: Fields) -> bool:
     """Whether a description is of a machine under load: in P0 and not idle, or with a slowdown."""
-    if int(str(said.get("clocks_event_reasons_hex", "0")), 0) & HELD_BACK:
+    if any(reasons & HELD_BACK for reasons in _numbers(said.get("clocks_event_reasons_hex", 0))):
         return True
-    busy = said.get("utilization_gpu_percent", 100)
-    counts = isinstance(busy, int | float) and busy >= BUSY_PERCENT
-    return said.get("performance_state") == "P0" and counts
+    busy = max(_numbers(said.get("utilization_gpu_percent", 100)), default=0)
+    return said.get("performance_state") == "P0" and busy >= BUSY_PERCENT
+
+
+def _numbers(value: object) -> list[int]:
+    """The whole numbers of a reading or of a list of them, without what the driver refuses to tell."""
+    values = value if isinstance(value, list) else [value]
+    told = [each for each in values if isinstance(each, int | float) or (isinstance(each, str) and not refusal(each))]
+    return [int(each, 0) if isinstance(each, str) else int(each) for each in told]
 
 
 def _growing(said: Fields) -> Fields:
@@ -282,7 +319,7 @@ def _understood(fields: Fields) -> Fields:
     """Normalise synonyms: named event reasons, other names of power, error counters by location."""
     active = fields.pop("clocks_event_reasons_active", None)
     if active and "clocks_event_reasons_hex" not in fields:
-        fields["clocks_event_reasons_hex"] = hex(sum(REASONS[name] for name in active))
+        fields["clocks_event_reasons_hex"] = active if refusal(active) else hex(sum(REASONS[name] for name in active))
     for name in ("power_draw_average_w", "power_draw_instant_w"):
         if fields.get("power_draw_w", "absent") == "absent" and name in fields:
             fields["power_draw_w"] = fields[name]
@@ -317,14 +354,16 @@ def build(folder: Path) -> Path:
 
 def _lines(gpu: str, known: dict[str, tuple[str, Form]], fields: Fields) -> Iterator[str]:
     for name, (field, form) in known.items():
-        if name in fields:
+        if name not in fields:
+            continue
+        try:
             yield f"{gpu} {field} {_value(fields[name], form)}"
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{name}: {fields[name]!r} cannot be played: {error}") from error
 
 
 def _value(value: object, form: Form) -> object:
-    if isinstance(value, str):
-        if value in INSTEAD:
-            return INSTEAD[value]
-        if value.startswith("error "):
-            return f"!{value.removeprefix('error ')}"
-    return form(value)
+    """A value as driver.c reads it. A list is played over the load, and may hold refusals; one of pids is a value."""
+    if isinstance(value, list) and form is not pids:
+        return ",".join(str(_value(each, form)) for each in value)
+    return refusal(value) or form(value)

@@ -184,8 +184,8 @@ def run(described: list[machines.Machine], requirements: tuple[str, ...] = REQUI
 def _gpus(machine: machines.Machine) -> tuple[int, tuple[int, ...]]:
     """How many GPUs a machine lists, and which of them are display adapters."""
     each = machine.fields.get("each", {})
-    displays = [index for index, own in each.items() if is_display_adapter(own.get("name", ""))]
-    return max(1, int(machine.fields["device_count"])), tuple(displays)
+    displays = [index for index, own in each.items() if is_display_adapter(str(own.get("name", "")))]
+    return max(1, machine.gpus), tuple(displays)
 
 
 def described(folder: Path, only: tuple[str, ...]) -> list[machines.Machine]:

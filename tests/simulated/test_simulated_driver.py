@@ -100,6 +100,38 @@ def describe(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return load
 
 
+PLAYED = (*machine.OF_THE_SYSTEM, *machine.OF_A_GPU)
+REFUSED = ("error 16", "'[GPU requires reset]'", "NVML_ERROR_RESET_REQUIRED", "[error 16]")
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_the_driver_may_refuse_any_field(describe: Callable[..., dict[str, Any]], tmp_path: Path, refused: str) -> None:
+    """At rest, under load and on a single GPU: the description of a sick driver must not end the whole matrix."""
+    for field in PLAYED:
+        if refused.startswith("[") and field in ("device_count", "name"):
+            continue
+        said = f"{field}: {refused}"
+        describe(f"like: spark-idle\n{said}\nunder_load: {{{said}}}\neach: {{0: {{{said}}}}}")
+        lines = machine.load("spark-mine", tmp_path).table().splitlines()
+        name = {**machine.OF_THE_SYSTEM, **machine.OF_A_GPU}[field][0]
+        assert {line.split()[2] for line in lines if line.split()[1] == name} <= {"!16"}, field
+
+
+def test_a_list_may_hold_what_the_driver_refuses_meanwhile(
+    describe: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    describe("under_load: {clock_sm_mhz: [2400, error 16], power_draw_w: [Unknown Error, 80]}")
+    lines = machine.load("spark-mine", tmp_path).table().splitlines()
+    assert "0* clock.sm 2400,!16" in lines
+    assert "0* power.draw !999,80000" in lines
+
+
+def test_a_value_that_cannot_be_played_names_its_field(describe: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    describe("compute_mode: Shared")
+    with pytest.raises(ValueError, match="compute_mode: 'Shared' cannot be played"):
+        machine.load("spark-mine", tmp_path).table()
+
+
 def test_an_unknown_field_is_refused(describe: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(ValueError, match="no such field: temperature_of_the_room"):
         describe("temperature_of_the_room: 21")
