@@ -6,6 +6,7 @@ from dgxcert import requirement
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.rounds import rate
 from dgxcert.machine.trait import Trait
+from dgxcert.workloads import advice
 from dgxcert.workloads.hardware import bandwidth, transfer, weight_file
 from dgxcert.workloads.round_timer import time_rounds
 
@@ -61,7 +62,7 @@ def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, p
     why="`from_pretrained` of an 8 B model reads 16 GB: 3 s at 5 GB/s, three minutes at 0.1 GB/s, at each start.",
     remedy=(
         "Check what else uses the disk: iostat -x 1; and that it is the fast one: findmnt -T ~/.cache",
-        "Update to kernel 6.17 or newer (uname -r) if only `mmap` is slow and the GPU shares the system's memory.",
+        "Update the system if only `mmap` is slow and the GPU shares its memory, and compare kernels: uname -r",
         "Read files without mapping them until then: safetensors.torch.load(open(file, 'rb').read())",
         "Check the drive's health if both are slow: sudo nvme smart-log /dev/nvme0; then open a hardware case.",
     ),
@@ -76,4 +77,5 @@ def test_a_cold_file_of_weights_loads_at_its_rate(benchmark, device, profile, ev
     workload.verify(evidence)
     spread = profile.limit("spread.storage")
     measured = rate(evidence, f"load by {way}", workload.work, rounds, unit="GB/s", spread=spread)
+    advice.note_mapping(evidence, profile, way, measured)
     assert measured >= profile.limit(f"load.{way}")

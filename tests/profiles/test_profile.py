@@ -111,8 +111,8 @@ WRONG: dict[str, tuple[Change, str]] = {
         "limits.spread.max: Input should be a finite number",
     ),
     "no edge": (
-        lambda c: c["limits"]["prefill.bf16.tuned.full"].pop("min"),
-        "limits.prefill.bf16.tuned.full: a limit needs `min`, `max` or `equals`, or `reading` and `margin`",
+        lambda c: c["limits"]["transfer.to_host"].pop("min"),
+        "limits.transfer.to_host: a limit needs `min`, `max` or `equals`, or `reading` and `margin`",
     ),
     "unit": (
         lambda c: c["limits"]["decode.bf16.tuned.single"].update(unit="tokens/s"),

@@ -14,6 +14,8 @@ OF_AVAILABLE = "of available"
 OF_ROUNDING = "of rounding"
 OF_EXACT = "of exact"
 OF_MEMORY = "of memory"
+OF_LIMIT = "of limit"
+OF_WEIGHTS = "of weights"
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.compute_capability": ("compute capability",),
@@ -61,9 +63,11 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     **{case.limit("prefill"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.PREFILL},
     **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.DECODE},
     **{case.limit("lora"): ("step/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.LORA},
+    **{f"advice.load.{way}": ("GB/s",) for way in benchmark_cases.LOADS},
+    "advice.kernels": (OF_LIMIT,),
 }
 """The units of each limit, so that a wrong unit is an error and not a factor of 1000. Shares are of a bound that the
-workload computes."""
+workload computes. What begins with `advice` chooses words in a report, and rejects nothing."""
 
 SPEEDS = ("bandwidth", "transfer", "load", "matmul", "prefill", "decode", "lora")
 """First part of the names of limits that are speeds."""
