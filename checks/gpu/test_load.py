@@ -16,7 +16,7 @@ READS = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
     "GPU-CLOCK-UNDER-LOAD",
     title="The GPU reaches its working clock under load",
     why="A Spark stuck in its low-power state trains and generates at a third of its speed, and reports no throttling. "
-    "A GPU that errs at its working clock spoils what it computes.",
+    "A clock lock left behind costs up to as much. A GPU that errs at its working clock spoils what it computes.",
     remedy=sustained.STUCK,
     **LOADS,
 )
@@ -32,6 +32,8 @@ def test_the_gpu_reaches_its_working_clock_under_load(gpu, profile, evidence):
     differing = evidence.record("values that differ from the first product", load.differing, source=source)
     assert differing == 0
     assert clock >= profile.limit("clock.under_load")
+    free = evidence.record("no lock holds the clock", load.clock_is_free, source=load.clock_source)
+    assert free.holds()
 
 
 @requirement(

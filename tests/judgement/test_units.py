@@ -20,7 +20,7 @@ def test_a_speed_with_a_roofline_is_limited_in_its_own_unit_or_as_a_share(kind: 
         assert QUANTITIES[name][1:] == (OF_ROOFLINE, OF_CEILING)
 
 
-OF_MAXIMUM = {"link.width", "link.generation", "clock.under_load"}
+OF_MAXIMUM = {"link.width", "link.generation", "clock.under_load", "clock.free"}
 
 
 @pytest.mark.parametrize("name", sorted(OF_MAXIMUM))

@@ -186,6 +186,9 @@ static int clock_of(device_t d, int kind, const char *prefix, unsigned *out) {
 
 int nvmlDeviceGetClockInfo(device_t d, int kind, unsigned *out) { return clock_of(d, kind, "clock", out); }
 int nvmlDeviceGetMaxClockInfo(device_t d, int kind, unsigned *out) { return clock_of(d, kind, "clock.max", out); }
+int nvmlDeviceGetMaxCustomerBoostClock(device_t d, int kind, unsigned *out) {
+    return clock_of(d, kind, "clock.boost", out);
+}
 
 int nvmlDeviceGetRemappedRows(device_t d, unsigned *corrected, unsigned *uncorrected, unsigned *pending, unsigned *failed) {
     int result = small(gpu_of(d), "remapped.correctable", corrected);

@@ -156,6 +156,7 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "clock_max_graphics_mhz": ("clock.max.graphics", int),
     "clock_max_sm_mhz": ("clock.max.sm", int),
     "clock_max_memory_mhz": ("clock.max.memory", int),
+    "clock_max_customer_boost_graphics_mhz": ("clock.boost.graphics", int),
     "event_counter_sw_power_capping_us": ("counter.power_cap", int),
     "event_counter_sync_boost_us": ("counter.sync_boost", int),
     "event_counter_sw_thermal_slowdown_us": ("counter.thermal_software", int),
@@ -323,6 +324,10 @@ def _understood(fields: Fields) -> Fields:
     for name in ("power_draw_average_w", "power_draw_instant_w"):
         if fields.get("power_draw_w", "absent") == "absent" and name in fields:
             fields["power_draw_w"] = fields[name]
+    for name in OF_WORK:
+        reading, ends = fields.get(name), fields.get(f"{name}_range")
+        if isinstance(reading, int | float) and isinstance(ends, list):
+            fields[name] = [reading, *ends]
     if "power_limit_current_w" in fields:
         fields.setdefault("power_limit_enforced_w", fields["power_limit_current_w"])
     said = str(fields.pop("nvml_return", ""))

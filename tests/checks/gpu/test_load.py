@@ -16,6 +16,7 @@ from dgxcert.probes.gpu.samples import Samples
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.hardware import sustained
+from dgxcert.workloads.hardware.clock_lock import Standing
 from dgxcert.workloads.hardware.sustained import Load
 
 CHECKS = check_file.load("gpu/test_load")
@@ -40,7 +41,7 @@ TESTS = {
 }
 
 
-def load(differing: int = 0, **changed: Any) -> Load:
+def load(differing: int = 0, standing: Standing | None = None, **changed: Any) -> Load:
     """Ten seconds of an H200 under load. A changed field holds all the time; of a pair the second from second 6 on."""
 
     def value(reading: Any, second: int) -> Any:
@@ -49,7 +50,8 @@ def load(differing: int = 0, **changed: Any) -> Load:
     fields = {**HEALTHY, **changed}
     readings = [{"t": float(t), **{name: value(each, t) for name, each in fields.items()}} for t in range(11)]
     possible = Answers(0, {"highest_clock": 1980, "link_width_max": 16, "link_generation_max": 5})
-    return Load(Samples(tuple(readings), {}, {}, elapsed_s=10.0, cpu_s=0.1), None, possible, differing)
+    samples = Samples(tuple(readings), {}, {}, elapsed_s=10.0, cpu_s=0.1)
+    return Load(samples, None, possible, differing, standing=standing)
 
 
 @pytest.mark.catches("GPU-CLOCK-UNDER-LOAD", "the last bit of one value of the last product of one round of the load")
@@ -58,6 +60,7 @@ def load(differing: int = 0, **changed: Any) -> Load:
     [
         *((test, H200, {}, None) for test in TESTS),
         ("clock", H200, {"clock": 1099}, "SM clock under load"),
+        ("clock", H200, {"standing": Standing(1740.0, 1940.0, 1940.0)}, "no lock holds the clock"),
         ("clock", H200, {"differing": 1}, "values that differ from the first product"),
         ("steady", H200, {"clock": (1740, 1400)}, "clock at the end of the load"),
         ("thermal", H200, {"temperature": 87}, "highest temperature"),

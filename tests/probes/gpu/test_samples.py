@@ -102,6 +102,13 @@ def test_one_stray_sample_does_not_move_the_median() -> None:
     assert samples("clock", 1, 2, 4, 3, 6, 5).median("clock") == 3.5
 
 
+def test_a_clock_stands_still_also_with_a_dip_between_two_rounds() -> None:
+    assert samples("clock", *[2086] * 9, 600).stands("clock", 15)
+    assert not samples("clock", *[2086] * 8, 600, 600).stands("clock", 15)
+    assert samples("clock", 2086, 2071, 2086, 2071, 2086).stands("clock", 15)
+    assert not samples("clock", 2086, 2070, 2086, 2070, 2086).stands("clock", 15)
+
+
 @pytest.mark.parametrize(
     ("clocks", "constant"),
     [

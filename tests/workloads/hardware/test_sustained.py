@@ -27,6 +27,7 @@ from dgxcert.probes.gpu.samples import (
 )
 from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.hardware import sustained
+from dgxcert.workloads.hardware.clock_lock import Standing
 from dgxcert.workloads.hardware.sustained import CAPPED, HOT, LOCKED, STUCK, STUCK_W, WRONG, Load
 
 SPARK = profiles.load("dgx-spark")
@@ -109,6 +110,25 @@ def test_the_remedy_of_a_low_clock_depends_on_its_cause(sampled: Samples, remedy
 
 def test_products_that_differ_come_before_a_low_clock() -> None:
     assert load(samples(LOW, event_reasons=EVERYTHING), differing=1).remedy == WRONG
+
+
+LOCK = Standing(2086.0, locked_below_mhz=2390.0, free_from_mhz=2450.0)
+
+
+def test_a_lock_that_stands_high_has_the_remedy_of_a_lock() -> None:
+    assert Load(samples(MOVES), None, Answers(0), standing=LOCK).remedy == LOCKED
+    assert Load(samples(MOVES, event_reasons=THERMAL_SOFTWARE), None, Answers(0), standing=LOCK).remedy == LOCKED
+    assert Load(samples(CONSTANT, power_w=12.0), None, Answers(0), standing=LOCK).remedy == STUCK
+    assert Load(samples(MOVES), None, Answers(0), differing=1, standing=LOCK).remedy == WRONG
+
+
+def test_why_a_lock_cannot_be_told_is_said_when_the_clock_is_judged() -> None:
+    untold = Load(samples(), None, Answers(0), standing=Inconclusive("no highest clock", "Run: nvidia-smi -q"))
+    assert untold.clock_source.startswith("NVML, 5 samples")
+    with pytest.raises(Inconclusive, match="no highest clock") as raised:
+        assert untold.clock_is_free
+    assert raised.value.remedy == ("Run: nvidia-smi -q",)
+    assert load().clock_is_free
 
 
 def test_each_cause_has_its_own_remedy() -> None:
@@ -226,7 +246,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def ask(index: int, *fields: str) -> Answers:
         done.append(f"maxima of GPU {index}")
         maxima = {"highest_clock": 3003, "link_width_max": 16, "link_generation_max": 5}
-        return Answers(index, {name: maxima[name] for name in fields})
+        return Answers(index, {name: maxima[name] for name in fields if name in maxima})
 
     monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args, differing=3))
     monkeypatch.setattr(sustained, "sampling", sampling)
@@ -270,6 +290,52 @@ def test_a_rehearsal_is_as_short_as_in_its_profile(steps: list[str]) -> None:
         GPU, SPARK.model_copy(update={"workloads": SPARK.workloads.model_copy(update={"sustained": short})})
     )
     assert steps[:3] == ["busy for 0 s", f"sampling GPU 0 at {HERTZ:g} Hz", "busy for 2 s"]
+
+
+STANDS = (2086, 2080, 2086, 2086, 2080)
+
+
+@pytest.mark.parametrize(("lighter", "locked"), [(STANDS, True), (MOVES, False)])
+def test_a_clock_that_stands_still_is_looked_at_again_under_lighter_work(
+    monkeypatch: pytest.MonkeyPatch, steps: list[str], lighter: tuple[int, ...], locked: bool
+) -> None:
+    """Power can hold a clock still under dense products; it rises once the work is lighter, and a lock does not."""
+    sampled = iter([samples(STANDS), samples(lighter)])
+
+    @contextmanager
+    def sampling(index: int, hertz: float) -> Iterator[Callable[[], Samples]]:
+        each = next(sampled)
+        yield lambda: each
+
+    monkeypatch.setattr(sustained, "sampling", sampling)
+    monkeypatch.setattr(sustained, "keep_lightly_busy", lambda device, size, seconds: steps.append(f"light {seconds}"))
+    measured = sustained.measured(GPU, SPARK)
+    assert "light 2.0" in steps
+    assert measured.clock_is_free is not locked
+
+
+def test_a_lighter_load_that_fails_leaves_the_other_figures(monkeypatch: pytest.MonkeyPatch, steps: list[str]) -> None:
+    sampled = iter([samples(STANDS)])
+
+    @contextmanager
+    def sampling(index: int, hertz: float) -> Iterator[Callable[[], Samples]]:
+        each = next(sampled, None)
+        if each is None:
+            raise Inconclusive("the NVIDIA driver did not answer", "sudo reboot")
+        yield lambda: each
+
+    monkeypatch.setattr(sustained, "sampling", sampling)
+    measured = sustained.measured(GPU, SPARK)
+    assert measured.samples.median("clock") == 2086
+    with pytest.raises(Inconclusive, match="did not answer"):
+        assert measured.clock_is_free
+
+
+def test_lighter_work_ends_in_time() -> None:
+    waits: list[None] = []
+    device: Any = SimpleNamespace(name="cpu", wait=lambda: waits.append(None))
+    sustained.keep_lightly_busy(device, 16, 0.01)
+    assert waits
 
 
 def test_a_very_short_load_is_sampled_more_often(steps: list[str]) -> None:

@@ -12,10 +12,13 @@ from dgxcert.machine.trace import Point, Trace
 from dgxcert.outcome import Inconclusive
 
 # nvmlClocksEventReasons, nvml.h
-CLOCK_SETTING, POWER_CAP, SLOWDOWN, THERMAL_SOFTWARE, THERMAL_HARDWARE, POWER_BRAKE = 0x2, 0x4, 0x8, 0x20, 0x40, 0x80
+CLOCK_SETTING, POWER_CAP, SLOWDOWN, SYNC_BOOST = 0x2, 0x4, 0x8, 0x10
+THERMAL_SOFTWARE, THERMAL_HARDWARE, POWER_BRAKE = 0x20, 0x40, 0x80
 
 CLOCK_STEP_MHZ = 15
 """NVIDIA's clocks move in steps of this size: a clock that varies by one step is constant."""
+STANDING = 0.9
+"""Share of the samples of a clock that stands still which are at its highest."""
 MIN_SAMPLES = 5
 """Fewer samples cannot describe a load."""
 MAX_GAP_S = 1.5
@@ -144,6 +147,14 @@ class Samples:
         """Whether a clock varied by no more than one step."""
         values = self.values(name)
         return max(values) - min(values) <= CLOCK_STEP_MHZ
+
+    def stands(self, name: str, within: float) -> bool:
+        """Whether a reading stands still: at least 90 % of its values are no further than this below the highest.
+
+        The rest may be dips between two rounds of work, in which the GPU waited for the host.
+        """
+        values = self.values(name)
+        return sum(max(values) - value <= within for value in values) >= STANDING * len(values)
 
     def steadiness(self, name: str) -> float:
         """Median of the last third divided by median of the first third: 1 is steady, less is a fall."""

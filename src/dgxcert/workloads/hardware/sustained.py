@@ -1,7 +1,7 @@
 """Sustained load: seconds of bf16 matmul with the GPU sampled meanwhile, and remedies by the cause of a low clock."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from dgxcert.judgement.limit import Bound
@@ -14,6 +14,8 @@ from dgxcert.probes.gpu.sampler import HERTZ, sampling
 from dgxcert.probes.gpu.samples import CLOCK_SETTING, Samples
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Sustained
+from dgxcert.workloads.hardware import clock_lock
+from dgxcert.workloads.hardware.clock_lock import Rule, Standing
 from dgxcert.workloads.hardware.matmul import Matmul
 
 BUSY_PERCENT = 80
@@ -22,6 +24,8 @@ LEAST_SAMPLES = 12
 """A short load is sampled at a higher rate to reach this number."""
 WARM_UP_S = 1.0
 """Seconds until clocks have risen and libraries are loaded."""
+LIGHTER_SHARE, COPIES = 0.2, 8
+"""Lighter work takes this share of the load's seconds, and copies a matrix so many times before it waits."""
 
 POSSIBLE = {
     "clock": ("highest_clock", "MHz"),
@@ -40,8 +44,9 @@ STUCK = (
     "Open a hardware case with this run folder if it is still low.",
 )
 LOCKED = (
-    "Release the lock that holds the clock at one value: sudo nvidia-smi -rgc",
-    "Find what sets it again: systemctl list-units '*nvidia*'; crontab -l; nvidia-smi -q -d CLOCK",
+    "Release the lock that holds the clock at one value: sudo nvidia-smi -rgc; then run this again.",
+    "Reset the application clocks of a datacenter GPU, too: sudo nvidia-smi -rac; nvidia-smi -q -d CLOCK",
+    clock_lock.RELEASE[1],
     Trait.PHYSICAL.only("Shut down, unplug the power supply for a minute and start again if it is still low unlocked."),
 )
 HOT = (
@@ -69,6 +74,9 @@ class Load:
     differing: int = 0
     """Values by which the last product of each round differs from that of the first round, in any bit."""
     rounds: int = 0
+    standing: Standing | Inconclusive | None = None
+    """Where the clock stands still without a reason, lower than a free one, or why this cannot be told; None if it is
+    free."""
 
     def judged(self) -> "Load":
         """Itself; raises Inconclusive where the GPU was not busy, or other processes used it."""
@@ -93,10 +101,29 @@ class Load:
         return Bound(value=value, unit=unit, source="NVML: the most that card and slot can do") if value else None
 
     @property
+    def clock_is_free(self) -> bool:
+        """Whether no lock holds the clock. Raises Inconclusive where it stands so high that nothing tells."""
+        if isinstance(self.standing, Inconclusive):
+            raise Inconclusive(self.standing.problem, *self.standing.remedy)
+        return self.standing is None or self.standing.is_free
+
+    @property
+    def clock_source(self) -> str:
+        """What tells whether the clock is free, for evidence."""
+        return (
+            self.standing.source
+            if isinstance(self.standing, Standing)
+            else f"{self.samples.source}: it moves, is high, or has a reason"
+        )
+
+    @property
     def remedy(self) -> tuple[str, ...]:
         """Remedy of products that differ, or of a clock that is too low by its cause."""
         if self.differing:
             return WRONG
+        low_power = self.samples.has("power_w") and self.samples.median("power_w") <= STUCK_W
+        if isinstance(self.standing, Standing) and not low_power:
+            return LOCKED
         if not self.samples.has("event_reasons"):
             return STUCK
         if self.samples.hot > 0:
@@ -105,7 +132,6 @@ class Load:
             return LOCKED
         if self.samples.power_capped > 0 or self.samples.braked > 0:
             return CAPPED
-        low_power = self.samples.has("power_w") and self.samples.median("power_w") <= STUCK_W
         return LOCKED if self.samples.is_constant("clock") and not low_power else STUCK
 
 
@@ -120,29 +146,59 @@ def measured(device: Device, profile: Profile) -> Load:
 
 def sampled(device: Device, profile: Profile) -> Load:
     """The load of a profile, measured once per process, whether or not the GPU was busy."""
-    load = _measure(device, profile.workloads.sustained, profile.peak("matmul.bf16"))
+    rule = Rule(*(profile.limit(f"clock.{name}") for name in ("still", "free", "boost")))
+    load = _measure(device, profile.workloads.sustained, profile.peak("matmul.bf16"), rule)
     if isinstance(load, Inconclusive):
         raise Inconclusive(load.problem, *load.remedy)
     return load
 
 
 @cache
-def _measure(device: Device, sizes: Sustained, peak: Bound) -> Load | Inconclusive:
+def _measure(device: Device, sizes: Sustained, peak: Bound, rule: Rule) -> Load | Inconclusive:
     """The load, or the reason why there is none, which is kept so that the next requirement does not wait again."""
     try:
-        return _load(device, sizes, peak)
+        return _load(device, sizes, peak, rule)
     except Inconclusive as error:
         return Inconclusive(error.problem, *error.remedy)  # without its traceback, which would keep the matrices alive
 
 
-def _load(device: Device, sizes: Sustained, peak: Bound) -> Load:
+def _load(device: Device, sizes: Sustained, peak: Bound, rule: Rule) -> Load:
     work = Matmul(device, "bf16", sizes.size, sizes.products, peak)
     keep_busy(work, WARM_UP_S if sizes.seconds > 2 * WARM_UP_S else 0.0)
     with sampling(device.index, max(HERTZ, LEAST_SAMPLES / sizes.seconds)) as samples:
         rounds = keep_busy(work, sizes.seconds)
     disturbed = device.sharing_problem() or samples().neighbours(device.index)
-    possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()))
-    return Load(samples(), disturbed, possible, work.differing, rounds)
+    possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()), "boost_clock")
+    load = Load(samples(), disturbed, possible, work.differing, rounds)
+    return load if disturbed else replace(load, standing=_standing(load, device, sizes, rule))
+
+
+def _standing(load: Load, device: Device, sizes: Sustained, rule: Rule) -> Standing | Inconclusive | None:
+    """Where the clock stands, if it looks locked and does not rise under lighter work either."""
+    if not load.samples.has("clock"):
+        return None
+    seconds, boost_mhz = LIGHTER_SHARE * sizes.seconds, load.possible.answered.get("boost_clock")
+    try:
+        standing = clock_lock.suspected(load.samples, rule, load.highest("clock"), boost_mhz)
+        if standing is None:
+            return None
+        with sampling(device.index, max(HERTZ, LEAST_SAMPLES / seconds)) as lighter:
+            keep_lightly_busy(device, sizes.size, seconds)
+        return clock_lock.confirmed(standing, lighter(), rule)
+    except Inconclusive as error:  # kept, so that what else the load shows is still judged
+        return Inconclusive(error.problem, *error.remedy)
+
+
+def keep_lightly_busy(device: Device, size: int, seconds: float) -> None:
+    """Copy a (size, size) bf16 matrix for so many seconds: memory is the limit, and the tensor cores draw no power."""
+    import torch
+
+    source = torch.ones(size, size, device=device.name, dtype=torch.bfloat16)
+    target, deadline = torch.empty_like(source), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for _ in range(COPIES):
+            target.copy_(source)
+        device.wait()
 
 
 def keep_busy(work: Matmul, seconds: float) -> int:
