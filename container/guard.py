@@ -14,7 +14,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
@@ -42,6 +42,10 @@ class Base:
     torch_sha256: str
     kept: dict[str, str]
     conflicts: list[str]
+    packages: dict[str, str] = field(default_factory=dict)
+    """Every package of the base: none of them is an intruder."""
+    variables: list[str] = field(default_factory=list)
+    """Names of the variables that the base sets: none of them is a user's."""
 
 
 def canonical(name: str) -> str:
@@ -101,7 +105,7 @@ def read_base(environment: dict[str, str]) -> Base:
         wanted = f"wanted a torch that ends in {wanted_tag(environment)}, found {torch}"
         fail("torch is not the base image's own build", [f"{wanted}; name another BASE_IMAGE"])
     kept = {name: version for name, version in packages.items() if KEPT.match(name)}
-    return Base(torch, hash_of_torch(_folder_of_torch()), kept, conflicts())
+    return Base(torch, hash_of_torch(_folder_of_torch()), kept, conflicts(), packages, sorted(environment))
 
 
 def _folder_of_torch() -> Path:

@@ -8,7 +8,7 @@ from dgxcert.workloads.stack import adapters
 from dgxcert.workloads.training import gradients
 
 TORCHAO = Trait.NATIVE.only(
-    "If the error names torchao, without which peft works, in `make shell`: python -m pip uninstall torchao"
+    "If the error names torchao, without which peft works, in `make shell`: python -m pip uninstall -y torchao"
 )
 
 

@@ -4,19 +4,28 @@ from dgxcert import requirement
 from dgxcert.probes.stack import lockfile, packages, pip_check
 
 BESIDE_THE_STACK = "Give a package that was installed beside the stack and conflicts an environment of its own."
+OUTSIDE_THE_ENVIRONMENT = (
+    "If a folder that it names is in PYTHONPATH: unset PYTHONPATH",
+    "If it is in your home folder: export PYTHONNOUSERSITE=1",
+)
+"""No pip of this environment changes anything there."""
 
 
 @requirement(
     "STACK-VERSIONS",
     title="Every package has the version of the lock",
     why="A package that pip has silently replaced changes what a notebook does; only the locked versions are tested.",
-    remedy=("Read the evidence: it names each package, its version and the locked version.", *lockfile.RESTORE),
+    remedy=(
+        "Read the evidence: it names each package, its version and the locked version.",
+        *OUTSIDE_THE_ENVIRONMENT,
+        *lockfile.RESTORE,
+    ),
     takes_s=1,
 )
 def test_every_package_has_the_version_of_the_lock(evidence):
     lock = lockfile.read()
     findings = packages.other_versions(lock, packages.search_path())
-    evidence.advise(*lock.restore)
+    evidence.advise(*packages.remedy(findings, lock))
     evidence.record("packages of the lock", len(lock.versions), source=f"stack {lock.stack}: {lock.source}")
     others = evidence.record("packages in another version", packages.summary(findings), source="package metadata")
     assert others == "none"
@@ -26,13 +35,17 @@ def test_every_package_has_the_version_of_the_lock(evidence):
     "STACK-ONCE",
     title="No package is installed twice",
     why="Of a package that is installed twice, as after an interrupted update, either version may be imported.",
-    remedy=("Read the evidence: it names each package and both of its folders.", *lockfile.RESTORE),
+    remedy=(
+        "Read the evidence: it names each package and both of its folders.",
+        *OUTSIDE_THE_ENVIRONMENT,
+        *lockfile.RESTORE,
+    ),
     takes_s=1,
 )
 def test_no_package_is_installed_twice(evidence):
     lock = lockfile.read()
     findings = packages.duplicates(lock, packages.search_path())
-    evidence.advise(*lock.restore)
+    evidence.advise(*packages.remedy(findings, lock))
     twice = evidence.record("packages installed twice", packages.summary(findings), source="package metadata")
     assert twice == "none"
 

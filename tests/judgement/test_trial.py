@@ -171,6 +171,20 @@ def test_an_unexpected_error_is_reported_with_its_first_line_and_place(trial: Tr
 AcceleratorError = type("AcceleratorError", (RuntimeError,), {})
 
 
+def test_what_found_the_cause_of_a_failure_knows_its_remedy(trial: Trial) -> None:
+    trial.recorder.advise("Update the driver.")
+    trial.take("call", raised(Wrong("torchao breaks peft", "Remove torchao.")), untimed=False)
+    assert (trial.outcome, trial.reason) == (Outcome.FAILED, "torchao breaks peft")
+    assert trial.remedy == ("Remove torchao.",)
+
+
+def test_a_measured_violation_keeps_the_advice_of_its_check(trial: Trial) -> None:
+    trial.recorder.advise("Update the driver.")
+    record(trial.recorder, 9.8)
+    trial.take("call", raised(Wrong("torchao breaks peft", "Remove torchao.")), untimed=False)
+    assert trial.remedy == ("Update the driver.",)
+
+
 @pytest.mark.parametrize(
     ("error", "poisoned"),
     [

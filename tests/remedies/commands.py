@@ -23,7 +23,7 @@ DESTROYS = {
     r"--clear\b": "empties an environment",
     r"\bmkfs|\bdd\s+if=|>\s*/dev/(sd|nvme)": "overwrites a disk",
     r"\bgit\s+(reset\s+--hard|clean|checkout\s+--)": "discards changes",
-    r"\bpip3?\s+uninstall\b(?! torchao$)": "removes a package that a user may need",
+    r"\bpip3?\s+uninstall\b(?! -y (?:torchao$|\{))": "removes a package that a user may need",
     r"\bapt(-get)?\s+(purge|remove|autoremove)": "removes packages",
     r"\bkill\s+-(9|KILL)\b|\bkillall\b|\bpkill\b": "ends programs without letting them save",
     r"\bswapoff\b": "moves what is swapped out into memory that is missing",

@@ -8,7 +8,7 @@ import pytest
 
 from dgxcert.judgement.evidence import Recorder, violation
 from dgxcert.judgement.requirement import Requirement
-from dgxcert.outcome import DISTURBED, Disturbed, Inconclusive, Outcome, Wrong
+from dgxcert.outcome import DISTURBED, DgxcertError, Disturbed, Inconclusive, Outcome, Wrong
 
 STOP_OTHERS = ("See what else runs on this machine and stop it, or wait for its end: top; nvidia-smi",)
 READ_THE_LOG = (
@@ -74,7 +74,9 @@ class Trial:
             return self._disturbed()
         wrong = isinstance(error, Wrong | pytest.fail.Exception) or asserted
         if wrong or self.recorder.violated:  # a wrong measurement outranks a later error
-            return Judged(Outcome.FAILED, self._failure(error), self._remedy)
+            # What found the cause knows a better remedy than the requirement, which has one for every cause.
+            own = error.remedy if isinstance(error, Wrong) and not self.recorder.violated else ()
+            return Judged(Outcome.FAILED, self._failure(error), own or self._remedy)
         place = raised.traceback[-1]
         reason = f"could not be checked: {type(error).__name__}: {_first_line(error)} ({place.path}:{place.lineno + 1})"
         return Judged(Outcome.INCONCLUSIVE, reason, (*self._remedy, READ_THE_LOG))
@@ -107,7 +109,8 @@ class Trial:
 
     def _failure(self, error: BaseException | None) -> str:
         lines = [line for pair in self.recorder.violated for line in violation(*pair)]
-        return "\n".join(lines) if lines else (str(error) or "the assertion does not hold")
+        message = error.problem if isinstance(error, DgxcertError) else str(error or "")
+        return "\n".join(lines) if lines else (message or "the assertion does not hold")
 
 
 def _first_line(error: BaseException) -> str:

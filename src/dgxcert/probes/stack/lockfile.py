@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dgxcert.machine.software import canonical, version
@@ -51,6 +51,8 @@ class StackLock:
     conflicts: tuple[str, ...] = ()
     """The lines of `pip check` in the base image, before anything was installed."""
     in_image: bool = False
+    base_packages: dict[str, str] = field(default_factory=dict)
+    """Every package of the base image with its version, as its guard listed them before the stack was installed."""
 
     @property
     def restore(self) -> tuple[str, ...]:
@@ -107,7 +109,15 @@ def _of_image(folder: Path, stack: str) -> StackLock:
         kept.pop(OPTIONAL, None)
     source = f"{folder}/stack.lock, {folder}/base.json"
     versions = parse((folder / "stack.lock").read_text(encoding="utf-8")) | kept
-    return StackLock(stack, source, versions, frozenset(kept), tuple(base["conflicts"]), in_image=True)
+    return StackLock(
+        stack,
+        source,
+        versions,
+        frozenset(kept),
+        tuple(base["conflicts"]),
+        in_image=True,
+        base_packages=dict(base.get("packages", {})),
+    )
 
 
 def parse(lock: str) -> dict[str, str]:

@@ -18,8 +18,9 @@ from dgxcert import command
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.software import STACK, canonical
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import package_import
+from dgxcert.probes.stack import package_import, placement
 from dgxcert.probes.stack.lockfile import StackLock
+from dgxcert.probes.stack.placement import Place, SearchPath
 
 STARTED_IN = "DGXCERT_STARTED_IN"
 """Set by `dgxcert validate`, whose child processes work in another folder."""
@@ -42,6 +43,8 @@ class Finding:
     name: str
     found: str
     expected: str
+    remedy: tuple[str, ...] = ()
+    """The steps that mend this finding, where it lies outside what pip and setup restore."""
 
     def __str__(self) -> str:
         return f"{self.name}: found {self.found}, expected {self.expected}"
@@ -56,25 +59,32 @@ def summary(findings: list[Finding]) -> str:
     return "; ".join(map(str, findings)) or "none"
 
 
-@dataclass(frozen=True)
-class SearchPath:
-    """The sys.path of a user's Python; `started_in` is the folder in which it is started."""
-
-    started_in: str
-    folders: tuple[str, ...]
+SEARCH = """import sys
+site = sys.modules.get("site")
+print(ascii((sys.path, site.USER_SITE if site and site.ENABLE_USER_SITE else "", sys.prefix)))
+"""
+"""With -c the working folder is first in sys.path, as for a user. Only sys, which is built in, is imported: no file in
+that folder can be executed."""
 
 
 def search_path() -> SearchPath:
     """The sys.path of a user's Python. Raises Inconclusive where that Python does not start."""
     started_in = os.environ.get(STARTED_IN) or os.getcwd()
-    # With -c the working folder is first in sys.path, as for a user. Only sys, which is built in, is imported: no file
-    # in that folder can be executed.
-    args = [sys.executable, "-c", "import sys; print(ascii(sys.path))"]
-    done = command.run(args, timeout_s=60, cwd=Path(started_in))
+    done = command.run([sys.executable, "-c", SEARCH], timeout_s=60, cwd=Path(started_in))
     if done.returncode != 0:
         raise Inconclusive(f"Python does not start in {started_in}: {done.complaint}")
-    folders = ast.literal_eval(done.stdout.strip().splitlines()[-1])
-    return SearchPath(started_in, tuple(os.path.realpath(os.path.join(started_in, folder)) for folder in folders))
+    folders, user_site, prefix = ast.literal_eval(done.stdout.strip().splitlines()[-1])
+
+    def real(folder: str) -> str:
+        return os.path.realpath(os.path.join(started_in, folder))
+
+    return SearchPath(
+        started_in,
+        tuple(map(real, folders)),
+        frozenset(map(real, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))),
+        real(user_site) if user_site else "",
+        os.path.realpath(prefix),
+    )
 
 
 def installed(path: SearchPath) -> dict[str, list[metadata.Distribution]]:
@@ -87,16 +97,43 @@ def installed(path: SearchPath) -> dict[str, list[metadata.Distribution]]:
 
 
 def other_versions(lock: StackLock, path: SearchPath) -> list[Finding]:
-    """Packages of the lock that are missing, or installed in another version."""
-    versions = {name: distributions[0].version for name, distributions in installed(path).items()}
-    return [
-        Finding(name, versions.get(name, "nothing"), pinned)
-        for name, pinned in sorted(lock.versions.items())
-        if name not in versions or not _is_same(versions[name], pinned)
-    ]
+    """Packages of the lock that are missing, or found in another version, from whatever folder."""
+    found = installed(path)
+    findings = []
+    for name, pinned in sorted(lock.versions.items()):
+        if name not in found:
+            findings.append(Finding(name, "nothing", pinned))
+        elif not is_same(found[name][0].version, pinned):
+            folder = _folder(found[name][0])
+            place, version = path.place(folder), found[name][0].version
+            strange = place not in (Place.ENVIRONMENT, Place.OTHER_PYTHON) or len(found[name]) > 1
+            where = f" {place}: {folder}" if strange else ""
+            steps = placement.removal(place, folder, f"{name} {version}") if strange and place in OUTSIDE else ()
+            findings.append(Finding(name, f"{version}{where}", pinned, steps))
+    return findings
 
 
-def _is_same(version: str, other: str) -> bool:
+OUTSIDE = (Place.PYTHONPATH, Place.USER_SITE, Place.WORKING_FOLDER, Place.PTH)
+"""Places that are read before or beside the environment, and in which neither pip nor setup changes anything."""
+
+
+def _folder(distribution: metadata.Distribution) -> str:
+    return os.path.realpath(str(distribution.locate_file("")))
+
+
+def remedy(findings: list[Finding], lock: StackLock) -> tuple[str, ...]:
+    """The steps that mend the findings: first those of what lies outside the environment, then those of setup.
+
+    >>> findings = [Finding("peft", "0.17.0", "0.18.1", ("Type this: unset PYTHONPATH",))]
+    >>> remedy(findings, StackLock("course", "the lock", {}))
+    ('Type this: unset PYTHONPATH',)
+    """
+    outside = [step for finding in findings for step in finding.remedy]
+    inside = () if findings and all(finding.remedy for finding in findings) else lock.restore
+    return tuple(dict.fromkeys((*outside, *inside)))
+
+
+def is_same(version: str, other: str) -> bool:
     """Whether two versions are equal: packages write `1.0-rc1` where an index writes `1.0rc1`."""
     from packaging.version import InvalidVersion, Version  # a dependency of pytest
 
@@ -113,12 +150,16 @@ def duplicates(lock: StackLock, path: SearchPath) -> list[Finding]:
     """
     findings = []
     for name, distributions in sorted(installed(path).items()):
-        folders = [str(distribution.locate_file("")) for distribution in distributions]
+        folders = [_folder(distribution) for distribution in distributions]
         same_folder = len(set(folders)) < len(folders) and (name in lock.versions or name in STACK)
         if same_folder or (name in STACK and len(distributions) > 1):
-            copies = zip(distributions, folders, strict=True)
+            copies = list(zip(distributions, folders, strict=True))
             found = " and ".join(f"{distribution.version} in {folder}" for distribution, folder in copies)
-            findings.append(Finding(name, found, "one"))
+            outside = [(each, folder) for each, folder in copies if path.place(folder) in OUTSIDE]
+            steps = [
+                placement.removal(path.place(folder), folder, f"{name} {each.version}") for each, folder in outside
+            ]
+            findings.append(Finding(name, found, "one", tuple(step for some in steps for step in some)))
     return findings
 
 

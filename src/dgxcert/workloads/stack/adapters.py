@@ -5,6 +5,7 @@ from typing import Any
 
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
+from dgxcert.probes.stack import intruder
 from dgxcert.workloads import numerics
 from dgxcert.workloads.training import exact_gradients, gradients
 from dgxcert.workloads.training.gradients import Agreement, is_usable
@@ -48,6 +49,7 @@ class AdaptedModel:
     """Largest difference of a logit between the model with and without its adapters, in the same unit."""
 
 
+@intruder.named()
 def run(device: Device) -> AdaptedModel:
     """Attach adapters, run one forward and backward pass, and merge; in fp32 on the device."""
     import torch
