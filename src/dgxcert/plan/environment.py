@@ -30,7 +30,7 @@ PYTHON_KEPT = (
 """Every other variable of the interpreter is removed: PYTHONOPTIMIZE, PYTHONSTARTUP, PYTHONHOME, PYTHONUSERBASE, ..."""
 
 CHANGES_RESULTS = re.compile(
-    r"(?:PYTHONPATH$|LD_|GLIBC_TUNABLES$|MALLOC_|CUDA|NVIDIA_|TORCH|PYTORCH_|NCCL_|HF_|TRANSFORMERS_|DATASETS_|ACCELERATE_"
+    r"(?:PYTHONPATH$|LD_|GLIBC_TUNABLES$|MALLOC_|CUDA|NVIDIA_|TORCH|PYTORCH_|NCCL_|HF_|TRANSFORMERS_|DATASETS_|ACCELERATE_|USE_T|USE_FLAX|USE_JAX|AOT_?INDUCTOR_|DISABLE_LLVM_|DISABLE_PTXAS_|XFORMERS_|UNSLOTH_"
     r"|CUBLAS|CUDNN|CUSPARSE|CUTLASS_|NVTE_|OMP_|MKL_|OPENBLAS_|BLIS_|KMP_|GOMP_|DNNL_|ONEDNN_|ATEN_|TRITON_|BNB_"
     r"|BITSANDBYTES_|XLA_|FLASH_ATTENTION_|AUTOCAST_|TOKENIZERS_|SAFETENSORS_)"
 )
@@ -82,11 +82,15 @@ def unusual(variables: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """
     names = [name for name, value in variables.items() if value and CHANGES_RESULTS.match(name)]
     named = [name for name in names if not is_removed(name) and not HARMLESS.fullmatch(name)]
-    return tuple(sorted(f"{name}={_shown(name, variables[name])}" for name in named))
+    return tuple(sorted(f"{name}={shown(name, variables[name])}" for name in named))
 
 
-def _shown(name: str, value: str) -> str:
-    """A value, or a placeholder where it may hold a secret."""
+def shown(name: str, value: str) -> str:
+    """A value, or a placeholder where it may hold a secret; cut where it is long.
+
+    >>> shown("HF_API_KEY", "hf_abc"), shown("TORCH_COMPILE_DISABLE", "1")
+    ('(not shown)', '1')
+    """
     if SECRET.search(name) or "@" in value:
         return "(not shown)"
     return value if len(value) <= SHOWN else f"{value[:SHOWN]}..."

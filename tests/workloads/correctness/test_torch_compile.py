@@ -204,3 +204,20 @@ def test_caches_of_earlier_compilations_are_not_used(monkeypatch: pytest.MonkeyP
             assert Path(os.environ[name]).parent.is_dir()
             assert os.environ[name] != before.get(name)
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("name", torch_compile.SWITCHES_OFF)
+def test_a_variable_that_switches_compilation_off_is_named_with_what_unsets_it(name: str) -> None:
+    with pytest.raises(Wrong, match=f"switched off by {name}=1") as raised:
+        torch_compile.require_switched_on(Recorder(), {name: "1", "TORCHINDUCTOR_CPP_WRAPPER": "1"})
+    both = "unset TORCHDYNAMO_DISABLE TORCH_COMPILE_DISABLE TORCHINDUCTOR_CPP_WRAPPER"
+    assert raised.value.remedy[0].endswith(both)
+    evidence = Recorder()
+    torch_compile.require_switched_on(evidence, {name: "0"})
+    assert "unset" in evidence.advice[0]
+
+
+def test_without_such_variables_nothing_is_advised() -> None:
+    evidence = Recorder()
+    torch_compile.require_switched_on(evidence, {"TORCHINDUCTOR_CACHE_DIR": "/cache"})
+    assert evidence.advice == ()

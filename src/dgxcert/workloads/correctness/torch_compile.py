@@ -5,7 +5,7 @@ import re
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes.stack import switches
 from dgxcert.workloads import numerics
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ KILLED = re.compile(
 """Messages of gcc and clang about their own processes, and of Triton about ptxas."""
 PYTHON_H = re.compile(r"Python\.h: No such file|'Python\.h' file not found")
 UNKNOWN_GPU = "is not defined for option 'gpu-name'"
+SWITCHES_OFF = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE")
+"""torch reads both, in torch/_dynamo/eval_frame.py and config.py; each alone is enough."""
 COMPILERS = ("triton.", "torch._inductor.", "torch._dynamo.")
 """Modules whose exceptions are errors of a compiler."""
 
@@ -165,14 +168,17 @@ def telling_line(text: str) -> str:
 
 def advise(evidence: Recorder, text: str) -> None:
     """Put the remedy of this refusal before the check's own."""
+    set_by_hand = switches.unset(switches.of_compilers())
     if UNKNOWN_GPU in text:
         evidence.advise(
+            *set_by_hand,
             "Check that it is of CUDA 13 or newer, which knows this GPU: /usr/local/cuda/bin/ptxas --version",
             "Use it instead of Triton's own: export TRITON_PTXAS_PATH=/usr/local/cuda/bin/ptxas",
             "Run this again from that shell; in the container (`make validate`) the right one is set.",
         )
     else:
         evidence.advise(
+            *set_by_hand,
             "Check the versions, in `make shell`: python -m pip list",
             *SET_ASIDE,
             "Run in the container (`make validate`) if it is still refused: its compilers fit each other.",
@@ -187,6 +193,7 @@ def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> C
     import torch
     from torch._inductor import compile_fx, config, metrics
 
+    require_switched_on(evidence)
     rows, weights = _inputs()
     graphs: list[Any] = []
 
@@ -208,6 +215,19 @@ def run(device: Device, evidence: Recorder, backend: Backend | None = None) -> C
         kernels = int(metrics.generated_kernel_count)
     exact = decoder_layer(rows.double(), [weight.double() for weight in weights])
     return CompiledLayer(len(graphs), kernels, numerics.relative_error(output, exact))
+
+
+def require_switched_on(evidence: Recorder, variables: Mapping[str, str] = os.environ) -> None:
+    """Raise Wrong where a variable switches torch.compile off; advise on others that change what it does.
+
+    torch would run the layer as it is, and say nothing.
+    """
+    off = [each for each in switches.parse(variables) if each.name in SWITCHES_OFF]
+    if off:
+        others = [name for name in switches.of_compilers(variables) if name not in SWITCHES_OFF]
+        settings = ", ".join(f"{each.name}={each.value}" for each in off)
+        raise Wrong(f"torch.compile is switched off by {settings}", *switches.unset((*SWITCHES_OFF, *others)))
+    evidence.advise(*switches.unset(switches.of_compilers(variables)))
 
 
 def decoder_layer(rows: "torch.Tensor", weights: "list[torch.Tensor]") -> "torch.Tensor":
