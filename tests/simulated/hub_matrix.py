@@ -25,7 +25,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import yaml
-from simulated import loopback_hub, loopback_proxy, namespace, xet_store
+from simulated import cache_states, loopback_hub, loopback_proxy, namespace, xet_store
 from simulated.loopback_hub import LoopbackHub
 from simulated.loopback_proxy import LoopbackProxy
 from simulated.secret_watch import Watch
@@ -64,6 +64,7 @@ class Case:
     proxy_user: bool = False
     proxy_blocks: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -102,6 +103,8 @@ def diagnose(case: Case, folder: Path) -> Row:
     private = folder / "private"
     for name in ("home", "tmp", "work", "private"):
         (folder / name).mkdir(parents=True)
+    for name, state in case.folders.items():
+        cache_states.make(folder / "home" / "hf" / name, state)
     places = {}
     if case.network:
         places = loopback_hub.PUBLIC if case.network["names"] == "public" else loopback_hub.NAMED
@@ -118,7 +121,8 @@ def diagnose(case: Case, folder: Path) -> Row:
                 namespace.firewall(action, server.address, server.port)
         environment = _environment(case, folder, private, hub)
         environment |= stack.enter_context(_proxy(case, hub))
-        return _run_diagnosis(case, environment | dict(case.environment), folder / "work")
+        home = {name: value.replace("{HF_HOME}", environment["HF_HOME"]) for name, value in case.environment.items()}
+        return _run_diagnosis(case, environment | home, folder / "work")
 
 
 def _environment(case: Case, folder: Path, private: Path, hub: LoopbackHub) -> dict[str, str]:
@@ -156,7 +160,7 @@ def _proxy(case: Case, hub: LoopbackHub) -> Iterator[dict[str, str]]:
 def _run_diagnosis(case: Case, environment: dict[str, str], work: Path) -> Row:
     """Run the diagnosis and compare its report with what the case expects."""
     started = time.monotonic()
-    program = [sys.executable, "-P", "-m", "dgxcert.probes.hub"]
+    program = [*cache_states.as_a_user(case.folders), sys.executable, "-P", "-m", "dgxcert.probes.hub"]
     try:
         done = subprocess.run(
             program, env=environment, cwd=work, capture_output=True, text=True, check=False, timeout=KILL_AFTER_S

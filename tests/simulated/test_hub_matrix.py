@@ -48,7 +48,7 @@ def test_every_mode_of_the_hub_has_a_case() -> None:
 
 
 def test_every_step_fails_first_in_some_case() -> None:
-    steps = {name for name, _ in hub_steps.STEPS} | {"download", "resume", "cache"}
+    steps = {name for name, _ in hub_steps.STEPS} | {"folders", "download", "resume", "cache"}
     assert steps - {case.step for case in CASES.values()} == set()
 
 

@@ -89,10 +89,11 @@ def test_result_of_the_client_is_the_next_step(
     run_as_steps(monkeypatch, tmp_path, passes("settings") + passes("cdn"))
     monkeypatch.setenv("HF_ENDPOINT", "http://hub")
     done = command.Completed(("python",), returncode, stdout, "")
-    monkeypatch.setattr(command, "run", lambda args, **_: done)
+    run = command.run
+    monkeypatch.setattr(command, "run", lambda args, **kw: run(args, **kw) if args[3].endswith("trial") else done)
     result = diagnosis.diagnose()
-    assert [step.name for step in result.steps][:3] == ["settings", "cdn", "download"]
-    assert (result.steps[2].state, result.steps[2].cause) == (state, cause)
+    assert [step.name for step in result.steps][:4] == ["folders", "settings", "cdn", "download"]
+    assert (result.steps[3].state, result.steps[3].cause) == (state, cause)
     assert (result.failed == "none") is (state == "ok")
 
 

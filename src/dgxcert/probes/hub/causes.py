@@ -125,14 +125,48 @@ CAUSES = {
         ("Set the HTTP port of the same proxy, if it has one: export HTTPS_PROXY=http://PROXY:PORT",),
         False,
     ),
-    "cache-not-writable": Cause(
-        "Downloads cannot be stored: the cache belongs to another user, or the disk is read-only.",
+    "cache-locked": Cause(
+        "This user may not write to a folder or a lock of the client's cache, as where it belongs to somebody else: "
+        "what is downloaded cannot be stored.",
+        ("If the folder is not yours to change, ask its owner for write permission, or keep using one of your own.",),
+        True,
+    ),
+    "cache-read-only": Cause(
+        "The client's cache is on a file system that is mounted read-only.",
+        ("If a disk error made it read-only, do not remount it: save what matters, then replace the disk.",),
+        True,
+    ),
+    "cache-full": Cause(
+        "The client's cache has no room: the disk, its inodes or this user's quota are used up.",
         (
-            "Look at the owner: ls -ld ~/.cache/huggingface",
-            'Change it to this user: sudo chown -R "$(id -u):$(id -g)" ~/.cache/huggingface',
-            "Or keep models in another folder: export HF_HOME=/path/to/folder",
+            "List the models in it, in `make shell`: hf cache scan (stack course) or hf cache ls (stack current)",
+            "Remove those that nobody needs, in `make shell`: hf cache delete (stack course) or hf cache rm MODEL "
+            "(stack current)",
         ),
         True,
+    ),
+    "cache-broken": Cause(
+        "The client's cache cannot be used: a link that leads nowhere, a file in its place, or a file system that is "
+        "lost.",
+        ("If the file system itself fails, read the kernel's messages: sudo dmesg | tail -50",),
+        True,
+    ),
+    "cache-no-locks": Cause(
+        "The file system of the client's cache cannot lock files, so that a download ends with an error or waits "
+        "forever.",
+        ("Ask the administrator of the file server to switch on file locking.",),
+        True,
+    ),
+    "cache-lock-held": Cause(
+        "Another process holds a lock in the cache and downloads nothing: a download of the same file waits for it "
+        "without end.",
+        ("Ask the owner of that process whether it is still needed.",),
+        False,
+    ),
+    "cache-late": Cause(
+        "A folder of the client's cache does not answer: it is on a file server that is gone or overloaded.",
+        ("Ask the administrator of the file server.",),
+        False,
     ),
     "proxy-unreachable": Cause(
         "The configured proxy {host} does not answer.",

@@ -1,8 +1,8 @@
 """The Hugging Face Hub: whether models can be downloaded, and if not, which step fails first and what to do.
 
-The diagnosis tests a download in 14 steps, from the settings to a real file. A step that exceeds its time limit is
-killed, and the whole ends within 30 s whatever the network does. Where the Hub is switched off by a variable, the
-question is instead whether the cache holds what the profile needs.
+The diagnosis tests a download in 15 steps, from the client's folders to a real file. A step that exceeds its time
+limit is killed, and the whole ends within 30 s whatever the network does. Where the Hub is switched off by a variable,
+the question is instead whether the cache holds what the profile needs.
 """
 
 import json
@@ -19,6 +19,9 @@ from dgxcert.container import hub_home
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.hub import causes, model_cache, secrets, settings
+from dgxcert.probes.hub.cache import trial
+from dgxcert.probes.hub.cache.remedy import remedy_of
+from dgxcert.probes.hub.cache.trial import Trial
 from dgxcert.probes.hub.context import ProbedFile
 from dgxcert.probes.hub.relay import Relay
 from dgxcert.profiles.checkpoints import KNOWN, PROBED, Checkpoint
@@ -64,8 +67,8 @@ class Diagnosis:
 
     steps: tuple[Step, ...]
     seconds: float
-    fetch_commands: tuple[str, ...] = ()
-    """Where the Hub is switched off: the commands that download what is missing from the cache."""
+    first_remedy: tuple[str, ...] = ()
+    """Steps that name this machine's own folders and files; they come before those of the cause."""
 
     @property
     def failure(self) -> Step | None:
@@ -93,7 +96,7 @@ class Diagnosis:
     def remedy(self) -> tuple[str, ...]:
         """What to do about the failure."""
         steps = self._cause.remedy if self._cause else ()
-        return (*self.fetch_commands, *(self._with_host(step) for step in steps))
+        return (*self.first_remedy, *(self._with_host(step) for step in steps))
 
     @property
     def conclusive(self) -> bool:
@@ -123,7 +126,11 @@ def diagnose(needed: Iterable[str] = ()) -> Diagnosis:
     started = time.monotonic()
     if variable := settings.offline_variable():
         return _offline(variable, [KNOWN[repo] for repo in needed], started)
-    steps = _run_steps(started)
+    folders = trial.read()
+    steps = [_folders(folders, started)]
+    if not steps[-1].ok:
+        return Diagnosis(tuple(steps), _since(started), remedy_of(folders.alike))
+    steps += _run_steps(started)
     if all(step.ok for step in steps):
         with tempfile.TemporaryDirectory(prefix="dgxcert-hub-") as folder:
             steps.append(_download(Path(folder), started))
@@ -145,6 +152,14 @@ def _offline(variable: str, needed: list[Checkpoint], started: float) -> Diagnos
     commands = tuple(f"With the Hub switched on, download it: {entry.checkpoint.fetch}" for entry in unusable)
     switched_off = Step("settings", "ok", "", "", f"{variable} is set: only {hub_home.cache()} is used", 0.0)
     return Diagnosis((switched_off, step), _since(started), commands)
+
+
+def _folders(folders: Trial, started: float) -> Step:
+    """Whether the clients can work in their folders."""
+    if (trouble := folders.first) is None:
+        return Step("folders", "ok", "", "", folders.summary, _since(started))
+    state = "late" if trouble.kind == "late" else "failed"
+    return Step("folders", state, trouble.cause, "", folders.summary, _since(started))
 
 
 def _since(started: float) -> float:

@@ -7,10 +7,9 @@ import os
 import urllib.request
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from dgxcert.container import hub_home, hub_token
+from dgxcert.container import hub_token
 from dgxcert.probes.hub import trust_store
 from dgxcert.probes.hub.secrets import without_password
 
@@ -96,7 +95,6 @@ def read() -> Settings:
     for variables in (settings.ca_variables, () if settings.xet_disabled else trust_store.HTTPX):
         if problem := trust_store.problem(variables):
             raise InvalidSetting("certificate-file", problem)
-    _require_writable(hub_home.cache())
     return settings
 
 
@@ -139,14 +137,6 @@ def _token() -> tuple[str, str]:
         message = f"the token from {source} holds a character that is not ASCII, such as a curly quote"
         raise InvalidSetting("bad-token", message)
     return token, source
-
-
-def _require_writable(cache: Path) -> None:
-    """In a cache that belongs to another user each download fails only once it has arrived."""
-    existing = next((folder for folder in (cache, *cache.parents) if folder.exists()), Path("/"))
-    if not os.access(existing, os.W_OK | os.X_OK):
-        message = f"models are kept in {cache}, and {existing} is not writable for uid {os.getuid()}"
-        raise InvalidSetting("cache-not-writable", message)
 
 
 def _xet_disabled() -> str:

@@ -1,0 +1,115 @@
+"""Places: the folders in which the Hub's clients keep models, parts, data sets and code, by the clients' own rules."""
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from dgxcert import command
+from dgxcert.container import hub_home
+from dgxcert.probes.hub import settings
+
+LEGACY = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE", "PYTORCH_PRETRAINED_BERT_CACHE")
+"""Variables by which transformers before 5.0 names a cache of its own, in its order (transformers/utils/hub.py)."""
+ASK_TRANSFORMERS = "from transformers.utils import hub; print(getattr(hub, 'TRANSFORMERS_CACHE', ''))"
+IMPORT_S = 10.0
+"""For importing transformers without torch, 2 s on a slow processor."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of one client, which need not exist yet."""
+
+    name: str
+    path: Path
+    variable: str
+    """The variable that moves it."""
+    needed: bool = True
+    """Whether a download fails where it cannot be written; the others only cost what they are for."""
+    executes: bool = False
+    """Whether programs and libraries are run from it."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.path})"
+
+
+def all_of_them() -> list[Place]:
+    """Every place that the installed clients write to, as the variables of this process have them."""
+    hub = hub_cache()
+    found = [Place("the Hub cache", hub, "HF_HUB_CACHE"), Place("its locks", hub / ".locks", "HF_HUB_CACHE")]
+    if variable := legacy_variable():
+        models = models_cache()
+        found += [Place(f"the cache of {variable}", models, variable)] if models != hub else []
+    if not settings.is_true("HF_HUB_DISABLE_XET") and settings.version("hf-xet"):
+        found.append(Place("the cache of Xet", _constant("HF_XET_CACHE", hub_home.home() / "xet"), "HF_XET_CACHE"))
+    if settings.version("datasets"):
+        datasets = _named("HF_DATASETS_CACHE", hub_home.home() / "datasets")
+        downloads = _named("HF_DATASETS_DOWNLOADED_DATASETS_PATH", datasets / "downloads")
+        found += [
+            Place("the cache of data sets", datasets, "HF_DATASETS_CACHE"),
+            Place("downloads of data sets", downloads, "HF_DATASETS_CACHE"),
+        ]
+    return [*found, *_optional()]
+
+
+def _optional() -> list[Place]:
+    """Places that only some work needs, as far as they exist or a variable names them."""
+    shared = hub_home.expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    known = [
+        Place("assets", _constant("HF_ASSETS_CACHE", hub_home.home() / "assets"), "HF_ASSETS_CACHE", False),
+        Place("code of models", _named("HF_MODULES_CACHE", hub_home.home() / "modules"), "HF_MODULES_CACHE", False),
+        Place("torch.hub", _named("TORCH_HOME", shared / "torch"), "TORCH_HOME", False),
+        Place("kernels of Triton", _named("TRITON_CACHE_DIR", Path("~/.triton/cache").expanduser()), "TRITON_CACHE_DIR",
+              False, True),
+        Place("kernels of torch.compile", _named("TORCHINDUCTOR_CACHE_DIR", Path(tempfile.gettempdir())),
+              "TORCHINDUCTOR_CACHE_DIR", False, True),
+    ]  # fmt: skip
+    return [place for place in known if os.environ.get(place.variable) or place.path.exists()]
+
+
+def _named(variable: str, default: Path) -> Path:
+    """The folder that a variable names, as datasets and torch read it: neither `~` nor other variables are expanded."""
+    return Path(os.environ.get(variable) or default).absolute()
+
+
+def _constant(name: str, default: Path) -> Path:
+    """A folder as the installed huggingface_hub has it; the default where it is not installed, or too old for it."""
+    try:
+        constants = import_module("huggingface_hub.constants")
+    except Exception:  # whatever a broken package raises on import: the step `download` reports it
+        return default.absolute()
+    return Path(getattr(constants, name, default)).absolute()
+
+
+def hub_cache() -> Path:
+    """The cache of huggingface_hub, by its own constant."""
+    return _constant("HF_HUB_CACHE", hub_home.cache())
+
+
+def legacy_variable() -> str:
+    """The variable that names a cache for transformers alone; empty without one, or where transformers ignores it.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, {"TRANSFORMERS_CACHE": "/lab"}), mock.patch.object(
+    ...     settings, "version", return_value="4.57.6"
+    ... ):
+    ...     legacy_variable()
+    'TRANSFORMERS_CACHE'
+    """
+    variable = next((name for name in LEGACY if os.environ.get(name)), "")
+    major = settings.version("transformers").partition(".")[0]
+    return variable if variable and major.isdigit() and int(major) < 5 else ""
+
+
+def models_cache() -> Path:
+    """The folder in which a notebook's `from_pretrained` looks for models: the Hub cache, or that of transformers.
+
+    transformers is asked in a process of its own, and only where a variable can make a difference.
+    """
+    if not legacy_variable():
+        return hub_cache()
+    done = command.run([sys.executable, "-W", "ignore", "-P", "-c", ASK_TRANSFORMERS], timeout_s=IMPORT_S)
+    named = done.stdout.strip().splitlines()[-1:] if done.returncode == 0 else []
+    return Path(named[0]).absolute() if named and named[0] else hub_cache()
