@@ -242,6 +242,7 @@ def _apt(words: list[str]) -> list[str]:
 def _in_table(program: str):  # type: ignore[no-untyped-def]
     def judge(words: list[str]) -> list[str]:
         known = TABLES["words"][program]
+        words = [word for word in words if word != "--user"]  # systemctl's, before the command
         used = [word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)] if known.get("options") else []
         wrong = [f"{program} has no option {word}" for word in used if word not in known["options"]]
         if "commands" in known and words and words[0] not in known["commands"] and not words[0].startswith("-"):

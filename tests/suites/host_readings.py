@@ -6,7 +6,7 @@ import paths
 import pytest
 from suites import example
 
-from dgxcert.container import engine_answer
+from dgxcert.container import engine_answer, engine_kind
 from dgxcert.container.engine_answer import Engine
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
@@ -27,7 +27,7 @@ def engine(name: str = "spark-29", **changed: object) -> Engine:
     recorded = json.loads((paths.RECORDED / "engines" / f"{name}.json").read_text(encoding="utf-8"))
     info = {**recorded["info"], "CDISpecDirs": ["/nowhere"], **changed}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(docker_engine, "DAEMON_PATH", "/nowhere")
+        patch.setattr(engine_kind, "DAEMON_PATH", "/nowhere")
         return docker_engine.parse(docker_engine.DEFAULT_ENDPOINT, recorded["version"], info, ("1.24", "1.45"))
 
 

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 
 from dgxcert import command
+from dgxcert.container import engine_kind
+from dgxcert.container.engine_kind import DOCKER, EngineKind
 from dgxcert.machine.runtime import inside_container
 
 LIMIT_S = 9.0
@@ -31,6 +33,7 @@ class Engine:
     rootless: bool
     gpu_ways: tuple[str, ...]
     """Ways to give a GPU to a container, e.g. `CDI device nvidia.com/gpu=all`."""
+    kind: EngineKind = DOCKER
 
     @property
     def needed_api(self) -> int:
@@ -40,7 +43,7 @@ class Engine:
     @property
     def source(self) -> str:
         """Where these values were read, for evidence."""
-        return f"Docker SDK, engine {self.version} at {self.endpoint}"
+        return f"Docker SDK, {self.kind.name} {self.version} at {self.endpoint}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def parse(text: str) -> Engine | EngineProblem:
     answer = json.loads(text)
     if "problem" in answer:
         return EngineProblem(**{**answer, "remedy": tuple(answer["remedy"])})
-    return Engine(**{**answer, "gpu_ways": tuple(answer["gpu_ways"])})
+    kind = engine_kind.KINDS[answer["kind"]["name"]]
+    return Engine(**{**answer, "gpu_ways": tuple(answer["gpu_ways"]), "kind": kind})
 
 
 def unresponsive(endpoint: str) -> EngineProblem:
@@ -91,10 +95,12 @@ def unresponsive(endpoint: str) -> EngineProblem:
     return EngineProblem(
         endpoint,
         f"{endpoint} accepts the request and does not answer within {LIMIT_S:.0f} s",
-        (
-            "Read its state and log: systemctl status docker; journalctl -u docker | tail -50",
-            "Restart it: sudo systemctl restart docker",
-            "If it still does not answer, check for a full disk: df -h /var/lib/docker; then restart: sudo reboot",
+        engine_kind.installed(endpoint).steps(
+            (
+                "Read its state and log: $status; $log",
+                "Restart it: $restart",
+                "If it still does not answer, check for a full disk: df -h; then restart: sudo reboot",
+            )
         ),
         conclusive=False,
     )

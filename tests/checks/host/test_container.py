@@ -40,7 +40,7 @@ FAILURES: tuple[Failure, ...] = (
     (
         "CONTAINER-COMPUTES",
         reads(container, "read", NO_TOOLKIT),
-        "the engine has no NVIDIA Container Toolkit, or it is not configured",
+        "the engine has no NVIDIA Container Toolkit, or was started before it was installed",
         "sudo apt install nvidia-container-toolkit",
     ),
     (

@@ -11,122 +11,48 @@ from suites import example
 
 from dgxcert.container import engine_answer
 from dgxcert.container.engine_answer import Engine
+from dgxcert.container.engine_kind import DOCKER
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import container, docker_engine
-from dgxcert.probes.host.container import CAUSES, OTHERWISE, Container
+from dgxcert.probes.host.container import Container
+from dgxcert.probes.host.engine.start_errors import OTHERWISE
 
-OCI = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
-HOOK = (
-    f"{OCI}runc create failed: unable to start container process: error during container init: error running prestart "
-    "hook #0: exit status 1, stdout: , stderr: Auto-detected mode as 'legacy'\n"
-)
-INJECTED = f"{OCI}could not apply required modification to OCI specification: error modifying OCI spec: "
 GB10 = {"device": "cuda:0", "product": "NVIDIA GB10", "uuid": "GPU-0", "wrong": 0}
 
-# Collected from public issues of docker/cli, NVIDIA/nvidia-container-toolkit and others.
-MESSAGES = [
-    ('could not select device driver "cdi" with capabilities: []', "CDI support is switched off", '"cdi": true'),
-    (
-        'could not select device driver "" with capabilities: [[gpu]]',
-        "no NVIDIA Container Toolkit",
-        "sudo apt install nvidia-container-toolkit",
-    ),
-    (
-        'could not select device driver "nvidia" with capabilities: [[gpu]]',
-        "no NVIDIA Container Toolkit",
-        "sudo apt install nvidia-container-toolkit",
-    ),
-    (
-        "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",
-        "CDI specification of the GPUs is missing or stale",
-        "sudo nvidia-ctk cdi generate",
-    ),
-    (
-        f"{INJECTED}failed to inject CDI devices: unresolvable CDI devices runtime.nvidia.com/gpu=all: unknown",
-        "CDI specification of the GPUs is missing or stale",
-        "sudo nvidia-ctk cdi generate",
-    ),
-    (
-        "unknown or invalid runtime name: nvidia",
-        "runtime `nvidia` is not registered",
-        "sudo nvidia-ctk runtime configure --runtime=docker",
-    ),
-    ("Failed to initialize NVML: Unknown Error", "lost its GPUs", "cgroupfs"),
-    (
-        f"{HOOK}nvidia-container-cli: initialization error: nvml error: driver/library version mismatch: unknown",
-        "could not give the GPUs to the container",
-        "sudo reboot",
-    ),
-    (
-        f"{HOOK}nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared "
-        "object file: no such file or directory: unknown",
-        "could not give the GPUs to the container",
-        "nvidia-smi",
-    ),
-    (
-        f"{HOOK}nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0, please update your driver "
-        "to a newer version, or use an earlier cuda container: unknown",
-        "could not give the GPUs to the container",
-        "nvidia-smi",
-    ),
-    ("exec /usr/bin/python3: exec format error", "has another architecture", "make image"),
-    ("[FATAL tini (7)] exec python3 failed: Exec format error", "has another architecture", "make image"),
-]
 
-
-@pytest.mark.parametrize(("message", "meaning", "step"), MESSAGES)
-def test_a_message_has_a_cause_and_a_remedy(message: str, meaning: str, step: str) -> None:
-    result = container.failed(message)
-    assert meaning in result.problem
-    assert result.problem.endswith(message.splitlines()[-1])
-    assert step in " ".join(result.remedy)
+def test_a_failure_shows_its_cause_and_the_line_that_says_so() -> None:
+    result = container.failed("Error response from daemon\nexec format error\nRun 'docker run --help'")
+    assert result.problem == "the image has another architecture: exec format error"
+    assert "make image" in " ".join(result.remedy)
     assert (result.devices, result.description) == ((), result.problem)
 
 
-def test_every_cause_has_a_real_message() -> None:
-    remedies = {container.failed(message).remedy for message, _, _ in MESSAGES}
-    assert remedies == {remedy for _, _, remedy in CAUSES}
-
-
-def test_no_cause_hides_behind_an_earlier_one() -> None:
-    """The first match counts, so a part must not be contained in a later, more specific one."""
-    parts = [part for part, _, _ in CAUSES]
-    assert parts == [part.lower() for part in parts], "messages are compared in lower case"
-    hidden = [(early, late) for at, late in enumerate(parts) for early in parts[:at] if early in late]
-    assert hidden == []
-    assert parts.index('could not select device driver "cdi"') < parts.index("could not select device driver")
-
-
-def test_each_cause_has_its_own_meaning_and_its_own_remedy() -> None:
-    assert len({meaning for _, meaning, _ in CAUSES}) == len(CAUSES)
-    same = 2  # messages of Docker 29 and of torch for the cause of another row
-    assert len({remedy for _, _, remedy in CAUSES} | {OTHERWISE}) == len(CAUSES) + 1 - same
-
-
 @pytest.mark.parametrize(
-    "message",
+    ("message", "shown"),
     [
-        f"{OCI}unable to apply cgroup configuration: no space left on device: unknown",
-        "No such image: sha256:77",
-        "ModuleNotFoundError: No module named 'torch'",
-        "",
+        ("ModuleNotFoundError: No module named 'torch'", "ModuleNotFoundError: No module named 'torch'"),
+        ("", ""),
+        (
+            'Traceback (most recent call last):\n  File "c.py", line 21\nOSError: libcudart.so.13: cannot open\n\n',
+            "OSError: libcudart.so.13: cannot open",
+        ),
+        (
+            "Traceback (most recent call last):\nRuntimeError: strange\nSearch for `cudaErrorStrange' in the docs.\n"
+            "For debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA` to enable it.\n",
+            "RuntimeError: strange",
+        ),
+        ("something new\n\nRun 'docker run --help' for more information", "something new"),
     ],
 )
-def test_an_unknown_message_is_shown_with_the_general_remedy(message: str) -> None:
+def test_an_unknown_message_is_shown_with_the_general_remedy(message: str, shown: str) -> None:
     result = container.failed(message)
-    assert result == Container((), 0, f"the container could not compute: {message}", OTHERWISE)
+    assert result == Container((), 0, f"the container could not compute: {shown}", DOCKER.steps(OTHERWISE))
 
 
-def test_the_end_of_a_long_message_is_shown() -> None:
-    trace = (
-        'Traceback (most recent call last):\n  File "compute.py", line 21\nOSError: libcudart.so.13: cannot open\n\n'
-    )
-    assert container.failed(trace).problem == "the container could not compute: OSError: libcudart.so.13: cannot open"
-    assert len(container.failed("x" * 5000).problem) < 400
-
-
-def test_a_cause_is_found_in_every_line() -> None:
-    assert "has another architecture" in container.failed("exec format error\nand more\n").problem
+def test_of_a_long_message_the_end_is_shown() -> None:
+    problem = container.failed("wrapped: " * 500 + "the reason").problem
+    assert problem.endswith("the reason")
+    assert len(problem) < 700
 
 
 def test_devices_that_computed_are_named_with_their_product() -> None:
@@ -147,7 +73,7 @@ def test_a_container_without_devices_has_a_problem_though_it_exited_with_0(stder
     result = container.parse(0, "[]", stderr)
     assert result.problem.startswith("the container could not compute: torch found no GPU in the container.")
     assert stderr.strip() in result.problem
-    assert (result.devices, result.remedy) == ((), OTHERWISE)
+    assert (result.devices, result.remedy) == ((), DOCKER.steps(OTHERWISE))
 
 
 @pytest.mark.parametrize("output", ["5", "[{}]", "[5]", "{}x"])

@@ -15,7 +15,7 @@ from docker import errors
 from docker.transport import unixconn
 from urllib3.exceptions import ProtocolError
 
-from dgxcert.container import engine_answer
+from dgxcert.container import engine_answer, engine_kind
 from dgxcert.container.engine_answer import Engine, EngineProblem
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import docker_engine
@@ -35,7 +35,8 @@ def _default_endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "docker" / "config.json").write_text("{}", encoding="utf-8")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     (tmp_path / "bin").mkdir()
-    monkeypatch.setattr(docker_engine, "DAEMON_PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(engine_kind, "DAEMON_PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(engine_kind, "SNAP_FOLDER", tmp_path / "snap")
 
 
 def program(tmp_path: Path, name: str) -> None:
@@ -69,7 +70,7 @@ def test_a_sparks_engine_gives_gpus_by_cdi_and_needs_no_nvidia_runtime(tmp_path:
         rootless=False,
         gpu_ways=("CDI device nvidia.com/gpu=0", "CDI device nvidia.com/gpu=all"),
     )
-    assert engine.source == f"Docker SDK, engine 29.2.1 at {SOCKET}"
+    assert engine.source == f"Docker SDK, Docker Engine 29.2.1 at {SOCKET}"
 
 
 def test_an_older_engine_gives_gpus_by_the_nvidia_runtime(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ BROKEN = {"message": "write /var/lib/docker/tmp: no space left on device"}
     ("outcome", "problem", "step", "conclusive"),
     [
         (NO_FILE, "there is no {} and no dockerd: Docker Engine is not installed", "sudo apt install docker.io", True),
-        (REFUSED, "the engine behind {} is not running: nothing listens on it", "sudo systemctl start docker", True),
+        (REFUSED, "Docker Engine behind {} is not running: nothing listens on it", "sudo systemctl start docker", True),
         (FORBIDDEN, "this user may not use {}", "sudo usermod -aG docker $USER", False),
         (HANGS, "{} accepts the request and does not answer within 9 s", "sudo systemctl restart docker", False),
         (b"", "{} accepts the request and does not answer within 9 s", "sudo systemctl restart docker", False),
@@ -294,6 +295,35 @@ def test_an_engine_that_is_installed_and_has_no_socket_was_stopped(tmp_path: Pat
     stopped = docker_engine.diagnose(NO_FILE, SOCKET, selected=False)
     assert stopped.problem.endswith("is not running: Docker Engine is installed and its socket is missing")
     assert stopped.conclusive
+
+
+def test_a_stopped_snap_is_started_as_a_snap(tmp_path: Path) -> None:
+    (tmp_path / "snap").mkdir()
+    stopped = docker_engine.diagnose(NO_FILE, SOCKET, selected=False)
+    assert "Docker from a snap is installed and its socket is missing" in stopped.problem
+    assert "sudo snap start docker" in " ".join(stopped.remedy)
+    assert "systemctl" not in " ".join(stopped.remedy)
+
+
+def test_podman_alone_is_named_and_is_no_docker_engine(tmp_path: Path) -> None:
+    program(tmp_path, "podman")
+    missing = docker_engine.diagnose(NO_FILE, SOCKET, selected=False)
+    assert "Docker Engine is not installed; Podman is" in missing.problem
+    assert "sudo apt install docker.io" in " ".join(missing.remedy)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "start"),
+    [
+        ("unix:///run/podman/podman.sock", "sudo systemctl start podman.socket"),
+        ("unix:///run/user/1000/podman/podman.sock", "sudo systemctl start podman.socket"),
+        ("unix:///run/user/1000/docker.sock", "systemctl --user start docker"),
+        ("unix:///home/a/.docker/desktop/docker.sock", "systemctl --user start docker-desktop"),
+        (SOCKET, "sudo systemctl start docker"),
+    ],
+)
+def test_an_engine_that_does_not_listen_is_started_by_its_own_command(endpoint: str, start: str) -> None:
+    assert f"Start it: {start}" in docker_engine.diagnose(REFUSED, endpoint, selected=True).remedy
 
 
 def test_a_missing_socket_that_the_user_selected_is_no_problem_of_this_machine() -> None:

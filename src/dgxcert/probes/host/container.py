@@ -7,92 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dgxcert.container.engine_kind import DOCKER, EngineKind
 from dgxcert.machine.identity import Gpu, is_display_adapter
 from dgxcert.machine.image import Image
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import docker_engine
+from dgxcert.probes.host.engine import start_errors
 
 LIMIT_S = 150.0
 """The first import of torch in a new container reads gigabytes from the disk."""
 REQUEST_S = 30
-
-NO_CDI_SPECIFICATION = (
-    "List the specifications: nvidia-ctk cdi list; ls /etc/cdi /var/run/cdi",
-    "Remove the older one if two files name nvidia.com/gpu: grep -l nvidia.com/gpu /etc/cdi/* /var/run/cdi/*",
-    "Generate it again: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
-)
-LOST_GPUS = (
-    "Start a new container; that alone may be enough.",
-    'Prevent it: use CDI, or the engine\'s cgroup driver cgroupfs: "exec-opts": ["native.cgroupdriver=cgroupfs"] in '
-    "/etc/docker/daemon.json",
-)
-
-CAUSES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (
-        'could not select device driver "cdi"',
-        "the engine's CDI support is switched off",
-        (
-            'Switch it on: "features": {"cdi": true} in /etc/docker/daemon.json, then: sudo systemctl restart docker',
-            "Register the older runtime otherwise: sudo nvidia-ctk runtime configure --runtime=docker; "
-            "then: sudo systemctl restart docker",
-        ),
-    ),
-    (
-        "could not select device driver",
-        "the engine has no NVIDIA Container Toolkit, or it is not configured",
-        (
-            "Check whether it is installed: nvidia-ctk --version",
-            "Install it: sudo apt install nvidia-container-toolkit",
-            "Configure it: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker",
-        ),
-    ),
-    (
-        "unresolvable cdi devices",
-        "the CDI specification of the GPUs is missing or stale",
-        NO_CDI_SPECIFICATION,
-    ),
-    (
-        "failed to discover gpu vendor from cdi",  # Docker 29, which gives GPUs by CDI where it can
-        "the engine found no CDI specification of NVIDIA GPUs",
-        NO_CDI_SPECIFICATION,
-    ),
-    (
-        "unknown or invalid runtime name",
-        "the runtime `nvidia` is not registered with the engine",
-        ("Register it: sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker",),
-    ),
-    (
-        # systemd rewrites the cgroup's device rules, which then lack the GPUs that the container was given.
-        "failed to initialize nvml: unknown error",
-        "the container lost its GPUs when the system's services were reloaded (systemctl daemon-reload)",
-        LOST_GPUS,
-    ),
-    (
-        "can't initialize nvml",  # torch's message for it
-        "the container has no working driver: it lost its GPUs or never had them",
-        LOST_GPUS,
-    ),
-    (
-        "nvidia-container-cli: ",
-        "the NVIDIA Container Toolkit could not give the GPUs to the container",
-        (
-            "Check the driver first: nvidia-smi",
-            "Restart if the message is `driver/library version mismatch`: sudo reboot",
-            "Update the toolkit: sudo apt install --only-upgrade nvidia-container-toolkit",
-        ),
-    ),
-    (
-        "exec format error",
-        "the image has another architecture",
-        ("Build it on this machine: make image", "Name an image of this architecture otherwise: IMAGE=NAME"),
-    ),
-)
-"""Part of a message of the engine or container, in lower case: its cause and what to do. The first match counts."""
-
-OTHERWISE = (
-    "Try by hand: docker run --rm --gpus all ubuntu nvidia-smi",
-    "Read the engine's log: journalctl -u docker | tail -50",
-)
 
 
 @dataclass(frozen=True)
@@ -135,8 +59,8 @@ def _bare(uuid: str) -> str:
 def read(image: Image, *, gpus: bool) -> Container:
     """Start a container of the image that computes on every GPU (or the CPU), and read its result.
 
-    Raises Inconclusive where the engine does not answer, cannot start a container for a reason that is not in CAUSES
-    (a full disk, a missing image), or the container does not end in time.
+    Raises Inconclusive where the engine does not answer, cannot start a container for a reason that no table knows or
+    that is not the machine's (a missing image), or the container does not end in time.
     """
     import docker
     from docker import errors
@@ -147,12 +71,10 @@ def read(image: Image, *, gpus: bool) -> Container:
         with _running(client, image, gpus=gpus) as container:
             code = container.wait(timeout=LIMIT_S)["StatusCode"]
             stdout = container.logs(stdout=True, stderr=False).decode(errors="replace")
-            return parse(code, stdout, container.logs(stdout=False, stderr=True).decode(errors="replace"))
+            stderr = container.logs(stdout=False, stderr=True).decode(errors="replace")
+            return parse(code, stdout, stderr, engine.kind)
     except errors.APIError as error:
-        message = str(error.explanation or error)
-        if cause(message) is None:
-            raise Inconclusive(f"the engine could not start a container: {_last(message)}", *OTHERWISE) from error
-        return failed(message)
+        return refused(str(error.explanation or error), engine.kind)
     except OSError as error:  # the SDK's HTTP library raises subclasses of OSError on a timeout
         raise Inconclusive(
             f"the container did not end within {LIMIT_S:.0f} s, or the engine stopped answering: {error}",
@@ -187,7 +109,7 @@ def _running(client: Any, image: Image, *, gpus: bool) -> Iterator[Any]:
             container.remove(force=True)
 
 
-def parse(code: int, stdout: str, stderr: str) -> Container:
+def parse(code: int, stdout: str, stderr: str, kind: EngineKind = DOCKER) -> Container:
     """The result from the exit code, standard output and standard error of a container.
 
     >>> parse(0, '[{"device": "cuda:0", "product": "NVIDIA GB10", "wrong": 0}]', "").devices
@@ -196,7 +118,7 @@ def parse(code: int, stdout: str, stderr: str) -> Container:
     'the image has another architecture: exec /usr/bin/python3: exec format error'
     """
     if code != 0:
-        return failed(stderr or stdout or f"exit code {code}")
+        return failed(stderr or stdout or f"exit code {code}", kind)
     try:
         results = json.loads(stdout.splitlines()[-1])
         # An adapter that drives a monitor may compute as well; it is none of the GPUs that the machine is bought for.
@@ -205,28 +127,36 @@ def parse(code: int, stdout: str, stderr: str) -> Container:
         uuids = tuple(str(result.get("uuid", "")) for result in results)
         wrong = sum(int(result["wrong"]) for result in results)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError):
-        return failed(f"it printed no result: {stdout[-200:]!r}")
+        printed = " ".join(stdout.split())[-200:]
+        return failed(f"it printed no result: {printed or 'nothing at all'}", kind)
     if not devices:
-        known = cause(stderr) is not None
-        return failed(stderr if known else f"torch found no GPU in the container. {_last(stderr)}")
+        known = start_errors.find(stderr, kind) is not None
+        said = start_errors.explain(stderr, kind).sentence
+        return failed(stderr if known else f"torch found no GPU in the container. {said}", kind)
     return Container(devices, wrong, "", (), uuids)
 
 
-def failed(message: str) -> Container:
-    """A container that could not start or compute, with the cause of its message."""
-    meaning, remedy = cause(message) or ("the container could not compute", OTHERWISE)
-    return Container((), 0, f"{meaning}: {_last(message)}", remedy)
+def failed(message: str, kind: EngineKind = DOCKER) -> Container:
+    """A container that could not start or compute, with the cause of its message.
 
-
-def cause(message: str) -> tuple[str, tuple[str, ...]] | None:
-    """The known cause of a message and its remedy; None for an unknown message.
-
-    >>> cause('could not select device driver "" with capabilities: [[gpu]]')[0]
-    'the engine has no NVIDIA Container Toolkit, or it is not configured'
+    >>> failed('could not select device driver "" with capabilities: [[gpu]]').problem.partition(":")[0]
+    'the engine has no NVIDIA Container Toolkit, or was started before it was installed'
     """
-    return next(((meaning, remedy) for part, meaning, remedy in CAUSES if part in message.lower()), None)
+    found = start_errors.explain(message, kind)
+    return Container((), 0, f"{found.meaning}: {found.sentence}", found.remedy)
 
 
-def _last(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+def refused(message: str, kind: EngineKind = DOCKER) -> Container:
+    """A container that the engine did not start. Raises Inconclusive where that says nothing about the machine.
+
+    >>> refused("No such image: dgxcert")
+    Traceback (most recent call last):
+    dgxcert.outcome.Inconclusive: the image is not there: dgxcert: No such image: dgxcert. Build it: make image
+    """
+    found = start_errors.find(message, kind)
+    if found is None:
+        unknown = start_errors.explain(message, kind)
+        raise Inconclusive(f"the engine could not start a container: {unknown.sentence}", *unknown.remedy)
+    if not found.conclusive:
+        raise Inconclusive(f"{found.meaning}: {found.sentence}", *found.remedy)
+    return failed(message, kind)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dgxcert.container import engine_answer
+from dgxcert.container import engine_answer, engine_kind
 from dgxcert.container.engine_answer import Engine, EngineProblem
 from dgxcert.machine.image import kernel_architecture
 from dgxcert.machine.trait import Trait
@@ -24,8 +24,6 @@ REQUEST_S = 3
 """Time limit of each of the three requests; together within the limit of the process."""
 
 DEFAULT_ENDPOINT = "unix:///var/run/docker.sock"
-DAEMON_PATH = "/usr/bin:/usr/sbin:/usr/local/bin:/snap/bin"
-"""Where packages install dockerd and the NVIDIA Container Toolkit. A user's PATH often lacks /usr/sbin."""
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 INSTALL = (
@@ -95,6 +93,7 @@ def parse(endpoint: str, version: dict[str, Any], info: dict[str, Any], sdk: tup
         root=str(info.get("DockerRootDir", "")),
         rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
         gpu_ways=tuple(_gpu_ways(info)),
+        kind=engine_kind.of_answer(version, info),
     )
 
 
@@ -123,7 +122,7 @@ def _gpu_ways(info: dict[str, Any]) -> Iterator[str]:
     for folder in info.get("CDISpecDirs") or ():  # none: this engine is too old for CDI, or CDI is switched off
         with contextlib.suppress(OSError):
             yield from (f"CDI spec {folder}/{name}" for name in sorted(os.listdir(folder)) if "nvidia" in name)
-    yield from (path for name in TOOLKIT_PROGRAMS if (path := shutil.which(name, path=DAEMON_PATH)))
+    yield from (path for name in TOOLKIT_PROGRAMS if (path := shutil.which(name, path=engine_kind.DAEMON_PATH)))
 
 
 def diagnose(error: BaseException, endpoint: str, *, selected: bool) -> EngineProblem:
@@ -156,7 +155,7 @@ def diagnose(error: BaseException, endpoint: str, *, selected: bool) -> EnginePr
             ),
             conclusive=True,
         )
-    steps = ("Run: docker version", "Read its log: journalctl -u docker | tail -50")
+    steps = engine_kind.installed(endpoint).steps(("Run: docker version", "Read its log: $log"))
     return EngineProblem(endpoint, message, steps, conclusive=False)
 
 
@@ -168,11 +167,13 @@ def _no_socket(endpoint: str, *, selected: bool) -> EngineProblem:
             OWN_ENGINE,
             conclusive=False,
         )
-    if shutil.which("dockerd", path=DAEMON_PATH):
-        return _stopped(endpoint, "Docker Engine is installed and its socket is missing")
+    kind = engine_kind.installed(endpoint)
+    if kind is not engine_kind.PODMAN and engine_kind.is_present(kind):
+        return _stopped(endpoint, f"{kind.name} is installed and its socket is missing")
+    podman = "; Podman is, which this suite cannot build its image with" if engine_kind.is_present(kind) else ""
     return EngineProblem(
         endpoint,
-        f"there is no {endpoint} and no dockerd: Docker Engine is not installed",
+        f"there is no {endpoint} and no dockerd: Docker Engine is not installed{podman}",
         (
             "Check what is installed: dpkg -l | grep -iE 'docker|containerd'",
             *INSTALL,
@@ -184,13 +185,13 @@ def _no_socket(endpoint: str, *, selected: bool) -> EngineProblem:
 
 
 def _stopped(endpoint: str, detail: str) -> EngineProblem:
+    kind = engine_kind.installed(endpoint)
+    steps = ("Find out why: $status; $log", "Start it: $start")
+    at_boot = ("At every boot: sudo systemctl enable docker",) if kind is engine_kind.DOCKER else ()
     return EngineProblem(
         endpoint,
-        f"the engine behind {endpoint} is not running: {detail}",
-        (
-            "Find out why: systemctl status docker; journalctl -u docker | tail -50",
-            "Start it: sudo systemctl start docker; at every boot: sudo systemctl enable docker",
-        ),
+        f"{kind.name} behind {endpoint} is not running: {detail}",
+        (*kind.steps(steps), *at_boot),
         conclusive=True,
     )
 
