@@ -40,7 +40,7 @@ def judged(evidence: Recorder) -> Callable[..., Quantity]:
         *seconds: float, device: Device = CPU, spread: Limit = SPREAD, around: Around = ALONE, **bounds: Any
     ) -> Quantity:
         work = Work(device, 10.0, **{"roofline": bound(100.0)} | bounds)
-        rounds = Rounds(seconds, device.sharing_problem(), around)
+        rounds = Rounds(seconds, device.other_processes(), around)
         return rate(evidence, "matmul", work, rounds, unit=UNIT, spread=spread)
 
     return judge

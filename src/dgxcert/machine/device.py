@@ -66,13 +66,6 @@ class Device:
 
             torch.cuda.empty_cache()  # torch caches freed memory, which the driver counts as used
 
-    def sharing_problem(self) -> str | None:
-        """Why a measurement on this GPU is unreliable: other processes, or a driver that does not report them."""
-        try:
-            return self.other_processes()
-        except Inconclusive as unknown:
-            return unknown.problem
-
     def other_processes(self) -> str | None:
         """A description of the other compute processes on this GPU, or None where this process is alone.
 
@@ -84,7 +77,8 @@ class Device:
             answers = driver_query.ask_gpu(self.index, "compute_processes", timeout_s=SHARING_ANSWER_S, remember=False)
             pids = answers["compute_processes"]
         except Inconclusive as unknown:
-            raise Inconclusive(f"cannot tell whether GPU {self.index} was shared: {unknown.problem}") from unknown
+            problem = f"cannot tell whether GPU {self.index} was shared: {unknown.problem}"
+            raise Inconclusive(problem, *unknown.remedy) from unknown
         # NVML gives the host's process ids, which inside a container are not ours: so they are counted, not compared.
         # This process has a CUDA context and is one of them; a list without any cannot be trusted to show others.
         if not pids:

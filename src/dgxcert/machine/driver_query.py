@@ -11,18 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dgxcert import command
+from dgxcert.machine import nvml_errors
+from dgxcert.machine.nvml_errors import NOT_SUPPORTED, RESTART
 from dgxcert.outcome import Inconclusive
 
 PROGRAM = "dgxcert.probes.gpu.driver_answers"
 """A module of the probes, started by its name: this package may not import it."""
-
-NOT_SUPPORTED = 3
-"""NVML_ERROR_NOT_SUPPORTED of nvmlReturn_t, nvml.h."""
-
-RESTART = (
-    "Run `nvidia-smi`. If it hangs or crashes too, the driver is stuck: sudo reboot",
-    "Keep the driver's own messages with this run folder: sudo dmesg | grep -iE 'nvrm|xid'",
-)
 
 _unanswered: dict[tuple[str, ...], str] = {}
 """Questions on which the driver hung or crashed in this process, and how: asked again, they fail at once."""
@@ -44,19 +38,34 @@ class Answers:
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
-        """The value of a field. Raises Inconclusive with NVML's message where the driver refused it."""
+        """The value of a field. Raises Inconclusive with NVML's message and its remedy where it was refused."""
         if name in self.answered:
             return self.answered[name]
-        message = self.refused.get(name, {}).get("says", "no answer")
-        raise Inconclusive(
-            f"the driver does not report {name.replace('_', ' ')} of GPU {self.index}: {message}",
-            "Run `nvidia-smi -q` and look for that figure.",
-            "Not Supported on every machine of this type: mark the requirement as not applicable in its profile.",
-        )
+        refused = self.refused.get(name, {"code": NOT_SUPPORTED, "says": "no answer"})
+        problem = f"the driver does not report {name.replace('_', ' ')} of GPU {self.index}: "
+        raise refusal(problem, refused, self.index)
 
     def if_supported(self, name: str) -> Any:
         """The value of a field, or None where the driver answers Not Supported. Any other error is Inconclusive."""
         return None if self.refused.get(name, {}).get("code") == NOT_SUPPORTED else self[name]
+
+    def if_known(self, name: str) -> Any:
+        """The value of a field, or None where GPU or driver has no such thing. Any other error is Inconclusive.
+
+        >>> Answers(0, {}, {"fabric": {"code": 13, "says": "Function Not Found"}}).if_known("fabric") is None
+        True
+        """
+        return None if self.refused.get(name, {}).get("code") in nvml_errors.ABSENT else self.if_supported(name)
+
+
+def refusal(problem: str, refused: dict[str, Any], index: int) -> Inconclusive:
+    """What to raise where NVML refused an answer: its message, what that means, and the error's own remedy.
+
+    >>> refusal("no clock: ", {"code": 16, "says": "GPU requires reset"}, 0).problem
+    'no clock: GPU requires reset (after a fault the GPU works only again when it has been reset)'
+    """
+    error = nvml_errors.find(refused.get("code"))
+    return Inconclusive(f"{problem}{refused.get('says', 'no answer')} ({error.meaning})", *error.remedy_for(index))
 
 
 def ask(*question: str, timeout_s: float, remember: bool = True) -> dict[str, Any]:
@@ -87,5 +96,5 @@ def ask_gpu(index: int, *fields: str, timeout_s: float, remember: bool = True) -
     """Fields of `driver_answers.FIELDS` of one GPU. Raises Inconclusive where the driver does not answer for it."""
     answer = ask("gpu", str(index), *fields, timeout_s=timeout_s, remember=remember)
     if "answered" not in answer:
-        raise Inconclusive(f"the driver does not answer for GPU {index}: {answer['says']}", *RESTART)
+        raise refusal(f"the driver does not answer for GPU {index}: ", answer, index)
     return Answers(index, answer["answered"], answer["refused"])

@@ -79,9 +79,8 @@ def test_a_field_that_the_driver_refuses_is_named_once_and_not_sampled(
     orphaned_after(2, monkeypatch)
     driver_samples.record_samples(0, 1000.0, tmp_path / "samples")
     first, *samples, last = lines(tmp_path / "samples")
-    assert first["refused"] == dict.fromkeys(
-        {*driver_samples.FIELDS, *driver_samples.PROCESSES} - {"clock"}, "Not Supported"
-    )
+    refused = {*driver_samples.FIELDS, *driver_samples.PROCESSES} - {"clock"}
+    assert first["refused"] == {name: {"code": 3, "says": "Not Supported"} for name in refused}
     assert [sorted(sample) for sample in samples] == [["clock", "t"]] * 2
     assert (first["counters"], last["counters"]) == ({}, {}), "a driver without counters"
 
@@ -146,4 +145,4 @@ def test_who_uses_the_gpu_is_asked_at_first_and_then_twice_a_second(
     assert samples[0]["compute_processes"] == [7]
     assert 2 <= len(asked) < len(samples)
     assert all(later - earlier >= 0.05 for earlier, later in pairwise(asked))
-    assert first["refused"]["process_utilization"] == "Not Supported"
+    assert first["refused"]["process_utilization"] == {"code": 3, "says": "Not Supported"}

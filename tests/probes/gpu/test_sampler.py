@@ -34,7 +34,7 @@ while not stopped:
 LAST_LINE = "write(counters={}, cpu_s=0.01)"
 CALL = 'print("nvmlDeviceGetClockInfo", file=sys.stderr, flush=True)'
 CRASH = "import os; os.kill(os.getpid(), signal.SIGKILL)"
-REFUSE = 'sys.exit("NVMLError_GpuIsLost: GPU is lost")'
+REFUSE = 'sys.exit("NVMLError_GpuIsLost 15: GPU is lost")'
 HANG = "time.sleep(60)"
 
 
@@ -87,7 +87,7 @@ def test_the_samples_of_the_body_are_there_after_it(sampling_process: Plant, tmp
             f"import sys, signal; {CALL}; {CRASH}",
             r"crashes the calling process, by signal 9 \(nvmlDeviceGetClockInfo\)",
         ),
-        (f"import sys; {CALL}; {REFUSE}", r"refuses: NVMLError_GpuIsLost: GPU is lost \(nvmlDeviceGetClockInfo\)"),
+        (f"import sys; {CALL}; {REFUSE}", r"refuses \(nvmlDeviceGetClockInfo\): GPU is lost"),
         (
             "import sys; sys.exit('ImportError: no pynvml')",
             r"could not be queried: ImportError: no pynvml \(the first call\)",
@@ -117,7 +117,7 @@ def test_a_driver_that_hangs_before_the_body_is_given_up(
     ("end", "message"),
     [
         (CRASH, "crashes the calling process, by signal 9"),
-        (REFUSE, "refuses: NVMLError_GpuIsLost: GPU is lost"),
+        (REFUSE, "refuses"),
         (HANG, "did not answer within 1 s"),
     ],
     ids=["crashes", "refuses", "hangs"],

@@ -8,7 +8,7 @@ import pytest
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu.samples import CLOCK_SETTING, MIN_SAMPLES, POWER_BRAKE, POWER_CAP, SLOWDOWN, Samples
 
-REFUSED = {"fan": "Not Supported"}
+REFUSED = {"fan": {"code": 3, "says": "Not Supported"}}
 THERMAL_SOFTWARE, THERMAL_HARDWARE = 0x20, 0x40  # nvml.h
 IDLE = 0x1
 

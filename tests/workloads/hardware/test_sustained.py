@@ -5,12 +5,14 @@ import json
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dgxcert.judgement.limit import Bound
+from dgxcert.machine import driver_query
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import NOT_SUPPORTED, Answers
 from dgxcert.outcome import Inconclusive
@@ -240,7 +242,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield lambda: samples()
         done.append("sampled")
 
-    def sharing_problem(device: Device) -> None:
+    def other_processes(device: Device) -> None:
         done.append(f"other processes on GPU {device.index}")
 
     def ask(index: int, *fields: str) -> Answers:
@@ -251,7 +253,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(sustained, "Matmul", lambda *args: SimpleNamespace(args=args, differing=3))
     monkeypatch.setattr(sustained, "sampling", sampling)
     monkeypatch.setattr(sustained, "keep_busy", lambda work, seconds: done.append(f"busy for {seconds:g} s"))
-    monkeypatch.setattr(Device, "sharing_problem", sharing_problem)
+    monkeypatch.setattr(Device, "other_processes", other_processes)
     monkeypatch.setattr(nvml, "ask", ask)
     return done
 
@@ -282,6 +284,31 @@ def test_a_neighbour_that_is_gone_at_the_end_is_seen_in_the_samples(
     monkeypatch.setattr(sustained, "sampling", sampling)
     with pytest.raises(Inconclusive, match=r"GPU 5 was shared: 2 compute processes"):
         sustained.measured(Device("cuda", 5, "NVIDIA H200"), SPARK)
+
+
+@pytest.mark.parametrize("where", ["of the process", "of the samples"])
+def test_a_gpu_that_wants_a_reset_is_told_so_and_not_to_end_other_work(
+    monkeypatch: pytest.MonkeyPatch, steps: list[str], where: str
+) -> None:
+    """NVIDIA forum 364499: the driver lists the GPU, and answers `GPU requires reset` for what moves."""
+    reset = {"code": 16, "says": "GPU requires reset"}
+
+    def refused(device: Device) -> None:
+        raise driver_query.refusal("cannot tell: ", reset, device.index)
+
+    @contextmanager
+    def sampling(index: int, hertz: float) -> Iterator[Callable[[], Samples]]:
+        yield lambda: replace(samples(compute_processes=None), refused={"compute_processes": reset})
+
+    if where == "of the process":
+        monkeypatch.setattr(Device, "other_processes", refused)
+    else:
+        monkeypatch.setattr(sustained, "sampling", sampling)
+    load = sustained.sampled(Device("cuda", 6, "NVIDIA H200"), SPARK)
+    assert load.highest("link_width"), "what others do does not change a link"
+    with pytest.raises(Inconclusive, match="GPU requires reset") as raised:
+        load.judged()
+    assert "--gpu-reset" in " ".join(raised.value.remedy)
 
 
 def test_a_rehearsal_is_as_short_as_in_its_profile(steps: list[str]) -> None:

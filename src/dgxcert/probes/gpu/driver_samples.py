@@ -43,9 +43,8 @@ def record_samples(index: int, hertz: float, path: Path) -> None:
     gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
     nvml = driver_answers.NamedCalls(pynvml)
     answers = driver_answers.ask(nvml, gpu, FIELDS)
-    refused = {name: refusal["says"] for name, refusal in answers["refused"].items()}
     who = driver_answers.ask(nvml, gpu, PROCESSES)
-    refused |= {name: refusal["says"] for name, refusal in who["refused"].items()}
+    refused = answers["refused"] | who["refused"]
     fields, processes = tuple(answers["answered"]), tuple(who["answered"])
     with path.open("a", encoding="ascii", buffering=1) as file:
         write_line(file, {"at": time.time(), "hertz": hertz, "refused": refused, **_counters(nvml, gpu)})
@@ -82,4 +81,5 @@ if __name__ == "__main__":
     try:
         record_samples(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
     except Exception as error:  # the parent reports the last line, so it must be the error and no traceback
-        sys.exit(f"{type(error).__name__}: {error}")
+        code = f" {error.value}" if hasattr(error, "value") else ""
+        sys.exit(f"{type(error).__name__}{code}: {error}")

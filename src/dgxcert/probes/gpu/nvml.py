@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgxcert.machine import driver_query
-from dgxcert.machine.driver_query import RESTART, Answers
+from dgxcert.machine.driver_query import Answers
 from dgxcert.machine.identity import Gpu, is_display_adapter
 from dgxcert.outcome import Inconclusive
 
@@ -116,7 +116,7 @@ def read() -> Driver:
     if code == MISMATCH:
         return Driver(None, None, (), mismatch=message)
     if code is not None:
-        raise Inconclusive(f"the NVIDIA driver does not answer: {message}", *RESTART)
+        raise driver_query.refusal("the NVIDIA driver does not answer: ", answer, 0)
     listed = tuple(_identity(Answers(int(index), **fields)) for index, fields in answer["gpus"].items())
     gpus = tuple(gpu for gpu in listed if not is_display_adapter(gpu.product))
     displays = tuple(gpu for gpu in listed if is_display_adapter(gpu.product))

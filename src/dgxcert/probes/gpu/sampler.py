@@ -4,6 +4,7 @@ It is a process of its own (`driver_samples`): a driver that hangs or crashes un
 """
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.machine.driver_query import RESTART
+from dgxcert.machine import driver_query
+from dgxcert.machine.nvml_errors import RESTART
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu.nvml import ANSWER_S
 from dgxcert.probes.gpu.samples import Samples
@@ -45,13 +47,13 @@ def sampling(index: int, hertz: float = HERTZ, keep: Path | None = None) -> Iter
             # The body starts with the first sample: a start of Python takes longer than a short workload.
             _wait(lambda: _has_sample(path) or process.poll() is not None)
             if not _has_sample(path):
-                raise _unanswered(process.poll(), log)
+                raise _unanswered(process.poll(), log, index)
             yield lambda: parsed[0]
             if process.poll() is None:
                 command.signal_group(process, signal.SIGTERM)
             _wait(lambda: process.poll() is not None)
             if process.returncode != 0:
-                raise _unanswered(process.returncode, log)
+                raise _unanswered(process.returncode, log, index)
             text = path.read_text(encoding="ascii")
             parsed.append(Samples.parse(text))
             if keep is not None:
@@ -72,16 +74,20 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(POLL_S)
 
 
-def _unanswered(code: int | None, log: Path) -> Inconclusive:
+def _unanswered(code: int | None, log: Path, index: int) -> Inconclusive:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     call = next((line for line in reversed(lines) if line.startswith("nvml")), "the first call")
     last = lines[-1] if lines else ""
+    refused = re.match(r"NVMLError\w* (\d+): (.*)", last)
+    if code == 1 and refused:
+        answer = {"code": int(refused.group(1)), "says": refused.group(2)}
+        return driver_query.refusal(f"the NVIDIA driver, asked under load, refuses ({call}): ", answer, index)
     if code is None:
         problem = f"did not answer within {ANSWER_S:.0f} s"
     elif code < 0:
         problem = f"crashes the calling process, by signal {-code}"
     elif code == 1:
-        problem = f"{'refuses' if 'NVMLError' in last else 'could not be queried'}: {last}"
+        problem = f"could not be queried: {last}"
     else:
         problem = f"could not be queried: its process ended with {code}"
     return Inconclusive(f"the NVIDIA driver, asked under load, {problem} ({call})", *RESTART)

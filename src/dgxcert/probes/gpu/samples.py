@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from dgxcert.machine import trace
+from dgxcert.machine import driver_query, trace
 from dgxcert.machine.neighbours import is_busy
 from dgxcert.machine.trace import Point, Trace
 from dgxcert.outcome import Inconclusive
@@ -39,8 +39,8 @@ class Samples:
     """Seconds between these two readings of the counters."""
     cpu_s: float
     """CPU time of the sampling process."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """NVML's message by field that it refused."""
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """NVML's code and message by field that it refused."""
     began: float = 0.0
     """Unix time of the start of sampling."""
 
@@ -95,11 +95,13 @@ class Samples:
         """Every reading of a field. Raises Inconclusive where this GPU's driver does not report it."""
         values = [float(reading[name]) for reading in self.readings if name in reading]
         if not values:
-            raise Inconclusive(
-                f"the driver reports no {name.replace('_', ' ')} of this GPU: {self.refused.get(name, 'no answer')}",
-                "Run `nvidia-smi -q` under load and look for that figure.",
-            )
+            raise self._refusal(f"the driver reports no {name.replace('_', ' ')} of this GPU: ", name)
         return values
+
+    def _refusal(self, problem: str, name: str) -> Inconclusive:
+        if name not in self.refused:
+            return Inconclusive(f"{problem}no answer", "Run `nvidia-smi -q` under load and look for that figure.")
+        return driver_query.refusal(problem, self.refused[name], 0)
 
     def has(self, name: str) -> bool:
         """Whether the driver reports a field."""
@@ -114,8 +116,7 @@ class Samples:
         """
         looks = [reading for reading in self.readings if "compute_processes" in reading]
         if not looks:
-            refusal = self.refused.get("compute_processes", "no answer")
-            raise Inconclusive(f"cannot tell whether GPU {index} was shared: {refusal}")
+            raise self._refusal(f"cannot tell whether GPU {index} was shared: ", "compute_processes")
         computing = sorted({pid for reading in looks for pid in reading["compute_processes"]})
         if len(computing) > 1:
             return f"GPU {index} was shared: {len(computing)} compute processes ({computing})"

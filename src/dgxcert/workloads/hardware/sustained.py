@@ -53,6 +53,7 @@ HOT = (
     "See GPU-THERMAL in the same run: the GPU slows down for heat.",
     "Give it air: clear the space around it, clean the filters, keep the room below 30 °C; then run this again.",
 )
+ALONE = ("End other work on this GPU, then run this again.",)
 CAPPED = ("See GPU-POWER in the same run: its power is capped.",)
 WRONG = (
     "Run this again: make validate ONLY=GPU-CLOCK-UNDER-LOAD. If results differ again, the GPU errs under load.",
@@ -68,7 +69,7 @@ class Load:
 
     samples: Samples
     disturbed: str | None
-    """Description of the other processes on the GPU."""
+    """Description of the other processes on the GPU, or why they could not be told."""
     possible: Answers
     """The driver's figures for the most that card and slot can do."""
     differing: int = 0
@@ -77,11 +78,13 @@ class Load:
     standing: Standing | Inconclusive | None = None
     """Where the clock stands still without a reason, lower than a free one, or why this cannot be told; None if it is
     free."""
+    unknown: tuple[str, ...] = ()
+    """What to do where the driver did not tell whether others used the GPU."""
 
     def judged(self) -> "Load":
         """Itself; raises Inconclusive where the GPU was not busy, or other processes used it."""
         if self.disturbed:
-            raise Inconclusive(self.disturbed, "End other work on this GPU, then run this again.")
+            raise Inconclusive(self.disturbed, *(self.unknown or ALONE))
         busy = self.samples.median("utilization")
         if busy < BUSY_PERCENT:
             raise Inconclusive(
@@ -167,9 +170,13 @@ def _load(device: Device, sizes: Sustained, peak: Bound, rule: Rule) -> Load:
     keep_busy(work, WARM_UP_S if sizes.seconds > 2 * WARM_UP_S else 0.0)
     with sampling(device.index, max(HERTZ, LEAST_SAMPLES / sizes.seconds)) as samples:
         rounds = keep_busy(work, sizes.seconds)
-    disturbed = device.sharing_problem() or samples().neighbours(device.index)
+    unknown: tuple[str, ...] = ()
+    try:
+        disturbed = device.other_processes() or samples().neighbours(device.index)
+    except Inconclusive as error:
+        disturbed, unknown = error.problem, error.remedy
     possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()), "boost_clock")
-    load = Load(samples(), disturbed, possible, work.differing, rounds)
+    load = Load(samples(), disturbed, possible, work.differing, rounds, unknown=unknown)
     return load if disturbed else replace(load, standing=_standing(load, device, sizes, rule))
 
 
