@@ -81,7 +81,10 @@ sources: [where the readings come from]
   what the driver does when that GPU is requested at all.
 - Of the host: `kernel_log` (lines), `kernel_log_begins_s` (when its beginning is lost),
   `kernel_module_version`, `kernel_module_kind` (`open`, `proprietary`),
-  `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, and `cuda_free_gib` (what CUDA reports as free).
+  `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, `cuda_free_gib` (what CUDA reports as free).
+  Limits of the process: `memory_limit_gib` in the file `memory_limit_file` (`memory.max`, `memory.high`,
+  `memory.limit_in_bytes`, `memory.memsw.limit_in_bytes`) of `memory_limit_group`, with `memory_limit_used_gib` and
+  `memory_limit_cache_gib`; `address_space_limit_gib` (`ulimit -v`); `commit_limit_gib` (`vm.overcommit_memory=2`).
 - `profile` names the profile, if it is not the one of the product.
 
 A fault found on a real machine becomes a file there, and an entry in `faults.yaml`.

@@ -1,7 +1,8 @@
-"""GPU memory: as much as a machine of this type has, and free for CUDA."""
+"""GPU memory: as much as a machine of this type has, free for CUDA, and not withheld by a limit of this process."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import device_memory
+from dgxcert.probes.host import memory
 
 
 @requirement(
@@ -16,9 +17,26 @@ from dgxcert.probes.gpu import device_memory
     ),
 )
 def test_the_device_has_the_memory_that_the_profile_expects(device, profile, evidence):
-    memory = device_memory.read(device)
-    total = evidence.record(f"memory of {device.product}", memory.total_gib, unit="GiB", source=memory.source)
+    found = device_memory.read(device)
+    total = evidence.record(f"memory of {device.product}", found.total_gib, unit="GiB", source=found.source)
     assert total.within(profile.limit("device.memory"))
+
+
+@requirement(
+    "PROCESS-MEMORY",
+    title="No limit withholds the machine's memory from the process that does the work",
+    why="A container, job or session with a small memory limit kills a notebook while it loads a model, on a machine "
+    "with plenty of memory.",
+    remedy=(
+        "Find the limit: cat /proc/self/cgroup; ulimit -a",
+        "Raise it where it is set: docker run --memory, MemoryMax= of a systemd unit, sbatch --mem, or ulimit -v.",
+    ),
+)
+def test_no_limit_withholds_memory_from_the_process_that_does_the_work(profile, evidence):
+    usable = memory.usable_at_most()
+    evidence.advise(*usable.remedy)
+    most = evidence.record("memory that this process may use", usable.gib, unit="GiB", source=usable.source)
+    assert most >= profile.limit("memory.available")
 
 
 @requirement(

@@ -6,10 +6,12 @@ from typing import Any
 
 from simulated.machine import Machine, refusal
 
+from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import pci
 from dgxcert.probes.host import kernel_module, memory
 
 KIB_PER_GIB = 1024**2
+BYTES_PER_GIB = 1024**3
 BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia (buildd@bos03-arm64-001) #21-Ubuntu SMP PREEMPT_DYNAMIC"
 
 
@@ -17,6 +19,7 @@ def play(machine: Machine, folder: Path) -> None:
     """Replace the host that this process reads; it cannot be undone, so only for a process that judges this machine."""
     fields = machine.fields
     memory.MEMINFO = _written(folder / "meminfo", _meminfo(fields))
+    memory_limits.PROC = _limits(folder, fields)
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"
     listed = fields.get("pci_devices", max(1, machine.gpus))
@@ -38,6 +41,35 @@ def play(machine: Machine, folder: Path) -> None:
 def _written(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _limits(folder: Path, fields: dict[str, Any]) -> Path:
+    """A /proc that shows one control group with the machine's limit, or none, and the other limits of a process."""
+    proc, groups = folder / "proc", folder / "cgroup"
+    for each in (proc / "self", proc / "sys/vm", groups):
+        each.mkdir(parents=True)
+    name = str(fields.get("memory_limit_file", "memory.max"))
+    group = str(fields.get("memory_limit_group", "/user.slice/user-1000.slice"))
+    version = 1 if name.endswith("_in_bytes") else 2
+    kind = "cgroup cgroup rw,memory" if version == 1 else "cgroup2 cgroup2 rw"
+    _written(proc / "self/mountinfo", f"31 23 0:28 / {groups} rw - {kind}\n")
+    _written(proc / "self/cgroup", f"4:memory:{group}\n" if version == 1 else f"0::{group}\n")
+    if "memory_limit_gib" in fields:
+        own = groups / group.lstrip("/")
+        own.mkdir(parents=True, exist_ok=True)
+        cache, used = (fields.get(f"memory_limit_{part}_gib", 0) for part in ("cache", "used"))
+        _written(own / name, f"{round(fields['memory_limit_gib'] * BYTES_PER_GIB)}\n")
+        charged = "memory.current" if version == 2 else name.replace("limit", "usage")
+        _written(own / charged, f"{round((used + cache) * BYTES_PER_GIB)}\n")
+        _written(own / "memory.stat", f"inactive_file {round(cache * BYTES_PER_GIB)}\n")
+    if "address_space_limit_gib" in fields:
+        size = round(fields["address_space_limit_gib"] * BYTES_PER_GIB)
+        _written(proc / "self/limits", f"Max address space         {size}           {size}           bytes\n")
+    if "commit_limit_gib" in fields:
+        _written(proc / "sys/vm/overcommit_memory", "2\n")
+        size = round(fields["commit_limit_gib"] * KIB_PER_GIB)
+        _written(proc / "meminfo", f"CommitLimit: {size} kB\nCommitted_AS: 0 kB\n")
+    return proc
 
 
 def _meminfo(fields: dict[str, Any]) -> str:

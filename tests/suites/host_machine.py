@@ -14,6 +14,7 @@ from suites.inline import counts, ended
 
 from dgxcert.container import engine_answer
 from dgxcert.judgement.requirement import Requirement
+from dgxcert.machine import memory_limits
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.plan import catalogue
@@ -67,6 +68,7 @@ class HostMachine:
         self.set(kernel_module, "read", kernel_module.KernelModule("580.126.09", is_open=True))
         self.set(engine_answer, "ask", engine())
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))
+        self.set(memory_limits, "read", ())
         self.set(nvml, "read", driver("580.126.09"))
         self.set(nvml, "compute_processes", [])
         self.set(nvml, "activity", nvml.Activity(0.02, (2211,)))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dgxcert.machine import memory_limits
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
@@ -23,7 +24,13 @@ World = Callable[..., None]
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Available memory by the system and by CUDA, in GiB, and whether the GPU is integrated."""
 
-    def make(*, system: float, cuda: float | None = None, integrated: bool = False) -> None:
+    def make(
+        *,
+        system: float,
+        cuda: float | None = None,
+        integrated: bool = False,
+        limits: tuple[memory_limits.MemoryLimit, ...] = (),
+    ) -> None:
         def free(index: int) -> tuple[int, int]:
             if cuda is None:
                 pytest.fail("CUDA was queried, which does not count the page cache as free")
@@ -34,6 +41,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         )
         monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda_module))
         monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, system, 15.0, 0.0))
+        monkeypatch.setattr(memory_limits, "read", lambda: limits)
 
     return make
 
@@ -76,6 +84,23 @@ def test_an_integrated_gpu_shares_the_system_memory_with_any_profile(world: Worl
     device = Device("cuda", 0, "NVIDIA GB10", margin_gib=2.0)
     assert device.shares_system_memory
     assert allowed_gib(device) == 84.0
+
+
+LIMITED = memory_limits.MemoryLimit("memory.max of /job", "Slurm", 40 * GIB, 4 * GIB, ("Ask for more memory.",))
+
+
+def test_a_limit_of_this_process_limits_what_is_not_on_a_card(world: World) -> None:
+    world(system=100.0, cuda=140.0, limits=(LIMITED,))
+    assert [allowed_gib(device) for device in (CPU, UNIFIED, CARD)] == [35.0, 16.0, 136.0]
+    assert [allocation.raising(device) for device in (CPU, UNIFIED, CARD)] == [LIMITED.remedy, LIMITED.remedy, ()]
+
+
+def test_a_refusal_names_the_limit_and_how_it_is_raised(world: World) -> None:
+    world(system=100.0, limits=(LIMITED,))
+    with pytest.raises(Inconclusive) as raised:
+        allocation.require(UNIFIED, 20 * GIB, "a model")
+    assert "36.0 GiB are available on cuda:0 (memory.max of /job, set by Slurm: 40.00 GiB" in raised.value.problem
+    assert raised.value.remedy[0] == "Ask for more memory."
 
 
 def test_a_card_and_a_cpu_keep_the_margin_of_their_profile(world: World) -> None:

@@ -1,15 +1,21 @@
 """The memory guard: stops work before the machine runs out of memory.
 
 On unified memory the kernel does not kill the program that took too much in time: it swaps, and the machine freezes.
+In a control group with a limit it kills without a word, so that a shortage there is named as well.
 """
 
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+
+from dgxcert.machine import memory_limits
+from dgxcert.machine.memory_limits import GroupLimit
 
 MEMINFO = Path("/proc/meminfo")
 KIB_PER_GIB = 1024**2
+BYTES_PER_GIB = 1024**3
 POLL_S = 0.02
 """Between two readings: the fastest of these machines can write a few GiB in this time."""
 
@@ -20,13 +26,21 @@ def shortage(floor_gib: float, source: str) -> str:
     `source` explains the floor. Also empty where the kernel reports no figure: then only the workloads' own sizes
     protect the machine.
     """
+    below = f"less than the {floor_gib:g} GiB below which work is stopped ({source})"
     available_gib = _available_gib()
-    if available_gib is None or available_gib >= floor_gib:
-        return ""
-    return (
-        f"only {available_gib:.1f} GiB of memory were available to the machine, less than the {floor_gib:g} GiB below "
-        f"which work is stopped ({source})"
-    )
+    if available_gib is not None and available_gib < floor_gib:
+        return f"only {available_gib:.1f} GiB of memory were available to the machine, {below}"
+    for limit in limits_of_groups():
+        left_gib = limit.room(enough=int(floor_gib * BYTES_PER_GIB)) / BYTES_PER_GIB
+        if left_gib < floor_gib:
+            return f"only {left_gib:.1f} GiB of memory were left below {limit.files[0]} of {limit.group}, {below}"
+    return ""
+
+
+@cache
+def limits_of_groups() -> tuple[GroupLimit, ...]:
+    """The limits of this process's control groups, looked for once: without one, polling reads nothing more."""
+    return memory_limits.groups()
 
 
 def start(shortage: Callable[[], str], busy: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:

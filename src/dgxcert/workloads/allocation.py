@@ -1,7 +1,8 @@
 """Memory budget: the one place that decides how much memory a workload may take.
 
 An allocation that is too large can hang a host with unified memory. There the available memory is the system's, never
-that of CUDA or NVML, which do not count the page cache as free. The margin that stays free comes from the profile.
+that of CUDA or NVML, which do not count the page cache as free, and never more than the limits of this process allow.
+The margin that stays free comes from the profile.
 """
 
 from dgxcert.machine.device import Device
@@ -21,11 +22,13 @@ def require(device: Device, needed_bytes: float, what: str, *advice: str) -> Non
     dgxcert.outcome.Inconclusive: a model needs 931322.6 GiB beside a margin of 0 GiB; 100.0 GiB are available on cpu
     """
     needed_gib, margin_gib = needed_bytes / GIB, _margin_gib(device)
-    available_gib = _available_gib(device)
-    if needed_gib + margin_gib > available_gib:
+    available = _available(device)
+    if needed_gib + margin_gib > available.gib:
+        limited = f" ({available.limited})" if available.limited else ""
         raise Inconclusive(
             f"{what} needs {needed_gib:.1f} GiB beside a margin of {margin_gib:.0f} GiB; "
-            f"{available_gib:.1f} GiB are available on {device.name}",
+            f"{available.gib:.1f} GiB are available on {device.name}{limited}",
+            *available.remedy,
             "Check which processes use the memory: nvidia-smi; free -g",
             "End other work, then run again.",
             *advice,
@@ -34,15 +37,20 @@ def require(device: Device, needed_bytes: float, what: str, *advice: str) -> Non
 
 def allowed_bytes(device: Device) -> int:
     """The memory budget of a workload: available memory less the margin, or 0 where that is negative."""
-    return max(0, int((_available_gib(device) - _margin_gib(device)) * GIB))
+    return max(0, int((_available(device).gib - _margin_gib(device)) * GIB))
+
+
+def raising(device: Device) -> tuple[str, ...]:
+    """The steps that raise the limit of this process where that is what leaves little memory; empty otherwise."""
+    return _available(device).remedy
 
 
 def _margin_gib(device: Device) -> float:
     return max(device.margin_gib, SHARED_MARGIN_GIB) if device.shares_system_memory else device.margin_gib
 
 
-def _available_gib(device: Device) -> float:
-    """Available memory: CUDA's figure for a card with its own memory, the system's for everything else."""
+def _available(device: Device) -> memory.Usable:
+    """CUDA's figure for a card with its own memory; for all else what this process may take of the system's."""
     if device.kind == "cuda" and not device.shares_system_memory:
-        return device.cuda_free_bytes() / GIB
-    return memory.read().available_gib
+        return memory.Usable(device.cuda_free_bytes() / GIB, "cudaMemGetInfo")
+    return memory.usable()

@@ -4,9 +4,11 @@ import check_file
 import pytest
 from suites.judged import judge
 
+from dgxcert.machine import memory_limits
 from dgxcert.machine.device import Device
 from dgxcert.probes.gpu import device_memory
 from dgxcert.probes.gpu.device_memory import DeviceMemory, Free
+from dgxcert.probes.host import memory
 from dgxcert.profiles import profile as profiles
 
 CHECKS = check_file.load("gpu/test_memory")
@@ -28,3 +30,13 @@ def test_memory_that_cuda_does_not_report_as_free_fails(
 ) -> None:
     monkeypatch.setattr(device_memory, "free", lambda gpu: Free(free, 140.4, "NVML"))
     judge(CHECKS.test_cuda_offers_the_memory_that_is_there, GPU, H200, fault=fault)
+
+
+@pytest.mark.parametrize(("gib", "fault"), [(16, None), (15, "memory that this process may use")])
+def test_a_limit_that_withholds_memory_from_work_fails(
+    monkeypatch: pytest.MonkeyPatch, gib: int, fault: str | None
+) -> None:
+    limit = memory_limits.MemoryLimit("memory.max of /", "Docker", gib * 2**30, gib * 2**30, ("Raise it.",))
+    monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, 100.0, 0.0, 0.0))
+    monkeypatch.setattr(memory_limits, "read", lambda: (limit,))
+    judge(CHECKS.test_no_limit_withholds_memory_from_the_process_that_does_the_work, H200, fault=fault)

@@ -13,6 +13,12 @@ FAILURES: tuple[Failure, ...] = (
         "ps aux --sort=-rss",
     ),
     (
+        "MEMORY-AVAILABLE",
+        reads(memory, "usable", memory.Usable(79.9, "memory.max of /job", "memory.max of /job", ("Raise it.",))),
+        "memory that this process may take is 79.9 GiB, required >= 80 GiB",
+        "Raise it.",
+    ),
+    (
         "SWAP-UNUSED",
         reads(memory, "read", memory.Memory(121.6, 110.0, 15.0, 2.1)),
         "swap in use is 2.1 GiB, required <= 2 GiB",

@@ -1,12 +1,16 @@
 """System memory, from /proc/meminfo; with unified memory also the only correct figure for the GPU's memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgxcert.machine import memory_limits
+from dgxcert.machine.memory_limits import MemoryLimit
 from dgxcert.outcome import Inconclusive
 
 MEMINFO = Path("/proc/meminfo")
 KIB_PER_GIB = 1024**2
+BYTES_PER_GIB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,38 @@ def read() -> Memory:
         raise Inconclusive(
             f"{MEMINFO} cannot be read: {error.strerror}", "Run on Linux, with /proc mounted."
         ) from error
+
+
+@dataclass(frozen=True)
+class Usable:
+    """Memory that this process may still take, or use in all, in GiB: what the machine and its limits allow.
+
+    `limited` describes the limit where one allows less than the machine has, and `remedy` how it is raised.
+    """
+
+    gib: float
+    source: str
+    limited: str = ""
+    remedy: tuple[str, ...] = ()
+
+
+def usable() -> Usable:
+    """What this process may still take; raises Inconclusive where /proc/meminfo cannot be read."""
+    return _within(read().available_gib, "MemAvailable of /proc/meminfo", lambda limit: limit.available)
+
+
+def usable_at_most() -> Usable:
+    """What this process could use if nothing were in use; raises Inconclusive where /proc/meminfo cannot be read."""
+    return _within(read().total_gib, "MemTotal of /proc/meminfo", lambda limit: limit.size)
+
+
+def _within(gib: float, source: str, allows: Callable[[MemoryLimit], int]) -> Usable:
+    """The machine's figure, or that of the tightest limit where it is smaller."""
+    tightest = min(memory_limits.read(), key=allows, default=None)
+    if tightest is None or allows(tightest) / BYTES_PER_GIB >= gib:
+        return Usable(gib, f"{source}; no limit of this process is below it")
+    limited = str(tightest)
+    return Usable(allows(tightest) / BYTES_PER_GIB, limited, limited, tightest.remedy)
 
 
 def parse(meminfo: str) -> Memory:

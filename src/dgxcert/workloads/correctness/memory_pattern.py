@@ -141,6 +141,7 @@ def _require(gib: float, total: device_memory.DeviceMemory, least: Limit, device
     raise Inconclusive(
         f"only {gib:.3g} of {total.total_gib:.4g} GiB of {device.name}'s memory are free to be tested, "
         f"{gib / total.total_gib:.2g} of it; at least {least.min} {least.unit} is required",
+        *allocation.raising(device),
         "Check which processes use the memory: nvidia-smi; free -g",
         "Drop the page cache, used memory to CUDA on a Spark: sudo sh -c 'sync; echo 3 > /proc/sys/vm/drop_caches'",
         "End other work, then run only this again: dgxcert validate --only MEMORY-PATTERN",

@@ -58,11 +58,13 @@ class Transfer:
 
 def _require_host(size_bytes: int, profile: Profile) -> None:
     """Raise Inconclusive unless the host has the memory with its margin: pinned memory cannot be swapped out."""
-    needed, available = 3 * size_bytes / allocation.GIB, memory.read().available_gib
+    needed, usable = 3 * size_bytes / allocation.GIB, memory.usable()
     margin = profile.memory.margin.value
-    if needed + margin > available:
+    if needed + margin > usable.gib:
         raise Inconclusive(
-            f"the host has {available:.1f} GiB available, {needed:.1f} are needed beside a margin of {margin:.0f}",
+            f"the host has {usable.gib:.1f} GiB available, {needed:.1f} are needed beside a margin of {margin:.0f}"
+            f"{f' ({usable.limited})' if usable.limited else ''}",
+            *usable.remedy,
             "End other work, then run again.",
         )
 
