@@ -37,8 +37,11 @@ the reason. Faults that nothing catches are listed with the reason.
 - *Must not fire* marks readings that are healthy or harmless: these requirements must not fail on them.
 - *Not checked* gives the reason why no requirement covers it.
 - A step marked *ours* is this project's own suggestion. Every other step comes from the sources.
-- GPU-XID reads the kernel log of this boot before the work, GPU-XID-AFTER again after it: they catch what happened
-  since the machine was started, plus what firmware kept of the previous boot.
+- GPU-XID, STORAGE-HEALTHY, MEMORY-HEALTHY, PCIE-HEALTHY, CPU-HEALTHY and POWER-HEALTHY read the kernel log of this boot
+  before the work, GPU-XID-AFTER and HOST-LOG-AFTER again after it: they catch what happened since the machine was
+  started, plus what firmware kept of the previous boot.
+- A line of the driver that may be a fault leaves GPU-XID inconclusive; it is measured once more after the work, and
+  passes where every GPU has computed correctly after the line.
 - GPU-XID-AFTER, GPU-ECC-AFTER and the burn-in catch what GPU-XID, GPU-ECC and the checks under load catch, if the work
   provokes it.
 - Numbers in signatures are readings of single machines, not limits; [the profiles](profiles.md) hold the limits.
@@ -79,7 +82,9 @@ sources: [where the readings come from]
   machine under load without that, as if they had counted for the last ten seconds.
 - `each` holds the readings that differ on single GPUs, by index; `device_count: 8` makes eight GPUs. `device_handle` is
   what the driver does when that GPU is requested at all.
-- Of the host: `kernel_log` (lines), `kernel_log_begins_s` (when its beginning is lost),
+- Of the host: `kernel_log` (lines of dmesg, and of the journal where that is not given), `journal` (lines of the
+  journal), either of which may be `no_permission`; `kernel_log_begins_s` and `journal_begins_s` (when the beginning is
+  lost),
   `kernel_module_version`, `kernel_module_kind` (`open`, `proprietary`),
   `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, `cuda_free_gib` (what CUDA reports as free).
   Limits of the process: `memory_limit_gib` in the file `memory_limit_file` (`memory.max`, `memory.high`,

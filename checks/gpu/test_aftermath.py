@@ -17,13 +17,38 @@ from dgxcert.probes.host import boot, kernel_log
     takes_s=3,
     stage="after",
 )
-def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, evidence):
-    log = kernel_log.read()
+def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, computation, evidence):
+    log = kernel_log.read().about("gpu")
     evidence.advise(*log.remedy)
     evidence.record("events of programs", log.count("application"), unit="event", source=log.describe("application"))
     faults = evidence.record("faults in the kernel log", log.count("fault"), unit="event", source=log.describe("fault"))
     assert faults <= profile.limit("xid.faults")
     log.require_known()
+    log.require_complete()
+    boot.require_since(machine.boot_id)
+    log.require_decided(computation)
+
+
+@requirement(
+    "HOST-LOG-AFTER",
+    title="The work has left no fault of the host in the kernel log",
+    why="A drive, a memory module or a power supply that fails only under load ends the first long training.",
+    remedy=(
+        "Find the time of the fault: sudo dmesg -T | tail -200; compare it with `started` in run.json.",
+        "Restart the machine (sudo reboot) and run this again.",
+        "If it returns, open a hardware case with both runs.",
+    ),
+    takes_s=3,
+    stage="after",
+)
+def test_the_work_has_left_no_fault_of_the_host_in_the_kernel_log(machine, profile, evidence):
+    log = kernel_log.read().about("storage", "memory", "PCIe", "CPU", "power")
+    evidence.advise(*log.remedy)
+    evidence.record("events only recorded", log.count("note"), unit="event", source=log.describe("note"))
+    faults = evidence.record("faults of the host", log.count("fault"), unit="event", source=log.describe("fault"))
+    assert faults <= profile.limit("host.faults")
+    log.require_known()
+    log.require_undoubted()
     log.require_complete()
     boot.require_since(machine.boot_id)
 

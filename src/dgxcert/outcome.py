@@ -74,6 +74,18 @@ class Disturbed(Inconclusive):
         self.repeats = repeats
 
 
+class AfterWork(Inconclusive):
+    """A check met something that only the work of this run can decide, so the run measures it once more after the work.
+
+    A line of the driver that a sleeping display causes as well as a GPU about to fail is such a thing: what computes
+    right after it decides. Where the work does not decide it, the requirement stays inconclusive.
+
+    >>> raise AfterWork("possible bad register read", "Restart the machine.")
+    Traceback (most recent call last):
+    dgxcert.outcome.AfterWork: possible bad register read. Restart the machine.
+    """
+
+
 class Wrong(DgxcertError):  # noqa: N818 (reads as `raise Wrong`)
     """Something was measured and it is wrong: the requirement fails.
 

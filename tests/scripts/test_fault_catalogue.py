@@ -21,6 +21,7 @@ NO_KNOWN_FAULT = {
     "TRAINING-REPEATS": "no report of training that differs from run to run, which is what it tests for",
     "DRIVER-CUDA": "a driver that is too old is caught by DRIVER-BRANCH; this compares it with the torch in use",
     "GPU-XID-AFTER": "tests for the faults of GPU-XID again, after the work",
+    "HOST-LOG-AFTER": "tests for the faults of drives, memory, PCIe, CPUs and power again, after the work",
     "GPU-ECC-AFTER": "tests for the faults of GPU-ECC and GPU-ROW-REMAP again, after the work",
     "BURN-IN": "gives the faults of GPU-STEADY and GPU-THERMAL more time",
 }

@@ -28,14 +28,27 @@ def play(machine: Machine, folder: Path) -> None:
         device.mkdir(parents=True)
         (device / "vendor").write_text("0x10de\n", encoding="ascii")
         (device / "class").write_text("0x030200\n", encoding="ascii")
+    _play_logs(fields, folder)
+
+
+def _play_logs(fields: dict[str, Any], folder: Path) -> None:
+    """Play dmesg and journalctl, either of which may be refused, or hold what the other has lost."""
     programs = folder / "bin"
     programs.mkdir()
-    log = _written(folder / "kernel.log", _kernel_log(fields))
-    for name in ("dmesg", "journalctl"):
+    kernel = _kernel_log(fields, "kernel_log")
+    journal = _kernel_log(fields, "journal") if "journal" in fields else kernel
+    for name, text in (("dmesg", kernel), ("journalctl", journal)):
         program = programs / name
-        program.write_text(f"#!/bin/sh\nexec cat {log}\n", encoding="ascii")
+        program.write_text(_program(folder / f"{name}.log", text), encoding="utf-8")
         program.chmod(0o755)
     os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
+
+
+def _program(log: Path, text: str | None) -> str:
+    """A program that prints a text, or is refused."""
+    if text is None:
+        return "#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n"
+    return f"#!/bin/sh\nexec cat {_written(log, text)}\n"
 
 
 def _written(path: Path, text: str) -> Path:
@@ -95,8 +108,11 @@ def _kernel_module(fields: dict[str, Any]) -> str:
     return f"NVRM version: NVIDIA UNIX {name}  {version}  Release Build  (dvs-builder@U22-I3-AF04-07-5)\n"
 
 
-def _kernel_log(fields: dict[str, Any]) -> str:
-    lines = [str(line) for line in fields.get("kernel_log", [])]
-    begins_s = float(fields.get("kernel_log_begins_s", 0))
+def _kernel_log(fields: dict[str, Any], name: str) -> str | None:
+    """The text of a log of this boot; None where it is `no_permission`."""
+    if fields.get(name) == "no_permission":
+        return None
+    lines = [str(line) for line in fields.get(name, [])]
+    begins_s = float(fields.get(f"{name}_begins_s", 0))
     stamped = [line if line.startswith("[") else f"[ {begins_s + 1024:.6f}] {line}" for line in lines]
     return "\n".join([*([] if begins_s else [BOOT]), *stamped]) + "\n"

@@ -199,6 +199,8 @@ OF_THE_HOST = {
     "cuda_free_gib",
     "kernel_log",
     "kernel_log_begins_s",
+    "journal",
+    "journal_begins_s",
     "kernel_module_version",
     "kernel_module_kind",
     "pci_devices",

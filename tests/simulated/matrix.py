@@ -31,6 +31,7 @@ from dgxcert.machine.identity import is_display_adapter
 from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
+from dgxcert.plan.selection import Planned
 from dgxcert.probes.gpu import nvml, sampler
 from dgxcert.probes.gpu.samples import TOO_SLOW
 from dgxcert.probes.host import identity as machine_probe
@@ -48,6 +49,11 @@ REQUIREMENTS = (
     "DRIVER-AGREES",
     "HOST-GPU-IDLE",
     "GPU-XID",
+    "STORAGE-HEALTHY",
+    "MEMORY-HEALTHY",
+    "PCIE-HEALTHY",
+    "CPU-HEALTHY",
+    "POWER-HEALTHY",
     "MEMORY-AVAILABLE",
     "SWAP-UNUSED",
     "GPU-MODEL",
@@ -68,6 +74,7 @@ REQUIREMENTS = (
     "GPU-THERMAL",
     "GPU-POWER",
     "GPU-XID-AFTER",
+    "HOST-LOG-AFTER",
     "GPU-ECC-AFTER",
 )
 SECONDS, SIZE = 0.8, 64
@@ -116,13 +123,20 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     writer.append(journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
     supervisor = Supervisor(run_folder, writer, Quiet(), RunState())  # type: ignore[arg-type]
     for stage in (Stage.HOST, Stage.WORK, Stage.AFTER):
-        entries = [entry for entry in planned if entry.runs and entry.stage is stage]
+        entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, run_folder)]
         if entries:
             supervisor.run_stage(options.stage_name(stage), Forking(run_folder, entries), entries)  # type: ignore[arg-type]
     done = runs.assemble(journal.read(run_folder), "run")
     findings = worst(done, asked.requirements)
     said = [machine.fields.get(name, {}) for name in ("meant_for", "cannot_tell")]
     return Row(machine.name, str(machine.fields["summary"]), chosen.name, findings, *said)
+
+
+def _is_of(entry: Planned, stage: Stage, run_folder: Path) -> bool:
+    """Whether a stage measures a requirement; what only the work decides is one of the stage after it too."""
+    if entry.stage is stage:
+        return True
+    return stage is Stage.AFTER and RunState(journal.read(run_folder)).decided_after_work(entry.key)
 
 
 def _profile(machine: machines.Machine) -> Profile:

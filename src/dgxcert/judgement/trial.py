@@ -8,7 +8,7 @@ import pytest
 
 from dgxcert.judgement.evidence import Recorder, violation
 from dgxcert.judgement.requirement import Requirement
-from dgxcert.outcome import DISTURBED, DgxcertError, Disturbed, Inconclusive, Outcome, Wrong
+from dgxcert.outcome import DISTURBED, AfterWork, DgxcertError, Disturbed, Inconclusive, Outcome, Wrong
 
 STOP_OTHERS = ("See what else runs on this machine and stop it, or wait for its end: top; nvidia-smi",)
 READ_THE_LOG = (
@@ -23,6 +23,7 @@ class Judged(NamedTuple):
     reason: str
     remedy: tuple[str, ...]
     repeats: int = 0
+    after_work: bool = False
 
 
 @dataclass
@@ -38,13 +39,18 @@ class Trial:
     remedy: tuple[str, ...] = ()
     repeats: int = 0
     """How many repeats this ending allows: see `outcome.Disturbed`."""
+    after_work: bool = False
+    """Whether it is measured once more after the work: see `outcome.AfterWork`."""
     poisoned: bool = False
     """A CUDA error was raised: every later CUDA call of this process fails too."""
 
-    def end(self, outcome: Outcome, reason: str, remedy: tuple[str, ...], repeats: int = 0) -> None:
+    def end(
+        self, outcome: Outcome, reason: str, remedy: tuple[str, ...], repeats: int = 0, after_work: bool = False
+    ) -> None:
         """Keep how it ended. The first outcome other than a pass stays."""
         if self.outcome in (None, Outcome.PASSED):
-            self.outcome, self.reason, self.remedy, self.repeats = outcome, reason, remedy, repeats
+            self.outcome, self.reason, self.remedy = outcome, reason, remedy
+            self.repeats, self.after_work = repeats, after_work
 
     def take(self, phase: str, raised: pytest.ExceptionInfo[BaseException] | None, untimed: bool) -> None:
         """Judge one phase (setup, call or teardown) of the test."""
@@ -62,6 +68,7 @@ class Trial:
                 error.problem,
                 error.remedy or self._remedy,
                 error.repeats if isinstance(error, Disturbed) else 0,
+                isinstance(error, AfterWork),
             )
         skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
         if skipped and not self.recorder.violated:  # before `wrong`: xfail.Exception is a fail.Exception too

@@ -122,6 +122,8 @@ class Finished(Event):
     traces: tuple[Trace, ...] = ()
     repeats: int = 0
     """How many more times this run may measure it by itself, after this ending: see `outcome.Disturbed`."""
+    after_work: bool = False
+    """Whether it is measured once more after the work: see `outcome.AfterWork`."""
     child: int | None = None
     """The child that it was measured in; None up to format 4."""
 

@@ -104,19 +104,39 @@ class RunState:
         """The requirement that was being measured when the record stops; None where the user interrupted it."""
         return self._in_flight[0] if self._in_flight is not None else None
 
-    def waits(self, key: str) -> bool:
+    def waits(self, key: str, stage: str = Stage.AFTER.value) -> bool:
         """Whether a requirement is still to be measured: it has not ended, or its ending allows another attempt.
 
         Such endings are those that say so themselves (`Finished.repeats`), and after a resume every inconclusive one
-        from before it. Not after a restart of the machine: what was being measured then may be its cause, and the
-        machine has become another one.
+        from before it. What only the work decides waits for the stage after it, and for no other. Not after a restart
+        of the machine: what was being measured then may be its cause, and the machine has become another one.
         """
+        decided_after_work = self.decided_after_work(key)
+        if decided_after_work and stage != Stage.AFTER.value:
+            return False
         if key not in self.endings:
             return True
         last = self.attempts[key][-1]
         asked = self._resumed and key not in self._started_since_resume
+        if decided_after_work:
+            return self._repeatable(key, self._boot) and (asked or not _is_after(last))
         repeats = MOST_REPEATS if asked else min(last.finished.repeats, MOST_REPEATS)
         return self._repeatable(key, self._boot) and self._inconclusive(key) <= repeats
+
+    def decided_after_work(self, key: str) -> bool:
+        """Whether a requirement ended so that the work decides it, which makes it one of the stage after the work."""
+        return any(attempt.finished.after_work for attempt in self.attempts.get(key, ()))
+
+    def read_before_work(self) -> dict[tuple[str, str], object]:
+        """What the host stage recorded first in this boot: the value of each quantity by requirement and name."""
+        values: dict[tuple[str, str], object] = {}
+        for key, attempts in self.attempts.items():
+            for attempt in attempts:
+                started = attempt.started
+                if started is not None and started.stage == Stage.HOST.value and attempt.boot == self._boot:
+                    for kept in attempt.finished.evidence:
+                        values.setdefault((key, kept.name), kept.value)
+        return values
 
     def _repeatable(self, key: str, boot: str) -> bool:
         """Whether one more attempt, begun in this boot, counts."""
@@ -144,9 +164,7 @@ class RunState:
     def _outdate(self) -> None:
         """Work begins: what was seen after earlier work no longer counts, unless it failed."""
         for key, attempts in self.attempts.items():
-            start = attempts[-1].started
-            after = start is not None and start.stage == Stage.AFTER.value
-            if after and self.endings.get(key) is not Outcome.FAILED:
+            if _is_after(attempts[-1]) and self.endings.get(key) is not Outcome.FAILED:
                 self.endings.pop(key, None)
 
     def _finish(self, event: Finished) -> None:
@@ -159,6 +177,11 @@ class RunState:
             return
         self.attempts.setdefault(event.key, []).append(Attempt(started, event, boot))
         self.endings[event.key] = event.outcome
+
+
+def _is_after(attempt: Attempt) -> bool:
+    """Whether an attempt was made after the work."""
+    return attempt.started is not None and attempt.started.stage == Stage.AFTER.value
 
 
 def _same(started: Started, finished: Finished) -> bool:

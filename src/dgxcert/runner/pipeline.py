@@ -84,11 +84,20 @@ class Pipeline:
                     self._supervisor.run_stage(name, place, planned)
 
     def _planned(self, stage: Stage) -> list[Planned]:
-        return gates.planned(self._opened, stage)
+        """What this stage measures; after the work also what only the work decides."""
+        own = gates.planned(self._opened, stage)
+        if stage is not Stage.AFTER:
+            return own
+        earlier = gates.planned(self._opened, Stage.HOST, Stage.IMAGE)
+        return [entry for entry in earlier if self._state.decided_after_work(entry.key)] + own
 
     def _waiting(self, *stages: Stage) -> bool:
         """Whether a requirement of these stages is still to be measured, for the first time or again."""
-        return any(self._state.waits(entry.key) for stage in stages for entry in self._planned(stage))
+        return any(
+            self._state.waits(entry.key, self._options.stage_name(stage))
+            for stage in stages
+            for entry in self._planned(stage)
+        )
 
     def _unstarted(self, *stages: Stage) -> bool:
         """Whether a requirement of these stages has no ending at all."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.trial import Trial, text
@@ -277,6 +278,12 @@ def keeps(request: pytest.FixtureRequest) -> Path:
     folder = _session(request.config).keeps
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def computation(request: pytest.FixtureRequest) -> Computation:
+    """What this run has computed before this process started: `computation.passed_all("MATMUL-CORRECT")`."""
+    return _session(request.config).computation
 
 
 @pytest.fixture

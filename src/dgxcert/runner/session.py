@@ -16,7 +16,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.judgement.requirement import Tier
+from dgxcert.judgement.computation import Computation
+from dgxcert.judgement.requirement import Stage, Tier
 from dgxcert.judgement.trial import Trial
 from dgxcert.judgement.verdict import count
 from dgxcert.machine import memory_guard, software
@@ -68,6 +69,11 @@ class Session(ABC):
     @abstractmethod
     def runs(self, key: str) -> bool:
         """Whether this process runs a requirement."""
+
+    @property
+    def computation(self) -> Computation:
+        """What this run has computed when this process starts: nothing, outside a run."""
+        return Computation()
 
     @abstractmethod
     def started(self, key: str) -> None:
@@ -148,8 +154,19 @@ class Supervised(Session):
         """The plan was made before this process started."""
 
     def runs(self, key: str) -> bool:
-        mine = (entry for entry in self.planned if entry.runs and self.options.stage_name(entry.stage) == self.stage)
-        return self._state.waits(key) and any(entry.key == key for entry in mine)
+        planned = (entry for entry in self.planned if entry.runs and entry.key == key)
+        mine = any(self._is_of_this_stage(entry) for entry in planned)
+        return mine and self._state.waits(key, self.stage)
+
+    def _is_of_this_stage(self, entry: Planned) -> bool:
+        after = self.stage == Stage.AFTER.value and self._state.decided_after_work(entry.key)
+        return after or self.options.stage_name(entry.stage) == self.stage
+
+    @property
+    def computation(self) -> Computation:
+        """What the record holds: which requirements were to compute, which passed, and what was read before them."""
+        planned = tuple(entry.key for entry in self.planned if entry.runs)
+        return Computation(planned, frozenset(self._state.passed), self._state.read_before_work())
 
     def started(self, key: str) -> None:
         self._started_at, self._current = time.monotonic(), key
@@ -172,6 +189,7 @@ class Supervised(Session):
                 evidence=tuple(trial.recorder.kept),
                 traces=tuple(trial.recorder.traces),
                 repeats=trial.repeats if outcome is Outcome.INCONCLUSIVE else 0,
+                after_work=trial.after_work and outcome is Outcome.INCONCLUSIVE,
                 child=self.child,
             )
         )

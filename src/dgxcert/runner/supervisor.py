@@ -36,9 +36,10 @@ STRIKES = 2
 class Child:
     """One pytest process, and which requirement it measures."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned], *, works: bool) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned], stage: str) -> None:
         self.process = process
-        self.works = works
+        self.stage = stage
+        self.works = stage in WORKING
         """Whether it allocates memory. Other children only read the machine, also one that is out of memory."""
         self.current: str | None = None
         self.started_any = False
@@ -106,26 +107,26 @@ class Supervisor:
         Raises CannotStart where the record cannot be written, KeyboardInterrupt (after recording it) where the user
         ends the run.
         """
-        waiting = self._waiting(plan)
+        waiting = self._waiting(stage, plan)
         self._progress.stage(stage, plan, {entry.key for entry in plan} - waiting.keys())
         strikes = 0
         while waiting and strikes < STRIKES:
             child, problem = self._run_child(stage, launcher, waiting)
             strikes = 0 if child.started_any else strikes + 1
-            waiting = self._waiting(plan)
+            waiting = self._waiting(stage, plan)
         unstarted = waiting.keys() - self._state.finished
         ending = f"{len(unstarted)} requirements were never started: {problem}" if unstarted else ""
         self._record(journal.StageEnded(stage=stage, problem=ending))
         self._catch_up()
 
-    def _waiting(self, plan: list[Planned]) -> dict[str, Planned]:
+    def _waiting(self, stage: str, plan: list[Planned]) -> dict[str, Planned]:
         """What is still to be measured of a plan, by key.
 
         A benchmark that was disturbed waits again, for the next child: at the end of the stage its neighbour has had
         the time of all other requirements to go away, and whatever the first process had in memory is gone. Measured
         again at once it would meet the same neighbour; the price is one start of Python and torch.
         """
-        return {entry.key: entry for entry in plan if self._state.waits(entry.key)}
+        return {entry.key: entry for entry in plan if self._state.waits(entry.key, stage)}
 
     def _run_child(self, stage: str, launcher: Launcher, waiting: dict[str, Planned]) -> tuple[Child, str]:
         """Run one child to its end. Returns it and a description of how it ended."""
@@ -134,7 +135,7 @@ class Supervisor:
         log = Path("logs") / f"{stage}-{number}.log"
         with (self._folder / log).open("wb") as output:
             process = launcher.start(stage, number, output)
-            child = Child(process, waiting, works=stage in WORKING)
+            child = Child(process, waiting, stage)
             try:
                 self._record(journal.ChildStarted(stage=stage, number=number, pid=process.pid, log=str(log)))
                 problem = self._watch(child, launcher, self._folder / log)
@@ -192,7 +193,7 @@ class Supervisor:
             elif isinstance(event, journal.Said):
                 self._progress.said(event)
             elif isinstance(event, journal.Finished):
-                self._progress.finished(event, again=self._state.waits(event.key))
+                self._progress.finished(event, again=self._state.waits(event.key, child.stage))
 
     def _settle(self, child: Child, problem: str) -> None:
         """Record the requirement that was in flight when the child ended."""

@@ -1,4 +1,4 @@
-"""GPU-XID fails a machine whose GPU reported a fault, and passes one on which only programs crashed."""
+"""A fault in the kernel log fails the requirement of its subject; what programs did fails none."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ import paths
 import pytest
 from probes.host.test_kernel_log import HEALTHY, HINT, REFUSED, tool
 from suites import example
-from suites.host_machine import Change, Failure, HostMachine, Inconclusiveness, failures, inconclusive, reads
+from suites.host_machine import DECLARED, Change, Failure, HostMachine, Inconclusiveness, failures, inconclusive, reads
 from suites.host_readings import NOT_MEASURED, log
 from suites.inline import ended
 
@@ -18,12 +18,32 @@ from dgxcert.runner import session
 
 CHECK = paths.CHECKS / "host" / "test_kernel_log.py"
 RECORDED = paths.RECORDED / "kernel_log"
-WHAT_TO_DO = "--- GPU-XID: what to do ---"
+WHAT_TO_DO = ": what to do ---"
 PROFILES = ("dgx-spark", "generic-nvidia", "h200")
 
 FALLEN = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 79, GPU has fallen off the bus."
 CRASHED = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 31, pid=4711, name=python, MMU Fault."
 NON_FATAL = "[ 3600.000000] pcieport 0000:00:01.0: AER: Uncorrected (Non-Fatal) error received: 0000:01:00.0"
+BAD_READ = "[ 310.1] NVRM: GPU0 f_GH100: Possible bad register read: addr: 0x611ef0,  regvalue: 0xbadf5600"
+LATE = "[ 3600.000000] nvme nvme0: I/O 0 QID 3 timeout, completion polled"
+STORM = "[ 3600.000000] mce: CMCI storm detected: switching to poll mode"
+NMI = "[ 3600.000000] Uhhuh. NMI received for unknown reason 3d on CPU 0."
+OOPS = "[ 3600.000000] Oops: general protection fault, probably for non-canonical address 0xdead: 0000 [#1]"
+SAGGED = "[ 3600.000000] cooling-unit psu: under-voltage on the 12 V rail"
+CUT = "[350101.118201] usb 1-1: new device"
+OF_THE_HOST = ("STORAGE-HEALTHY", "MEMORY-HEALTHY", "PCIE-HEALTHY", "CPU-HEALTHY", "POWER-HEALTHY")
+OF_A_SUBJECT = (
+    (
+        "STORAGE-HEALTHY",
+        "nvme nvme0: controller is down; will reset: CSTS=0xffffffff",
+        "faults of drives is",
+        "smart-log",
+    ),
+    ("MEMORY-HEALTHY", "Memory failure: 0x131e00: recovery action", "faults of memory is", "ONLY=MEMORY-PATTERN"),
+    ("PCIE-HEALTHY", "pcieport 0000:00:01.0: AER: Uncorrected (Fatal) error", "faults of PCIe is", "lspci -s ADDRESS"),
+    ("CPU-HEALTHY", "watchdog: BUG: soft lockup - CPU#18 stuck for 27s!", "faults of CPUs is", "Read where it hung"),
+    ("POWER-HEALTHY", "hwmon hwmon1: Undervoltage detected!", "faults of power is", "plugged in firmly"),
+)
 NEW = "[ 3600.000000] NVRM: Xid (PCI:000f:01:00): 9999, pid=4711, name=python, something new."
 
 FAILURES: tuple[Failure, ...] = (
@@ -39,18 +59,33 @@ FAILURES: tuple[Failure, ...] = (
         "faults in the kernel log is 2 event, required <= 0 event",
         "sudo reboot",
     ),
+    *((name, reads(kernel_log, "read", log(f"[ 9.0] {line}")), *said) for name, line, *said in OF_A_SUBJECT),
 )
 INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
     ("GPU-XID", reads(kernel_log, "read", NOT_MEASURED), "no instrument answered"),
     ("GPU-XID", reads(kernel_log, "read", log(NEW)), "the kernel log holds unknown events"),
-    ("GPU-XID", reads(kernel_log, "read", log(NON_FATAL)), "the kernel log holds events that may be faults"),
+    ("GPU-XID", reads(kernel_log, "read", log(BAD_READ)), "the kernel log holds events that may be faults"),
+    ("PCIE-HEALTHY", reads(kernel_log, "read", log(NON_FATAL)), "the kernel log holds events that may be faults"),
+    ("STORAGE-HEALTHY", reads(kernel_log, "read", log(LATE)), "timeout of nvme0 (a command was repeated)"),
+    ("MEMORY-HEALTHY", reads(kernel_log, "read", log(STORM)), "so many that the kernel stopped counting each"),
+    ("CPU-HEALTHY", reads(kernel_log, "read", log(NMI)), "hardware interrupted for a reason that is not known"),
+    ("CPU-HEALTHY", reads(kernel_log, "read", log(OOPS)), "the kernel log holds unknown events"),
+    ("POWER-HEALTHY", reads(kernel_log, "read", log(SAGGED)), "speaks of too little or too much"),
+    *((name, reads(kernel_log, "read", NOT_MEASURED), "no instrument answered") for name in OF_THE_HOST),
+    *((name, reads(kernel_log, "read", kernel_log.parse(CUT)), "holds no fault, but begins") for name in OF_THE_HOST),
 )
 
 
 @pytest.mark.parametrize("lines", [(), (CRASHED,)], ids=["no event", "a program crashed"])
 def test_a_healthy_machine_passes(host: HostMachine, lines: tuple[str, ...]) -> None:
     host.set(kernel_log, "read", log(*lines))
-    host.require_passed("GPU-XID")
+    host.require_passed("GPU-XID", *OF_THE_HOST)
+
+
+@pytest.mark.parametrize(("id", "line"), [row[:2] for row in OF_A_SUBJECT], ids=[row[0] for row in OF_A_SUBJECT])
+def test_a_fault_of_one_subject_leaves_the_others_alone(host: HostMachine, id: str, line: str) -> None:
+    host.set(kernel_log, "read", log(f"[ 9.0] {line}"))
+    host.require_passed("GPU-XID", *(other for other in OF_THE_HOST if other != id))
 
 
 @failures(*FAILURES)
@@ -82,6 +117,9 @@ class FakeLog:
         self._folder = folder
         tool(folder, "journalctl", "-- No entries --\n", stderr=HINT)
 
+    id = "GPU-XID"
+    """The requirement that is measured."""
+
     def run(self, text: str, *, profile: str = "dgx-spark", stderr: str = "", code: int = 0) -> pytest.RunResult:
         tool(self._folder, "dmesg", text, stderr=stderr, code=code)
         shutil.copy(CHECK, self._pytester.path / CHECK.name)
@@ -89,7 +127,8 @@ class FakeLog:
         self._monkeypatch.setattr(session, "choose_profile", lambda name, machine: profiles.load(profile))
         self._monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         self._monkeypatch.setenv("PATH", str(self._folder))
-        return self._pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "dgxcert.runner.plugin", CHECK.name)
+        options = ("-p", "no:cacheprovider", "-p", "dgxcert.runner.plugin")
+        return self._pytester.runpytest_inprocess(*options, f"{CHECK.name}::{DECLARED[self.id].test}")
 
 
 @pytest.fixture
@@ -99,36 +138,60 @@ def fake_log(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_pat
     return FakeLog(pytester, monkeypatch, folder)
 
 
+@pytest.mark.parametrize("id", ["GPU-XID", *OF_THE_HOST])
 @pytest.mark.parametrize(
     "name", ["spark-healthy", "programs", "hung-on-disk", "spark-corrected", "crash-log", "virtual-busy"]
 )
-def test_a_machine_without_a_fault_passes_whatever_its_programs_did(fake_log: FakeLog, name: str) -> None:
+def test_a_machine_without_a_fault_passes_whatever_its_programs_did(fake_log: FakeLog, id: str, name: str) -> None:
+    fake_log.id = id
     assert ended(fake_log.run(recorded(name)), "passed")
 
 
 @pytest.mark.parametrize(
-    ("name", "reason", "step"),
+    ("id", "name", "reason", "step"),
     [
-        ("spark-gsp", "faults in the kernel log is 4 event, required <= 0 event", "Restart the machine: sudo reboot"),
         (
+            "GPU-XID",
+            "spark-gsp",
+            "faults in the kernel log is 4 event, required <= 0 event",
+            "Restart the machine: sudo reboot",
+        ),
+        (
+            "GPU-XID",
             "spark-half-updated",
             "SEC2 timeout (its firmware does not answer)",
             "apt full-upgrade; sudo fwupdmgr update",
         ),
-        ("spark-closed-module", "Xid 169 (", "sudo apt install nvidia-driver-580-open, then sudo reboot"),
-        ("spark-frozen", "soft lockup (a CPU hung in the kernel)", "from 580.159.03 on"),
-        ("memory-rows", "Xid 94 (a contained ECC error) on 0000:19:00, 2 times", "--gpu-reset"),
-        ("nvlink5", "Xid 154 (the GPU asks for: Drain and Reset) on 0009:01:00", "nvidia-smi nvlink --status"),
-        ("nvswitch", "SXid 20034 (a fatal error of an NVSwitch)", "nvidia-smi nvlink --errorcounters"),
-        ("hung-in-driver", "nvc:[driver] hung in the NVIDIA driver", "Read where it hung: sudo dmesg"),
-        ("spark-memory", "hardware error (recoverable: memory error)", "make validate ONLY=MEMORY-PATTERN"),
-        ("spark-boot-record", "fatal: ARM processor error, before this boot", "grep -E 'Hardware Error|EDAC"),
-        ("spark-pcie", "PCIe error (fatal) on 0000:01:00", "lspci -s ADDRESS"),
+        ("GPU-XID", "spark-closed-module", "Xid 169 (", "sudo apt install nvidia-driver-580-open, then sudo reboot"),
+        ("CPU-HEALTHY", "spark-frozen", "soft lockup (a CPU hung in the kernel)", "from 580.159.03 on"),
+        ("GPU-XID", "memory-rows", "Xid 94 (a contained ECC error) on 0000:19:00, 2 times", "--gpu-reset"),
+        (
+            "GPU-XID",
+            "nvlink5",
+            "Xid 154 (the GPU asks for: Drain and Reset) on 0009:01:00",
+            "nvidia-smi nvlink --status",
+        ),
+        ("GPU-XID", "nvswitch", "SXid 20034 (a fatal error of an NVSwitch)", "nvidia-smi nvlink --errorcounters"),
+        ("GPU-XID", "hung-in-driver", "nvc:[driver] hung in the NVIDIA driver", "Read where it hung: sudo dmesg"),
+        (
+            "MEMORY-HEALTHY",
+            "spark-memory",
+            "hardware error (recoverable: memory error)",
+            "make validate ONLY=MEMORY-PATTERN",
+        ),
+        (
+            "CPU-HEALTHY",
+            "spark-boot-record",
+            "fatal: ARM processor error, before this boot",
+            "grep -E 'Hardware Error|EDAC",
+        ),
+        ("PCIE-HEALTHY", "spark-pcie", "PCIe error (fatal) on 0000:01:00", "lspci -s ADDRESS"),
     ],
 )
 def test_a_fault_fails_with_its_description_and_its_own_remedy(
-    fake_log: FakeLog, name: str, reason: str, step: str
+    fake_log: FakeLog, id: str, name: str, reason: str, step: str
 ) -> None:
+    fake_log.id = id
     result = fake_log.run(recorded(name))
     assert ended(result, "failed")
     printed = result.stdout.str()
@@ -201,10 +264,12 @@ def test_events_that_are_not_judged_are_recorded(
     assert dict(kept) == {
         "kernel log reaches back to": "the boot",
         "events of programs": 6,
-        "events only recorded": 1,
+        "events only recorded": 0,
         "refused allocations": 1,
         "events that may be faults": 0,
         "lines of the driver": 7,
+        "of them in no table": 0,
+        "last event that may be a fault": 0.0,
         "faults in the kernel log": 0,
     }
 

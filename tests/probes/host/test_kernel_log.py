@@ -9,6 +9,7 @@ import pytest
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import kernel_log, xid
 from dgxcert.probes.host.kernel_log import parse
+from dgxcert.probes.host.log import reading
 from dgxcert.probes.host.xid import Kind
 
 RECORDED = paths.RECORDED / "kernel_log"
@@ -183,7 +184,7 @@ def test_an_xid_is_read_behind_every_prefix(prefix: str) -> None:
         ("watchdog: Watchdog detected hard LOCKUP on cpu 3", "hard lockup", ""),
         ("INFO: rcu_sched self-detected stall on CPU", "RCU stall", ""),
         ("rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 4-... } 21 jiffies", "RCU stall", ""),
-        ("mce: Uncorrected hardware memory error in user-access at af34214200", "machine check", ""),
+        ("mce: Uncorrected hardware memory error in user-access at af34214200", "memory failure", ""),
         ("EDAC MC0: 1 UE memory read error on CPU_SrcID#0_MC#0_Chan#1_DIMM#0 (channel:1 slot:0)", "EDAC UE", ""),
         ("EDAC DEVICE0: UE: tegra-cbb instance: 0 block: 0 'uncorrectable'", "EDAC UE", ""),
         ("0000:50:00.0: PCIe Bus Error: severity=Uncorrectable (Fatal), type=x", "PCIe error", "0000:50:00"),
@@ -321,7 +322,7 @@ def test_only_a_log_that_begins_at_the_boot_is_complete() -> None:
 def test_of_two_incomplete_logs_the_one_with_a_fault_counts(tools: Path) -> None:
     tool(tools, "dmesg", f"{CUT}[350900.000001] {LINE}\n")
     tool(tools, "journalctl", "[90000.5] spark kernel: usb 1-1\n")
-    assert (kernel_log.read().source, kernel_log.read().count("fault")) == ("`dmesg`", 1)
+    assert (kernel_log.read().source, kernel_log.read().count("fault")) == (BOTH, 1)
 
 
 def test_every_event_of_the_recorded_logs_is_known() -> None:
@@ -349,24 +350,40 @@ def test_a_log_reports_when_it_begins(text: str, reach: str) -> None:
     assert parse(text).reach == reach
 
 
-def test_a_complete_dmesg_is_read_alone(tools: Path) -> None:
+BOTH = "`dmesg` and `journalctl -k -b`"
+
+
+def test_both_logs_are_read_and_a_line_of_both_counts_once(tools: Path) -> None:
+    tool(tools, "dmesg", f"{HEALTHY}[  130.1] {LINE}\n[  131.1] {LINE}\n")
+    tool(tools, "journalctl", f"[    0.5] spark kernel: Linux version 6.17\n[  130.1] spark kernel: {LINE}\n")
+    log = kernel_log.read()
+    assert (log.source, log.reach, log.refused_allocations, log.count("fault")) == (BOTH, "the boot", 3, 2)
+    assert (tools / "dmesg.called").read_text(encoding="utf-8") == "C: \n"
+
+
+def test_a_fault_that_only_the_journal_still_holds_counts(tools: Path) -> None:
     tool(tools, "dmesg", HEALTHY)
     tool(tools, "journalctl", JOURNAL)
-    log = kernel_log.read()
-    assert (log.source, log.reach, log.refused_allocations) == ("`dmesg`", "the boot", 3)
-    assert (tools / "dmesg.called").read_text(encoding="utf-8") == "C: \n"
-    assert not (tools / "journalctl.called").exists()
+    assert (kernel_log.read().source, kernel_log.read().count("fault")) == (BOTH, 1)
+
+
+def test_a_long_journal_is_read_from_its_end(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_LINES", 10)
+    text = "".join(f"[ {at}.0] spark kernel: veth{at}: entered promiscuous mode\n" for at in range(1, 100))
+    log = parse(f"[    0.000000] Linux version 6.17\n{text}")
+    assert (log.complete, log.since_s) == (False, 90.0)
 
 
 def test_the_journal_replaces_a_dmesg_that_is_refused(tools: Path) -> None:
     tool(tools, "dmesg", stderr=REFUSED, code=1)
     tool(tools, "journalctl", JOURNAL)
     log = kernel_log.read()
-    assert (log.source, log.count("fault")) == ("`journalctl -k -b --no-pager -o short-monotonic`", 1)
-    assert (tools / "journalctl.called").read_text(encoding="utf-8") == "C: -k -b --no-pager -o short-monotonic\n"
+    assert (log.source, log.count("fault")) == ("`journalctl -k -b`", 1)
+    called = "C: -k -b --no-pager -o short-monotonic -n 200000\n"
+    assert (tools / "journalctl.called").read_text(encoding="utf-8") == called
 
 
-def test_the_journal_is_preferred_to_a_dmesg_that_has_lost_its_beginning(tools: Path) -> None:
+def test_the_journal_completes_a_dmesg_that_has_lost_its_beginning(tools: Path) -> None:
     tool(tools, "dmesg", CUT)
     tool(tools, "journalctl", JOURNAL)
     assert kernel_log.read().reach == "the boot"
@@ -445,7 +462,7 @@ def test_a_dmesg_earlier_on_the_path_is_used(tmp_path: Path, monkeypatch: pytest
 def test_a_fault_in_dmesg_counts_though_the_journal_misses_it(tools: Path) -> None:
     tool(tools, "dmesg", f"{CUT}[350900.000001] {LINE}\n")
     tool(tools, "journalctl", HEALTHY)
-    assert (kernel_log.read().source, kernel_log.read().count("fault")) == ("`dmesg`", 1)
+    assert (kernel_log.read().complete, kernel_log.read().count("fault")) == (True, 1)
     tool(tools, "journalctl", f"{HEALTHY}[350900.000001] {LINE}\n")
     assert kernel_log.read().reach == "the boot", "of two logs with the fault the complete one"
     tool(tools, "dmesg", f"{CUT}[350900.000001] NVRM: Xid (a new form)\n")

@@ -1,9 +1,9 @@
-"""Every row of the kernel log's table has a line that it is for; a healthy machine's lines are in none."""
+"""Every row of the kernel log's tables has a line that it is for; a healthy machine's lines are no events."""
 
 import pytest
 
 from dgxcert.probes.host import kernel_log, xid
-from dgxcert.probes.host.log_patterns import PATTERNS
+from dgxcert.probes.host.log.tables import PATTERNS
 from dgxcert.probes.host.xid import Kind
 
 BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia\n"
@@ -26,7 +26,46 @@ FAULTS = (
     "NVRM: GPU0 kgspHealthCheck_TU102: GSP crashed, see the log",
     "NVRM: GPU0 kgspBootstrap_GH100: GSP failed to boot",
     "NVRM: krcWatchdog_IMPL: RC watchdog: GPU is probably locked!  Notify Timeout Seconds: 7",
-    "NVRM: krcWatchdog_IMPL: RC watchdog: GPU is possibly locked.  Attempting to restart watchdog.",
+    "NVRM: _kgspClassifyGspTimeout: =============== GSP-RM unresponsive ==================",
+    "NVRM: GPU0 _kgspIsHeartbeatTimedOut: Heartbeat timed out, currentTimeMs 1 heartbeat 2 diff 4 timeout 5",
+    "NVRM: GPU0 _kgspRpcRecvPoll: Timout waiting for the message queue",
+    "NVRM: _issueRpcAsync: rpcSendMessage failed with status 0x00000065 for fn 10 sequence 3!",
+    "NVRM: GPU0 rpcRmApiAlloc: allocRpc failed, status: 0x00000062",
+    "NVRM: rpcRmApiControl_GSP: GspRmControl failed: hClient=0xc1d00001; paramsStatus=0x0000000f; status=0x0000000f",
+    "NVRM: kgspCrashCatReport_IMPL: ****************************** GSP-CrashCat Report *******************************",
+    "NVRM: kgspServiceFatalHwError_TU102: NV_PGSP_FALCON_IRQSTAT_FATAL_ERROR unknown error pending",
+    "NVRM: kgspServiceFatalHwError_GA100: NV_PGSP_FALCON_ECC_STATUS_UNCORRECTED_ERR_DMEM PENDING",
+    "NVRM: kgspInitRm_IMPL: unexpected WPR2 already up, cannot proceed with booting GSP",
+    "NVRM: kgspInitRm_IMPL: (the GPU is likely in a bad state and may need to be reset)",
+    "NVRM: kfspSendBootCommands_GH100: FSP boot cmds failed. RM cannot boot.",
+    "NVRM: nvAssertFailedNoLog: Assertion failed: GPU marked for reset @ kernel_gsp.c:2607",
+    "NVRM: GPU 0000:01:00.0: GPU does not have the necessary power cables connected.",
+    "NVRM: knvlinkTrainSysmemLinks_IMPL: FAILED TO TRAIN CPU/SYSMEM LINKS TO ACTIVE on GPU0!!!",
+    "NVRM: knvlinkRecover: Failed to recover from uncontained NVLINK error. Triggering Degraded Mode!",
+    "Kernel panic - not syncing: Fatal exception in interrupt",
+    "mce: [Hardware Error]: Processor context corrupt",
+    "CPU12: failed to come online",
+    "EDAC FSL_DDR MC0: uncorrectable error at address 0x0",
+    "0000000055aaaa55 bad mem addr 0x0000001000 - 0x0000002000 reserved",
+    "pcieport 0000:00:01.0: Data Link Layer Link Active not set in 1000 msec",
+    "cxl_pci 0000:c1:00.0: Uncorrectable errors, fatal",
+    "sd 2:0:0:0: rejecting I/O to offline device",
+    "sd 2:0:0:0: Device offlined - not ready after error recovery",
+    "ata3.00: disabled",
+    "nvme nvme1: Device not ready; aborting initialisation, CSTS=0x0",
+    "md/raid10:md0: not enough operational mirrors.",
+    "md/raid1:md0: active with 1 out of 2 mirrors",
+    "device-mapper: thin: 253:4: switching pool to out-of-data-space (error IO) mode",
+    "device-mapper: integrity: dm-0: Checksum failed at sector 0x1234",
+    "F2FS-fs (nvme0n1p3): inconsistent node block, nid:4, node_footer[nid:0]",
+    "F2FS-fs (nvme0n1p3): Remounting filesystem read-only",
+    "bcachefs (nvme0n1p3): emergency read only at seq 12",
+    "BTRFS warning (device nvme0n1p2): csum failed root 5 ino 257 off 0 csum 0x1 expected csum 0x2 mirror 1",
+    "WARNING: Pool 'tank' has encountered an uncorrectable I/O failure and has been suspended.",
+    'XFS (nvme0n1p1): metadata I/O error in "xfs_read_agf+0x9c" at daddr 0x1 len 1 error 5',
+    "thermal thermal_zone0: critical temperature reached (105 C), shutting down",
+    "reboot: HARDWARE PROTECTION shutdown (Temperature too high)",
+    "hwmon hwmon1: Undervoltage detected!",
     "NVRM: nvAssertOkFailedNoLog: Assertion failed: Reset required [NV_ERR_RESET_REQUIRED] (0x0000007B)",
     "NVRM: GPU0 gpuStateLoad: the GPU requires a reset",
     "NVRM: nvGpuOpsReportFatalError: uvm encountered global fatal error 0x60, requiring os reboot to recover.",
@@ -76,6 +115,38 @@ FAULTS = (
     "BTRFS critical (device nvme0n1p2): corrupt leaf",
 )
 SUSPICIOUS = (
+    "NVRM: krcWatchdog_IMPL: RC watchdog: GPU is possibly locked.  Attempting to restart watchdog.",
+    "NVRM: GPU0 gpuHandleSanityCheckRegReadError_TU102: Possible bad register read: addr: 0x8,regvalue: 0xbadf5040",
+    "NVRM: GPU0 readSomething_GB202: value 0xbadf1100 came back",
+    "NVRM: GPU0 nvAssertFailedNoLog: Assertion failed: (status == NV_OK) || (status == NV_ERR_GPU_IS_LOST) @ x.c:8",
+    "NVRM nvAssertFailedNoLog: Assertion failed: 0 @ osapi.c:1688",
+    "NVRM: rpcRmApiControl_GSP: GspRmControl failed: hClient=0xc1d00001; paramsStatus=0x00000040; status=0x00000040",
+    "NVRM: GPU1 kbifCacheVFInfo_GB100: Unable to read NV_PF0_INITIAL_AND_TOTAL_VFS",
+    "NVRM: gpuFabricProbe: Fabric Probe failed: 0x65",
+    "NVRM: GPU 0000:01:00.0: is wedged",
+    "nvidia-nvlink: link 3 refused to train",
+    "nvidia-uvm: uvm_gpu_semaphore.c:412 value[pid:12]Assert failed, condition x not true",
+    "nvidia-peermem nv_dma_map:325 ERROR nv_dma_map -- error -12 while calling nvidia_p2p_dma_map_pages()",
+    "[drm:nv_drm_dev_load [nvidia_drm]] *ERROR* [nvidia-drm] [GPU ID 0x00000900] Failed to allocate NvKmsKapiDevice",
+    "[drm:nv_drm_commit [nvidia_drm]] *ERROR* [nvidia-drm] [GPU ID 0x00000100] Flip event timeout on head 0",
+    "nvidia 0000:01:00.0: Direct firmware load for nvidia/580.95.05/gsp_ga10x.bin failed with error -2",
+    "nvidia: probe of 0000:01:00.0 failed with error -1",
+    "nvidia-nvswitch0: SXid (PCI:0000:a9:00.0): 24004, something about link 30",
+    "[Hardware Error]: Deferred error, no action required.",
+    "mce: CMCI storm detected: switching to poll mode",
+    "BUG: workqueue lockup - pool cpus=3 node=0 flags=0x0 nice=0 stuck for 33s!",
+    "Uhhuh. NMI received for unknown reason 3d on CPU 0.",
+    "pcieport 0000:00:01.0: AER: Uncorrectable error message received from 0000:01:00.0",
+    "pci 0000:01:00.0: broken device, retraining non-functional downstream link at 2.5GT/s",
+    "cxl_pci 0000:c1:00.0: Uncorrectable error in the media",
+    "nvme nvme0: resetting controller due to persistent internal error",
+    "nvme nvme0: I/O 0 QID 3 timeout, completion polled",
+    "nvme0n1: I/O Cmd(0x2) @ LBA 97013760, 8 blocks, Command Aborted due to SQ Deletion",
+    "sd 2:0:0:0: [sda] tag#3 FAILED Result: hostbyte=DID_NO_CONNECT driverbyte=DRIVER_OK cmd_age=0s",
+    "mpt3sas_cm0: fault_state(0x2622)!",
+    "md: super_written gets error=-5",
+    "device-mapper: multipath: 253:2: Failing path 8:16.",
+    "cooling-unit psu: under-voltage on the 12 V rail",
     "NVRM: gpuHandleSanityCheckRegReadError_GH100: Possible bad register read: addr: 0x611ef0,  regvalue: 0xbadf5600",
     "NVRM: GPU0 gpuHandleSanityCheckRegReadError_GM107: addr: 0x110094, regvalue: 0xbadf4100, error code: Unknown",
     "NVRM: The NVIDIA probe routine failed for 1 device(s).",
@@ -120,7 +191,13 @@ NOTES = (
     "Out of memory: Killed process 123, UID 48, (httpd).",
     "Memory cgroup out of memory: Killed process 123 (python3)",
     "[Hardware Error]: Corrected error, no action required.",
-    "[Hardware Error]: Deferred error, no action required.",
+    "soft_offline: 0x131e00: page already poisoned",
+    "Memory failure: 0x131e00: already hardware poisoned",
+    "mce: CPU3: Package temperature above threshold, cpu clock throttled (total events = 1)",
+    "md/raid1:md0: read error corrected (8 sectors at 2048 on nvme1n1)",
+    "BTRFS info (device nvme0n1p2): bdev /dev/nvme0n1p2 errs: wr 0, rd 0, flush 0, corrupt 3, gen 0",
+    "Buffer I/O error on dev sr0, logical block 0, async page read",
+    "usb usb2-port1: over-current condition",
     "mce: [Hardware Error]: CPU 0: Machine Check: 0 Bank 7: 8c00004000010091",
     "EDAC MC0: 1 CE single-bit ECC on unknown memory (page:0x100009 offset:0x0 grain:1 syndrome:0x0)",
     "pcieport 0002:00:00.0: AER: Correctable error message received from 0002:01:00.0",
@@ -145,6 +222,32 @@ QUIET = (
     "NVRM: rpcRmApiControl_GSP: GspRmControl failed: hClient=0xc1d0001c; cmd=0x00801813; status=0x00000056",
     "NVRM: rm_power_source_change_event: rm_power_source_change_event: Failed to handle Power Source change event, x",
     "NVRM: API mismatch: the client has the version 580.95.05, but",
+    "NVRM: nvAssertOkFailedNoLog: Assertion failed: Call not supported [NV_ERR_NOT_SUPPORTED] (0x00000056) returned",
+    "NVRM: GPU0 rpcRmApiControl_GSP: GspRmControl failed: hClient=0xc1d00001; paramsStatus=0x57; status=0x00000057",
+    "NVRM: nv_platform_use_auto_online: Unable to get i2c adapter for port(3)",
+    "NVRM: failed to acquire UnbindLock",
+    "NVRM cpuidInfoAMD: Unrecognized AMD processor in cpuidInfoAMD",
+    "nvidia: module license 'NVIDIA' taints kernel.",
+    "nvidia: module verification failed: signature and/or required key missing - tainting kernel",
+    "nvidia_uvm: module uses symbols from proprietary module nvidia, inheriting taint.",
+    "nvidia-uvm: Loaded the UVM driver, major device number 511.",
+    "nvidia-nvlink: Nvlink Core is being initialized, major device number 234",
+    "nvidia 0000:01:00.0: enabling device (0000 -> 0003)",
+    "nvidia 0000:01:00.0: vgaarb: VGA decodes changed: olddecodes=io+mem,decodes=none:owns=none",
+    "nvidia 0000:01:00.0: [drm] Cannot find any crtc or sizes",
+    "nvidia 0000:01:00.0:   device [10de:2330] error status/mask=00000001/0000e000",
+    "[drm] [nvidia-drm] [GPU ID 0x00000100] Loading driver",
+    "nvidia-modeset: ERROR: GPU:0: Failed detecting connected display devices",
+    "nvidia-gpu 0000:01:00.3: i2c timeout error e0000000",
+    "nvidia-peermem nv_get_p2p_free_callback:127 ERROR detected invalid context, skipping further processing",
+    "nvidia-nvswitch0: SXid (PCI:0000:a9:00.0): 20034, Severity 1 Engine instance 60 Sub-engine instance 00",
+    "ucsi_acpi USBC000:00: con3: failed to register alternate modes",
+    "nvme nvme0: Shutdown timeout set to 10 seconds",
+    "nvme nvme0: failed to set APST feature (2)",
+    "megaraid_sas 0000:18:00.0: Online Controller Reset(OCR)\t: Enabled",
+    "megaraid_sas 0000:18:00.0: FW provided TM TaskAbort/Reset timeout\t: 6 secs/60 secs",
+    "device-mapper: ioctl: 4.48.0-ioctl (2023-03-01) initialised: dm-devel@redhat.com",
+    "hwmon hwmon1: Voltage normalised",
     "nvidia-modeset: Loading NVIDIA Kernel Mode Setting Driver for UNIX platforms  580.126.09",
     "nvidia-modeset: WARNING: GPU:0: Unable to read EDID for display device DP-0",
     "rtc-efi rtc-efi.0: can't read time",
@@ -191,18 +294,28 @@ def test_a_line_of_a_healthy_machine_is_no_event(line: str) -> None:
     assert kernel_log.parse(f"{BOOT}[  100.000000] {line}\n").events == ()
 
 
-def test_every_row_of_the_table_is_the_first_that_fits_some_line() -> None:
-    used = {next(at for at, row in enumerate(PATTERNS) if row.regex.match(line)) for line, _ in LINES}
-    assert [PATTERNS[at].regex.pattern for at in range(len(PATTERNS)) if at not in used] == []
+def test_every_row_of_the_tables_is_the_first_that_fits_some_line() -> None:
+    lines = [*(line for line, _ in LINES), *QUIET]
+    first = (next((at for at, (_, row) in enumerate(PATTERNS) if row.regex.match(line)), None) for line in lines)
+    used = set(first)
+    assert [row.regex.pattern for at, (_, row) in enumerate(PATTERNS) if at not in used] == []
 
 
 def test_every_fault_has_a_remedy_and_nothing_else_has_one() -> None:
-    assert [row.name for row in PATTERNS if (row.remedy in xid.REMEDIES) != (row.kind is Kind.FAULT)] == []
+    assert [row.name for _, row in PATTERNS if (row.remedy in xid.REMEDIES) != (row.kind is Kind.FAULT)] == []
 
 
 def test_every_line_of_the_driver_is_counted() -> None:
     lines = "".join(f"[  100.0] {line}\n" for line in QUIET)
-    assert kernel_log.parse(BOOT + lines).driver_lines == sum(line.startswith("NVRM:") for line in QUIET)
+    driver = ("NVRM", "nvidia", "[drm]")
+    log = kernel_log.parse(BOOT + lines)
+    assert (log.driver_lines, log.unlisted) == (sum(line.startswith(driver) for line in QUIET), ())
+
+
+def test_a_line_of_the_driver_that_no_table_knows_is_kept_and_shown() -> None:
+    log = kernel_log.parse(f"{BOOT}[  100.0] NVRM: VM: something new happened on channel 4\n", "`dmesg`")
+    assert log.events == ()
+    assert log.describe_unlisted() == "`dmesg`: NVRM: VM: something new happened on channel 4"
 
 
 def test_machine_checks_that_were_corrected_are_no_doubt() -> None:

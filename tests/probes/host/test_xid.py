@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from dgxcert.probes.host import xid
-from dgxcert.probes.host.log_patterns import PATTERNS
+from dgxcert.probes.host.log.tables import PATTERNS
 from dgxcert.probes.host.xid import Kind
 
 
@@ -27,7 +27,9 @@ from dgxcert.probes.host.xid import Kind
         (109, "pid=2050644, name=x, channel 0x0000000a, errorString CTX SWITCH TIMEOUT", Kind.FAULT, "program"),
         (140, "An uncorrectable ECC error detected DRAM:0, LTC:0, MMU:0, PCIE:0", Kind.FAULT, "reset"),
         (121, "corrected", Kind.NOTE, ""),
-        (173, "", Kind.UNKNOWN, ""),
+        (173, "", Kind.FAULT, "restart"),
+        (154, "GPU recovery action changed from 0x0 (None) to 0x3 (Drain P2P)", Kind.FAULT, "link"),
+        (154, "GPU recovery action changed from 0x0 (None) to 0x5 (Recover IMEX Domain)", Kind.FAULT, "imex"),
         (999, "", Kind.UNKNOWN, ""),
     ],
 )
@@ -39,5 +41,5 @@ def test_an_xid_means_what_nvidias_catalogue_and_its_text_state(number: int, tex
 def test_no_xid_is_in_two_tables_and_every_fault_has_a_remedy() -> None:
     numbers = Counter([*xid.FAULTS, *xid.APPLICATIONS, *xid.NOTES, *xid.NVLINK5, 154])
     assert [number for number, times in numbers.items() if times > 1] == []
-    rows = {row for row, _ in xid.FAULTS.values()} | {row.remedy for row in PATTERNS if row.remedy}
-    assert rows | {"hang", "link", "hardware", "bus"} == set(xid.REMEDIES)
+    rows = {row for row, _ in xid.FAULTS.values()} | {row.remedy for _, row in PATTERNS if row.remedy}
+    assert rows | {"hang", "link", "hardware", "bus", "imex", "supply"} == set(xid.REMEDIES)

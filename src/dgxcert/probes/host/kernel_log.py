@@ -1,21 +1,25 @@
-"""The kernel log of this boot: events of the NVIDIA driver, memory, CPUs and PCIe, each of a known kind.
+"""The kernel log of this boot: events of GPUs, drives, memory, PCIe, CPUs and power, each of a known kind.
 
-`dmesg` is read first; where it is refused or has lost its beginning, the journal.
+dmesg and the journal are both read, and what either of them holds counts: the ring buffer of the kernel overflows, and
+journald drops lines in a burst or on a full disk.
 """
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from dgxcert import command
-from dgxcert.outcome import Inconclusive
+from dgxcert.judgement.computation import Computation
+from dgxcert.outcome import AfterWork, Inconclusive
 from dgxcert.probes.host import xid
-from dgxcert.probes.host.log_patterns import PATTERNS, PCI
+from dgxcert.probes.host.log import driver, reading, reports, storage
+from dgxcert.probes.host.log.event import Event as Event
+from dgxcert.probes.host.log.pattern import PCI, Subject
+from dgxcert.probes.host.log.reading import COMMANDS as COMMANDS
+from dgxcert.probes.host.log.reading import PREFIX
+from dgxcert.probes.host.log.reading import TIMEOUT_S as TIMEOUT_S
+from dgxcert.probes.host.log.tables import PATTERNS
 from dgxcert.probes.host.xid import Kind
 
-TIMEOUT_S = 10.0
-COMMANDS = (["dmesg"], ["journalctl", "-k", "-b", "--no-pager", "-o", "short-monotonic"])
 EARLY_S = 1.0
 """Seconds after the boot. No GPU driver is loaded so soon: a log that begins by then has lost nothing about it."""
 EARLY_LINES = 5
@@ -27,29 +31,11 @@ SHOWN = 4
 
 NO_MEMORY = "NV_ERR_NO_MEMORY alone is a refused allocation: vllm-project/vllm#56824 counts 55 in two days"
 
-
-@dataclass(frozen=True)
-class Event:
-    """One event of the log.
-
-    >>> Event("Xid 79", "0000:05:00", "NVRM: Xid ...", Kind.FAULT, "the GPU has fallen off the bus").description
-    'Xid 79 (the GPU has fallen off the bus) on 0000:05:00'
-    """
-
-    name: str
-    gpu: str
-    """The PCI address as the kernel writes it, or empty."""
-    line: str
-    kind: Kind
-    meaning: str = ""
-    remedy: str = ""
-    """A row of `xid.REMEDIES`."""
-
-    @property
-    def description(self) -> str:
-        """Name, meaning and GPU."""
-        meaning = f" ({self.meaning})" if self.meaning else ""
-        return f"{self.name}{meaning}{' on ' if self.gpu else ''}{self.gpu}"
+COMPUTING = ("KERNEL-CORRECT", "BF16-CORRECT")
+"""The requirements of every tier that compute on each GPU and compare the result: proof that a GPU works."""
+DOUBTED = ("GPU-XID", "last event that may be a fault")
+"""The requirement and the quantity by which the stage after the work knows which doubtful lines are older than it."""
+NONE_DOUBTED = 0.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +52,8 @@ class KernelLog:
     """Lines of NV_ERR_NO_MEMORY."""
     driver_lines: int = 0
     """Lines of the driver, whatever they say."""
+    unlisted: tuple[str, ...] = ()
+    """Lines of the driver that are in no table and speak of no failure."""
 
     @property
     def reach(self) -> str:
@@ -75,6 +63,15 @@ class KernelLog:
         if self.since_s is None:
             return "an unknown time after the boot: earlier lines are lost"
         return f"{self.since_s:.0f} s after the boot: earlier lines are lost"
+
+    def about(self, *subjects: str) -> "KernelLog":
+        """The log with the events about these subjects alone.
+
+        >>> log = parse("NVRM: Xid (PCI:0000:05:00): 79, GPU has fallen off the bus.")
+        >>> log.about("gpu").count("fault"), log.about("storage", "memory").count("fault")
+        (1, 0)
+        """
+        return replace(self, events=tuple(event for event in self.events if event.subject in subjects))
 
     def count(self, kind: str) -> int:
         """Number of events of a kind."""
@@ -86,7 +83,13 @@ class KernelLog:
         >>> parse("NVRM: Xid (PCI:0000:05:00): 79, GPU has fallen off the bus.", "`dmesg`").describe("fault")
         '`dmesg`: Xid 79 (the GPU has fallen off the bus) on 0000:05:00'
         """
-        counts = Counter(event.description for event in self.events if event.kind == kind)
+        return self._list(Counter(event.description for event in self.events if event.kind == kind))
+
+    def describe_unlisted(self) -> str:
+        """The source and the driver's lines that are in no table, each once with its number."""
+        return self._list(Counter(self.unlisted))
+
+    def _list(self, counts: Counter[str]) -> str:
         shown = [f"{event}{f', {count} times' if count > 1 else ''}" for event, count in counts.most_common(SHOWN)]
         more = [f"and {len(counts) - SHOWN} other kinds"] if len(counts) > SHOWN else []
         return f"{self.source}: {'; '.join([*shown, *more]) or 'none'}"
@@ -97,29 +100,67 @@ class KernelLog:
         needed = {event.remedy for event in self.events if event.kind is Kind.FAULT}
         return next((steps for name, steps in xid.REMEDIES.items() if name in needed), ())
 
+    @property
+    def last_doubted_s(self) -> float | None:
+        """Time of the last event that may be a fault, in seconds after the boot; 0 for none, None where unknown.
+
+        >>> parse("[ 310.1] NVRM: GPU0 f: Possible bad register read: addr: 0x1, regvalue: 0xbadf5600").last_doubted_s
+        310.1
+        """
+        times = [event.at_s for event in self.events if event.kind is Kind.SUSPICIOUS]
+        known = [at_s for at_s in times if at_s is not None]
+        return max(known, default=NONE_DOUBTED) if len(known) == len(times) else None
+
     def require_known(self) -> None:
-        """Raise Inconclusive where the log holds events that are in none of the tables, or that may be faults."""
+        """Raise Inconclusive where the log holds events that are in none of the tables."""
         unknown = [event for event in self.events if event.kind is Kind.UNKNOWN]
         if unknown:
+            number = "Look the number up: https://docs.nvidia.com/deploy/xid-errors"
+            look = number if unknown[0].subject is Subject.GPU else "Read the lines around it: sudo dmesg"
             raise Inconclusive(
                 f"the kernel log holds unknown events: {self.describe(Kind.UNKNOWN)}; the first: {unknown[0].line}",
-                "Look the number up: https://docs.nvidia.com/deploy/xid-errors",
+                look,
                 "Restart the machine (sudo reboot), then run this again: a log without unknown events can be judged.",
             )
-        suspicious = [event for event in self.events if event.kind is Kind.SUSPICIOUS]
-        if suspicious:
+
+    def require_undoubted(self) -> None:
+        """Raise Inconclusive where the log holds events that may be faults and that nothing decides."""
+        if doubted := self._doubted():
+            raise Inconclusive(f"the kernel log holds events that may be faults: {doubted}", *self._restart())
+
+    def require_decided(self, computation: Computation) -> None:
+        """Raise Inconclusive where the log holds events that may be faults and no computation has passed after them.
+
+        Before the work that is `AfterWork`: the run looks again when it has computed. After it, every event must be
+        older than the work, by the times that were read before it, and every GPU must have computed correctly.
+        """
+        doubted = self._doubted()
+        if not doubted:
+            return
+        problem = f"the kernel log holds events that may be faults: {doubted}"
+        seen_s = computation.before.get(DOUBTED)
+        if not isinstance(seen_s, int | float):
+            later = "If a GPU computes correctly after them they were harmless: run the whole suite, make validate"
+            raise AfterWork(problem, "Read the lines around it: sudo dmesg", later, *self._restart()[1:])
+        last_s = self.last_doubted_s
+        if last_s is None or last_s > seen_s:
+            raise Inconclusive(f"{problem}; they came while this run worked", *self._restart())
+        if missing := computation.missing(*COMPUTING):
+            problem = f"{problem}; and no computation shows that they were harmless: {missing}"
             raise Inconclusive(
-                f"the kernel log holds events that may be faults: {self.describe(Kind.SUSPICIOUS)}; "
-                f"the first: {suspicious[0].line}",
-                "Read the lines around it: sudo dmesg",
-                "Restart the machine (sudo reboot), then run this again: a log without such events can be judged.",
-                "If they come back, open a hardware case with the log and the run folder.",
+                problem, "Run the whole suite, which computes on every GPU: make validate", *self._restart()
             )
 
-    @property
-    def serious(self) -> bool:
-        """Whether it holds a fault, or an event that is unknown or may be one."""
-        return self.count(Kind.FAULT) + self.doubtful > 0
+    def _doubted(self) -> str:
+        suspicious = [event for event in self.events if event.kind is Kind.SUSPICIOUS]
+        return f"{self.describe(Kind.SUSPICIOUS)}; the first: {suspicious[0].line}" if suspicious else ""
+
+    def _restart(self) -> tuple[str, ...]:
+        return (
+            "Read the lines around it: sudo dmesg",
+            "Restart the machine (sudo reboot), then run this again: a log without such events can be judged.",
+            "If they come back, open a hardware case with the log and the run folder.",
+        )
 
     @property
     def doubtful(self) -> int:
@@ -138,80 +179,51 @@ class KernelLog:
 
 
 XID = re.compile(rf"NVRM: Xid (?:\((?:PCI:)?({PCI})[^)]*\): )?(\d+)\b,?\s*(.*)")
-HUNG = re.compile(r"INFO: task (.+?):\d+ blocked for more than \d+ seconds")
-OTHER_REPORT = re.compile(r".*invoked oom-killer|watchdog: |(?:rcu: )?INFO: rcu|WARNING: |BUG: |Internal error: ")
-"""The next report: it ends the stack trace of a hung task, which may name the driver for another reason."""
-IN_DRIVER = re.compile(r"\[nvidia\w*\]")
-
-HYPERVISOR = re.compile(r"Hypervisor detected: |smccc: KVM: hypervisor services detected")
-"""Printed by a kernel in a virtual machine: arch/x86/kernel/cpu/hypervisor.c, drivers/firmware/smccc."""
-STALLS = ("soft lockup", "RCU stall")
-"""A virtual machine also reports these when its hypervisor gives it no CPU for a while."""
-
-SEVERITY = re.compile(r"((?:\{\d+\})?\[Hardware Error\]:) event severity: (\w+)")
-SECTION = re.compile(r"\s+section[_ ]type: (.+)")
-MILD = ("corrected", "info")
-CRASH_LOG = "Firmware Error Record Reference"
-"""Reports of the firmware: drivers/acpi/apei/ghes.c and bert.c, drivers/firmware/efi/cper.c. A fatal one halts the
-kernel and is only printed at the next boot, among the records of the previous one (BERT), which have no `{number}`.
-Among those a crash log alone is no fault: holding the power button writes one."""
-
-PREFIX = re.compile(
-    r"(?:<\d+>)?(?:\w+\s*:\w+\s*: )?"  # /dev/kmsg; `dmesg -x`
-    r"(?:\[\s*(\d+\.\d+)\]|\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\]|\d{4}-\d\d-\d\dT\S+|\w{3} +\d+ \d\d:\d\d:\d\d)?"
-    r"\s*(?:\[\s*[TC]\d+\])?\s*(?:\S+ kernel: )?"  # thread or CPU; journalctl
-)
 EARLY = re.compile(r"Linux version |Booting Linux ")
 
 
 def read() -> KernelLog:
-    """The first complete log; else the most serious one; else the one that begins earliest.
-
-    Raises Inconclusive where neither tool shows a log.
-    """
+    """What dmesg and the journal hold together. Raises Inconclusive where neither shows a log."""
     logs: list[KernelLog] = []
     refusals: list[str] = []
     for args in COMMANDS:
         try:
-            logs.append(parse(run(args), f"`{' '.join(args)}`"))
+            logs.append(parse(reading.run(args), f"`{' '.join(args[:3])}`"))
         except Inconclusive as error:
             refusals.append(error.problem)
-            continue
-        # A complete journal does not overrule a fault in dmesg: journald drops lines in a burst or on a full disk.
-        if logs[-1].complete and not any(log.serious for log in logs[:-1]):
-            return logs[-1]
     if not logs:
         raise Inconclusive(
             f"the kernel log of this boot cannot be read: {'; '.join(refusals)}",
             "Get access to it: sudo usermod -aG adm $USER, then log in again and run this again.",
             "Read it by hand meanwhile: sudo dmesg | grep -E 'NVRM|Xid'",
         )
-    return min(logs, key=_rank)
+    return merged(logs)
 
 
-def _rank(log: KernelLog) -> tuple[bool, bool, bool, float]:
-    """Sort key: logs with faults first, then with doubtful events, then complete ones, then those that begin early."""
-    begin_s = float("inf") if log.since_s is None else log.since_s
-    return log.count(Kind.FAULT) == 0, log.doubtful == 0, not log.complete, begin_s
+def merged(logs: list[KernelLog]) -> KernelLog:
+    """Several logs of one boot as one; a line that several of them hold counts once.
 
-
-def run(args: list[str]) -> str:
-    """The output of dmesg or journalctl; raises Inconclusive where it is missing, fails, hangs or shows nothing."""
-    try:
-        completed = command.run(args, timeout_s=TIMEOUT_S, env={**os.environ, "LC_ALL": "C"})
-    except OSError as error:
-        raise Inconclusive(f"{args[0]}: {error.strerror}") from error
-    if completed.returncode != 0:
-        raise Inconclusive(completed.complaint)
-    # journalctl exits with 0 and shows the user's own messages where it may not show the kernel's.
-    if "not seeing messages from other users and the system" in completed.stderr + completed.stdout:
-        raise Inconclusive(f"{args[0]} does not show the system's messages to this user")
-    first = next(iter(_lines(completed.stdout)), "")
-    if not first:
-        raise Inconclusive(f"{args[0]} shows an empty log")
-    if "Starting gVisor" in first:
-        raise Inconclusive(f"{args[0]} shows the log of a sandbox (gVisor), not of this machine's kernel")
-    return completed.stdout
+    >>> one, two = parse("NVRM: Xid (PCI:0000:05:00): 79, off the bus", "`a`"), parse("NVRM: Xid: 62, halted", "`b`")
+    >>> merged([one, two, one]).describe("fault").partition(":")[0], merged([one, two, one]).count("fault")
+    ('`a` and `b`', 2)
+    """
+    events: list[Event] = []
+    for log in logs:
+        known, own = Counter(event.line for event in events), Counter[str]()
+        for event in log.events:
+            own[event.line] += 1
+            if own[event.line] > known[event.line]:
+                events.append(event)
+    times = [log.since_s for log in logs if log.since_s is not None]
+    return KernelLog(
+        source=" and ".join(dict.fromkeys(log.source for log in logs)),
+        complete=any(log.complete for log in logs),
+        since_s=min(times, default=None),
+        events=tuple(reports.with_causes(sorted(events, key=lambda event: event.at_s or 0.0))),
+        refused_allocations=max(log.refused_allocations for log in logs),
+        driver_lines=max(log.driver_lines for log in logs),
+        unlisted=max((log.unlisted for log in logs), key=len),
+    )
 
 
 def parse(text: str, source: str = "kernel log") -> KernelLog:
@@ -223,39 +235,52 @@ def parse(text: str, source: str = "kernel log") -> KernelLog:
     >>> log.complete, [(event.name, event.gpu, event.kind.value) for event in log.events]
     (True, [('Xid 79', '000f:01:00', 'fault')])
     """
-    lines = _lines(text)
-    first = PREFIX.match(lines[0]) if lines else None
-    since_s = float(first.group(1)) if first and first.group(1) else None
-    messages = [PREFIX.sub("", line, count=1) for line in lines]
+    lines = reading.lines(text)
+    prefixes = [PREFIX.match(line) for line in lines]
+    times = [float(found.group(1)) if found and found.group(1) else None for found in prefixes]
+    messages = [line[found.end() :] if found else line for line, found in zip(lines, prefixes, strict=True)]
+    since_s = times[0] if times else None
     complete = (since_s is not None and since_s <= EARLY_S) or any(map(EARLY.match, messages[:EARLY_LINES]))
-    events = [event for at in range(len(messages)) if (event := _event(messages, at)) is not None]
-    if any(map(HYPERVISOR.match, messages)):
-        events = [_without_stall(event) for event in events]
+    found_events = ((at, _event(messages, at)) for at in range(len(messages)))
+    events = _in_context([replace(event, at_s=times[at]) for at, event in found_events if event], messages)
+    about_driver = [message for message in messages if driver.LINE.match(message)]
+    listed = {event.line for event in events}
+    unlisted = [line for line in about_driver if line not in listed and not _is_listed(line)]
+    refused = sum("NV_ERR_NO_MEMORY" in message for message in messages if message.startswith("NVRM"))
+    return KernelLog(source, complete, since_s, tuple(events), refused, len(about_driver), tuple(unlisted))
+
+
+def _in_context(events: list[Event], messages: list[str]) -> list[Event]:
+    """The events as the rest of the log explains them."""
+    removable = {found.group(1) for message in messages if (found := storage.REMOVABLE.match(message))}
+    events = [reports.of_the_machine(event, removable) for event in events]
+    if any(map(reports.HYPERVISOR.match, messages)):
+        events = [reports.without_stall(event) for event in events]
     if any("[Hardware Error]: Corrected error" in message for message in messages):
         events = [event for event in events if "Machine check events logged" not in event.line]  # its severity follows
-    driver = [message for message in messages if message.startswith("NVRM:")]
-    refused = sum("NV_ERR_NO_MEMORY" in message for message in driver)
-    return KernelLog(source, complete, since_s, tuple(events), refused, len(driver))
+    return reports.with_causes(events)
 
 
-def _lines(text: str) -> list[str]:
-    """The log's own lines, without journalctl's remarks, which begin with `-- `."""
-    return [line for line in text.splitlines() if line.strip() and not line.startswith("-- ")]
+def _is_listed(line: str) -> bool:
+    return any(pattern.regex.match(line) for _, pattern in PATTERNS)
 
 
 def _event(messages: list[str], at: int) -> Event | None:
     message = messages[at]
     if message.startswith("NVRM: Xid"):
         return _xid(message)
-    if hung := HUNG.match(message):
-        return _hung(message, hung.group(1), messages[at + 1 : at + 1 + TRACE_LINES])
-    if severity := SEVERITY.match(message):
-        return _hardware_error(message, severity.group(1), severity.group(2), messages[at + 1 : at + 1 + TRACE_LINES])
-    for pattern in PATTERNS:
-        if match := pattern.regex.match(message):
+    if hung := reports.HUNG.match(message):
+        return reports.hung(message, hung.group(1), messages[at + 1 : at + 1 + TRACE_LINES])
+    if severity := reports.SEVERITY.match(message):
+        below = messages[at + 1 : at + 1 + TRACE_LINES]
+        return reports.hardware_error(message, severity.group(1), severity.group(2), below)
+    for subject, row in PATTERNS:
+        if match := row.regex.match(message):
+            if row.kind is Kind.QUIET:
+                return None
             gpu = re.search(PCI, message)
             address = gpu.group() if gpu else ""
-            return Event(match.expand(pattern.name), address, message, pattern.kind, pattern.meaning, pattern.remedy)
+            return Event(match.expand(row.name), address, message, row.kind, row.meaning, row.remedy, subject)
     return None
 
 
@@ -266,36 +291,3 @@ def _xid(message: str) -> Event:
     gpu, number, text = match.group(1) or "", int(match.group(2)), match.group(3)
     kind, meaning, remedy = xid.meaning(number, text)
     return Event(f"Xid {number}", gpu, message, kind, meaning, remedy)
-
-
-def _hung(message: str, task: str, below: list[str]) -> Event:
-    """A task that hangs in the driver or in memory compaction is a fault; others wait for a disk or a network."""
-    end = next((at for at, line in enumerate(below) if HUNG.match(line) or OTHER_REPORT.match(line)), len(below))
-    driver = any(map(IN_DRIVER.search, below[:end]))
-    if driver or task.startswith("kcompactd"):
-        where = "the NVIDIA driver" if driver else "memory compaction"
-        return Event("hung task", "", message, Kind.FAULT, f"{task} hung in {where}", "hang")
-    return Event("hung task", "", message, Kind.NOTE, f"{task} waited for minutes", "")
-
-
-def _hardware_error(message: str, prefix: str, severity: str, below: list[str]) -> Event:
-    """A report of the firmware about memory, CPUs or PCIe."""
-    # Lines of one report share its number in the prefix; reports of different devices can interleave.
-    own = [line.removeprefix(prefix) for line in below if line.startswith(prefix)]
-    end = next((at for at, line in enumerate(own) if line.startswith(" event severity:")), len(own))
-    sections = [section.group(1) for line in own[:end] if (section := SECTION.match(line))]
-    when = "" if prefix.startswith("{") else ", before this boot"
-    meaning = f"{severity}: {', '.join(dict.fromkeys(sections)) or 'of an unknown part'}{when}"
-    if severity in MILD or (when and sections and set(sections) == {CRASH_LOG}):
-        return Event("hardware error", "", message, Kind.NOTE, meaning)
-    bus = bool(sections) and all(section.startswith("PCIe") for section in sections)
-    if bus and severity == "recoverable":  # what the kernel itself calls non-fatal
-        return Event("hardware error", "", message, Kind.SUSPICIOUS, meaning)
-    return Event("hardware error", "", message, Kind.FAULT, meaning, "bus" if bus else "hardware")
-
-
-def _without_stall(event: Event) -> Event:
-    """The event in a virtual machine, whose CPUs stall whenever the hypervisor is busy: that is no fault."""
-    if event.name not in STALLS:
-        return event
-    return replace(event, kind=Kind.NOTE, meaning="a CPU of this virtual machine stalled", remedy="")

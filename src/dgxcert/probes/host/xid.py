@@ -21,6 +21,8 @@ class Kind(StrEnum):
     SUSPICIOUS = "suspicious"
     """A fault or its harmless likeness: the log does not say which."""
     UNKNOWN = "unknown"
+    QUIET = "quiet"
+    """No event: healthy machines say it too."""
 
 
 LOOK = "Read the lines around it: sudo dmesg | grep -E 'NVRM|Xid'"
@@ -61,6 +63,13 @@ REMEDIES: dict[str, tuple[str, ...]] = {
         AFTER,
         CASE,
     ),
+    "supply": (
+        "Read the reports: sudo dmesg | grep -iE 'voltage|current|power|temperature|thermal'",
+        Trait.SPARK.only("Use its own power supply on an outlet of its own: nothing else gives it enough."),
+        "Check that nothing covers the openings for air and that every power supply is plugged in firmly.",
+        AFTER,
+        CASE,
+    ),
     "storage": (
         "Find the drive: sudo dmesg | grep -E 'nvme|EXT4-fs|XFS|error, dev'; lsblk -o NAME,MODEL,SERIAL,MOUNTPOINTS",
         "Save what is on it elsewhere before anything else.",
@@ -84,8 +93,14 @@ REMEDIES: dict[str, tuple[str, ...]] = {
         CASE,
     ),
     "link": (
-        "Read the state of the links: nvidia-smi nvlink --status; nvidia-smi nvlink --errorcounters",
+        "Read the state of the NVLinks: nvidia-smi nvlink --status; nvidia-smi nvlink --errorcounters",
         "Reset all GPUs together (sudo nvidia-smi --gpu-reset), or restart the machine: sudo reboot",
+        AFTER,
+        CASE,
+    ),
+    "imex": (
+        "Read which machines of the NVLink domain are connected: nvidia-imex-ctl -N",
+        "Restart the service on every machine of the domain: sudo systemctl restart nvidia-imex",
         AFTER,
         CASE,
     ),
@@ -166,6 +181,8 @@ FAULTS: dict[int, tuple[str, str]] = {
     169: ("module", "the GPU's security processor halted"),
     171: ("reset", "an uncorrectable DRAM error"),
     172: ("reset", "an uncorrectable SRAM error"),
+    173: ("restart", "the link between CPU and GPU (C2C) failed"),
+    175: ("restart", "the GPU's memory subsystem stopped"),
 }
 """The row of REMEDIES, and the meaning. The catalogue asks for a reset, a restart or support; for 109 too, whichever
 program caused it. 63, 92 and 94 count as faults, since a machine whose memory begins to fail is not ready for work."""
@@ -173,6 +190,12 @@ program caused it. 63, 92 and 94 count as faults, since a machine whose memory b
 NVLINK5 = range(144, 151)
 
 ACTION = re.compile(r"recovery action changed from \S+ \([^)]*\) to (0x\w+) \(([^)]*)\)")
+
+
+def _row_of(action: str) -> str:
+    """The row of REMEDIES of a recovery action, by the names of `_gpuRecoveryActionName` in the driver's gpu.c."""
+    rows = {"Reboot": "restart", "P2P": "link", "IMEX": "imex"}
+    return next((row for word, row in rows.items() if word in action), "reset")
 
 
 def meaning(number: int, text: str) -> tuple[Kind, str, str]:
@@ -192,7 +215,7 @@ def meaning(number: int, text: str) -> tuple[Kind, str, str]:
         code, action = match.groups() if (match := ACTION.search(text)) else ("", "an unnamed action")
         if code and int(code, 16) == 0:
             return Kind.NOTE, "the GPU no longer needs recovery", ""
-        return Kind.FAULT, f"the GPU asks for: {action}", "restart" if "Reboot" in action else "reset"
+        return Kind.FAULT, f"the GPU asks for: {action}", _row_of(action)
     if number in FAULTS:
         remedy, fault = FAULTS[number]
         return Kind.FAULT, fault, remedy
