@@ -35,7 +35,7 @@ def test_missing_files_are_listed_with_the_command_that_downloads_them(
 def test_a_complete_cache_needs_the_branch_that_notebooks_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "read_machine", lambda: MACHINE)
     monkeypatch.setattr(
-        model_cache, "_verify_file", lambda path, name, pin: model_cache.CachedFile(name, "verified", "as pinned")
+        model_cache, "_verify_file", lambda folder, name, pin: model_cache.CachedFile(name, "verified", "as pinned")
     )
     shown = CliRunner().invoke(cli.app, ["cache", "--profile", "cpu"])
     assert shown.exit_code == 1
@@ -47,3 +47,19 @@ def test_a_complete_cache_needs_the_branch_that_notebooks_load(monkeypatch: pyte
     shown = CliRunner().invoke(cli.app, ["cache", "--profile", "cpu"])
     assert shown.exit_code == 0
     assert ": complete" in shown.output
+
+
+def test_one_repository_is_verified_by_the_hubs_own_hashes(cache: Path, tmp_path: Path) -> None:
+    snapshot = cache / "models--org--name" / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (cache / "models--org--name" / "blobs").mkdir()
+    blob = cache / "models--org--name" / "blobs" / "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    blob.write_text("")
+    (snapshot / "config.json").symlink_to(blob)
+    shown = CliRunner().invoke(cli.app, ["cache", "--repo", "org/name"])
+    assert (shown.exit_code, "1 verified" in shown.output) == (0, True)
+    blob.write_text("changed")
+    shown = CliRunner().invoke(cli.app, ["cache", "--repo", "org/name"])
+    assert (shown.exit_code, "1 wrong" in shown.output) == (1, True)
+    shown = CliRunner().invoke(cli.app, ["cache", "--repo", "org/other"])
+    assert (shown.exit_code, "hf download org/other" in shown.output) == (1, True)

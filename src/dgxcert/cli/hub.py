@@ -1,6 +1,8 @@
 """Commands about the Hub: which pinned checkpoints its local cache holds."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,27 +17,57 @@ commands = typer.Typer()
 
 
 @commands.command()
-def cache(profile: ProfileOption = "auto") -> None:
+def cache(
+    profile: ProfileOption = "auto",
+    repo: Annotated[
+        str, typer.Option(metavar="NAME", help="Verify one repository of the cache instead, or a local download.")
+    ] = "",
+) -> None:
     """List and verify the checkpoints in the Hub cache.
 
-    Exit code 0: all that the profile needs are usable; 1: at least one is not.
+    Exit code 0: all that the profile needs are usable; 1: at least one is not. With `--repo`, a name on the Hub or a
+    folder that `hf download --local-dir` has filled, 0 means that no file differs from the hash that the Hub gave.
     """
-    from dgxcert.container import hub_home
     from dgxcert.probes.hub import model_cache
+    from dgxcert.probes.hub.cache import offline, places
     from dgxcert.profiles.checkpoints import KNOWN
     from dgxcert.runner import session
 
+    folder, variable = places.models_cache(), places.legacy_variable()
+    if repo:
+        raise typer.Exit(_verify_repository(repo, folder))
     needed = session.choose_profile(profile, session.read_machine()).checkpoints
-    cached = {repo: model_cache.verify(checkpoint) for repo, checkpoint in KNOWN.items()}
-    for repo, checkpoint in cached.items():
-        screen.say(_described(checkpoint, needed=repo in needed))
-    unusable = [cached[repo] for repo in needed if not cached[repo].usable]
-    others = f"; not pinned: {', '.join(names)}" if (names := model_cache.unpinned(KNOWN)) else ""
+    cached = {name: model_cache.verify(checkpoint, folder) for name, checkpoint in KNOWN.items()}
+    for name, checkpoint in cached.items():
+        screen.say(_described(checkpoint, needed=name in needed))
+    unusable = [cached[name] for name in needed if not cached[name].usable]
+    others = f"; not pinned: {', '.join(names)}" if (names := model_cache.unpinned(KNOWN, folder)) else ""
     state = f"{len(unusable)} of the {len(needed)} that the profile needs are not usable" if unusable else "complete"
-    screen.say(f"cache {hub_home.cache()}: {state}{others}")
+    by = f", which {variable} names for transformers" if variable else ""
+    screen.say(f"cache {folder}{by}: {state}{others}")
     for checkpoint in unusable:
-        screen.say(f"to download it: {checkpoint.checkpoint.fetch}")
+        screen.say(f"to download it: {offline.fetch(checkpoint, folder)}")
     raise typer.Exit(Cache.INCOMPLETE if unusable else Cache.COMPLETE)
+
+
+def _verify_repository(name: str, cache_folder: Path) -> Cache:
+    """Verify every file of one repository, and say how many are verified."""
+    from dgxcert.probes.hub.cache import contents
+
+    kinds = ("models", "datasets", "spaces")
+    known = [cache_folder / f"{kind}--{name.replace('/', '--')}" for kind in kinds]
+    place = next((folder for folder in known if folder.is_dir()), Path(name))
+    if not place.is_dir():
+        screen.say(
+            f"{cache_folder} holds no {name}, and there is no folder of that name; to download it: hf download {name}"
+        )
+        return Cache.INCOMPLETE
+    files = contents.verify(place)
+    for file in files:
+        screen.say(f"  {file.state:10} {file.name}: {file.detail}")
+    counts = Counter(file.state for file in files)
+    screen.say(f"{place}: {', '.join(f'{count} {state}' for state, count in sorted(counts.items())) or 'no file'}")
+    return Cache.INCOMPLETE if not files or any(file.is_wrong for file in files) else Cache.COMPLETE
 
 
 def _described(cached: "CachedCheckpoint", *, needed: bool) -> str:

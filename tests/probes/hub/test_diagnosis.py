@@ -10,7 +10,10 @@ import pytest
 from dgxcert import command
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.hub import diagnosis
+from dgxcert.probes.hub import diagnosis, model_cache
+from dgxcert.probes.hub.cache import places
+from dgxcert.probes.hub.model_cache import CachedFile
+from dgxcert.profiles.checkpoints import KNOWN
 
 pytestmark = pytest.mark.usefixtures("plain_hub_environment")
 
@@ -111,6 +114,46 @@ def test_cache_is_verified_where_the_hub_is_switched_off(monkeypatch: pytest.Mon
     assert (result.failed, result.conclusive) == ("cache", True)
     assert "gpt2 at 607a30d783df: config.json is missing" in result.summary
     assert result.remedy[0].startswith("With the Hub switched on, download it: hf download gpt2 ")
+
+
+def cached(cache: Path) -> None:
+    """GPT-2 in a cache, as far as the names of its files go."""
+    folder = model_cache.snapshot(KNOWN["gpt2"], cache)
+    folder.mkdir(parents=True)
+    for name in KNOWN["gpt2"].files:
+        (folder / name).write_text("x")
+    (folder.parents[1] / "refs").mkdir()
+    (folder.parents[1] / "refs" / "main").write_text(KNOWN["gpt2"].revision)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_cache_that_transformers_alone_uses_counts_offline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, counts: bool
+) -> None:
+    cached(tmp_path / "lab")
+    monkeypatch.setattr(model_cache, "_verify_file", lambda folder, name, pin: CachedFile(
+        name, "verified" if (folder / name).exists() else "missing", "seen"))  # fmt: skip
+    monkeypatch.setattr(places, "_source_of_transformers", lambda: '"TRANSFORMERS_CACHE"' if counts else "")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("TRANSFORMERS_CACHE", str(tmp_path / "lab"))
+    assert diagnosis.diagnose(["gpt2"]).failed == ("none" if counts else "cache")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "lab"))
+    monkeypatch.setenv("TRANSFORMERS_CACHE", str(tmp_path / "empty"))
+    result = diagnosis.diagnose(["gpt2"])
+    assert result.failed == ("cache" if counts else "none")
+    if counts:
+        assert result.remedy[0] == f"{tmp_path / 'lab'} holds it: unset TRANSFORMERS_CACHE"
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "nothing"))
+        assert f"--cache-dir {tmp_path / 'empty'}" in diagnosis.diagnose(["gpt2"]).remedy[0]
+
+
+def test_cache_without_hashes_is_inconclusive_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cached(tmp_path / "lab")
+    monkeypatch.setattr(model_cache, "_verify_file", lambda folder, name, pin: CachedFile(name, "unverified", "seen"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "lab"))
+    result = diagnosis.diagnose(["gpt2"])
+    assert (result.failed, result.steps[-1].cause, result.conclusive) == ("cache", "unverified", False)
 
 
 def test_hub_that_is_switched_off_and_not_needed_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,8 @@ def test_file_is_missing_wrong_or_verified() -> None:
     [
         (b"w" * 453864, "", "verified"),
         (b"w" * 453864, "0" * 64, "wrong"),
-        (b"w" * 453864, "0" * 40, "unreadable"),
+        (b"w" * 453864, "0" * 40, "wrong"),
+        (b"w" * 453864, "an-etag-of-a-mirror", "unverified"),
         (b"w" * 453863, "", "wrong"),
     ],
 )

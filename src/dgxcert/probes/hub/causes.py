@@ -293,6 +293,14 @@ CAUSES = {
         ),
         True,
     ),
+    "unverified": Cause(
+        "The Hub is switched off by a variable; the cache holds what this profile needs, and no hash of it.",
+        (
+            "Compare the files with those of a machine that has downloaded them: sha256sum FILE",
+            "Or switch the Hub on: unset HF_HUB_OFFLINE TRANSFORMERS_OFFLINE",
+        ),
+        False,
+    ),
     "crashed": Cause("The diagnosis itself ended early.", ("Keep the log of this run and report it.",), False),
 }
 

@@ -15,11 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.container import hub_home
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.hub import causes, model_cache, secrets, settings
-from dgxcert.probes.hub.cache import trial
+from dgxcert.probes.hub.cache import offline, places, trial
 from dgxcert.probes.hub.cache.remedy import remedy_of
 from dgxcert.probes.hub.cache.trial import Trial
 from dgxcert.probes.hub.context import ProbedFile
@@ -144,14 +143,15 @@ def _offline(variable: str, needed: list[Checkpoint], started: float) -> Diagnos
         reason = f"{variable} is set, so the Hub was not tested, and the profile names no checkpoint to look for"
         remedy = f"Unset {variable}, or name the checkpoints that must be in the cache in the profile's `checkpoints:`."
         raise Inconclusive(reason, remedy)
-    cached = [model_cache.verify(checkpoint) for checkpoint in needed]
+    legacy, cache = places.legacy_variable(), places.models_cache()
+    cached = [model_cache.verify(checkpoint, cache) for checkpoint in needed]
     unusable = [entry for entry in cached if not entry.usable]
     detail = "; ".join(entry.summary for entry in unusable or cached)
-    state, cause = ("failed", "not-in-cache") if unusable else ("ok", "")
-    step = Step("cache", state, cause, "", detail, _since(started))
-    commands = tuple(f"With the Hub switched on, download it: {entry.checkpoint.fetch}" for entry in unusable)
-    switched_off = Step("settings", "ok", "", "", f"{variable} is set: only {hub_home.cache()} is used", 0.0)
-    return Diagnosis((switched_off, step), _since(started), commands)
+    cause = "not-in-cache" if any(entry.lacks for entry in unusable) else "unverified" if unusable else ""
+    step = Step("cache", "failed" if unusable else "ok", cause, "", detail, _since(started))
+    named = f"only {cache} is used{f', which {legacy} names for transformers' if legacy else ''}"
+    switched_off = Step("settings", "ok", "", "", f"{variable} is set: {named}", 0.0)
+    return Diagnosis((switched_off, step), _since(started), offline.remedy_of(unusable, cache, legacy))
 
 
 def _folders(folders: Trial, started: float) -> Step:

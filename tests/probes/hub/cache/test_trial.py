@@ -211,16 +211,20 @@ def test_places_are_where_the_installed_clients_keep_them(tmp_path: Path, monkey
         assert f"{'HF_DATASETS_CACHE' if name == 'downloads' else name}={path}" in ours.splitlines()
 
 
-@pytest.mark.parametrize("variable", places.LEGACY)
+@pytest.mark.parametrize("variable", ["", *places.LEGACY])
 def test_models_are_where_transformers_itself_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    transformers = pytest.importorskip("transformers", reason="needs the stack: make setup")
-    assert places.models_cache() == places.hub_cache()
-    monkeypatch.setenv(variable, str(tmp_path / "lab"))
-    counts = int(transformers.__version__.split(".")[0]) < 5
-    assert places.models_cache() == (tmp_path / "lab" if counts else places.hub_cache())
-    assert (f"the cache of {variable}" in [place.name for place in places.all_of_them()]) is counts
+    """Asked in a fresh process; transformers before 5.0 has the constant, later ones read the Hub's."""
+    pytest.importorskip("transformers", reason="needs the stack: make setup")
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path / "lab"))
+    ask = "from transformers.utils import hub; print(getattr(hub, 'TRANSFORMERS_CACHE', hub.constants.HF_HUB_CACHE))"
+    args = [sys.executable, "-W", "ignore", "-c", ask]
+    theirs = subprocess.run(args, capture_output=True, text=True, check=True).stdout.strip()
+    assert str(places.models_cache()) == theirs
+    named = f"the cache of {variable}" in [place.name for place in places.all_of_them()]
+    assert named is (theirs == str(tmp_path / "lab"))
 
 
 def test_noexec_is_told_of_a_place_that_runs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

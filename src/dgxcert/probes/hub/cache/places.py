@@ -1,21 +1,18 @@
 """Places: the folders in which the Hub's clients keep models, parts, data sets and code, by the clients' own rules."""
 
+import contextlib
 import os
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from dgxcert import command
 from dgxcert.container import hub_home
 from dgxcert.probes.hub import settings
 
 LEGACY = ("TRANSFORMERS_CACHE", "PYTORCH_TRANSFORMERS_CACHE", "PYTORCH_PRETRAINED_BERT_CACHE")
 """Variables by which transformers before 5.0 names a cache of its own, in its order (transformers/utils/hub.py)."""
-ASK_TRANSFORMERS = "from transformers.utils import hub; print(getattr(hub, 'TRANSFORMERS_CACHE', ''))"
-IMPORT_S = 10.0
-"""For importing transformers without torch, 2 s on a slow processor."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +86,24 @@ def hub_cache() -> Path:
 
 
 def legacy_variable() -> str:
-    """The variable that names a cache for transformers alone; empty without one, or where transformers ignores it.
+    """The variable that names a cache for transformers alone; empty without one, or where transformers ignores it."""
+    named = [name for name in LEGACY if os.environ.get(name)]
+    if not named:
+        return ""
+    source = _source_of_transformers()
+    return next((name for name in named if f'"{name}"' in source), "")
 
-    >>> from unittest import mock
-    >>> with mock.patch.dict(os.environ, {"TRANSFORMERS_CACHE": "/lab"}), mock.patch.object(
-    ...     settings, "version", return_value="4.57.6"
-    ... ):
-    ...     legacy_variable()
-    'TRANSFORMERS_CACHE'
-    """
-    variable = next((name for name in LEGACY if os.environ.get(name)), "")
-    major = settings.version("transformers").partition(".")[0]
-    return variable if variable and major.isdigit() and int(major) < 5 else ""
+
+def _source_of_transformers() -> str:
+    """The module in which transformers reads its variables; its text, because importing it takes seconds."""
+    spec = find_spec("transformers")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        with contextlib.suppress(OSError):
+            return (Path(folder) / "utils" / "hub.py").read_text(encoding="utf-8")
+    return ""
 
 
 def models_cache() -> Path:
-    """The folder in which a notebook's `from_pretrained` looks for models: the Hub cache, or that of transformers.
-
-    transformers is asked in a process of its own, and only where a variable can make a difference.
-    """
-    if not legacy_variable():
-        return hub_cache()
-    done = command.run([sys.executable, "-W", "ignore", "-P", "-c", ASK_TRANSFORMERS], timeout_s=IMPORT_S)
-    named = done.stdout.strip().splitlines()[-1:] if done.returncode == 0 else []
-    return Path(named[0]).absolute() if named and named[0] else hub_cache()
+    """The folder in which a notebook's `from_pretrained` looks for models: the Hub cache, or that of transformers."""
+    variable = legacy_variable()
+    return Path(os.environ[variable]).absolute() if variable else hub_home.cache()
