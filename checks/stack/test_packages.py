@@ -1,9 +1,10 @@
 """Packages: those installed are the ones that the lock names, once, unchanged, and visible to a user's Python."""
 
 from dgxcert import requirement
-from dgxcert.probes.stack import lockfile, packages, pip_check
+from dgxcert.probes.stack import beside, library_trial, lockfile, packages, pip_check, switches
 
 BESIDE_THE_STACK = "Give a package that was installed beside the stack and conflicts an environment of its own."
+BACK_TO_THE_DEFAULT = "Type `unset` with their names, in this shell and in the one that starts your notebooks."
 OUTSIDE_THE_ENVIRONMENT = (
     "If a folder that it names is in PYTHONPATH: unset PYTHONPATH",
     "If it is in your home folder: export PYTHONNOUSERSITE=1",
@@ -103,3 +104,45 @@ def test_installed_packages_do_not_conflict(evidence):
     source = f"pip check; the base image had {len(lock.conflicts)} conflicts of its own"
     conflicting = evidence.record("packages that disagree", "; ".join(conflicts) or "none", source=source)
     assert conflicting == "none"
+
+
+@requirement(
+    "STACK-BESIDE",
+    title="No package beside the lock breaks a library",
+    why="transformers, accelerate and PEFT use whatever else is installed: a torchvision of another torch or an old "
+    "torchao stops a Trainer or LoRA in which neither appears.",
+    remedy=(
+        "Read the evidence: it names each package that is in no lock, and what it breaks.",
+        *OUTSIDE_THE_ENVIRONMENT,
+        BESIDE_THE_STACK,
+        *lockfile.RESTORE,
+    ),
+    tier="standard",
+    takes_s=8,
+    budget_s=600,
+)
+def test_no_package_beside_the_lock_breaks_a_library(evidence):
+    beside_the_lock = beside.read(lockfile.read(), packages.search_path())
+    tried = library_trial.read(beside_the_lock)
+    evidence.advise(*tried.remedy)
+    evidence.record(
+        "packages beside the lock", len(beside_the_lock), unit="package", source=beside.summary(beside_the_lock)
+    )
+    broken = evidence.record("what they break", tried.summary, source=tried.source)
+    assert broken == "nothing"
+
+
+@requirement(
+    "STACK-VARIABLES",
+    title="No variable switches compilation or kernels off",
+    why="A variable that is left from a debugging session, such as TORCH_COMPILE_DISABLE=1, makes every notebook "
+    "slower or less exact, and no library says so.",
+    remedy=("Read the evidence: it names each variable, its value and what it does.", BACK_TO_THE_DEFAULT),
+    takes_s=1,
+)
+def test_no_variable_switches_compilation_or_kernels_off(evidence):
+    found = switches.read()
+    evidence.advise(*switches.unset(tuple(each.name for each in found)))
+    source = "the environment of this run, without what the base image sets"
+    switched = evidence.record("switches", "; ".join(map(str, found)) or "none", source=source)
+    assert switched == "none"

@@ -6,8 +6,11 @@ import check_file
 import pytest
 
 from dgxcert.judgement.evidence import Recorder
-from dgxcert.probes.stack import packages, pip_check
+from dgxcert.probes.stack import beside, library_trial, packages, pip_check, switches
+from dgxcert.probes.stack.library_trial import Problem, Tried
 from dgxcert.probes.stack.packages import Finding
+from dgxcert.probes.stack.placement import Package, Place
+from dgxcert.probes.stack.switches import Switch
 
 CHECKS = check_file.load("stack/test_packages")
 PEFT = Finding("peft", "0.1", "0.18.1")
@@ -73,3 +76,28 @@ def test_conflicting_packages_are_named(
     evidence = judge(CHECKS.test_installed_packages_do_not_conflict, fault)
     if fault:
         assert "make setup" in evidence.advice[0]
+
+
+TORCHAO = Package("torchao", "0.15.0", "/site", Place.ENVIRONMENT, "pip", ("torchao",))
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_package_beside_the_lock_is_listed_and_named_where_it_breaks_a_library(
+    monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], breaks: bool
+) -> None:
+    problems = (Problem("peft.import_utils.is_torchao_available()", "ImportError: too old", TORCHAO),) if breaks else ()
+    monkeypatch.setattr(beside, "read", lambda lock, path: (TORCHAO,))
+    monkeypatch.setattr(library_trial, "read", lambda found: Tried(problems))
+    evidence = judge(CHECKS.test_no_package_beside_the_lock_breaks_a_library, "what they break" if breaks else None)
+    assert (evidence.kept[0].value, "torchao 0.15.0 (pip" in evidence.kept[0].source) == (1, True)
+    assert any("uninstall -y torchao" in step for step in evidence.advice) is breaks
+
+
+@pytest.mark.parametrize("switched", [False, True])
+def test_variable_that_switches_compilation_off_is_named_with_what_unsets_it(
+    monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], switched: bool
+) -> None:
+    found = (Switch("TORCH_COMPILE_DISABLE", "1", "torch.compile returns the function as it is"),) if switched else ()
+    monkeypatch.setattr(switches, "read", lambda: found)
+    evidence = judge(CHECKS.test_no_variable_switches_compilation_or_kernels_off, "switches" if switched else None)
+    assert any("unset TORCH_COMPILE_DISABLE" in step for step in evidence.advice) is switched
