@@ -1,15 +1,19 @@
-"""Container engine: it answers, has a usable API, runs as root and natively, and can give GPUs to a container."""
+"""Container engine: it answers, runs as root and natively, can give GPUs to a container, and its settings are valid."""
 
 from dgxcert import requirement
 from dgxcert.machine.trait import Trait
 from dgxcert.probes.host import docker_engine
+from dgxcert.probes.host.engine import gpu_access
 
 
 @requirement(
     "DOCKER-REACHABLE",
     title="The container engine answers",
     why="The proven software stack comes as a container: without an engine there is nothing to train or generate with.",
-    remedy=("Run: docker version", "Read its log: journalctl -u docker | tail -50"),
+    remedy=(
+        "Run: docker version",
+        "See which engines there are: docker context ls; dpkg -l | grep -iE 'docker|podman'",
+    ),
     stage="host",
     gate=True,
 )
@@ -97,5 +101,43 @@ def test_the_engine_is_of_this_machines_architecture(machine, evidence):
 def test_the_engine_knows_a_way_to_give_a_gpu_to_a_container(evidence):
     engine = docker_engine.read()
     ways = ", ".join(engine.gpu_ways) or "no nvidia runtime, no CDI specification, no NVIDIA Container Toolkit"
+    evidence.advise(*docker_engine.gpu_remedy(engine))
+    evidence.record("container toolkit", gpu_access.toolkit(engine), source="nvidia-ctk --version and its settings")
     way = evidence.record("a way to give GPUs to containers", bool(engine.gpu_ways), source=f"{engine.source}: {ways}")
     assert way.holds()
+
+
+@requirement(
+    "ENGINE-SETTINGS",
+    title="The settings of engine and toolkit are valid",
+    why="An engine with a broken daemon.json runs until its next restart, and then no container starts on the machine.",
+    remedy=(
+        "Look at both: cat /etc/docker/daemon.json /etc/nvidia-container-runtime/config.toml",
+        "Define the toolkit's runtime again: sudo nvidia-ctk runtime configure --runtime=docker",
+        "Check the file before the next start: sudo dockerd --validate --config-file=/etc/docker/daemon.json",
+    ),
+    stage="host",
+)
+def test_the_settings_of_engine_and_toolkit_are_valid(evidence):
+    found = gpu_access.read_settings()
+    faults = evidence.record("faults in the settings", len(found.faults), unit="fault", source=found.source)
+    evidence.advise(*found.remedy)
+    assert faults == 0
+
+
+@requirement(
+    "CDI-CURRENT",
+    title="The CDI specifications name what this machine has",
+    why="A specification from before an update keeps containers from starting, or gives them another driver's files.",
+    remedy=(
+        "List the specifications and their devices: ls -l /etc/cdi /var/run/cdi; nvidia-ctk cdi list",
+        "Generate the one in use again: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
+        "Let it follow every update: sudo systemctl enable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service",
+    ),
+    stage="host",
+)
+def test_the_cdi_specifications_name_what_this_machine_has(evidence):
+    found = gpu_access.read_specifications()
+    faults = evidence.record("faults of the specifications", len(found.faults), unit="fault", source=found.source)
+    evidence.advise(*found.remedy)
+    assert faults == 0

@@ -20,6 +20,7 @@ from dgxcert.machine.image import Image
 from dgxcert.plan import catalogue
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.host import clock, container, disk, kernel_log, kernel_module, memory
+from dgxcert.probes.host.engine import cdi, gpu_access, settings
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
 
@@ -67,6 +68,10 @@ class HostMachine:
         self.set(kernel_log, "read", log())
         self.set(kernel_module, "read", kernel_module.KernelModule("580.126.09", is_open=True))
         self.set(engine_answer, "ask", engine())
+        self.set(settings, "read_toolkit", settings.Toolkit("1.19.0"))
+        self.set(settings, "read_daemon", settings.Daemon("/etc/docker/daemon.json"))
+        self.set(cdi, "read", [cdi.Specification("/var/run/cdi/nvidia.yaml", cdi.GPU, ("0", "all"), (), "580.126.09")])
+        self.set(gpu_access, "refresh", "enabled, active")
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))
         self.set(memory_limits, "read", ())
         self.set(nvml, "read", driver("580.126.09"))

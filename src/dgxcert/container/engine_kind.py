@@ -28,6 +28,9 @@ class EngineKind:
     restart: str
     status: str
     log: str
+    show: str
+    """The command that prints its unit of systemd."""
+    edit: str
     config: str
     """The engine's own settings."""
     toolkit_config: str
@@ -51,6 +54,8 @@ DOCKER = EngineKind(
     restart="sudo systemctl restart docker",
     status="systemctl status docker",
     log="journalctl -u docker | tail -50",
+    show="systemctl cat docker",
+    edit="sudo systemctl edit docker",
     config="/etc/docker/daemon.json",
     toolkit_config="/etc/nvidia-container-runtime/config.toml",
     configure="sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker",
@@ -61,6 +66,8 @@ SNAP = EngineKind(  # https://github.com/canonical/docker-snap, README.md
     restart="sudo snap restart docker",
     status="snap services docker",
     log="sudo snap logs -n 50 docker",
+    show="systemctl cat snap.docker.dockerd",
+    edit="sudo systemctl edit snap.docker.dockerd",
     config="/var/snap/docker/current/config/daemon.json",
     toolkit_config="/var/snap/docker/current/etc/nvidia-container-runtime/config.toml",
     configure="sudo snap restart docker.nvidia-container-toolkit && sudo snap restart docker.dockerd",
@@ -71,6 +78,8 @@ PODMAN = EngineKind(
     restart="sudo systemctl restart podman.socket",
     status="systemctl status podman.socket podman.service",
     log="journalctl -u podman | tail -50",
+    show="systemctl cat podman",
+    edit="sudo systemctl edit podman",
     config="/etc/containers/containers.conf",
     toolkit_config="/etc/nvidia-container-runtime/config.toml",
     configure="sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",  # Podman knows GPUs by CDI alone
@@ -81,6 +90,8 @@ ROOTLESS = EngineKind(  # https://docs.docker.com/engine/security/rootless
     restart="systemctl --user restart docker",
     status="systemctl --user status docker",
     log="journalctl --user -u docker | tail -50",
+    show="systemctl --user cat docker",
+    edit="systemctl --user edit docker",
     config="~/.config/docker/daemon.json",
     toolkit_config="/etc/nvidia-container-runtime/config.toml",
     configure="nvidia-ctk runtime configure --runtime=docker --config=$HOME/.config/docker/daemon.json && "
@@ -92,6 +103,8 @@ DESKTOP = EngineKind(  # https://docs.docker.com/desktop/setup/install/linux
     restart="systemctl --user restart docker-desktop",
     status="systemctl --user status docker-desktop",
     log="journalctl --user -u docker-desktop | tail -50",
+    show="systemctl --user cat docker-desktop",
+    edit="systemctl --user edit docker-desktop",
     config="~/.docker/daemon.json",
     toolkit_config="/etc/nvidia-container-runtime/config.toml",
     configure="docker context use default",  # its virtual machine has no GPU on Linux: the system's engine has them

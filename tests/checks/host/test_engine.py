@@ -16,6 +16,8 @@ from suites.host_machine import (
 from suites.host_readings import SPARK, STOPPED, UNRESPONSIVE, engine
 
 from dgxcert.container import engine_answer
+from dgxcert.container.engine_kind import SNAP
+from dgxcert.probes.host.engine import cdi, settings
 
 FAILURES: tuple[Failure, ...] = (
     (
@@ -54,6 +56,36 @@ FAILURES: tuple[Failure, ...] = (
         "no nvidia runtime, no CDI specification, no NVIDIA Container Toolkit",
         "sudo nvidia-ctk runtime configure",
     ),
+    (
+        "DOCKER-GPU",
+        reads(engine_answer, "ask", replace(engine(DiscoveredDevices=[]), kind=SNAP)),
+        "no nvidia runtime",
+        "sudo snap restart docker.nvidia-container-toolkit",
+    ),
+    (
+        "ENGINE-SETTINGS",
+        reads(settings, "read_daemon", settings.parse_daemon('{"runtimes": {},}', "/etc/docker/daemon.json")),
+        "/etc/docker/daemon.json is no valid JSON",
+        "sudo dockerd --validate --config-file=/etc/docker/daemon.json",
+    ),
+    (
+        "ENGINE-SETTINGS",
+        reads(settings, "read_toolkit", settings.parse_toolkit("mode = cdi", "/etc/config.toml", "1.19.0")),
+        "/etc/config.toml is no valid TOML",
+        "nvidia-ctk config default",
+    ),
+    (
+        "CDI-CURRENT",
+        reads(cdi, "read", [cdi.Specification("/etc/cdi/n.yaml", cdi.GPU, ("all",), ("/dev/nvidia1",), "")]),
+        "/etc/cdi/n.yaml names /dev/nvidia1, which does not exist",
+        "sudo nvidia-ctk cdi generate --output=/etc/cdi/n.yaml",
+    ),
+    (
+        "CDI-CURRENT",
+        reads(cdi, "read", [cdi.Specification("/etc/cdi/n.yaml", cdi.GPU, ("all",), (), "580.95.05")]),
+        "was made for driver 580.95.05, and 580.126.09 is loaded",
+        "sudo nvidia-ctk cdi generate --output=/etc/cdi/n.yaml",
+    ),
 )
 INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
     ("DOCKER-REACHABLE", reads(engine_answer, "ask", UNRESPONSIVE), "accepts the request and does not answer"),
@@ -61,11 +93,14 @@ INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
     ("DOCKER-ROOTFUL", reads(engine_answer, "ask", STOPPED), "the container engine does not answer"),
     ("DOCKER-ARCHITECTURE", reads(engine_answer, "ask", UNRESPONSIVE), "the container engine does not answer"),
     ("DOCKER-GPU", reads(engine_answer, "ask", STOPPED), "the container engine does not answer"),
+    ("ENGINE-SETTINGS", reads(engine_answer, "ask", STOPPED), "the container engine does not answer"),
+    ("CDI-CURRENT", reads(engine_answer, "ask", STOPPED), "the container engine does not answer"),
 )
 
 
 def test_a_healthy_machine_passes(host: HostMachine) -> None:
     host.require_passed("DOCKER-REACHABLE", "DOCKER-API", "DOCKER-ROOTFUL", "DOCKER-ARCHITECTURE", "DOCKER-GPU")
+    host.require_passed("ENGINE-SETTINGS", "CDI-CURRENT")
 
 
 @pytest.mark.parametrize(

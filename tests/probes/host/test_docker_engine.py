@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from dgxcert.container.engine_answer import Engine, EngineProblem
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import docker_engine
 from dgxcert.probes.host.docker_engine import Reachability
+from dgxcert.probes.host.engine import daemon_log
 
 SOCKET = docker_engine.DEFAULT_ENDPOINT
 SDK = ("1.24", "1.45")
@@ -37,6 +39,7 @@ def _default_endpoint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setattr(engine_kind, "DAEMON_PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(engine_kind, "SNAP_FOLDER", tmp_path / "snap")
+    monkeypatch.setattr(daemon_log, "read", lambda kind: "")
 
 
 def program(tmp_path: Path, name: str) -> None:
@@ -303,6 +306,38 @@ def test_a_stopped_snap_is_started_as_a_snap(tmp_path: Path) -> None:
     assert "Docker from a snap is installed and its socket is missing" in stopped.problem
     assert "sudo snap start docker" in " ".join(stopped.remedy)
     assert "systemctl" not in " ".join(stopped.remedy)
+
+
+def test_an_engine_that_does_not_start_says_why_in_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "dockerd")
+    line = "unable to configure the Docker daemon with file /etc/docker/daemon.json: unexpected EOF"
+    monkeypatch.setattr(daemon_log, "read", lambda kind: f"Starting up\n{line}\n")
+    for error in (NO_FILE, REFUSED):
+        stopped = docker_engine.diagnose(error, SOCKET, selected=False)
+        assert f"no valid JSON for the engine: unexpected EOF: {line}" in stopped.problem
+        assert "python3 -m json.tool /etc/docker/daemon.json" in stopped.remedy[0]
+        assert stopped.conclusive
+
+
+@pytest.mark.parametrize(
+    ("info", "shown"),
+    [
+        ({"KernelVersion": "6.12.54-linuxkit", "Name": "dgx-1"}, "its kernel is 6.12.54-linuxkit"),
+        ({"KernelVersion": "6.17.0", "Name": "dgx-2"}, "it is called dgx-2, and this machine dgx-1"),
+        ({"KernelVersion": "6.17.0", "Name": "dgx-1.lab.example"}, ""),
+        ({"KernelVersion": "6.17.0"}, ""),
+        ({}, ""),
+    ],
+)
+def test_an_engine_on_another_machine_is_found_behind_a_local_socket(
+    monkeypatch: pytest.MonkeyPatch, info: dict[str, Any], shown: str
+) -> None:
+    here = os.uname_result(("Linux", "dgx-1", "6.17.0", "#21", "aarch64"))
+    monkeypatch.setattr(docker_engine, "inside_container", lambda: False)
+    assert shown in docker_engine.elsewhere(info, here)
+    assert bool(docker_engine.elsewhere(info, here)) is bool(shown)
+    monkeypatch.setattr(docker_engine, "inside_container", lambda: True)
+    assert bool(docker_engine.elsewhere(info, here)) is ("linuxkit" in shown)
 
 
 def test_podman_alone_is_named_and_is_no_docker_engine(tmp_path: Path) -> None:

@@ -16,9 +16,12 @@ from urllib.parse import urlsplit
 
 from dgxcert.container import engine_answer, engine_kind
 from dgxcert.container.engine_answer import Engine, EngineProblem
+from dgxcert.container.engine_kind import EngineKind
 from dgxcert.machine.image import kernel_architecture
+from dgxcert.machine.runtime import inside_container
 from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.host.engine import cdi, daemon_log
 
 REQUEST_S = 3
 """Time limit of each of the three requests; together within the limit of the process."""
@@ -80,6 +83,7 @@ def parse(endpoint: str, version: dict[str, Any], info: dict[str, Any], sdk: tup
     >>> engine.gpu_ways[0]
     'CDI device nvidia.com/gpu=all'
     """
+    kind = engine_kind.of_answer(version, info)
     return Engine(
         endpoint=endpoint,
         version=str(version.get("Version", "unknown")),
@@ -92,8 +96,8 @@ def parse(endpoint: str, version: dict[str, Any], info: dict[str, Any], sdk: tup
         architecture=kernel_architecture(str(info.get("Architecture") or version.get("Arch", ""))),
         root=str(info.get("DockerRootDir", "")),
         rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
-        gpu_ways=tuple(_gpu_ways(info)),
-        kind=engine_kind.of_answer(version, info),
+        gpu_ways=tuple(_gpu_ways(info, kind)),
+        kind=kind,
     )
 
 
@@ -106,6 +110,21 @@ def minor(version: str) -> int:
     return int(version.partition(".")[2])
 
 
+def gpu_remedy(engine: Engine) -> tuple[str, ...]:
+    """How an engine of this kind learns to give GPUs away.
+
+    >>> snap = parse("unix:///x", {"ApiVersion": "1.53"}, {"DockerRootDir": "/var/snap/docker/x"}, ("1.24", "1.45"))
+    >>> gpu_remedy(snap)[2]
+    'Configure it: sudo snap restart docker.nvidia-container-toolkit && sudo snap restart docker.dockerd'
+    """
+    steps = (
+        "Look for them: nvidia-ctk --version; docker info --format '{{json .Runtimes}}'; ls /etc/cdi /var/run/cdi",
+        "Install the toolkit: sudo apt install nvidia-container-toolkit",
+        "Configure it: $configure",
+    )
+    return engine.kind.steps(steps)
+
+
 def architecture(engine: Engine) -> str:
     """The engine's architecture by the kernel's name; raises Inconclusive where the engine does not report it."""
     if not engine.architecture:
@@ -113,13 +132,14 @@ def architecture(engine: Engine) -> str:
     return engine.architecture
 
 
-def _gpu_ways(info: dict[str, Any]) -> Iterator[str]:
+def _gpu_ways(info: dict[str, Any], kind: EngineKind) -> Iterator[str]:
     """The ways by which this engine may give a GPU to a container, as far as is known without starting one."""
     if "nvidia" in (info.get("Runtimes") or {}):
         yield "runtime nvidia"
     ids = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or ()]
     yield from (f"CDI device {name}" for name in ids if name.startswith("nvidia.com/"))
-    for folder in info.get("CDISpecDirs") or ():  # none: this engine is too old for CDI, or CDI is switched off
+    folders = info.get("CDISpecDirs") or ()  # none: this engine is too old for CDI, or CDI is switched off
+    for folder in cdi.FOLDERS if kind is engine_kind.PODMAN else folders:
         with contextlib.suppress(OSError):
             yield from (f"CDI spec {folder}/{name}" for name in sorted(os.listdir(folder)) if "nvidia" in name)
     yield from (path for name in TOOLKIT_PROGRAMS if (path := shutil.which(name, path=engine_kind.DAEMON_PATH)))
@@ -186,14 +206,16 @@ def _no_socket(endpoint: str, *, selected: bool) -> EngineProblem:
 
 def _stopped(endpoint: str, detail: str) -> EngineProblem:
     kind = engine_kind.installed(endpoint)
+    problem = f"{kind.name} behind {endpoint} is not running: {detail}"
+    found = daemon_log.why_it_does_not_start(daemon_log.read(kind), kind)
+    if found is not None:
+        problem = f"{problem}; its log says that {found.meaning}: {found.sentence}"
+        return EngineProblem(
+            endpoint, problem, (*found.remedy, *kind.steps(("Read all of it: $log",))), conclusive=True
+        )
     steps = ("Find out why: $status; $log", "Start it: $start")
     at_boot = ("At every boot: sudo systemctl enable docker",) if kind is engine_kind.DOCKER else ()
-    return EngineProblem(
-        endpoint,
-        f"{kind.name} behind {endpoint} is not running: {detail}",
-        (*kind.steps(steps), *at_boot),
-        conclusive=True,
-    )
+    return EngineProblem(endpoint, problem, (*kind.steps(steps), *at_boot), conclusive=True)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -236,6 +258,26 @@ def selected_endpoint() -> tuple[str, bool]:
     return endpoint, endpoint != DEFAULT_ENDPOINT
 
 
+def elsewhere(info: dict[str, Any], here: os.uname_result) -> str:
+    """What shows that an engine runs on another machine, or in a virtual one on this; empty where nothing does.
+
+    Docker Desktop, colima, Rancher Desktop and a socket that ssh forwards all listen on a socket of this machine.
+
+    >>> here = os.uname_result(("Linux", "dgx-1", "6.17.0-1021-nvidia", "#21", "aarch64"))
+    >>> elsewhere({"KernelVersion": "6.12.54-linuxkit", "Name": "docker-desktop"}, here)
+    'its kernel is 6.12.54-linuxkit, and 6.17.0-1021-nvidia runs here'
+    >>> elsewhere({"KernelVersion": "6.17.0-1021-nvidia", "Name": "dgx-1"}, here)
+    ''
+    """
+    kernel, name = str(info.get("KernelVersion") or ""), str(info.get("Name") or "")
+    if kernel and kernel != here.release:
+        return f"its kernel is {kernel}, and {here.release} runs here"
+    # In a container that was given the machine's socket, the names differ and the machine is the same.
+    if name and name.partition(".")[0] != here.nodename.partition(".")[0] and not inside_container():
+        return f"it is called {name}, and this machine {here.nodename}"
+    return ""
+
+
 def query() -> Engine | EngineProblem:
     """The engine's answer, queried in this process through the Docker SDK."""
     import docker
@@ -256,7 +298,11 @@ def query() -> Engine | EngineProblem:
     try:
         client = docker.DockerClient(base_url=endpoint, timeout=REQUEST_S, version="auto")
         sdk = (constants.MINIMUM_DOCKER_API_VERSION, constants.DEFAULT_DOCKER_API_VERSION)
-        return parse(endpoint, client.version(), client.info(), sdk)
+        version, info = client.version(), client.info()
+        if found := elsewhere(info, os.uname()):
+            problem = f"{endpoint} is answered by another machine, so this one's own engine was not checked: {found}"
+            return EngineProblem(endpoint, problem, OWN_ENGINE, conclusive=False)
+        return parse(endpoint, version, info, sdk)
     except (errors.DockerException, OSError) as error:
         return diagnose(error, endpoint, selected=selected)
 

@@ -135,7 +135,7 @@ LIMITS: tuple[Cause, ...] = (
         "the container wants a higher limit (ulimit) than the engine itself has: it may not raise it",
         (
             "See the engine's own limits: sudo grep -iE 'locked|open files' /proc/$(pidof dockerd)/limits",
-            "Raise them for its service, LimitMEMLOCK=infinity and LimitNOFILE=infinity: sudo systemctl edit docker",
+            "Raise them for its service, LimitMEMLOCK=infinity and LimitNOFILE=infinity: $edit",
             "Let the engine take them over: sudo systemctl daemon-reload; then: $restart",
             "Inside another container or virtual environment, its host must allow it.",
         ),
@@ -151,7 +151,7 @@ LIMITS: tuple[Cause, ...] = (
         "a limit of processes is reached",
         (
             "See it: ulimit -u; cat /proc/sys/kernel/pid_max /proc/sys/kernel/threads-max",
-            "Raise TasksMax for the engine: sudo systemctl edit docker",
+            "Raise TasksMax for the engine: $edit",
         ),
     ),
     Cause(
