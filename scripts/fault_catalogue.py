@@ -90,6 +90,9 @@ sources: [where the readings come from]
   Limits of the process: `memory_limit_gib` in the file `memory_limit_file` (`memory.max`, `memory.high`,
   `memory.limit_in_bytes`, `memory.memsw.limit_in_bytes`) of `memory_limit_group`, with `memory_limit_used_gib` and
   `memory_limit_cache_gib`; `address_space_limit_gib` (`ulimit -v`); `commit_limit_gib` (`vm.overcommit_memory=2`).
+  More of the host: `meminfo` (more lines of /proc/meminfo: `{CmaTotal: 0, HugePages_Total: 4096}`),
+  `kernel_command_line`, `kernel_release`, `dgx_release` and `crash_kernel_mib`.
+- `X_range: [lowest, highest]` beside a single reading under load lets it vary so: a healthy clock does not stand still.
 - `profile` names the profile, if it is not the one of the product.
 
 A fault found on a real machine becomes a file there, and an entry in `faults.yaml`.

@@ -3,6 +3,7 @@
 from dgxcert import requirement
 from dgxcert.probes.gpu import device_memory
 from dgxcert.probes.host import memory
+from dgxcert.probes.host.hardware import reserved_memory
 
 
 @requirement(
@@ -12,14 +13,16 @@ from dgxcert.probes.host import memory
     remedy=(
         "Compare with the machine's data sheet: nvidia-smi --query-gpu=memory.total --format=csv; free -g",
         "Read MemTotal in /proc/meminfo on unified memory, where nvidia-smi prints [N/A]: that is normal.",
-        "Look for reserved memory in `sudo dmesg`, and for a memory limit of the container.",
+        "Look for reserved memory: make validate ONLY=MEMORY-RESERVED; then for a memory limit of the container.",
         "Open a hardware case if memory is still missing after a cold start.",
     ),
 )
 def test_the_device_has_the_memory_that_the_profile_expects(device, profile, evidence):
     found = device_memory.read(device)
     total = evidence.record(f"memory of {device.product}", found.total_gib, unit="GiB", source=found.source)
+    evidence.advise(*reserved_memory.excess(found.total_gib, profile.limit("device.memory")))
     assert total.within(profile.limit("device.memory"))
+    reserved_memory.require_little(device, profile)
 
 
 @requirement(

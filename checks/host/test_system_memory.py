@@ -1,7 +1,8 @@
-"""System memory: enough of it is available, to this process too, and none of it is swapped out."""
+"""System memory: enough is available, to this process too, little is reserved, and none is swapped out."""
 
 from dgxcert import requirement
 from dgxcert.probes.host import memory
+from dgxcert.probes.host.hardware import reserved_memory
 
 HELD = (
     "Find what holds it, also children of servers that have ended: ps aux --sort=-rss | head",
@@ -43,3 +44,24 @@ def test_memory_is_not_swapped_out(profile, evidence):
     evidence.record("swap", system.swap_gib, unit="GiB", source="/proc/meminfo")
     used = evidence.record("swap in use", system.swap_used_gib, unit="GiB", source="/proc/meminfo")
     assert used <= profile.limit("swap.used")
+
+
+@requirement(
+    "MEMORY-RESERVED",
+    title="Neither the kernel nor huge pages reserve memory that work could use",
+    why="A model that fits the machine's memory on paper fails to load when a tenth of it was reserved at the start.",
+    remedy=reserved_memory.HANDOVER,
+    stage="host",
+)
+def test_little_memory_is_reserved(profile, evidence):
+    reserved = reserved_memory.read()
+    evidence.advise(*reserved.remedy)
+    withheld = ", ".join(reserved.withheld) or "nothing"
+    parameters = evidence.record("withheld by the command line", withheld, source=str(reserved_memory.CMDLINE))
+    share = evidence.record("reserved memory", reserved.share, unit="of memory", source=reserved.source)
+    handed = evidence.record(
+        "held by Kexec HandOver", reserved.handover_share, unit="of memory", source="/proc/meminfo"
+    )
+    assert parameters == "nothing"
+    assert share <= profile.limit("memory.reserved")
+    assert handed <= profile.limit("memory.handover")

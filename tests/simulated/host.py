@@ -9,9 +9,12 @@ from simulated.machine import Machine, refusal
 from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import pci
 from dgxcert.probes.host import kernel_module, memory
+from dgxcert.probes.host.hardware import reserved_memory
 
 KIB_PER_GIB = 1024**2
 BYTES_PER_GIB = 1024**3
+COMMAND_LINE = "BOOT_IMAGE=/boot/vmlinuz root=UUID=0 ro quiet splash crashkernel=1G-:0M pci=pcie_bus_safe"
+"""As DGX OS starts a Spark, without a crash kernel."""
 BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia (buildd@bos03-arm64-001) #21-Ubuntu SMP PREEMPT_DYNAMIC"
 
 
@@ -20,6 +23,10 @@ def play(machine: Machine, folder: Path) -> None:
     fields = machine.fields
     memory.MEMINFO = _written(folder / "meminfo", _meminfo(fields))
     memory_limits.PROC = _limits(folder, fields)
+    line = str(fields.get("kernel_command_line", COMMAND_LINE))
+    reserved_memory.CMDLINE = _written(folder / "cmdline", f"{line}\n")
+    crash_kernel = int(fields.get("crash_kernel_mib", 0)) * 1024**2
+    reserved_memory.CRASH_SIZE = _written(folder / "kexec_crash_size", f"{crash_kernel}\n")
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"
     listed = fields.get("pci_devices", max(1, machine.gpus))
@@ -96,7 +103,10 @@ def _meminfo(fields: dict[str, Any]) -> str:
         "SwapFree": swapped if refusal(swapped) else swap_gib - swapped,
     }
     told = {name: each for name, each in gib.items() if not refusal(each)}
-    return "".join(f"{name}: {round(each * KIB_PER_GIB)} kB\n" for name, each in told.items())
+    lines = [f"{name}: {round(each * KIB_PER_GIB)} kB" for name, each in told.items()]
+    more = {"Hugepagesize": 2048, **fields.get("meminfo", {})}
+    lines += [f"{name}: {value}{'' if name.startswith('HugePages') else ' kB'}" for name, value in more.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _kernel_module(fields: dict[str, Any]) -> str:

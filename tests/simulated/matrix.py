@@ -56,6 +56,7 @@ REQUIREMENTS = (
     "POWER-HEALTHY",
     "MEMORY-AVAILABLE",
     "SWAP-UNUSED",
+    "MEMORY-RESERVED",
     "GPU-MODEL",
     "GPU-CAPABILITY",
     "DEVICE-MEMORY",
@@ -77,6 +78,8 @@ REQUIREMENTS = (
     "HOST-LOG-AFTER",
     "GPU-ECC-AFTER",
 )
+KERNEL = "6.17.0-1021-nvidia"
+"""Release of the kernel of a machine whose description names none."""
 SECONDS, SIZE = 0.8, 64
 """The load: shorter and smaller than in a profile, since simulated time runs faster and a CPU computes."""
 
@@ -110,7 +113,9 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     os.chdir(suite.root())
     host.play(machine, folder)
     # Of the machine that plays, not of the one played: whether it is virtual, and its operating system.
-    played = {"virtual": False, "dgx_release": "7.4.0" if "GB10" in str(machine.fields["name"]) else None}
+    dgx_release = machine.fields.get("dgx_release", "7.4.0" if "GB10" in str(machine.fields["name"]) else None)
+    kernel = str(machine.fields.get("kernel_release", KERNEL))
+    played = {"virtual": False, "dgx_release": dgx_release, "kernel": kernel}
     read = machine_probe.read().model_copy(update=played)
     chosen = _shortened(_profile(machine))
     gpus = session.gpus_to_test(chosen, read), session.display_adapters(chosen, read)

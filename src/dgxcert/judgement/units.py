@@ -45,6 +45,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "disk.free": ("GiB",),
     "memory.available": ("GiB",),
     "swap.used": ("GiB",),
+    "memory.reserved": (OF_MEMORY,),
+    "memory.handover": (OF_MEMORY,),
     "clock.error": ("s",),
     "xid.faults": ("event",),
     "storage.faults": ("event",),

@@ -4,15 +4,20 @@ import check_file
 import pytest
 from suites.judged import judge
 
+from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine import memory_limits
 from dgxcert.machine.device import Device
+from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import device_memory
 from dgxcert.probes.gpu.device_memory import DeviceMemory, Free
 from dgxcert.probes.host import memory
+from dgxcert.probes.host.hardware import reserved_memory
+from dgxcert.probes.host.hardware.reserved_memory import Reserved
 from dgxcert.profiles import profile as profiles
 
 CHECKS = check_file.load("gpu/test_memory")
-H200 = profiles.load("h200")
+H200, SPARK = profiles.load("h200"), profiles.load("dgx-spark")
+GB10 = Device("cuda", 0, "NVIDIA GB10", unified_memory=True)
 GPU = Device("cuda", 0, "NVIDIA H200")
 
 
@@ -40,3 +45,32 @@ def test_a_limit_that_withholds_memory_from_work_fails(
     monkeypatch.setattr(memory, "read", lambda: memory.Memory(121.6, 100.0, 0.0, 0.0))
     monkeypatch.setattr(memory_limits, "read", lambda: (limit,))
     judge(CHECKS.test_no_limit_withholds_memory_from_the_process_that_does_the_work, H200, fault=fault)
+
+
+@pytest.mark.parametrize(
+    ("reserved", "handed"),
+    [(Reserved(121.7, 127.6, 15.3), "12 %"), (Reserved(121.7, handover_gib=0.7), "0.7 GiB of Kexec HandOver")],
+)
+def test_reserved_memory_leaves_its_size_unproven(
+    monkeypatch: pytest.MonkeyPatch, reserved: Reserved, handed: str
+) -> None:
+    monkeypatch.setattr(device_memory, "read", lambda device: DeviceMemory(121.7, "MemTotal"))
+    monkeypatch.setattr(reserved_memory, "read", lambda: reserved)
+    with pytest.raises(Inconclusive, match=handed) as raised:
+        CHECKS.test_the_device_has_the_memory_that_the_profile_expects(GB10, SPARK, Recorder())
+    assert any("nvidia-spark-grub-kho" in step for step in raised.value.remedy)
+
+
+def test_more_memory_than_usual_is_no_missing_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_memory, "read", lambda device: DeviceMemory(123.6, "MemTotal"))
+    evidence = judge(
+        CHECKS.test_the_device_has_the_memory_that_the_profile_expects, GB10, SPARK, fault="memory of NVIDIA GB10"
+    )
+    assert evidence.advice == reserved_memory.MORE
+    assert not any("hardware case" in step for step in evidence.advice)
+
+
+def test_a_spark_without_much_reserved_memory_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_memory, "read", lambda device: DeviceMemory(121.7, "MemTotal"))
+    monkeypatch.setattr(reserved_memory, "read", lambda: Reserved(121.7, 127.6, 6.1))
+    judge(CHECKS.test_the_device_has_the_memory_that_the_profile_expects, GB10, SPARK, fault=None)

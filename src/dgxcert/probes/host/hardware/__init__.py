@@ -1,0 +1,1 @@
+"""The hardware below the system: reserved memory, CPU clocks, fans, temperatures, power, firmware, known versions."""
