@@ -21,5 +21,6 @@ from dgxcert.probes.stack import first_cell, lockfile
 )
 def test_the_packages_of_the_course_import_together(evidence):
     imports = first_cell.read()
+    evidence.advise(*imports.remedy)
     broken = evidence.record("packages that do not import", len(imports.problems), source=imports.source)
     assert broken == 0

@@ -23,6 +23,7 @@ from dgxcert.probes.stack import lockfile, package_import
 @pytest.mark.parametrize("name", STACK)
 def test_package_imports(name, evidence):
     package = package_import.read(name)
+    evidence.advise(*package.remedy)
     imports = evidence.record(f"{name} imports", package.imports, source=package.source)
     evidence.record("version", package.version, source="package metadata")
     assert imports.holds()

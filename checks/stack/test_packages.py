@@ -1,7 +1,7 @@
 """Packages: those installed are the ones that the lock names, once, unchanged, and visible to a user's Python."""
 
 from dgxcert import requirement
-from dgxcert.probes.stack import beside, library_trial, lockfile, packages, pip_check, switches
+from dgxcert.probes.stack import beside, library_trial, lockfile, packages, pip_check, shadows, switches
 
 BESIDE_THE_STACK = "Give a package that was installed beside the stack and conflicts an environment of its own."
 BACK_TO_THE_DEFAULT = "Type `unset` with their names, in this shell and in the one that starts your notebooks."
@@ -54,19 +54,17 @@ def test_no_package_is_installed_twice(evidence):
 @requirement(
     "STACK-NOT-SHADOWED",
     title="No file is imported in place of a package",
-    why="A script named torch.py or a folder `datasets` in the working folder is imported in place of the library.",
-    remedy=(
-        "Rename the file that the evidence names, or work in another folder.",
-        "If its folder is in PYTHONPATH: unset PYTHONPATH",
-    ),
+    why="A script named torch.py or random.py, or a folder `datasets` in the working folder, is imported in place of "
+    "the library or of Python's own module.",
+    remedy=("Rename the file that the evidence names, or work in another folder.", *OUTSIDE_THE_ENVIRONMENT),
     takes_s=1,
 )
 def test_no_file_is_imported_in_place_of_a_package(evidence):
-    path = packages.search_path()
-    findings = packages.shadowed(path)
-    evidence.advise(*packages.unshadow(findings, path))
+    lock, path = lockfile.read(), packages.search_path()
+    findings = shadows.read(lock, path)
+    evidence.advise(*packages.remedy(findings, lock))
     source = f"Python started in {path.started_in}, with PYTHONPATH and the user's own packages"
-    hidden = evidence.record("packages hidden by a file", packages.summary(findings), source=source)
+    hidden = evidence.record("packages hidden by a file", shadows.summary(findings), source=source)
     assert hidden == "none"
 
 

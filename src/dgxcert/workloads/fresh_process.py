@@ -12,6 +12,7 @@ from typing import Any
 
 from dgxcert import command
 from dgxcert.outcome import Inconclusive, Wrong
+from dgxcert.probes.stack import beside, intruder
 
 LIMIT_S = 150.0
 DISK_ERRORS = ("No space left on device", "Read-only file system")
@@ -21,7 +22,8 @@ DISK_ERRORS = ("No space left on device", "Read-only file system")
 def run(module: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
     """The JSON in the last line that `python -m dgxcert.workloads.MODULE FOLDER` prints; FOLDER is temporary.
 
-    Raises Wrong where the process ends with an error, Inconclusive where it timed out or was killed.
+    Raises Wrong where the process ends with an error, with the package beside the lock that it comes from, and
+    Inconclusive where it timed out or was killed.
     """
     with tempfile.TemporaryDirectory(prefix="dgxcert-") as folder:
         own = {"HF_HOME": folder, "HF_HUB_OFFLINE": "1", "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -51,5 +53,10 @@ def parse(module: str, completed: command.Completed) -> dict[str, Any]:
             f"{module} could not run: {completed.complaint}", "Free space or memory: df -h /tmp; free -g"
         )
     if completed.returncode != 0:
+        guilty = intruder.of_output(completed.stderr, beside.of_this_environment())
+        if guilty is not None:
+            raise Wrong(
+                intruder.problem(f"{module} ended with an error: {completed.complaint}", guilty), *guilty.removal
+            )
         raise Wrong(f"{module} ended with an error: {completed.complaint}")
     return dict(json.loads(completed.stdout.strip().splitlines()[-1]))

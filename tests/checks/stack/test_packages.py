@@ -6,7 +6,7 @@ import check_file
 import pytest
 
 from dgxcert.judgement.evidence import Recorder
-from dgxcert.probes.stack import beside, library_trial, packages, pip_check, switches
+from dgxcert.probes.stack import beside, library_trial, packages, pip_check, shadows, switches
 from dgxcert.probes.stack.library_trial import Problem, Tried
 from dgxcert.probes.stack.packages import Finding
 from dgxcert.probes.stack.placement import Package, Place
@@ -44,8 +44,9 @@ def test_package_that_differs_from_the_lock_is_named(
 def test_package_hidden_by_a_file_is_named(
     monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], hidden: bool
 ) -> None:
-    findings = [Finding("torch", "/work/torch.py", "/site/torch")] if hidden else []
-    monkeypatch.setattr(packages, "shadowed", lambda path: findings)
+    steps = ("Give torch.py, which the evidence names with its folder, another name.",)
+    findings = [Finding("torch", "/work/torch.py", "/site/torch", steps)] if hidden else []
+    monkeypatch.setattr(shadows, "read", lambda lock, path: findings)
     check = CHECKS.test_no_file_is_imported_in_place_of_a_package
     evidence = judge(check, "packages hidden by a file" if hidden else None)
     assert any("Give torch.py," in step for step in evidence.advice) is hidden

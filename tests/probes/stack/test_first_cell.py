@@ -5,7 +5,8 @@ from completed import completed
 
 from dgxcert.command import Completed
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import first_cell, package_import
+from dgxcert.probes.stack import beside, first_cell, package_import
+from dgxcert.probes.stack.placement import Package, Place
 
 
 def printed(*failing: str) -> str:
@@ -38,3 +39,13 @@ def test_process_that_was_killed_is_inconclusive(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(first_cell.command, "run", lambda *_, **__: done)
     with pytest.raises(Inconclusive, match="did not finish"):
         first_cell.read()
+
+
+def test_an_error_of_a_package_beside_the_lock_has_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = Package("keras", "3.6.0", "/site", Place.ENVIRONMENT, "pip", ("keras",))
+    monkeypatch.setattr(beside, "of_this_environment", lambda: (guest,))
+    output = printed("transformers").replace("no library", "your version of keras is not supported")
+    monkeypatch.setattr(first_cell.command, "run", lambda *_, **__: completed(output))
+    assert "python -m pip uninstall -y keras" in first_cell.read().remedy[0]
+    monkeypatch.setattr(first_cell.command, "run", lambda *_, **__: completed(printed("transformers")))
+    assert first_cell.read().remedy == ()

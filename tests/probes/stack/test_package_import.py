@@ -8,7 +8,8 @@ from completed import completed
 
 from dgxcert.command import Completed
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import package_import
+from dgxcert.probes.stack import beside, package_import
+from dgxcert.probes.stack.placement import Package, Place
 
 
 def install(folder: Path, name: str, code: str | None) -> None:
@@ -86,3 +87,13 @@ def test_module_may_have_another_name_than_its_distribution(monkeypatch: pytest.
     assert missing.problem == "ModuleNotFoundError: No module named 'nvidia-ml-py'"
     monkeypatch.setitem(package_import.MODULES, "nvidia-ml-py", "pynvml")
     assert package_import.import_in_new_process("nvidia-ml-py").imports
+
+
+def test_an_import_that_fails_in_a_package_beside_the_lock_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest = Package("torchvision", "0.20.1", "/site", Place.ENVIRONMENT, "pip", ("torchvision",))
+    monkeypatch.setattr(beside, "of_this_environment", lambda: (guest,))
+    for output, steps in (("RuntimeError: operator torchvision::nms does not exist", 2), ("OSError: other", 0)):
+        monkeypatch.setattr(package_import.command, "run", lambda *_, output=output, **__: completed("", output, 1))
+        package = package_import.import_in_new_process("safetensors")
+        assert (package.imports, len(package.remedy)) == (False, steps)
+        assert ("the cause is torchvision 0.20.1" in package.problem) is bool(steps)

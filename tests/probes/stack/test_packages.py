@@ -30,9 +30,19 @@ def path(site: Path, tmp_path: Path) -> SearchPath:
 
 
 def test_stack_as_locked_has_no_finding(lock: StackLock, path: SearchPath) -> None:
-    assert packages.other_versions(lock, path) == packages.duplicates(lock, path) == packages.shadowed(path) == []
+    assert packages.other_versions(lock, path) == packages.duplicates(lock, path) == []
     assert packages.altered(lock, path)[0] == []
     assert packages.summary([]) == "none"
+
+
+def test_metadata_without_a_version_is_named_with_what_sets_it_aside(
+    lock: StackLock, path: SearchPath, site: Path
+) -> None:
+    for name in ("peft-0.9.dist-info", "other-1.0.dist-info", "~eft-0.9.dist-info"):
+        (site / name).mkdir()
+    (finding,) = packages.other_versions(lock, path)
+    assert (finding.name, f"no file of {site}/peft-0.9.dist-info" in finding.found) == ("peft", True)
+    assert packages.remedy([finding], lock)[0].endswith(f"mv {site}/peft-0.9.dist-info {site}/peft-0.9.dist-info.left")
 
 
 def test_versions_are_compared_by_value(path: SearchPath, site: Path, install: Install) -> None:
@@ -65,33 +75,6 @@ def test_duplicate_in_the_same_folder_is_named_for_every_locked_package(
     with_yaml = StackLock("course", "the lock", {"yaml": "7"})
     assert [finding.name for finding in packages.duplicates(with_yaml, path)] == ["yaml"]
     assert packages.duplicates(lock, path) == []
-
-
-@pytest.mark.parametrize(("file", "renamed"), [("torch.py", "torch.py"), ("torch/__init__.py", "torch")])
-def test_file_in_the_working_folder_hides_a_package(path: SearchPath, file: str, renamed: str) -> None:
-    hiding = Path(path.started_in, file)
-    hiding.parent.mkdir(exist_ok=True)
-    hiding.touch()
-    findings = packages.shadowed(path)
-    assert [(finding.name, finding.found) for finding in findings] == [("torch", str(hiding))]
-    steps = packages.unshadow(findings, path)
-    assert steps[0] == f"Give {renamed}, which the evidence names with its folder, another name."
-    assert any("another folder" in step for step in steps)
-
-
-def test_folder_without_python_files_hides_nothing(path: SearchPath) -> None:
-    Path(path.started_in, "torch").mkdir()  # a folder of checkpoints may have this name
-    assert packages.shadowed(path) == []
-
-
-@pytest.mark.parametrize("record", [True, False])
-def test_package_without_a_record_owns_the_files_in_its_folder(
-    path: SearchPath, site: Path, install: Install, record: bool
-) -> None:
-    install(site, "datasets", "4.0", record=record)
-    assert packages.shadowed(path) == []
-    Path(path.started_in, "datasets.py").touch()
-    assert [finding.name for finding in packages.shadowed(path)] == ["datasets"]
 
 
 def test_edited_and_missing_files_are_named(lock: StackLock, path: SearchPath, site: Path) -> None:

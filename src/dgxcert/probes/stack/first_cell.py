@@ -1,11 +1,11 @@
 """First cell: the packages of the course import one after the other in one new process, as in its notebooks."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgxcert import command
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import package_import
+from dgxcert.probes.stack import beside, intruder, package_import
 
 PACKAGES = ("transformers", "datasets", "peft", "accelerate", "evaluate", "scikit-learn")
 """The distributions that module 2.5 of the course names."""
@@ -15,13 +15,14 @@ LIMIT_S = 150.0
 
 # BaseException: an import that calls sys.exit() is a result as well, and the next package is still tried.
 PROGRAM = """
-import importlib, sys
+import importlib, sys, traceback
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
     except BaseException as error:
         message = " ".join(str(error).split())[:200]
         print("dgxcert: no", name, f"{type(error).__name__}: {message}", flush=True)
+        traceback.print_exc()
     else:
         print("dgxcert: yes", name, flush=True)
 """
@@ -32,6 +33,8 @@ class FirstCell:
     """The packages that do not import, by distribution, with the error of each."""
 
     problems: dict[str, str]
+    remedy: tuple[str, ...] = ()
+    """What takes away the package beside the lock that the first error comes from; empty where none is seen."""
 
     @property
     def source(self) -> str:
@@ -49,7 +52,10 @@ def read() -> FirstCell:
             f"the imports did not finish: {done.complaint}",
             "Look for a busy or full machine: top; free -g; sudo dmesg | tail",
         )
-    return parse(done.stdout, done.complaint)
+    cell = parse(done.stdout, done.complaint)
+    errors = "\n".join(cell.problems.values())
+    guilty = intruder.of_output(f"{done.stderr}\n{errors}", beside.of_this_environment()) if errors else None
+    return replace(cell, remedy=guilty.removal) if guilty else cell
 
 
 def parse(printed: str, complaint: str) -> FirstCell:

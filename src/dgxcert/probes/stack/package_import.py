@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dgxcert import command
 from dgxcert.machine.software import STACK, version
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.stack import beside, intruder
 
 MODULES = {"scikit-learn": "sklearn", "huggingface-hub": "huggingface_hub", "hf-xet": "hf_xet"}
 """Distributions whose module has another name."""
@@ -30,6 +31,8 @@ class Package:
     version: str
     location: str
     problem: str
+    remedy: tuple[str, ...] = ()
+    """What takes away the package beside the lock that the error comes from; empty where none is seen."""
 
     @property
     def imports(self) -> bool:
@@ -92,7 +95,11 @@ def import_in_new_process(distribution: str) -> Package:
         raise Inconclusive(
             f"import {distribution} was killed", "Look for the OOM killer: sudo dmesg | grep -i oom; free -g"
         )
-    return Package(distribution, installed, *parse(done))
+    location, problem = parse(done)
+    guilty = intruder.of_output(done.stderr, beside.of_this_environment()) if problem else None
+    if guilty is None:
+        return Package(distribution, installed, location, problem)
+    return Package(distribution, installed, location, intruder.problem(problem, guilty), guilty.removal)
 
 
 def parse(done: command.Completed) -> tuple[str, str]:

@@ -11,22 +11,19 @@ import os
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
-from importlib import machinery, metadata
+from importlib import metadata
 from pathlib import Path
 
 from dgxcert import command
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.software import STACK, canonical
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import package_import, placement
+from dgxcert.probes.stack import placement
 from dgxcert.probes.stack.lockfile import StackLock
 from dgxcert.probes.stack.placement import Place, SearchPath
 
 STARTED_IN = "DGXCERT_STARTED_IN"
 """Set by `dgxcert validate`, whose child processes work in another folder."""
-
-WATCHED = (*STACK, "numpy", "pandas", "pyarrow", "triton", "hf-xet")
-"""Packages that a file of the same name must not hide."""
 
 MIN_VERIFIED = Limit(
     name="bytes of the stack",
@@ -99,7 +96,7 @@ def installed(path: SearchPath) -> dict[str, list[metadata.Distribution]]:
 def other_versions(lock: StackLock, path: SearchPath) -> list[Finding]:
     """Packages of the lock that are missing, or found in another version, from whatever folder."""
     found = installed(path)
-    findings = []
+    findings = [finding for finding in _without_metadata(path) if finding.name in lock.versions]
     for name, pinned in sorted(lock.versions.items()):
         if name not in found:
             findings.append(Finding(name, "nothing", pinned))
@@ -110,6 +107,20 @@ def other_versions(lock: StackLock, path: SearchPath) -> list[Finding]:
             where = f" {place}: {folder}" if strange else ""
             steps = placement.removal(place, folder, f"{name} {version}") if strange and place in OUTSIDE else ()
             findings.append(Finding(name, f"{version}{where}", pinned, steps))
+    return findings
+
+
+def _without_metadata(path: SearchPath) -> list[Finding]:
+    """Folders of metadata without a version, which an interrupted pip leaves: transformers may read None from them."""
+    findings = []
+    for folder in (Path(each) for each in dict.fromkeys(path.folders)):
+        for info in sorted(folder.glob("*.dist-info")) if folder.is_dir() else ():
+            if not (info / "METADATA").is_file() and not info.name.startswith("~"):
+                steps = (f"Set aside what an interrupted pip has left: mv {info} {info}.left",)
+                name = canonical(info.name.removesuffix(".dist-info").rpartition("-")[0])
+                findings.append(
+                    Finding(name, f"a version that is in no file of {info}", "a file METADATA there", steps)
+                )
     return findings
 
 
@@ -161,45 +172,6 @@ def duplicates(lock: StackLock, path: SearchPath) -> list[Finding]:
             ]
             findings.append(Finding(name, found, "one", tuple(step for some in steps for step in some)))
     return findings
-
-
-def shadowed(path: SearchPath) -> list[Finding]:
-    """Packages in whose place a user's Python would import a file that does not belong to them."""
-    machinery.PathFinder.invalidate_caches()
-    findings = []
-    for name, distributions in installed(path).items():
-        if name not in WATCHED:
-            continue
-        module = package_import.module(name)
-        spec = machinery.PathFinder.find_spec(module, list(path.folders))
-        origin = spec.origin if spec is not None else None
-        if origin is None or not any(_owns(distribution, module, Path(origin)) for distribution in distributions):
-            findings.append(Finding(name, origin or "nothing", str(distributions[0].locate_file(module))))
-    return findings
-
-
-def _owns(distribution: metadata.Distribution, module: str, origin: Path) -> bool:
-    """Whether a file is in a distribution's list of files; without a list, whether it is in its folder."""
-    folder = Path(str(distribution.locate_file("")))
-    if distribution.files is None:
-        return origin.is_relative_to(folder / module)
-    return origin.is_relative_to(folder) and str(origin.relative_to(folder)) in map(str, distribution.files)
-
-
-def unshadow(findings: list[Finding], path: SearchPath) -> tuple[str, ...]:
-    """The steps after which the packages' own files are imported again."""
-    hiding = [Path(finding.found) for finding in findings if finding.found != "nothing"]
-    steps = []
-    for file in hiding:
-        own = file.parent if file.name == "__init__.py" else file
-        steps.append(f"Give {own.name}, which the evidence names with its folder, another name.")
-    if any(str(file).startswith(path.started_in + os.sep) for file in hiding):
-        steps.append(f"Or work in another folder than {path.started_in}.")
-    return (
-        *steps,
-        "If the folder is in PYTHONPATH: unset PYTHONPATH",
-        "If it is in your home folder: export PYTHONNOUSERSITE=1",
-    )
 
 
 def altered(lock: StackLock, path: SearchPath) -> tuple[list[Finding], int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dgxcert.machine.device import Device
+from dgxcert.probes.stack import intruder
 from dgxcert.workloads import numerics
 from dgxcert.workloads.models.nf4 import BLOCK
 
@@ -44,6 +45,7 @@ class NF4Layer:
     bits: float
 
 
+@intruder.named()
 def run(device: Device) -> NF4Layer:
     """Quantise a layer on the device, run it, and compare its outputs with fp64 on the CPU."""
     import bitsandbytes

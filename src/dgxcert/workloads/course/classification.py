@@ -5,6 +5,7 @@ from typing import Any
 
 from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
+from dgxcert.probes.stack import intruder
 from dgxcert.workloads import numerics
 from dgxcert.workloads.models import encoders, text
 
@@ -37,6 +38,7 @@ class Classification:
     """Texts to which transformers' pipeline gave a label other than that of the largest logit."""
 
 
+@intruder.named()
 def run(device: Device) -> Classification:
     """Classify a few texts with a small DistilBERT of random weights, in fp32 on the device."""
     import torch

@@ -16,6 +16,7 @@ from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.stack import intruder
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Lab
 from dgxcert.workloads import allocation, numerics
@@ -98,6 +99,7 @@ def first_device(profile: Profile, machine: Machine) -> Device:
     return Device("cuda", first.index, first.product, profile.gpu.unified_memory, margin_gib)
 
 
+@intruder.named()
 def train(device: Device, sizes: Lab) -> LabResult:
     """Train as the course's lab does; raises Inconclusive where memory is short or Trainer takes another device."""
     try:

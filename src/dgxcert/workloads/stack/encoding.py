@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from dgxcert.probes.stack import intruder
 from dgxcert.workloads.models import text
 
 SENTENCE = "A Spark generates 17 tokens per second; Größe: 3 µm."
@@ -56,6 +57,7 @@ class Encoding:
     tokens_per_s: float
 
 
+@intruder.named()
 def run() -> Encoding:
     """Encode one known sentence, then the paragraphs of the shipped prose many times, in one batch and one by one."""
     import tokenizers

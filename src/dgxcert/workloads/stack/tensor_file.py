@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgxcert.judgement.limit import Limit
+from dgxcert.probes.stack import intruder
 from dgxcert.workloads import numerics
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def tensors() -> "dict[str, torch.Tensor]":
     }
 
 
+@intruder.named()
 def run() -> TensorFile:
     """Write a file, read it with and without safetensors, and read a slice of a large tensor."""
     from safetensors import safe_open
