@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from simulated import engine
 from simulated.machine import Machine, refusal
 
 from dgxcert.machine import memory_limits
@@ -36,6 +37,7 @@ def play(machine: Machine, folder: Path) -> None:
         (device / "vendor").write_text("0x10de\n", encoding="ascii")
         (device / "class").write_text("0x030200\n", encoding="ascii")
     _play_logs(fields, folder)
+    engine.play(fields)
 
 
 def _play_logs(fields: dict[str, Any], folder: Path) -> None:

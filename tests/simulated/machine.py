@@ -14,6 +14,7 @@ from typing import Any
 
 import pynvml
 import yaml
+from simulated import engine
 
 HERE = Path(__file__).parent
 MACHINES = HERE / "machines"
@@ -209,8 +210,9 @@ OF_THE_HOST = {
     "kernel_module_version",
     "kernel_module_kind",
     "pci_devices",
+    *engine.FIELDS,
 }
-"""Fields that host.py plays, as files and programs of the host."""
+"""Fields that host.py and engine.py play, as files and programs of the host."""
 ABOUT = {
     "summary",
     "sources",

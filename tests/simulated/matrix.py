@@ -20,14 +20,17 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simulated import host
+from simulated import engine, host
 from simulated import machine as machines
-from simulated.findings import Row, grid, row_of, table, worst, written, wrong
+from simulated.findings import Finding, Row, grid, row_of, table, worst, written, wrong
 from simulated.forks import Forking, answered_by_fork
+from suites import example
 
 from dgxcert import command
 from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.identity import is_display_adapter
+from dgxcert.machine.runtime import Runtime
+from dgxcert.outcome import Outcome
 from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
@@ -43,7 +46,10 @@ from dgxcert.record.state import RunState
 from dgxcert.runner import session
 from dgxcert.runner.supervisor import Supervisor
 
+STARTS_ONE = "CONTAINER-COMPUTES"
+OF_THE_ENGINE = ("DOCKER-REACHABLE", "DOCKER-GPU", "ENGINE-SETTINGS", "CDI-CURRENT", STARTS_ONE)
 REQUIREMENTS = (
+    *OF_THE_ENGINE,
     "GPU-PRESENT",
     "DRIVER-BRANCH",
     "DRIVER-AGREES",
@@ -120,19 +126,30 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     chosen = _shortened(_profile(machine))
     gpus = session.gpus_to_test(chosen, read), session.display_adapters(chosen, read)
     options = Options(profile=chosen.name, only=asked.requirements)
-    planned = [selection.decide(entry, chosen, options) for entry in asked.catalogues[gpus]]
+    # The engine is asked as by a run in the container, though what it works on here is simulated.
+    in_container = options.model_copy(update={"runtime": Runtime.DOCKER})
+    planned = [
+        selection.decide(entry, chosen, in_container if entry.id in OF_THE_ENGINE else options)
+        for entry in asked.catalogues[gpus]
+    ]
     run_folder = folder / "run"
     (run_folder / "logs").mkdir(parents=True)
     writer = journal.Writer(run_folder)
     identity = suite.Suite(version="0", modified=False, sha256="0")
     writer.append(journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
     supervisor = Supervisor(run_folder, writer, Quiet(), RunState())  # type: ignore[arg-type]
-    for stage in (Stage.HOST, Stage.WORK, Stage.AFTER):
+    stages = [Stage.HOST, Stage.WORK, Stage.AFTER]
+    if engine.starts_containers(machine.fields):
+        writer.append(example.image_ready())
+        stages.insert(1, Stage.IMAGE)
+    for stage in stages:
         entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, run_folder)]
         if entries:
             supervisor.run_stage(options.stage_name(stage), Forking(run_folder, entries), entries)  # type: ignore[arg-type]
     done = runs.assemble(journal.read(run_folder), "run")
     findings = worst(done, asked.requirements)
+    if not engine.starts_containers(machine.fields) and STARTS_ONE in findings:
+        findings[STARTS_ONE] = Finding(Outcome.NOT_APPLICABLE.value, "its description says nothing of containers", ())
     said = [machine.fields.get(name, {}) for name in ("meant_for", "cannot_tell")]
     return Row(machine.name, str(machine.fields["summary"]), chosen.name, findings, *said)
 
