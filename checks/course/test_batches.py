@@ -1,6 +1,7 @@
 """Course batches: a DataLoader returns every item once, in an order set by the seed, also with worker processes."""
 
 from dgxcert import requirement
+from dgxcert.probes.host import shared_memory
 from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import batches
 
@@ -43,11 +44,11 @@ def test_every_item_is_returned_once_in_the_order_of_the_seed(evidence):
     why="With num_workers above 0, a Trainer's batches come from other processes through shared memory: too little of "
     "it in a container ends every training with a bus error.",
     remedy=(
-        "Run `df -h /dev/shm` and `ulimit -n` to see the shared memory and the limit of open files.",
-        "Start the container with --ipc=host, or with --shm-size=8g.",
+        *shared_memory.SMALL,
+        *shared_memory.FILES,
         "Set num_workers=0 in the DataLoader until then: it needs no shared memory, and is slower.",
     ),
-    takes_s=1,
+    takes_s=3,
     budget_s=180,
 )
 def test_workers_return_every_item_unchanged(device, evidence):
@@ -57,7 +58,25 @@ def test_workers_return_every_item_unchanged(device, evidence):
     sizes = evidence.record("sizes of batches", str(result.epoch.sizes), source=source)
     miscounted = evidence.record("items not returned once", result.epoch.miscounted, source=source)
     wrong = evidence.record("wrong values", result.wrong_values, source=source)
+    images = evidence.record("images of an ordinary loader", batches.prefetched(), source=batches.ORDINARY)
     assert workers == batches.WORKERS
     assert sizes == str(batches.sizes())
     assert miscounted == 0
     assert wrong == 0
+    assert images == batches.IMAGES * batches.IN_FLIGHT
+
+
+@requirement(
+    "SHARED-MEMORY",
+    title="Shared memory and open files are enough for DataLoader workers",
+    why="A Trainer with num_workers above 0 ends with a bus error or `No space left on device` where /dev/shm is full, "
+    "or small as Docker's own 64 MB.",
+    remedy=(*shared_memory.SMALL, *shared_memory.FILES),
+)
+def test_shared_memory_and_open_files_are_enough_for_workers(profile, evidence):
+    shared, limit = shared_memory.read(), profile.limit("memory.shared")
+    usable = evidence.record("free shared memory", shared.usable_mib, unit=limit.unit, source=shared.source)
+    files = evidence.record("files that may be open", shared_memory.open_files(), unit="file", source="RLIMIT_NOFILE")
+    evidence.advise(*shared.remedy(at_least_mib=limit.min or 0.0), *shared_memory.FILES)
+    assert usable >= limit
+    assert files >= profile.limit("files.open")

@@ -47,6 +47,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "swap.used": ("GiB",),
     "memory.reserved": (OF_MEMORY,),
     "memory.handover": (OF_MEMORY,),
+    "memory.shared": ("MiB",),
+    "files.open": ("file",),
     "clock.error": ("s",),
     "xid.faults": ("event",),
     "storage.faults": ("event",),

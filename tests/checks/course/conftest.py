@@ -9,6 +9,7 @@ import pytest
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine
+from dgxcert.probes.host import memory
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Distillation
@@ -51,7 +52,7 @@ def short(profile: Profile) -> Profile:
 
 @pytest.fixture(autouse=True)
 def _enough_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocation, "_available_gib", lambda device: 64.0)
+    monkeypatch.setattr(allocation, "_available", lambda device: memory.Usable(64.0, "a test"))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import pytest
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Wrong
+from dgxcert.probes.host import shared_memory
+from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.course import batches
 from dgxcert.workloads.course.batches import Epoch, Epochs, WorkerEpoch
 
@@ -42,7 +44,67 @@ def test_healthy_batches_pass(monkeypatch: pytest.MonkeyPatch, passes: Callable[
 
 def test_healthy_workers_pass(monkeypatch: pytest.MonkeyPatch, passes: Callable[..., Recorder], cpu: Device) -> None:
     monkeypatch.setattr(batches, "run_workers", lambda device: RIGHT_WORKERS)
+    monkeypatch.setattr(batches, "prefetched", lambda: 288)
     passes(WORKERS, cpu)
+
+
+def test_an_image_that_did_not_arrive_fails(
+    monkeypatch: pytest.MonkeyPatch, fails: Callable[..., Recorder], cpu: Device
+) -> None:
+    monkeypatch.setattr(batches, "run_workers", lambda device: RIGHT_WORKERS)
+    monkeypatch.setattr(batches, "prefetched", lambda: 287)
+    fails(WORKERS, cpu, by="images of an ordinary loader")
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "files", "by"),
+    [(166, 1024, None), (165, 1024, "free shared memory"), (166, 1023, "files that may be open")],
+)
+def test_too_little_shared_memory_and_too_few_files_fail(
+    monkeypatch: pytest.MonkeyPatch,
+    passes: Callable[..., Recorder],
+    fails: Callable[..., Recorder],
+    free_mib: float,
+    files: int,
+    by: str | None,
+) -> None:
+    monkeypatch.setattr(shared_memory, "read", lambda: shared_memory.SharedMemory(512.0, free_mib, "tmpfs"))
+    monkeypatch.setattr(shared_memory, "open_files", lambda: files)
+    profile = profiles.load("cpu")
+    if by is None:
+        passes(CHECKS.test_shared_memory_and_open_files_are_enough_for_workers, profile)
+    else:
+        fails(CHECKS.test_shared_memory_and_open_files_are_enough_for_workers, profile, by=by)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "unable to allocate shared memory(shm) for file </torch_1_2_0>: No space left on device (28)",
+        "Too many open files. Communication with the workers is no longer possible.",
+        "received 0 items of ancdata",
+    ],
+)
+@pytest.mark.usefixtures("torch")
+def test_a_loader_without_room_or_files_fails(monkeypatch: pytest.MonkeyPatch, cpu: Device, error: str) -> None:
+    def raise_it(self: object, index: int) -> object:
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(batches.NumberedItems, "__getitem__", raise_it)
+    with pytest.raises(Wrong, match="DataLoader worker processes failed"):
+        WORKERS(cpu, Recorder())
+
+
+@pytest.mark.usefixtures("torch")
+def test_every_image_of_an_ordinary_loader_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "IMAGE", (3, 8, 8))
+    assert batches.prefetched() == batches.IMAGES * batches.IN_FLIGHT
+
+
+def test_the_limit_is_what_an_ordinary_loader_needs() -> None:
+    for name in profiles.names():
+        needed = profiles.load(name).limit("memory.shared").min or 0
+        assert 0 <= needed * 2**20 - batches.needed_bytes() < 2**20
 
 
 @pytest.mark.parametrize(
@@ -146,7 +208,7 @@ def test_a_value_that_a_worker_changes_is_caught(
         return number, values, pid
 
     monkeypatch.setattr(batches.NumberedItems, "__getitem__", changed)
-    assert fails(WORKERS, cpu, by="wrong values").kept[-1].value == 1
+    assert fails(WORKERS, cpu, by="wrong values").kept[-2].value == 1
 
 
 @pytest.mark.usefixtures("torch")

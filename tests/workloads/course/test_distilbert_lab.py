@@ -10,6 +10,7 @@ pytest.importorskip("transformers", reason="the workloads need transformers: mak
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.host import memory
 from dgxcert.profiles import profile as profiles
 from dgxcert.workloads import allocation
 from dgxcert.workloads.course import distilbert_lab
@@ -32,7 +33,7 @@ def test_the_device_is_the_one_that_trainer_takes() -> None:
 
 
 def test_a_trainer_that_does_not_call_back_before_a_step_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocation, "_available_gib", lambda device: 64.0)
+    monkeypatch.setattr(allocation, "_available", lambda device: memory.Usable(64.0, "a test"))
     handler = importlib.import_module("transformers.trainer_callback").CallbackHandler
     monkeypatch.setattr(handler, "on_pre_optimizer_step", lambda self, args, state, control: control)
     small = {"steps": 8, "hidden": 32, "heads": 2, "length": 16}

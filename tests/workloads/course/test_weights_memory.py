@@ -6,6 +6,7 @@ import pytest
 
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.host import memory
 from dgxcert.workloads import allocation
 from dgxcert.workloads.course import weights_memory
 from dgxcert.workloads.course.weights_memory import WeightsMemory
@@ -19,7 +20,7 @@ def test_a_7_b_model_is_measured_with_as_many_layers_as_fit(monkeypatch: pytest.
     assert WHOLE.parameters == 6_738_415_616
 
     def layers(available_gib: float) -> int:
-        monkeypatch.setattr(allocation, "_available_gib", lambda device: available_gib)
+        monkeypatch.setattr(allocation, "_available", lambda device: memory.Usable(available_gib, "a test"))
         return weights_memory.largest_that_fits(CPU, WHOLE).layers
 
     assert [layers(gib) for gib in (64, 16, 6, 3.8)] == [32, 16, 4, 1]
