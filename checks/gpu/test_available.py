@@ -2,7 +2,7 @@
 
 from dgxcert import requirement
 from dgxcert.machine.trait import Trait
-from dgxcert.probes.gpu import cuda, nvml, pci
+from dgxcert.probes.gpu import cuda, cuda_devices, nvml, pci
 
 
 @requirement(
@@ -31,6 +31,27 @@ def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     listed = evidence.record("GPUs and display adapters", driver.listed, unit="GPU", source=driver.source)
     bus = evidence.record("NVIDIA GPUs on the PCI bus", pci.count(), unit="GPU", source="/sys/bus/pci/devices")
     assert listed >= bus
+
+
+@requirement(
+    "CUDA-INITIALISES",
+    title="CUDA starts on every GPU of the driver",
+    why="The driver may list a GPU on which CUDA does not start: torch then sees none, and works on the CPU unasked.",
+    remedy=(
+        "Look for device files, the module nvidia_uvm and variables that hide GPUs: ls -l /dev/nvidia*; "
+        "env | grep VISIBLE_DEVICES",
+        "Restart the machine: sudo reboot",
+    ),
+    takes_s=3,
+    budget_s=240,
+    stage="host",
+)
+def test_cuda_starts_on_every_gpu_of_the_driver(machine, evidence):
+    cuda_start = cuda_devices.read(machine)
+    evidence.advise(*cuda_start.remedy)
+    started = evidence.record("GPUs on which CUDA starts", cuda_start.started, unit="GPU", source=cuda_start.source)
+    gpus = evidence.record("GPUs of the driver", len(machine.gpus), unit="GPU", source="NVML")
+    assert started >= gpus
 
 
 @requirement(

@@ -100,16 +100,18 @@ def test_nothing_holds_the_gpus_power_back(gpu, profile, evidence):
 
 @requirement(
     "GPU-POWER-LIMIT",
-    title="The power limit is the default that the GPU ships with",
+    title="The power limit that is requested is the default that the GPU ships with",
     why="A power limit that was lowered and forgotten slows every training and every generated token.",
     remedy=(
-        "Read the limit and its default: nvidia-smi -q -d POWER",
+        "Read the requested limit and its default: nvidia-smi -q -d POWER",
         "Set the default of the first step again: sudo nvidia-smi -pl WATTS",
         "Find out what lowers it: systemctl list-units '*nvidia*'; crontab -l",
     ),
 )
 def test_the_power_limit_is_the_one_that_the_gpu_ships_with(gpu, profile, evidence):
     limit = health.power_limit(gpu.index)
+    evidence.advise(*limit.remedy)
+    evidence.record("enforced power limit", limit.enforced, unit="of requested", source=limit.enforced_source)
     share = evidence.record("power limit", limit.of_default, unit="of default", source=limit.source)
     assert share >= profile.limit("power.limit")
 

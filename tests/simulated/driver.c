@@ -157,6 +157,7 @@ SMALL(nvmlDeviceGetMaxPcieLinkGeneration, "pcie.gen.max")
 SMALL(nvmlDeviceGetCurrPcieLinkGeneration, "pcie.gen")
 SMALL(nvmlDeviceGetMaxPcieLinkWidth, "pcie.width.max")
 SMALL(nvmlDeviceGetCurrPcieLinkWidth, "pcie.width")
+TWO(nvmlDeviceGetPowerManagementLimitConstraints, "power.min", "power.max")
 NUMBER(nvmlDeviceGetCurrentClocksEventReasons, "event_reasons")
 NUMBER(nvmlDeviceGetCurrentClocksThrottleReasons, "event_reasons")
 
@@ -258,7 +259,7 @@ typedef struct {
     int type, result;
     u64 value;
 } field_t;
-enum { UNSIGNED_LONG_LONG = 3 };
+enum { UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3 };
 
 static const char *counter_name(unsigned field) {
     switch (field) {
@@ -271,6 +272,15 @@ static const char *counter_name(unsigned field) {
     }
 }
 
+static const char *field_name(unsigned field) {
+    switch (field) {
+        case 226: return "recovery.reset";
+        case 227: return "recovery.drain_and_reset";
+        case 230: return "recovery.action";
+        default: return NULL;
+    }
+}
+
 int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
     for (int i = 0; i < count; i++) {
         const char *name = counter_name(fields[i].field);
@@ -278,6 +288,11 @@ int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
         unsigned pid;
         u64 base = 0, per_s = 0;
         fields[i].type = UNSIGNED_LONG_LONG;
+        if (field_name(fields[i].field)) {
+            fields[i].type = UNSIGNED_INT;
+            fields[i].result = number(gpu_of(d), field_name(fields[i].field), &fields[i].value);
+            continue;
+        }
         fields[i].result = name ? number(gpu_of(d), name, &base) : NOT_SUPPORTED;
         if (fields[i].result) continue;
         snprintf(growth, sizeof growth, "%s.per_s", name);
@@ -286,6 +301,39 @@ int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
     }
     return SUCCESS;
 }
+
+/* The NVLink fabric. `fabric.interface` is the newest version of the question that this driver knows, 1 to 3. */
+typedef struct { unsigned char cluster[16]; int status; unsigned clique; unsigned char state; } fabric_t;
+typedef struct { unsigned version; fabric_t fabric; unsigned health_mask; unsigned char health_summary; } versioned_fabric_t;
+enum { FUNCTION_NOT_FOUND = 13, ARGUMENT_VERSION_MISMATCH = 25 };
+
+static int fabric(device_t d, fabric_t *out) {
+    unsigned state = 0, status = 0;
+    int result = small(gpu_of(d), "fabric.state", &state);
+    if (!result) small(gpu_of(d), "fabric.status", &status);
+    out->state = (unsigned char)state;
+    out->status = (int)status;
+    return result;
+}
+
+int nvmlDeviceGetGpuFabricInfo(device_t d, fabric_t *out) { return fabric(d, out); }
+
+int nvmlDeviceGetGpuFabricInfoV(device_t d, versioned_fabric_t *out) {
+    unsigned newest = 3, asked = out->version >> 24, summary = 0;
+    int result;
+    small(gpu_of(d), "fabric.interface", &newest);
+    if (newest < 2) return FUNCTION_NOT_FOUND;
+    if (asked > newest) return ARGUMENT_VERSION_MISMATCH;
+    result = fabric(d, &out->fabric);
+    if (result) return result;
+    if (small(gpu_of(d), "fabric.health.mask", &out->health_mask)) out->health_mask = 0;
+    if (asked < 3) return SUCCESS;
+    if (small(gpu_of(d), "fabric.health.summary", &summary)) summary = 0;
+    out->health_summary = (unsigned char)summary;
+    return SUCCESS;
+}
+
+int nvmlDeviceValidateInforom(device_t d) { u64 unused; return number(gpu_of(d), "inforom", &unused); }
 
 const char *nvmlErrorString(int result) {
     switch (result) {

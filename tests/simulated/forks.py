@@ -12,7 +12,7 @@ from typing import IO, Any
 from dgxcert import command
 from dgxcert.plan import suite
 from dgxcert.plan.selection import Planned
-from dgxcert.probes.gpu import driver_answers
+from dgxcert.probes.gpu import cuda_start, driver_answers
 
 
 class Forked:
@@ -66,13 +66,14 @@ def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> comm
 
     A fork is a process of its own too: it can hang and crash without harm.
     """
-    if args[1:4] != ["-P", "-m", "dgxcert.probes.gpu.driver_answers"]:
+    answer = ANSWERS.get(args[3]) if args[1:3] == ["-P", "-m"] else None
+    if answer is None:
         return RUN(args, timeout_s=timeout_s, **other)
     with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
 
         def work() -> int:
             os.dup2(stderr.fileno(), 2)
-            stdout.write(json.dumps(driver_answers.main(*args[4:])).encode())
+            stdout.write(json.dumps(answer(*args[4:])).encode())
             stdout.flush()
             return 0
 
@@ -89,3 +90,8 @@ def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> comm
 
 
 RUN = command.run
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "dgxcert.probes.gpu.driver_answers": driver_answers.main,
+    "dgxcert.probes.gpu.cuda_start": cuda_start.start,
+}
+"""What answers in a fork, by the name of its program."""

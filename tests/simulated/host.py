@@ -8,7 +8,7 @@ from simulated import engine
 from simulated.machine import Machine, refusal
 
 from dgxcert.machine import memory_limits
-from dgxcert.probes.gpu import pci
+from dgxcert.probes.gpu import cuda_devices, pci
 from dgxcert.probes.host import kernel_module, memory
 from dgxcert.probes.host.hardware import reserved_memory
 
@@ -36,6 +36,9 @@ def play(machine: Machine, folder: Path) -> None:
         device.mkdir(parents=True)
         (device / "vendor").write_text("0x10de\n", encoding="ascii")
         (device / "class").write_text("0x030200\n", encoding="ascii")
+    cuda_devices.DEVICE_FILES = _device_files(machine, folder / "dev")
+    modules = fields.get("kernel_modules", ["nvidia", "nvidia_uvm"])
+    cuda_devices.MODULES = _written(folder / "modules", "".join(f"{name} 1 0 - Live 0x0\n" for name in modules))
     _play_logs(fields, folder)
     engine.play(fields)
 
@@ -58,6 +61,14 @@ def _program(log: Path, text: str | None) -> str:
     if text is None:
         return "#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n"
     return f"#!/bin/sh\nexec cat {_written(log, text)}\n"
+
+
+def _device_files(machine: Machine, folder: Path) -> Path:
+    folder.mkdir()
+    names = {"nvidiactl", "nvidia-uvm", *(f"nvidia{index}" for index in range(machine.gpus))}
+    for name in names - set(machine.fields.get("device_files_missing", [])):
+        (folder / name).touch()
+    return folder
 
 
 def _written(path: Path, text: str) -> Path:

@@ -16,9 +16,11 @@ import pynvml
 import yaml
 from simulated import engine
 
+from dgxcert.machine import cuda_errors
+
 HERE = Path(__file__).parent
 MACHINES = HERE / "machines"
-LIBRARY = "libnvidia-ml.so.1"
+LIBRARY, CUDA_LIBRARY = "libnvidia-ml.so.1", "libcuda.so.1"
 
 Form = Callable[[Any], object]
 Fields = dict[str, Any]
@@ -65,6 +67,12 @@ COUNTED_S = 10
 """The assumed duration of load in which the counters of a captured machine have grown."""
 
 
+ACTION_WORDS = {"RESET": "GPU_RESET", "REBOOT": "NODE_REBOOT", "GPU_RESET_REQUIRED": "GPU_RESET"} | {
+    "NODE_REBOOT_REQUIRED": "NODE_REBOOT"
+}
+"""nvidia-smi's and the kernel log's words for recovery actions that the library calls otherwise."""
+
+
 def switch(value: object) -> int:
     """Enabled and Disabled, or a truth value."""
     return int(value in (True, "Enabled"))
@@ -92,6 +100,28 @@ def times(factor: int) -> Form:
     return lambda value: round(float(value) * factor)
 
 
+def named(prefix: str, **others: str) -> Form:
+    """One of the library's names after a prefix, in nvidia-smi's spelling: `Drain and Reset`, `In Progress`."""
+    known = {name.removeprefix(prefix): code for name, code in vars(pynvml).items() if name.startswith(prefix)}
+
+    def form(value: Any) -> object:
+        word = str(value).upper().replace(" ", "_")
+        return value if isinstance(value, int) else known[others.get(word, word)]
+
+    return form
+
+
+def health(value: Any) -> object:
+    """The mask of the fabric's health: a number, or the parts that differ from a healthy one, by the library's name."""
+    prefix = "NVML_GPU_FABRIC_HEALTH_MASK_"
+    if not isinstance(value, dict):
+        return int(str(value), 0)
+    parts = {"DEGRADED_BW": "FALSE", "ROUTE_UNHEALTHY": "FALSE", "INCORRECT_CONFIGURATION": "NONE"}
+    parts |= {str(part).upper(): str(word).upper() for part, word in value.items()}
+    shifts = {part: getattr(pynvml, f"{prefix}SHIFT_{part}") for part in parts}
+    return sum(getattr(pynvml, f"{prefix}{part}_{word}") << shifts[part] for part, word in parts.items())
+
+
 MIB, MILLI, ONE = times(1024**2), times(1000), times(1)
 
 
@@ -109,11 +139,18 @@ def shares(value: Any) -> str:
     return ",".join(f"{pid}:{percent}" for pid, percent in dict(value).items())
 
 
+def cuda_error(value: Any) -> str:
+    """What a call of CUDA returns: its number, or its name in either API."""
+    named = cuda_errors.BY_NAME.get(str(value).lower())
+    return f"!{named.code if named else int(value)}"
+
+
 OF_THE_SYSTEM: dict[str, tuple[str, Form]] = {
     "nvml_init": ("init", str),
     "driver_version": ("driver", str),
     "cuda_driver_version": ("cuda", MILLI),
     "device_count": ("count", int),
+    "cuda_init": ("cuda.init", cuda_error),
 }
 OF_A_GPU: dict[str, tuple[str, Form]] = {
     "device_handle": ("handle", str),
@@ -146,8 +183,10 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "clocks_event_reasons_hex": ("event_reasons", str),
     "temperature_gpu_c": ("temperature", ONE),
     "power_draw_w": ("power.draw", MILLI),
-    "power_limit_current_w": ("power.limit", MILLI),
+    "power_limit_requested_w": ("power.limit", MILLI),
     "power_limit_enforced_w": ("power.enforced", MILLI),
+    "power_limit_min_w": ("power.min", MILLI),
+    "power_limit_max_w": ("power.max", MILLI),
     "power_limit_default_w": ("power.default", MILLI),
     "utilization_gpu_percent": ("utilization.gpu", ONE),
     "utilization_memory_percent": ("utilization.memory", ONE),
@@ -167,6 +206,16 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "event_counter_sw_thermal_slowdown_us_per_s": ("counter.thermal_software.per_s", int),
     "event_counter_hw_thermal_slowdown_us_per_s": ("counter.thermal_hardware.per_s", int),
     "event_counter_hw_power_braking_us_per_s": ("counter.power_brake.per_s", int),
+    "gpu_recovery_action": ("recovery.action", named("NVML_GPU_RECOVERY_ACTION_", **ACTION_WORDS)),
+    "reset_required": ("recovery.reset", switch),
+    "drain_and_reset_recommended": ("recovery.drain_and_reset", switch),
+    "fabric_state": ("fabric.state", named("NVML_GPU_FABRIC_STATE_")),
+    "fabric_status": ("fabric.status", lambda value: 0 if value == "Success" else int(value)),
+    "fabric_health": ("fabric.health.mask", health),
+    "fabric_health_summary": ("fabric.health.summary", named("NVML_GPU_FABRIC_HEALTH_SUMMARY_")),
+    "fabric_interface": ("fabric.interface", int),
+    "cuda_context": ("cuda.context", cuda_error),
+    "inforom": ("inforom", lambda value: int(value != "valid")),
     "compute_processes": ("processes.compute", pids),
     "graphics_processes": ("processes.graphics", pids),
     "process_utilization_percent": ("processes.utilization", shares),
@@ -211,6 +260,8 @@ OF_THE_HOST = {
     "kernel_module_kind",
     "pci_devices",
     *engine.FIELDS,
+    "device_files_missing",
+    "kernel_modules",
 }
 """Fields that host.py and engine.py play, as files and programs of the host."""
 ABOUT = {
@@ -253,6 +304,8 @@ class Machine:
             uuid = refusal(own.get("uuid")) or each.get("uuid", f"GPU-{index:08d}-0000-0000-0000-000000000000")
             lines += [f"{index} uuid {uuid}"]
             lines += [f"{index} capability.major {major}", f"{index} capability.minor {minor or major}"]
+            if "cuda_init" in each:  # of a single GPU it is what its context returns
+                own["cuda_context"] = each["cuda_init"]
             lines += _lines(str(index), OF_A_GPU, own)
             lines += _lines(f"{index}*", OF_A_GPU, {**self.fields.get("under_load", {}), **each.get("under_load", {})})
         return "\n".join(lines) + "\n"
@@ -345,7 +398,9 @@ def _understood(fields: Fields) -> Fields:
         if isinstance(reading, int | float) and isinstance(ends, list):
             fields[name] = [reading, *ends]
     if "power_limit_current_w" in fields:
-        fields.setdefault("power_limit_enforced_w", fields["power_limit_current_w"])
+        fields.setdefault("power_limit_enforced_w", fields.pop("power_limit_current_w"))
+    if "power_limit_enforced_w" in fields:
+        fields.setdefault("power_limit_requested_w", fields["power_limit_enforced_w"])
     said = str(fields.pop("nvml_return", ""))
     if "(" in said:
         fields["device_handle"] = f"error {said.partition('(')[2].rstrip(')')}"
@@ -366,11 +421,11 @@ def _understood(fields: Fields) -> Fields:
 
 
 def build(folder: Path) -> Path:
-    """Compile the driver into a folder; returns the library that nvidia-ml-py loads."""
-    library = folder / LIBRARY
-    compiler = ["cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library), str(HERE / "driver.c")]
-    subprocess.run(compiler, check=True)
-    return library
+    """Compile the driver and libcuda into a folder; returns the library that nvidia-ml-py loads."""
+    for name, source in ((CUDA_LIBRARY, "cuda.c"), (LIBRARY, "driver.c")):
+        made = ["-o", str(folder / name), str(HERE / source)]
+        subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *made], check=True)
+    return folder / LIBRARY
 
 
 def _lines(gpu: str, known: dict[str, tuple[str, Form]], fields: Fields) -> Iterator[str]:

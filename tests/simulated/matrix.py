@@ -35,7 +35,7 @@ from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
-from dgxcert.probes.gpu import nvml, sampler
+from dgxcert.probes.gpu import cuda_devices, nvml, sampler
 from dgxcert.probes.gpu.samples import TOO_SLOW
 from dgxcert.probes.host import identity as machine_probe
 from dgxcert.profiles import profile
@@ -54,6 +54,9 @@ REQUIREMENTS = (
     "DRIVER-BRANCH",
     "DRIVER-AGREES",
     "HOST-GPU-IDLE",
+    "GPU-RECOVERY-ACTION",
+    "FABRIC-READY",
+    "CUDA-INITIALISES",
     "GPU-XID",
     "STORAGE-HEALTHY",
     "MEMORY-HEALTHY",
@@ -82,6 +85,7 @@ REQUIREMENTS = (
     "GPU-POWER",
     "GPU-XID-AFTER",
     "HOST-LOG-AFTER",
+    "GPU-RECOVERY-AFTER",
     "GPU-ECC-AFTER",
 )
 KERNEL = "6.17.0-1021-nvidia"
@@ -115,7 +119,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     os.environ["SIMULATED_CUDA_FREE_GIB"] = str(machine.fields["cuda_free_gib"])
     os.environ.update(suite.environment())
     command.run = answered_by_fork
-    nvml.ANSWER_S = sampler.ANSWER_S = ANSWER_S
+    nvml.ANSWER_S = sampler.ANSWER_S = cuda_devices.START_S = ANSWER_S
     os.chdir(suite.root())
     host.play(machine, folder)
     # Of the machine that plays, not of the one played: whether it is virtual, and its operating system.

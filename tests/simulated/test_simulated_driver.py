@@ -30,6 +30,21 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def mine(library: Path, tmp_path: Path) -> Callable[[str, str], Any]:
+    """The JSON that a program prints on a healthy H100 that differs in what is said."""
+
+    def run(said: str, program: str) -> Any:
+        text = f"summary: mine\nlike: h100-idle\ndevice_count: 1\n{said}\n"
+        (tmp_path / "h100-mine.yaml").write_text(text, encoding="utf-8")
+        env = machine.load("h100-mine", tmp_path).played(tmp_path, library)
+        done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture
 def ask(library: Path, tmp_path: Path) -> Callable[[str, str], Any]:
     """The JSON that a program prints on a machine."""
 
@@ -98,6 +113,45 @@ def describe(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         return machine.load(name, tmp_path).fields
 
     return load
+
+
+ASK = "import json; from dgxcert.probes.gpu import nvml; print(json.dumps(nvml.ask(0, {!r}).{}))"
+
+
+@pytest.mark.parametrize(
+    ("said", "action"),
+    [
+        ("gpu_recovery_action: None", "NONE"),
+        ("gpu_recovery_action: Drain P2P", "DRAIN_P2P"),
+        ("gpu_recovery_action: 7", "SYSTEM_REBOOT"),
+        ("gpu_recovery_action: 9", "9"),
+        ("gpu_recovery_action: error 2\nreset_required: true", "GPU_RESET"),
+        ("gpu_recovery_action: error 2\ndrain_and_reset_recommended: true", "DRAIN_AND_RESET"),
+        ("gpu_recovery_action: error 2\nreset_required: false", "NONE"),
+    ],
+)
+def test_recovery_actions_are_read_by_name(mine: Callable[[str, str], Any], said: str, action: str) -> None:
+    assert mine(said, ASK.format("recovery_action", "answered"))["recovery_action"] == action
+
+
+def test_a_driver_without_recovery_actions_says_so(mine: Callable[[str, str], Any]) -> None:
+    assert mine("", ASK.format("recovery_action", "refused"))["recovery_action"]["code"] == 3
+
+
+@pytest.mark.parametrize("interface", [1, 2, 3])
+def test_the_fabric_is_read_in_the_version_that_the_driver_knows(
+    mine: Callable[[str, str], Any], interface: int
+) -> None:
+    said = "fabric_state: Completed\nfabric_health: {degraded_bw: 'true'}\nfabric_health_summary: Unhealthy\n"
+    said += f"fabric_status: 3\nfabric_interface: {interface}"
+    found = mine(said, ASK.format("fabric", "answered"))["fabric"]
+    assert (found["state"], found["status"]) == ("COMPLETED", 3)
+    assert found["health"].get("DEGRADED_BW") == ("TRUE" if interface > 1 else None)
+    assert found["health"].get("SUMMARY") == ("UNHEALTHY" if interface > 2 else None)
+
+
+def test_a_gpu_without_a_fabric_says_so(mine: Callable[[str, str], Any]) -> None:
+    assert mine("", ASK.format("fabric", "refused"))["fabric"]["code"] == 3
 
 
 PLAYED = (*machine.OF_THE_SYSTEM, *machine.OF_A_GPU)

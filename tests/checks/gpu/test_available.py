@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import check_file
 import pytest
-from suites import nvidia
+from suites import example, nvidia
 from suites.judged import judge
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.gpu import cuda, nvml, pci
+from dgxcert.probes.gpu import cuda, cuda_devices, nvml, pci
 from dgxcert.probes.gpu.cuda import Cuda
 from dgxcert.probes.gpu.nvml import Driver
 from dgxcert.profiles import profile as profiles
@@ -43,6 +43,15 @@ def test_every_gpu_on_the_bus_must_answer(
     monkeypatch.setattr(nvml, "read", lambda: driver)
     monkeypatch.setattr(pci, "read", lambda: on_bus)
     judge(PRESENT, H200, fault=fault)
+
+
+@pytest.mark.parametrize(("started", "fault"), [(2, None), (3, None), (1, "GPUs on which CUDA starts")])
+def test_cuda_must_start_on_every_gpu(monkeypatch: pytest.MonkeyPatch, started: int, fault: str | None) -> None:
+    machine = example.MACHINE.model_copy(update={"gpus": nvidia.driver(2).gpus})
+    found = cuda_devices.CudaDevices(started, "CUDA error 46", ("Reset it.",))
+    monkeypatch.setattr(cuda_devices, "read", lambda machine: found)
+    evidence = judge(CHECKS.test_cuda_starts_on_every_gpu_of_the_driver, machine, fault=fault)
+    assert evidence.advice == ("Reset it.",)
 
 
 def test_a_bus_that_cannot_be_read_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:

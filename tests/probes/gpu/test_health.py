@@ -33,7 +33,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Plant:
             requested.extend(fields)
             answered = {name: values[name] for name in fields if not isinstance(values[name], Refusal)}
             refused = {
-                name: {"code": int(code), "says": SAYS[int(code)]}
+                name: {"code": int(code), "says": SAYS.get(int(code), "No")}
                 for name in fields
                 if isinstance(code := values[name], Refusal)
             }
@@ -142,10 +142,39 @@ def test_the_compute_mode_has_the_name_that_profiles_use(driver: Plant) -> None:
     assert health.compute_mode(5) == "Exclusive_Process"
 
 
+POWER: dict[str, object] = {
+    "power_limit_w": 700,
+    "power_limit_requested_w": 700,
+    "power_limit_default_w": 700.0,
+    "power_limits_w": [200, 700],
+}
+
+
 def test_the_power_limit_is_the_share_of_its_default(driver: Plant) -> None:
-    driver(power_limit_w=500, power_limit_default_w=700.0)
+    driver(**(POWER | {"power_limit_w": 500, "power_limit_requested_w": 500}))
     limit = health.power_limit(5)
     assert (limit.of_default, limit.source) == (pytest.approx(500 / 700), "NVML: 500 W of 700 W")
+    assert limit.enforced == 1.0
+    assert "sudo nvidia-smi -pl 700 -i 5" in limit.remedy[0]
+
+
+def test_a_platform_that_enforces_less_than_is_requested_has_lowered_no_limit(driver: Plant) -> None:
+    """GH200: the module shares 900 W with its CPU, and `nvidia-smi -pl` does not change that."""
+    driver(**(POWER | {"power_limit_requested_w": 900, "power_limit_default_w": 900.0}))
+    limit = health.power_limit(5)
+    assert (limit.of_default, limit.enforced) == (1.0, pytest.approx(700 / 900))
+    assert limit.enforced_source == "NVML: the platform enforces 700 W of the requested 900 W"
+
+
+@pytest.mark.parametrize("code", [NOT_SUPPORTED, Refusal(13)])
+def test_an_older_driver_tells_the_enforced_limit_alone(driver: Plant, code: Refusal) -> None:
+    driver(**(POWER | {"power_limit_w": 350, "power_limit_requested_w": code, "power_limits_w": code}))
+    assert health.power_limit(5).of_default == 0.5
+
+
+def test_a_remedy_asks_for_no_more_than_the_gpu_takes(driver: Plant) -> None:
+    driver(**(POWER | {"power_limit_requested_w": 350, "power_limit_w": 350, "power_limits_w": [200, 600]}))
+    assert "-pl 600 " in health.power_limit(5).remedy[0]
 
 
 PROBES: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
@@ -155,7 +184,7 @@ PROBES: dict[str, tuple[Callable[[int], object], tuple[str, ...]]] = {
     "persistence": (health.persistence, ("persistence",)),
     "compute mode": (health.compute_mode, ("compute_mode",)),
     "MIG": (health.mig_enabled, ("mig",)),
-    "power limit": (health.power_limit, ("power_limit_w", "power_limit_default_w")),
+    "power limit": (health.power_limit, tuple(POWER)),
 }
 
 
@@ -179,14 +208,14 @@ def test_a_missing_feature_is_inconclusive_and_the_remedy_names_the_profile(driv
 
 
 def test_a_power_limit_of_zero_is_not_the_default(driver: Plant) -> None:
-    driver(power_limit_w=0, power_limit_default_w=700.0)
+    driver(**(POWER | {"power_limit_w": 0, "power_limit_requested_w": 0}))
     assert health.power_limit(5).of_default == 0.0
 
 
-@pytest.mark.parametrize("missing", ["power_limit_w", "power_limit_default_w"])
-def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Plant, missing: str) -> None:
+@pytest.mark.parametrize("missing", [("power_limit_w", "power_limit_requested_w"), ("power_limit_default_w",)])
+def test_a_gpu_without_a_limit_or_without_a_default_is_not_limited(driver: Plant, missing: tuple[str, ...]) -> None:
     """As on laptops and GB10. An error is inconclusive instead."""
-    driver(**{"power_limit_w": 700, "power_limit_default_w": 700, missing: NOT_SUPPORTED})
+    driver(**(POWER | dict.fromkeys(missing, NOT_SUPPORTED)))
     limit = health.power_limit(5)
     assert limit.of_default == 1.0
     assert "this GPU has no power limit" in limit.source

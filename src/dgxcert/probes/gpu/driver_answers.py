@@ -7,6 +7,7 @@ print JSON. The name of each NVML call goes to standard error before it is made,
 name.
 """
 
+import ctypes
 import json
 import sys
 from collections.abc import Callable
@@ -25,6 +26,8 @@ COUNTERS = {
 """Time spent in each state since the driver was loaded. The driver counts in ns, and updates about every 100 ms."""
 INVALID_ARGUMENT, NOT_SUPPORTED = 2, 3
 """nvmlReturn_t, nvml.h. Older drivers answer Invalid Argument for a counter that they do not know."""
+ABSENT = (INVALID_ARGUMENT, 13, 25)
+"""As the two above, with Function Not Found and Argument Version Mismatch: of a question newer than the driver."""
 PROCESS_SAMPLE_US = 2_000_000
 """Samples of processes that are older than the newest one by this much are of processes that have ended since."""
 UNSIGNED_INT = 1
@@ -55,6 +58,78 @@ def _counters(nvml: Any, gpu: Any) -> dict[str, float]:
             raise nvml.NVMLError(value.nvmlReturn)
         seconds[name] = (value.value.uiVal if value.valueType == UNSIGNED_INT else value.value.ullVal) / 1e9
     return seconds
+
+
+def _recovery_action(nvml: Any, gpu: Any) -> str:
+    """`NONE`, `GPU_RESET`, or another of the library's names without its prefix; a number that has no name.
+
+    Drivers before 565 have two fields in its place. Raises NVMLError where this driver has neither.
+    """
+    names = {code: name for name, code in _constants(nvml, "NVML_GPU_RECOVERY_ACTION_").items()}
+    fields = ("NVML_FI_DEV_GET_GPU_RECOVERY_ACTION", "NVML_FI_DEV_RESET_STATUS", "NVML_FI_DEV_DRAIN_AND_RESET_STATUS")
+    values = nvml.nvmlDeviceGetFieldValues(gpu, [getattr(nvml, field) for field in fields])
+    action, *older = values
+    if not action.nvmlReturn:
+        return str(names.get(action.value.uiVal, action.value.uiVal))
+    for value, name in zip(older, ("GPU_RESET", "DRAIN_AND_RESET"), strict=True):
+        if not value.nvmlReturn and value.value.uiVal:
+            return name
+    if all(value.nvmlReturn for value in older):
+        raise nvml.NVMLError(action.nvmlReturn)
+    return "NONE"
+
+
+FABRIC_STRUCTURES = ("c_nvmlGpuFabricInfo_v3_t", "c_nvmlGpuFabricInfo_v2_t")
+
+
+def _fabric(nvml: Any, gpu: Any) -> dict[str, Any]:
+    """State and status of a GPU in the NVLink fabric, and its health where this driver tells it.
+
+    Raises NVMLError where the GPU has no fabric or the driver is older than this question.
+    """
+    for structure in FABRIC_STRUCTURES:
+        info = getattr(nvml, structure)()
+        try:
+            nvml.nvmlDeviceGetGpuFabricInfoV(gpu, ctypes.byref(info))
+        except nvml.NVMLError as error:
+            if error.value not in ABSENT:
+                raise
+            continue
+        return _fabric_of(nvml, info)
+    info = nvml.c_nvmlGpuFabricInfo_t()
+    nvml.nvmlDeviceGetGpuFabricInfo(gpu, ctypes.byref(info))
+    return _fabric_of(nvml, info)
+
+
+def _fabric_of(nvml: Any, info: Any) -> dict[str, Any]:
+    states = {code: name for name, code in _constants(nvml, "NVML_GPU_FABRIC_STATE_").items()}
+    summaries = {code: name for name, code in _constants(nvml, "NVML_GPU_FABRIC_HEALTH_SUMMARY_").items()}
+    state = info.state & 0xFF  # one byte in nvml.h, and four in the bindings
+    health = {}
+    if hasattr(info, "healthMask"):
+        prefix = "NVML_GPU_FABRIC_HEALTH_MASK_"
+        for part, shift in _constants(nvml, f"{prefix}SHIFT_").items():
+            value = info.healthMask >> shift & getattr(nvml, f"{prefix}WIDTH_{part}")
+            names = {code: name for name, code in _constants(nvml, f"{prefix}{part}_").items()}
+            health[part] = names.get(value, str(value))
+    if hasattr(info, "healthSummary"):
+        health["SUMMARY"] = summaries.get(info.healthSummary, str(info.healthSummary))
+    return {"state": states.get(state, str(state)), "status": info.status, "health": health}
+
+
+def _constants(nvml: Any, prefix: str) -> dict[str, int]:
+    """The library's constants by what follows a prefix of their names."""
+    return {name.removeprefix(prefix): code for name, code in vars(_library(nvml)).items() if name.startswith(prefix)}
+
+
+def _library(nvml: Any) -> Any:
+    return nvml._library if isinstance(nvml, NamedCalls) else nvml
+
+
+def _inforom(nvml: Any, gpu: Any) -> bool:
+    """True where the GPU's infoROM has the right checksums. Raises NVMLError_CorruptedInforom and others."""
+    nvml.nvmlDeviceValidateInforom(gpu)
+    return True
 
 
 def _ecc(uncorrected: bool, aggregate: bool) -> Read:
@@ -100,6 +175,10 @@ FIELDS: dict[str, Read] = {
     "link_generation": lambda nvml, gpu: nvml.nvmlDeviceGetCurrPcieLinkGeneration(gpu),
     "link_generation_max": lambda nvml, gpu: nvml.nvmlDeviceGetMaxPcieLinkGeneration(gpu),
     "power_limit_w": lambda nvml, gpu: nvml.nvmlDeviceGetEnforcedPowerLimit(gpu) / 1000,
+    "power_limit_requested_w": lambda nvml, gpu: nvml.nvmlDeviceGetPowerManagementLimit(gpu) / 1000,
+    "power_limits_w": lambda nvml, gpu: [
+        limit / 1000 for limit in nvml.nvmlDeviceGetPowerManagementLimitConstraints(gpu)
+    ],
     "power_limit_default_w": lambda nvml, gpu: nvml.nvmlDeviceGetPowerManagementDefaultLimit(gpu) / 1000,
     "highest_clock": lambda nvml, gpu: nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM),
     "boost_clock": lambda nvml, gpu: nvml.nvmlDeviceGetMaxCustomerBoostClock(gpu, nvml.NVML_CLOCK_GRAPHICS),
@@ -110,6 +189,9 @@ FIELDS: dict[str, Read] = {
     "performance_state": lambda nvml, gpu: nvml.nvmlDeviceGetPerformanceState(gpu),
     "event_reasons": lambda nvml, gpu: nvml.nvmlDeviceGetCurrentClocksEventReasons(gpu),
     "counters": _counters,
+    "recovery_action": _recovery_action,
+    "fabric": _fabric,
+    "inforom": _inforom,
     "compute_processes": _pids("nvmlDeviceGetComputeRunningProcesses"),
     "graphics_processes": _pids("nvmlDeviceGetGraphicsRunningProcesses"),
     "process_utilization": _process_utilization,

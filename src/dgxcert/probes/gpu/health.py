@@ -82,16 +82,34 @@ def mig_enabled(index: int) -> bool:
 
 @dataclass(frozen=True)
 class PowerLimit:
-    """The enforced power limit as a share of the default one."""
+    """The requested power limit as a share of the default one, and the enforced as a share of the requested one."""
 
     of_default: float
     source: str
+    enforced: float = 1.0
+    enforced_source: str = "NVML: as requested"
+    remedy: tuple[str, ...] = ()
 
 
 def power_limit(index: int) -> PowerLimit:
-    """The power limit; 1.0 where the driver reports no limit or no default, as on laptops and GB10."""
-    answers = nvml.ask(index, "power_limit_w", "power_limit_default_w")
+    """The power limit; 1.0 where the driver reports no limit or no default, as on laptops and GB10.
+
+    What somebody has set with `nvidia-smi -pl` is the requested limit. The platform may enforce less: a module that
+    shares its power with a CPU (GH200: 700 of 900 W), a server's BMC, or a lost power supply. `-pl` does not change
+    that; event reasons and the clock under load decide whether it costs anything.
+    """
+    answers = nvml.ask(index, "power_limit_w", "power_limit_requested_w", "power_limit_default_w", "power_limits_w")
     enforced, default = answers.if_supported("power_limit_w"), answers.if_supported("power_limit_default_w")
-    if enforced is None or not default:
+    requested = answers.if_known("power_limit_requested_w") or enforced
+    if requested is None or not default:
         return PowerLimit(1.0, "NVML: this GPU has no power limit, or no default for it")
-    return PowerLimit(enforced / default, f"NVML: {enforced:g} W of {default:g} W")
+    highest = max(answers.answered.get("power_limits_w") or [default])
+    steps = (
+        f"Set the default again: sudo nvidia-smi -pl {min(default, highest):g} -i {index}",
+        "Find out what lowers it: systemctl list-units '*nvidia*'; crontab -l",
+    )
+    source = f"NVML: {requested:g} W of {default:g} W"
+    if not enforced or enforced >= requested:
+        return PowerLimit(requested / default, source, remedy=steps)
+    kept = f"NVML: the platform enforces {enforced:g} W of the requested {requested:g} W"
+    return PowerLimit(requested / default, source, enforced / requested, kept, steps)

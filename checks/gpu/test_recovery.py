@@ -1,0 +1,62 @@
+"""GPU recovery: the driver asks for no reset or restart, and the NVLink fabric has admitted every GPU."""
+
+from dgxcert import requirement
+from dgxcert.probes.gpu import recovery
+from dgxcert.probes.links import fabric
+
+
+@requirement(
+    "GPU-RECOVERY-ACTION",
+    title="The driver asks for no recovery of a GPU",
+    why="A GPU that wants a reset lets no training start, or gives it memory that has failed before.",
+    remedy=(
+        "Read what the driver asks for: nvidia-smi -q | grep -A 2 'Recovery Action'",
+        "Stop all programs on the GPU and reset it if it says so: sudo nvidia-smi --gpu-reset",
+        "Restart the machine otherwise: sudo reboot",
+    ),
+    stage="host",
+)
+def test_the_driver_asks_for_no_recovery(machine, evidence):
+    asked = recovery.read(machine)
+    evidence.advise(*asked.remedy)
+    wanted = evidence.record("GPUs that want to be recovered", len(asked.wanted), unit="GPU", source=asked.source)
+    assert wanted == 0
+
+
+@requirement(
+    "FABRIC-READY",
+    title="The NVLink fabric has admitted every GPU that it links",
+    why="Until the fabric manager has set up the links, torch finds no GPU at all: CUDA refuses with error 802.",
+    remedy=(
+        "Read how far it has come: nvidia-smi -q | grep -A 4 Fabric",
+        "Look whether the fabric manager runs: systemctl status nvidia-fabricmanager",
+        "Start it, in the driver's own version: sudo systemctl enable --now nvidia-fabricmanager",
+    ),
+    stage="host",
+)
+def test_the_fabric_has_admitted_every_gpu(machine, evidence):
+    links = fabric.read(machine)
+    evidence.advise(*links.remedy)
+    evidence.record("GPUs with a fabric", len(links.linked), unit="GPU", source=links.source)
+    waiting = evidence.record("GPUs that wait for the fabric", len(links.waiting), unit="GPU", source=links.source)
+    ill = evidence.record("GPUs that are ill in the fabric", len(links.ill), unit="GPU", source=links.source)
+    assert waiting == 0
+    assert ill == 0
+
+
+@requirement(
+    "GPU-RECOVERY-AFTER",
+    title="After the work the driver asks for no recovery of a GPU",
+    why="A fault that a training met may leave a GPU that the next one cannot use.",
+    remedy=(
+        "Read what the driver asks for: nvidia-smi -q | grep -A 2 'Recovery Action'",
+        "Read what happened under load: sudo dmesg -T | grep -iE 'nvrm|xid'",
+        "Reset or restart as it says, run this again, and open a hardware case with both run folders if it returns.",
+    ),
+    stage="after",
+)
+def test_the_work_has_left_no_gpu_to_recover(machine, evidence):
+    asked = recovery.read(machine)
+    evidence.advise(*asked.remedy)
+    wanted = evidence.record("GPUs that want to be recovered", len(asked.wanted), unit="GPU", source=asked.source)
+    assert wanted == 0

@@ -1,0 +1,1 @@
+"""What the links between GPUs are, by the driver."""
