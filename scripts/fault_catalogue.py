@@ -84,7 +84,9 @@ sources: [where the readings come from]
   what the driver does when that GPU is requested at all.
 - Of the host: `kernel_log` (lines of dmesg, and of the journal where that is not given), `journal` (lines of the
   journal), either of which may be `no_permission`; `kernel_log_begins_s` and `journal_begins_s` (when the beginning is
-  lost),
+  lost), `previous_boot_log` (the last lines of the boot before, `absent` or `no_permission`; where that is not given it
+  ended in good order), `pstore` (records of a crash), `edac_ue_count` and `edac_ce_count`, `drives` (the state of
+  each: `nvme0: live`),
   `kernel_module_version`, `kernel_module_kind` (`open`, `proprietary`),
   `pci_devices`, `mem_total_gib`, `mem_available_gib`, `swap_used_gib`, `cuda_free_gib` (what CUDA reports as free).
   Limits of the process: `memory_limit_gib` in the file `memory_limit_file` (`memory.max`, `memory.high`,

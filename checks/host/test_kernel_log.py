@@ -4,6 +4,7 @@ import pytest
 
 from dgxcert import requirement
 from dgxcert.probes.host import kernel_log
+from dgxcert.probes.host.log import counters, last_boot
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,9 @@ def test_the_kernel_log_holds_no_error_of_a_drive(log, profile, evidence):
     storage = log.about("storage")
     evidence.advise(*storage.remedy)
     evidence.record("events only recorded", storage.count("note"), unit="event", source=storage.describe("note"))
+    drives = counters.read()
+    dead = evidence.record("drives that are gone", len(drives.dead_drives), unit="drive", source=drives.drives)
+    assert dead == 0
     faults = evidence.record("faults of drives", storage.count("fault"), unit="event", source=storage.describe("fault"))
     assert faults <= profile.limit("storage.faults")
     storage.require_undoubted()
@@ -79,6 +83,9 @@ def test_the_kernel_log_holds_no_uncorrected_memory_error(log, profile, evidence
     memory = log.about("memory")
     evidence.advise(*memory.remedy)
     evidence.record("events only recorded", memory.count("note"), unit="event", source=memory.describe("note"))
+    edac = counters.read()
+    evidence.record("corrected errors", edac.corrected, unit="error", source=edac.source)
+    assert evidence.record("uncorrected errors", edac.uncorrected, unit="error", source=edac.source) == 0
     faults = evidence.record("faults of memory", memory.count("fault"), unit="event", source=memory.describe("fault"))
     assert faults <= profile.limit("memory.faults")
     memory.require_undoubted()
@@ -150,3 +157,24 @@ def test_the_kernel_log_holds_no_fault_of_power_or_cooling(log, profile, evidenc
     assert faults <= profile.limit("power.faults")
     power.require_undoubted()
     power.require_complete()
+
+
+@requirement(
+    "LAST-BOOT",
+    title="What was kept of the boot before this one shows no crash",
+    why="A machine that went down under load shows nothing in its new log, and goes down again in training.",
+    remedy=(
+        "Read its last messages: journalctl -b -1 -n 200",
+        "Let the machine prove itself: make burn-in MINUTES=60",
+        "If it goes down again, open a hardware case with the log and the run folder.",
+    ),
+    takes_s=3,
+    stage="host",
+)
+def test_the_last_boot_did_not_end_in_a_crash(profile, computation, minutes, evidence):
+    boot = last_boot.read()
+    evidence.record("end of the last boot", boot.end, source=boot.source)
+    evidence.record("faults in its last lines", len(boot.faults), unit="event", source=boot.description)
+    boot.require_survived(computation, minutes, profile.limit("boot.burn_in").min)
+    crashes = evidence.record("crashes without a proof", 0, unit="event", source="no crash, or a burn-in after it")
+    assert crashes <= profile.limit("boot.faults")

@@ -11,6 +11,7 @@ from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import cuda_devices, pci
 from dgxcert.probes.host import kernel_module, memory
 from dgxcert.probes.host.hardware import reserved_memory
+from dgxcert.probes.host.log import counters, last_boot
 
 KIB_PER_GIB = 1024**2
 BYTES_PER_GIB = 1024**3
@@ -41,6 +42,20 @@ def play(machine: Machine, folder: Path) -> None:
     cuda_devices.MODULES = _written(folder / "modules", "".join(f"{name} 1 0 - Live 0x0\n" for name in modules))
     _play_logs(fields, folder)
     engine.play(fields)
+    _play_counters(fields, folder)
+
+
+def _play_counters(fields: dict[str, Any], folder: Path) -> None:
+    """Play sysfs of EDAC and of drives."""
+    counters.EDAC, counters.NVME, counters.BLOCK = folder / "edac", folder / "nvme", folder / "block"
+    counts = {"ue_count": fields.get("edac_ue_count", 0), "ce_count": fields.get("edac_ce_count", 0)}
+    files = {counters.EDAC / "mc0" / name: count for name, count in counts.items()}
+    for name, state in fields.get("drives", {"nvme0": "live"}).items():
+        scsi = name.startswith("sd")
+        files[counters.BLOCK / name / "device" / "state" if scsi else counters.NVME / name / "state"] = state
+    for path, value in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _written(path, f"{value}\n")
 
 
 def _play_logs(fields: dict[str, Any], folder: Path) -> None:
@@ -49,18 +64,39 @@ def _play_logs(fields: dict[str, Any], folder: Path) -> None:
     programs.mkdir()
     kernel = _kernel_log(fields, "kernel_log")
     journal = _kernel_log(fields, "journal") if "journal" in fields else kernel
-    for name, text in (("dmesg", kernel), ("journalctl", journal)):
+    ended = folder / "last_boot.log"
+    last_boot.PSTORE = (folder / "pstore",)
+    last_boot.PSTORE[0].mkdir()
+    for number, record in enumerate(fields.get("pstore", ())):
+        _written(last_boot.PSTORE[0] / f"dmesg-efi-{number}", str(record))
+    before = _program(ended, _last_boot(fields), NO_BOOT if fields.get("previous_boot_log") == "absent" else REFUSED)
+    programs_of = {
+        "dmesg": _program(folder / "dmesg.log", kernel),
+        "journalctl": f'case " $* " in *" -b -1 "*) {before};; esac\n{_program(folder / "journal.log", journal)}',
+    }
+    for name, text in programs_of.items():
         program = programs / name
-        program.write_text(_program(folder / f"{name}.log", text), encoding="utf-8")
+        program.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         program.chmod(0o755)
     os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
 
 
-def _program(log: Path, text: str | None) -> str:
-    """A program that prints a text, or is refused."""
-    if text is None:
-        return "#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n"
-    return f"#!/bin/sh\nexec cat {_written(log, text)}\n"
+REFUSED = "Operation not permitted"
+NO_BOOT = "Data from the specified boot (-1) is not available: No such boot ID in journal"
+ORDERLY = "[ 9000.1] host systemd[1]: Reached target reboot.target - System Reboot."
+
+
+def _last_boot(fields: dict[str, Any]) -> str | None:
+    """The end of the journal of the boot before; None where it is `no_permission` or `absent`."""
+    lines = fields.get("previous_boot_log", [ORDERLY])
+    if isinstance(lines, str):
+        return None
+    return "".join(f"{line if line.startswith('[') else f'[ 8999.0] host kernel: {line}'}\n" for line in lines)
+
+
+def _program(log: Path, text: str | None, refusal: str = REFUSED) -> str:
+    """Commands that print a text, or are refused."""
+    return f"echo '{refusal}' >&2; exit 1" if text is None else f"exec cat {_written(log, text)}"
 
 
 def _device_files(machine: Machine, folder: Path) -> Path:

@@ -22,6 +22,7 @@ from dgxcert.probes.gpu import nvml
 from dgxcert.probes.host import clock, container, disk, kernel_log, kernel_module, memory
 from dgxcert.probes.host.engine import cdi, gpu_access, settings
 from dgxcert.probes.host.hardware import reserved_memory
+from dgxcert.probes.host.log import counters, last_boot
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
 
@@ -67,6 +68,8 @@ class HostMachine:
         self.set(container, "read", computed("cuda:0 (NVIDIA GB10)"))
         self.set(disk, "read", disk.Disk("/var/lib/docker", 60.0))
         self.set(kernel_log, "read", log())
+        self.set(counters, "read", counters.Counters(0, 12, (), "EDAC"))
+        self.set(last_boot, "read", last_boot.LastBoot("the last boot ended in good order", crashed=False))
         self.set(kernel_module, "read", kernel_module.KernelModule("580.126.09", is_open=True))
         self.set(engine_answer, "ask", engine())
         self.set(settings, "read_toolkit", settings.Toolkit("1.19.0"))

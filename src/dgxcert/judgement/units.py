@@ -58,6 +58,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "power.faults": ("event",),
     "host.faults": ("event",),
     "boot.faults": ("event",),
+    "boot.burn_in": ("min",),
     "attention.backends": ("backend",),
     "attention.output": (OF_ROUNDING,),
     "attention.gradients": (OF_ROUNDING,),

@@ -13,6 +13,7 @@ from suites.inline import ended
 
 from dgxcert.judgement.units import QUANTITIES
 from dgxcert.probes.host import kernel_log
+from dgxcert.probes.host.log import counters, last_boot
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
 
@@ -59,6 +60,18 @@ FAILURES: tuple[Failure, ...] = (
         "faults in the kernel log is 2 event, required <= 0 event",
         "sudo reboot",
     ),
+    (
+        "STORAGE-HEALTHY",
+        reads(counters, "read", counters.Counters(0, 0, ("nvme0 is dead",), "EDAC")),
+        "drives that are gone is 1 drive, required",
+        "smart-log",
+    ),
+    (
+        "MEMORY-HEALTHY",
+        reads(counters, "read", counters.Counters(1, 0, (), "EDAC")),
+        "uncorrected errors is 1 error, required",
+        "ONLY=MEMORY-PATTERN",
+    ),
     *((name, reads(kernel_log, "read", log(f"[ 9.0] {line}")), *said) for name, line, *said in OF_A_SUBJECT),
 )
 INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
@@ -71,6 +84,8 @@ INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
     ("CPU-HEALTHY", reads(kernel_log, "read", log(NMI)), "hardware interrupted for a reason that is not known"),
     ("CPU-HEALTHY", reads(kernel_log, "read", log(OOPS)), "the kernel log holds unknown events"),
     ("POWER-HEALTHY", reads(kernel_log, "read", log(SAGGED)), "speaks of too little or too much"),
+    ("LAST-BOOT", reads(last_boot, "read", NOT_MEASURED), "no instrument answered"),
+    ("LAST-BOOT", reads(last_boot, "read", last_boot.parse("[ 9.0] host kernel: up")), "ended without a shutdown"),
     *((name, reads(kernel_log, "read", NOT_MEASURED), "no instrument answered") for name in OF_THE_HOST),
     *((name, reads(kernel_log, "read", kernel_log.parse(CUT)), "holds no fault, but begins") for name in OF_THE_HOST),
 )
@@ -79,7 +94,7 @@ INCONCLUSIVE: tuple[Inconclusiveness, ...] = (
 @pytest.mark.parametrize("lines", [(), (CRASHED,)], ids=["no event", "a program crashed"])
 def test_a_healthy_machine_passes(host: HostMachine, lines: tuple[str, ...]) -> None:
     host.set(kernel_log, "read", log(*lines))
-    host.require_passed("GPU-XID", *OF_THE_HOST)
+    host.require_passed("GPU-XID", "LAST-BOOT", *OF_THE_HOST)
 
 
 @pytest.mark.parametrize(("id", "line"), [row[:2] for row in OF_A_SUBJECT], ids=[row[0] for row in OF_A_SUBJECT])
