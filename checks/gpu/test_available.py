@@ -69,7 +69,8 @@ def test_cuda_starts_on_every_gpu_of_the_driver(machine, evidence):
 )
 def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
     torch = cuda.read()
-    available = evidence.record("torch.cuda.is_available()", torch.available, source=torch.build)
+    evidence.advise(*torch.remedy)
+    available = evidence.record("torch.cuda.is_available()", torch.available, source=torch.source)
     assert available.holds()
     count = evidence.record("GPUs of torch", torch.count, unit="GPU", source="torch.cuda.device_count()")
     driver = evidence.record("GPUs of the driver", len(nvml.require_consistent().gpus), unit="GPU", source="NVML")

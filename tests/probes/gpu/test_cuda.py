@@ -45,3 +45,28 @@ def test_the_major_version_of_cuda_is_a_number() -> None:
     assert [cuda.Cuda(True, 1, "torch 2.10", version).major for version in ("13.0", "13.1", "9.2")] == [13, 13, 9]
     with pytest.raises(Inconclusive, match="built for CUDA none: there is no CUDA version that a driver could support"):
         _ = cuda.Cuda(False, 0, "torch 2.10, built for CUDA none").major
+
+
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        ("Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized\nmore", "fabricmanager"),
+        ("CUDA driver initialization failed, you might not have a CUDA gpu.", "nvidia-modprobe"),
+        ("No CUDA GPUs are available", "nvidia-ctk cdi"),
+        ("something new", ""),
+    ],
+)
+def test_what_torch_says_chooses_the_remedy(monkeypatch: pytest.MonkeyPatch, message: str, word: str) -> None:
+    """`is_available` is False without a reason; only `init` says why."""
+
+    def init() -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    torch_cuda = SimpleNamespace(is_available=lambda: False, init=init)
+    torch = SimpleNamespace(__version__="2.10", version=SimpleNamespace(cuda="13.0"), cuda=torch_cuda)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    found = cuda.read()
+    assert found.source == f"torch 2.10, built for CUDA 13.0: {message.partition(chr(10))[0]}"
+    assert word in " ".join(found.remedy)
+    assert bool(found.remedy) == bool(word)
