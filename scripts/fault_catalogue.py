@@ -74,8 +74,18 @@ sources: [where the readings come from]
   `remapped_rows_pending`, `ecc_mode_current`. An unknown name is an error that lists the known ones.
 - What a description omits, or calls `unknown`, is as on the healthy machine of its product (`spark-idle`, `h100-idle`
   or `h200-idle`), chosen by `name` or else by the file name.
-- Instead of a value, a description may give what the driver does: `not_supported`, `absent`, `no_permission`,
-  `gpu_is_lost`, `mismatch`, `Unknown Error`, `error N` (NVML's number), `hangs` and `crashes`.
+- Instead of any value, also in a list, a description may give what the driver does: `not_supported`, `absent`,
+  `no_permission`, `gpu_is_lost`, `mismatch`, `Unknown Error`, `error N` (NVML's number), NVML's own names
+  (`NVML_ERROR_TIMEOUT`), what nvidia-smi prints (`[GPU requires reset]`, `ERR!`), `hangs` and `crashes`.
+- Of the driver's state: `gpu_recovery_action` (`None`, `Reset`, `Reboot`, `Drain P2P`, `Drain and Reset`, or a number),
+  or `reset_required` and `drain_and_reset_recommended` of older drivers; `fabric_state` (`Not Started`, `In Progress`,
+  `Completed`), `fabric_status`, `fabric_health` (`{degraded_bw: "true"}`, by NVML's names), `fabric_health_summary` and
+  `fabric_interface` (1 to 3: the newest form of the question that the driver knows); `inforom` (`valid`).
+- Of power: `power_limit_requested_w` (what `nvidia-smi -pl` sets; the enforced one if it is not given),
+  `power_limit_enforced_w`, `power_limit_default_w`, `power_limit_min_w` and `power_limit_max_w`.
+- `cuda_init` is what CUDA returns when it starts, by number or name (`802`, `CUDA_ERROR_NO_DEVICE`, `hangs`); within
+  `each`, as `cuda_context`, what the context of that GPU returns. While the fabric is not complete it is 802 by itself.
+  `device_files_missing` (`[nvidia-uvm]`) and `kernel_modules` are what is looked at then.
 - `under_load` holds the readings under load; a list of numbers is played over ten seconds of work. A machine described
   under load (P0 and busy, or with an event reason) reports the same readings all the time.
 - `event_counter_*_us` are constant at rest. Under load they grow by `event_counter_*_us_per_s`; in a description of a

@@ -70,6 +70,8 @@ def test_the_clock_does_not_fall_while_the_gpu_works(gpu, profile, evidence):
 def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
     samples = sustained.measured(gpu, profile).samples
     hottest = evidence.record("highest temperature", samples.highest("temperature"), unit="°C", source=samples.source)
+    earlier = samples.earlier_s("thermal_software", "thermal_hardware")
+    evidence.record("slowed down for heat before the load", earlier, unit="s", source=samples.source_of_the_past)
     slowed = evidence.record("slowed down for heat", samples.hot, unit="of time", source=samples.source_with_counters)
     assert hottest <= profile.limit("temperature.under_load")
     assert slowed <= profile.limit("slowdown.thermal")
@@ -92,6 +94,8 @@ def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
 def test_nothing_holds_the_gpus_power_back(gpu, profile, evidence):
     samples = sustained.measured(gpu, profile).samples
     evidence.record("power under load", samples.median("power_w"), unit="W", source=samples.source)
+    earlier = samples.earlier_s("power_cap", "power_brake")
+    evidence.record("power held back before the load", earlier, unit="s", source=samples.source_of_the_past)
     braked = evidence.record("power brake", samples.braked, unit="of time", source=samples.source_with_counters)
     capped = evidence.record("power capped", samples.power_capped, unit="of time", source=samples.source_with_counters)
     assert braked <= profile.limit("slowdown.power_brake")

@@ -1,5 +1,6 @@
 """The checks under load pass on a healthy GPU, and each of their comparisons fails alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import check_file
@@ -89,3 +90,15 @@ def test_a_gpu_that_was_hardly_busy_is_inconclusive(monkeypatch: pytest.MonkeyPa
 def test_a_lowered_power_limit_fails(monkeypatch: pytest.MonkeyPatch, share: float, fault: str | None) -> None:
     monkeypatch.setattr(health, "power_limit", lambda index: PowerLimit(share, "NVML"))
     judge(CHECKS.test_the_power_limit_is_the_one_that_the_gpu_ships_with, GPU, H200, fault=fault)
+
+
+def test_what_slowed_the_gpu_before_the_load_is_recorded_and_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ollama/ollama#13552: a machine that was hot once, as its counters show, and is cool now."""
+    past = {"power_cap": 10800.25, "power_brake": 0.5, "thermal_software": 0.9, "thermal_hardware": 0.0}
+    measured = load()
+    told = replace(measured, samples=replace(measured.samples, before=past, after=past))
+    monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: told)
+    for test, name, seconds in (("thermal", "slowed down for heat", 0.9), ("power", "power held back", 10800.75)):
+        evidence = judge(TESTS[test], GPU, H200, fault=None)
+        (kept,) = [kept for kept in evidence.kept if kept.name == f"{name} before the load"]
+        assert (kept.value, kept.unit) == (seconds, "s")

@@ -1,6 +1,7 @@
 """Other compute processes on a GPU are named, and measurements beside them are inconclusive."""
 
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,7 @@ def test_one_other_process_is_named_and_inconclusive(monkeypatch: pytest.MonkeyP
     with pytest.raises(Inconclusive) as raised:
         gpu_processes.read(machine(8))
     name = Path(f"/proc/{os.getpid()}/comm").read_text(encoding="utf-8").strip()
-    assert raised.value.problem == f"other processes compute on this machine (GPU 3: {name} ({os.getpid()}))"
+    assert raised.value.problem == f"others use the GPUs of this machine (GPU 3: {name} ({os.getpid()}))"
     assert any("nvidia-smi" in step for step in raised.value.remedy)
 
 
@@ -72,6 +73,23 @@ def at_work(monkeypatch: pytest.MonkeyPatch, *utilization: float | None) -> None
 def test_graphics_that_keep_a_gpu_busy_are_named_and_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     at_work(monkeypatch, 0.97, 0.31, 0.97, 0.97)
     with pytest.raises(Inconclusive, match=f"GPU 0: 31% busy, with graphics: process {NO_SUCH_PID}"):
+        gpu_processes.read(machine(1))
+
+
+def test_who_keeps_a_gpu_busy_is_named_busiest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work(monkeypatch, *[0.9] * 4)
+    activity = nvml.Activity(0.9, (NO_SUCH_PID, os.getpid()), {NO_SUCH_PID: 0.02, os.getpid(): 0.61})
+    monkeypatch.setattr(nvml, "activity", lambda index: activity)
+    mine = gpu_processes.describe(os.getpid())
+    with pytest.raises(Inconclusive, match=re.escape(f"graphics: {mine} 61%, process {NO_SUCH_PID} 2%")):
+        gpu_processes.read(machine(1))
+
+
+def test_a_gpu_that_is_busy_without_any_process_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of another PID namespace or of a MIG instance is in no list, and still takes time."""
+    at_work(monkeypatch, *[0.9] * 4)
+    monkeypatch.setattr(nvml, "activity", lambda index: nvml.Activity(0.9, ()))
+    with pytest.raises(Inconclusive, match="90% busy, by no process that is listed"):
         gpu_processes.read(machine(1))
 
 

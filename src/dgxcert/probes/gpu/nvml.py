@@ -3,7 +3,8 @@
 Every question goes through `driver_query`, in a process of its own, because a sick driver hangs or crashes its caller.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dgxcert.machine import driver_query
@@ -137,14 +138,18 @@ class Activity:
 
     utilization: float | None
     drawing: tuple[int, ...]
+    shares: Mapping[int, float] = field(default_factory=dict)
+    """Share of the time by process, as the driver last sampled it, where it does: of any process, listed or not."""
 
 
 def activity(index: int) -> Activity:
     """What goes on on a GPU now. Raises Inconclusive where the driver refuses otherwise than with Not Supported."""
-    answers = ask(index, "utilization", "graphics_processes")
+    answers = ask(index, "utilization", "graphics_processes", "process_utilization")
     percent = answers.if_supported("utilization")
     drawing = answers.if_supported("graphics_processes") or ()
-    return Activity(None if percent is None else percent / 100, tuple(drawing))
+    used = answers.answered.get("process_utilization") or {}  # only to name who it is, so a refusal is no matter
+    shares = {int(pid): int(share) / 100 for pid, share in used.items()}
+    return Activity(None if percent is None else percent / 100, tuple(drawing), shares)
 
 
 def _identity(answers: Answers) -> Gpu:

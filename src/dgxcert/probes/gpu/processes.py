@@ -23,10 +23,11 @@ def read(machine: Machine) -> int:
     uses = [use for gpu in machine.gpus if (use := _use(gpu.index))]
     if uses:
         raise Inconclusive(
-            f"other processes compute on this machine ({'; '.join(uses)})",
+            f"others use the GPUs of this machine ({'; '.join(uses)})",
             "Find out whose they are: nvidia-smi; ps -fp PID",
             "Stop them (a notebook's kernel, a server left running, a game, a page that draws in 3D) or wait for their "
             "end, then run this again.",
+            "Look for containers that use it if no process is listed: docker ps; then stop those.",
         )
     return len(machine.gpus)
 
@@ -42,8 +43,20 @@ def _use(index: int) -> str:
         if activity.utilization is None or not is_busy(activity.utilization):
             return ""
         least = min(least, activity.utilization)
-    drawing = ", ".join(map(describe, activity.drawing)) or "no process is listed"
-    return f"GPU {index}: {least:.0%} busy, with graphics: {drawing}"
+    return f"GPU {index}: {least:.0%} busy, {_by(activity)}"
+
+
+def _by(activity: nvml.Activity) -> str:
+    """Who keeps a GPU busy without computing: graphics, the busiest first, or a process that the driver does not list.
+
+    >>> _by(nvml.Activity(0.9, (), {}))
+    'by no process that is listed, as one of another container or virtual machine'
+    """
+    pids = sorted({*activity.drawing, *activity.shares}, key=lambda pid: -activity.shares.get(pid, 0.0))
+    named = [f"{describe(pid)}{f' {share:.0%}' if (share := activity.shares.get(pid)) else ''}" for pid in pids]
+    if named:
+        return f"with graphics: {', '.join(named)}"
+    return "by no process that is listed, as one of another container or virtual machine"
 
 
 def describe(pid: int) -> str:

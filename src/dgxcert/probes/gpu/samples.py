@@ -181,6 +181,18 @@ class Samples:
         # Counters are updated about every 100 ms, so they can grow by a little more than the elapsed time.
         return min(1.0, max(growth_s, default=0.0) / self.elapsed_s)
 
+    def earlier_s(self, *names: str) -> float:
+        """Seconds that these counters held before the load, since the driver was loaded: the past, which is no fault.
+
+        0 where the driver has none of them.
+        """
+        return round(sum(self.before.get(name, 0.0) for name in names), 3)
+
+    @property
+    def source_of_the_past(self) -> str:
+        """Where `earlier_s` comes from, for evidence."""
+        return f"NVML's counters before the load, {'since the driver was loaded' if self.before else 'which it lacks'}"
+
     @property
     def power_capped(self) -> float:
         """Share of the time with a software power cap, by samples or counters, whichever is larger."""
