@@ -54,6 +54,9 @@ bench: environment ## run the benchmarks under plain pytest, without a verdict
 list: environment ## list every requirement
 	@$(DGXCERT) list
 
+hub: environment ## find out why models cannot be downloaded from the Hub (REPO=org/name asks about it, TYPE=dataset|space)
+	@$(DGXCERT) hub $(if $(REPO),--repo '$(REPO)') $(if $(TYPE),--type '$(TYPE)')
+
 cache: environment ## list and verify the checkpoints in the Hub cache
 	@$(DGXCERT) cache --profile '$(PROFILE)'
 
@@ -158,4 +161,4 @@ clean: ## remove the environment that setup made, and the caches of its tools; r
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup environment validate ready rehearse quick burn-in check bench list cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean
+.PHONY: help setup environment validate ready rehearse quick burn-in check bench list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean

@@ -12,13 +12,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-HUB_VARIABLES = (
-    *("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_DISABLE_XET"),
-    *("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-    *("HF_HUB_DISABLE_IMPLICIT_TOKEN", "SSL_CERT_DIR", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
-    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
-)
-"""Variables that change what the Hub's client does, and with it the diagnosis."""
+KEPT = {"SHELL", "NO_COLOR", "GITHUB_ACTIONS"}
+"""Variables that say nothing about a download."""
 
 
 @pytest.fixture
@@ -35,12 +30,16 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def plain_hub_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An environment without variables for the Hub's client, and with an empty HF_HOME."""
-    from dgxcert.probes.hub import http_request
+    from dgxcert.probes.hub import addresses, http_request
+    from dgxcert.probes.hub.variables import known
 
-    for name in HUB_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+    for name in known.kinds():
+        if name not in KEPT:
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", "/dev/null")
     http_request.resolve.cache_clear()
+    addresses.forget()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from dgxcert.probes.hub import diagnosis as hub
     why="Models and data sets come from the Hub: a proxy, a firewall that blocks only the storage hosts, or an expired "
     "token stops every course notebook at its first line.",
     remedy=(
-        "In `make shell`, run `python -m dgxcert.probes.hub` and read which step fails first, and its remedy.",
+        "Run `make hub` and read which step fails first, and its remedy.",
         "Ask your network administrator to allow *.huggingface.co and *.hf.co on port 443.",
     ),
     takes_s=6,

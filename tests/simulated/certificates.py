@@ -30,7 +30,7 @@ class Authority:
         self._ca.cert_pem.write_to_path(str(self.bundle))
 
     def server_context(self, certificate: str) -> ssl.SSLContext:
-        """A server's SSL context, with a certificate that is `good`, `expired` or for `another-host`."""
+        """A server's SSL context, with a certificate that is `good`, `expired`, `future` or for `another-host`."""
         if certificate not in self._contexts:
             self._contexts[certificate] = self._issue(certificate)
         return self._contexts[certificate]
@@ -39,7 +39,8 @@ class Authority:
         names = ("hub.example.org",) if certificate == "another-host" else (*LOOPBACK, *PUBLIC)
         now = datetime.datetime.now(datetime.UTC)
         expires = now - datetime.timedelta(days=2) if certificate == "expired" else now + datetime.timedelta(days=2)
-        issued = self._ca.issue_cert(*names, not_before=now - datetime.timedelta(days=30), not_after=expires)
+        begins = now + datetime.timedelta(days=1 if certificate == "future" else -30)
+        issued = self._ca.issue_cert(*names, not_before=begins, not_after=expires)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         issued.configure_cert(context)
         return context

@@ -64,6 +64,8 @@ class Case:
     proxy_user: bool = False
     proxy_blocks: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    home: Mapping[str, str] = field(default_factory=dict)
+    tmp: str = ""
     folders: Mapping[str, str] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
 
@@ -110,7 +112,14 @@ def diagnose(case: Case, folder: Path) -> Row:
         places = loopback_hub.PUBLIC if case.network["names"] == "public" else loopback_hub.NAMED
         known = case.network.get("known", list(places))
         hosts = {places[name].name: places[name].address for name in known}
-        namespace.configure(case.network["resolver"], hosts)
+        namespace.configure(
+            case.network["resolver"], hosts, [places[name].name for name in case.network.get("ipv6", ())]
+        )
+    for name, text in case.home.items():
+        (folder / "home" / name).write_text(text, encoding="utf-8")
+        (folder / "home" / name).chmod(0o600)
+    if case.tmp:
+        namespace.mount_small(folder / "tmp", case.tmp)
     with ExitStack() as stack:
         hub = stack.enter_context(
             LoopbackHub(case.mode or case.name, tls=case.tls, prefix=case.prefix, cas=case.cas, places=places)
@@ -119,6 +128,8 @@ def diagnose(case: Case, folder: Path) -> Row:
             for name in case.network.get(action, ()):
                 server = getattr(hub, f"{name}_server")
                 namespace.firewall(action, server.address, server.port)
+        for name in case.network.get("ipv6", ()):
+            stack.enter_context(namespace.dropped_ipv6(getattr(hub, f"{name}_server").port))
         environment = _environment(case, folder, private, hub)
         environment |= stack.enter_context(_proxy(case, hub))
         home = {name: value.replace("{HF_HOME}", environment["HF_HOME"]) for name, value in case.environment.items()}

@@ -65,6 +65,28 @@ GATED = _error(
 GATED_ANONYMOUS = _error(
     401, f"{RESTRICTED}. You must have access to it and be authenticated to access it. Please log in.", "GatedRepo"
 )
+SCOPE = _error(
+    403,
+    "Please enable access to public gated repositories in your fine-grained token settings to view this repository.",
+    "GatedRepo",
+)
+PENDING = _error(403, "Your request to access this model is awaiting a review from the repo authors.", "GatedRepo")
+EXPIRED_TOKEN = _error(401, 'User Access Token "lab" is expired')
+FINE_GRAINED = {
+    "type": "user",
+    "name": "loopback-student",
+    "auth": {
+        "type": "access_token",
+        "accessToken": {
+            "displayName": "lab",
+            "role": "fineGrained",
+            "fineGrained": {"canReadGatedRepos": False, "global": [], "scoped": []},
+        },
+    },
+}
+"""As huggingface/huggingface.js has it, in packages/hub/src/lib/who-am-i.ts."""
+WHOAMI = Response(200, json.dumps(FINE_GRAINED).encode(), {"Content-Type": "application/json"})
+DAY_S = 86400.0
 SERVER_ERROR = Response(500, b"<html><body><h1>500 Internal Server Error</h1></body></html>", HTML)
 UNAVAILABLE = Response(503, b"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>", HTML)
 DENIED = Response(403, b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", {"Content-Type": "text/xml"})
@@ -94,6 +116,22 @@ MODES: dict[str, Mode] = {
         cas=Fault(certificate=COMPANY_CERTIFICATE),
         transfer=Fault(certificate=COMPANY_CERTIFICATE),
     ),
+    "future": _everywhere("The certificate is not valid yet.", Fault(certificate="future")),
+    "clock-ahead": _everywhere(
+        "The machine's clock is three days ahead.", Fault(certificate="expired", clock_s=-3 * DAY_S)
+    ),
+    "clock-behind": _everywhere(
+        "The machine's clock is three days behind.", Fault(certificate="future", clock_s=3 * DAY_S)
+    ),
+    # A mirror.
+    "mirror-sends-on": Mode("A mirror sends every request on to another address.", hub=Fault(moved=308)),
+    "mirror-sends-on-for-good": Mode("A mirror sends every request on, with 301.", hub=Fault(moved=301)),
+    "mirror-sends-files-on": Mode(
+        "A mirror sends requests for files on.", hub=Fault(moved=307, moved_paths="/resolve/")
+    ),
+    "mirror-sends-api-on": Mode(
+        "A mirror sends requests to its API on.", hub=Fault(moved=302, moved_paths="^/api/models")
+    ),
     # The connection to the Hub.
     "hub-refused": Mode("Nothing listens at the Hub's port.", hub=Fault(listen="refused")),
     "hub-dropped": Mode("Packets to the Hub are dropped.", hub=Fault(listen="dropped")),
@@ -107,6 +145,13 @@ MODES: dict[str, Mode] = {
     ),
     "gated": Mode("The repository is gated and this token may not read it.", hub=_refuses(GATED, CONTENT)),
     "gated-anonymous": Mode("The repository is gated and there is no token.", hub=_refuses(GATED_ANONYMOUS, CONTENT)),
+    "token-scope": Mode("The fine-grained token may not read gated repositories.", hub=_refuses(SCOPE, CONTENT)),
+    "token-without-gated": Mode(
+        "The Hub says that the terms are not accepted, and that the token may not read gated repositories.",
+        hub=Fault(refusals=(Refusal(GATED, CONTENT), Refusal(WHOAMI, "/api/whoami-v2"))),
+    ),
+    "gated-pending": Mode("The request for access waits for its decision.", hub=_refuses(PENDING, CONTENT)),
+    "token-expired": Mode("The token has expired.", hub=_refuses(EXPIRED_TOKEN, "/api/")),
     "limited": Mode("The Hub rate-limits every request.", hub=_refuses(LIMITED)),
     "limited-resolve": Mode("The Hub rate-limits requests for files only.", hub=_refuses(LIMITED_RESOLVE, RESOLVE)),
     "broken": Mode("The Hub answers 500.", hub=_refuses(SERVER_ERROR)),

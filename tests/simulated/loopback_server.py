@@ -59,7 +59,7 @@ class Fault:
     """`open`; `refused` (the port is closed); `dropped` (the kernel drops the SYN); `silent` (connections are accepted
     and nothing is sent, not even in the TLS handshake); `mute` (TLS is established, and no request is answered)."""
     certificate: str = "good"
-    """`good`, `expired`, `another-host` or `company` (signed by another authority)."""
+    """`good`, `expired`, `future`, `another-host` or `company` (signed by another authority)."""
     refusals: tuple[Refusal, ...] = ()
     body_bytes_per_s: float | None = None
     header_bytes_per_s: float | None = None
@@ -71,6 +71,12 @@ class Fault:
     """The connection is closed after this many bytes of a file."""
     cuts: int | None = None
     """How often that happens; None: every time."""
+    moved: int = 0
+    """A redirect of this status to the same path on 127.0.0.1, for requests that name another host."""
+    moved_paths: str = ""
+    """Only requests whose path matches this regular expression are redirected."""
+    clock_s: float = 0.0
+    """How far the server's clock, as its header Date tells it, is ahead of the machine's."""
 
 
 Handler = Callable[[str, str, Mapping[str, str]], Response]
@@ -149,6 +155,9 @@ class Server:
 
     def respond(self, method: str, path: str, headers: Mapping[str, str]) -> Response:
         """The response, changed as the fault demands."""
+        if self.fault.moved and "127.0.0.1" not in headers.get("host", "") and re.search(self.fault.moved_paths, path):
+            there = self.url.replace(self.host, "127.0.0.1")
+            return Response(self.fault.moved, b"", {"Location": f"{there}{path}"})
         for refusal in self.fault.refusals:
             if re.search(refusal.path, path):
                 return refusal.response
@@ -236,7 +245,8 @@ class _Connection(BaseHTTPRequestHandler):
         slow = bool(re.search(owner.fault.slow_paths, self.path))
         phrase = HTTPStatus(response.status).phrase
         lines = [f"HTTP/1.1 {response.status} {phrase}"]
-        sent = {"Date": self.date_time_string(), "Content-Length": str(len(response.body)), **response.headers}
+        date = self.date_time_string(time.time() + owner.fault.clock_s)
+        sent = {"Date": date, "Content-Length": str(len(response.body)), **response.headers}
         lines += [f"{name}: {value}" for name, value in sent.items()]
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         cut = None if self.command == "HEAD" else owner.cut(response)

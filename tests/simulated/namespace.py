@@ -7,7 +7,12 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from simulated.loopback_server import BACKLOG_CONNECTIONS, SETTLE_S
 
 RESOLVER = "127.0.0.1"
 PROGRAMS = ("unshare", "ip", "iptables")
@@ -31,14 +36,15 @@ def inside(*args: str) -> list[str]:
     return ["unshare", *user, "--net", "--mount", "--", *args]
 
 
-def configure(resolver: str, hosts: dict[str, str]) -> None:
+def configure(resolver: str, hosts: dict[str, str], with_ipv6: Sequence[str] = ()) -> None:
     """Within `inside`: bring loopback up, write these hosts to /etc/hosts, and start the DNS server.
 
-    `resolver` is `absent` (nothing listens), `silent` (it never answers) or `unknown` (NXDOMAIN for every name).
+    `resolver` is `absent` (nothing listens), `silent` (it never answers) or `unknown` (NXDOMAIN for every name). The
+    names in `with_ipv6` have the address ::1 as well, which clients prefer.
     """
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
     lines = "".join(f"{address} {name}\n" for name, address in {"localhost": "127.0.0.1", **hosts}.items())
-    _replace("/etc/hosts", lines)
+    _replace("/etc/hosts", "".join(f"::1 {name}\n" for name in with_ipv6) + lines)
     _replace("/etc/resolv.conf", f"nameserver {RESOLVER}\n")
     _replace("/etc/nsswitch.conf", "hosts: files dns\n")
     if resolver != "absent":
@@ -52,6 +58,26 @@ def firewall(action: str, address: str, port: int) -> None:
     rule = ["iptables", "-A", "OUTPUT", "-d", address, "-p", "tcp", "--dport", str(port), "-j"]
     target = ["DROP"] if action == "drop" else ["REJECT", "--reject-with", "icmp-host-unreachable"]
     subprocess.run([*rule, *target], check=True, timeout=10)
+
+
+@contextmanager
+def dropped_ipv6(port: int) -> Iterator[None]:
+    """Drop packets to this port of ::1: the queue of a listener that accepts nothing is full."""
+    with ExitStack() as stack:
+        bound = stack.enter_context(socket.socket(socket.AF_INET6))
+        bound.bind(("::1", port))
+        bound.listen(0)
+        for _ in range(BACKLOG_CONNECTIONS):
+            waiting = stack.enter_context(socket.socket(socket.AF_INET6))
+            waiting.setblocking(False)
+            waiting.connect_ex(("::1", port))
+        time.sleep(SETTLE_S)
+        yield
+
+
+def mount_small(folder: Path, options: str) -> None:
+    """Mount a small file system over a folder, for this mount namespace only, with options like `size=300k`."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True, timeout=10)
 
 
 def _serve(service: socket.socket, answers: bool) -> None:

@@ -22,6 +22,15 @@ class Cache(IntEnum):
     INCOMPLETE = 1
 
 
+class Hub(IntEnum):
+    """`dgxcert hub`."""
+
+    WORKS = 0
+    FAILS = 1
+    UNKNOWN = 2
+    """Nothing is known: the Hub does not answer, or has an outage."""
+
+
 class Verify(IntEnum):
     """`dgxcert verify`."""
 

@@ -1,5 +1,7 @@
-"""Commands about the Hub: which pinned checkpoints its local cache holds."""
+"""Commands about the Hub: whether models can be downloaded, and which pinned checkpoints its local cache holds."""
 
+import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.exit_code import Cache
+from dgxcert.cli.exit_code import Cache, Hub
 from dgxcert.cli.options import ProfileOption
+from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
+    from dgxcert.probes.hub.diagnosis import Diagnosis
     from dgxcert.probes.hub.model_cache import CachedCheckpoint
 
 commands = typer.Typer()
+REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""The name of a repository; old ones have no owner."""
 
 
 @commands.command()
@@ -68,6 +74,44 @@ def _verify_repository(name: str, cache_folder: Path) -> Cache:
     counts = Counter(file.state for file in files)
     screen.say(f"{place}: {', '.join(f'{count} {state}' for state, count in sorted(counts.items())) or 'no file'}")
     return Cache.INCOMPLETE if not files or any(file.is_wrong for file in files) else Cache.COMPLETE
+
+
+@commands.command()
+def hub(
+    repo: Annotated[str, typer.Option(metavar="NAME", help="Ask about this repository too, like org/name.")] = "",
+    kind: Annotated[str, typer.Option("--type", help="What it is: model, dataset or space.")] = "model",
+    json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
+) -> None:
+    """Find out whether models can be downloaded from the Hub, and if not, which step fails and what to do.
+
+    Exit code 0: they can; 1: something here is wrong; 2: not known, because the Hub does not answer.
+    """
+    from dgxcert.probes.hub import diagnosis as diagnoses
+    from dgxcert.probes.hub.access import repository
+    from dgxcert.profiles.checkpoints import KNOWN
+
+    if kind not in repository.TYPES:
+        raise CannotStart(f"--type is {kind!r}; it is one of {', '.join(repository.TYPES)}")
+    if repo and not REPO.fullmatch(repo):
+        raise CannotStart(f"--repo is {repo!r}; it is a name like org/name")
+    found = diagnoses.diagnose(KNOWN)
+    facts: dict[str, object] = {}
+    if repo:
+        found, facts = diagnoses.ask_about(repo, kind, found)
+    if json_:
+        about = {"repository": {"name": repo, "type": kind, **facts}} if repo else {}
+        screen.say(json.dumps({**diagnoses.report(found), **about}, indent=1))
+    else:
+        screen.say(_told(found))
+    raise typer.Exit(Hub.WORKS if found.failure is None else Hub.FAILS if found.conclusive else Hub.UNKNOWN)
+
+
+def _told(found: "Diagnosis") -> str:
+    """A diagnosis in lines: each step, what was noticed, and what to do."""
+    lines = [f"{step.state:8} {step.name:11} {step.detail}" for step in found.steps]
+    lines += [f"noticed  {note}" for note in found.notes]
+    lines.append(found.meaning if found.failure is None else f"step {found.failed}: {found.meaning}")
+    return "\n".join([*lines, *(f"  - {step}" for step in found.remedy)])
 
 
 def _described(cached: "CachedCheckpoint", *, needed: bool) -> str:

@@ -5,7 +5,7 @@ import pytest
 from dgxcert.probes.hub import causes
 from dgxcert.probes.hub.diagnosis import Diagnosis, Step
 
-SHELL_BRACES = ("%{http_code}", "%{speed_download}", "${HF_TOKEN_PATH")
+SHELL_BRACES = ("%{http_code}", "%{speed_download}", "${HF_TOKEN_PATH", "${NETRC", "${TMPDIR")
 
 
 @pytest.mark.parametrize("step", ["dns", "tls", "cas", "cdn", "download", "resume"])

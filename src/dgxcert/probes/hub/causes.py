@@ -49,6 +49,23 @@ CAUSES = {
         ),
         True,
     ),
+    "variable": Cause(
+        "A variable keeps the client from downloading.", ("List what is set: env | grep -E '^(HF_|HUGGING)'",), True
+    ),
+    "mirror-redirects": Cause(
+        "This mirror, {host}, only sends on to another address, and for files the client does not follow.",
+        ("Use the public Hub: unset HF_ENDPOINT",),
+        True,
+    ),
+    "netrc": Cause(
+        "The netrc file has an entry for {host}, which the client sends in the token's place, and the Hub rejects it.",
+        (
+            "Look for the entry, whose password is shown: grep -n machine ${{NETRC:-~/.netrc}}",
+            "Take the Hub's entry out of ~/.netrc with an editor, or use the netrc file for nothing here: "
+            "export NETRC=/dev/null",
+        ),
+        True,
+    ),
     "bad-url": Cause(
         "The Hub's response names an invalid URL.", ("Report it to the administrator of this mirror of the Hub.",), True
     ),
@@ -101,7 +118,47 @@ CAUSES = {
     ),
     "out-of-time": Cause(
         "The earlier steps took so long that no time was left: the network is slow, but no fault was measured.",
-        ("Run it again, in `make shell`: python -m dgxcert.probes.hub", NETWORK),
+        ("Run it again: make hub", NETWORK),
+        False,
+    ),
+    "ipv6-lost": Cause(
+        "IPv6 leads nowhere from here and IPv4 works: Python's clients wait for IPv6 first, with every new connection.",
+        (
+            "Compare: curl -6 -sS -m 10 -o /dev/null https://{host}/; curl -4 -sS -m 10 -o /dev/null https://{host}/",
+            "Prefer IPv4, for all programs of this machine: "
+            "echo 'precedence ::ffff:0:0/96 100' | sudo tee -a /etc/gai.conf",
+            "Ask your network administrator to route IPv6, or to stop announcing it.",
+        ),
+        False,
+    ),
+    "ipv4-lost": Cause(
+        "IPv4 leads nowhere from here and IPv6 works: Python's clients wait for IPv4 first, with every new connection.",
+        (
+            "Compare: curl -4 -sS -m 10 -o /dev/null https://{host}/; curl -6 -sS -m 10 -o /dev/null https://{host}/",
+            "Look at what makes IPv4 come first: cat /etc/gai.conf; getent ahosts {host}",
+            "Ask your network administrator to allow IPv4 to {host}, or to take its IPv4 address out of the DNS.",
+        ),
+        False,
+    ),
+    "address-lost": Cause(
+        "One of the addresses of {host} does not answer and another does: Python's clients wait for each in turn.",
+        ("List them: getent ahosts {host}", "Look for one that is fixed: cat /etc/hosts", NETWORK),
+        False,
+    ),
+    "no-room-in-tmp": Cause(
+        "There is no room in TMPDIR for the diagnosis, which downloads into a cache of its own there: none was tried.",
+        (
+            "Look at the room: df -h ${{TMPDIR:-/tmp}}; df -i ${{TMPDIR:-/tmp}}",
+            "Name a folder with a gigabyte: export TMPDIR=/path/to/folder",
+        ),
+        False,
+    ),
+    "no-tmp": Cause(
+        "There is no folder for temporary files that this user may write to, so no download was tried.",
+        (
+            "Look at the folders: ls -ld /tmp /var/tmp $TMPDIR",
+            "Name one that is yours: export TMPDIR=/path/to/folder",
+        ),
         False,
     ),
     "refused": Cause("{host} refuses connections.", (CURL, PROXY, NETWORK), False),
@@ -121,7 +178,7 @@ CAUSES = {
         False,
     ),
     "proxy-socks": Cause(
-        "The diagnosis does not support SOCKS proxies, so the Hub could not be tested.",
+        "The proxy is a SOCKS proxy, which the diagnosis itself does not support: what follows was not tested.",
         ("Set the HTTP port of the same proxy, if it has one: export HTTPS_PROXY=http://PROXY:PORT",),
         False,
     ),
@@ -202,6 +259,22 @@ CAUSES = {
         (CLOCK, "If the clock is right, ask the administrator of {host}, or of the network, for a new certificate."),
         True,
     ),
+    "certificate-expired": Cause(
+        "The certificate of {host} has expired; this machine's clock is right.",
+        ("Ask the administrator of {host}, or of the network, for a new certificate.",),
+        True,
+    ),
+    "certificate-of-the-future": Cause(
+        "The certificate of {host} is not valid yet; this machine's clock is right.",
+        ("Ask the administrator of {host}, or of the network, for a certificate that is valid now.",),
+        True,
+    ),
+    "clock-ahead": Cause(
+        "This machine's clock is ahead, so that the certificate of {host} counts as expired.", (CLOCK,), True
+    ),
+    "clock-behind": Cause(
+        "This machine's clock is behind, so that the certificate of {host} is not valid yet.", (CLOCK,), True
+    ),
     "tls-not-yet-valid": Cause("This machine's clock is behind: the certificate is not yet valid.", (CLOCK,), True),
     "tls-wrong-host": Cause(
         "The certificate belongs to another host than {host}.",
@@ -230,6 +303,48 @@ CAUSES = {
         ),
         True,
     ),
+    "token-expired": Cause(
+        "The token has expired.",
+        (LOG_IN, "Without a token public models still work: unset HF_TOKEN; hf auth logout"),
+        True,
+    ),
+    "token-scope": Cause(
+        "The token is known, and its permissions do not include gated repositories.",
+        (
+            "Open https://huggingface.co/settings/tokens, choose the token, and tick its permission "
+            '"Read access to contents of all public gated repos you can access".',
+            "Or create a token of the type Read there, then: export HF_TOKEN=TOKEN",
+            "Accept the model's terms on its page as well, if that was not done.",
+        ),
+        True,
+    ),
+    "gated-pending": Cause(
+        "The request for this gated model waits for a decision of its authors.",
+        ("Look at its state at https://huggingface.co/settings/gated-repos, and ask the authors on the model's page.",),
+        True,
+    ),
+    "gated-rejected": Cause(
+        "The authors of this gated model have rejected the request.",
+        ("Look at https://huggingface.co/settings/gated-repos, or use another model.",),
+        True,
+    ),
+    "private": Cause(
+        "The Hub has no such repository, or it is private and this token may not see it.",
+        (
+            "Compare the name with the address of its page on the Hub, and look who you are: hf auth whoami",
+            "With a token of another user, or a fine-grained one: give it read access to this repository at "
+            "https://huggingface.co/settings/tokens",
+        ),
+        True,
+    ),
+    "no-room": Cause(
+        "The files of this repository are larger than the room in the cache.",
+        (
+            "Look at the room: df -h ~/.cache/huggingface",
+            "Keep models on a larger disk: export HF_HOME=/path/to/folder",
+        ),
+        True,
+    ),
     "login-required": Cause("This Hub requires a log-in, and there is no token.", (LOG_IN,), True),
     "read-token-denied": Cause(
         "The Hub accepts the token, but issues no Xet read token for the files.", (LATER, LOG_IN), False
@@ -240,7 +355,7 @@ CAUSES = {
         True,
     ),
     "gated": Cause(
-        "The model is gated: its terms are not accepted yet, or the token may not read it.",
+        "The model is gated, and its terms are not accepted yet.",
         ("Open the model's page on the Hub, logged in as the token's user, and accept its terms.", LOG_IN),
         True,
     ),
@@ -267,7 +382,7 @@ CAUSES = {
     "no-hash": Cause(
         "The file arrives with its size, and {host} gives no hash of it: its content is not verified.",
         (
-            "Download from the Hub itself once, without the mirror: env -u HF_ENDPOINT python -m dgxcert.probes.hub",
+            "Download from the Hub itself once, without the mirror: env -u HF_ENDPOINT make hub",
             "Ask whoever runs the mirror to pass on the Hub's ETag, which is the file's SHA-256.",
         ),
         False,

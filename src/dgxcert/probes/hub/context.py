@@ -1,11 +1,12 @@
 """What the steps of the diagnosis share: the file to fetch, the settings, and the results of earlier steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
 from dgxcert.probes.hub import http_request, trust_store
 from dgxcert.probes.hub import settings as hub_settings
+from dgxcert.probes.hub.access.token import TokenAccess
 from dgxcert.probes.hub.http_request import Response
 
 
@@ -53,6 +54,10 @@ class Context:
 
     probed: ProbedFile
     loaded_settings: hub_settings.Settings | None = None
+    access: TokenAccess | None = None
+    """What the token may do, which the Hub says of it."""
+    notes: list[str] = field(default_factory=list)
+    """What was noticed in a step that passed."""
     metadata: Response | None = None
     """The Hub's response to HEAD for the probed file."""
     cas_url: str = ""
@@ -68,20 +73,24 @@ class Context:
             raise TypeError("the settings are read by the first step")
         return self.loaded_settings
 
-    def get(self, path: str, *, method: str = "GET", byte_range: str = "", other_hosts: bool = False) -> Response:
+    def get(
+        self, path: str, *, method: str = "GET", byte_range: str = "", other_hosts: bool = False, api: bool = False
+    ) -> Response:
         """Send a request to the Hub, with the token if there is one, and follow redirects.
 
-        `other_hosts` follows those to another host, as to the CDN.
+        `other_hosts` follows those to another host, as to the CDN; `api` those of a mirror that sends its readers on.
         """
         headers = {"Range": byte_range} if byte_range else {}
-        if self.settings.token:
-            headers["Authorization"] = f"Bearer {self.settings.token}"
+        if self.settings.authorization:
+            headers["Authorization"] = self.settings.authorization
         trust = trust_store.ssl_context(self.settings.ca_variables)
         response = http_request.send(f"{self.settings.endpoint}{path}", trust, method=method, headers=headers)
-        return http_request.follow_redirects(response, trust, headers, method=method, other_hosts=other_hosts)
+        return http_request.follow_redirects(
+            response, trust, headers, method=method, other_hosts=other_hosts, asked=path if api else ""
+        )
 
     def request_read_token(self, url: str) -> Response:
         """Request the Xet read token from the URL that the Hub names, with the user's token, as the client does."""
-        headers = {"Authorization": f"Bearer {self.settings.token}"} if self.settings.token else {}
+        headers = {"Authorization": self.settings.authorization} if self.settings.authorization else {}
         absolute = url if "://" in url else urljoin(f"{self.settings.endpoint}/", url)
         return http_request.send(absolute, trust_store.ssl_context(self.settings.ca_variables), headers=headers)

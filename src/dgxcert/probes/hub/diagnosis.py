@@ -5,13 +5,14 @@ limit is killed, and the whole ends within 30 s whatever the network does. Where
 the question is instead whether the cache holds what the profile needs.
 """
 
+import errno
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dgxcert import command
@@ -23,6 +24,7 @@ from dgxcert.probes.hub.cache.remedy import remedy_of
 from dgxcert.probes.hub.cache.trial import Trial
 from dgxcert.probes.hub.context import ProbedFile
 from dgxcert.probes.hub.relay import Relay
+from dgxcert.probes.hub.variables import culprit
 from dgxcert.profiles.checkpoints import KNOWN, PROBED, Checkpoint
 
 TOTAL_S = 27.0
@@ -34,6 +36,10 @@ LAST = "cdn"
 """The last of the steps that need no client."""
 DOWNLOAD_S = 10.0
 MIN_DOWNLOAD_S = 2.0
+REPOSITORY_S = 20.0
+ROOM_BYTES = 20_000_000
+"""For the downloaded files, the client's own copies of them and Xet's cache."""
+ROOM_FILES = 50
 TRIES_WHEN_CUT = 3
 """Of the client: one that the relay cuts, one for a network that fails by itself, and one that succeeds."""
 _NAME, _PIN = next(iter(PROBED.files.items()))
@@ -53,6 +59,10 @@ class Step:
     host: str
     detail: str
     seconds: float
+    remedy: tuple[str, ...] = ()
+    """What to do, where it names what was found; else the cause says it."""
+    notes: tuple[str, ...] = ()
+    """What was noticed beside the result: it keeps no download from working."""
 
     @property
     def ok(self) -> bool:
@@ -68,6 +78,11 @@ class Diagnosis:
     seconds: float
     first_remedy: tuple[str, ...] = ()
     """Steps that name this machine's own folders and files; they come before those of the cause."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed in the steps."""
+        return tuple(note for step in self.steps for note in step.notes)
 
     @property
     def failure(self) -> Step | None:
@@ -94,6 +109,8 @@ class Diagnosis:
     @property
     def remedy(self) -> tuple[str, ...]:
         """What to do about the failure."""
+        if self.failure is not None and self.failure.remedy:
+            return self.failure.remedy
         steps = self._cause.remedy if self._cause else ()
         return (*self.first_remedy, *(self._with_host(step) for step in steps))
 
@@ -115,7 +132,8 @@ class Diagnosis:
     def record(self, evidence: Recorder) -> None:
         """Record every step. Raises Inconclusive for a failure that shows nothing wrong in this environment."""
         for step in self.steps:
-            evidence.record(f"Hub, {step.name}", step.state, source=f"{step.detail} ({step.seconds:.1f} s)")
+            noticed = f"; {'; '.join(step.notes)}" if step.notes else ""
+            evidence.record(f"Hub, {step.name}", step.state, source=f"{step.detail} ({step.seconds:.1f} s){noticed}")
         if self.failure is not None and not self.conclusive:
             raise Inconclusive(self.summary, *self.remedy)
 
@@ -131,11 +149,56 @@ def diagnose(needed: Iterable[str] = ()) -> Diagnosis:
         return Diagnosis(tuple(steps), _since(started), remedy_of(folders.alike))
     steps += _run_steps(started)
     if all(step.ok for step in steps):
-        with tempfile.TemporaryDirectory(prefix="dgxcert-hub-") as folder:
-            steps.append(_download(Path(folder), started))
-            if steps[-1].ok:
-                steps.append(_resume(Path(folder), started))
+        steps += _client_steps(started)
     return Diagnosis(tuple(steps), time.monotonic() - started)
+
+
+def _client_steps(started: float) -> list[Step]:
+    """The steps with the client, in a folder of their own, which must have room for them."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="dgxcert-hub-") as folder:
+            if lack := _lack_of_room(Path(folder)):
+                return [Step("download", "failed", "no-room-in-tmp", "", lack, 0.0)]
+            steps = [_download(Path(folder), started)]
+            return [*steps, _resume(Path(folder), started)] if steps[0].ok else steps
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        detail = f"no folder can be made in {os.environ.get('TMPDIR') or '/tmp'}: {error.strerror or error}"  # noqa: S108
+        return [Step("download", "failed", "no-room-in-tmp" if full else "no-tmp", "", detail, 0.0)]
+
+
+def _lack_of_room(folder: Path) -> str:
+    """What a folder lacks for the downloads; empty where it has room."""
+    about = os.statvfs(folder)
+    free = about.f_bavail * about.f_frsize
+    if free < ROOM_BYTES:
+        return f"{folder.parent} has {free / 1e6:.1f} MB free, and the diagnosis needs {ROOM_BYTES / 1e6:.0f} MB"
+    if about.f_files and about.f_favail < ROOM_FILES:
+        return f"{folder.parent} has room for {about.f_favail} more files, and the diagnosis needs {ROOM_FILES}"
+    return ""
+
+
+def ask_about(repo: str, kind: str, diagnosis: Diagnosis) -> tuple[Diagnosis, dict[str, object]]:
+    """A diagnosis with the steps about a repository of the user's own, and what the Hub says of it.
+
+    They are asked where the Hub answers, whatever fails afterwards: its storage may be what fails.
+    """
+    if not any(step.name == "http" and step.ok for step in diagnosis.steps):
+        why = f"{kind} {repo} was not asked about: the Hub was not reached"
+        return replace(diagnosis, steps=(*diagnosis.steps, Step("repository", "skipped", "", "", why, 0.0))), {}
+    args = [sys.executable, "-P", "-m", "dgxcert.probes.hub.access.repository", kind, repo]
+    begun_at = time.monotonic()
+    done = command.run(args, timeout_s=REPOSITORY_S, env=dict(os.environ))
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        cause, detail = (
+            ("timeout", "no answer in time") if done.timed_out else ("crashed", secrets.scrub(done.complaint))
+        )
+        failed = Step("repository", "failed", cause, "", detail, _since(begun_at))
+        return replace(diagnosis, steps=(*diagnosis.steps, failed)), {}
+    steps = (*diagnosis.steps, *(Step(**step) for step in answer["steps"]))
+    return replace(diagnosis, steps=steps, seconds=diagnosis.seconds + _since(begun_at)), answer["facts"]
 
 
 def _offline(variable: str, needed: list[Checkpoint], started: float) -> Diagnosis:
@@ -181,7 +244,8 @@ def _run_steps(started: float) -> list[Step]:
         if "begun" in message:
             begun.append((message["begun"], message["host"], time.monotonic()))
         else:
-            steps.append(Step(**message))
+            lists = {name: tuple(message.get(name, ())) for name in ("remedy", "notes")}
+            steps.append(Step(**{**message, **lists}))
 
     args = [sys.executable, "-P", "-m", "dgxcert.probes.hub.steps", *PROBED_FILE.arguments]
     ended = command.follow(
@@ -218,7 +282,18 @@ def _limit_s(name: str) -> float:
 
 def _download(folder: Path, started: float) -> Step:
     """Download one small file with huggingface_hub, through Xet where the client uses it."""
-    return _run_client("download", folder / "whole", 2, {}, started)
+    step = _run_client("download", folder / "whole", 2, {}, started)
+    if step.ok or step.cause not in ("client", "no-client", "crashed", "timeout"):
+        return step
+
+    def works_without(names: tuple[str, ...]) -> bool:
+        place = folder / f"without-{len(names)}-{names[0]}"
+        return _run_client("download", place, 1, {}, started, without=names).ok
+
+    if not (names := culprit.find(works_without)):
+        return step
+    detail = f"{step.detail}; without {' and '.join(names)} it works"
+    return replace(step, cause="variable", state="failed", detail=detail, remedy=(f"unset {' '.join(names)}",))
 
 
 def _resume(folder: Path, started: float) -> Step:
@@ -238,21 +313,25 @@ def _resume(folder: Path, started: float) -> Step:
     return Step("resume", "ok", "", step.host, detail, step.seconds)
 
 
-def _run_client(name: str, folder: Path, tries: int, variables: dict[str, str], started: float) -> Step:
+def _run_client(
+    name: str, folder: Path, tries: int, variables: dict[str, str], started: float, without: tuple[str, ...] = ()
+) -> Step:
     begun_at = time.monotonic()
     limit_s = _time_left(started, DOWNLOAD_S)
     if limit_s < MIN_DOWNLOAD_S:
         return Step(name, "late", "out-of-time", "", f"the steps before it took {begun_at - started:.1f} s", 0.0)
-    ignored = ("NO_PROXY", "no_proxy") if variables else ()  # the relay must not be bypassed
+    # The relay must not be bypassed, and hf_transfer cannot resume a download.
+    ignored = ("NO_PROXY", "no_proxy", "HF_HUB_ENABLE_HF_TRANSFER") if variables else without
     environment = {key: value for key, value in os.environ.items() if key not in ignored}
     # A cache of its own, with Xet's, so that the network is used and the user's cache stays as it is.
     environment |= {**variables, "HF_XET_CACHE": str(folder / "xet"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    environment.pop("HF_HUB_ENABLE_HF_TRANSFER", None)  # hf_transfer cannot resume a download
     args = [sys.executable, "-P", "-m", "dgxcert.probes.hub.download", str(folder), str(tries), *PROBED_FILE.arguments]
     done = command.run(args, timeout_s=limit_s, env=environment)
     host = settings.read().host
     if done.timed_out:
-        return Step(name, "late", "timeout", host, f"not done within {limit_s:.1f} s", _since(begun_at))
+        # With less than the whole time it was the diagnosis that had no more, and nothing is known of the client.
+        cause = "timeout" if limit_s > DOWNLOAD_S - 0.5 else "out-of-time"
+        return Step(name, "late", cause, host, f"not done within {limit_s:.1f} s", _since(begun_at))
     try:
         result = json.loads(done.stdout)
     except ValueError:
@@ -260,16 +339,20 @@ def _run_client(name: str, folder: Path, tries: int, variables: dict[str, str], 
     return Step(name, result["state"], result["cause"], host, result["detail"], _since(begun_at))
 
 
-def main() -> None:
-    """Print a diagnosis as JSON; where the Hub is switched off, of every checkpoint that dgxcert knows."""
-    diagnosis = diagnose(KNOWN)
-    report = {
+def report(diagnosis: Diagnosis) -> dict[str, object]:
+    """A diagnosis as JSON holds it; the names stay the same from version to version."""
+    return {
         "failed": diagnosis.failed,
         "meaning": diagnosis.meaning,
         "remedy": diagnosis.remedy,
         "conclusive": diagnosis.conclusive,
         "cause": diagnosis.failure.cause if diagnosis.failure else "",
         "seconds": round(diagnosis.seconds, 2),
+        "notes": diagnosis.notes,
         "steps": [asdict(step) for step in diagnosis.steps],
     }
-    json.dump(report, sys.stdout, indent=1)
+
+
+def main() -> None:
+    """Print a diagnosis as JSON; where the Hub is switched off, of every checkpoint that dgxcert knows."""
+    json.dump(report(diagnose(KNOWN)), sys.stdout, indent=1)

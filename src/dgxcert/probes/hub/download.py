@@ -5,13 +5,16 @@ own: huggingface_hub and hf_xet read their settings once, when they are imported
 native code, where only a kill ends it.
 """
 
+import errno
 import functools
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
 from dgxcert.probes.hub import secrets
+from dgxcert.probes.hub.access.token import cause_of_gate
 from dgxcert.probes.hub.context import ProbedFile
 
 # By class name: the names are the same with requests and with httpx, and the package need not import here.
@@ -25,6 +28,9 @@ CAUSE_BY_ERROR = (
 )
 """By a class of huggingface_hub.errors or a subclass; the first that matches counts."""
 CAUSE_BY_STATUS = {401: "bad-token", 407: "proxy-login", 429: "rate-limited"}
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_WORDS = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b")
+"""As hf_xet's errors say it, which carry no number. The download goes to the diagnosis's own folder."""
 CHUNK_BYTES = 1 << 16
 
 
@@ -91,8 +97,12 @@ def cause_of(error: BaseException) -> str:
     >>> cause_of(type("GatedRepoError", (OSError,), {})("403 Client Error"))
     'gated'
     """
+    if any(getattr(link, "errno", None) in FULL or FULL_WORDS.search(str(link)) for link in chain(error)):
+        return "no-room-in-tmp"
     classes = {cls.__name__ for cls in type(error).__mro__}
     by_class = next((cause for name, cause in CAUSE_BY_ERROR if name in classes), "client")
+    if by_class == "gated":
+        return cause_of_gate(str(error), None)
     if by_class != "client":
         return by_class
     for link in chain(error):

@@ -5,18 +5,18 @@ It uses the standard library: the errors of requests and httpx do not distinguis
 
 import base64
 import contextlib
+import email.utils
 import functools
 import http.client
 import os
 import socket
 import ssl
-import tempfile
 import time
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from urllib.parse import quote, urljoin, urlsplit
 
-from dgxcert.probes.hub import settings, trust_store
+from dgxcert.probes.hub import addresses, settings, trust_store
 from dgxcert.probes.hub.secrets import without_password
 
 TIMEOUT_S = 4.5
@@ -36,12 +36,16 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class RequestFailed(Exception):  # noqa: N818 (read as `raise RequestFailed`, beside the other outcomes of a step)
-    """A part of a request failed: `cause` is a key of causes.CAUSES, `host` who was contacted."""
+    """A part of a request failed: `cause` is a key of causes.CAUSES, `host` who was contacted.
 
-    def __init__(self, cause: str, host: str, message: str) -> None:
+    `remedy` takes the place of the cause's own, where it names what was found.
+    """
+
+    def __init__(self, cause: str, host: str, message: str, remedy: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.cause = cause
         self.host = host
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -118,28 +122,23 @@ def connect(url: str) -> socket.socket:
 
 
 def _connect_any(host: str, port: int) -> socket.socket:
-    """A connection to the first address of a host that accepts one; the time limit is split between the addresses."""
-    addresses = alternate_families(resolve(host, port))
-    last_error: OSError | None = None
-    for address in addresses:
-        try:
-            connection = socket.create_connection((address, port), timeout=TIMEOUT_S / len(addresses))
-        except OSError as error:
-            last_error = error
-        else:
-            connection.settimeout(TIMEOUT_S)
-            return connection
-    raise _failure(last_error or OSError("no address"), host, port, timeout_cause="connect-timeout")
+    """A connection to the first address of a host that accepts one."""
+    try:
+        connection = addresses.connect(host, alternate_families(resolve(host, port)), port, TIMEOUT_S)
+    except OSError as error:
+        raise _failure(error, host, port, timeout_cause="connect-timeout") from error
+    connection.settimeout(TIMEOUT_S)
+    return connection
 
 
-def alternate_families(addresses: list[str]) -> list[str]:
+def alternate_families(found: list[str]) -> list[str]:
     """The first MAX_ADDRESSES addresses, IPv6 and IPv4 in turn: where one family has no route, the other is reached.
 
     >>> alternate_families(["2606:4700::1", "2606:4700::2", "104.16.0.1"])
     ['2606:4700::1', '104.16.0.1', '2606:4700::2']
     """
-    preferred = [address for address in addresses if (":" in address) == (":" in addresses[0])]
-    other = [address for address in addresses if address not in preferred]
+    preferred = [address for address in found if (":" in address) == (":" in found[0])]
+    other = [address for address in found if address not in preferred]
     alternating = [address for pair in zip_longest(preferred, other) for address in pair if address]
     return alternating[:MAX_ADDRESSES]
 
@@ -204,11 +203,12 @@ def peer_issuer(url: str) -> str:
 
 def issuer(certificate: bytes) -> str:
     """Organisation and common name of a certificate's issuer; `certificate` is DER."""
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+    # In memory: the folder for temporary files may be full, which is not what this is about.
+    with os.fdopen(os.memfd_create("certificate"), "w") as file:
         file.write(ssl.DER_cert_to_PEM_cert(certificate))
         file.flush()
         # getpeercert() is empty for an unverified certificate; this private function, as old as ssl, parses any.
-        decoded = ssl._ssl._test_decode_cert(file.name)  # type: ignore[attr-defined]
+        decoded = ssl._ssl._test_decode_cert(f"/proc/self/fd/{file.fileno()}")  # type: ignore[attr-defined]
     names = {key: value for part in decoded.get("issuer", ()) for key, value in part}
     return ", ".join(names[key] for key in ("organizationName", "commonName") if key in names) or "an unnamed issuer"
 
@@ -242,21 +242,67 @@ def send(url: str, trust: ssl.SSLContext, *, method: str = "GET", headers: dict[
 
 
 def follow_redirects(
-    response: Response, trust: ssl.SSLContext, headers: dict[str, str], *, method: str, other_hosts: bool
+    response: Response,
+    trust: ssl.SSLContext,
+    headers: dict[str, str],
+    *,
+    method: str,
+    other_hosts: bool,
+    asked: str = "",
 ) -> Response:
     """The response at the end of a chain of redirects; without `other_hosts` only relative ones are followed.
+
+    One to another host is followed as well where it asks that host for the same path, `asked`: a mirror sends its
+    readers on, a captive portal sends them to a page of its own.
 
     The token is sent to its own host only, as clients do.
     """
     for _ in range(MAX_REDIRECTS):
         location = response.headers.get("location", "")
-        if response.status not in REDIRECTS or not location or not (other_hosts or location.startswith("/")):
+        allowed = other_hosts or location.startswith("/") or (asked and sent_on_to(response, asked))
+        if response.status not in REDIRECTS or not location or not allowed:
             return response
         url = urljoin(response.url, location)
         if host_and_port(url) != host_and_port(response.url):
             headers = {name: value for name, value in headers.items() if name != "Authorization"}
         response = send(url, trust, method=method, headers=headers)
     return response
+
+
+def sent_on_to(response: Response, asked: str) -> str:
+    """The base URL to which a redirect sends the request for the path `asked`; empty where it leads elsewhere.
+
+    >>> sent_on_to(Response("http://mirror/hf/x/y", 308, {"location": "https://hub/x/y"}, b""), "/x/y")
+    'https://hub'
+    """
+    here, there = urlsplit(response.url), urlsplit(response.headers.get("location", ""))
+    same_host = (there.scheme, there.netloc) == (here.scheme, here.netloc)
+    if response.status not in REDIRECTS or not there.hostname or same_host or not there.path.endswith(asked):
+        return ""
+    return f"{there.scheme}://{there.netloc.rpartition('@')[2]}{there.path[: -len(asked)]}"
+
+
+def clock_ahead_s(url: str) -> float | None:
+    """By how many seconds this machine's clock is ahead of the server's; None where the server tells no time.
+
+    The certificate is not verified, because its dates are what is in doubt, and nothing secret is sent.
+    """
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    try:
+        response = send(url, unverified, method="HEAD")
+    except RequestFailed:
+        return None
+    return clock_ahead_of(response)
+
+
+def clock_ahead_of(response: Response) -> float | None:
+    """As `clock_ahead_s`, by a response's header Date."""
+    try:
+        then = email.utils.parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return time.time() - then.timestamp()
 
 
 def _read_body(response: http.client.HTTPResponse, host: str) -> bytes:

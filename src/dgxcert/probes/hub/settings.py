@@ -12,20 +12,24 @@ from urllib.parse import unquote, urlsplit
 from dgxcert.container import hub_token
 from dgxcert.probes.hub import trust_store
 from dgxcert.probes.hub.secrets import without_password
+from dgxcert.probes.hub.variables import findings, netrc_file
+from dgxcert.probes.hub.variables.findings import TRUE
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
-TRUE = {"1", "ON", "YES", "TRUE"}
-"""Values that huggingface_hub reads as true, in upper case."""
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 ESCAPES = "in a password, write @ as %40, / as %2F, # as %23, ? as %3F and : as %3A"
 
 
 class InvalidSetting(Exception):  # noqa: N818 (read as `raise InvalidSetting`, beside the other outcomes of a step)
-    """A setting with which no download can work; `cause` is a key of causes.CAUSES."""
+    """A setting with which no download can work; `cause` is a key of causes.CAUSES.
 
-    def __init__(self, cause: str, message: str) -> None:
+    `remedy` takes the place of the cause's own, where it names the variable.
+    """
+
+    def __init__(self, cause: str, message: str, remedy: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.cause = cause
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,15 @@ class Settings:
     """Whether huggingface_hub is older than 1.0, which uses requests instead of httpx."""
     xet_disabled: str
     """Why files are not fetched through Xet; empty where they are."""
+    netrc: netrc_file.Entry | None = field(default=None, repr=False)
+    """The entry of a netrc file that the client sends in the token's place."""
+
+    @property
+    def authorization(self) -> str:
+        """The header with which requests to the Hub are sent; empty without a token."""
+        if self.netrc:
+            return self.netrc.authorization
+        return f"Bearer {self.token}" if self.token else ""
 
     @property
     def host(self) -> str:
@@ -61,6 +74,8 @@ class Settings:
         proxy = proxy_for(self.endpoint)
         route = f"through proxy {without_password(proxy)}" if proxy else "directly"
         token = f"token from {self.token_source}" if self.token else "no token"
+        if self.netrc:
+            token += f", but {self.netrc.path} is sent in its place"
         client = version("huggingface-hub") or "not installed"
         xet = f", {self.xet_disabled}" if self.xet_disabled else ""
         trusts = f"trusts {trust_store.description(self.ca_variables)}"
@@ -83,6 +98,10 @@ def is_true(name: str) -> bool:
 
 def read() -> Settings:
     """Read the environment. Raises InvalidSetting for a setting that cannot work."""
+    for finding in findings.read():
+        if finding.fatal:
+            said = f"{finding.variable} is {finding.shown}: {finding.meaning}"
+            raise InvalidSetting(finding.cause, said, finding.remedy)
     endpoint = os.environ.get("HF_ENDPOINT", DEFAULT_ENDPOINT).rstrip("/")
     if not _is_web_url(endpoint):
         # With an unescaped character in the password its end is ambiguous, so none of the URL is shown.
@@ -91,7 +110,8 @@ def read() -> Settings:
     _require_valid_proxy(proxy_for(endpoint))
     token, source = _token()
     uses_requests = version("huggingface-hub").startswith("0.")
-    settings = Settings(endpoint, token, source, uses_requests, _xet_disabled())
+    netrc = netrc_file.entry(urlsplit(endpoint).hostname or "") if uses_requests else None
+    settings = Settings(endpoint, token, source, uses_requests, _xet_disabled(), netrc)
     for variables in (settings.ca_variables, () if settings.xet_disabled else trust_store.HTTPX):
         if problem := trust_store.problem(variables):
             raise InvalidSetting("certificate-file", problem)

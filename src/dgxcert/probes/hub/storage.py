@@ -5,7 +5,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-from dgxcert.probes.hub import http_request, trust_store
+from dgxcert.probes.hub import addresses, http_request, trust_store
 from dgxcert.probes.hub.context import Context, Skipped
 from dgxcert.probes.hub.http_request import RequestFailed, Response
 from dgxcert.probes.hub.response import json_body, require_file_bytes, require_success
@@ -61,7 +61,15 @@ def request_reconstruction(context: Context) -> str:
     if not context.first_part[0]:
         message = f"the CAS names no part of the file: {response.excerpt!r}"
         raise RequestFailed("unexpected-response", response.host, message)
+    _note_addresses(context, response)
     return f"{response.host} answers; parts are at {urlsplit(context.first_part[0]).hostname}"
+
+
+def _note_addresses(context: Context, response: Response) -> None:
+    """Note an address that is silent: hf_xet tries both families at once, so that it does not fail."""
+    host = http_request.connection_target(response.url)[0]
+    if lost := addresses.lost(host):
+        context.notes.append(f"{host}: {lost.detail}")
 
 
 def _reconstruction(context: Context) -> Response:
@@ -100,12 +108,13 @@ def fetch_first_part(context: Context) -> str:
     # The URL is signed for exactly this range; any other is refused.
     response = http_request.send(url, trust, headers={"Range": byte_range})
     require_file_bytes(response, context.probed.size_bytes)
+    _note_addresses(context, response)
     return f"{response.host} sends {len(response.body)} bytes"
 
 
-def fetch_from_cdn(context: Context) -> str:
-    """Fetch one byte of the file without Xet, from the CDN."""
+def fetch_from_cdn(context: Context) -> tuple[str, Response]:
+    """Fetch one byte of the file without Xet, from the CDN; what it sends, in words and as it came."""
     # The Hub signs the CDN's URL for the range of the first request, so that Range is sent from the start.
     response = context.get(context.probed.path, byte_range="bytes=0-0", other_hosts=True)
     require_file_bytes(response, context.probed.size_bytes)
-    return f"{response.host} sends {len(response.body)} bytes"
+    return f"{response.host} sends {len(response.body)} bytes", response

@@ -38,7 +38,7 @@ def fetched(repo: str) -> CachedCheckpoint:
             problem = download.describe(error)
             raise Inconclusive(
                 f"{repo} {name} could not be downloaded: {problem}",
-                "Find the step to the Hub that fails, in `make shell`: python -m dgxcert.probes.hub",
+                "Find the step to the Hub that fails: make hub",
                 f"Download it by hand after that: {checkpoint.fetch}",
             ) from error
     return model_cache.verify(checkpoint)
