@@ -28,7 +28,7 @@ OVERRIDES = (
     ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )
 """Pairs of which the first counts for the client where both are set."""
-OURS = re.compile(r"HF_|HUGGING_?FACE|TRANSFORMERS_")
+OURS = re.compile(r"HF_|HUGGING|TRANSFORMERS_")
 OTHERS = re.compile(r"HF_(SPACE|SAGEMAKER|TASK|MODEL|INFERENCE|TOKEN_FILE$|DEEPSPEED|KERNELS|LEROBOT|MCP|AGENT)\w*")
 """Read by other programs: containers of inference servers, this suite itself."""
 OF_OTHER_PROGRAMS = {
