@@ -138,7 +138,8 @@ def diagnose(case: Case, folder: Path) -> Row:
 
 def _environment(case: Case, folder: Path, private: Path, hub: LoopbackHub) -> dict[str, str]:
     """The variables of a user whose files are all in the case's folder; a token file is in `private`."""
-    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": str(folder / "tmp")}
+    mine = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}  # the checkout under test
+    environment = {**mine, "LANG": "C.UTF-8", "TMPDIR": str(folder / "tmp")}
     environment |= {"HOME": str(folder / "home"), "HF_HOME": str(folder / "home" / "hf")}
     if case.network.get("names") != "public":
         environment["HF_ENDPOINT"] = hub.endpoint

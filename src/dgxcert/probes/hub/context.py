@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 from dgxcert.probes.hub import http_request, trust_store
 from dgxcert.probes.hub import settings as hub_settings
@@ -93,4 +93,6 @@ class Context:
         """Request the Xet read token from the URL that the Hub names, with the user's token, as the client does."""
         headers = {"Authorization": self.settings.authorization} if self.settings.authorization else {}
         absolute = url if "://" in url else urljoin(f"{self.settings.endpoint}/", url)
-        return http_request.send(absolute, trust_store.ssl_context(self.settings.ca_variables), headers=headers)
+        trust, asked = trust_store.ssl_context(self.settings.ca_variables), urlsplit(absolute).path
+        response = http_request.send(absolute, trust, headers=headers)
+        return http_request.follow_redirects(response, trust, headers, method="GET", other_hosts=False, asked=asked)

@@ -56,7 +56,7 @@ def _problem(name: str, environ: Mapping[str, str], uses_requests: bool, has: Ca
         if has(module):
             return None
         meaning = f"{client} needs the package {extra} for a SOCKS proxy, and it is not installed"
-        return name, meaning, (f"pip install {extra}", f"export {name}=http://{address}", without), True, "proxy-socks"
+        return name, meaning, (f"pip install {extra}", f"export {name}=http://{address}", without), True, "variable"
     if scheme not in ("http", "https"):
         meaning = f"{client} knows no proxy of the kind {scheme}://, and makes no connection at all"
         known = "socks5" if scheme.startswith("socks") else "http"
