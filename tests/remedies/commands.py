@@ -19,7 +19,7 @@ TABLES = yaml.safe_load((TESTS / "remedies" / "tables.yaml").read_text(encoding=
 
 DESTROYS = {
     r"\brm\s+-\w*[rf]": "removes without a question",
-    r"\bprune\b": "removes what others keep",
+    r"\bprune\b(?! --dry-run)": "removes what others keep",
     r"--clear\b": "empties an environment",
     r"\bmkfs|\bdd\s+if=|>\s*/dev/(sd|nvme)": "overwrites a disk",
     r"\bgit\s+(reset\s+--hard|clean|checkout\s+--)": "discards changes",

@@ -55,6 +55,12 @@ def declared() -> dict[str, Check]:
 DECLARED = declared()
 
 
+def disks(**changed: disk.Disk) -> disk.Disks:
+    """The disks of a machine that has one for everything, and as much as the profile wants."""
+    one = disk.Disk("/var/lib/docker", 60.0, 500_000)
+    return disk.Disks(**{"models": one, "data_sets": one, "images": one, "results": one, "temporary": one} | changed)
+
+
 class HostMachine:
     """The probes' results on one machine: a healthy Spark, except for the changes of a test."""
 
@@ -66,7 +72,7 @@ class HostMachine:
         # Each at the edge of what the profile `dgx-spark` allows.
         self.set(clock, "read", clock.Clock(synchronised=True, max_error_s=1.0))
         self.set(container, "read", computed("cuda:0 (NVIDIA GB10)"))
-        self.set(disk, "read", disk.Disk("/var/lib/docker", 60.0))
+        self.set(disk, "read", disks())
         self.set(kernel_log, "read", log())
         self.set(counters, "read", counters.Counters(0, 12, (), "EDAC"))
         self.set(last_boot, "read", last_boot.LastBoot("the last boot ended in good order", crashed=False))

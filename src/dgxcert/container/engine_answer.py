@@ -34,6 +34,8 @@ class Engine:
     gpu_ways: tuple[str, ...]
     """Ways to give a GPU to a container, e.g. `CDI device nvidia.com/gpu=all`."""
     kind: EngineKind = DOCKER
+    image_store: str = ""
+    """The folder of containerd, where the engine keeps its images there."""
 
     @property
     def needed_api(self) -> int:

@@ -27,6 +27,7 @@ REQUEST_S = 3
 """Time limit of each of the three requests; together within the limit of the process."""
 
 DEFAULT_ENDPOINT = "unix:///var/run/docker.sock"
+CONTAINERD = "/var/lib/containerd"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 INSTALL = (
@@ -98,7 +99,21 @@ def parse(endpoint: str, version: dict[str, Any], info: dict[str, Any], sdk: tup
         rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
         gpu_ways=tuple(_gpu_ways(info, kind)),
         kind=kind,
+        image_store=_image_store(info),
     )
+
+
+def _image_store(info: dict[str, Any]) -> str:
+    """The folder of images in containerd's store, which new installations of Docker 29 use; else they are in the root.
+
+    A rootless engine starts a containerd of its own, below its root (docs.docker.com/engine/storage/containerd).
+
+    >>> _image_store({"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]})
+    '/var/lib/containerd'
+    """
+    in_containerd = any("io.containerd.snapshotter" in str(value) for value in info.get("DriverStatus") or ())
+    rootless = any("name=rootless" in option for option in info.get("SecurityOptions") or ())
+    return CONTAINERD if in_containerd and not rootless else ""
 
 
 def minor(version: str) -> int:

@@ -42,7 +42,7 @@ def all_of_them() -> list[Place]:
     if not settings.is_true("HF_HUB_DISABLE_XET") and settings.version("hf-xet"):
         found.append(Place("the cache of Xet", _constant("HF_XET_CACHE", hub_home.home() / "xet"), "HF_XET_CACHE"))
     if settings.version("datasets"):
-        datasets = _named("HF_DATASETS_CACHE", hub_home.home() / "datasets")
+        datasets = data_sets()
         downloads = _named("HF_DATASETS_DOWNLOADED_DATASETS_PATH", datasets / "downloads")
         found += [
             Place("the cache of data sets", datasets, "HF_DATASETS_CACHE"),
@@ -83,6 +83,11 @@ def _constant(name: str, default: Path) -> Path:
 def hub_cache() -> Path:
     """The cache of huggingface_hub, by its own constant."""
     return _constant("HF_HUB_CACHE", hub_home.cache())
+
+
+def data_sets() -> Path:
+    """The folder in which `load_dataset` keeps what it has prepared."""
+    return _named("HF_DATASETS_CACHE", hub_home.home() / "datasets")
 
 
 def legacy_variable() -> str:
