@@ -104,6 +104,10 @@ sources: [where the readings come from]
   `memory_limit_cache_gib`; `address_space_limit_gib` (`ulimit -v`); `commit_limit_gib` (`vm.overcommit_memory=2`).
   More of the host: `meminfo` (more lines of /proc/meminfo: `{CmaTotal: 0, HugePages_Total: 4096}`),
   `kernel_command_line`, `kernel_release`, `dgx_release` and `crash_kernel_mib`.
+- The container engine: `engine` (a file of tests/recorded/engines; `stopped`, `forbidden`, `absent`, `silent`),
+  `engine_info` (what replaces fields of its /info), `engine_log` (lines), `engine_settings` and `toolkit_settings` (the
+  texts of daemon.json and config.toml), `toolkit_version`, `cdi_files` (texts by path), and `container_refused` or
+  `container_says` (the error with which a container does not start, or ends); without these two none is started.
 - `X_range: [lowest, highest]` beside a single reading under load lets it vary so: a healthy clock does not stand still.
 - `profile` names the profile, if it is not the one of the product.
 

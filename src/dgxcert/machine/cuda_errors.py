@@ -401,6 +401,7 @@ BY_NAME = {name.lower(): error for error in TABLE for name in (error.driver, err
 GENERIC = {2, 3, 101, 302, 303, 304, 714, 800, 801, 999}
 """Errors whose message others use as well (`Unknown Error` is NVML's too): only with CUDA's name before it."""
 IN_OTHER_WORDS = {
+    "CUDA out of memory": 2,
     "Found no NVIDIA driver on your system": 35,
     "The NVIDIA driver on your system is too old": 35,
     "CUDA driver initialization failed, you might not have a CUDA gpu": 3,

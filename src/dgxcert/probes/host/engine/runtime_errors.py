@@ -19,7 +19,7 @@ NO_SNAP = (
 
 IMAGE: tuple[Cause, ...] = (
     Cause(
-        r"exec format error",
+        r"exec format error|qemu: uncaught target signal|qemu-\w+(?:-static)?: ",
         "the image has another architecture",
         ("Build it on this machine: make image", "Name an image of this architecture otherwise: IMAGE=NAME"),
     ),
@@ -31,6 +31,18 @@ IMAGE: tuple[Cause, ...] = (
             "Build it on this machine: make image",
             "Compare: uname -m; docker image inspect IMAGE --format '{{.Architecture}}'",
         ),
+    ),
+    Cause(
+        r"exec: \"?(?P<file>[\w./-]*(?:python3?|bash|sh|entrypoint[\w.]*))\"?:? (?:executable file not "
+        r"found|stat [^\n]{0,80}no such|"
+        r"no such file)",
+        "the image has no $file: it is not the one that this suite built, or is damaged",
+        ("Build it: make image", "Look at it: docker image inspect IMAGE"),
+    ),
+    Cause(
+        r"invalid rootfs: no such file|layer does not exist|(?:content digest|blob) sha256:\w+: not found",
+        "a part of the image is missing on the disk",
+        ("Build it again: make image", "See where the engine keeps its data: docker info | grep -iE 'storage|root'"),
     ),
     Cause(
         r"no such image:? ?(?P<image>\S*)|unable to find image|pull access denied for",
@@ -53,6 +65,14 @@ IMAGE: tuple[Cause, ...] = (
 """The image and what runs in it."""
 
 ROOM_AND_RIGHTS: tuple[Cause, ...] = (
+    Cause(
+        r"OSError: \[Errno 28\] No space left on device: ['\"](?P<file>/[^'\"]+)",
+        "there is no room for $file inside the container",
+        (
+            "Read which of its places are memory, as /tmp and /dev/shm are: docker run --rm IMAGE df -h",
+            "Check the memory and the disks of the machine: free -h; df -h",
+        ),
+    ),
     Cause(
         r"inotify.{0,120}(?:no space left on device|too many open files)|too many open files.{0,80}watcher",
         "the limit of watched files is used up, not the disk",
@@ -119,6 +139,36 @@ ROOM_AND_RIGHTS: tuple[Cause, ...] = (
         "Docker Desktop runs in a virtual machine, which does not see the folder",
         ("Use this machine's own engine: docker context use default",),
         conclusive=False,
+    ),
+    Cause(
+        r"are you trying to mount a directory onto a file|error mounting "
+        r"\"?(?P<file>/[^\s\"]+)\"?[^\n]{0,300}not a directory",
+        "of $file, one of machine and container has a folder where the other has a file",
+        (
+            "Look at it: ls -ld $file",
+            "Move away a folder that an engine created there by mistake: sudo mv $file $file.old",
+        ),
+    ),
+    Cause(
+        r"open sysctl (?P<key>[\w.]+) file[^\n]{0,80}permission denied|error mounting "
+        r"\"?/(?:proc|sys)[^\n]{0,200}operation not permitted|"
+        r"oom_score_adj: permission denied|devices\.allow: operation not permitted",
+        "the engine itself runs inside a container (LXC or the like) that may not do this",
+        (
+            "Check what it runs in: systemd-detect-virt; docker info --format '{{.SecurityOptions}}'",
+            "Run it on the machine itself, or allow nesting on the container's host.",
+        ),
+    ),
+    Cause(
+        r"Requested CPUs are not available - requested (?P<wanted>[\d,-]+), available: (?P<there>[\d,-]+)",
+        "the container asks for CPUs ($wanted) of which the engine has only $there",
+        ("Look for the setting: cat $config; docker inspect IMAGE",),
+        conclusive=False,
+    ),
+    Cause(
+        r"bind source path does not exist: (?P<file>/[^\s\"',]+)",
+        "the container is to get $file, which does not exist on the machine",
+        ("Look for it: ls -l $file", "Find what names it: grep -l $file /etc/cdi/* /var/run/cdi/*; cat $config"),
     ),
     Cause(
         r"error gathering device information while adding custom device \"?(?P<file>/[^\s\":]+)\"?",
@@ -233,7 +283,8 @@ CGROUPS: tuple[Cause, ...] = (
         ),
     ),
     Cause(
-        r"cgroups?: cgroup mountpoint does not exist|devices cgroup isn't mounted|no cgroup mount "
+        r"cgroups?: (?:cgroup mountpoint does not exist|cannot find cgroup mount destination)|devices cgroup "
+        r"isn't mounted|no cgroup mount "
         r"found|cgroup2?[^\n]{0,40}not mounted",
         "the engine is older than this machine's cgroup v2, or control groups are not mounted",
         (

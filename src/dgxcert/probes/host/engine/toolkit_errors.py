@@ -187,16 +187,26 @@ DRIVER_ERRORS: tuple[Cause, ...] = (
         ),
     ),
     Cause(
-        r"load library failed: (?P<file>lib[\w.-]+)|(?P<other>libnvidia-ml\.so\.1|libcuda\.so\.1): cannot open "
-        r"shared object|"
-        r"ERROR_LIBRARY_NOT_FOUND|(?:pattern |failed to locate )(?P<third>lib(?:cuda|nvidia-ml)\.so[\w.*]*)(?: "
-        r"not found)?",
+        r"load library failed: (?P<file>lib[\w.-]+)|ERROR_LIBRARY_NOT_FOUND|"
+        r"(?:pattern |failed to locate )(?P<other>lib(?:cuda|nvidia-ml)\.so[\w.*]*)(?: not found)?",
         "the toolkit does not find the driver's library $file on the machine",
         (
             "Check that the driver is installed and its libraries are known: nvidia-smi; ldconfig -p | grep -E "
             "'libcuda|nvidia-ml'",
             "Look at `root` and `ldcache`, which may point elsewhere: cat $toolkit_config",
             "Rebuild the list of libraries if they exist: sudo ldconfig",
+        ),
+    ),
+    Cause(
+        r"(?P<file>libcuda\.so\.1|libnvidia-ml\.so\.1): cannot open shared object|"
+        r"The NVIDIA Driver was not detected",  # the entry point of NVIDIA's images
+        "the container was started without the driver: the engine gave it no GPU",
+        (
+            "Compare with the machine: nvidia-smi -L; docker run --rm --gpus all ubuntu nvidia-smi -L",
+            "Look for NVIDIA_VISIBLE_DEVICES in the image and the settings: docker inspect IMAGE | grep VISIBLE; "
+            "cat $config",
+            "List the specifications: nvidia-ctk cdi list",
+            "Configure the engine: $configure",
         ),
     ),
     Cause(
@@ -361,7 +371,7 @@ DRIVER_ERRORS: tuple[Cause, ...] = (
         (DRIVER, *MORE, UPDATE_TOOLKIT),
     ),
     Cause(
-        r"error running (?:\w+ )?hook.{0,300}(?P<hook>nvidia-[\w-]+)",
+        r"error (?:running|executing) (?:\w+ )?hook.{0,300}(?P<hook>nvidia-[\w-]+)",
         "a program of the toolkit failed before the container started: $hook",
         (DRIVER, *MORE, GENERATE, UPDATE_TOOLKIT),
     ),
