@@ -103,7 +103,9 @@ sources: [where the readings come from]
   `memory.limit_in_bytes`, `memory.memsw.limit_in_bytes`) of `memory_limit_group`, with `memory_limit_used_gib` and
   `memory_limit_cache_gib`; `address_space_limit_gib` (`ulimit -v`); `commit_limit_gib` (`vm.overcommit_memory=2`).
   More of the host: `meminfo` (more lines of /proc/meminfo: `{CmaTotal: 0, HugePages_Total: 4096}`),
-  `kernel_command_line`, `kernel_release`, `dgx_release` and `crash_kernel_mib`.
+  `kernel_command_line`, `kernel_release`, `dgx_release` and `crash_kernel_mib`; groups of cores in `cpufreq`
+  (`[{count: 10, min_mhz: 1378, max_mhz: 4004, busy_mhz: 1378, limit_mhz: 4004, governor: schedutil}]`),
+  `cpus_offline` and `cpus_isolated` (numbers).
 - The container engine: `engine` (a file of tests/recorded/engines; `stopped`, `forbidden`, `absent`, `silent`),
   `engine_info` (what replaces fields of its /info), `engine_log` (lines), `engine_settings` and `toolkit_settings` (the
   texts of daemon.json and config.toml), `toolkit_version`, `cdi_files` (texts by path), and `container_refused` or

@@ -1,5 +1,6 @@
 """The host of a simulated machine: its files under /proc and /sys and its kernel log, for this process and below."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from simulated.machine import Machine, refusal
 from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import cuda_devices, pci
 from dgxcert.probes.host import kernel_module, memory
-from dgxcert.probes.host.hardware import reserved_memory
+from dgxcert.probes.host.hardware import cpu_clock, reserved_memory
 from dgxcert.probes.host.log import counters, last_boot
 
 KIB_PER_GIB = 1024**2
@@ -29,6 +30,7 @@ def play(machine: Machine, folder: Path) -> None:
     reserved_memory.CMDLINE = _written(folder / "cmdline", f"{line}\n")
     crash_kernel = int(fields.get("crash_kernel_mib", 0)) * 1024**2
     reserved_memory.CRASH_SIZE = _written(folder / "kexec_crash_size", f"{crash_kernel}\n")
+    _play_processors(fields, folder / "cpu")
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"
     listed = fields.get("pci_devices", max(1, machine.gpus))
@@ -56,6 +58,41 @@ def _play_counters(fields: dict[str, Any], folder: Path) -> None:
     for path, value in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         _written(path, f"{value}\n")
+
+
+GB10_CPUFREQ = (
+    {"count": 10, "min_mhz": 338, "max_mhz": 2860},
+    {"count": 10, "min_mhz": 1378, "max_mhz": 4004},
+)
+"""Ten Cortex-A725 and ten Cortex-X925."""
+
+
+def _play_processors(fields: dict[str, Any], folder: Path) -> None:
+    """Play the clocks of groups of cores; only a GB10 has them without being told."""
+    groups = fields.get("cpufreq", GB10_CPUFREQ if "GB10" in str(fields.get("name")) else ())
+    cores = [group for group in groups for _ in range(int(group["count"]))]
+    folder.mkdir()
+    for index, group in enumerate(cores):
+        scaling = folder / f"cpu{index}" / "cpufreq"
+        scaling.mkdir(parents=True)
+        highest = group["max_mhz"]
+        clocks = {
+            "cpuinfo_min_freq": group["min_mhz"],
+            "cpuinfo_max_freq": highest,
+            "scaling_max_freq": group.get("limit_mhz", highest),
+            "scaling_cur_freq": group.get("busy_mhz", highest),
+        }
+        for name, mhz in clocks.items():
+            _written(scaling / name, f"{round(float(mhz) * 1000)}\n")
+        _written(scaling / "scaling_governor", f"{group.get('governor', 'schedutil')}\n")
+        _written(scaling / "scaling_driver", f"{group.get('driver', 'cppc_cpufreq')}\n")
+    everything = set(range(len(cores) or 8))
+    offline = set(fields.get("cpus_offline", []))
+    for name, cpus in (("present", everything), ("online", everything - offline)):
+        _written(folder / name, ",".join(map(str, sorted(cpus))) + "\n")
+    _written(folder / "isolated", ",".join(map(str, fields.get("cpus_isolated", []))) + "\n")
+    cpu_clock.CPUS, cpu_clock.BUSY_S = folder, 0.002
+    cpu_clock.pinned = lambda core: contextlib.nullcontext()  # type: ignore[assignment]  # not of the machine that plays
 
 
 def _play_logs(fields: dict[str, Any], folder: Path) -> None:

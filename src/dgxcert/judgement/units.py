@@ -14,6 +14,8 @@ OF_AVAILABLE = "of available"
 OF_ROUNDING = "of rounding"
 OF_EXACT = "of exact"
 OF_MEMORY = "of memory"
+OF_HIGHEST = "of highest"
+OF_PROCESSORS = "of processors"
 OF_LIMIT = "of limit"
 OF_WEIGHTS = "of weights"
 
@@ -55,6 +57,9 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "memory.handover": (OF_MEMORY,),
     "memory.shared": ("MiB",),
     "files.open": ("file",),
+    "cpu.clock": (OF_HIGHEST,),
+    "cpu.allowed": (OF_HIGHEST,),
+    "cpu.missing": (OF_PROCESSORS,),
     "clock.error": ("s",),
     "xid.faults": ("event",),
     "storage.faults": ("event",),
