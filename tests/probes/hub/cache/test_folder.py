@@ -78,7 +78,9 @@ def test_a_disk_without_inodes_is_told_from_a_full_one(
     monkeypatch: pytest.MonkeyPatch, inodes: int, left: int, kind: str
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_files=inodes, f_favail=left))
-    assert trouble.kind_of(OSError(errno.ENOSPC, "No space left on device"), Path("/")) == kind
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert trouble.kind_of(error, Path("/")) == kind
+    assert ("no inode is left" in trouble.described(Path("/"), error)) is (kind == "no-inode")
 
 
 @pytest.mark.parametrize(("flags", "word"), [(trouble.IMMUTABLE, "immutable"), (trouble.APPEND_ONLY, "append-only")])

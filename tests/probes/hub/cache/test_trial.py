@@ -227,6 +227,16 @@ def test_models_are_where_transformers_itself_says(
     assert named is (theirs == str(tmp_path / "lab"))
 
 
+def test_folder_of_xet_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hf_xet 1.8 downloads with its own folder on a full tmpfs, and fails where it cannot make folders in it."""
+    sizes: list[int] = []
+    monkeypatch.setattr(trial.folder, "attempt", lambda path, mark, written: sizes.append(written) or [])
+    for place in places.all_of_them():
+        list(trial.attempt(place, MARK, 5))
+    kept = [place.variable != "HF_XET_CACHE" for place in places.all_of_them()]
+    assert [bool(size) for size in sizes] == kept
+
+
 def test_noexec_is_told_of_a_place_that_runs_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status = os.statvfs(tmp_path)
     place = Place("kernels", tmp_path, "TRITON_CACHE_DIR", needed=False, executes=True)

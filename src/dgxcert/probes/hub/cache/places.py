@@ -27,6 +27,8 @@ class Place:
     """Whether a download fails where it cannot be written; the others only cost what they are for."""
     executes: bool = False
     """Whether programs and libraries are run from it."""
+    keeps_files: bool = True
+    """Whether what is downloaded is written there: hf_xet makes its folders and writes past them, to the Hub cache."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.path})"
@@ -40,7 +42,8 @@ def all_of_them() -> list[Place]:
         models = models_cache()
         found += [Place(f"the cache of {variable}", models, variable)] if models != hub else []
     if not settings.is_true("HF_HUB_DISABLE_XET") and settings.version("hf-xet"):
-        found.append(Place("the cache of Xet", _constant("HF_XET_CACHE", hub_home.home() / "xet"), "HF_XET_CACHE"))
+        found.append(Place("the cache of Xet", _constant("HF_XET_CACHE", hub_home.home() / "xet"), "HF_XET_CACHE",
+                           keeps_files=False))  # fmt: skip
     if settings.version("datasets"):
         datasets = data_sets()
         downloads = _named("HF_DATASETS_DOWNLOADED_DATASETS_PATH", datasets / "downloads")

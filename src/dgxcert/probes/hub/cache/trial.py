@@ -98,7 +98,7 @@ def parse(text: str) -> Trial:
 def attempt(place: Place, mark: str, written: int) -> Iterator[Trouble | str]:
     """What is wrong, and what is noteworthy, about a place."""
     try:
-        notes = folder.attempt(place.path, mark, written=written)
+        notes = folder.attempt(place.path, mark, written=written if place.keeps_files else 0)
     except Failed as failed:
         yield _trouble(place, failed)
         return

@@ -109,6 +109,8 @@ def described(path: Path, error: OSError) -> str:
     '/: Read-only file system'
     """
     reason = (error.strerror or str(error)).rstrip(".")
+    if error.errno == errno.ENOSPC and no_inode_left(path):
+        return f"{path}: {reason}: no inode is left"
     if error.errno not in (errno.EACCES, errno.EPERM):
         return f"{path}: {reason}"
     with contextlib.suppress(OSError):
