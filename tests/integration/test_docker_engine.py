@@ -23,8 +23,10 @@ from needs import missing
 from suites import driver
 
 from dgxcert.container import engine
+from dgxcert.container.engine_kind import DOCKER
 from dgxcert.machine.image import Image
 from dgxcert.probes.host import container
+from dgxcert.probes.host.engine import daemon_log
 from dgxcert.record import run as runs
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "engines"
@@ -168,6 +170,30 @@ def test_an_engine_that_accepts_the_request_and_does_not_answer(private: Callabl
     assert "accepts the request and does not answer" in str(answer["problem"])
     assert "sudo systemctl restart docker" in remedies(answer)
     assert not answer["conclusive"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ('{"debug": true,}', "is no valid JSON for the engine: invalid character '}'"),
+        ('{"no-such-key": 1}', "has keys that the engine does not know: no-such-key"),
+        ('{"default-runtime": "nvidia"}', "names the default runtime `nvidia` and does not define it"),
+        ('{"hosts": ["unix:///x"]}', "`hosts` is set twice"),
+    ],
+)
+def test_an_engine_with_invalid_settings_says_why_it_does_not_start(tmp_path: Path, settings: str, says: str) -> None:
+    dockerd = shutil.which("dockerd", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    if os.getuid() != 0 or dockerd is None:
+        missing("root or dockerd, which this test starts with invalid settings", "Run: sudo scripts/system-packages")
+    (tmp_path / "daemon.json").write_text(settings, encoding="utf-8")
+    args = [str(dockerd), "--config-file", str(tmp_path / "daemon.json"), "-H", f"unix://{tmp_path}/docker.sock"]
+    args += ["--data-root", str(tmp_path / "data"), "--exec-root", str(tmp_path / "exec"), "--bridge", "none"]
+    done = subprocess.run(args, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    found = daemon_log.why_it_does_not_start(done.stderr, DOCKER)
+    assert found is not None, done.stderr
+    assert says in found.meaning
+    assert str(tmp_path / "daemon.json") in " ".join((found.meaning, *found.remedy))
 
 
 def test_an_engine_that_this_user_may_not_use(private: Callable[[], PrivateEngine]) -> None:
