@@ -46,10 +46,14 @@ from dgxcert.record.state import RunState
 from dgxcert.runner import session
 from dgxcert.runner.supervisor import Supervisor
 
+OF_THE_ENGINE = ("DOCKER-REACHABLE", "DOCKER-GPU", "ENGINE-SETTINGS", "CDI-CURRENT", "CONTAINER-COMPUTES")
 STARTS_ONE = "CONTAINER-COMPUTES"
-OF_THE_ENGINE = ("DOCKER-REACHABLE", "DOCKER-GPU", "ENGINE-SETTINGS", "CDI-CURRENT", STARTS_ONE)
 REQUIREMENTS = (
-    *OF_THE_ENGINE,
+    "DOCKER-REACHABLE",
+    "DOCKER-GPU",
+    "ENGINE-SETTINGS",
+    "CDI-CURRENT",
+    "CONTAINER-COMPUTES",
     "GPU-PRESENT",
     "DRIVER-BRANCH",
     "DRIVER-AGREES",
