@@ -1,6 +1,7 @@
 """Diagnosis: the first failed step is named in time, however its process ends."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -98,6 +99,36 @@ def test_result_of_the_client_is_the_next_step(
     assert [step.name for step in result.steps][:4] == ["folders", "settings", "cdn", "download"]
     assert (result.steps[3].state, result.steps[3].cause) == (state, cause)
     assert (result.failed == "none") is (state == "ok")
+
+
+@pytest.mark.parametrize(("free", "files"), [(300_000, 10_000), (10**9, 9)])
+def test_folder_without_room_says_nothing_about_downloads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, files: int
+) -> None:
+    about = os.statvfs_result((1, 1, 10**9, free, free, 10**6, files, files, 0, 255))
+    monkeypatch.setattr(diagnosis.os, "statvfs", lambda folder: about)
+    run_as_steps(monkeypatch, tmp_path, passes("settings") + passes("cdn"))
+    result = diagnosis.diagnose()
+    assert (result.failed, result.steps[-1].cause, result.conclusive) == ("download", "no-room-in-tmp", False)
+
+
+def test_no_folder_for_temporary_files_says_nothing_about_downloads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nowhere(**_: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    run_as_steps(monkeypatch, tmp_path, passes("settings") + passes("cdn"))
+    monkeypatch.setattr(diagnosis.tempfile, "TemporaryDirectory", nowhere)
+    result = diagnosis.diagnose()
+    assert (result.failed, result.steps[-1].cause, result.conclusive) == ("download", "no-tmp", False)
+
+
+def test_client_that_had_less_than_its_time_is_not_blamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, "run", lambda args, **_: command.Completed(("python",), None, "", ""))
+    assert diagnosis._run_client("download", tmp_path, 1, {}, time.monotonic()).cause == "timeout"
+    started = time.monotonic() - diagnosis.TOTAL_S + 5.0
+    assert diagnosis._run_client("download", tmp_path, 1, {}, started).cause == "out-of-time"
 
 
 def test_download_does_not_begin_without_time_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ CAUSES = {
         "The file of trusted certificates holds none, so the client trusts no host.",
         (
             "Look at the file: ls -l $SSL_CERT_FILE $REQUESTS_CA_BUNDLE",
-            "Name an existing PEM file, or unset the variable.",
+            "Name an existing PEM file, or name none: "
+            "unset SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE",
         ),
         True,
     ),

@@ -1,6 +1,7 @@
 """The certificate authorities that the Hub's clients trust: those that a variable names, else certifi's."""
 
 import os
+import re
 import ssl
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from pathlib import Path
 # other's. hf_xet, which is written in Rust, reads those of httpx whatever the version of huggingface_hub.
 REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that name the authorities for requests, in its order."""
+HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+"""How OpenSSL finds a certificate in a folder: `openssl rehash` makes the links."""
 HTTPX = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that name the authorities for httpx and hf_xet, in their order."""
 
@@ -19,10 +22,13 @@ def description(variables: tuple[str, ...]) -> str:
 
 
 def problem(variables: tuple[str, ...]) -> str:
-    """What is wrong with the file that these variables name; empty where nothing is."""
+    """What is wrong with the file or folder that these variables name; empty where nothing is."""
     name = next((name for name in variables if os.environ.get(name)), "")
-    if not name or Path(os.environ[name]).is_dir():
+    if not name:
         return ""
+    if Path(os.environ[name]).is_dir():
+        hashed = any(HASHED.fullmatch(entry) for entry in os.listdir(os.environ[name]))
+        return "" if hashed else f"{name} names {os.environ[name]}, which holds no certificate under its hash"
     try:
         ssl.create_default_context(cafile=os.environ[name])
     except OSError as error:  # ssl.SSLError is one
