@@ -9,7 +9,9 @@ from dgxcert.probes.hub import trust_store
 pytestmark = pytest.mark.usefixtures("plain_hub_environment")
 
 
-def test_folder_of_certificates_is_valid_where_they_are_found_by_their_hashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_folder_of_certificates_is_valid_where_they_are_found_by_their_hashes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     assert trust_store.description(trust_store.HTTPX) == f"{tmp_path} (SSL_CERT_DIR)"
     assert "no certificate under its hash" in trust_store.problem(trust_store.HTTPX)
