@@ -39,7 +39,7 @@ the reason. Faults that nothing catches are listed with the reason.
 - A step marked *ours* is this project's own suggestion. Every other step comes from the sources.
 - GPU-XID, STORAGE-HEALTHY, MEMORY-HEALTHY, PCIE-HEALTHY, CPU-HEALTHY and POWER-HEALTHY read the kernel log of this boot
   before the work, GPU-XID-AFTER and HOST-LOG-AFTER again after it: they catch what happened since the machine was
-  started, plus what firmware kept of the previous boot.
+  started, plus what firmware kept of the previous boot. LAST-BOOT reads how that one ended, in the journal and pstore.
 - A line of the driver that may be a fault leaves GPU-XID inconclusive; it is measured once more after the work, and
   passes where every GPU has computed correctly after the line.
 - GPU-XID-AFTER, GPU-ECC-AFTER and the burn-in catch what GPU-XID, GPU-ECC and the checks under load catch, if the work

@@ -68,7 +68,6 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "cpu.faults": ("event",),
     "power.faults": ("event",),
     "host.faults": ("event",),
-    "boot.faults": ("event",),
     "boot.burn_in": ("min",),
     "attention.backends": ("backend",),
     "attention.output": (OF_ROUNDING,),
