@@ -122,12 +122,15 @@ def test_installed_packages_do_not_conflict(evidence):
 def test_no_package_beside_the_lock_breaks_a_library(evidence):
     beside_the_lock = beside.read(lockfile.read(), packages.search_path())
     tried = library_trial.read(beside_the_lock)
-    evidence.advise(*tried.remedy)
+    replaced = packages.overwritten(beside_the_lock, packages.search_path())
+    evidence.advise(*tried.remedy, *packages.steps(replaced))
     evidence.record(
         "packages beside the lock", len(beside_the_lock), unit="package", source=beside.summary(beside_the_lock)
     )
     broken = evidence.record("what they break", tried.summary, source=tried.source)
+    files = evidence.record("files that they replace", packages.summary(replaced), source="RECORD of each package")
     assert broken == "nothing"
+    assert files == "none"
 
 
 @requirement(

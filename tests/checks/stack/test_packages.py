@@ -82,16 +82,21 @@ def test_conflicting_packages_are_named(
 TORCHAO = Package("torchao", "0.15.0", "/site", Place.ENVIRONMENT, "pip", ("torchao",))
 
 
-@pytest.mark.parametrize("breaks", [False, True])
+@pytest.mark.parametrize(
+    ("breaks", "replaces", "fault"),
+    [(False, False, None), (True, False, "what they break"), (False, True, "files that they replace")],
+)
 def test_package_beside_the_lock_is_listed_and_named_where_it_breaks_a_library(
-    monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], breaks: bool
+    monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], breaks: bool, replaces: bool, fault: str | None
 ) -> None:
+    findings = [Finding("peft", "peft/x.py of torchao", "its own", TORCHAO.removal)] if replaces else []
+    monkeypatch.setattr(packages, "overwritten", lambda guests, path: findings)
     problems = (Problem("peft.import_utils.is_torchao_available()", "ImportError: too old", TORCHAO),) if breaks else ()
     monkeypatch.setattr(beside, "read", lambda lock, path: (TORCHAO,))
     monkeypatch.setattr(library_trial, "read", lambda found: Tried(problems))
-    evidence = judge(CHECKS.test_no_package_beside_the_lock_breaks_a_library, "what they break" if breaks else None)
+    evidence = judge(CHECKS.test_no_package_beside_the_lock_breaks_a_library, fault)
     assert (evidence.kept[0].value, "torchao 0.15.0 (pip" in evidence.kept[0].source) == (1, True)
-    assert any("uninstall -y torchao" in step for step in evidence.advice) is breaks
+    assert any("uninstall -y torchao" in step for step in evidence.advice) is (breaks or replaces)
 
 
 @pytest.mark.parametrize("switched", [False, True])

@@ -1,13 +1,16 @@
 """Packages: other versions, duplicates, hidden and altered files are found as a user's Python would find them."""
 
+import base64
+import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.stack import packages
+from dgxcert.probes.stack import packages, placement
 from dgxcert.probes.stack.lockfile import StackLock
 from dgxcert.probes.stack.packages import SearchPath
 
@@ -119,3 +122,30 @@ def test_search_path_is_that_of_the_starting_folder_and_no_file_there_is_execute
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "more"))
     path = packages.search_path()
     assert path.folders[:2] == (os.path.realpath(tmp_path), os.path.realpath(tmp_path / "more"))
+
+
+def test_a_file_that_a_package_beside_the_lock_has_replaced_is_named(
+    lock: StackLock, path: SearchPath, site: Path, install: Install
+) -> None:
+    here = replace(path, prefix=str(site))
+    lists = {}
+    for name in ("nvidia_cudnn_cu13", "nvidia_cudnn_cu12", "wandb"):
+        install(site, name, "9.0")
+        lists[name] = next(site.glob(f"{name}-*.dist-info/RECORD"))
+    library = site / "nvidia" / "libcudnn.so.9"
+    library.parent.mkdir()
+    for name in ("nvidia_cudnn_cu13", "nvidia_cudnn_cu12"):
+        library.write_text(name, encoding="utf-8")
+        digest = base64.urlsafe_b64encode(hashlib.sha256(library.read_bytes()).digest()).decode().rstrip("=")
+        with lists[name].open("a", encoding="utf-8") as record:
+            record.write(f"nvidia/libcudnn.so.9,sha256={digest},{library.stat().st_size}\n")
+    found = packages.installed(here)
+    guests = tuple(placement.package(found[name][0], here) for name in ("nvidia-cudnn-cu12", "wandb"))
+    (finding,) = packages.overwritten(guests, here)
+    assert str(finding) == (
+        "nvidia-cudnn-cu13: found nvidia/libcudnn.so.9 of nvidia-cudnn-cu12 9.0, expected the file that was installed"
+    )
+    assert "uninstall -y nvidia-cudnn-cu12" in packages.steps([finding])[0]
+    library.write_text("nvidia_cudnn_cu13", encoding="utf-8")
+    assert packages.overwritten(guests, here) == []
+    assert packages.overwritten((), here) == []

@@ -55,19 +55,19 @@ def summary(found: tuple[Package, ...]) -> str:
 
 
 def _own(lock: StackLock) -> frozenset[str]:
-    """The packages that setup installs: those in its stamp, and all that dgxcert requires, its extras included."""
+    """The packages that setup installs: those in its stamp, and all that dgxcert and the stack require."""
     stamp = Path(sys.prefix, lockfile.STAMP)
     lines = stamp.read_text(encoding="utf-8", errors="replace").splitlines() if stamp.is_file() else []
     stamped = {line.partition("==")[0] for line in lines if "==" in line}
-    return frozenset({*STACK, *TOOLS, *lock.of_base, *stamped, *_required(("dgxcert",))})
+    return frozenset({*STACK, *TOOLS, *lock.of_base, *stamped, *_required()})
 
 
-def _required(names: tuple[str, ...]) -> frozenset[str]:
-    """All that the named distributions require: with every extra of theirs, and what follows from that."""
+def _required() -> frozenset[str]:
+    """All that dgxcert and the stack require, dgxcert with its extras, and what follows from that."""
     from packaging.requirements import Requirement  # a dependency of pytest
 
     known: set[str] = set()
-    waiting = [(name, True) for name in names]
+    waiting = [("dgxcert", True), *((name, False) for name in STACK)]
     while waiting:
         name, with_extras = waiting.pop()
         try:

@@ -20,7 +20,7 @@ from dgxcert.machine.software import STACK, canonical
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.stack import placement
 from dgxcert.probes.stack.lockfile import StackLock
-from dgxcert.probes.stack.placement import Place, SearchPath
+from dgxcert.probes.stack.placement import Package, Place, SearchPath
 
 STARTED_IN = "DGXCERT_STARTED_IN"
 """Set by `dgxcert validate`, whose child processes work in another folder."""
@@ -139,9 +139,13 @@ def remedy(findings: list[Finding], lock: StackLock) -> tuple[str, ...]:
     >>> remedy(findings, StackLock("course", "the lock", {}))
     ('Type this: unset PYTHONPATH',)
     """
-    outside = [step for finding in findings for step in finding.remedy]
     inside = () if findings and all(finding.remedy for finding in findings) else lock.restore
-    return tuple(dict.fromkeys((*outside, *inside)))
+    return (*steps(findings), *inside)
+
+
+def steps(findings: list[Finding]) -> tuple[str, ...]:
+    """The steps of the findings themselves, each once, in their order."""
+    return tuple(dict.fromkeys(step for finding in findings for step in finding.remedy))
 
 
 def is_same(version: str, other: str) -> bool:
@@ -200,6 +204,40 @@ def altered(lock: StackLock, path: SearchPath) -> tuple[list[Finding], int]:
             what = "another" if wrong[0].is_file() else "no"
             findings.append(Finding(name, f"{what} {wrong[0]}{more}", "the files that were installed"))
     return findings, size_bytes
+
+
+def overwritten(guests: tuple[Package, ...], path: SearchPath) -> list[Finding]:
+    """Files of this environment's packages that a package beside the lock has replaced by its own of the same name.
+
+    nvidia-cudnn-cu12 and nvidia-cudnn-cu13, for one, both install nvidia/cudnn/lib/libcudnn.so.9: torch then loads
+    whichever came last.
+    """
+    names = {guest.name: guest for guest in guests if guest.place is Place.ENVIRONMENT}
+    found = installed(path)
+    theirs = {
+        str(file): name
+        for name in names
+        for file in found[name][0].files or ()
+        if file.suffix in (".py", ".so", ".pyd") or ".so." in file.name
+    }
+    findings: dict[tuple[str, str], Finding] = {}
+    for name, distributions in found.items() if theirs else ():
+        for file in distributions[0].files or () if name not in names else ():
+            guest = theirs.get(str(file))
+            if guest and (guest, name) not in findings and _is_replaced(file):
+                what = f"{file} of {guest} {names[guest].version}"
+                findings[guest, name] = Finding(name, what, "the file that was installed", names[guest].removal)
+    return list(findings.values())
+
+
+def _is_replaced(file: metadata.PackagePath) -> bool:
+    """Whether a file is there with another size or hash than its package lists; a test of sizes spares large files."""
+    location = Path(str(file.locate()))
+    if file.hash is None or not location.is_file():
+        return False
+    if file.size is not None and location.stat().st_size != file.size:
+        return True
+    return _digest(location, file.hash.mode) != file.hash.value
 
 
 def _digest(path: Path, algorithm: str) -> str:

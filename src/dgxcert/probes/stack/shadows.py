@@ -53,9 +53,10 @@ def _of_packages(lock: StackLock, path: SearchPath) -> list[Finding]:
 def _owns(distribution: metadata.Distribution, module: str, origin: Path) -> bool:
     """Whether a file is in a distribution's list of files; without a list, whether it is in its folder."""
     folder = Path(str(distribution.locate_file("")))
-    if distribution.files is None:
+    record = distribution.read_text("RECORD")
+    if record is None:
         return origin.is_relative_to(folder / module) or origin.parent == folder
-    return origin.is_relative_to(folder) and str(origin.relative_to(folder)) in map(str, distribution.files)
+    return origin.is_relative_to(folder) and f"\n{origin.relative_to(folder)}," in f"\n{record}"
 
 
 def _of_python(path: SearchPath) -> list[Finding]:
