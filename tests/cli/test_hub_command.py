@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulated.hub_modes import GATED, Mode, _refuses
+from simulated.hub_modes import GATED, WHOAMI, Mode, _refuses
 from simulated.loopback_hub import TOKEN, LoopbackHub
 from typer.testing import CliRunner
 
@@ -85,6 +85,12 @@ def test_repository_of_the_user(home: dict[str, str]) -> None:
         steps, _ = asked(hub, home, "org/nothing")
         assert (steps[-1]["name"], steps[-1]["cause"]) == ("repository", "private")
         assert "org/nothing is not found as loopback-student" in steps[-1]["detail"]
+
+
+def test_scope_of_a_fine_grained_token_is_named(home: dict[str, str]) -> None:
+    with LoopbackHub(Mode("fine-grained", hub=_refuses(WHOAMI, "whoami"))) as hub:
+        steps, _ = asked(hub, home, "org/nothing")
+    assert "the fine-grained token has no right to read it" in steps[-1]["detail"]
 
 
 def test_gated_repository_names_the_step_that_is_refused(home: dict[str, str]) -> None:

@@ -46,7 +46,9 @@ def look_up(asked: Asked, context: Context) -> str:
         anonymous = "with this token" if context.settings.token else "without a token"
         who = f"as {context.access.user}" if context.access else anonymous
         said = response.headers.get("x-error-message") or f"HTTP {response.status}"
-        raise RequestFailed("private", response.host, f"{asked.kind} {asked.name} is not found {who}: {said}")
+        scoped = context.access is None or context.access.reads(asked.name)
+        scope = "" if scoped else "; the fine-grained token has no right to read it, if it is private"
+        raise RequestFailed("private", response.host, f"{asked.kind} {asked.name} is not found {who}: {said}{scope}")
     body = json_body(response)
     require_success(response)
     siblings = [entry for entry in body.get("siblings") or () if isinstance(entry, dict)]
