@@ -143,3 +143,13 @@ def test_the_source_of_the_token_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert hub_token.find() == ("hf_kept", "HF_TOKEN_PATH")
     monkeypatch.setenv("HF_TOKEN", " hf_variable ")
     assert hub_token.find() == ("hf_variable", "HF_TOKEN")
+
+
+def test_folder_in_the_place_of_the_token_is_an_error_as_for_the_client(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in hub_token.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path))
+    with pytest.raises(IsADirectoryError):
+        hub_token.find()

@@ -74,7 +74,7 @@ def prepare(folder: Path, driver_report: Path | None, *, hide_host: bool) -> Bun
     hosts = frozenset({run.machine.hostname, run.machine.hostname.split(".")[0]} if hide_host else set())
     files = []
     for name, text in sorted(texts.items()):
-        redaction = Redaction(users, hosts, homes, frozenset({hub_token.find()[0] or ""}))
+        redaction = Redaction(users, hosts, homes, frozenset({_token()}))
         redacted = redaction.lines_of_json(text) if name.endswith((".json", ".jsonl")) else redaction.text(text)
         files.append(File(name, redacted.encode(), redaction.count))
     name = run.name.replace(_in_folder_names(run.machine.hostname), HOST.strip("[]")) if hide_host else run.name
@@ -138,6 +138,14 @@ def _nvidia_smi(run: Run) -> str:
         return ""
     completed = command.run(["nvidia-smi", "-q"], timeout_s=NVIDIA_SMI_S)
     return completed.stdout + completed.stderr if completed.returncode is not None else completed.complaint
+
+
+def _token() -> str:
+    """The user's token, which must not be in a bundle; empty where it cannot be read."""
+    try:
+        return hub_token.find()[0]
+    except (OSError, UnicodeError):
+        return ""
 
 
 def _users_and_homes(texts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -20,9 +20,10 @@ def find() -> tuple[str, str]:
         if token := _clean(os.environ.get(name, "")):
             return token, name
     path = _path()
-    if not path.is_file():
+    try:
+        token = _clean(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # any other error ends the client, as where a folder is in the file's place
         return "", ""
-    token = _clean(path.read_text(encoding="utf-8"))
     return token, ("HF_TOKEN_PATH" if os.environ.get("HF_TOKEN_PATH") else "the file that `hf auth login` wrote")
 
 
