@@ -1,7 +1,9 @@
-"""Course weights: the memory of a model's weights follows from its number of parameters."""
+"""Course weights: the memory of a model's weights follows from their number, and loading takes it once."""
 
 from dgxcert import requirement
+from dgxcert.probes.stack import lockfile
 from dgxcert.workloads.course import weights_memory
+from dgxcert.workloads.models import loading
 
 
 @requirement(
@@ -28,3 +30,25 @@ def test_a_parameter_takes_two_bytes_in_fp16_and_half_a_byte_in_four_bits(device
     evidence.record("7 B parameters in NF4", memory.nf4_gb, unit="GB", source=f"{memory.source}; {of_7b}")
     assert fp16.within(weights_memory.IN_16_BITS)
     assert nf4.within(weights_memory.IN_4_BITS)
+
+
+@requirement(
+    "LOAD-MEMORY",
+    title="Loading a checkpoint takes the memory of its weights once",
+    why="A model that takes twice its size while it is loaded does not fit where it should, above all where the GPU "
+    "shares the system's memory: the machine swaps, or the notebook is killed.",
+    remedy=(
+        "Compare with dtype=torch.bfloat16 in `from_pretrained`: weights in 32 bits take twice the memory of 16.",
+        "Keep the checkpoint in safetensors files, which are mapped: model.save_pretrained(folder)",
+        *lockfile.RESTORE,
+    ),
+    takes_s=15,
+    budget_s=240,
+)
+def test_loading_a_checkpoint_takes_the_memory_of_its_weights_once(device, profile, evidence):
+    loaded = loading.measure(device, profile.workloads.loading.layers)
+    limit = profile.limit("memory.loading")
+    mapped = loaded.mapped_bytes / 1e6
+    evidence.record("mapped files, which the kernel can reclaim", mapped, unit="MB", source="RssFile, after loading")
+    peak = evidence.record("peak memory while loading", loaded.share, unit=limit.unit, source=loaded.source)
+    assert peak <= limit

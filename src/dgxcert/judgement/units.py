@@ -56,6 +56,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "memory.reserved": (OF_MEMORY,),
     "memory.handover": (OF_MEMORY,),
     "memory.shared": ("MiB",),
+    "memory.loading": (OF_WEIGHTS,),
     "files.open": ("file",),
     "cpu.clock": (OF_HIGHEST,),
     "cpu.allowed": (OF_HIGHEST,),

@@ -132,6 +132,12 @@ class Encoder(Part):
     intermediate: int = Field(ge=8)
 
 
+class Loading(Part):
+    """Layers of the checkpoint that is loaded to measure the memory that this takes, 32 MB each."""
+
+    layers: int = Field(default=4, ge=1)
+
+
 class Distillation(Encoder):
     """Layers of teacher and student, and the `batch` rows of `length` tokens that both are timed with."""
 
@@ -167,5 +173,6 @@ class Workloads(Part):
     decode: Inference
     lora: Lora
     weights_memory: WeightsMemory
+    loading: Loading = Loading()
     distillation: Distillation
     lab: Lab

@@ -14,7 +14,7 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.course import weights_memory
 from dgxcert.workloads.course.weights_memory import WeightsMemory
-from dgxcert.workloads.models import architectures, nf4
+from dgxcert.workloads.models import architectures, loading, nf4
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and transformers warn about is not tested here
 
@@ -94,3 +94,21 @@ def test_nf4_layers_that_stay_in_32_bits_are_caught(
 
     monkeypatch.setattr(nf4, "materialise", unquantised)
     fails(MEMORY, cpu, profile, by="NF4 layers, scales included")
+
+
+@pytest.mark.parametrize(("peak", "by"), [(150, None), (151, "peak memory while loading")])
+def test_weights_that_take_more_memory_while_they_are_loaded_fail(
+    monkeypatch: pytest.MonkeyPatch,
+    passes: Callable[..., Recorder],
+    fails: Callable[..., Recorder],
+    cpu: Device,
+    profile: Profile,
+    peak: int,
+    by: str | None,
+) -> None:
+    monkeypatch.setattr(loading, "measure", lambda device, layers: loading.Loading(100, peak, 0, "cpu"))
+    check = CHECKS.test_loading_a_checkpoint_takes_the_memory_of_its_weights_once
+    if by is None:
+        passes(check, cpu, profile)
+    else:
+        fails(check, cpu, profile, by=by)
