@@ -24,6 +24,7 @@ from dgxcert.probes.gpu import cuda, cuda_devices, nvml, pci
 )
 def test_as_many_gpus_are_present_as_the_profile_expects(profile, evidence):
     driver = nvml.require_consistent()
+    evidence.advise(*driver.remedy)
     lost = evidence.record("GPUs that the driver has lost", len(driver.lost), unit="GPU", source=driver.source)
     count = evidence.record("GPUs of the driver", len(driver.gpus), unit="GPU", source=driver.source)
     assert count.within(profile.gpu_count)

@@ -8,7 +8,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from dgxcert.machine import driver_query
+from dgxcert.machine import driver_query, nvml_errors
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Inconclusive
@@ -188,3 +188,25 @@ def test_the_driver_of_this_machine_answers_or_is_absent() -> None:
     """With the real library, through a process of its own, with or without a GPU."""
     reading = nvml.read()
     assert bool(reading.version) != bool(reading.absence or reading.mismatch)
+
+
+@pytest.mark.parametrize("code", [8, 11, 15, 16, 999])
+def test_a_gpu_that_cannot_be_opened_hides_no_other_and_has_its_remedy(driver: Callable[..., None], code: int) -> None:
+    """A node of eight with seven GPUs in `GPU requires reset` still has one that works."""
+
+    def handle(index: int) -> str:
+        if index:
+            raise pynvml.NVMLError(code)
+        return "handle"
+
+    driver(nvmlDeviceGetCount=2, nvmlDeviceGetHandleByIndex=handle)
+    reading = nvml.read()
+    assert ([gpu.index for gpu in reading.gpus], reading.lost) == ([0], (1,))
+    assert reading.source.endswith(f": GPU 1: {pynvml.NVMLError(code)}")
+    assert reading.remedy == (() if code == 15 else nvml_errors.find(code).remedy_for(1))
+
+
+def test_a_gpu_that_this_user_may_not_open_is_inconclusive(driver: Callable[..., None]) -> None:
+    driver(nvmlDeviceGetHandleByIndex=Refusal(pynvml.NVML_ERROR_NO_PERMISSION))
+    with pytest.raises(Inconclusive, match="Insufficient Permissions"):
+        nvml.read()

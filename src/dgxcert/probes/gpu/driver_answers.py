@@ -200,6 +200,13 @@ FIELDS: dict[str, Read] = {
 
 Modes (`mig`, `ecc_mode`) are pairs: current, and pending until the next reset."""
 
+GPU_IS_LOST = 15
+UNUSABLE = (8, 11, GPU_IS_LOST, 16, 999)
+"""Insufficient Power, Interrupt Request Issue, GPU Is Lost, Reset Required and Unknown, where a GPU is opened: it is
+there and cannot be used. Any other error, such as of permission, says nothing about the GPU."""
+NEEDED = ("product", "uuid", "compute_capability")
+"""Fields of every GPU: refused with one of these errors, though not with Unknown, it cannot be used either."""
+
 IDENTITY = ("product", "uuid", "compute_capability", "memory_total", "serial", "vbios")
 
 
@@ -215,17 +222,24 @@ def ask(nvml: Any, gpu: Any, fields: tuple[str, ...]) -> dict[str, dict[str, Any
 
 
 def machine(nvml: Any) -> dict[str, Any]:
-    """Versions, the identity of each GPU, and the indexes of lost GPUs: one lost card must not hide the others."""
-    gpus, lost = {}, []
+    """Versions, the identity of each GPU, and the refusals of unusable GPUs: one of them must not hide the others."""
+    gpus, lost = {}, {}
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
             answers = ask(nvml, nvml.nvmlDeviceGetHandleByIndex(index), IDENTITY)
-        except nvml.NVMLError_GpuIsLost:
-            lost.append(index)
+        except nvml.NVMLError as error:
+            if error.value not in UNUSABLE:
+                raise
+            lost[index] = {"code": error.value, "says": str(error)}
             continue
-        is_lost = any(refusal["code"] == nvml.NVML_ERROR_GPU_IS_LOST for refusal in answers["refused"].values())
-        if is_lost:
-            lost.append(index)
+        refusals = answers["refused"].items()
+        broken = [
+            each
+            for name, each in refusals
+            if each["code"] == GPU_IS_LOST or (name in NEEDED and each["code"] in UNUSABLE[:-1])
+        ]
+        if broken:
+            lost[index] = broken[0]
         else:
             gpus[index] = answers
     number = nvml.nvmlSystemGetCudaDriverVersion_v2()  # 13000 is 13.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dgxcert.machine import driver_query
+from dgxcert.machine import driver_query, nvml_errors
 from dgxcert.machine.driver_query import Answers
 from dgxcert.machine.identity import Gpu, is_display_adapter
 from dgxcert.outcome import Inconclusive
@@ -17,7 +17,7 @@ ANSWER_S = 30.0
 """A loaded driver answers at once. Without persistence mode it loads first: half a minute on eight GPUs."""
 
 # nvmlReturn_t, nvml.h
-NO_PERMISSION, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, MISMATCH = 4, 9, 12, 18
+NO_PERMISSION, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, GPU_IS_LOST, MISMATCH = 4, 9, 12, 15, 18
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,26 @@ class Driver:
     display_adapters: tuple[Gpu, ...] = ()
     """Listed among the GPUs by the driver, and not in `gpus`: see `identity.DISPLAY_ADAPTERS`."""
     lost: tuple[int, ...] = ()
-    """Indexes of GPUs that have fallen off the bus since the driver was loaded."""
+    """Indexes of GPUs that cannot be used: fallen off the bus, without power, or in want of a reset."""
+    refusals: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    """NVML's code and message of each of those."""
     mismatch: str | None = None
     """NVML's message where library and kernel module differ in version, as after an update without a restart."""
+
+    @property
+    def complaint(self) -> str:
+        """What the driver says of the GPUs that cannot be used.
+
+        >>> Driver("580.95", "13.0", (), refusals={3: {"code": 16, "says": "GPU requires reset"}}).complaint
+        'GPU 3: GPU requires reset'
+        """
+        return ", ".join(f"GPU {index}: {refusal['says']}" for index, refusal in self.refusals.items())
+
+    @property
+    def remedy(self) -> tuple[str, ...]:
+        """What to do about the first GPU that cannot be used and is not merely missing; empty without one."""
+        codes = {index: refusal["code"] for index, refusal in self.refusals.items() if refusal["code"] != GPU_IS_LOST}
+        return next((nvml_errors.find(code).remedy_for(index) for index, code in codes.items()), ())
 
     @property
     def listed(self) -> int:
@@ -72,7 +89,9 @@ class Driver:
     @property
     def source(self) -> str:
         """The source of the list of GPUs, for evidence."""
-        return f"NVML: {self.absence}" if self.absence else f"NVML, driver {self.version}"
+        if self.absence:
+            return f"NVML: {self.absence}"
+        return f"NVML, driver {self.version}{': ' if self.complaint else ''}{self.complaint}"
 
 
 def ask(index: int, *fields: str) -> Answers:
@@ -118,10 +137,13 @@ def read() -> Driver:
         return Driver(None, None, (), mismatch=message)
     if code is not None:
         raise driver_query.refusal("the NVIDIA driver does not answer: ", answer, 0)
+    refusals = {int(index): refusal for index, refusal in answer["lost"].items()}
     listed = tuple(_identity(Answers(int(index), **fields)) for index, fields in answer["gpus"].items())
     gpus = tuple(gpu for gpu in listed if not is_display_adapter(gpu.product))
     displays = tuple(gpu for gpu in listed if is_display_adapter(gpu.product))
-    return Driver(answer["version"], answer["cuda"], gpus, display_adapters=displays, lost=tuple(answer["lost"]))
+    return Driver(
+        answer["version"], answer["cuda"], gpus, display_adapters=displays, lost=tuple(refusals), refusals=refusals
+    )
 
 
 def compute_processes(index: int) -> list[int]:
