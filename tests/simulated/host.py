@@ -11,7 +11,7 @@ from simulated.machine import Machine, refusal
 from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import cuda_devices, pci
 from dgxcert.probes.host import kernel_module, memory
-from dgxcert.probes.host.hardware import cpu_clock, reserved_memory
+from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory
 from dgxcert.probes.host.log import counters, last_boot
 
 KIB_PER_GIB = 1024**2
@@ -30,6 +30,9 @@ def play(machine: Machine, folder: Path) -> None:
     reserved_memory.CMDLINE = _written(folder / "cmdline", f"{line}\n")
     crash_kernel = int(fields.get("crash_kernel_mib", 0)) * 1024**2
     reserved_memory.CRASH_SIZE = _written(folder / "kexec_crash_size", f"{crash_kernel}\n")
+    parts = firmware.Firmware(dict(fields.get("firmware_parts", {})))
+    firmware.read = lambda: parts
+    known_versions.VENDOR = _written(folder / "sys_vendor", f"{fields.get('system_vendor', 'NVIDIA')}\n")
     _play_processors(fields, folder / "cpu")
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"

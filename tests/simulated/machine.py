@@ -249,6 +249,8 @@ OF_THE_HOST = {
     "meminfo",
     "kernel_command_line",
     "cpufreq",
+    "firmware_parts",
+    "system_vendor",
     "cpus_offline",
     "cpus_isolated",
     "kernel_release",

@@ -21,7 +21,7 @@ from dgxcert.plan import catalogue
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.host import clock, container, disk, kernel_log, kernel_module, memory
 from dgxcert.probes.host.engine import cdi, gpu_access, settings
-from dgxcert.probes.host.hardware import cpu_clock, reserved_memory
+from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory
 from dgxcert.probes.host.log import counters, last_boot
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
@@ -83,6 +83,8 @@ class HostMachine:
         self.set(cdi, "read", [cdi.Specification("/var/run/cdi/nvidia.yaml", cdi.GPU, ("0", "all"), (), "580.126.09")])
         self.set(gpu_access, "refresh", "enabled, active")
         core = cpu_clock.Core(3, 2002, 1378, 4004, 3604, "schedutil", "cppc_cpufreq")
+        self.set(firmware, "read", firmware.Firmware({"Embedded Controller": "0x03000508"}))
+        self.set(known_versions, "read", known_versions.judged({"product": "NVIDIA GB10", "driver": "580.126.09"}))
         self.set(cpu_clock, "read", cpu_clock.CpuClocks((core,), 20, ()))
         self.set(reserved_memory, "read", reserved_memory.Reserved(121.6, 127.6, 8.0))
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))
