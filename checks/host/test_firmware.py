@@ -27,7 +27,7 @@ def test_kernel_and_firmware_are_recorded(machine, evidence):
 
 @requirement(
     "KNOWN-BAD-VERSIONS",
-    title="The versions of system, driver and firmware are in no combination known to be bad",
+    title="System, driver and firmware are in no combination that is known to be bad",
     why="Some pairs of kernel, driver and firmware lose memory or hang under training, and nothing else shows it.",
     remedy=(
         "Read the versions: uname -r; nvidia-smi --version; cat /etc/dgx-release /proc/cmdline",
