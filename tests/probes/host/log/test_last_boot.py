@@ -61,6 +61,16 @@ def test_a_record_counts_only_in_the_boot_that_found_it(tmp_path: Path) -> None:
     assert last_boot.read_pstore((tmp_path / "absent",), 0.0) == ()
 
 
+def test_the_kernels_own_record_is_dated_by_the_crash_before_this_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dmesg-efi-1").write_text(PANIC, encoding="utf-8")
+    crashed_at = (tmp_path / "dmesg-efi-1").stat().st_ctime
+    monkeypatch.setattr(last_boot, "AGE_S", {tmp_path: last_boot.AGE_S[last_boot.KERNELS]})
+    assert last_boot.read_pstore((tmp_path,), crashed_at + 3600) == (PANIC,)
+    assert last_boot.read_pstore((tmp_path,), crashed_at + 2 * 24 * 3600) == ()
+
+
 def test_the_journal_of_the_last_boot_is_read_with_a_bound(journal: Path) -> None:
     tool(journal, "journalctl", f"{LOST}\n")
     assert last_boot.read().crashed

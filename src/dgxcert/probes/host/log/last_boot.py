@@ -20,7 +20,11 @@ LINES = 3000
 """Lines from the end of the boot, of the kernel and of programs: minutes of a machine that is busy."""
 TIMEOUT_S = 10.0
 JOURNAL = ["journalctl", "-b", "-1", "--no-pager", "-o", "short-monotonic", "-n", str(LINES)]
-PSTORE = (Path("/sys/fs/pstore"), Path("/var/lib/systemd/pstore"))
+KERNELS = Path("/sys/fs/pstore")
+PSTORE = (KERNELS, Path("/var/lib/systemd/pstore"))
+AGE_S = {KERNELS: 24 * 3600.0}
+"""How long before this boot a record may be dated. The kernel dates its own by the crash (pstore_mkfile of
+fs/pstore/inode.c); systemd copies them at the start that follows."""
 STAT = Path("/proc/stat")
 LONGEST = 200_000
 """Characters read of one record."""
@@ -146,9 +150,10 @@ def read_pstore(folders: tuple[Path, ...], began_s: float) -> tuple[str, ...]:
     """
     found = []
     for folder in folders:
+        oldest_s = began_s - AGE_S.get(folder, 60.0)
         for place in sorted(_files(folder))[:MOST_RECORDS]:
             try:
-                fresh = place.stat().st_ctime >= began_s - 60
+                fresh = place.stat().st_ctime >= oldest_s
                 text = place.read_text(encoding="utf-8", errors="replace")[:LONGEST] if fresh else ""
             except OSError:
                 continue
