@@ -263,8 +263,8 @@ def load(name_or_path: str) -> Profile:
 
     Raises CannotStart naming the file, the key and the nearest right word.
 
-    >>> load("dgx-spark").limit("decode.bf16.tuned.single").source
-    'derived (provisional): 0.72 of roofline less 14 %; 13.1 token/s with vLLM, of what 273 GB/s allow'
+    >>> load("dgx-spark").limit("matmul.tf32").source
+    'published: 39.9 TFLOP/s less 25 %; one healthy unit (E27-25/fusionxpark-gb10-hwtest); a stuck unit reaches about 18'
     """
     path = _path(name_or_path)
     profile = parse(read(path), path)

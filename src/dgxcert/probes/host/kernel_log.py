@@ -203,7 +203,8 @@ def read() -> KernelLog:
 def merged(logs: list[KernelLog]) -> KernelLog:
     """Several logs of one boot as one; a line that several of them hold counts once.
 
-    >>> one, two = parse("NVRM: Xid (PCI:0000:05:00): 79, off the bus", "`a`"), parse("NVRM: Xid: 62, halted", "`b`")
+    >>> one = parse("NVRM: Xid (PCI:0000:05:00): 79, off the bus", "`a`")
+    >>> two = parse("NVRM: Xid (PCI:0000:05:00): 62, 2d1c", "`b`")
     >>> merged([one, two, one]).describe("fault").partition(":")[0], merged([one, two, one]).count("fault")
     ('`a` and `b`', 2)
     """
