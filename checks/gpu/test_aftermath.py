@@ -60,14 +60,18 @@ def test_the_work_has_left_no_fault_of_the_host_in_the_kernel_log(machine, profi
     remedy=(
         "Find out which memory failed: nvidia-smi -q -d ECC,ROW_REMAPPER; and when: sudo dmesg -T | grep -i xid",
         "Stop all programs on the GPU and reset it, which replaces bad rows: sudo nvidia-smi --gpu-reset",
+        "Run NVIDIA's field diagnostics if corrected errors keep coming: dcgmi diag -r 4",
         "Run this again. If there are new errors, open a hardware case with both run folders.",
     ),
     stage="after",
 )
-def test_the_work_has_left_no_error_in_the_gpus_memory(gpu, machine, profile, evidence):
+def test_the_work_has_left_no_error_in_the_gpus_memory(gpu, machine, profile, computation, evidence):
     errors, rows = health.ecc_errors(gpu.index), health.remapped_rows(gpu.index)
     uncorrected = evidence.record("uncorrected errors", errors.uncorrected, unit="error", source=errors.source)
     pending = evidence.record("rows waiting to be replaced", int(rows.pending), unit="row", source=rows.source)
+    growth, source = errors.growth(gpu.index, computation)
+    corrected = evidence.record("new corrected errors", growth, unit="error/s", source=source)
     assert uncorrected.within(profile.limit("ecc.uncorrected"))
     assert pending == 0
+    assert corrected <= profile.limit("ecc.growth")
     boot.require_since(machine.boot_id)

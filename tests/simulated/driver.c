@@ -201,7 +201,13 @@ int nvmlDeviceGetRemappedRows(device_t d, unsigned *corrected, unsigned *uncorre
 int nvmlDeviceGetTotalEccErrors(device_t d, int uncorrected, int aggregate, u64 *out) {
     char field[LINE];
     snprintf(field, sizeof field, "ecc.%s.%s", uncorrected ? "uncorrectable" : "correctable", aggregate ? "aggregate" : "volatile");
-    return number(gpu_of(d), field, out);
+    int result = number(gpu_of(d), field, out);
+    u64 per_s = 0;
+    struct timespec now;
+    strcat(field, ".per_s");
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!result && !number(gpu_of(d), field, &per_s)) *out += per_s * (u64)now.tv_sec;
+    return result;
 }
 
 typedef struct { unsigned pid; u64 used; unsigned gpu_instance, compute_instance; } process_t;

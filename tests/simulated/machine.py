@@ -163,6 +163,7 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "ecc_mode_current": ("ecc.current", switch),
     "ecc_mode_pending": ("ecc.pending", switch),
     "ecc_errors_correctable_volatile": ("ecc.correctable.volatile", int),
+    "ecc_errors_correctable_volatile_per_s": ("ecc.correctable.volatile.per_s", int),
     "ecc_errors_uncorrectable_volatile": ("ecc.uncorrectable.volatile", int),
     "ecc_errors_correctable_aggregate": ("ecc.correctable.aggregate", int),
     "ecc_errors_uncorrectable_aggregate": ("ecc.uncorrectable.aggregate", int),

@@ -16,7 +16,7 @@ class Computation:
     """Keys, of every stage."""
     passed: frozenset[str] = frozenset()
     before: Mapping[tuple[str, str], object] = field(default_factory=dict)
-    """The value of each quantity that the host stage recorded in this boot, by requirement and name."""
+    """The value of each quantity that the stages before this one recorded in this boot, by key and name."""
 
     def missing(self, *ids: str) -> str:
         """Why these requirements prove nothing, or "" where each was measured on every GPU and all passed.

@@ -29,6 +29,8 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "gpu.mig": ("",),
     "gpu.ecc": ("",),
     "ecc.uncorrected": ("error",),
+    "ecc.corrected": ("error",),
+    "ecc.growth": ("error/s",),
     "memory.free": (OF_AVAILABLE,),
     "memory.pattern": (OF_MEMORY,),
     "link.width": ("lane", OF_CEILING),

@@ -128,12 +128,12 @@ class RunState:
         return any(attempt.finished.after_work for attempt in self.attempts.get(key, ()))
 
     def read_before_work(self) -> dict[tuple[str, str], object]:
-        """What the host stage recorded first in this boot: the value of each quantity by requirement and name."""
+        """What the stages before the last recorded first in this boot: the value of each quantity by key and name."""
         values: dict[tuple[str, str], object] = {}
         for key, attempts in self.attempts.items():
             for attempt in attempts:
                 started = attempt.started
-                if started is not None and started.stage == Stage.HOST.value and attempt.boot == self._boot:
+                if started is not None and started.stage != Stage.AFTER.value and attempt.boot == self._boot:
                     for kept in attempt.finished.evidence:
                         values.setdefault((key, kept.name), kept.value)
         return values

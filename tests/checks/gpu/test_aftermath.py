@@ -47,7 +47,7 @@ def test_after_a_restart_the_result_is_inconclusive(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(health, "ecc_errors", lambda index: EccErrors(True, 0, 0, 0, source="NVML"))
     monkeypatch.setattr(health, "remapped_rows", lambda index: RemappedRows(0, 0, False, False, source="NVML"))
     with pytest.raises(Inconclusive, match="boot"):
-        MEMORY(GPU, restarted, H200, Recorder())
+        MEMORY(GPU, restarted, H200, Computation(), Recorder())
 
 
 @pytest.mark.parametrize(("events", "fault"), [(log(), None), (log(Kind.FAULT), "faults in the kernel log")])
@@ -139,4 +139,25 @@ def test_a_memory_error_fails(
     rows = RemappedRows(1, 1, pending, False, source="NVML")
     monkeypatch.setattr(health, "ecc_errors", lambda index: errors)
     monkeypatch.setattr(health, "remapped_rows", lambda index: rows)
-    judge(MEMORY, GPU, SAME_BOOT, H200, fault=fault)
+    judge(MEMORY, GPU, SAME_BOOT, H200, Computation(), fault=fault)
+
+
+@pytest.mark.parametrize(
+    ("before", "fault"),
+    [
+        ({"corrected errors": 0, "time of reading": 200.0}, "new corrected errors"),
+        ({"corrected errors": 76_990, "time of reading": 200.0}, "new corrected errors"),
+        ({"corrected errors": 77_000, "time of reading": 200.0}, None),
+        ({"corrected errors": 87_000, "time of reading": 200.0}, None),
+        ({}, None),
+    ],
+    ids=["a storm", "too many", "a few", "none", "never read"],
+)
+def test_corrected_errors_that_pour_in_while_the_gpu_works_fail(
+    monkeypatch: pytest.MonkeyPatch, before: dict[str, float], fault: str | None
+) -> None:
+    errors = EccErrors(True, 0, 87_000, 0, source="NVML", at_s=300.0)
+    monkeypatch.setattr(health, "ecc_errors", lambda index: errors)
+    monkeypatch.setattr(health, "remapped_rows", lambda index: RemappedRows(8, 0, False, False, source="NVML"))
+    values = {("GPU-ECC[gpu0]", name): value for name, value in before.items()}
+    judge(MEMORY, GPU, SAME_BOOT, H200, Computation(before=values), fault=fault)

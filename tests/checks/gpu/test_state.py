@@ -44,11 +44,21 @@ def test_each_mode_that_is_set_otherwise_fails(
     judge(getattr(CHECKS, f"test_{test}"), GPU, H200, fault=fault)
 
 
-@pytest.mark.parametrize(("uncorrected", "fault"), [(0, None), (1, "uncorrected errors")])
-def test_an_uncorrected_error_fails_and_corrected_ones_do_not(
-    monkeypatch: pytest.MonkeyPatch, uncorrected: int, fault: str | None
+@pytest.mark.parametrize(
+    ("uncorrected", "corrected", "fault"),
+    [
+        (0, 20, None),
+        (1, 20, "uncorrected errors"),
+        (0, 10_000_000, None),
+        (0, 10_000_001, "corrected errors"),
+        (0, 9_600_000_000, "corrected errors"),
+    ],
+)
+def test_an_uncorrected_error_fails_and_corrected_ones_where_they_are_millions(
+    monkeypatch: pytest.MonkeyPatch, uncorrected: int, corrected: int, fault: str | None
 ) -> None:
-    monkeypatch.setattr(health, "ecc_errors", lambda index: EccErrors(True, uncorrected, 20, 300, source="NVML"))
+    errors = EccErrors(True, uncorrected, corrected, 300, source="NVML")
+    monkeypatch.setattr(health, "ecc_errors", lambda index: errors)
     judge(CHECKS.test_memory_has_had_no_uncorrected_error, GPU, H200, fault=fault)
 
 

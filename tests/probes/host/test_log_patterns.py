@@ -9,6 +9,15 @@ from dgxcert.probes.host.xid import Kind
 BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia\n"
 
 FAULTS = (
+    "print_req_error: critical medium error, dev sda, sector 1234",
+    "EXT4-fs (dm-1): Delayed block allocation failed for inode 2 at logical offset 0 with max blocks 1 with error 5",
+    "XFS (dm-0): xfs_do_force_shutdown(0x2) called from line 1208 of file fs/xfs/xfs_log.c. Return address = 0xc0",
+    "XFS (nvme0n1p1): Metadata CRC error detected at xfs_agf_read_verify+0x70/0xf0 [xfs], xfs_agf block 0x1",
+    "BTRFS warning (device nvme0n1p3): checksum verify failed on 1234 wanted 0x33 found 0xAA level 0",
+    "GHES: Fatal hardware error but panic disabled",
+    "mlx5_core 0000:01:00.0: mlx5_pci_slot_reset: mlx5_pci_enable_device failed with error code: -19",
+    "mlx5_core 0000:01:00.0: mlx5_pci_err_detected Device state = 1 pci_status: 1. Enter, pci channel state = 2",
+    "INFO: task nvidia-smi:4242 blocked for more than 122 seconds.",
     "NVRM: GPU 000f:01:00.0: RmInitAdapter failed! (0x62:0x65:2028)",
     "NVRM: GPU 000f:01:00.0: rm_init_adapter failed, device minor number 0",
     "NVRM: nvCheckOkFailedNoLog: Check failed: GPU lost from the bus [NV_ERR_GPU_IS_LOST] (0x0000000F) returned from x",
@@ -115,6 +124,22 @@ FAULTS = (
     "BTRFS critical (device nvme0n1p2): corrupt leaf",
 )
 SUSPICIOUS = (
+    "print_req_error: I/O error, dev nvme1n1, sector 895222784",
+    "end_request: I/O error, dev sdb, sector 2048",
+    "lost page write due to I/O error on dm-0",
+    "EXT4-fs (nvme0n1p2): warning: mounting fs with errors, running e2fsck is recommended",
+    "nvme 0000:04:00.0: Refused to change power state, currently in D3",
+    "mlx5_core 0000:0c:00.0: mlx5_health_check_fatal_sensors:392:(pid 0): Fatal error 1 detected",
+    "mlx5_core 0000:81:00.0: print_health_info:427:(pid 0): Health issue observed, firmware internal error, x",
+    "mlx5_core 0000:81:00.0: health_recover_work:391:(pid 22): handling bad device here",
+    "mlx5_core 0000:81:00.0: cmd_exec: ACCESS_REG(0x805) timeout. Will cause a leak of a command resource",
+    "mlx5_core 0000:03:00.0: mlx5_function_setup:9:(pid 3): Firmware over 12000 MS in pre-initializing state, aborting",
+    "mlx5_core 0000:61:00.0: temp_warn:171:(pid 0): High temperature on sensors with bit set 0 8000000000000001",
+    "arm-smmu-v3 arm-smmu-v3.5.auto: CMD_SYNC timeout at 0x00000123 [hwprod 0x00000124, hwcons 0x00000122]",
+    "AMD-Vi: Completion-Wait loop timed out",
+    "iommu ivhd0: AMD-Vi: Event logged [IOTLB_INV_TIMEOUT device=0000:01:00.0 address=0x1]",
+    "NVRM: This PCI I/O region assigned to your NVIDIA device is invalid:",
+    "NVRM: No NVIDIA GPU found.",
     "NVRM: krcWatchdog_IMPL: RC watchdog: GPU is possibly locked.  Attempting to restart watchdog.",
     "NVRM: GPU0 gpuHandleSanityCheckRegReadError_TU102: Possible bad register read: addr: 0x8,regvalue: 0xbadf5040",
     "NVRM: GPU0 readSomething_GB202: value 0xbadf1100 came back",
@@ -187,6 +212,9 @@ SUSPICIOUS = (
     "SQUASHFS error: Unable to read page, block 123, size 4567",
 )
 NOTES = (
+    "print_req_error: I/O error, dev fd0, sector 0",
+    "snd_hda_intel 0000:01:00.1: Unable to change power state from D3cold to D0, device inaccessible",
+    "pcieport 0000:00:07.0: pciehp: Slot(3): Link Down",
     "nvidia-nvswitch3: SXid (PCI:0000:05:00.0): 12028, Non-fatal, Link 32 egress non-posted PRIV error (First)",
     "Out of memory: Killed process 123, UID 48, (httpd).",
     "Memory cgroup out of memory: Killed process 123 (python3)",
@@ -213,6 +241,10 @@ UNKNOWN = (
     "BUG: Bad page state in process python3  pfn:131e00",
 )
 QUIET = (
+    "ata3: link is slow to respond, please be patient (ready=0)",
+    "NVRM: objClInitPcieChipset: *** Chipset Setup Function Error!",
+    "mlx5_core 0000:01:00.0: mlx5_cmd_out_err:816:(pid 1): ACCESS_REG(0x805) failed, status bad parameter(0x3)",
+    "mlx5_core 0000:01:00.0: Port module event: module 0, Cable unplugged",
     "NVRM: loading NVIDIA UNIX Open Kernel Module for aarch64  580.126.09  Release Build  (dvs-builder@U22)",
     "NVRM: nvCheckOkFailedNoLog: Check failed: Out of memory [NV_ERR_NO_MEMORY] (0x00000051) returned from _memdesc(x)",
     "NVRM: GPU0 nvAssertOkFailedNoLog: Assertion failed: Out of memory [NV_ERR_NO_MEMORY] (0x00000051) returned from x",
@@ -255,7 +287,6 @@ QUIET = (
     "EXT4-fs (nvme0n1p2): re-mounted 8f1c3a52-0000-4000-8000-000000000000 r/w. Quota mode: none.",
     "EXT4-fs (nvme0n1p2): mounted filesystem 8f1c3a52-0000-4000-8000-000000000000 ro with ordered data mode.",
     "EXT4-fs (nvme0n1p2): recovery complete",
-    "EXT4-fs (sda1): warning: mounting fs with errors, running e2fsck is recommended",
     "XFS (md0): Ending clean mount",
     "BTRFS info (device nvme0n1p2): using crc32c (crc32c-arm64) checksum algorithm",
     "nvme nvme0: 20/0/0 default/read/poll queues",

@@ -1,7 +1,9 @@
 """GPU health by NVML: ECC errors, remapped rows, modes and the power limit."""
 
+import time
 from dataclasses import dataclass
 
+from dgxcert.judgement.computation import Computation
 from dgxcert.probes.gpu import nvml
 
 
@@ -14,6 +16,26 @@ class EccErrors:
     corrected: int
     uncorrected_ever: int
     source: str
+    at_s: float = 0.0
+    """When they were read, in seconds after the boot."""
+
+    def growth(self, gpu: int, computation: Computation) -> tuple[float, str]:
+        """Corrected errors per second since GPU-ECC read them in this run, and what tells it.
+
+        >>> before = {("GPU-ECC[gpu0]", "corrected errors"): 20, ("GPU-ECC[gpu0]", "time of reading"): 300.0}
+        >>> EccErrors(True, 0, 177020, 0, "NVML", at_s=310.0).growth(0, Computation(before=before))
+        (17700.0, 'NVML: 177000 more in 10 s of this run')
+        """
+        earlier = [computation.before.get((f"GPU-ECC[gpu{gpu}]", name)) for name in READ_BEFORE]
+        corrected, at_s = (value if isinstance(value, int | float) else None for value in earlier)
+        if not self.counted or corrected is None or at_s is None or at_s >= self.at_s:
+            return 0.0, f"{self.source}; not read before the work"
+        more, seconds = max(0, self.corrected - corrected), self.at_s - at_s
+        return more / seconds, f"NVML: {more:.0f} more in {seconds:.0f} s of this run"
+
+
+READ_BEFORE = ("corrected errors", "time of reading")
+"""Quantities of GPU-ECC."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,7 @@ def ecc_errors(index: int) -> EccErrors:
         corrected=int(answers["ecc_corrected"]),
         uncorrected_ever=int(answers["ecc_uncorrected_ever"]),
         source="NVML, since the driver was loaded",
+        at_s=time.monotonic(),
     )
 
 

@@ -43,6 +43,7 @@ HARMLESS = (
     quiet(
         rf"{NVRM}.*(?:API mismatch: the client|Persistence mode is deprecated|loading NVIDIA |Unrecognized AMD proc)"
     ),
+    quiet(rf"{NVRM}.*Chipset Setup Function Error"),  # a mainboard that the driver does not know: chipset.c
     quiet(rf"{NVRM}.*(?:FBHUB Interrupt detected\. Clearing it|GPU at PCI:|nvlogAllocBuffer)"),
     quiet(rf"{NVRM}.*(?:failed to acquire|Could not acquire) UnbindLock"),
     quiet(rf"{NVRM}.*Unable to (?:read|get) (?:nvidia,|disp_sw_soc|i2c adapter)"),  # a Tegra display's device tree
@@ -157,8 +158,14 @@ DOUBTFUL = (
         "the driver met a state that it excludes",
     ),
     suspicious(rf"{NVRM}.*probe routine (?:failed|was not called)", "probe routine", "the driver left a GPU out"),
-    suspicious(rf"{NVRM}.*None of the NVIDIA (?:graphics )?(?:adapters|devices) were initialized", "no GPU", DARK),
-    suspicious(rf"{NVRM}.*BAR\d? is 0M", "BAR", "the BIOS gave a GPU no address range"),
+    suspicious(
+        rf"{NVRM}.*(?:None of the NVIDIA (?:graphics )?(?:adapters|devices) were initialized|No NVIDIA GPU found)",
+        "no GPU",
+        DARK,
+    ),
+    suspicious(
+        rf"{NVRM}.*(?:BAR\d? is 0M|This PCI I/O region .* is invalid)", "BAR", "the BIOS gave a GPU no address range"
+    ),
     suspicious(
         r"nvidia-modeset: ERROR: .*(?:waiting for GPU progress|timed out|fail|[Uu]nable)",
         "nvidia-modeset",
@@ -174,6 +181,7 @@ FAILED = (
     r"|\bpoison|\bunable\b|\bcannot\b|\bcan'?t\b|\bcould not\b|\bcouldn'?t\b|\brefus|\breject|\babort|\bdead\b"
     r"|\bpanic|\bbad state|\binvalid state|\bgave up|\bgiving up|\bunreachable|\bdegraded|\berrors?\b|\bdropped\b"
     r"|\bmissing\b|\bexceeded|\bunexpected|\bmismatch|\bstopp|\bgone\b|\bwedged|\bfrozen|\bfreez|\bdisappear|\bexception|\bviolation"
+    r"|\bin fault state\b|\bfaulted\b"
 )
 """Words of a line that speaks of failing, also misspelt (`Timout`)."""
 REST = (suspicious(rf"(?:{LINE.pattern})(?i:.*(?:{FAILED}))", "line of the driver", "it says that something failed"),)

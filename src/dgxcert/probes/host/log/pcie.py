@@ -9,6 +9,8 @@ from dgxcert.probes.host.log.pattern import PCI, fault, note, suspicious
 
 AER = r"(?:AER: (?:Multiple )?|(?:PCIe|CXL) Bus Error: severity=)"
 BUS = rf"(?:\S+ )?{PCI}\S+ "
+MLX5 = rf"mlx5_core {PCI}\S+ "
+GONE = "it did not come back after an error of the bus"
 
 PATTERNS = (
     fault(rf"{BUS}{AER}Uncorrect(?:ed|able) \(Fatal\)", "PCIe error", "fatal", "bus"),
@@ -28,14 +30,26 @@ PATTERNS = (
     note(rf"{BUS}{AER}Correct(?:ed|able)", "PCIe error", "corrected"),
     fault(r"(?:cxl\S*|\S*mem\d+)\b.*(?i:fatal event|uncorrectable.*fatal)", "CXL error", "fatal", "bus"),
     suspicious(r"cxl\S* .*(?i:uncorrectable|media error|poison)", "CXL error", "uncorrected"),
+    # A laptop's sleeping GPU takes its sound and USB functions along.
+    note(rf"(?:snd_hda_intel|xhci_hcd|i2c\S*|nvidia-gpu) {PCI}\S+ .*change power state", "power state", "asleep"),
     suspicious(
-        rf"(?!nvme )\w+ {PCI}\S+ (?i:(?:can't|unable to) change power state)",
+        rf"(?!nvme )\w+ {PCI}\S+ (?i:(?:can't|unable to|refused to) change power state)",
         "power state",
         "a device did not wake up",
     ),
-    suspicious(rf"mlx5_core {PCI}\S+ .*(?:health compromised|fatal error)", "network adapter", "its firmware failed"),
+    note(rf"{BUS}pciehp: Slot\(\S+\): (?:Link Down|Card not present)", "slot", "a device was removed"),
+    fault(rf"{MLX5}.*pci_slot_reset.*(?:failed with error|wait vital fail)", "network adapter", GONE, "bus"),
+    fault(rf"{MLX5}.*(?:pci_err_detected.*pci channel state = [23]\b|disabled-error)", "network adapter", GONE, "bus"),
     suspicious(
-        r"(?:arm-smmu\S* \S+ event 0x|DMAR: \[DMA (?:Read|Write)|.*AMD-Vi: Event logged \[\w*PAGE_FAULT)",
+        rf"{MLX5}.*(?i:health compromised|fatal error|fatal sensors|firmware internal error|handling bad device"
+        r"|pci_err_detected|will cause a leak of a command|(?:mlx5_)?init_one failed"
+        r"|in (?:pre-)?initializing state, abort|unrecoverable hardware error|health recovery failed)",
+        "network adapter",
+        "its firmware failed or was slow",
+    ),
+    suspicious(
+        r"(?:arm-smmu\S* \S+ (?:event 0x|.*CMD_SYNC timeout|GERROR)|DMAR: (?:\[DMA (?:Read|Write)|.*Time-out Error)"
+        r"|.*AMD-Vi: (?:Event logged \[\w*(?:PAGE_FAULT|TIMEOUT|HARDWARE_ERROR)|Completion-Wait loop timed out))",
         "IOMMU fault",
         "a device used memory that is not its own",
     ),

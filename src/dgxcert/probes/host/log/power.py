@@ -14,6 +14,9 @@ PATTERNS = (
         "the machine was about to switch itself off",
         "supply",
     ),
+    suspicious(
+        r"mlx5_core .*(?i:high temperature)", "overheated", "a network adapter was too warm"
+    ),  # mlx5_core/events.c, health.c
     note(r"(?:usb|hub) .*over-?current", "USB port", "a device drew too much"),
     quiet(r".*(?i:voltage normalised|(?:over|under)-?(?:current|voltage) (?:protection|threshold|limit|support))"),
     fault(

@@ -12,6 +12,7 @@ from dgxcert.probes.host.xid import Kind
 HUNG_CPU = "a CPU hung in the kernel"
 
 PATTERNS = (
+    fault(r"GHES: Fatal hardware error", "machine check", "fatal", "hardware"),
     fault(r"Kernel panic - not syncing", "kernel panic", "the kernel stopped", "hang"),
     fault(r"(?:NMI )?watchdog: BUG: soft lockup", "soft lockup", HUNG_CPU, "hang"),
     fault(r"(?:NMI )?watchdog: .*hard LOCKUP", "hard lockup", HUNG_CPU, "hang"),

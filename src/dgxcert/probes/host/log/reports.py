@@ -14,6 +14,8 @@ HUNG = re.compile(r"INFO: task (.+?):\d+ blocked for more than \d+ seconds")
 OTHER_REPORT = re.compile(r".*invoked oom-killer|watchdog: |(?:rcu: )?INFO: rcu|WARNING: |BUG: |Internal error: ")
 """The next report: it ends the stack trace of a hung task, which may name the driver for another reason."""
 IN_DRIVER = re.compile(r"\[nvidia\w*\]")
+OF_DRIVER = re.compile(r"nv_|nvidia|UVM |irq/\d+-nvidia")
+"""Threads of the driver, and programs such as nvidia-smi that do nothing but ask it, whose stack may not be printed."""
 
 HYPERVISOR = re.compile(r"Hypervisor detected: |smccc: KVM: hypervisor services detected")
 """Printed by a kernel in a virtual machine: arch/x86/kernel/cpu/hypervisor.c, drivers/firmware/smccc."""
@@ -37,7 +39,7 @@ SOON_S = 60.0
 def hung(message: str, task: str, below: list[str]) -> Event:
     """A task that hangs in the driver or in memory compaction is a fault; others wait for a disk or a network."""
     end = next((at for at, line in enumerate(below) if HUNG.match(line) or OTHER_REPORT.match(line)), len(below))
-    driver = any(map(IN_DRIVER.search, below[:end]))
+    driver = bool(OF_DRIVER.match(task)) or any(map(IN_DRIVER.search, below[:end]))
     if driver or task.startswith("kcompactd"):
         where = "the NVIDIA driver" if driver else "memory compaction"
         subject = Subject.GPU if driver else Subject.CPU

@@ -18,10 +18,12 @@ REMOVABLE = re.compile(r"sd \S+ \[(\w+)\] Attached SCSI removable disk|usb-stora
 DEVICE = re.compile(r"\b(sd[a-z]+)\d*\b")
 
 NVME = r"nvme (nvme\d+): "
+BLOCK = r"(?:(?:blk_update_request|print_req_error|end_request): )?"
+"""The function before a block error: end_request to Linux 4.16, print_req_error to 5.1, blk_update_request to 5.17."""
 PATTERNS = (
-    note(r"(?:blk_update_request: )?(?:I/O|critical \w+) error, dev (fd|sr|loop)\d", "I/O error", "no fixed drive"),
+    note(rf"{BLOCK}(?:I/O|critical \w+) error, dev (fd|sr|loop)\d", "I/O error", "no fixed drive"),
     note(r"Buffer I/O error on dev(?:ice)? (fd|sr|loop)\d", "I/O error", "no fixed drive"),
-    fault(r"(?:blk_update_request: )?critical medium error, dev (\S+?),", r"medium error of \1", UNREADABLE, "storage"),
+    fault(rf"{BLOCK}critical medium error, dev (\S+?),", r"medium error of \1", UNREADABLE, "storage"),
     fault(r"nvme\d+(?:c\d+)?n\d+: .*\(sct 0x2 / sc 0x8[0-4]\)", "medium error of an NVMe drive", UNREADABLE, "storage"),
     fault(r"sd \S+ \[(\w+)\] .*Sense Key : (?:Medium|Hardware) Error", r"medium error of \1", UNREADABLE, "storage"),
     fault(r"ata\d+(?:\.\d+)?: error: \{ .*UNC", "medium error of a SATA drive", UNREADABLE, "storage"),
@@ -55,7 +57,8 @@ PATTERNS = (
     ),
     fault(
         r"(?:EXT4-fs|F2FS-fs|bcachefs) (?:\(\S+\): )?error\b|EXT[234]-fs \S+ (?:error|.*I/O error)"
-        r"|EXT4-fs (?:\(\S+\): )?(?:failed to convert|.*data will be lost)|EXT4-fs error",
+        r"|EXT4-fs (?:\(\S+\): )?(?:failed to convert|.*data will be lost|Delayed block allocation failed)"
+        r"|EXT4-fs error",
         "file system error",
         READ_ONLY,
         "storage",
@@ -68,24 +71,31 @@ PATTERNS = (
     ),
     fault(r"JBD2: (?:Error|I/O error|Detected IO errors)|Aborting journal on device", "journal", READ_ONLY, "storage"),
     fault(
-        r"XFS \(\S+\): .*(?i:corruption|has been shut down|shutting down filesystem|log I/O error|metadata I/O error"
-        r"|please unmount|run xfs_repair)",
+        r"XFS \(\S+\): .*(?i:corruption|CRC error|force_shutdown|has been shut down|shutting down filesystem"
+        r"|log I/O error|metadata I/O error|please unmount|run xfs_repair)",
         "file system error",
         READ_ONLY,
         "storage",
     ),
     note(r"BTRFS info .*errs: ", "file system error", "counted before this boot"),
     fault(r"BTRFS(?::)? (?:error|critical)", "file system error", READ_ONLY, "storage"),
-    fault(r"BTRFS(?::)? warning .*csum (?:failed|mismatch)", "checksum error", UNREADABLE, "storage"),
+    fault(
+        r"BTRFS(?::)? warning .*(?:csum|checksum) (?:verify )?(?:failed|mismatch)",
+        "checksum error",
+        UNREADABLE,
+        "storage",
+    ),
     fault(
         r"WARNING: Pool '.*' has encountered an uncorrectable I/O failure", "file system error", READ_ONLY, "storage"
     ),
     suspicious(
-        r"(?:blk_update_request: )?(?:I/O|critical \w+|protection|timeout|target|recovered) error, dev (\S+?),",
+        rf"{BLOCK}(?:I/O|critical \w+|protection|timeout|target|recovered) error, dev (\S+?),",
         r"I/O error of \1",
         "lost or repeated",
     ),
-    suspicious(r"Buffer I/O error on dev(?:ice)? (\w+)", r"I/O error of \1", "lost or repeated"),
+    suspicious(r"Buffer I/O error on dev(?:ice)? ([\w-]+)", r"I/O error of \1", "lost or repeated"),
+    suspicious(r"EXT[234]-fs \(\S+\): warning: mounting fs with errors", "file system error", "of an earlier boot"),
+    suspicious(r"lost page write due to I/O error on ([\w-]+)", r"I/O error of \1", "a write was lost"),
     suspicious(rf"{NVME}I/O (?:tag )?\d+.* timeout", r"timeout of \1", "a command was repeated"),
     suspicious(r"nvme\d+(?:c\d+)?n\d+: .*I/O Error \(sct", "error of an NVMe drive", "lost or repeated"),
     suspicious(r"nvme\d+(?:c\d+)?n\d+: I/O Cmd\(\S+\) @ LBA", "error of an NVMe drive", "lost or repeated"),
@@ -96,9 +106,13 @@ PATTERNS = (
         r"message of \1",
         "the drive did not answer as it should",
     ),
-    suspicious(rf"nvme {PCI}\S+ (?i:(?:can't|unable to) change power state)", "power state", "a drive did not wake up"),
     suspicious(
-        r"ata\d+(?:\.\d+)?: (?:exception Emask|failed command|link is slow to respond|COMRESET failed"
+        rf"nvme {PCI}\S+ (?i:(?:can't|unable to|refused to) change power state)",
+        "power state",
+        "a drive did not wake up",
+    ),
+    suspicious(
+        r"ata\d+(?:\.\d+)?: (?:exception Emask|failed command|COMRESET failed"
         r"|hard resetting link.*error|SError: \{ .*(?:UnrecovData|HostInt|LinkSeq|TrStaTrns|BadCRC))",
         "error of a SATA drive",
         "lost or repeated",
