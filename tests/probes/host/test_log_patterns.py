@@ -9,6 +9,9 @@ from dgxcert.probes.host.xid import Kind
 BOOT = "[    0.000000] Linux version 6.17.0-1021-nvidia\n"
 
 FAULTS = (
+    "nvme 0000:01:00.0: probe with driver nvme failed with error -12",
+    "nvme: probe of 0000:01:00.0 failed with error -5",
+    "mlx5_core 0000:03:00.0: probe with driver mlx5_core failed with error -110",
     "print_req_error: critical medium error, dev sda, sector 1234",
     "EXT4-fs (dm-1): Delayed block allocation failed for inode 2 at logical offset 0 with max blocks 1 with error 5",
     "XFS (dm-0): xfs_do_force_shutdown(0x2) called from line 1208 of file fs/xfs/xfs_log.c. Return address = 0xc0",
@@ -124,6 +127,8 @@ FAULTS = (
     "BTRFS critical (device nvme0n1p2): corrupt leaf",
 )
 SUSPICIOUS = (
+    "nvme nvme0: Duplicate cntlid 1 with nvme1, subsys nqn.2022-07.com.siliconmotion:nvm-subsystem-sn-x, rejecting",
+    "NETDEV WATCHDOG: enp1s0f0np0 (mlx5_core): transmit queue 3 timed out",
     "print_req_error: I/O error, dev nvme1n1, sector 895222784",
     "end_request: I/O error, dev sdb, sector 2048",
     "lost page write due to I/O error on dm-0",
@@ -241,6 +246,7 @@ UNKNOWN = (
     "BUG: Bad page state in process python3  pfn:131e00",
 )
 QUIET = (
+    "NETDEV WATCHDOG: eth1 (r8152): transmit queue 0 timed out",
     "ata3: link is slow to respond, please be patient (ready=0)",
     "NVRM: objClInitPcieChipset: *** Chipset Setup Function Error!",
     "mlx5_core 0000:01:00.0: mlx5_cmd_out_err:816:(pid 1): ACCESS_REG(0x805) failed, status bad parameter(0x3)",

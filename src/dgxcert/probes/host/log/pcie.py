@@ -40,6 +40,17 @@ PATTERNS = (
     note(rf"{BUS}pciehp: Slot\(\S+\): (?:Link Down|Card not present)", "slot", "a device was removed"),
     fault(rf"{MLX5}.*pci_slot_reset.*(?:failed with error|wait vital fail)", "network adapter", GONE, "bus"),
     fault(rf"{MLX5}.*(?:pci_err_detected.*pci channel state = [23]\b|disabled-error)", "network adapter", GONE, "bus"),
+    fault(
+        rf"mlx5_core(?: {PCI}\S+ probe with driver mlx5_core|: probe of {PCI}\S+) failed with error",
+        "network adapter",
+        "its driver could not start it",
+        "bus",
+    ),
+    suspicious(
+        r"NETDEV WATCHDOG: (?:\S+ \((?:mlx5_core|bnxt_en|ice|r8127)\)|CPU: .* mlx5_core).*timed out",
+        "network adapter",
+        "it sent nothing for seconds",
+    ),
     suspicious(
         rf"{MLX5}.*(?i:health compromised|fatal error|fatal sensors|firmware internal error|handling bad device"
         r"|pci_err_detected|will cause a leak of a command|(?:mlx5_)?init_one failed"

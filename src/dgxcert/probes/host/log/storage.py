@@ -35,6 +35,12 @@ PATTERNS = (
         DRIVE_GONE,
         "storage",
     ),
+    fault(
+        rf"nvme(?: {PCI}\S+ probe with driver nvme|: probe of {PCI}\S+) failed with error",
+        "an NVMe drive",
+        "its driver could not start it",
+        "storage",
+    ),
     fault(r"sd \S+ (?:\[\w+\] )?(?:rejecting I/O to (?:offline|dead) device)", "drive offline", DRIVE_GONE, "storage"),
     fault(r"sd \S+ (?:\[\w+\] )?Device offlined", "drive offline", DRIVE_GONE, "storage"),
     fault(r"ata\d+(?:\.\d+)?: (?:disabled|disable device|failed to recover)", "drive offline", DRIVE_GONE, "storage"),
@@ -99,6 +105,7 @@ PATTERNS = (
     suspicious(rf"{NVME}I/O (?:tag )?\d+.* timeout", r"timeout of \1", "a command was repeated"),
     suspicious(r"nvme\d+(?:c\d+)?n\d+: .*I/O Error \(sct", "error of an NVMe drive", "lost or repeated"),
     suspicious(r"nvme\d+(?:c\d+)?n\d+: I/O Cmd\(\S+\) @ LBA", "error of an NVMe drive", "lost or repeated"),
+    suspicious(rf"{NVME}Duplicate cntlid", r"message of \1", "the kernel leaves out one of two drives"),
     quiet(rf"{NVME}(?:failed to (?:set APST|allocate host memory|register)|Failed to get ANA|Shutdown timeout set)"),
     suspicious(
         rf"{NVME}.*(?i:time[d-]? ?out|\bresetting|reset controller|reset failure|\babort|fail|critical|\bdead\b"
