@@ -18,6 +18,8 @@ def test_a_busy_processor_runs_fast(profile, evidence):
     allowed = evidence.record("highest clock that is allowed", clocks.allowed, unit="of highest", source=clocks.source)
     source = f"{cpu_clock.CPUS}: {len(clocks.missing)} of {clocks.present} are offline or isolated"
     missing = evidence.record("missing processors", clocks.missing_share, unit="of processors", source=source)
+    there = evidence.record("processors", max(1, clocks.present), unit="processor", source=str(cpu_clock.CPUS))
+    assert there >= profile.limit("cpu.count")
     assert missing <= profile.limit("cpu.missing")
     assert allowed >= profile.limit("cpu.allowed")
     assert slowest >= profile.limit("cpu.clock")

@@ -62,6 +62,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "files.open": ("file",),
     "cpu.clock": (OF_HIGHEST,),
     "cpu.allowed": (OF_HIGHEST,),
+    "cpu.count": ("processor",),
     "cpu.missing": (OF_PROCESSORS,),
     "clock.error": ("s",),
     "xid.faults": ("event",),

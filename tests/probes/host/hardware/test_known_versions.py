@@ -60,6 +60,14 @@ def test_what_healthy_machines_have_as_well_is_a_note(changed: dict[str, str], s
     assert says not in judged(SPARK).said("note")
 
 
+@pytest.mark.parametrize(
+    ("cmdline", "fits_it"),
+    [("ro kho=0", False), ("ro kho=N", False), ("kho=on kho=off", False), ("kho=off kho=on", True), ("kho", True)],
+)
+def test_a_switch_of_the_kernel_is_off_however_it_is_spelt(cmdline: str, fits_it: bool) -> None:
+    assert fits({"cmdline": "lacks kho=off"}, {"cmdline": cmdline}) is fits_it
+
+
 def test_an_unknown_fact_fits_nothing() -> None:
     assert not fits({"cmdline": "lacks kho=off"}, {})
     assert not fits({"driver": "<580.159.03"}, {"driver": ""})

@@ -8,7 +8,15 @@ from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
 from dgxcert.probes.host.hardware import reserved_memory
-from dgxcert.probes.host.hardware.reserved_memory import CRASH_KERNEL, HANDOVER, HUGE_PAGES, WITHHELD, Reserved, parse
+from dgxcert.probes.host.hardware.reserved_memory import (
+    CONTIGUOUS,
+    CRASH_KERNEL,
+    HANDOVER,
+    HUGE_PAGES,
+    WITHHELD,
+    Reserved,
+    parse,
+)
 from dgxcert.probes.host.log import reading
 from dgxcert.profiles import profile as profiles
 
@@ -46,11 +54,18 @@ def test_a_crash_kernel_counts_where_no_log_counts_it() -> None:
     assert parse(MEMINFO, "crashkernel=512M", "", str(512 * 1024**2)).remedy == HANDOVER
 
 
+def test_areas_of_the_contiguous_memory_allocator_count() -> None:
+    found = parse(f"{MEMINFO}CmaTotal: 33554432 kB\nCmaFree: 33500000 kB\n", "cma=32G", HEALTHY, "0")
+    assert (found.cma_gib, found.handover_gib, found.remedy) == (32, 0, CONTIGUOUS)
+    assert found.share == pytest.approx(0.298, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("cmdline", "withheld"),
     [
         ("ro quiet mem=96G", ("mem=96G",)),
         ("memmap=4G$8G reserve_mem=1G:4096:trace", ("memmap=4G$8G", "reserve_mem=1G:4096:trace")),
+        ("memmap=1M$0x1ff000000 reserve_mem=2M:4096:trace mem=nopentium memmap=4G!16G memmap=4G@16G", ()),
         ("mem_sleep_default=deep crashkernel=1G-:0M kho=off cma=128M mem", ()),
     ],
 )

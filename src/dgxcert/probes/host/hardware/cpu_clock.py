@@ -21,6 +21,8 @@ BUSY_S = 0.1
 """For so long, or until it is fast: a governor follows the load of a core with a half-life of 32 ms (PELT)."""
 FAST = 0.9
 KHZ_PER_MHZ = 1000
+FAST_ENOUGH = 0.9
+"""Cores that run and may run so fast need no remedy: processors that nr_cpus= hides do not even count as present."""
 
 SLOW = (
     "Read clock, range and governor of each core: grep -s . /sys/devices/system/cpu/cpu*/cpufreq/scaling_*",
@@ -103,7 +105,7 @@ class CpuClocks:
     @property
     def remedy(self) -> tuple[str, ...]:
         """What to do about missing processors, else about slow ones."""
-        return MISSING if self.missing else SLOW
+        return MISSING if self.missing or self.slowest >= FAST_ENOUGH <= self.allowed else SLOW
 
 
 def read() -> CpuClocks:

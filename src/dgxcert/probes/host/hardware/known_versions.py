@@ -17,6 +17,8 @@ from dgxcert.profiles.yaml_reader import StrictLoader
 TABLE = Path(__file__).with_name("known_bad.yaml")
 VENDOR = Path("/sys/class/dmi/id/sys_vendor")
 FACTS = ("product", "vendor", "dgx", "kernel", "cmdline", "driver", "vbios", "toolkit", "ec", "soc", "pd")
+OFF = re.compile(r"[nN0fF]|[oO][fF]")
+"""How the kernel spells `off`: kstrtobool in lib/kstrtox.c."""
 BOUND = re.compile(r"(>=|<)(\S+)")
 
 
@@ -92,7 +94,9 @@ def _holds(wanted: str, fact: str) -> bool:
     if not fact:
         return False
     if wanted.startswith("lacks "):
-        return wanted.removeprefix("lacks ") not in fact.split()
+        name = wanted.removeprefix("lacks ").removesuffix("=off")
+        values = [value for key, _, value in (word.partition("=") for word in fact.split()) if key == name]
+        return not (values and OFF.match(values[-1]))  # the kernel takes the last of several
     bounds = BOUND.findall(wanted)
     if not bounds:
         return re.search(wanted, fact) is not None

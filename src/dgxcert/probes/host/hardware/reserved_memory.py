@@ -24,8 +24,13 @@ BYTES_PER_GIB = 1024**3
 
 BOOT_LINE = re.compile(r"\bMemory: (\d+)K/(\d+)K available \(.*?(\d+)K reserved")
 """mm/mm_init.c, mem_init_print_info: free, physical and reserved memory at the end of the kernel's start."""
-WITHHOLDING = ("mem", "memmap", "reserve_mem")
-"""Parameters that keep memory from the kernel: Documentation/admin-guide/kernel-parameters.txt."""
+KIB_PER_UNIT = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
+WITHHELD_SIZE = re.compile(r"(?:mem|memmap|reserve_mem)=(\d+)([KMGT])(?![^$#!@:,]*[!@])", re.IGNORECASE)
+"""Parameters that keep memory from the kernel: Documentation/admin-guide/kernel-parameters.txt.
+
+memmap=4G!16G makes persistent memory and memmap=4G@16G adds usable memory: neither counts."""
+LEAST_WITHHELD_KIB = {"mem": 0, "memmap": 64 * 1024, "reserve_mem": 64 * 1024}
+"""Smaller areas are those of ramoops, of tracing and of damaged pages, which healthy machines set aside."""
 
 HANDOVER = (
     "Look for Kexec HandOver, which counts free pages beyond CmaTotal: grep Cma /proc/meminfo; cat /proc/cmdline",
@@ -42,6 +47,11 @@ HUGE_PAGES = (
 CRASH_KERNEL = (
     "Read the size that is kept for a crash kernel: cat /sys/kernel/kexec_crash_size /proc/cmdline",
     "Take crashkernel= off the kernel's command line in /etc/default/grub and /etc/default/grub.d, then "
+    "sudo update-grub; sudo reboot",
+)
+CONTIGUOUS = (
+    "Read the size of the contiguous memory allocator: grep Cma /proc/meminfo; cat /proc/cmdline",
+    "Take cma= and hugetlb_cma= off the kernel's command line in /etc/default/grub and /etc/default/grub.d, then "
     "sudo update-grub; sudo reboot",
 )
 WITHHELD = (
@@ -75,6 +85,8 @@ class Reserved:
     """Free pages that no registered CMA area has: those of Kexec HandOver."""
     huge_pages_gib: float = 0.0
     crash_kernel_gib: float = 0.0
+    cma_gib: float = 0.0
+    """The areas of the contiguous memory allocator: memory pinned for a GPU cannot lie in them."""
     withheld: tuple[str, ...] = ()
     """Parameters of the kernel's command line that keep memory from it."""
 
@@ -86,7 +98,7 @@ class Reserved:
         0.1512...
         """
         by_kernel = max(self.at_boot_gib or 0.0, self.handover_gib + self.crash_kernel_gib)
-        return (by_kernel + self.huge_pages_gib) / (self.physical_gib or self.total_gib)
+        return (by_kernel + self.huge_pages_gib + self.cma_gib) / (self.physical_gib or self.total_gib)
 
     @property
     def handover_share(self) -> float:
@@ -99,7 +111,8 @@ class Reserved:
         at_boot = f"{self.at_boot_gib:.1f} GiB" if self.at_boot_gib is not None else "not readable"
         return (
             f"the kernel's log: {at_boot} at the start; /proc/meminfo: {self.handover_gib:.1f} GiB of Kexec HandOver, "
-            f"{self.huge_pages_gib:.1f} GiB of huge pages; crash kernel: {self.crash_kernel_gib:.2f} GiB"
+            f"{self.huge_pages_gib:.1f} GiB of huge pages, {self.cma_gib:.1f} GiB of CMA; "
+            f"crash kernel: {self.crash_kernel_gib:.2f} GiB"
         )
 
     @property
@@ -109,7 +122,11 @@ class Reserved:
             return WITHHELD
         if self.handover_gib:
             return HANDOVER
-        known = [(self.huge_pages_gib, HUGE_PAGES), (self.crash_kernel_gib, CRASH_KERNEL)]
+        known = [
+            (self.huge_pages_gib, HUGE_PAGES),
+            (self.crash_kernel_gib, CRASH_KERNEL),
+            (self.cma_gib, CONTIGUOUS),
+        ]
         size_gib, steps = max(known, key=lambda each: each[0])
         return steps if size_gib > LARGE_SHARE * self.total_gib else HANDOVER
 
@@ -142,8 +159,22 @@ def parse(meminfo: str, cmdline: str, boot_line: str, crash_size: str) -> Reserv
         handover_gib=max(0, kib.get("CmaFree", 0) - kib.get("CmaTotal", 0)) / KIB_PER_GIB,
         huge_pages_gib=huge_kib / KIB_PER_GIB,
         crash_kernel_gib=int(crash_size) / BYTES_PER_GIB if crash_size.isdigit() else 0.0,
-        withheld=tuple(word for word in cmdline.split() if word.partition("=")[0] in WITHHOLDING and "=" in word),
+        cma_gib=kib.get("CmaTotal", 0) / KIB_PER_GIB,
+        withheld=tuple(filter(_withholds, cmdline.split())),
     )
+
+
+def _withholds(word: str) -> bool:
+    """Whether a word of the command line keeps more memory from the kernel than small areas for its own logs.
+
+    >>> [_withholds(word) for word in ("mem=96G", "memmap=1M$0x100000", "reserve_mem=2M:4096:trace", "mem=nopentium")]
+    [True, False, False, False]
+    """
+    size = WITHHELD_SIZE.match(word)
+    if size is None:
+        return False
+    kib = int(size.group(1)) * KIB_PER_UNIT[size.group(2).upper()]
+    return kib >= LEAST_WITHHELD_KIB[word.partition("=")[0]]
 
 
 def excess(total_gib: float, expected: Limit) -> tuple[str, ...]:
