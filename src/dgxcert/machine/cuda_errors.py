@@ -247,6 +247,15 @@ TABLE = (
         (*BY_PERMISSION, "Look for limits of this session: ulimit -a"),
     ),
     CudaError(
+        401,
+        "CUDA_ERROR_ILLEGAL_STATE",
+        "cudaErrorIllegalState",
+        "the operation cannot be performed in the present state",
+        "GPUs linked by NVSwitch have no multicast (NVLS): the fabric is not ready, or its manager not this driver's",
+        # pytorch/ci-infra#541
+        (*BY_FABRIC[:5], "Work without it meanwhile: export NCCL_NVLS_ENABLE=0", *BY_FABRIC[-1:]),
+    ),
+    CudaError(
         700,
         "CUDA_ERROR_ILLEGAL_ADDRESS",
         "cudaErrorIllegalAddress",

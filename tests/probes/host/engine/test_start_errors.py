@@ -110,6 +110,11 @@ WARNING = "/usr/lib/python3/torch/cuda/__init__.py:180: UserWarning: CUDA initia
 @pytest.mark.parametrize(
     ("text", "code", "step"),
     [
+        (  # pytorch/ci-infra#541
+            "transport/nvls.cc:254 NCCL WARN Cuda failure 401 'the operation cannot be performed in the present state'",
+            401,
+            "systemctl status nvidia-fabricmanager",
+        ),
         (
             f"RuntimeError: {TORCH}might have already set an error? Error 802: system not yet initialized",
             802,
@@ -165,3 +170,9 @@ def test_a_library_and_a_module_of_different_versions_want_a_restart() -> None:
 
 def test_a_warning_about_a_new_gpu_is_no_cause() -> None:
     assert start_errors.find("UserWarning: Found GPU0 NVIDIA GB10 which is of cuda capability 12.1.") is None
+
+
+def test_every_look_for_specifications_names_their_files() -> None:
+    """grep without a file waits for its input."""
+    (step,) = [step for step in start_errors.explain("unresolvable CDI devices").remedy if "grep -l" in step]
+    assert step.endswith("grep -l nvidia.com/gpu /etc/cdi/* /var/run/cdi/*")

@@ -11,11 +11,23 @@ DRIVER = "Check the driver on the machine itself: nvidia-smi"
 GENERATE = "Generate it again: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml"
 REFRESH = "Let it follow every update: sudo systemctl enable --now nvidia-cdi-refresh.path nvidia-cdi-refresh.service"
 LIST = "List the specifications and their devices: ls -l /etc/cdi /var/run/cdi; nvidia-ctk cdi list"
-ONE_FILE = "Keep one file if two name nvidia.com/gpu, by renaming the older one: grep -l nvidia.com/gpu "
-"/etc/cdi/* /var/run/cdi/*"
+ONE_FILE = (
+    "Keep one file if two name nvidia.com/gpu, by renaming the older one: "
+    "grep -l nvidia.com/gpu /etc/cdi/* /var/run/cdi/*"
+)
 UPDATE_TOOLKIT = "Update the toolkit: sudo apt install --only-upgrade nvidia-container-toolkit"
 
 CAUSES: tuple[Cause, ...] = (
+    Cause(
+        r"failed to stat CDI host device \"?(?P<file>/dev/nvidia-caps-imex-channels/[^\s\":]+)\"?",
+        "the container asks for an IMEX channel, and the driver has made none: $file",
+        (
+            "Ask for none where one machine works alone: env | grep IMEX; docker inspect IMAGE | grep IMEX",
+            "Where several share memory over NVLink, let the driver make the channel, by NVreg_CreateImexChannel0=1: "
+            "modprobe -c | grep -i imex",
+        ),
+        conclusive=False,
+    ),
     Cause(
         r"conflicting device \"?(?P<device>[^\s\"]+)\"? \(specs \"?(?P<first>[^\s\",]+)\"?, "
         r"\"?(?P<second>[^\s\",)]+)\"?\)",

@@ -66,6 +66,17 @@ IMAGE: tuple[Cause, ...] = (
 
 ROOM_AND_RIGHTS: tuple[Cause, ...] = (
     Cause(
+        # torch's MapAllocator.cpp and its loader's message
+        r"unable to (?:write to|open shared memory object|resize|mmap)[^\n]{0,20}<?(?P<file>/torch_\w+)[^\n]{0,120}"
+        r"(?:no space left|error 28)|unexpected bus error[^\n]{0,80}\(shm\)|insufficient shared memory",
+        "the container's shared memory, /dev/shm, is too small: Docker's own is 64 MB",
+        (
+            "Look how much it has: docker run --rm IMAGE df -h /dev/shm",
+            "Start it with the machine's own, or more: docker run --ipc=host IMAGE; docker run --shm-size=8g IMAGE",
+            'Or for every container: "default-shm-size": "8g" in $config; then: $restart',
+        ),
+    ),
+    Cause(
         r"OSError: \[Errno 28\] No space left on device: ['\"](?P<file>/[^'\"]+)",
         "there is no room for $file inside the container",
         (
@@ -151,7 +162,8 @@ ROOM_AND_RIGHTS: tuple[Cause, ...] = (
     ),
     Cause(
         r"open sysctl (?P<key>[\w.]+) file[^\n]{0,80}permission denied|error mounting "
-        r"\"?/(?:proc|sys)[^\n]{0,200}operation not permitted|"
+        r"\"?/?(?:proc|sys)[^\n]{0,200}(?:operation not permitted|permission denied)|"
+        r"error creating device nodes[^\n]{0,200}operation not permitted|unable to apply caps[^\n]{0,40}not permitted|"
         r"oom_score_adj: permission denied|devices\.allow: operation not permitted",
         "the engine itself runs inside a container (LXC or the like) that may not do this",
         (
@@ -319,6 +331,16 @@ CGROUPS: tuple[Cause, ...] = (
 
 NETWORK: tuple[Cause, ...] = (
     Cause(
+        # moby/moby#49557: engines from 28 on; kernels of Jetson and of small systems are built without it.
+        r"iptables[^\n]{0,40}table `?'?raw'?",
+        "the kernel has no table `raw` of iptables, in which Docker 28 writes rules for published ports",
+        (
+            "Load its module if there is one: sudo modprobe iptable_raw && $restart",
+            "Or let the engine do without, by Environment=DOCKER_INSECURE_NO_IPTABLES_RAW=1: $edit; then: $restart",
+            "Compare the running kernel with its modules, which an update may have replaced: uname -r; ls /lib/modules",
+        ),
+    ),
+    Cause(
         r"(?:iptables|ip6tables)[^\n]{0,300}(?:no chain/target/match by that name|chain '?\S+'? does not exist)",
         "the engine's rules in the firewall are gone: something loaded the firewall again after the engine had started",
         (
@@ -368,6 +390,33 @@ NETWORK: tuple[Cause, ...] = (
 """The engine's networks."""
 
 ENGINE: tuple[Cause, ...] = (
+    Cause(
+        r"(?P<program>[\w./-]*(?:runc|crun|containerd|dockerd|podman|conmon)[\w.-]*): error while loading shared "
+        r"libraries: (?P<file>[^\s:]+)",
+        "a library that $program needs is missing: $file",
+        (
+            "See which package it belongs to: dpkg -S $file; ldconfig -p | grep $file",
+            "Install the engine's packages again: dpkg -l | grep -iE 'docker|containerd|runc|podman'",
+        ),
+    ),
+    Cause(
+        r"error getting credentials[^\n]{0,40}exec: \"?(?P<file>docker-credential-[\w-]+)",
+        "the user's Docker settings name $file for passwords, which is not installed",
+        (
+            "Look at the line `credsStore`: grep -n creds ~/.docker/config.json",
+            "Move it away if nothing else is in it: mv ~/.docker/config.json ~/.docker/config.json.old",
+        ),
+        conclusive=False,
+    ),
+    Cause(
+        r"permission denied while trying to connect to the docker",
+        "this user may not use the engine",
+        (
+            "Join the group, then log in again: sudo usermod -aG docker $USER",
+            "Members of that group have the rights of root: if that is not wanted, run with sudo.",
+        ),
+        conclusive=False,
+    ),
     Cause(
         r"fork/exec (?P<file>/\S+) \(deleted\)",
         "the engine was updated while it ran",
@@ -422,10 +471,12 @@ ENGINE: tuple[Cause, ...] = (
         ("Look at the line: grep -n userns $config", "Remove it for this work, then: $restart"),
     ),
     Cause(
+        r"newuidmap\"?:? should have setuid|newgidmap\"?:? should have setuid|"
         r"no subuid ranges found|no subgid ranges found|(?:uid|gid)_map:? [^\n]{0,60}operation not permitted",
-        "the user of an engine without root has no range of user ids",
+        "the user of an engine without root has no range of user ids, or newuidmap may not give it away",
         (
-            "See the ranges: cat /etc/subuid /etc/subgid",
+            "See the ranges, and the rights of the program: cat /etc/subuid /etc/subgid; ls -l /usr/bin/newuidmap",
+            Trait.OTHER_OS.only("Install it again, on Ubuntu and Debian: sudo apt install --reinstall uidmap"),
             "Use the system's engine: docker context ls; unset DOCKER_HOST",
         ),
     ),

@@ -25,7 +25,35 @@ LOST = (
 
 MODE = r"(?:requested|auto-detected) mode (?:as )?'?(?P<mode>[\w-]+)'?"
 
+REINSTALL = (
+    "Install its programs and its library again, all of one version: sudo apt install --reinstall libnvidia-container1 "
+    "libnvidia-container-tools nvidia-container-toolkit-base nvidia-container-toolkit"
+)
+TOOL = r"(?P<program>[\w./-]*nvidia-(?:container-\w[\w-]*|ctk|cdi-hook)(?:\.real)?)"
+
 PROGRAMS: tuple[Cause, ...] = (
+    Cause(
+        # NVIDIA/gpu-rest-engine#35
+        rf"{TOOL}: error while loading shared libraries: (?P<file>[^\s:]+)",
+        "a library that $program needs is missing: $file",
+        ("See what it lacks: ldd $(command -v nvidia-container-cli) | grep 'not found'", REINSTALL, "sudo ldconfig"),
+    ),
+    Cause(
+        rf"{TOOL}: symbol lookup error|{TOOL.replace('program', 'other')}: [^\n]{{0,80}}version "
+        r"`(?P<version>NVC_[\w.]+)' not found",
+        "$program and the toolkit's library are of different versions",
+        ("Compare them: dpkg -l | grep nvidia-container", REINSTALL),
+    ),
+    Cause(
+        rf"{TOOL}: [^\n]{{0,80}}version `GLIBC_(?P<version>[\d.]+)' not found",
+        "the toolkit's packages are those of a newer system: $program needs glibc $version",
+        (
+            "Look where they come from: apt-cache policy nvidia-container-toolkit",
+            "Use NVIDIA's repository of packages for every system, stable/deb: "
+            "cat /etc/apt/sources.list.d/nvidia-container-toolkit.list",
+            REINSTALL,
+        ),
+    ),
     Cause(
         r"requested mode '?(?P<mode>[\w-]+)'?[^\0]{0,400}?invoking the NVIDIA Container Runtime Hook directly",
         "the toolkit is set to mode `$mode` in $toolkit_config, in which it refuses the way that --gpus takes",
@@ -145,14 +173,36 @@ PROGRAMS: tuple[Cause, ...] = (
         ("Look at supported-driver-capabilities: grep -n capabilities $toolkit_config", UPDATE_TOOLKIT),
     ),
     Cause(
-        r"No help topic for 'prestart'",  # NVIDIA/nvidia-container-toolkit#14
-        "the programs of the toolkit are of different versions",
-        ("Compare them: dpkg -l | grep nvidia-container", UPDATE_TOOLKIT),
+        # NVIDIA/nvidia-container-toolkit#14 (prestart); a specification names the hooks of the toolkit that wrote it.
+        r"No help topic for '(?P<command>[\w-]+)'",
+        "the programs of the toolkit are of different versions: one of them does not know the command `$command`",
+        ("Compare them: dpkg -l | grep nvidia-container", UPDATE_TOOLKIT, GENERATE),
     ),
 )
 """The toolkit's programs and settings."""
 
+OTHER_IMAGE = (
+    "Use an image for this machine: make validate BASE_IMAGE=nvcr.io/nvidia/pytorch:25.12-py3 IMAGE=dgxcert:25.12"
+)
+
 DRIVER_ERRORS: tuple[Cause, ...] = (
+    Cause(
+        # The entry point of NVIDIA's images; eugr/spark-vllm-docker#266.
+        r"This container was built for NVIDIA Driver Release (?P<wanted>[\d.]+) or later, "
+        r"but version (?P<there>[\d.]+) was detected[^\n]{0,60}UNAVAILABLE",
+        "the driver $there is too old for this image, which was built for $wanted",
+        (
+            "Compare with the driver that is loaded: nvidia-smi | head -4",
+            "Use an older image, made for that driver; NVIDIA's support matrix lists each: "
+            "https://docs.nvidia.com/deeplearning/frameworks/support-matrix",
+            "Or update the driver, where the machine's maker supports the newer branch; then: sudo reboot",
+        ),
+    ),
+    Cause(
+        r"No supported GPU\(s\) detected to run this container",  # the same entry point
+        "the image was made before this GPU, or after the last one that it supports",
+        ("Compare with the machine's: nvidia-smi -L", OTHER_IMAGE),
+    ),
     Cause(
         r"driver/library version mismatch|LIB_RM_VERSION_MISMATCH",
         "the driver's library and its kernel module have different versions: the driver was updated, and the old "
@@ -256,8 +306,8 @@ DRIVER_ERRORS: tuple[Cause, ...] = (
         ),
     ),
     Cause(
-        r"device error: (?P<device>[^\s:]+): unknown device|device error: unknown device id:? (?P<other>[^\s:]+)|"
-        r"unknown device id:? (?P<third>[^\s:]+)",
+        r"device error: (?P<device>[^\s:]+(?::\d+)?): unknown device|"
+        r"device error: unknown device id:? (?P<other>[^\s:]+)|unknown device id:? (?P<third>[^\s:]+)",
         "the container asks for a GPU that this machine does not have: $device",
         (
             "Compare with the machine's: nvidia-smi -L",
@@ -293,6 +343,16 @@ DRIVER_ERRORS: tuple[Cause, ...] = (
         ),
     ),
     Cause(
+        # NVIDIA/nvidia-docker#1146
+        r"mount error: (?:.{0,80}?: )?(?P<file>/[^\s:]*cgroup[^\s:]*devices\.(?:allow|deny)): operation not permitted",
+        "the toolkit may not change the container's device rules at $file: the engine itself runs in a container",
+        (
+            "Check what it runs in: systemd-detect-virt; docker info --format '{{.SecurityOptions}}'",
+            "Run the engine on the machine itself; or, in an unprivileged container, leave the rules to its host: "
+            "sudo nvidia-ctk config --in-place --set nvidia-container-cli.no-cgroups=true",
+        ),
+    ),
+    Cause(
         r"mount error: (?:.{0,80}?: )?(?P<file>/[^\s:]*cgroup[^\s:]*): (?P<why>permission denied|no such file or "
         r"directory)",
         "the toolkit cannot write the container's device rules at $file: $why",
@@ -319,6 +379,15 @@ DRIVER_ERRORS: tuple[Cause, ...] = (
         r"mount error: [^\0]{0,200}",
         "the toolkit could not put the driver's files into the container",
         (DRIVER, *MORE, UPDATE_TOOLKIT),
+    ),
+    Cause(
+        r"error updating ldcache: [^\n]{0,80}pivot_root: (?P<why>[\w ]+)",
+        "the toolkit's hook cannot make the container's list of libraries ($why), as where the root is in memory",
+        (
+            "See what the root is: findmnt /",
+            "Look for DOCKER_RAMDISK, without which the engine fails there too: $show",
+            UPDATE_TOOLKIT,
+        ),
     ),
     Cause(
         r"ldcache error: .{0,40}?open failed: (?P<file>/[^\s:]+): no such file",
