@@ -83,6 +83,13 @@ def test_end_of_the_total_time_blames_no_host(monkeypatch: pytest.MonkeyPatch, t
     [
         ('{"state": "ok", "cause": "", "detail": "as on the Hub"}', 0, "ok", ""),
         ('{"state": "failed", "cause": "wrong-bytes", "detail": "other"}', 0, "failed", "wrong-bytes"),
+        (
+            '{"level": "ERROR"}\n{"state": "ok", "cause": "", "detail": "as on the Hub"}\n{"level": "INFO"}\nrest',
+            0,
+            "ok",
+            "",
+        ),
+        ('{"level": "ERROR", "message": "a log without a result"}', 1, "failed", "crashed"),
         ("Segmentation fault", -11, "failed", "crashed"),
         ("", None, "late", "timeout"),
     ],

@@ -65,6 +65,26 @@ def test_no_proxy_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.proxy_for("https://huggingface.co") == ""
 
 
+@pytest.mark.parametrize(("client", "proxy"), [("2.4.0", ""), ("0.36.2", "http://proxy:3128")])
+def test_every_host_without_a_proxy_is_a_rule_of_httpx(
+    monkeypatch: pytest.MonkeyPatch, client: str, proxy: str
+) -> None:
+    monkeypatch.setattr(settings, "version", lambda name: client)
+    monkeypatch.setenv("https_proxy", "proxy:3128")
+    monkeypatch.setenv("no_proxy", " * ")
+    assert settings.proxy_for("https://huggingface.co") == proxy
+
+
+def test_key_log_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    assert settings.read().host == "huggingface.co"
+    for path in (tmp_path / "absent" / "keys.log", tmp_path):
+        monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+        with pytest.raises(InvalidSetting, match="SSLKEYLOGFILE names") as raised:
+            settings.read()
+        assert (raised.value.cause, raised.value.remedy) == ("variable", ("unset SSLKEYLOGFILE",))
+
+
 @pytest.mark.parametrize(("name", "client"), [("SSL_CERT_FILE", "2.4.0"), ("REQUESTS_CA_BUNDLE", "0.36.2")])
 def test_file_without_certificates_is_invalid(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, client: str

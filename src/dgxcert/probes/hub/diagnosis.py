@@ -5,6 +5,7 @@ limit is killed, and the whole ends within 30 s whatever the network does. Where
 the question is instead whether the cache holds what the profile needs.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -332,11 +333,19 @@ def _run_client(
         # With less than the whole time it was the diagnosis that had no more, and nothing is known of the client.
         cause = "timeout" if limit_s > DOWNLOAD_S - 0.5 else "out-of-time"
         return Step(name, "late", cause, host, f"not done within {limit_s:.1f} s", _since(begun_at))
-    try:
-        result = json.loads(done.stdout)
-    except ValueError:
+    if (result := _printed(done.stdout)) is None:
         return Step(name, "failed", "crashed", host, secrets.scrub(done.complaint), _since(begun_at))
     return Step(name, result["state"], result["cause"], host, result["detail"], _since(begun_at))
+
+
+def _printed(stdout: str) -> dict[str, str] | None:
+    """The result that the client's process printed; hf_xet writes lines of its log there too, before and after it."""
+    for line in reversed(stdout.splitlines()):
+        with contextlib.suppress(ValueError):
+            printed = json.loads(line)
+            if isinstance(printed, dict) and printed.keys() == {"state", "cause", "detail"}:
+                return printed
+    return None
 
 
 def report(diagnosis: Diagnosis) -> dict[str, object]:

@@ -141,7 +141,7 @@ def main() -> None:
     """Download and print the result as JSON."""
     result = download(ProbedFile.from_arguments(sys.argv[3:]), Path(sys.argv[1]), int(sys.argv[2]))
     result["detail"] = secrets.scrub(str(result["detail"]))
-    json.dump(result, sys.stdout)
+    sys.stdout.write(f"\n{json.dumps(result)}\n")  # on a line of its own: hf_xet may log to the same place
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dgxcert.container import hub_token
 from dgxcert.probes.hub import trust_store
 from dgxcert.probes.hub.secrets import without_password
 from dgxcert.probes.hub.variables import findings, netrc_file
+from dgxcert.probes.hub.variables import proxies as proxies_of
 from dgxcert.probes.hub.variables.findings import TRUE
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -112,6 +113,7 @@ def read() -> Settings:
     uses_requests = version("huggingface-hub").startswith("0.")
     netrc = netrc_file.entry(urlsplit(endpoint).hostname or "") if uses_requests else None
     settings = Settings(endpoint, token, source, uses_requests, _xet_disabled(), netrc)
+    _require_key_log()
     for variables in (settings.ca_variables, () if settings.xet_disabled else trust_store.HTTPX):
         if problem := trust_store.problem(variables):
             raise InvalidSetting("certificate-file", problem)
@@ -132,6 +134,19 @@ def _is_web_url(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
+
+
+def _require_key_log() -> None:
+    """Python writes keys of connections to SSLKEYLOGFILE, and connects nowhere else (ssl.create_default_context)."""
+    name = "SSLKEYLOGFILE"
+    path = os.environ.get(name, "")
+    if not path:
+        return
+    folder = os.path.dirname(path) or "."
+    writable = os.access(path, os.W_OK) if os.path.exists(path) else os.access(folder, os.W_OK)
+    if not writable or os.path.isdir(path):
+        message = f"{name} names {path}, which cannot be written, so that Python makes no TLS connection"
+        raise InvalidSetting("variable", message, (f"unset {name}",))
 
 
 def _require_valid_proxy(proxy: str) -> None:
@@ -177,6 +192,8 @@ def proxy_for(url: str) -> str:
     proxies = urllib.request.getproxies_environment()
     if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]  # typeshed lacks it
         return ""
+    if proxies_of.bypasses_all(os.environ) and not version("huggingface-hub").startswith("0."):
+        return ""  # httpx finds `*` among other names as well, requests only alone
     proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
     # The clients accept HTTPS_PROXY=proxy:3128.
     return proxy if "://" in proxy or not proxy else f"http://{proxy}"

@@ -138,6 +138,32 @@ def test_links_out_of_the_cache_are_not_followed(tmp_path: Path, refused: list[P
     assert repositories.newest(tmp_path / "hub") == []
 
 
+def test_what_stands_in_the_place_of_a_repository_is_named(tmp_path: Path) -> None:
+    gone, file = tmp_path / "models--org--gone", tmp_path / "models--org--file"
+    gone.symlink_to(tmp_path / "unmounted")
+    file.write_text("")
+    assert set(repositories.newest(tmp_path)) == {gone, file}
+    assert [failed.kind for failed in repositories.attempt(gone, MARK)] == ["dangling"]
+    assert [failed.kind for failed in repositories.attempt(file, MARK)] == ["not-a-folder"]
+
+
+def test_blobs_on_a_disk_that_is_gone_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "models--org--name"
+    folder.mkdir()
+    (folder / "blobs").symlink_to(tmp_path / "unmounted")
+    assert [(failed.kind, failed.path) for failed in repositories.attempt(folder, MARK)] == [
+        ("dangling", folder / "blobs")
+    ]
+
+
+def test_locks_of_another_user_are_named_before_anything_is_downloaded(tmp_path: Path, refused: list[Path]) -> None:
+    locked = tmp_path / ".locks" / "models--org--name"
+    locked.mkdir(parents=True)
+    refused.append(locked)
+    (found,) = repositories.newest(tmp_path)
+    assert [failed.path for failed in repositories.attempt(found, MARK)] == [locked]
+
+
 def test_the_probed_repository_is_tried_before_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repositories, "MOST", 2)
     for age, name in enumerate(("models--c--c", "models--b--b", "models--a--a")):

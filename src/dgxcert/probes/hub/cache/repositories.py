@@ -18,16 +18,21 @@ MOST_REVISIONS = 3
 
 
 def newest(cache: Path, first: tuple[str, ...] = ()) -> list[Path]:
-    """The folders of repositories in a cache: those named first, then the newest. Links are not followed."""
-    with contextlib.suppress(OSError):
-        with os.scandir(cache) as entries:
-            found = [
-                (entry.name not in first, -entry.stat(follow_symlinks=False).st_mtime, cache / entry.name)
+    """The repositories of a cache, by their folders and by those of their locks: those named first, then the newest.
+
+    Links that lead to a folder are not followed; one that leads nowhere, and a file, are in a repository's way.
+    """
+    found: dict[str, float] = {}
+    for place in (cache / ".locks", cache):
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            found |= {
+                entry.name: entry.stat(follow_symlinks=False).st_mtime
                 for entry in entries
-                if entry.name.startswith(KINDS) and entry.is_dir(follow_symlinks=False)
-            ]
-        return [path for *_, path in sorted(found)[:MOST]]
-    return []
+                if entry.name.startswith(KINDS) and not (entry.is_symlink() and entry.is_dir())
+            }
+    linked = {name for name in found if (cache / name).is_symlink() and (cache / name).is_dir()}
+    ordered = sorted(found.keys() - linked, key=lambda name: (name not in first, -found[name], name))
+    return [cache / name for name in ordered[:MOST]]
 
 
 def attempt(repository: Path, mark: str) -> Iterator[Failed]:
@@ -38,21 +43,24 @@ def attempt(repository: Path, mark: str) -> Iterator[Failed]:
     if not is_complete(repository):
         for each in _folders(repository):
             try:
-                folder.admits(each, mark)
+                if folder.standing(each) == each and not each.is_symlink():
+                    folder.admits(each, mark)
             except Failed as failed:
                 yield failed
+                if each == repository:
+                    break
     yield from _of_locks(repository)
 
 
 def _folders(repository: Path) -> list[Path]:
-    """The folders that a download writes to, as far as they exist."""
+    """The folders that a download writes to, as far as they exist, and what is in the place of one."""
     snapshots = repository / "snapshots"
     locked = repository.parent / ".locks" / repository.name
     named = [repository, repository / "blobs", repository / "refs", snapshots, locked]
     revisions: list[Path] = []
     with contextlib.suppress(OSError):
         revisions = list(islice(snapshots.iterdir(), MOST_REVISIONS))
-    return [each for each in (*named, *revisions) if each.is_dir() and not each.is_symlink()]
+    return [each for each in (*named, *revisions) if os.path.lexists(each)]
 
 
 def is_complete(repository: Path) -> bool:

@@ -4,6 +4,7 @@ httpx prepares every proxy that is set when a client is made, so ALL_PROXY=socks
 used, and NO_PROXY does not help, except `*`; requests prepares only the one for the request's scheme.
 """
 
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -23,11 +24,13 @@ def problems(environ: Mapping[str, str], uses_requests: bool, has: Callable[[str
     [('all_proxy', 'httpx knows no proxy of the kind socks://, and makes no connection at all')]
     """
     chosen = {scheme: _chosen(environ, scheme) for scheme in NAMES}
-    if not _bypasses_all(environ):
+    if not bypasses_all(environ):
         used = [chosen["https"] or chosen["all"]] if uses_requests else [chosen[scheme] for scheme in NAMES]
         for name in filter(None, dict.fromkeys(used)):
             if problem := _problem(name, environ, uses_requests, has):
-                yield problem
+                *said, _, cause = problem
+                # requests asks NO_PROXY first, and prepares no proxy for a host that it names.
+                yield (*said, not (uses_requests and bypasses_the_hub(environ)), cause)  # type: ignore[misc]  # a Problem
     yield from _disagreements(environ)
 
 
@@ -40,9 +43,25 @@ def _chosen(environ: Mapping[str, str], scheme: str) -> str:
     return upper if environ.get(upper) and not (scheme == "http" and "REQUEST_METHOD" in environ) else ""
 
 
-def _bypasses_all(environ: Mapping[str, str]) -> bool:
+def bypasses_all(environ: Mapping[str, str]) -> bool:
+    """Whether NO_PROXY switches every proxy off for httpx, which looks for `*` among its names (httpx/_utils.py).
+
+    >>> bypasses_all({"NO_PROXY": "localhost, * "}), bypasses_all({"NO_PROXY": "*.example.com"})
+    (True, False)
+    """
     names = environ.get("no_proxy", environ.get("NO_PROXY", ""))
     return "*" in [name.strip() for name in names.split(",")]
+
+
+def bypasses_the_hub(environ: Mapping[str, str]) -> bool:
+    """Whether NO_PROXY names the Hub's host, or the mirror's.
+
+    >>> bypasses_the_hub({"HF_ENDPOINT": "https://hub.lab.example", "no_proxy": ".lab.example"})
+    True
+    """
+    host = urlsplit(environ.get("HF_ENDPOINT") or "https://huggingface.co").hostname or ""
+    names = environ.get("no_proxy", environ.get("NO_PROXY", ""))
+    return bool(urllib.request.proxy_bypass_environment(host, {"no": names}))  # type: ignore[attr-defined]  # typeshed
 
 
 def _problem(name: str, environ: Mapping[str, str], uses_requests: bool, has: Callable[[str], bool]) -> Problem | None:
@@ -62,7 +81,8 @@ def _problem(name: str, environ: Mapping[str, str], uses_requests: bool, has: Ca
         known = "socks5" if scheme.startswith("socks") else "http"
         return name, meaning, (f"export {name}={known}://{address}", without), True, "proxy-url"
     try:
-        usable = bool(urlsplit(value if "://" in value else f"http://{value}").port or True)
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        usable = bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if usable and not value.startswith(("'", '"')):
