@@ -91,7 +91,7 @@ def test_each_fault_of_a_burn_in_fails_alone(
     [
         ({}, None),
         ({"seconds": 19.0}, "time worked"),
-        ({"hottest": 84.5}, "highest temperature"),
+        ({"hottest": 87.5}, "highest temperature"),
         ({"hot": 0.4}, "slowed down for heat"),
     ],
 )

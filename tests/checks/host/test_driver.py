@@ -28,13 +28,13 @@ FAILURES: tuple[Failure, ...] = (
     (
         "DRIVER-BRANCH",
         reads(nvml, "read", driver("575.64.03")),
-        "driver branch is 575 driver branch, required >= 580 driver branch",
+        "driver branch is 575 driver branch, required == 580 driver branch",
         "sudo apt full-upgrade",
     ),
     (
         "DRIVER-BRANCH",
         reads(nvml, "read", driver("595.10")),
-        "driver branch is 595 driver branch, required <= 594 driver branch",
+        "driver branch is 595 driver branch, required == 580 driver branch",
         "Go back to the branch",
     ),
 )
@@ -60,9 +60,12 @@ def test_a_healthy_machine_passes(host: HostMachine) -> None:
     ("id", "change"),
     [
         ("DRIVER-AGREES", reads(kernel_module, "read", KernelModule("580.126.09", is_open=False))),
-        ("DRIVER-BRANCH", reads(nvml, "read", driver("594.99"))),
+        ("DRIVER-BRANCH", reads(nvml, "read", driver("580.999"))),
     ],
-    ids=["a closed kernel module of the same version as its library", "the newest driver that NVIDIA supports"],
+    ids=[
+        "a closed kernel module of the same version as its library",
+        "the newest driver of the branch that NVIDIA supports",
+    ],
 )
 def test_another_healthy_driver_passes(host: HostMachine, id: str, change: Change) -> None:
     change(host)
