@@ -120,10 +120,11 @@ def test_installed_packages_do_not_conflict(evidence):
     budget_s=600,
 )
 def test_no_package_beside_the_lock_breaks_a_library(evidence):
-    beside_the_lock = beside.read(lockfile.read(), packages.search_path())
+    lock = lockfile.read()
+    beside_the_lock = beside.read(lock, packages.search_path())
     tried = library_trial.read(beside_the_lock)
     replaced = packages.overwritten(beside_the_lock, packages.search_path())
-    evidence.advise(*tried.remedy, *packages.steps(replaced))
+    evidence.advise(*tried.remedy, *packages.restoring(replaced, lock))
     evidence.record(
         "packages beside the lock", len(beside_the_lock), unit="package", source=beside.summary(beside_the_lock)
     )

@@ -97,6 +97,8 @@ def test_package_beside_the_lock_is_listed_and_named_where_it_breaks_a_library(
     evidence = judge(CHECKS.test_no_package_beside_the_lock_breaks_a_library, fault)
     assert (evidence.kept[0].value, "torchao 0.15.0 (pip" in evidence.kept[0].source) == (1, True)
     assert any("uninstall -y torchao" in step for step in evidence.advice) is (breaks or replaces)
+    # pip takes the replaced file away with torchao, so that it must be installed again.
+    assert any("make setup" in step for step in evidence.advice) is replaces
 
 
 @pytest.mark.parametrize("switched", [False, True])

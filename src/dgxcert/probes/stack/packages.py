@@ -148,6 +148,15 @@ def steps(findings: list[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(step for finding in findings for step in finding.remedy))
 
 
+def restoring(findings: list[Finding], lock: StackLock) -> tuple[str, ...]:
+    """The steps of `overwritten` findings, then those of setup: pip takes the replaced files away with their package.
+
+    >>> restoring([], StackLock("course", "the lock", {}))
+    ()
+    """
+    return (*steps(findings), *lock.restore) if findings else ()
+
+
 def is_same(version: str, other: str) -> bool:
     """Whether two versions are equal: packages write `1.0-rc1` where an index writes `1.0rc1`."""
     from packaging.version import InvalidVersion, Version  # a dependency of pytest
