@@ -159,5 +159,8 @@ def test_corrected_errors_that_pour_in_while_the_gpu_works_fail(
     errors = EccErrors(True, 0, 87_000, 0, source="NVML", at_s=300.0)
     monkeypatch.setattr(health, "ecc_errors", lambda index: errors)
     monkeypatch.setattr(health, "remapped_rows", lambda index: RemappedRows(8, 0, False, False, source="NVML"))
-    values = {("GPU-ECC[gpu0]", name): value for name, value in before.items()}
-    judge(MEMORY, GPU, SAME_BOOT, H200, Computation(before=values), fault=fault)
+    for key in ("GPU-ECC[gpu0]", "GPU-ECC"):
+        values = {(key, name): value for name, value in before.items()}
+        judge(MEMORY, GPU, SAME_BOOT, H200, Computation(before=values), fault=fault)
+    other = {("GPU-ECC[gpu1]", name): value for name, value in before.items()}
+    judge(MEMORY, GPU, SAME_BOOT, H200, Computation(before=other), fault=None)

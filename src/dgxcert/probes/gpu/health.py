@@ -26,7 +26,9 @@ class EccErrors:
         >>> EccErrors(True, 0, 177020, 0, "NVML", at_s=310.0).growth(0, Computation(before=before))
         (17700.0, 'NVML: 177000 more in 10 s of this run')
         """
-        earlier = [computation.before.get((f"GPU-ECC[gpu{gpu}]", name)) for name in READ_BEFORE]
+        keys = (f"GPU-ECC[gpu{gpu}]", "GPU-ECC")  # the key of a machine's only GPU names none
+        key = next((key for key in keys if (key, READ_BEFORE[0]) in computation.before), keys[0])
+        earlier = [computation.before.get((key, name)) for name in READ_BEFORE]
         corrected, at_s = (value if isinstance(value, int | float) else None for value in earlier)
         if not self.counted or corrected is None or at_s is None or at_s >= self.at_s:
             return 0.0, f"{self.source}; not read before the work"

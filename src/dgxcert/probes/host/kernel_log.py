@@ -31,6 +31,16 @@ SHOWN = 4
 
 NO_MEMORY = "NV_ERR_NO_MEMORY alone is a refused allocation: vllm-project/vllm#56824 counts 55 in two days"
 
+OF_SUBJECT = {
+    Subject.GPU: "restart",
+    Subject.STORAGE: "storage",
+    Subject.MEMORY: "hardware",
+    Subject.PCIE: "bus",
+    Subject.CPU: "hang",
+    Subject.POWER: "supply",
+}
+"""The row of REMEDIES by what a doubtful line is about."""
+
 COMPUTING = ("KERNEL-CORRECT", "BF16-CORRECT")
 """The requirements of every tier that compute on each GPU and compare the result: proof that a GPU works."""
 DOUBTED = ("GPU-XID", "last event that may be a fault")
@@ -126,7 +136,9 @@ class KernelLog:
     def require_undoubted(self) -> None:
         """Raise Inconclusive where the log holds events that may be faults and that nothing decides."""
         if doubted := self._doubted():
-            raise Inconclusive(f"the kernel log holds events that may be faults: {doubted}", *self._restart())
+            subject = next(event.subject for event in self.events if event.kind is Kind.SUSPICIOUS)
+            look = xid.REMEDIES[OF_SUBJECT[subject]]
+            raise Inconclusive(f"the kernel log holds events that may be faults: {doubted}", *look)
 
     def require_decided(self, computation: Computation) -> None:
         """Raise Inconclusive where the log holds events that may be faults and no computation has passed after them.
