@@ -264,7 +264,7 @@ def load(name_or_path: str) -> Profile:
     Raises CannotStart naming the file, the key and the nearest right word.
 
     >>> load("dgx-spark").limit("matmul.tf32").source
-    'published: 39.9 TFLOP/s less 25 %; one healthy unit (E27-25/fusionxpark-gb10-hwtest); a stuck unit reaches about 18'
+    'published: 39.9 TFLOP/s less 25 %; one healthy unit (E27-25/fusionxpark-gb10-hwtest); a stuck unit reaches...'
     """
     path = _path(name_or_path)
     profile = parse(read(path), path)
