@@ -13,6 +13,8 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.hub import diagnosis, model_cache
 from dgxcert.probes.hub.cache import places
+from dgxcert.probes.hub.cache.trial import Trial
+from dgxcert.probes.hub.cache.trouble import Trouble
 from dgxcert.probes.hub.model_cache import CachedFile
 from dgxcert.profiles.checkpoints import KNOWN
 
@@ -206,3 +208,27 @@ def test_name_that_does_not_resolve_is_inconclusive(monkeypatch: pytest.MonkeyPa
     assert (result.failed, result.conclusive) == ("dns", False)
     with pytest.raises(Inconclusive, match=r"hub\.invalid"):
         result.record(Recorder())
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_cache_that_an_administrator_has_filled_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, held: bool
+) -> None:
+    locked = Trouble("permission", "/lab/hub", "the Hub cache", "HF_HUB_CACHE", "/lab/hub belongs to root")
+    monkeypatch.setattr(diagnosis.trial, "read", lambda: Trial(("the Hub cache",), (locked,), ()))
+    monkeypatch.setattr(diagnosis.model_cache, "is_there", lambda checkpoint: held)
+    run_as_steps(monkeypatch, tmp_path, begins("dns"))
+    first = diagnosis.diagnose(["gpt2"]).steps[0]
+    assert (first.name, first.ok) == ("folders", held)
+    assert "belongs to root" in first.detail
+    assert not diagnosis.diagnose().steps[0].ok
+
+
+def test_file_that_this_user_may_read_is_there(tmp_path: Path) -> None:
+    checkpoint = KNOWN["gpt2"]
+    assert not model_cache.is_there(checkpoint, tmp_path)
+    folder = model_cache.snapshot(checkpoint, tmp_path)
+    folder.mkdir(parents=True)
+    for name in checkpoint.files:
+        (folder / name).write_text("")
+    assert model_cache.is_there(checkpoint, tmp_path)

@@ -141,10 +141,12 @@ class Diagnosis:
 
 def diagnose(needed: Iterable[str] = ()) -> Diagnosis:
     """Test a download; where the Hub is switched off by a variable, look for the `needed` repositories in the cache."""
-    started = time.monotonic()
+    started, checkpoints = time.monotonic(), [KNOWN[repo] for repo in needed]
     if variable := settings.offline_variable():
-        return _offline(variable, [KNOWN[repo] for repo in needed], started)
+        return _offline(variable, checkpoints, started)
     folders = trial.read()
+    if checkpoints and all(model_cache.is_there(each) for each in checkpoints):
+        folders = folders.for_a_full_cache()
     steps = [_folders(folders, started)]
     if not steps[-1].ok:
         return Diagnosis(tuple(steps), _since(started), remedy_of(folders.alike))

@@ -1,5 +1,6 @@
 """The cache of huggingface_hub: which pinned checkpoints it holds, complete and with the pinned hashes."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def verify(checkpoint: Checkpoint, cache: Path | None = None) -> CachedCheckpoin
     folder = snapshot(checkpoint, cache)
     files = tuple(_verify_file(folder, name, pin) for name, pin in checkpoint.files.items())
     return CachedCheckpoint(checkpoint, files, _main_problem(checkpoint, folder.parents[1]))
+
+
+def is_there(checkpoint: Checkpoint, cache: Path | None = None) -> bool:
+    """Whether this user can read every file of a checkpoint in a cache; none is hashed."""
+    folder = snapshot(checkpoint, cache)
+    return all(os.access(folder / name, os.R_OK) for name in checkpoint.files)
 
 
 def _main_problem(checkpoint: Checkpoint, repository: Path) -> str:

@@ -21,6 +21,8 @@ from dgxcert.profiles.checkpoints import PROBED
 
 LIMIT_S = 6.0
 """For all places: on local disks they take 0.1 s."""
+ADMINISTERED = ("cache-locked", "cache-read-only")
+"""How a cache looks that an administrator has filled for everybody."""
 ROOM_BYTES = 2 * 1024**3
 """What a folder that is offered instead must have free: a small model."""
 
@@ -46,6 +48,19 @@ class Trial:
         first = self.first
         alike = (each for each in self.troubles if first and each.needed and each.cause == first.cause)
         return tuple({each.path: each for each in reversed(list(alike))}.values())[::-1]
+
+    def for_a_full_cache(self) -> "Trial":
+        """The same, where the Hub cache holds all that is needed: that nothing can be added to it is only noted.
+
+        >>> locked = Trouble("permission", "/lab/hub", "the Hub cache", "HF_HUB_CACHE", "/lab/hub belongs to root")
+        >>> Trial((), (locked,), ()).for_a_full_cache().notes
+        ('the Hub cache: /lab/hub belongs to root: it holds what is needed, and no other model can be added',)
+        """
+        spared = [each for each in self.troubles if each.variable == "HF_HUB_CACHE" and each.cause in ADMINISTERED]
+        kept = tuple(each for each in self.troubles if each not in spared)
+        said = (f"{each.place}: {each.detail}: it holds what is needed, and no other model can be added"
+                for each in spared[:1])  # fmt: skip
+        return replace(self, troubles=kept, notes=(*self.notes, *said))
 
     @property
     def summary(self) -> str:
