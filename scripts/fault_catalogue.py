@@ -106,6 +106,9 @@ sources: [where the readings come from]
   `kernel_command_line`, `kernel_release`, `dgx_release` and `crash_kernel_mib`; groups of cores in `cpufreq`
   (`[{count: 10, min_mhz: 1378, max_mhz: 4004, busy_mhz: 1378, limit_mhz: 4004, governor: schedutil}]`),
   `cpus_offline` and `cpus_isolated` (numbers); `firmware_parts` (versions by part) and `system_vendor`.
+- Sensors, with the names and units of sysfs: `hwmon` (`[{name: acpi_fan, fan1_input: [2100, 0]}]`; of two values the
+  second holds once there was load), `thermal_zones` (`[{type: acpitz, temp: 41700}]`), `power_supplies` (files by the
+  name of each) and `prochot`. A machine that gives none has no sensors.
 - The container engine: `engine` (a file of tests/recorded/engines; `stopped`, `forbidden`, `absent`, `silent`),
   `engine_info` (what replaces fields of its /info), `engine_log` (lines), `engine_settings` and `toolkit_settings` (the
   texts of daemon.json and config.toml), `toolkit_version`, `cdi_files` (texts by path), and `container_refused` or

@@ -3,6 +3,7 @@
 from dgxcert import requirement
 from dgxcert.probes.gpu import health
 from dgxcert.probes.host import boot, kernel_log
+from dgxcert.probes.host.hardware import sensors
 
 
 @requirement(
@@ -50,6 +51,22 @@ def test_the_work_has_left_no_fault_of_the_host_in_the_kernel_log(machine, profi
     log.require_known()
     log.require_undoubted()
     log.require_complete()
+    boot.require_since(machine.boot_id)
+
+
+@requirement(
+    "BOARD-TEMPERATURE-AFTER",
+    title="The work has brought no part to its critical temperature",
+    why="A drive or a network card that gets too hot only under load slows down, and ends the first long training.",
+    remedy=sensors.HOT,
+    takes_s=1,
+    stage="after",
+)
+def test_the_work_has_brought_no_part_to_its_critical_temperature(machine, profile, evidence):
+    board = sensors.settled()
+    evidence.record("hottest part", board.hottest, source="hwmon and thermal zones")
+    critical = evidence.record("parts at their limit", len(board.critical), unit="part", source=board.critical_source)
+    assert critical <= profile.limit("board.critical")
     boot.require_since(machine.boot_id)
 
 

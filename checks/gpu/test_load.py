@@ -6,6 +6,7 @@ One sustained bf16 matmul load is sampled once for all of these.
 from dgxcert import requirement
 from dgxcert.machine.trait import Trait
 from dgxcert.probes.gpu import health
+from dgxcert.probes.host.hardware import sensors
 from dgxcert.workloads.hardware import sustained
 
 LOADS = {"takes_s": 14, "budget_s": 240, "tier": "standard"}
@@ -75,6 +76,24 @@ def test_the_gpu_stays_cool_under_load(gpu, profile, evidence):
     slowed = evidence.record("slowed down for heat", samples.hot, unit="of time", source=samples.source_with_counters)
     assert hottest <= profile.limit("temperature.under_load")
     assert slowed <= profile.limit("slowdown.thermal")
+
+
+@requirement(
+    "FANS-TURN",
+    title="The fans turn while the GPU is hot",
+    why="A machine whose fans stand still under load slows down within minutes, and switches off in a long training.",
+    remedy=sensors.FANS,
+    **READS,
+)
+def test_the_fans_turn_while_the_gpu_is_hot(gpu, profile, evidence):
+    load = sustained.measured(gpu, profile)
+    evidence.record("hottest part at the end of the load", load.board.hottest, source="hwmon and thermal zones")
+    source = f"hwmon at the end of the load: {load.board.slowest_fan}; GPU: {load.heat}"
+    hot = profile.limit("fan.hot")
+    stopped = evidence.record("fans that stopped while it is hot", load.stopped_fans(hot), unit="fan", source=source)
+    standing = evidence.record("fans that stand while it is hot", load.standing_fans(hot), unit="fan", source=source)
+    assert stopped <= profile.limit("fan.stopped")
+    assert standing <= profile.limit("fan.standing")
 
 
 @requirement(

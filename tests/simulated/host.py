@@ -11,7 +11,7 @@ from simulated.machine import Machine, refusal
 from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import cuda_devices, pci
 from dgxcert.probes.host import kernel_module, memory
-from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory
+from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory, sensors
 from dgxcert.probes.host.log import counters, last_boot
 
 KIB_PER_GIB = 1024**2
@@ -34,6 +34,7 @@ def play(machine: Machine, folder: Path) -> None:
     firmware.read = lambda: parts
     known_versions.VENDOR = _written(folder / "sys_vendor", f"{fields.get('system_vendor', 'NVIDIA')}\n")
     _play_processors(fields, folder / "cpu")
+    _play_sensors(fields, folder / "sys")
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"
     listed = fields.get("pci_devices", max(1, machine.gpus))
@@ -96,6 +97,34 @@ def _play_processors(fields: dict[str, Any], folder: Path) -> None:
     _written(folder / "isolated", ",".join(map(str, fields.get("cpus_isolated", []))) + "\n")
     cpu_clock.CPUS, cpu_clock.BUSY_S = folder, 0.002
     cpu_clock.pinned = lambda core: contextlib.nullcontext()  # type: ignore[assignment]  # not of the machine that plays
+
+
+def _play_sensors(fields: dict[str, Any], folder: Path) -> None:
+    """Play hwmon, thermal zones, power supplies and PROCHOT; of two values the second holds once there was load."""
+    groups = {
+        "class/hwmon/hwmon": fields.get("hwmon", []),
+        "class/thermal/thermal_zone": fields.get("thermal_zones", []),
+        "class/power_supply/": fields.get("power_supplies", {}),
+        "bus/platform/devices/NVDA8800:0": [{"prochot": fields["prochot"]}] if "prochot" in fields else [],
+    }
+    values = {
+        folder / f"{path}{key}" / name: value if isinstance(value, list) else [value]
+        for path, group in groups.items()
+        for key, files in (group.items() if isinstance(group, dict) else enumerate(group))
+        for name, value in files.items()
+    }
+
+    def write(moment: int) -> None:
+        for path, value in values.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _written(path, f"{value[moment]}\n")
+
+    def read() -> sensors.Sensors:
+        write(-1 if Path(os.environ["SIMULATED_WORK"]).exists() else 0)
+        return actual()
+
+    actual = sensors.read
+    sensors.SYS, sensors.AGAIN_S, sensors.read = folder, 0.01, read
 
 
 def _play_logs(fields: dict[str, Any], folder: Path) -> None:

@@ -21,7 +21,7 @@ from dgxcert.plan import catalogue
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.host import clock, container, disk, kernel_log, kernel_module, memory
 from dgxcert.probes.host.engine import cdi, gpu_access, settings
-from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory
+from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory, sensors
 from dgxcert.probes.host.log import counters, last_boot
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
@@ -85,6 +85,7 @@ class HostMachine:
         core = cpu_clock.Core(3, 2002, 1378, 4004, 3604, "schedutil", "cppc_cpufreq")
         self.set(firmware, "read", firmware.Firmware({"Embedded Controller": "0x03000508"}))
         self.set(known_versions, "read", known_versions.judged({"product": "NVIDIA GB10", "driver": "580.126.09"}))
+        self.set(sensors, "settled", sensors.Sensors(limits_w={"pl1": 105.0, "syspl1": 150.0}, prochot=0))
         self.set(cpu_clock, "read", cpu_clock.CpuClocks((core,), 20, ()))
         self.set(reserved_memory, "read", reserved_memory.Reserved(121.6, 127.6, 8.0))
         self.set(memory, "read", memory.Memory(121.6, 80.0, 15.0, 2.0))

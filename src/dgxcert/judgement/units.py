@@ -20,6 +20,13 @@ OF_LIMIT = "of limit"
 OF_WEIGHTS = "of weights"
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
+    "board.critical": ("part",),
+    "fan.hot": ("°C",),
+    "fan.stopped": ("fan",),
+    "fan.standing": ("fan",),
+    "power.system": ("W",),
+    "power.package": ("W",),
+    "power.contract": ("W",),
     "gpu.compute_capability": ("compute capability",),
     "device.memory": ("GiB",),
     "driver.branch": ("driver branch",),

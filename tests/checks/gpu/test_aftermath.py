@@ -13,6 +13,8 @@ from dgxcert.outcome import AfterWork, Inconclusive
 from dgxcert.probes.gpu import health
 from dgxcert.probes.gpu.health import EccErrors, RemappedRows
 from dgxcert.probes.host import boot, kernel_log
+from dgxcert.probes.host.hardware import sensors
+from dgxcert.probes.host.hardware.sensors import Sensors, Temperature
 from dgxcert.probes.host.kernel_log import Event, KernelLog
 from dgxcert.probes.host.log.pattern import Subject
 from dgxcert.probes.host.xid import Kind
@@ -164,3 +166,12 @@ def test_corrected_errors_that_pour_in_while_the_gpu_works_fail(
         judge(MEMORY, GPU, SAME_BOOT, H200, Computation(before=values), fault=fault)
     other = {("GPU-ECC[gpu1]", name): value for name, value in before.items()}
     judge(MEMORY, GPU, SAME_BOOT, H200, Computation(before=other), fault=None)
+
+
+@pytest.mark.parametrize(("is_critical", "fault"), [(False, None), (True, "parts at their limit")])
+def test_a_part_that_the_work_made_too_hot_fails(
+    monkeypatch: pytest.MonkeyPatch, is_critical: bool, fault: str | None
+) -> None:
+    board = Sensors((Temperature("nvme Composite", 86.0, 84.8, is_critical),))
+    monkeypatch.setattr(sensors, "settled", lambda: board)
+    judge(CHECKS.test_the_work_has_brought_no_part_to_its_critical_temperature, SAME_BOOT, H200, fault=fault)

@@ -14,6 +14,7 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import health
 from dgxcert.probes.gpu.health import PowerLimit
 from dgxcert.probes.gpu.samples import Samples
+from dgxcert.probes.host.hardware.sensors import Fan, Sensors
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.hardware import sustained
@@ -102,3 +103,34 @@ def test_what_slowed_the_gpu_before_the_load_is_recorded_and_no_fault(monkeypatc
         evidence = judge(TESTS[test], GPU, H200, fault=None)
         (kept,) = [kept for kept in evidence.kept if kept.name == f"{name} before the load"]
         assert (kept.value, kept.unit) == (seconds, "s")
+
+
+TURNS, STANDS = (Sensors(fans=(Fan("acpi_fan (hwmon4) fan1", rpm, is_firmwares=True),)) for rpm in (2100, 0))
+HEADER, EMPTY = (Sensors(fans=(Fan("nct6798 (hwmon2) fan1", rpm),)) for rpm in (900, 0))
+
+
+@pytest.mark.parametrize(
+    ("profile", "temperature", "before", "after", "fault"),
+    [
+        (SPARK, 84, STANDS, STANDS, "fans that stand while it is hot"),
+        (SPARK, 84, STANDS, TURNS, None),
+        (SPARK, 75, STANDS, STANDS, None),
+        (SPARK, 84, Sensors(), Sensors(), None),
+        (SPARK, 84, EMPTY, EMPTY, None),
+        (H200, 84, HEADER, EMPTY, "fans that stopped while it is hot"),
+        (H200, 52, HEADER, EMPTY, None),
+        (H200, 84, EMPTY, EMPTY, None),
+        (H200, 84, STANDS, STANDS, None),
+    ],
+)
+def test_a_fan_that_does_not_turn_while_the_gpu_is_hot_fails(
+    monkeypatch: pytest.MonkeyPatch,
+    profile: Profile,
+    temperature: int,
+    before: Sensors,
+    after: Sensors,
+    fault: str | None,
+) -> None:
+    measured = replace(load(temperature=temperature), board_before=before, board=after)
+    monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: measured)
+    judge(CHECKS.test_the_fans_turn_while_the_gpu_is_hot, GPU, profile, fault=fault)

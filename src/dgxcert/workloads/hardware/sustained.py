@@ -1,10 +1,10 @@
 """Sustained load: seconds of bf16 matmul with the GPU sampled meanwhile, and remedies by the cause of a low clock."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
-from dgxcert.judgement.limit import Bound
+from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import Answers
 from dgxcert.machine.trait import Trait
@@ -12,6 +12,8 @@ from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.gpu.sampler import HERTZ, sampling
 from dgxcert.probes.gpu.samples import CLOCK_SETTING, Samples
+from dgxcert.probes.host.hardware import sensors
+from dgxcert.probes.host.hardware.sensors import Sensors
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Sustained
 from dgxcert.workloads.hardware import clock_lock
@@ -80,6 +82,9 @@ class Load:
     free."""
     unknown: tuple[str, ...] = ()
     """What to do where the driver did not tell whether others used the GPU."""
+    board_before: Sensors = field(default_factory=Sensors)
+    board: Sensors = field(default_factory=Sensors)
+    """Fans and temperatures before the load and at its end."""
 
     def judged(self) -> "Load":
         """Itself; raises Inconclusive where the GPU was not busy, or other processes used it."""
@@ -102,6 +107,23 @@ class Load:
         field, unit = POSSIBLE[name]
         value = self.possible.if_supported(field)
         return Bound(value=value, unit=unit, source="NVML: the most that card and slot can do") if value else None
+
+    @property
+    def heat(self) -> str:
+        """The GPU's temperature during the load, for evidence."""
+        return f"{self.samples.median('temperature'):.0f} °C" if self.samples.has("temperature") else "no temperature"
+
+    def _is_hot(self, hot: Limit) -> bool:
+        """Whether the GPU was hot for half of the load: a fan may start some seconds late."""
+        return hot.max is not None and self.samples.has("temperature") and self.samples.median("temperature") > hot.max
+
+    def stopped_fans(self, hot: Limit) -> int:
+        """How many fans turned before the load and stand still at its end, with the GPU hotter than `hot`."""
+        return self.board.stopped_since(self.board_before) if self._is_hot(hot) else 0
+
+    def standing_fans(self, hot: Limit) -> int:
+        """How many fans the firmware lets stand, each of them, with the GPU hotter than `hot`."""
+        return self.board.standing if self._is_hot(hot) else 0
 
     @property
     def clock_is_free(self) -> bool:
@@ -166,17 +188,19 @@ def _measure(device: Device, sizes: Sustained, peak: Bound, rule: Rule) -> Load 
 
 
 def _load(device: Device, sizes: Sustained, peak: Bound, rule: Rule) -> Load:
+    board = sensors.read()
     work = Matmul(device, "bf16", sizes.size, sizes.products, peak)
     keep_busy(work, WARM_UP_S if sizes.seconds > 2 * WARM_UP_S else 0.0)
     with sampling(device.index, max(HERTZ, LEAST_SAMPLES / sizes.seconds)) as samples:
         rounds = keep_busy(work, sizes.seconds)
+    board_after = sensors.read()
     unknown: tuple[str, ...] = ()
     try:
         disturbed = device.other_processes() or samples().neighbours(device.index)
     except Inconclusive as error:
         disturbed, unknown = error.problem, error.remedy
     possible = nvml.ask(device.index, *(field for field, _ in POSSIBLE.values()), "boost_clock")
-    load = Load(samples(), disturbed, possible, work.differing, rounds, unknown=unknown)
+    load = Load(samples(), disturbed, possible, work.differing, rounds, None, unknown, board, board_after)
     return load if disturbed else replace(load, standing=_standing(load, device, sizes, rule))
 
 
