@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from dgxcert.judgement.limit import Limit
+from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 
 SYS = Path("/sys")
@@ -57,7 +58,7 @@ NOT_READABLE = 0xFF
 
 HOT = (
     "Read each temperature and its limit: grep -s . /sys/class/hwmon/hwmon*/name /sys/class/hwmon/hwmon*/temp*_input "
-    "/sys/class/hwmon/hwmon*/temp*_crit /sys/class/thermal/thermal_zone*/temp",
+    "/sys/class/hwmon/hwmon*/temp*_crit; cat /sys/class/thermal/thermal_zone*/temp",
     "Give it air: clear the space around it, clean the filters, keep the room below 30 °C; then run this again.",
     "Check that the fans turn, and update the firmware: grep -s . /sys/class/hwmon/hwmon*/fan*_input; "
     "sudo fwupdmgr update",
@@ -67,18 +68,21 @@ FANS = (
     "Watch fans and temperature under load: grep -s . /sys/class/hwmon/hwmon*/fan*_input; nvidia-smi -q -d TEMPERATURE",
     "Shut down and clear what blocks the fans; listen whether they turn at the next start.",
     "Stop programs that set the speed of fans: systemctl list-units '*fan*'",
-    "Update the firmware, then unplug the power supply for a minute: sudo fwupdmgr update",
+    "Update the firmware: sudo fwupdmgr update",
+    Trait.PHYSICAL.only("Shut down, unplug the power supply for a minute, and start again."),
     "Open a hardware case with this run folder if they still stand while the machine is hot.",
 )
 LOW_POWER = (
-    "Read limits and input: grep -s . /sys/class/hwmon/hwmon*/power*_label /sys/class/hwmon/hwmon*/power*_cap "
-    "/sys/class/power_supply/*/online /sys/class/power_supply/*/voltage_now",
+    "Read limits and input: grep -s . /sys/class/hwmon/hwmon*/power*_label /sys/class/hwmon/hwmon*/power*_cap; "
+    "cat /sys/class/power_supply/*/uevent",
     "Use the supplied power supply (240 W) with its own cable, on an outlet of its own, without a dock or hub between.",
     "Take back limits that were set through spark_hwmon: "
     "sudo sh -c 'for cap in /sys/bus/acpi/devices/NVDA8800:00/hwmon/hwmon*/power*_cap; do echo 0 > $cap; done'",
-    "Shut down, unplug the power supply from the wall and from the machine for a minute, start again. "
-    "A reboot alone does not help.",
-    "Update the firmware of USB-C power delivery and embedded controller: sudo fwupdmgr refresh; sudo fwupdmgr update",
+    Trait.PHYSICAL.only(
+        "Shut down, unplug the power supply from the wall and from the machine for a minute, start again. "
+        "A reboot alone does not help."
+    ),
+    "Update the firmware of USB-C power delivery and embedded controller: sudo fwupdmgr update",
     "Open a hardware case with this run folder, and return the machine, if it is still limited.",
 )
 THROTTLED = (
