@@ -22,7 +22,6 @@ NO_KNOWN_FAULT = {
     "DRIVER-CUDA": "a driver that is too old is caught by DRIVER-BRANCH; this compares it with the torch in use",
     "GPU-XID-AFTER": "tests for the faults of GPU-XID again, after the work",
     "HOST-LOG-AFTER": "tests for the faults of drives, memory, PCIe, CPUs and power again, after the work",
-    "GPU-ECC-AFTER": "tests for the faults of GPU-ECC and GPU-ROW-REMAP again, after the work",
     "BURN-IN": "gives the faults of GPU-STEADY and GPU-THERMAL more time",
 }
 """Requirements about a GPU that guard against faults without a public report."""
