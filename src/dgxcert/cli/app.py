@@ -31,7 +31,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         if code == CannotRun.INTERRUPTED:
-            code = _fail("interrupted. A run that had begun can be continued with --resume.")
+            begun = " A run that had begun can be continued with --resume." if "validate" in sys.argv else ""
+            code = _fail(f"interrupted.{begun}")
     except typer.TyperException as error:
         message = error.format_message().rstrip(".")
         code = _fail(f"{message}. Try `dgxcert --help` or `dgxcert COMMAND --help`.")

@@ -210,7 +210,7 @@ def _not_read(environ: Mapping[str, str], client: Installed) -> Iterator[Finding
     for name in sorted(name for name in environ if environ[name] and OURS.match(name)):
         if name in kinds:
             if not known.read_by(name, client.hub, client.transformers):
-                yield Finding(name, shown(name, environ), "no installed version reads it any more", unset(name))
+                yield Finding(name, shown(name, environ), "no installed version reads it", unset(name))
         elif name in OF_OTHER_PROGRAMS:
             meaning = "the Hub's client does not read it: its own variable is HF_TOKEN"
             yield Finding(name, "(not shown)", meaning, (f'export HF_TOKEN="${name}"',))
