@@ -4,6 +4,8 @@ transformers maps a safetensors file and moves one tensor after another to the d
 file first, copies it, or widens 16 bits to 32, a model takes twice its size, and does not fit where it should.
 """
 
+import ctypes
+import gc
 import json
 import os
 import re
@@ -151,14 +153,20 @@ def save(folder: Path, layers: int, hidden: int = HIDDEN) -> int:
     return sum(parameter.nbytes for parameter in model.parameters())
 
 
+def give_back() -> None:
+    """Return freed memory to the kernel: what malloc keeps would be used again, and a copy in it be no growth."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others return large blocks by themselves
+    if trim is not None:
+        trim(0)
+
+
 def main(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
     """Load a small checkpoint first, which imports libraries and starts the device, then the one that counts."""
-    import gc
-
     weights = save(folder / "weights", int(asked["layers"]))
     save(folder / "small", layers=1, hidden=64)
-    gc.collect()
     load(folder / "small", str(asked["device"]))
+    give_back()
     with Peak(str(asked["device"])) as peak:
         model = load(folder / "weights", str(asked["device"]))
     mapped = resident(STATUS.read_text(encoding="ascii"), "RssFile")
