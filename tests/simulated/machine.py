@@ -344,7 +344,10 @@ def load(name: str, folder: Path = MACHINES) -> Machine:
     if at_work:
         working |= _growing(said)
     load_ = {**healthy["under_load"], **said.get("under_load", {}), **working}
-    return Machine(name, {**healthy, **said, "under_load": load_})
+    fields = {**healthy, **said, "under_load": load_}
+    if product != "NVIDIA GB10":  # a datacenter GPU lets customers use its highest clock, as nvidia-smi lists it
+        fields.setdefault("clock_max_customer_boost_graphics_mhz", fields["clock_max_sm_mhz"])
+    return Machine(name, fields)
 
 
 def _said(name: str, folder: Path) -> Fields:
