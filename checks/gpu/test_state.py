@@ -78,7 +78,7 @@ def test_error_correction_is_on(gpu, profile, evidence):
 
 @requirement(
     "GPU-ECC",
-    title="The GPU's memory has had no uncorrected error, and not millions of corrected ones",
+    title="The GPU's memory has had no uncorrected error, and few corrected ones",
     why="An uncorrected memory error ends the program that reads it: a training that takes days may never finish.",
     remedy=(
         "Find out which memory failed: nvidia-smi -q -d ECC; and when: sudo dmesg -T | grep -i xid",
