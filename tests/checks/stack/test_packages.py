@@ -45,7 +45,7 @@ def test_package_hidden_by_a_file_is_named(
     monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Recorder], hidden: bool
 ) -> None:
     steps = ("Give torch.py, which the evidence names with its folder, another name.",)
-    findings = [Finding("torch", "/work/torch.py", "/site/torch", steps)] if hidden else []
+    findings = [Finding("torch", "/home/ada/torch.py", "/site/torch", steps)] if hidden else []
     monkeypatch.setattr(shadows, "read", lambda lock, path: findings)
     check = CHECKS.test_no_file_is_imported_in_place_of_a_package
     evidence = judge(check, "packages hidden by a file" if hidden else None)
