@@ -187,9 +187,9 @@ OTHER_IMAGE = (
 
 DRIVER_ERRORS: tuple[Cause, ...] = (
     Cause(
-        # The entry point of NVIDIA's images; eugr/spark-vllm-docker#266.
-        r"This container was built for NVIDIA Driver Release (?P<wanted>[\d.]+) or later, "
-        r"but version (?P<there>[\d.]+) was detected[^\n]{0,60}UNAVAILABLE",
+        # The entry point of NVIDIA's images, which breaks this sentence; eugr/spark-vllm-docker#266.
+        r"This container was built for NVIDIA Driver Release (?P<wanted>[\d.]+) or later,\s+"
+        r"but\s+version (?P<there>[\d.]+) was detected[^\n]{0,60}UNAVAILABLE",
         "the driver $there is too old for this image, which was built for $wanted",
         (
             "Compare with the driver that is loaded: nvidia-smi | head -4",
