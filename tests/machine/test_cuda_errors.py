@@ -1,4 +1,4 @@
-"""CUDA's errors: each message of a program is told by its error, and messages of others are not."""
+"""CUDA's errors: a program's message is traced to its error, and messages without one are left alone."""
 
 import pytest
 

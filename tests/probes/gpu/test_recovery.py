@@ -1,4 +1,4 @@
-"""What the driver asks for after a fault is told by name, and a driver that cannot tell asks for nothing."""
+"""Recovery actions: each is reported by its name, and a driver that reports none asks for nothing."""
 
 import pynvml
 import pytest
