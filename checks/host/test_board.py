@@ -30,7 +30,7 @@ def test_neither_supply_nor_board_holds_the_power_back(profile, evidence):
     board = sensors.settled()
     evidence.advise(*board.power_remedy)
     free = evidence.record("no PROCHOT on a cool board", board.is_unthrottled, source=board.prochot_source)
-    least = [profile.limit(f"power.{name}") for name in ("system", "package", "contract")]
+    least = profile.limit("power.system"), profile.limit("power.package"), profile.limit("power.contract")
     low = evidence.record("limited power", board.short_of(*least), source=board.power_source)
     assert low == "nothing"
     assert free.holds()

@@ -72,8 +72,8 @@ GB10_CPUFREQ = (
 
 
 def _play_processors(fields: dict[str, Any], folder: Path) -> None:
-    """Play the clocks of groups of cores; only a GB10 has them without being told."""
-    groups = fields.get("cpufreq", GB10_CPUFREQ if "GB10" in str(fields.get("name")) else ())
+    """Play the clocks of groups of cores; only a GB10, told by its capability, has them without being told."""
+    groups = fields.get("cpufreq", GB10_CPUFREQ if fields.get("cuda_compute_capability") == "12.1" else ())
     cores = [group for group in groups for _ in range(int(group["count"]))]
     folder.mkdir()
     for index, group in enumerate(cores):
