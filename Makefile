@@ -105,6 +105,9 @@ fault-matrix: environment ## judge every simulated machine (MACHINES=folder of d
 hub-matrix: environment ## diagnose every way in which the Hub can fail, on loopback; two minutes
 	@$(BIN)/python tests/simulated/hub_matrix.py
 
+attack: environment ## attack records, certificates, inputs, secrets and the container; under ten minutes (ONLY= SEED= WRITE=page)
+	@$(BIN)/python tests/attacks/matrix.py $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed '$(SEED)') $(if $(WRITE),--write '$(WRITE)')
+
 mutation: environment ## break each comparison of each check; a test must notice; up to half an hour
 	@$(BIN)/python scripts/mutation.py
 
@@ -161,4 +164,4 @@ clean: ## remove the environment that setup made, and the caches of its tools; r
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup environment validate ready rehearse quick burn-in check bench list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean
+.PHONY: help setup environment validate ready rehearse quick burn-in check bench list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean

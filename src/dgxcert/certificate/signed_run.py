@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dgxcert import report
-from dgxcert.atomic import write_text
 from dgxcert.certificate import consistency, ssh_signature, statement_check
 from dgxcert.certificate.ssh_signature import SUFFIX, Refused, Signer
 from dgxcert.certificate.statement import CERTIFICATE, NAMESPACES, REPORT, Statement, make
+from dgxcert.files.atomic import write_text
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import waivers

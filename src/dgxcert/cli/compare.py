@@ -86,7 +86,7 @@ def calibrate(
 
 def _write_site(folders: list[Path], path: Path, who: str) -> None:
     """Write the site profile that some runs make, and print what it tightens and what stays as it ships."""
-    from dgxcert.atomic import write_text
+    from dgxcert.files.atomic import write_text
     from dgxcert.history import site_calibration
     from dgxcert.profiles import profile as profiles
     from dgxcert.profiles import site

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from dgxcert import atomic
+from dgxcert.files import atomic
 from dgxcert.outcome import CannotStart
 
 KEPT = 50

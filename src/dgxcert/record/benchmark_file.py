@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dgxcert.atomic import write_text
+from dgxcert.files.atomic import write_text
 
 NAME = "benchmark.json"
 PART = "benchmark-*.json"

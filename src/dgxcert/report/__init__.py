@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dgxcert.atomic import write_text
+from dgxcert.files.atomic import write_text
 from dgxcert.outcome import CannotStart
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from suites import disk
 
-from dgxcert.atomic import write_text
+from dgxcert.files.atomic import write_text
 from dgxcert.outcome import CannotStart
 
 

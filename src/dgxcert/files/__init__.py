@@ -1,0 +1,1 @@
+"""Writing files whole, and reading files that somebody else may have made."""
