@@ -86,7 +86,7 @@ def calibrate(
 
 def _write_site(folders: list[Path], path: Path, who: str) -> None:
     """Write the site profile that some runs make, and print what it tightens and what stays as it ships."""
-    from dgxcert.files.atomic import write_text
+    from dgxcert.files.atomic import SHARED, write_text
     from dgxcert.history import site_calibration
     from dgxcert.profiles import profile as profiles
     from dgxcert.profiles import site
@@ -108,7 +108,7 @@ def _write_site(folders: list[Path], path: Path, who: str) -> None:
     for line in (*(f"as it ships: {reason}" for reason in made.kept), *(f"warning: {each}" for each in made.warnings)):
         print_line(errors, line)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, made.text)
+    write_text(path, made.text, mode=SHARED)  # other accounts validate by it
     site.apply(profiles.load(candidates[0].run.profile.name), path)  # what is written must be what --site accepts
     limits = f"{len(made.tightened)} limit{'' if len(made.tightened) == 1 else 's'} tightened"
     screen.say(f"{path}: {limits}, by {who}. Use it: dgxcert validate --site {path}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dgxcert.files.atomic import write_text
+from dgxcert.files.atomic import SHARED, write_text
 from dgxcert.outcome import CannotStart
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
@@ -32,7 +32,7 @@ def write_all(run: Run, folder: Path) -> list[Path]:
             f"{HTML} and {PROMETHEUS} need a package that is not installed: {error.name}.",
             "Set up the environment again: make setup; or pip install 'dgxcert[host]'",
         ) from error
-    write_text(folder / PROMETHEUS, prometheus.render(run))
+    write_text(folder / PROMETHEUS, prometheus.render(run), mode=SHARED)  # a collector of another account reads it
     write_text(folder / HTML, html.render(run))
     return [folder / name for name in (JUNIT, SUMMARY, PROMETHEUS, HTML)]
 
