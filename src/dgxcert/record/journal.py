@@ -288,12 +288,17 @@ def read(folder: Path) -> list[Event]:
     """
     path = folder / NAME
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
+        content = path.read_bytes()
     except OSError as error:
         raise CannotStart(
             f"{folder} is not a run: {NAME} cannot be read ({error.strerror}).", "Name a folder under results/."
         ) from error
-    lines = text.split("\n")
+    return read_content(content, path)
+
+
+def read_content(content: bytes, path: Path) -> list[Event]:
+    """All events in the bytes of a record; `path` is where they were read, for messages. Raises as `read` does."""
+    lines = content.decode("utf-8", errors="replace").split("\n")
     _check_format(lines[0], path)
     events: list[Event] = []
     for number, line in enumerate(lines, start=1):

@@ -186,12 +186,19 @@ def load(folder: Path) -> Run:
     """Read run.json. Raises CannotStart where it is missing or not valid."""
     path = folder / NAME
     try:
-        return Run.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise CannotStart(
             f"{path} cannot be read: {error.strerror}.",
             f"Name a folder under results/; an unfinished run continues with `dgxcert validate --resume {folder}`.",
         ) from error
+    return load_content(content, path)
+
+
+def load_content(content: bytes, path: Path) -> Run:
+    """The run in the bytes of a run.json; `path` is where they were read. Raises CannotStart where it is not valid."""
+    try:
+        return Run.model_validate_json(content)
     except ValidationError as error:
         raise CannotStart(
             f"{path} is not a run that this dgxcert reads ({error.error_count()} problems, first: "
