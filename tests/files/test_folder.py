@@ -81,7 +81,7 @@ def test_a_link_in_the_place_of_a_folder_is_no_folder(folder: Folder, outside: P
     for make in (False, True):
         with pytest.raises(NotADirectoryError):
             folder.folder("logs", make=make)
-    with pytest.raises(OSError, match="Not a directory|symbolic links"):
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
         Folder.opened(folder.path / "logs", follow=False)
 
 

@@ -1,7 +1,7 @@
 """A folder by its handle: files in it are made and opened without ever following a link that somebody else put there.
 
-A path is looked up each time it is used, so that whoever may write to one of its folders can exchange what it names. A handle
-stays with its folder, and every name below is a single one: no slash, and not `..`.
+A path is looked up each time it is used, so that whoever may write to one of its folders can exchange what it names. A
+handle stays with its folder, and every name below is a single one: no slash, and not `..`.
 """
 
 import contextlib
