@@ -1,11 +1,14 @@
 """benchmark.json contains the timings of every process, and pytest-benchmark's own tools read it."""
 
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,9 +22,9 @@ def part(folder: Path, name: str, *benchmarks: str, machine: str = "spark-07") -
     (folder / "logs" / name).write_text(json.dumps(content))
 
 
-def merged(folder: Path) -> dict[str, object]:
+def merged(folder: Path) -> dict[str, Any]:
     benchmark_file.merge(folder)
-    content: dict[str, object] = json.loads((folder / benchmark_file.NAME).read_text())
+    content: dict[str, Any] = json.loads((folder / benchmark_file.NAME).read_text())
     return content
 
 
@@ -55,6 +58,74 @@ def test_without_any_benchmark_there_is_no_file(tmp_path: Path) -> None:
 def test_a_process_that_timed_nothing_leaves_no_part(tmp_path: Path, config: SimpleNamespace) -> None:
     BenchmarkFile(tmp_path / "benchmark-001.json").keep(config)
     assert list(tmp_path.iterdir()) == []
+
+
+def session(*names: str) -> Any:
+    """A pytest configuration with benchmarks, and the hooks that pytest-benchmark answers."""
+    benchmarks = [SimpleNamespace(name=name) for name in names]
+    return SimpleNamespace(
+        _benchmarksession=SimpleNamespace(benchmarks=benchmarks, get_machine_info=lambda: {"node": "spark-07"}),
+        hook=SimpleNamespace(
+            pytest_benchmark_generate_commit_info=lambda config: {"id": "abc"},
+            pytest_benchmark_generate_json=lambda benchmarks, machine_info, commit_info, **_: {
+                "machine_info": machine_info,
+                "commit_info": commit_info,
+                "version": "5.2",
+                "benchmarks": [{"name": each.name, "stats": {"data": [0.1] * 100}} for each in benchmarks],
+            },
+        ),
+    )
+
+
+def test_each_benchmark_is_written_once_and_joined_in_their_own_format(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    path = tmp_path / "logs" / "benchmark-001.json"
+    config, kept = session(), BenchmarkFile(path)
+    sizes = []
+    for number in range(50):
+        config._benchmarksession.benchmarks.append(SimpleNamespace(name=f"B{number:02}"))
+        kept.keep(config)
+        kept.keep(config)
+        sizes.append(path.stat().st_size)
+    steps = {after - before for before, after in itertools.pairwise(sizes)}
+    assert len(steps) == 1, "what was written before is not written again"
+    whole = merged(tmp_path)
+    assert whole["machine_info"] == {"node": "spark-07"}
+    assert [each["name"] for each in whole["benchmarks"]] == [f"B{number:02}" for number in range(50)]
+
+
+def test_a_line_that_a_crash_cut_short_costs_only_its_own_benchmark(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    path = tmp_path / "logs" / "benchmark-001.json"
+    BenchmarkFile(path).keep(session("prefill", "decode"))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert benchmark_file.merge(tmp_path) == ()
+    assert [each["name"] for each in merged(tmp_path)["benchmarks"]] == ["prefill"]
+
+
+def test_a_damaged_file_is_named_and_the_others_are_joined(tmp_path: Path) -> None:
+    part(tmp_path, "benchmark-001.json", "decode")
+    logs = tmp_path / "logs"
+    os.mkfifo(logs / "benchmark-002.json")
+    (logs / "benchmark-003.json").symlink_to("/etc/passwd")
+    for number, text in enumerate(("{", "[]", '{"benchmarks": 3}', '{"a": 1e400}', "[" * 100_000, "x\n" * 20_000)):
+        (logs / f"benchmark-01{number}.json").write_text(text)
+    damaged = benchmark_file.merge(tmp_path)
+    assert [each.split()[0] for each in damaged] == [
+        f"logs/benchmark-{number}.json" for number in ("002", "003", "010", "011", "012", "013", "014", "015")
+    ]
+    assert not any("\n" in each for each in damaged)
+    assert "it is a FIFO" in damaged[0]
+    assert json.loads((tmp_path / benchmark_file.NAME).read_text())["benchmarks"] == [{"name": "decode"}]
+
+
+def test_logs_that_lead_elsewhere_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    part(tmp_path / "there", "benchmark-001.json", "decode")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "logs").symlink_to(tmp_path / "there" / "logs")
+    assert "logs is no folder" in benchmark_file.merge(tmp_path / "run")[0]
+    assert not (tmp_path / "run" / benchmark_file.NAME).exists()
 
 
 def test_pytest_benchmark_compares_a_merged_file(tmp_path: Path) -> None:

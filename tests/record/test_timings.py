@@ -49,3 +49,25 @@ def test_a_missing_file_and_a_broken_one_are_different_problems(tmp_path: Path, 
     (tmp_path / "benchmark.json").write_text(text, encoding="utf-8")
     with pytest.raises(CannotStart, match=r"benchmark\.json cannot be read"):
         timings.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"stats": {"data": []}}, "stats.data"),
+        ({"stats": {"data": [0.0]}}, "stats.data.0"),
+        ({"stats": {"data": [1e308]}}, "stats.data.0"),
+        ({"stats": {"data": ["a"]}}, "stats.data.0"),
+        ({"stats": {"data": [float("inf")]}}, "stats.data.0"),
+        ({"stats": None}, "stats"),
+        ({"extra_info": []}, "no object with extra_info"),
+        ({"extra_info": {"requirement": "X", "amount": 10**200}}, "extra_info.amount"),
+        ({"extra_info": {"requirement": [1], "amount": 1}}, "extra_info.requirement"),
+        ({"extra_info": {"requirement": "X", "amount": 1, "disturbance": [1]}}, "extra_info.disturbance"),
+        ({"extra_info": {"requirement": "X", "amount": 1, "hot": float("nan")}}, "extra_info.hot"),
+    ],
+)
+def test_a_benchmark_of_impossible_numbers_or_types_is_named(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"benchmark 1: .*{reason}") as refused:
+        timings.parse({"benchmarks": [entry() | change]})
+    assert "\n" not in str(refused.value)

@@ -1,17 +1,47 @@
 """Timings: the raw rounds of a run's benchmarks, from pytest-benchmark's own file, and what makes them unusable."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field, ValidationError
+
+from dgxcert.files import untrusted
 from dgxcert.judgement.evidence import Comparison
 from dgxcert.judgement.rounds import Around, Rounds, known_within
 from dgxcert.judgement.units import QUANTITIES, SPEEDS
 from dgxcert.machine.neighbours import is_busy
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.record.benchmark_file import NAME
+from dgxcert.record.benchmark_file import AT_MOST, NAME
 from dgxcert.record.run import Result, Run
+
+Seconds = Annotated[float, Field(gt=1e-12, lt=1e9)]
+"""Of one round: no clock shows less, and nobody waits longer. Within these bounds no sum or quotient overflows."""
+Amount = Annotated[float, Field(gt=1e-12, lt=1e18)]
+Share = Annotated[float, Field(ge=0.0, le=1.5)] | None
+"""Of the time, or of all CPUs; a little more than all by how it is measured."""
+
+
+class _Info(BaseModel):
+    """What a benchmark of dgxcert keeps in `extra_info`, as far as it is used here."""
+
+    requirement: str
+    amount: Amount
+    disturbance: str | None = None
+    compiled: int | None = None
+    device: str | None = None
+    others: Share = None
+    hot: Share = None
+    braked: Share = None
+
+
+class _Stats(BaseModel):
+    data: tuple[Seconds, ...] = Field(min_length=1)
+
+
+class _Benchmark(BaseModel):
+    extra_info: _Info
+    stats: _Stats
 
 
 @dataclass(frozen=True)
@@ -70,40 +100,57 @@ def read(folder: Path) -> dict[str, Timing]:
     """The benchmarks of a run folder by requirement. Raises CannotStart where its file is missing or broken."""
     path = folder / NAME
     try:
-        return parse(json.loads(path.read_text(encoding="utf-8")))
+        return parse(untrusted.read_json(path, AT_MOST))
     except FileNotFoundError as error:
         raise CannotStart(
             f"{path} is missing: this run timed no benchmark.", "Name a run of the standard tier."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CannotStart(
-            f"{path} cannot be read: {type(error).__name__}: {error}.", "Run the benchmarks again: make validate"
-        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CannotStart(f"{path} cannot be read: {reason}.", "Run the benchmarks again: make validate") from error
 
 
-def parse(content: dict[str, Any]) -> dict[str, Timing]:
+def parse(content: Any) -> dict[str, Timing]:
     """The benchmarks in the content of pytest-benchmark's file, without those that are not dgxcert's.
+
+    Raises ValueError with the reason in one line where it is not such a file.
 
     >>> info = {"requirement": "DECODE-SPEED[bf16]", "amount": 128}
     >>> parse({"benchmarks": [{"extra_info": info, "stats": {"data": [9.1, 9.0, 9.2]}}]})["DECODE-SPEED[bf16]"].amount
     128.0
     """
+    benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
+    if not isinstance(benchmarks, list):
+        raise ValueError("it has no list of benchmarks")
     timings = {}
-    for benchmark in content["benchmarks"]:
-        info = benchmark.get("extra_info", {})
-        if "requirement" in info:
-            seconds = tuple(float(second) for second in benchmark["stats"]["data"])
-            timings[info["requirement"]] = Timing(info["requirement"], float(info["amount"]), seconds, _spoiled(info))
+    for number, benchmark in enumerate(benchmarks, start=1):
+        about = benchmark.get("extra_info", {}) if isinstance(benchmark, dict) else None
+        if not isinstance(about, dict):
+            raise ValueError(f"benchmark {number}: it is no object with extra_info")
+        if "requirement" in about:
+            timing = _timing(benchmark, number)
+            timings[timing.requirement] = timing
     return timings
 
 
-def _spoiled(info: dict[str, Any]) -> str:
+def _timing(benchmark: dict[str, Any], number: int) -> Timing:
+    try:
+        kept = _Benchmark.model_validate(benchmark)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"benchmark {number}: {where}: {first['msg']}") from error
+    info = kept.extra_info
+    return Timing(info.requirement, info.amount, kept.stats.data, _spoiled(info))
+
+
+def _spoiled(info: _Info) -> str:
     """Why rounds say nothing about the machine, or ""."""
-    if info.get("disturbance"):
-        return str(info["disturbance"])
-    if info.get("compiled"):
-        return f"code was compiled {info['compiled']} times while they were timed"
-    others = info.get("others") or 0.0
-    if info.get("device") == "cpu" and is_busy(others):  # overall: a burst changes no median
+    if info.disturbance:
+        return info.disturbance
+    if info.compiled:
+        return f"code was compiled {info.compiled} times while they were timed"
+    others = info.others or 0.0
+    if info.device == "cpu" and is_busy(others):  # overall: a burst changes no median
         return f"other processes used {others:.0%} of the CPU"
-    return Around(hot=info.get("hot"), braked=info.get("braked")).slowed
+    return Around(hot=info.hot, braked=info.braked).slowed

@@ -101,7 +101,7 @@ def resume(folder: Path, console: Console) -> Run:
     if resumption.only_reports_are_missing(opened, state, folder):
         print_line(console, "Everything was measured already; the reports are written from the record.")
         writer.close()
-        return close(folder)
+        return close(folder, console)
     events = resumption.beginning(opened, state, machine)
     for event in events:
         state.take(event)
@@ -138,7 +138,7 @@ def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: R
         console.print("interrupted: writing the reports of what was measured")
     finally:
         writer.close()
-        run = close(folder)  # whatever happened: nothing that was measured is lost
+        run = close(folder, console)  # whatever happened: nothing that was measured is lost
     _write_html_report(folder, console)
     return run
 
@@ -155,10 +155,11 @@ def _where(options: Options) -> str:
     return f"runtime docker: image {options.image_reference}, engine {engine.endpoint() or 'unknown'} by {clients}"
 
 
-def close(folder: Path) -> Run:
-    """Rebuild run.json and the reports from the record."""
+def close(folder: Path, console: Console) -> Run:
+    """Rebuild run.json and the reports from the record; what of the benchmarks' files is damaged is only named."""
     run = runs.assemble(journal.read(folder), folder.name)
-    benchmark_file.merge(folder)
+    for problem in benchmark_file.merge(folder):
+        print_line(console, problem, style="yellow")
     report.write(run, folder)
     return run
 
