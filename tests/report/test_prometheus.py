@@ -58,4 +58,4 @@ def test_hostile_text_stays_in_its_label() -> None:
     text = prometheus.render(made)
     assert "\x1b" not in text
     labels = [dict(labels) for (name, labels) in samples(text) if name == "dgxcert_run_info"]
-    assert labels[0]["driver"] == 'a"b\\c d\\x00\\x1b[2J{}'
+    assert labels[0]["driver"] == 'a"b\\c\\nd\\x00\\x1b[2J{}'

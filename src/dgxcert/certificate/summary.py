@@ -8,8 +8,8 @@ from dgxcert.certificate.drift import Compared, State
 from dgxcert.certificate.signed_run import Verified
 from dgxcert.certificate.ssh_signature import SUFFIX
 from dgxcert.certificate.statement import CERTIFICATE, Extension
+from dgxcert.console import on_one_line
 from dgxcert.judgement.basis_count import EXPLAINED
-from dgxcert.report.words import printable
 
 VALIDITY = {
     True: "VALID",
@@ -53,7 +53,7 @@ def of_verification(verified: Verified) -> list[str]:
     if verified.unchecked:
         lines.append(f"not checked here: {verified.unchecked}")
     lines.append("VERIFIED" if verified.certifies else "signature valid; this is a report, not a certificate")
-    return [printable(line) for line in lines]
+    return [on_one_line(line) for line in lines]
 
 
 def of_drift(
@@ -67,7 +67,7 @@ def of_drift(
         lines.append("This is a signed report, not a certificate.")
     if certified.expires <= now:
         lines.append(f"It expired on {_minute(certified.expires)}.")
-    return [printable(line) for line in (*lines, VALIDITY[valid])]
+    return [on_one_line(line) for line in (*lines, VALIDITY[valid])]
 
 
 def _state(compared: Compared) -> str:

@@ -27,7 +27,8 @@ def way_out(error: BaseException) -> str:
 
 def _cannot_start(error: BaseException) -> NoReturn:
     first, *_ = str(error).strip().splitlines() or ["no message"]
-    sys.stderr.write(f"dgxcert: its own packages do not import: {type(error).__name__}: {first}\n")
+    shown = ascii(first)[1:-1]  # without rich, which may be what is missing
+    sys.stderr.write(f"dgxcert: its own packages do not import: {type(error).__name__}: {shown}\n")
     sys.stderr.write(f"dgxcert: {way_out(error)}\n")
     sys.exit(CANNOT_START)
 

@@ -10,7 +10,7 @@ import typer
 from dgxcert import __doc__ as about
 from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, shell, validate
 from dgxcert.cli.exit_code import CannotRun
-from dgxcert.console import print_line
+from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
 
 app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -39,11 +39,11 @@ def main() -> None:
     except CannotStart as error:
         code = _fail(str(error))
     except Exception:  # a bug of dgxcert's own: Python's exit code for it is 1, which means REJECTED here
-        traceback.print_exc()
+        print_line(screen.console(sys.stderr), traceback.format_exc())
         code = CannotRun.CANNOT_START
     sys.exit(code)
 
 
 def _fail(message: str) -> int:
-    print_line(screen.console(sys.stderr), f"dgxcert: {message}")
+    print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(message)}")
     return CannotRun.CANNOT_START

@@ -10,6 +10,7 @@ import typer
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import Drift, Verify
 from dgxcert.cli.options import RunArgument
+from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
@@ -92,9 +93,7 @@ def drift(
 
 
 def _exit_refused(refused: "Refused") -> NoReturn:
-    from dgxcert.report.words import printable
-
-    screen.say(printable(f"REFUSED: {refused}"))
+    screen.say(on_one_line(f"REFUSED: {refused}"))
     raise typer.Exit(Verify.REFUSED)
 
 

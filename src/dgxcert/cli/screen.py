@@ -9,7 +9,7 @@ from typing import IO, TextIO, cast
 
 from rich.console import Console
 
-from dgxcert.console import print_line
+from dgxcert.console import PlainConsole, print_line
 
 
 class Screen:
@@ -25,6 +25,9 @@ class Screen:
         """Write, or drop."""
         try:
             self._file.write(text)
+        except UnicodeEncodeError:  # a terminal in Latin-1 has no 漢; a verdict is printed on it all the same
+            encoding = self._file.encoding or "ascii"
+            self.write(text.encode(encoding, "backslashreplace").decode(encoding))
         except OSError:  # EPIPE, ENOSPC, EIO: all mean that the output has no reader any more
             self._redirect_to_null()
         return len(text)
@@ -46,7 +49,7 @@ class Screen:
 
 def console(file: TextIO | None = None) -> Console:
     """The console that commands print on: standard output, unless another file is given."""
-    return Console(file=cast("IO[str]", Screen(file or sys.stdout)))
+    return PlainConsole(file=cast("IO[str]", Screen(file or sys.stdout)), markup=False, emoji=False, highlight=False)
 
 
 def say(text: str) -> None:

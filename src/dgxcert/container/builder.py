@@ -90,7 +90,7 @@ def find(reference: str) -> Image | None:
         problem, steps = answer.problem, answer.remedy
     else:
         problem, steps = inspected.complaint, ("Run: docker version",)
-    raise CannotStart(f"The container engine does not answer: {problem}.", "".join(f"\n  {step}" for step in steps))
+    raise CannotStart(f"The container engine does not answer: {problem}.", *steps)
 
 
 def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) -> Image:

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
@@ -115,7 +115,15 @@ class Judgement(Part):
 
     verdict: Verdict
     exit_code: int
-    counts: dict[str, int]
+    counts: dict[str, Annotated[int, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Judgement":
+        if self.exit_code != self.verdict.exit_code:
+            raise ValueError(f"exit_code: {self.verdict.value} has {self.verdict.exit_code}, found {self.exit_code}")
+        if set(self.counts) != {outcome.value for outcome in Outcome}:
+            raise ValueError(f"counts: wanted {', '.join(Outcome)}; found {', '.join(self.counts)[:100]}")
+        return self
 
 
 class Run(Part):

@@ -2,13 +2,11 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from dgxcert.console import print_line
+from dgxcert.console import on_one_line, plain, print_line
 from dgxcert.history.comparison import Change, Compared
 from dgxcert.plan.options import WORKING
 from dgxcert.record.run import Run
-from dgxcert.report.words import printable
 
 STYLE = {
     Change.SAME: "green",
@@ -22,14 +20,14 @@ STYLE = {
 def show(compared: list[Compared], run: Run, reference: Run | None, runs: int, console: Console) -> None:
     """Print the comparison of a run with a reference, or with a baseline of so many runs where that is None."""
     base = reference.name if reference else f"the baseline of its machine and image ({runs} runs)"
-    print_line(console, f"{run.name} compared with {base}")
+    print_line(console, on_one_line(f"{run.name} compared with {base}"))
     for what, (before, after) in differences(reference, run).items():
-        console.print(Text(f"differs: {what}: {printable(before)}, now {printable(after)}", style="yellow"))
+        console.print(plain(on_one_line(f"differs: {what}: {before}, now {after}"), "yellow"))
     console.print(_table(compared))
     for row in compared:
         if row.reason:
             reason = _reason(row, run, reference)
-            console.print(Text(f"{row.requirement}: {row.change.value}: {printable(reason)}", style="yellow"))
+            console.print(plain(on_one_line(f"{row.requirement}: {row.change.value}: {reason}"), "yellow"))
     counts = ", ".join(f"{sum(row.change is change for row in compared)} {change.value}" for change in Change)
     console.print(f"{counts}. Changes within `allowed` are not detected.", highlight=False)
 
@@ -74,5 +72,5 @@ def _table(compared: list[Compared]) -> Table:
     for row in compared:
         more = "" if row.more is None else f"{row.more:+.1%}"
         allowed = "" if row.tolerance is None else f"±{row.tolerance:.1%}"
-        table.add_row(Text(row.requirement), Text(row.change.value, style=STYLE[row.change]), more, allowed)
+        table.add_row(plain(on_one_line(row.requirement)), plain(row.change.value, STYLE[row.change]), more, allowed)
     return table

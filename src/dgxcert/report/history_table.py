@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from dgxcert.console import print_line
+from dgxcert.console import on_one_line, print_line
 from dgxcert.history import timeline
 from dgxcert.history.run_index import Known
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.record.history_line import Earlier
-from dgxcert.report.words import printable
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-=+*#@"
@@ -35,13 +34,14 @@ def show(known: Known, runs: Sequence[Earlier], machine: str, last: int, console
         changed = ", ".join(timeline.changes(earlier, run)) if earlier else ""
         waived = f", {run.waived} waived" if run.waived else ""
         note = f"  (changed: {changed})" if changed else ""
-        lines.append(f"{run.started[:16].replace('T', ' ')}  {run.hostname:{width}}  {run.verdict.value}{waived}{note}")
+        moment, host = run.started[:16].replace("T", " "), f"{run.hostname:{width}}"
+        lines.append(on_one_line(f"{moment}  {host}  {run.verdict.value}{waived}{note}"))
         before[run.machine] = run
     _print("\n".join(lines), console)
     for folder, problem in known.unreadable.items():
-        _print(f"not readable: {folder}: {problem}", console)
+        _print(on_one_line(f"not readable: {folder}: {problem}"), console)
     for folder in known.unfinished:
-        _print(f"not finished: {folder}; continue it with --resume", console)
+        _print(on_one_line(f"not finished: {folder}; continue it with --resume"), console)
     if machine:
         _show_benchmarks(runs, last, console)
     _print(f"{_count(len(runs), 'run')} of {_count(len(before), 'machine')}", console)
@@ -58,10 +58,10 @@ def _show_benchmarks(runs: Sequence[Earlier], last: int, console: Console) -> No
         unit = points[-1][0].units.get(name, "")
         more = f"{rates[-1] / statistics.median(rates[:-1]) - 1:+.1%}" if len(rates) > 1 else "first run"
         bars = _bars(rates[-last:], plain=console.encoding.lower() not in {"utf-8", "utf8"})
-        _print(f"{name:{width}}  {bars:{last}}  {format_quantity(rates[-1], unit):>18}  {more}", console)
+        _print(on_one_line(f"{name:{width}}  {bars:{last}}  {format_quantity(rates[-1], unit):>18}  {more}"), console)
     for name in names:
         for step in timeline.steps(runs, name):
-            print_line(console, printable(step.description), "bold red" if step.more < 0 else "green")
+            print_line(console, on_one_line(step.description), "bold red" if step.more < 0 else "green")
 
 
 def _count(count: int, thing: str) -> str:
@@ -88,4 +88,4 @@ def _bars(rates: list[float], *, plain: bool) -> str:
 
 def _print(text: str, console: Console) -> None:
     if text:
-        print_line(console, printable(text))
+        print_line(console, text)

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dgxcert.console import printable
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Comparison, Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
@@ -82,7 +83,7 @@ def render(run: Run) -> str:
         groups.setdefault(result.group, []).append(piece)
     expected = [result for result in ordered if result.wanted and result.outcome is not Outcome.NOT_APPLICABLE]
     plots, omitted_plots = _plots(run)
-    return environment.get_template(PAGE).render(
+    page = environment.get_template(PAGE).render(
         run=run,
         tone=TONES[run.judgement.verdict],
         meaning=meaning(run),
@@ -104,6 +105,7 @@ def render(run: Run) -> str:
         notes=_within(run.notes, macros.note, NOTE_BYTES),
         stylesheet=Markup((HERE / STYLESHEET).read_text(encoding="utf-8")),  # noqa: S704 (our own file)
     )
+    return printable(page)
 
 
 def _environment() -> Environment:

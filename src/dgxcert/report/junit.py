@@ -13,11 +13,12 @@
 from collections import Counter
 from xml.etree import ElementTree
 
+from dgxcert.console import on_one_line, printable
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.verdict import tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
-from dgxcert.report.words import meaning, measured, open_results, printable, repeated, shortened
+from dgxcert.report.words import meaning, measured, open_results, repeated, shortened
 
 LONGEST = 20_000
 """Characters of one reason. GitLab and GitHub show no more, and a log line may have megabytes."""
@@ -38,7 +39,7 @@ def render(run: Run) -> str:
         **{f"limits.{basis}": str(number) for basis, number in (run.limits or {}).items()},
         **{f"count.{name}": str(number) for name, number in run.judgement.counts.items()},
         "profile": run.profile.name,
-        **({"site": printable(run.profile.site.description)} if run.profile.site else {}),
+        **({"site": run.profile.site.description} if run.profile.site else {}),
         "weights": run.options.weights.value,
         "suite": f"{run.suite.version} {run.suite.commit or ''}".strip(),
     }.items():
@@ -46,7 +47,9 @@ def render(run: Run) -> str:
     for result in run.results:
         _add_case(suite, result, result.key in unresolved)
     ElementTree.indent(suites)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+    # XML 1.0 has no way to write a control character. Escapes are plain text, so that the whole can be made printable.
+    written = printable(ElementTree.tostring(suites, encoding="unicode"))
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{written}\n'
 
 
 def _counts(run: Run, unresolved: set[str]) -> dict[str, str]:
@@ -75,14 +78,18 @@ def _add_case(suite: ElementTree.Element, result: Result, unresolved: bool) -> N
     case = ElementTree.SubElement(
         suite,
         "testcase",
-        {"classname": f"dgxcert.{result.group}", "name": result.key, "time": f"{result.duration_s or 0:.3f}"},
+        {
+            "classname": f"dgxcert.{result.group}",
+            "name": on_one_line(result.key),
+            "time": f"{result.duration_s or 0:.3f}",
+        },
     )
     properties = ElementTree.SubElement(case, "properties")
     for name, value in {"outcome": result.outcome.value, "attempts": str(result.attempts)}.items():
         ElementTree.SubElement(properties, "property", {"name": name, "value": value})
     if tag := _tag(result, unresolved):
-        first_line = printable(result.reason.split("\n", 1)[0][:LONGEST])
-        waiver = printable(f" ({result.waiver.description})") if result.waiver else ""
+        first_line = result.reason.split("\n", 1)[0][:LONGEST]
+        waiver = on_one_line(f" ({result.waiver.description})") if result.waiver else ""
         element = ElementTree.SubElement(case, tag, {"message": f"{result.label}{waiver}: {first_line}"})
         steps = [f"{number}. {step}" for number, step in enumerate(result.remedy, start=1)]
         element.text = shortened("\n".join([result.reason, *steps]), LONGEST)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from dgxcert.console import on_one_line, printable
 from dgxcert.judgement.basis_count import EXPLAINED
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.verdict import tally
@@ -13,7 +14,6 @@ from dgxcert.report.words import (
     keys,
     meaning,
     measured,
-    printable,
     problems,
     rehearse_hint,
     repeated,
@@ -35,7 +35,14 @@ NOTE_BYTES = 50_000
 def render(run: Run) -> str:
     """The run as Markdown: verdict, problems with their remedies, machine, and all requirements."""
     judgement = run.judgement
-    lines = [f"# {verdict_with_basis(run)}: {meaning(run)}", "", tally(judgement.counts) + ".", "", EXPLAINED, ""]
+    lines = [
+        f"# {_cell(verdict_with_basis(run))}: {meaning(run)}",
+        "",
+        tally(judgement.counts) + ".",
+        "",
+        EXPLAINED,
+        "",
+    ]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
     lines += _within(problems(run), _problem, PROBLEM_BYTES)
@@ -48,7 +55,7 @@ def render(run: Run) -> str:
     lines += _within(run.results, _row, ROW_BYTES)
     if run.notes:
         lines += ["", "## Notes", "", *_within(run.notes, _note, NOTE_BYTES)]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines) + "\n")
 
 
 def _within(items: Sequence[T], render_item: Callable[[T], list[str]], size_bytes: int) -> list[str]:
@@ -113,11 +120,21 @@ def _row(result: Result) -> list[str]:
     if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         outcome = f"**{outcome}**"
     detail = measured(result.evidence) if result.evidence else result.reason
-    return [f"| `{result.key}` | {outcome} | {_cell(detail)} |"]
+    return [f"| {_code(result.key)} | {outcome} | {_cell(detail)} |"]
 
 
 def _attempts(result: Result) -> list[str]:
-    return [f"- `{result.key}`: {_cell(repeated(result))}"]
+    return [f"- {_code(result.key)}: {_cell(repeated(result))}"]
+
+
+def _code(key: str) -> str:
+    r"""A key as code that it cannot leave; in a table, a bar ends a cell even within code.
+
+    >>> _code("DECODE-SPEED[int4]"), _code("A` | **passed**")
+    ('`DECODE-SPEED[int4]`', "`A' \\\\| **passed**`")
+    """
+    code = on_one_line(key)[:CELL_CHARS].replace("`", "'").replace("|", "\\|")
+    return f"`{code}`"
 
 
 def _cell(text: str, longest: int = CELL_CHARS) -> str:

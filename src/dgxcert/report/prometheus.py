@@ -7,9 +7,9 @@ from datetime import UTC, datetime, time
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from dgxcert.console import on_one_line
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.record.run import Result, Run
-from dgxcert.report.words import printable
 
 LABEL_CHARS = 200
 
@@ -48,10 +48,10 @@ def _add_run(run: Run, registry: CollectorRegistry) -> None:
 def _add_outcomes(run: Run, registry: CollectorRegistry) -> None:
     counts = Gauge("dgxcert_requirements", "Requirements by outcome.", ["outcome"], registry=registry)
     for outcome, number in run.judgement.counts.items():
-        counts.labels(outcome).set(number)
+        counts.labels(_label(outcome)).set(number)
     limits = Gauge("dgxcert_limits", "Limits that results were compared with, by basis.", ["basis"], registry=registry)
     for basis, number in (run.limits or {}).items():
-        limits.labels(basis).set(number)
+        limits.labels(_label(basis)).set(number)
     outcomes = Gauge(
         "dgxcert_requirement_outcome",
         "1 for the outcome of a requirement.",
@@ -96,4 +96,4 @@ def _seconds(moment: str) -> float:
 
 
 def _label(value: str) -> str:
-    return printable(value[:LABEL_CHARS]).replace("\n", " ")
+    return on_one_line(value)[:LABEL_CHARS]

@@ -8,12 +8,11 @@ from itertools import zip_longest
 
 from rich.console import Console
 
-from dgxcert.console import print_line
+from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles.prerequisites import MODULE, Row
 from dgxcert.record.run import Result, Run
-from dgxcert.report.words import printable
 
 MOST_STEPS = 2
 """Steps of a remedy that are printed; the run folder holds all."""
@@ -174,7 +173,7 @@ def _details(line: Line) -> list[str]:
 def _print(console: Console, text: str, style: str = "") -> None:
     encoding = console.encoding or "utf-8"
     # On a terminal in Latin-1 or ASCII a degree sign in a reason must not raise UnicodeEncodeError.
-    print_line(console, printable(text).encode(encoding, "replace").decode(encoding), style)
+    print_line(console, on_one_line(text).encode(encoding, "replace").decode(encoding), style)
 
 
 def _can_encode(console: Console, text: str) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from dgxcert.console import plain
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.selection import any_gpu
 
@@ -16,5 +16,5 @@ def show(entries: Iterable[Entry], console: Console) -> None:
     for heading in ("group", "requirement", "tier", "what must be true"):
         table.add_column(heading, no_wrap=heading != "what must be true")
     for entry in entries:
-        table.add_row(entry.group, Text(any_gpu(entry.key)), entry.tier.value, Text(entry.title))
+        table.add_row(*map(plain, (entry.group, any_gpu(entry.key), entry.tier.value, entry.title)))
     console.print(table)

@@ -2,9 +2,8 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from dgxcert.console import print_line
+from dgxcert.console import on_one_line, plain, print_line
 from dgxcert.judgement.verdict import Verdict, tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
@@ -14,7 +13,6 @@ from dgxcert.report.words import (
     keys,
     meaning,
     not_measured,
-    printable,
     problems,
     rehearse_hint,
     repeated,
@@ -39,23 +37,23 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print()
     console.print(_table(run))
     for reason, results in not_measured(run).items():
-        console.print(Text(f"{reason}: {keys(results)}", style="dim"))
-    console.print(Text(f"weights: {WEIGHTS[run.options.weights]}", style="dim"))
+        console.print(plain(f"{reason}: {keys(results)}", "dim"))
+    console.print(plain(f"weights: {WEIGHTS[run.options.weights]}", "dim"))
     for results in problems(run):
         _show_problem(results, console)
     for result in run.results:
         if result.earlier_attempts and result.outcome is not Outcome.NOT_RUN:
-            console.print(Text(f"{result.key}: {repeated(result)}", style="dim"))
+            console.print(plain(f"{keys([result])}: {repeated(result)}", "dim"))
     for line in waived(run):
-        console.print(Text(line, style="bold yellow"))
+        console.print(plain(_continued(line), "bold yellow"))
     for note in run.notes:
-        console.print(Text(f"note: {printable(note)}", style="dim"))
+        console.print(plain(_continued(f"note: {note}"), "dim"))
     if hint := rehearse_hint(run):
         print_line(console, hint)
     judgement = run.judgement
     console.print()
     console.print(tally(judgement.counts), highlight=False)
-    last = Text(verdict_with_basis(run), style=VERDICT_STYLE[judgement.verdict])
+    last = plain(verdict_with_basis(run), VERDICT_STYLE[judgement.verdict])
     last.append(f": {meaning(run)} (exit {judgement.exit_code})", style="default")
     console.print(last, soft_wrap=True)  # one line, whatever the terminal's width: it is searched for
     print_line(console, f"kept in {folder}")
@@ -70,21 +68,31 @@ def _table(run: Run) -> Table:
     for result in run.results:
         if result.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_RUN):
             continue
-        outcome = Text(result.label, style=OUTCOME_STYLE.get(result.outcome, ""))
-        table.add_row(Text(result.key), outcome, Text(headline(result.evidence)), Text(required(result.evidence)))
+        outcome = plain(result.label, OUTCOME_STYLE.get(result.outcome, ""))
+        cells = (on_one_line(text) for text in (headline(result.evidence), required(result.evidence)))
+        table.add_row(plain(keys([result])), outcome, *map(plain, cells))
     return table
+
+
+def _continued(text: str) -> str:
+    """Text whose further lines are indented: what a library or a check says cannot look like a line of the summary.
+
+    >>> print(_continued("Wrong\\nCERTIFIED"))
+    Wrong
+      CERTIFIED
+    """
+    first, *more = text.split("\n")
+    return "\n".join([first, *(line if line.startswith("  ") else f"  {line}" for line in more)])
 
 
 def _show_problem(results: list[Result], console: Console) -> None:
     first = results[0]
     console.print()
-    console.print(
-        Text(f"{first.outcome.label.upper()} {keys(results)}", style=OUTCOME_STYLE.get(first.outcome, "yellow"))
-    )
-    console.print(Text(printable(first.reason)))
+    console.print(plain(f"{first.outcome.label.upper()} {keys(results)}", OUTCOME_STYLE.get(first.outcome, "yellow")))
+    console.print(plain(_continued(first.reason)))
     if len(results) == 1:
-        console.print(Text(f"why it matters: {first.why}", style="dim"))
+        console.print(plain(_continued(f"why it matters: {first.why}"), "dim"))
     if first.remedy:
-        console.print(Text(f"--- {keys(results[:1])}: what to do ---"))
+        console.print(plain(f"--- {keys(results[:1])}: what to do ---"))
         for number, step in enumerate(first.remedy, start=1):
-            console.print(Text(f"{number}. {printable(step)}"))
+            console.print(plain(_continued(f"{number}. {step}")))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from dgxcert.console import on_one_line, printable
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
@@ -43,17 +44,8 @@ def verdict_with_basis(run: Run) -> str:
     `CERTIFIED (limits: 45 measured, 20 published, 4 derived; site dgx-spark 9c1d52aa77ab)`
     """
     site = run.profile.site
-    tightened = f"; site {printable(site.name)} {site.sha256[:12]}" if site else ""
+    tightened = f"; site {on_one_line(site.name)} {site.sha256[:12]}" if site else ""
     return f"{run.judgement.verdict.value} ({basis_count.described(run.limits)}{tightened})"
-
-
-def printable(text: str) -> str:
-    r"""Text with control characters escaped: a driver's string must not clear the terminal.
-
-    >>> printable("GB10\x1b[2J")
-    'GB10\\x1b[2J'
-    """
-    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text)
 
 
 def shortened(text: str, longest: int) -> str:
@@ -147,7 +139,7 @@ def not_measured(run: Run) -> dict[str, list[Result]]:
 
 def keys(results: list[Result]) -> str:
     """The keys of some results on one line."""
-    return ", ".join(result.key for result in results)
+    return on_one_line(", ".join(result.key for result in results))
 
 
 def rehearse_hint(run: Run) -> str | None:

@@ -4,14 +4,13 @@ import time
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.spinner import Spinner
+from rich.text import Text
 
-from dgxcert.console import print_line
+from dgxcert.console import on_one_line, plain, print_line
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import Planned
 from dgxcert.record.journal import Finished, Said
-from dgxcert.report.words import printable
 
 COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 
@@ -45,7 +44,7 @@ class Progress:
         self._since = time.monotonic()
         ended = self._total - len(self._waiting)
         already = f", {ended} already done" if ended else ""
-        self._console.print(f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
+        print_line(self._console, f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
 
     def say(self, line: str) -> None:
         """Print a line about what happens between requirements, such as an image build."""
@@ -58,7 +57,7 @@ class Progress:
 
     def said(self, event: Said) -> None:
         """A long requirement reports how far it has come."""
-        print_line(self._console, f"              {event.key}: {event.text}", style="dim")
+        print_line(self._console, on_one_line(f"              {event.key}: {event.text}"), style="dim")
 
     def finished(self, event: Finished, *, again: bool = False) -> None:
         """A requirement has ended, or will be measured `again`: its line stays on the screen."""
@@ -66,13 +65,10 @@ class Progress:
             self._waiting.pop(event.key, None)
         self._current, self._since = None, time.monotonic()
         colour = COLOUR.get(event.outcome, "default")
-        self._console.print(
-            f"[{colour}]{event.outcome.label.upper():>12}[/]  {self._done}  {escape(event.key)}  "
-            f"[dim]{event.duration_s:.1f} s[/]",
-            highlight=False,
-        )
+        label, key = f"{event.outcome.label.upper():>12}", plain(f"  {self._done}  {on_one_line(event.key)}  ")
+        self._console.print(Text.assemble((label, colour), key, (f"{event.duration_s:.1f} s", "dim")))
         if again:
-            reason = printable(event.reason.split("\n", 1)[0])
+            reason = event.reason.split("\n", 1)[0]
             print_line(self._console, f"              {reason}; it is measured again", style="dim")
         self.tick()
 
@@ -80,10 +76,11 @@ class Progress:
         """Refresh the live line."""
         if not self._console.is_terminal:
             return
-        current = escape(self._current or "starting")
+        current = on_one_line(self._current or "starting")
         running_s = time.monotonic() - self._since
         left = f"about {self._left()} left"
-        self._spinner.update(text=f"{self._stage}: {current} {running_s:.0f} s · {self._done.strip()} done · {left}")
+        now = f"{self._stage}: {current} {running_s:.0f} s · {self._done.strip()} done · {left}"
+        self._spinner.update(text=plain(now))
 
     @property
     def _done(self) -> str:

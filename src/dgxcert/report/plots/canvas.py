@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-from dgxcert.report.words import printable
+from dgxcert.console import on_one_line
 
 INK, FAINT, GOOD, BAD, WARN, ACCENT, OTHER = (f"#0a0b0{digit}" for digit in range(1, 8))
 """Placeholders: matplotlib takes no CSS variables, so each is replaced by one of VARIABLES in the finished SVG."""
@@ -91,5 +91,5 @@ def label(text: str) -> str:
     >>> label("DECODE-SPEED[bf16-tuned-single-gpu0-with-a-very-long-name]")
     'DECODE-SPEED[bf16-tuned-single-gpu0-with-a-…'
     """
-    line = printable(text).replace("\n", " ")
+    line = on_one_line(text)
     return line if len(line) <= LABEL_CHARS else line[: LABEL_CHARS - 1] + "…"

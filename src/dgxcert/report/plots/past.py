@@ -4,11 +4,11 @@ import statistics
 from itertools import pairwise
 from typing import Any
 
+from dgxcert.console import printable
 from dgxcert.history import timeline
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, GOOD, INK, Plot, draw, label
-from dgxcert.report.words import printable
 
 MOST = 60
 """Benchmarks that are drawn."""

@@ -6,11 +6,11 @@ architectures", CACM 52 (4), 2009.
 
 from typing import Any
 
+from dgxcert.console import printable
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.limit import Roofline
 from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, FAINT, INK, OTHER, Plot, draw
-from dgxcert.report.words import printable
 
 MARKERS = {"DECODE-SPEED": "o", "PREFILL-SPEED": "s", "LORA-SPEED": "^"}
 NAMES = {"DECODE-SPEED": "decode", "PREFILL-SPEED": "prefill", "LORA-SPEED": "LoRA training"}

@@ -3,9 +3,9 @@
 import statistics
 from typing import Any
 
+from dgxcert.console import printable
 from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, FAINT, Plot, draw, label
-from dgxcert.report.words import printable
 
 MOST = 80
 """Benchmarks that are drawn."""

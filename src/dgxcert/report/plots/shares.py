@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from dgxcert.console import printable
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.units import OF_CEILING, OF_ROOFLINE
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
 from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, INK, WARN, Plot, draw, label
-from dgxcert.report.words import printable
 
 MOST = 80
 """Bars that are drawn; benchmarks that did not pass come first."""
