@@ -131,7 +131,7 @@ def _code(key: str) -> str:
     r"""A key as code that it cannot leave; in a table, a bar ends a cell even within code.
 
     >>> _code("DECODE-SPEED[int4]"), _code("A` | **passed**")
-    ('`DECODE-SPEED[int4]`', "`A' \\\\| **passed**`")
+    ('`DECODE-SPEED[int4]`', "`A' \\| **passed**`")
     """
     code = on_one_line(key)[:CELL_CHARS].replace("`", "'").replace("|", "\\|")
     return f"`{code}`"
