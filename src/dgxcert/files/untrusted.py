@@ -1,17 +1,21 @@
 """Reading files that somebody else may have made: never a link, a device or a FIFO, and never more than a limit."""
 
+import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 MIB = 1024**2
 LONGEST_INTEGER = 300
 """Digits: the largest float has 309."""
 SHOWN = 40
+CHUNK = MIB
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 KINDS = {
@@ -55,6 +59,28 @@ def read_bytes(path: Path, at_most: int, *, follow: bool = False, below: Path | 
     Traceback (most recent call last):
     dgxcert.files.untrusted.UnfitError: ...run.json: it has 2 bytes, and at most 1 are read
     """
+    with _regular(path, at_most, follow=follow, below=below) as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:  # it grows while it is read
+        raise UnfitError(path, f"it has more than the {at_most} bytes that are read")
+    return content
+
+
+def sha256(path: Path, at_most: int) -> str:
+    """The SHA-256 of a file that `read_bytes` would read, in hexadecimal, without keeping the file in memory."""
+    digest, left = hashlib.sha256(), at_most
+    with _regular(path, at_most) as file:
+        while chunk := file.read(CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise UnfitError(path, f"it has more than the {at_most} bytes that are read")
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _regular(path: Path, at_most: int, *, follow: bool = False, below: Path | None = None) -> Iterator[BinaryIO]:
+    """A regular file of at most `at_most` bytes, open for reading."""
     descriptor = _opened(path, follow=follow) if below is None else _opened_below(path, below)
     try:
         status = os.fstat(descriptor)
@@ -62,13 +88,10 @@ def read_bytes(path: Path, at_most: int, *, follow: bool = False, below: Path | 
             raise UnfitError(path, f"it is {kind(status.st_mode)}, not a regular file")
         if status.st_size > at_most:
             raise UnfitError(path, f"it has {status.st_size} bytes, and at most {at_most} are read")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(at_most + 1)
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
+            yield file
     finally:
         os.close(descriptor)
-    if len(content) > at_most:  # it grows while it is read
-        raise UnfitError(path, f"it has more than the {at_most} bytes that are read")
-    return content
 
 
 def read_text(path: Path, at_most: int, *, follow: bool = False, below: Path | None = None) -> str:
@@ -117,6 +140,15 @@ def _short(number: str) -> int:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text[:SHOWN]}{'…' if len(text) > SHOWN else ''} is no finite number")
+
+
+def shown(text: str) -> str:
+    r"""A name or text of somebody else's on one line: control characters and bytes that are no UTF-8 are escaped.
+
+    >>> shown("run\x1b[2J\n")
+    'run\\x1b[2J\\n'
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def kind(mode: int) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dgxcert.files import untrusted
+from dgxcert.files.untrusted import MIB
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.requirement import Tier
@@ -39,6 +41,10 @@ from dgxcert.record.journal import (
 from dgxcert.record.state import Attempt, RunState
 
 NAME = "run.json"
+AT_MOST = 64 * MIB
+"""The largest run.json that is read: one of 10,000 requirements has 12 MiB."""
+SHOWN = 200
+"""Characters of a problem with a run.json that are shown."""
 SIGNED = ("certificate.json", "signed-report.json")
 """The signed files of a run folder: where one is, no covered file may change any more."""
 MEASURED = (Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE)
@@ -194,7 +200,7 @@ def load(folder: Path) -> Run:
     """Read run.json. Raises CannotStart where it is missing or not valid."""
     path = folder / NAME
     try:
-        content = path.read_bytes()
+        content = untrusted.read_bytes(path, AT_MOST)
     except OSError as error:
         raise CannotStart(
             f"{path} cannot be read: {error.strerror}.",
@@ -208,9 +214,11 @@ def load_content(content: bytes, path: Path) -> Run:
     try:
         return Run.model_validate_json(content)
     except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = untrusted.shown(".".join(map(str, first["loc"])))[:SHOWN]
         raise CannotStart(
-            f"{path} is not a run that this dgxcert reads ({error.error_count()} problems, first: "
-            f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}).",
+            f"{path} is not a run that this dgxcert reads ({error.error_count()} problems, first: {where}: "
+            f"{untrusted.shown(first['msg'])[:SHOWN]}).",
             "Use the dgxcert version named in the file.",
         ) from error
 
