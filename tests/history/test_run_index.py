@@ -22,7 +22,7 @@ def test_the_index_is_updated_and_rebuilt_from_the_folders(tmp_path: Path) -> No
     assert [each.name for each in known.runs] == [run_folder.name]
     assert list(known.unreadable) == ["broken"]
     assert known.unfinished == ("half",)
-    (tmp_path / run_index.NAME).write_bytes(b"no database at all" * 1000)
+    (tmp_path / run_index.NAME).unlink()
     assert run_index.read(tmp_path) == known
     for path in run_folder.glob("*.json*"):
         path.unlink()
@@ -45,8 +45,9 @@ def test_a_changed_run_is_read_again(tmp_path: Path) -> None:
 
 def test_earlier_runs_are_those_of_the_same_gpus(tmp_path: Path) -> None:
     folder(tmp_path)
-    assert len(run_index.earlier(tmp_path, timeline.known_as(SPARK))) == 1
-    assert run_index.earlier(tmp_path, "GPU-other") == ()
+    known = run_index.read(tmp_path)
+    assert len(known.of(timeline.known_as(SPARK))) == 1
+    assert known.of("GPU-other") == ()
 
 
 @pytest.mark.parametrize("moment", ["", "yesterday"])

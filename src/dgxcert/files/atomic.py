@@ -36,11 +36,16 @@ def write_text(path: Path, text: str, mode: int = EVIDENCE) -> None:
     >>> os.listdir(folder)
     ['run.json']
     """
+    write_bytes(path, text.encode("utf-8"), mode)
+
+
+def write_bytes(path: Path, content: bytes, mode: int = EVIDENCE) -> None:
+    """Write a file in one step, as `write_text` does."""
     try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _remove_left_behind(folder)
-            _write(folder, path.name, text.encode("utf-8"), mode)
+            _write(folder, path.name, content, mode)
         finally:
             os.close(folder)
     except OSError as error:

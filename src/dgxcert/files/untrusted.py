@@ -1,6 +1,5 @@
 """Reading files that somebody else may have made: never a link, a device or a FIFO, and never more than a limit."""
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -9,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 MIB = 1024**2
 LONGEST_INTEGER = 300
@@ -59,39 +58,48 @@ def read_bytes(path: Path, at_most: int, *, follow: bool = False, below: Path | 
     Traceback (most recent call last):
     dgxcert.files.untrusted.UnfitError: ...run.json: it has 2 bytes, and at most 1 are read
     """
-    with _regular(path, at_most, follow=follow, below=below) as file:
-        content = file.read(at_most + 1)
-    if len(content) > at_most:  # it grows while it is read
-        raise UnfitError(path, f"it has more than the {at_most} bytes that are read")
-    return content
+    return b"".join(_chunks(path, at_most, follow=follow, below=below))
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """The first `count` bytes of a regular file of any size, or all of a shorter one. Raises as `read_bytes` does."""
+    descriptor = _opened(path, follow=False)
+    try:
+        _require_regular(path, os.fstat(descriptor))
+        return os.read(descriptor, count)
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: Path, at_most: int) -> str:
     """The SHA-256 of a file that `read_bytes` would read, in hexadecimal, without keeping the file in memory."""
-    digest, left = hashlib.sha256(), at_most
-    with _regular(path, at_most) as file:
-        while chunk := file.read(CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise UnfitError(path, f"it has more than the {at_most} bytes that are read")
-            digest.update(chunk)
+    digest = hashlib.sha256()
+    for chunk in _chunks(path, at_most):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
-@contextlib.contextmanager
-def _regular(path: Path, at_most: int, *, follow: bool = False, below: Path | None = None) -> Iterator[BinaryIO]:
-    """A regular file of at most `at_most` bytes, open for reading."""
+def _chunks(path: Path, at_most: int, *, follow: bool = False, below: Path | None = None) -> Iterator[bytes]:
+    """The content of a regular file of at most `at_most` bytes, a part at a time."""
     descriptor = _opened(path, follow=follow) if below is None else _opened_below(path, below)
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnfitError(path, f"it is {kind(status.st_mode)}, not a regular file")
+        _require_regular(path, status)
         if status.st_size > at_most:
             raise UnfitError(path, f"it has {status.st_size} bytes, and at most {at_most} are read")
-        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
-            yield file
+        left = at_most
+        while chunk := os.read(descriptor, CHUNK):
+            left -= len(chunk)
+            if left < 0:  # it grows while it is read
+                raise UnfitError(path, f"it has more than the {at_most} bytes that are read")
+            yield chunk
     finally:
         os.close(descriptor)
+
+
+def _require_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnfitError(path, f"it is {kind(status.st_mode)}, not a regular file")
 
 
 def read_text(path: Path, at_most: int, *, follow: bool = False, below: Path | None = None) -> str:

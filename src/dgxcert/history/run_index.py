@@ -1,129 +1,150 @@
-"""Run index: one line for each run of a results folder, in SQLite, so that thousands are listed at once.
+"""Run index: one line for each run of a results folder, so that thousands are listed at once.
 
-It holds nothing that the run.json files do not: what is missing, changed or broken in it is read from them again.
+It holds nothing that the run.json files do not, and what it says of one counts only with the SHA-256 of that file: what
+is missing, changed or broken is read from the runs again.
 """
 
-import contextlib
-import sqlite3
+import hashlib
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from dgxcert.history import timeline
+from dgxcert.files import untrusted
+from dgxcert.history import index_file, timeline
+from dgxcert.history.index_file import Row
+from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
-from dgxcert.record import journal
 from dgxcert.record import run as run_file
+from dgxcert.record import run_folders
 from dgxcert.record.history_line import Earlier
+from dgxcert.record.run_folders import RunFolder
 
 NAME = ".history.sqlite"
-VERSION = 3
-"""The version of the lines: an index of another version is rebuilt."""
-TABLE = "CREATE TABLE run (folder TEXT PRIMARY KEY, stamp TEXT NOT NULL, line TEXT, trouble TEXT NOT NULL)"
+READERS = min(8, os.cpu_count() or 1)
+"""Threads that hash: a hash of 2,000 runs by one takes a second."""
+LOOKED_AT = 20
+"""Runs that are read to find one of the same machine and profile, for an estimate."""
+LONGEST_S = 7 * 86400.0
+"""No requirement takes a week: a longer duration is none."""
+SHOWN = 300
+"""Characters of a problem that are kept."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """All runs of a results folder, oldest first, and the folders that could not be read, each with the reason."""
+    """All runs of a results folder, oldest first, and what could not be read, each with the reason."""
 
     runs: tuple[Earlier, ...]
     unreadable: dict[str, str]
     unfinished: tuple[str, ...]
 
+    def of(self, machine: str) -> tuple[Earlier, ...]:
+        """The last runs of one machine, for the report of its next one."""
+        return tuple(run for run in self.runs if run.machine == machine)[-timeline.MOST_EARLIER :]
+
 
 def read(results: Path) -> Known:
-    """The runs of a results folder, from the index, which is updated first. An empty folder is no error."""
+    """The runs of a results folder; an empty or missing one is no error. Raises CannotStart where it cannot be read."""
+    found = run_folders.find(results)
+    ended = [folder for folder in found.folders if folder.ended]
+    indexed, foreign = index_file.read(results / NAME)
+    rows, runs = _current(ended, indexed)
+    if rows != indexed and not foreign:
+        index_file.write(results / NAME, rows.values())
+    unreadable = {folder: row.trouble for folder, row in rows.items() if row.trouble} | found.skipped
+    if foreign:
+        unreadable[NAME] = f"{foreign}; it is left alone, and without an index this takes longer"
+    unfinished = tuple(folder.path.name for folder in found.folders if not folder.ended)
+    runs.sort(key=lambda run: (run.started, run.name))
+    return Known(tuple(runs), dict(sorted(unreadable.items())), unfinished)
+
+
+def _current(ended: list[RunFolder], indexed: dict[str, Row]) -> tuple[dict[str, Row], list[Earlier]]:
+    """A row for each run.json, and their lines: from the index for the same bytes, read from the file otherwise."""
+    with ThreadPoolExecutor(READERS) as pool:
+        hashes = list(pool.map(_sha256, ended))
+    rows: dict[str, Row] = {}
+    runs = []
+    for folder, sha256 in zip(ended, hashes, strict=True):
+        name = folder.path.name
+        row, line = _believed(indexed.get(name), folder, sha256)
+        if row is None:
+            row, line = _read(folder)
+        rows[name] = row
+        if line is not None:
+            runs.append(line)
+    return rows, runs
+
+
+def _believed(row: Row | None, folder: RunFolder, sha256: str) -> tuple[Row | None, Earlier | None]:
+    """A row of the index and the line in it, where they are of these bytes in this very file; None otherwise."""
+    if row is None or not sha256 or (row.sha256, row.stamp) != (sha256, _stamp(folder)):
+        return None, None
+    if row.trouble and not row.line:
+        return row, None
     try:
-        return _read(results)
-    except ValidationError:  # a line that another program or version wrote
-        (results / NAME).unlink(missing_ok=True)
-        return _read(results)
+        return row, Earlier.model_validate_json(row.line)
+    except ValidationError:
+        return None, None
 
 
-def _read(results: Path) -> Known:
-    stamps, unfinished = _stamps(results)
-    with _opened(results) as index:
-        indexed = dict(index.execute("SELECT folder, stamp FROM run"))
-        removed = [(folder,) for folder in indexed if folder not in stamps]
-        changed = [folder for folder, stamp in stamps.items() if indexed.get(folder) != stamp]
-        with index:
-            index.executemany("DELETE FROM run WHERE folder = ?", removed)
-            index.executemany(
-                "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?)",
-                ((folder, stamps[folder], *_line(results / folder)) for folder in changed),
-            )
-        rows = list(index.execute("SELECT folder, line, trouble FROM run ORDER BY folder"))
-    runs = sorted(
-        (Earlier.model_validate_json(line) for _, line, _ in rows if line), key=lambda run: (run.started, run.name)
-    )
-    return Known(tuple(runs), {folder: problem for folder, line, problem in rows if not line}, unfinished)
+def _stamp(folder: RunFolder) -> str:
+    status = folder.run
+    return f"{status.st_ino} {status.st_ctime_ns} {status.st_size}" if status is not None else ""
 
 
-def earlier(results: Path, machine: str) -> tuple[Earlier, ...]:
-    """The last runs of one machine, for the report of its next one; none where the folder cannot be read."""
-    with contextlib.suppress(OSError, sqlite3.Error):
-        return tuple(run for run in read(results).runs if run.machine == machine)[-timeline.MOST_EARLIER :]
-    return ()
-
-
-def _stamps(results: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Size and modification time of each run.json by folder, and the folders that hold a record but no run.json yet."""
-    stamps: dict[str, str] = {}
-    unfinished = []
-    for folder in sorted(results.iterdir()) if results.is_dir() else []:
-        try:
-            status = (folder / run_file.NAME).stat()
-        except OSError:
-            if (folder / journal.NAME).exists():
-                unfinished.append(folder.name)
-            continue
-        stamps[folder.name] = f"{status.st_size} {status.st_mtime_ns}"
-    return stamps, tuple(unfinished)
-
-
-def _line(folder: Path) -> tuple[str | None, str]:
-    """The line of a run as JSON and no problem, or no line and the problem with its run.json."""
+def _sha256(folder: RunFolder) -> str:
+    """SHA-256 of a folder's run.json; "" where it cannot be read."""
     try:
-        return timeline.of(run_file.load(folder)).model_dump_json(), ""
+        return untrusted.sha256(folder.path / run_file.NAME, run_file.AT_MOST)
+    except OSError:
+        return ""
+
+
+def _read(folder: RunFolder) -> tuple[Row, Earlier | None]:
+    """The row of a run and the line in it, from its run.json; the problem in place of the line where that is none."""
+    name, path = folder.path.name, folder.path / run_file.NAME
+    about = Row(name, _stamp(folder), "", "", "", "")
+    try:
+        content = untrusted.read_bytes(path, run_file.AT_MOST)
+    except OSError as error:
+        return about._replace(trouble=f"{run_file.NAME}: {error.strerror}"), None
+    about = about._replace(sha256=hashlib.sha256(content).hexdigest())
+    try:
+        run = run_file.load_content(content, path)
+        line = timeline.of(run)
     except CannotStart as error:
-        return None, error.problem
+        problem = error.problem
+    except (ValueError, ArithmeticError) as error:  # figures that a run has by its form, and no machine reaches
+        problem = f"{path} has figures that cannot be: {str(error).partition(chr(10))[0]}"
+    else:
+        return about._replace(profile=run.profile.name, line=line.model_dump_json()), line
+    return about._replace(trouble=untrusted.shown(problem)[:SHOWN]), None
 
 
-@contextlib.contextmanager
-def _opened(results: Path) -> Iterator[sqlite3.Connection]:
-    """The index, rebuilt where it is missing, broken or of another version; in memory where it cannot be written."""
-    index = _usable(results / NAME) or _connect(":memory:")
-    try:
-        yield index
-    finally:
-        index.close()
-
-
-def _usable(path: Path) -> sqlite3.Connection | None:
-    for _ in range(2):  # the second time without the broken file
+def durations(results: Path, machine: Machine, profile: str) -> dict[str, float]:
+    """Seconds that each requirement took in a machine's last run of a profile; empty where none is found soon."""
+    for folder in _newest(results, profile):
         try:
-            return _connect(str(path))
-        except sqlite3.DatabaseError:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-    return None
+            run = run_file.load(folder)
+        except CannotStart:
+            continue  # written by another version: it only costs the estimate
+        if run.profile.name == profile and run.machine.hostname == machine.hostname:
+            took = {each.key: each.duration_s for each in run.results if each.duration_s is not None}
+            return {key: seconds for key, seconds in took.items() if 0 <= seconds < LONGEST_S}  # NaN is neither
+    return {}
 
 
-def _connect(path: str) -> sqlite3.Connection:
-    index = sqlite3.connect(path, timeout=10.0)
+def _newest(results: Path, profile: str) -> Iterator[Path]:
+    """The folders of the last runs, newest first: those of a profile by the index, or any where there is none."""
+    rows, _ = index_file.read(results / NAME)
+    names = {row.folder for row in rows.values() if row.profile == profile}
     try:
-        if index.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            with index:
-                index.execute("DROP TABLE IF EXISTS run")
-                index.execute(TABLE)
-                index.execute(f"PRAGMA user_version = {VERSION}")
-        # a file may open and still be of other columns, damaged or read-only: each raises DatabaseError here
-        index.execute("SELECT folder, stamp, line, trouble FROM run LIMIT 1")
-        index.execute("PRAGMA quick_check")
-        with index:
-            index.execute("DELETE FROM run WHERE folder = ''")
-    except sqlite3.DatabaseError:
-        index.close()
-        raise
-    return index
+        folders = [each.path for each in run_folders.find(results).folders if each.ended]
+    except CannotStart:
+        return
+    yield from [path for path in reversed(folders) if not rows or path.name in names][:LOOKED_AT]

@@ -65,7 +65,7 @@ def of(run: Run) -> Earlier:
         (result.key, evidence)
         for result in run.results
         if not unusable(result)
-        for evidence in [item for item in result.evidence if item.rounds_s and float(item.value) > 0][:1]
+        for evidence in [item for item in result.evidence if item.rounds_s and _is_rate(item.value)][:1]
     ]
     return Earlier(
         name=run.name,
@@ -78,6 +78,10 @@ def of(run: Run) -> Earlier:
         rates={key: float(f"{float(evidence.value):.6g}") for key, evidence in timed},
         units={key: evidence.unit for key, evidence in timed},
     )
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _state(run: Run) -> dict[str, str]:

@@ -1,8 +1,13 @@
 """One earlier run of a machine: its rates, and its state of hardware and software. A line of the machine's history."""
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from dgxcert.judgement.verdict import Verdict
+
+Rate = Annotated[float, Field(gt=1e-15, lt=1e18)]
+"""Within these bounds, which no benchmark comes near, no sum or quotient of rates overflows."""
 
 
 class Earlier(BaseModel):
@@ -19,6 +24,6 @@ class Earlier(BaseModel):
     waived: int = 0
     state: dict[str, str]
     """Driver, firmware, kernel, image, ...: possible causes of a step in speed."""
-    rates: dict[str, PositiveFloat]
+    rates: dict[str, Rate]
     """The rate of each conclusive benchmark, by requirement."""
     units: dict[str, str]

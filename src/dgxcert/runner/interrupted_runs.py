@@ -1,38 +1,51 @@
 """Interrupted runs: earlier runs that had not ended when this machine was restarted, found by their records."""
 
 import contextlib
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from dgxcert import report
+from dgxcert.files import untrusted
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
-from dgxcert.record import benchmark_file, journal
+from dgxcert.record import benchmark_file, journal, run_folders
 from dgxcert.record import run as runs
-from dgxcert.record.journal import Started
+from dgxcert.record.journal import Opened, Started
 from dgxcert.record.state import RunState, lost
 
 
-def close_interrupted(results: Path, machine: Machine) -> tuple[str, ...]:
+def close_interrupted(results: Path, machine: Machine, say: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
     """Close every run that was measuring something when this machine went down; returns a message about each.
 
-    What was being measured becomes inconclusive in that run, by name. A run of another machine, one that another
-    process still works on, and one whose record cannot be read are left alone.
+    What was being measured becomes inconclusive in that run, by name. A run of another machine and one that another
+    process still works on are left alone; one whose record cannot be read as well, and `say` is told so.
     """
-    messages = (_close(path.parent, machine) for path in sorted(results.glob(f"*/{journal.NAME}")))
+    waiting = (folder for folder in run_folders.find(results).folders if not folder.closed)
+    messages = (_close(folder.path, machine, say) for folder in waiting)
     return tuple(message for message in messages if message)
 
 
-def _close(folder: Path, machine: Machine) -> str:
+def _close(folder: Path, machine: Machine, say: Callable[[str], None]) -> str:
     """Close one run, if it is one of these. A folder that cannot be closed does not keep a new run from starting."""
-    if _is_closed(folder):
-        return ""
     try:
-        state = RunState(journal.read(folder))
+        content = untrusted.read_bytes(folder / journal.NAME, run_folders.RECORD_AT_MOST)
+        if not _may_have_gone_down(content, machine):
+            return ""
+        events = journal.read_content(content, folder / journal.NAME)
+        state, opened = RunState(events), events[0]
         in_flight = state.in_flight
-        if in_flight is None or not _went_down(journal.opened(folder).machine, state.boot_id, machine):
+        if in_flight is None or not isinstance(opened, Opened):
+            return ""
+        if not _went_down(opened.machine, state.boot_id, machine):
             return ""
         _record_lost(folder, in_flight)
-    except CannotStart:
+    except OSError as error:
+        say(f"skipped {folder}: its {journal.NAME} cannot be read: {error.strerror}")
+        return ""
+    except CannotStart as error:
+        say(f"skipped {folder}: {error.problem}")
         return ""
     with contextlib.suppress(CannotStart, OSError, ValueError):  # only its reports are lost; its record is complete
         benchmark_file.merge(folder)
@@ -43,17 +56,18 @@ def _close(folder: Path, machine: Machine) -> str:
     )
 
 
-def _is_closed(folder: Path) -> bool:
-    """Whether run.json is newer than the record: such a run has ended, and thousands of them need not be read.
+STARTED = re.compile(rb'"event":\s*"started"')
 
-    A signed run has ended too; a copy of one need not have kept the times of its files.
+
+def _may_have_gone_down(content: bytes, machine: Machine) -> bool:
+    """Whether a record can be one of these, so that thousands of others need not be taken apart.
+
+    It is of this machine, by its host name, of another boot, and starts something.
     """
-    if any((folder / name).exists() for name in runs.SIGNED):
-        return True
-    try:
-        return (folder / runs.NAME).stat().st_mtime_ns >= (folder / journal.NAME).stat().st_mtime_ns
-    except OSError:
-        return False
+    hostname = json.dumps(machine.hostname, ensure_ascii=False).encode(errors="replace")
+    first, _, rest = content.partition(b"\n")
+    here = rb'"boot_id":\s*' + re.escape(json.dumps(machine.boot_id).encode())
+    return hostname in first and STARTED.search(rest) is not None and re.search(here, content) is None
 
 
 def _record_lost(folder: Path, in_flight: Started) -> None:

@@ -36,6 +36,8 @@ from dgxcert.runner.pipeline import Pipeline
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
 
+SHOWN = 3
+"""Runs that could not be read and are named before a new one."""
 REPORT_S = 300.0
 """Longer than the largest report takes on the slowest machine."""
 
@@ -51,8 +53,11 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
     profile = session.choose_profile(options.profile, machine)
     if options.site:
         profile = site.apply(profile, Path(options.site))
-    interrupted = interrupted_runs.close_interrupted(results, machine)
-    for message in interrupted:
+    interrupted = interrupted_runs.close_interrupted(
+        results, machine, lambda line: print_line(console, line, style="yellow")
+    )
+    known = run_index.read(results)
+    for message in (*interrupted, *_skipped(known.unreadable, results)):
         print_line(console, message, style="yellow")
     displays = session.display_adapters(profile, machine)
     catalogue = suite.collect(where, session.gpus_to_test(profile, machine), without=displays)
@@ -67,7 +72,7 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         unusual_environment=environment.unusual(),
         fallen=interrupted,
         waivers=_waivers(waiver_file, catalogue, machine),
-        earlier=run_index.earlier(results, timeline.known_as(machine)),
+        earlier=known.of(timeline.known_as(machine)),
     )
     with turn.taken(results):
         folder = _new_folder(results, machine)
@@ -75,6 +80,13 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         writer.claim()
         writer.append(opened)
         return _work(opened, folder, writer, RunState([opened]), console), folder
+
+
+def _skipped(unreadable: dict[str, str], results: Path) -> list[str]:
+    """A line about each of the first runs that could not be read, and where the others are listed."""
+    lines = [f"skipped {results / name}: {reason}" for name, reason in unreadable.items()]
+    more = f"and {len(lines) - SHOWN} more, which this lists: dgxcert history --results {results}"
+    return [*lines[:SHOWN], *([more] if len(lines) > SHOWN else [])]
 
 
 def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
@@ -127,8 +139,9 @@ def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: R
     """Run what is left, then write the run's reports, whatever ended it."""
     about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
     print_line(console, f"{about}\n{_where(opened.options)}\nrun folder {folder}")
+    expected_s = run_index.durations(folder.parent, opened.machine, opened.profile.name)
     try:
-        with _stopped_like_ctrl_c(), Progress(console, _expected_s(folder, opened)) as progress:
+        with _stopped_like_ctrl_c(), Progress(console, expected_s) as progress:
             floor = opened.profile.memory.floor
             shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
             supervisor = Supervisor(folder, writer, progress, state, shortage)
@@ -214,15 +227,3 @@ def _new_folder(results: Path, machine: Machine) -> Path:
             ) from error
         return folder
     raise CannotStart(f"{results} already has 99 runs of this second.", "Try again.")
-
-
-def _expected_s(folder: Path, opened: journal.Opened) -> dict[str, float]:
-    """Seconds that each requirement took in this machine's last finished run of this profile; empty without one."""
-    for other in sorted(folder.parent.glob(f"*/{runs.NAME}"), reverse=True):
-        try:
-            last = runs.load(other.parent)
-        except CannotStart:
-            continue  # written by another version: it only costs the estimate
-        if last.profile.name == opened.profile.name and last.machine.hostname == opened.machine.hostname:
-            return {result.key: result.duration_s for result in last.results if result.duration_s is not None}
-    return {}
