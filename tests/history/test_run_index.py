@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+import os
+import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from suites.certified import SPARK, folder
 
-from dgxcert.history import run_index, timeline
+from dgxcert.history import index_file, run_index, timeline
 
 
 def test_the_index_is_updated_and_rebuilt_from_the_folders(tmp_path: Path) -> None:
@@ -66,3 +69,112 @@ def test_an_invalid_line_of_the_index_is_read_again(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / run_index.NAME)) as index, index:
         index.execute("""UPDATE run SET line = '{"name": "another machine"}'""")
     assert run_index.read(tmp_path) == before
+
+
+def edited(results: Path, *statements: str) -> Path:
+    """The index of a results folder after some SQL."""
+    with contextlib.closing(sqlite3.connect(results / run_index.NAME)) as index, index:
+        for statement in statements:
+            index.execute(statement)
+    return results / run_index.NAME
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE run SET line = replace(line, 'CERTIFIED', 'REJECTED')",
+        "UPDATE run SET line = x'ff00'",
+        "UPDATE run SET trouble = 'no run'",
+        "UPDATE run SET sha256 = ''",
+        "CREATE VIEW other AS SELECT * FROM run",
+        "CREATE TRIGGER t BEFORE DELETE ON run BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "PRAGMA user_version = 99",
+        "PRAGMA journal_mode = WAL",
+        "DROP TABLE run",
+    ],
+)
+def test_an_index_that_was_edited_says_nothing(tmp_path: Path, statement: str) -> None:
+    folder(tmp_path)
+    before = run_index.read(tmp_path)
+    fresh = (tmp_path / run_index.NAME).read_bytes()
+    edited(tmp_path, statement)
+    assert run_index.read(tmp_path) == before
+    assert (tmp_path / run_index.NAME).read_bytes() == fresh, "it is written anew"
+
+
+def test_an_index_that_came_with_a_copied_folder_is_not_believed(tmp_path: Path) -> None:
+    run_folder = folder(tmp_path / "theirs")
+    before = run_index.read(tmp_path / "theirs")
+    rows, _ = index_file.read(tmp_path / "theirs" / run_index.NAME)
+    forged = [row._replace(line=row.line.replace("CERTIFIED", "REJECTED")) for row in rows.values()]
+    index_file.write(tmp_path / "theirs" / run_index.NAME, forged)
+    shutil.copytree(tmp_path / "theirs", tmp_path / "mine")
+    assert run_index.read(tmp_path / "mine") == before
+    assert run_folder.is_dir()
+
+
+def test_a_changed_run_of_the_same_size_and_time_is_read_again(tmp_path: Path) -> None:
+    path = folder(tmp_path) / "run.json"
+    run_index.read(tmp_path)
+    times = path.stat()
+    path.write_text(path.read_text(encoding="utf-8").replace('"CERTIFIED"', '"REHEARSED"'), encoding="utf-8")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert run_index.read(tmp_path).runs[0].verdict == "REHEARSED"
+
+
+def foreign_database(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE run (folder, stamp, line, trouble)")
+        database.execute("PRAGMA user_version = 3")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (foreign_database, "a database of another program"),
+        (lambda path: path.write_text("notes of mine"), "it is not a database"),
+        (os.mkfifo, "it is a FIFO"),
+        (lambda path: path.symlink_to("/dev/zero"), "it is a link"),
+        (lambda path: path.symlink_to("nowhere"), "it is a link, not a regular file"),
+        (Path.mkdir, "it is a folder"),
+    ],
+)
+def test_what_is_not_our_index_is_left_alone_and_named(
+    tmp_path: Path, make: Callable[[Path], object], reason: str
+) -> None:
+    folder(tmp_path)
+    path = tmp_path / run_index.NAME
+    make(path)
+    before = path.lstat()
+    for _ in range(2):
+        known = run_index.read(tmp_path)
+        assert len(known.runs) == 1
+        assert reason in known.unreadable[run_index.NAME]
+    after = path.lstat()
+    assert (before.st_ino, before.st_mtime_ns, before.st_size) == (after.st_ino, after.st_mtime_ns, after.st_size)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_index_of_an_earlier_version_is_replaced(tmp_path: Path) -> None:
+    folder(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / run_index.NAME)) as index, index:
+        index.execute(index_file.BEFORE.decode())
+        index.execute("PRAGMA user_version = 3")
+    assert run_index.read(tmp_path).unreadable == {}
+    assert index_file.read(tmp_path / run_index.NAME)[0]
+
+
+def test_where_nothing_is_new_nothing_is_written_and_no_journal_is_used(tmp_path: Path) -> None:
+    folder(tmp_path)
+    run_index.read(tmp_path)
+    path = tmp_path / run_index.NAME
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    for suffix in ("-wal", "-journal", "-shm"):
+        (tmp_path / f"{run_index.NAME}{suffix}").symlink_to(victim)
+    before = path.stat()
+    assert len(run_index.read(tmp_path).runs) == 1
+    assert path.stat() == before
+    shutil.copytree(tmp_path / "2026-11-23T18-40-12Z-spark-07", tmp_path / "another")
+    assert len(run_index.read(tmp_path).runs) == 2
+    assert victim.read_text() == "theirs"

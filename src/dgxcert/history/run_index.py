@@ -65,13 +65,14 @@ def read(results: Path) -> Known:
 
 def _current(ended: list[RunFolder], indexed: dict[str, Row]) -> tuple[dict[str, Row], list[Earlier]]:
     """A row for each run.json, and their lines: from the index for the same bytes, read from the file otherwise."""
+    parts = [ended[at::READERS] for at in range(READERS)]  # few large tasks: one a run would cost as much as its hash
     with ThreadPoolExecutor(READERS) as pool:
-        hashes = list(pool.map(_sha256, ended))
+        hashes = {path: sha256 for part in pool.map(_hashes, parts) for path, sha256 in part.items()}
     rows: dict[str, Row] = {}
     runs = []
-    for folder, sha256 in zip(ended, hashes, strict=True):
+    for folder in ended:
         name = folder.path.name
-        row, line = _believed(indexed.get(name), folder, sha256)
+        row, line = _believed(indexed.get(name), folder, hashes[folder.path])
         if row is None:
             row, line = _read(folder)
         rows[name] = row
@@ -97,12 +98,15 @@ def _stamp(folder: RunFolder) -> str:
     return f"{status.st_ino} {status.st_ctime_ns} {status.st_size}" if status is not None else ""
 
 
-def _sha256(folder: RunFolder) -> str:
-    """SHA-256 of a folder's run.json; "" where it cannot be read."""
-    try:
-        return untrusted.sha256(folder.path / run_file.NAME, run_file.AT_MOST)
-    except OSError:
-        return ""
+def _hashes(folders: list[RunFolder]) -> dict[Path, str]:
+    """SHA-256 of the run.json of each folder; "" where it cannot be read."""
+    hashes = {}
+    for folder in folders:
+        try:
+            hashes[folder.path] = untrusted.sha256(folder.path / run_file.NAME, run_file.AT_MOST)
+        except OSError:
+            hashes[folder.path] = ""
+    return hashes
 
 
 def _read(folder: RunFolder) -> tuple[Row, Earlier | None]:

@@ -83,7 +83,7 @@ def _look(path: Path) -> tuple[RunFolder | None, str]:
         return None, _about_link(path)
     if not stat.S_ISDIR(mode):
         return None, "" if stat.S_ISREG(mode) else f"it is {untrusted.kind(mode)}, not a folder"
-    kept = {name: _status(path / name) for name in (runs.NAME, journal.NAME, *runs.SIGNED)}
+    kept = {name: _status(f"{path}/{name}") for name in (runs.NAME, journal.NAME, *runs.SIGNED)}
     run, record = kept[runs.NAME], kept[journal.NAME]
     if run is None and record is None:
         return None, ""
@@ -106,7 +106,7 @@ def _about_link(path: Path) -> str:
     return "it is a link to another folder, not a folder"
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: str) -> os.stat_result | None:
     try:
         return os.lstat(path)
     except FileNotFoundError:
