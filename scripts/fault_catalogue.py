@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from dgxcert.files import yaml_document
 from dgxcert.judgement.units import nearest
+from dgxcert.outcome import CannotStart
 from dgxcert.profiles.workload_sizes import Part
-from dgxcert.profiles.yaml_reader import StrictLoader
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 DATA = DOCS / "faults.yaml"
@@ -202,9 +202,9 @@ def load(path: Path = DATA) -> Catalogue:
 def parse(text: str, name: str) -> Catalogue:
     """Check the text of a catalogue; `name` stands for it in errors. Raises ValueError."""
     try:
-        content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+        content = yaml_document.parse(text, name).content
+    except CannotStart as error:
+        raise ValueError(str(error)) from error
     try:
         return Catalogue.model_validate({"groups": content})
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """A profile states only its differences from the one it extends, and never inherits what it certifies a machine as."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,6 +27,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def resolved(text: str, path: Path) -> dict[str, Any]:
+    return resolve(inheritance.chain(inheritance.parse(text, path), path))
+
+
 def test_a_users_file_extends_a_shipped_profile(tmp_path: Path) -> None:
     h200, rack = profiles.load("h200"), profiles.load(str(write(tmp_path / "rack-7.yaml", RACK)))
     assert (rack.name, rack.machine, rack.match, rack.own) == ("rack-7", h200.machine, None, True)
@@ -40,7 +45,7 @@ def test_a_users_file_extends_a_shipped_profile(tmp_path: Path) -> None:
 
 def test_what_a_machine_is_certified_as_is_never_inherited(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", "extends: dgx-spark\n")
-    with pytest.raises(CannotStart, match=r"mine\.yaml: missing key 'certifies'\."):
+    with pytest.raises(CannotStart, match=r"mine\.yaml, line \d+, column \d+: missing key 'certifies'\."):
         profiles.load(str(path))
     own = profiles.load(str(write(path, "extends: dgx-spark\ncertifies: true\n")))
     assert (own.name, own.match, own.certifies) == ("mine", None, False)
@@ -48,7 +53,9 @@ def test_what_a_machine_is_certified_as_is_never_inherited(tmp_path: Path) -> No
 
 def test_a_quantity_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", RACK.replace("min: 4000, unit: GB/s, ", "min: 4000, "))
-    with pytest.raises(CannotStart, match=r"mine\.yaml: missing key 'limits\.bandwidth\.copy\.unit'\."):
+    with pytest.raises(
+        CannotStart, match=r"mine\.yaml, line 6, column 3: missing key 'limits\.bandwidth\.copy\.unit'\."
+    ):
         profiles.load(str(path))
 
 
@@ -78,22 +85,22 @@ def test_a_mistake_in_an_extended_file_names_both(tmp_path: Path) -> None:
     one = write(tmp_path / "one.yaml", "extends: rack.yaml\ncertifies: false\n")
     with pytest.raises(CannotStart, match=r"unknown key 'limits\.bandwidth\.copy\.mn'") as raised:
         profiles.load(str(one))
-    assert raised.value.problem.startswith(f"Profile {one}, which extends {base}: ")
+    assert raised.value.problem.startswith(f"Profile {base}, line 6, column 20, which Profile {one} extends: ")
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("extends: h20", "mine.yaml: extends: there is no profile 'h20'."),
+        ("extends: h20", "mine.yaml, line 1, column 1: extends: there is no profile 'h20'."),
         (
             "extends: [h200]",
-            "mine.yaml: extends: wanted the name of a profile or the path of a .yaml file, found ['h200'].",
+            "line 1, column 1: extends: wanted the name of a profile or the path of a .yaml file, found a list.",
         ),
-        ("extends: 3", "mine.yaml: extends: wanted the name of a profile"),
+        ("extends: 3", "mine.yaml, line 1, column 1: extends: wanted the name of a profile"),
         ("extends: other.yaml", "other.yaml cannot be read: "),
         ("extends: mine.yaml", "mine.yaml, which is a cycle."),
-        ("extends: broken.yaml", "broken.yaml is not YAML: "),
-        ("extends: back.yaml", "back.yaml: extends: "),
+        ("extends: broken.yaml", "broken.yaml, line 2, column 1: this is not YAML: "),
+        ("extends: back.yaml", "back.yaml, line 1, column 1: "),
     ],
 )
 def test_an_invalid_extends_is_named_with_its_file(tmp_path: Path, text: str, complaint: str) -> None:
@@ -107,7 +114,7 @@ def test_an_invalid_extends_is_named_with_its_file(tmp_path: Path, text: str, co
 
 def test_an_unknown_name_gets_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(CannotStart) as raised:
-        resolve("extends: nvidia-gpus", tmp_path / "mine.yaml")
+        resolved("extends: nvidia-gpus", tmp_path / "mine.yaml")
     assert raised.value.remedy == ("Did you mean 'nvidia-gpu'? A file of your own must end in .yaml.",)
 
 
@@ -123,7 +130,7 @@ def test_a_base_is_neither_listed_nor_loaded_as_a_profile() -> None:
 def test_a_hash_does_not_depend_on_what_was_inherited(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", RACK)
     inheriting = profiles.load(str(path))
-    write(path, yaml.safe_dump(resolve(RACK, path), sort_keys=False))
+    write(path, yaml.safe_dump(resolved(RACK, path), sort_keys=False))
     assert profiles.load(str(path)).sha256 == inheriting.sha256
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from dgxcert.profiles.yaml_reader import StrictLoader
+from dgxcert.files import yaml_document
 
 FILE = Path(__file__).parent / "data" / "checkpoints.yaml"
 
@@ -74,7 +73,7 @@ def parse(text: str) -> dict[str, Checkpoint]:
     >>> checkpoints["hf-internal-testing/tiny-random-gpt2"].files
     {'model.safetensors': Pinned(size=453864, sha256=None, standin=None)}
     """
-    content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
+    content = yaml_document.parse(text, "The list of checkpoints").content
     return {repo: Checkpoint.model_validate({"repo": repo, **entry}) for repo, entry in content.items()}
 
 

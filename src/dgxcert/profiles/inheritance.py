@@ -3,20 +3,23 @@
 `extends` names a profile that ships, a base in `base/`, or a .yaml file, whose path is relative to the extending file.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dgxcert.files import yaml_document
+from dgxcert.files.yaml_document import Document, shown
 from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
-from dgxcert.profiles.yaml_reader import StrictLoader
 
 SHIPPED = Path(__file__).parent
 BASES = SHIPPED / "base"
 """Profiles to extend that are none of their own: they are neither listed nor chosen."""
 
+MOST_EXTENDED = 8
+KEY = re.compile(r"(?:unknown|missing) key '([^']+)'|([^:]+)(?::|$)")
+"""The key that a problem of `schema_errors` or of a profile begins with."""
 NOT_INHERITED = ("name", "match", "certifies")
 """What a machine is called, recognised by and certified as is said by its own profile only."""
 QUANTITIES = ("limits", "physical", "memory")
@@ -37,73 +40,116 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def read(path: Path) -> str:
-    """The text of a profile's file; raises CannotStart where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"Profile {path} cannot be read: {error}.", "Check the path and its permissions.") from error
+def read(path: Path, *, follow: bool = True) -> Document:
+    """A profile's file; raises CannotStart where it cannot be read. Links are followed for a path that was typed."""
+    return _with_keys(yaml_document.load(path, "Profile", follow=follow))
 
 
-def resolve(text: str, path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The keys of a profile and of all that it extends; `path` names it in errors.
+def parse(text: str, path: Path) -> Document:
+    """The text of a profile's file; raises CannotStart where it is none."""
+    return _with_keys(yaml_document.parse(text, f"Profile {path}"))
 
-    Raises CannotStart for what is not YAML, and for an `extends` that is unknown or leads back to its own file.
+
+def _with_keys(document: Document) -> Document:
+    if not isinstance(document.content, dict):
+        raise CannotStart(
+            f"{document.at('')}: wanted keys and values, found {shown(document.content)}.",
+            f"Start from one of: {', '.join(names_in(SHIPPED))}.",
+        )
+    return document
+
+
+def chain(document: Document, path: Path) -> tuple[Document, ...]:
+    """A profile's file and all that it extends, one after the other; `path` is where the first one is.
+
+    Raises CannotStart for an `extends` that is unknown, leads back to its own file or out of the folder of the first
+    file, and where more than MOST_EXTENDED files extend each other.
     """
-    content = _keys(text, path)
-    base = _base(content, path)
-    content.pop("extends", None)
-    if base is None:
-        return content
-    chain = (*extended_by, path)
-    if base.resolve() in {path.resolve() for path in chain}:
-        way = " extends ".join(str(path) for path in (*chain, base))
-        raise CannotStart(f"Profile {path}: extends: {way}, which is a cycle.", "Remove one `extends`.")
-    inherited = resolve(read(base), base, chain)
-    return merge({key: value for key, value in inherited.items() if key not in NOT_INHERITED}, content)
+    documents, paths = [document], [path]
+    while (base := _base(documents[-1], paths[-1], first=path)) is not None:
+        if base.resolve() in {each.resolve() for each in paths}:
+            way = " extends ".join(str(each) for each in (*paths, base))
+            raise CannotStart(f"{documents[-1].at('extends')}: {way}, which is a cycle.", "Remove one `extends`.")
+        if len(paths) > MOST_EXTENDED:
+            raise CannotStart(
+                f"{document.at('extends')}: wanted at most {MOST_EXTENDED} files that extend each other, found more.",
+                "Write what they say into fewer files.",
+            )
+        documents.append(read(base, follow=_ships(base)))
+        paths.append(base)
+    return tuple(documents)
 
 
-def described(text: str, path: Path) -> str:
-    """A profile's file for an error message, with the user's own file that it extends, where the mistake may be.
+def resolve(documents: tuple[Document, ...]) -> dict[str, Any]:
+    """The keys of a profile and of all that it extends, which follows it.
 
-    >>> described("extends: ./lab.yaml", Path("rack-7.yaml")), described("extends: h200", Path("rack-7.yaml"))
-    ('Profile rack-7.yaml, which extends lab.yaml', 'Profile rack-7.yaml')
+    >>> resolve((Document("Profile a.yaml", {"extends": "b.yaml", "machine": "a"}, {}),
+    ...          Document("Profile b.yaml", {"name": "b", "machine": "b", "summary": "of b"}, {})))
+    {'machine': 'a', 'summary': 'of b'}
     """
-    base = _base(_keys(text, path), path)
-    shipped = base is None or base.parent in (SHIPPED, BASES)
-    return f"Profile {path}" if shipped else f"Profile {path}, which extends {base}"
+    first, *extended = (
+        {key: value for key, value in document.content.items() if key != "extends"} for document in documents
+    )
+    content: dict[str, Any] = {}
+    for each in reversed(extended):
+        content = merge(content, each)
+        content = {key: value for key, value in content.items() if key not in NOT_INHERITED}
+    return merge(content, first) if extended else first
 
 
-def _keys(text: str, path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(text, Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
-    except yaml.YAMLError as error:
-        message = " ".join(str(error).split())
-        raise CannotStart(f"Profile {path} is not YAML: {message}.", "Correct that line.") from error
-    if not isinstance(content, dict):
-        raise CannotStart(f"Profile {path} holds no keys.", f"Start from one of: {', '.join(names_in(SHIPPED))}.")
-    return content
+def place(documents: tuple[Document, ...], problem: str) -> str:
+    """The file, line and column that a problem is about, by the key that it names first.
+
+    >>> one = Document("Profile a.yaml", {}, {"gpu": (3, 1)})
+    >>> place((one, Document("Profile b.yaml", {}, {"gpu.count": (7, 3)})), "gpu.count: wanted a number")
+    'Profile b.yaml, line 7, column 3, which Profile a.yaml extends'
+    """
+    found = KEY.match(problem)
+    key = found.group(1) or found.group(2) if found else ""
+    if problem.startswith("missing"):
+        key = key.rpartition(".")[0]
+    while key:
+        for document in documents:
+            if key in document.places:
+                own = document is documents[0]
+                return document.at(key) + ("" if own else f", which {documents[0].name} extends")
+        key = key.rpartition(".")[0]
+    return documents[0].at("")
 
 
-def _base(content: dict[str, Any], path: Path) -> Path | None:
+def _base(document: Document, path: Path, first: Path) -> Path | None:
     """The file that `extends` means; None where nothing is extended."""
-    extends = content.get("extends")
+    extends, at = document.content.get("extends"), document.at("extends")
     if extends is None:
         return None
     known = [*names_in(SHIPPED), *names_in(BASES)]
     if not isinstance(extends, str):
         raise CannotStart(
-            f"Profile {path}: extends: wanted the name of a profile or the path of a .yaml file, found {extends!r}.",
+            f"{at}: extends: wanted the name of a profile or the path of a .yaml file, found {shown(extends)}.",
             f"Name one of: {', '.join(known)}.",
         )
     if is_file(extends):
-        return path.parent / extends
+        return _inside(path.parent / extends, first, at)
     if extends not in known:
         raise CannotStart(
-            f"Profile {path}: extends: there is no profile {extends!r}.",
+            f"{at}: extends: there is no profile {shown(extends)}.",
             f"{nearest(extends, known).capitalize()} A file of your own must end in .yaml.",
         )
     return (SHIPPED if extends in names_in(SHIPPED) else BASES) / f"{extends}.yaml"
+
+
+def _inside(base: Path, first: Path, at: str) -> Path:
+    """A file that is extended by its path. A profile of somebody else must not read what else its reader has."""
+    if not base.resolve().is_relative_to(first.parent.resolve()):
+        raise CannotStart(
+            f"{at}: extends: wanted a file in the folder of {first} or below it, found {shown(str(base))}.",
+            "Put the files into one folder.",
+        )
+    return base
+
+
+def _ships(path: Path) -> bool:
+    return path.parent in (SHIPPED, BASES)
 
 
 def merge(base: Mapping[str, Any], own: Mapping[str, Any], section: tuple[str, ...] = ()) -> dict[str, Any]:

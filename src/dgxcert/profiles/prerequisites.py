@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from dgxcert.profiles.yaml_reader import StrictLoader
+from dgxcert.files import yaml_document
 
 PATH = Path(__file__).parent / "data" / "prerequisites.yaml"
 MODULE = "course module 2.5"
@@ -34,7 +33,7 @@ class Row(BaseModel):
 
 def load() -> tuple[Row, ...]:
     """The rows in the order of the module. Raises pydantic's ValidationError where the file is not as it ships."""
-    content = yaml.load(PATH.read_text(encoding="utf-8"), Loader=StrictLoader)  # noqa: S506 (refuses more than safe)
+    content = yaml_document.load(PATH, "").content
     return TypeAdapter(tuple[Row, ...]).validate_python(content)
 
 

@@ -38,20 +38,23 @@ never inherited. `digits` are the significant digits that a computed limit is ro
 """
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS, nearest
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
-from dgxcert.profiles import schema_errors, site_record
+from dgxcert.profiles import inheritance, schema_errors, site_record
 from dgxcert.profiles.checkpoints import KNOWN
-from dgxcert.profiles.inheritance import SHIPPED, described, is_file, names_in, read, resolve
+from dgxcert.profiles.inheritance import BASES, SHIPPED, is_file, names_in
 from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
 from dgxcert.profiles.site_record import Site
 from dgxcert.profiles.workload_sizes import Part, Workloads
@@ -139,16 +142,23 @@ class Profile(Part):
     def _units_and_names(self) -> "Profile":
         for name, limit in self.limits.items():
             _require_known(name, list(QUANTITIES), "limits")
+            for edge in ("min", "max"):
+                if (value := getattr(limit, edge)) is not None and value < 0:
+                    raise ValueError(f"limits.{name}.{edge}: wanted no less than 0, found {value:g}")
             if limit.unit not in QUANTITIES[name]:
                 raise ValueError(f"limits.{name}.unit: wanted {' or '.join(QUANTITIES[name])}, found {limit.unit!r}")
         for name, peak in self.physical.items():
             _require_known(name, list(PEAKS), "physical")
+            if peak.value <= 0:
+                raise ValueError(f"physical.{name}.value: wanted more than 0, found {peak.value:g}")
             if peak.unit != PEAKS[name]:
                 raise ValueError(f"physical.{name}.unit: wanted {PEAKS[name]}, found {peak.unit!r}")
         for name in [name for name in self.limits if name.split(".")[0] in SPEEDS]:
             limit = self.limits[name]
             if limit.min is None or limit.max is not None or limit.equals is not None:
                 raise ValueError(f"limits.{name}: a speed has a minimum and nothing else")
+            if limit.min == 0:
+                raise ValueError(f"limits.{name}.min: wanted a speed above 0, found 0")
         for name in self.checkpoints:
             _require_known(name, list(KNOWN), "checkpoints")
         if self.certifies and self.gpu.count is None:
@@ -267,11 +277,12 @@ def load(name_or_path: str) -> Profile:
     'published: 39.9 TFLOP/s less 25 %; one healthy unit (E27-25/fusionxpark-gb10-hwtest); a stuck unit reaches...'
     """
     path = _path(name_or_path)
-    profile = parse(read(path), path)
+    document = inheritance.read(path)
+    profile = _of(document, path)
     if path.resolve().parent == SHIPPED.resolve():
         return profile
-    if profile.name in names():
-        raise CannotStart(f"Profile {path} has the name {profile.name}, which ships.", "Give it another `name:`.")
+    if _compared(profile.name) in {*names(), *names_in(BASES), "auto"}:
+        raise CannotStart(f"{document.at('name')}: the name {profile.name} ships.", "Give it another `name:`.")
     return profile.model_copy(update={"own": True, "certifies": False})
 
 
@@ -293,24 +304,38 @@ def parse(text: str, path: Path) -> Profile:
     >>> own.name, own.limit("link.width").min
     ('rack-7', 16.0)
     """
-    content = resolve(text, path)
+    return _of(inheritance.parse(text, path), path)
+
+
+def _of(document: Document, path: Path) -> Profile:
+    """The profile of a file and of all that it extends."""
+    documents = inheritance.chain(document, path)
+    content = inheritance.resolve(documents)
     content.setdefault("name", path.stem)
-    file = described(text, path)
     if content.get("site") is not None:
-        raise _wrong_keys(file, ["site: a profile holds no site profile; name its file with --site"])
-    for section, entries in _quantities(content, file).items():
+        raise _wrong_keys(documents, ["site: a profile holds no site profile; name its file with --site"])
+    for section, entries in _quantities(content, documents).items():
         if entries:
-            content[section] |= _recorded(entries, section, file)
+            content[section] = content[section] | _recorded(entries, section, documents)
     for section, order in (("limits", list(QUANTITIES)), ("physical", list(PEAKS))):
         if isinstance(content.get(section), dict):  # sorted, so that the hash does not depend on what was inherited
             content[section] = {name: content[section][name] for name in _sorted(content[section], order)}
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        raise _wrong_keys(file, schema_errors.problems(error, Profile)) from error
+        raise _wrong_keys(documents, schema_errors.problems(error, Profile)) from error
 
 
-def _recorded(entries: dict[str, Quantity], section: str, file: str) -> dict[str, Limit | Bound]:
+def _compared(name: str) -> str:
+    """A name as it is told from others: not by its case, its spaces or its kind of hyphen.
+
+    >>> _compared("DGX\u2011Spark ")
+    'dgx-spark'
+    """
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFKC", name).casefold()).strip("-")
+
+
+def _recorded(entries: dict[str, Quantity], section: str, documents: tuple[Document, ...]) -> dict[str, Limit | Bound]:
     """The quantities of a section as runs record them; raises CannotStart where a value makes no limit."""
     recorded: dict[str, Limit | Bound] = {}
     problems: list[str] = []
@@ -320,7 +345,7 @@ def _recorded(entries: dict[str, Quantity], section: str, file: str) -> dict[str
         except ValidationError as error:  # min above max, or a computed limit that is not finite
             problems += schema_errors.problems(error, Limit, (section, name))
     if problems:
-        raise _wrong_keys(file, problems)
+        raise _wrong_keys(documents, problems)
     return recorded
 
 
@@ -331,19 +356,16 @@ def quantities(name_or_path: str) -> dict[str, dict[str, Quantity]]:
     'measured'
     """
     path = _path(name_or_path)
-    text = read(path)
-    return _quantities(resolve(text, path), described(text, path))
+    documents = inheritance.chain(inheritance.read(path), path)
+    return _quantities(inheritance.resolve(documents), documents)
 
 
-def _quantities(content: dict[str, Any], file: str) -> dict[str, dict[str, Quantity]]:
+def _quantities(content: dict[str, Any], documents: tuple[Document, ...]) -> dict[str, dict[str, Quantity]]:
     forms: dict[str, type[Quantity]] = {"limits": WrittenLimit, "physical": WrittenPeak, "memory": WrittenPeak}
     quantities: dict[str, dict[str, Quantity]] = {section: {} for section in forms}
     problems: list[str] = []
     for section, form in forms.items():
         for name, entry in _entries(content, section):
-            if not isinstance(name, str):
-                problems.append(f"{section}.{name}: wanted a name, found {name!r}")
-                continue
             try:
                 quantities[section][name] = form.model_validate(entry)
             except ValidationError as error:
@@ -352,7 +374,7 @@ def _quantities(content: dict[str, Any], file: str) -> dict[str, dict[str, Quant
         if isinstance(limit, WrittenLimit) and limit.name not in (None, name):
             problems.append(f"limits.{name}.name: wanted {name}, found {limit.name}")
     if problems:
-        raise _wrong_keys(file, problems)
+        raise _wrong_keys(documents, problems)
     return quantities
 
 
@@ -373,8 +395,9 @@ def _sorted(names: Iterable[str], order: list[str]) -> list[str]:
     return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
 
-def _wrong_keys(file: str, problems: list[str]) -> CannotStart:
-    return CannotStart(f"{file}: {schema_errors.summary(problems)}", "Fix the file; nothing was run.")
+def _wrong_keys(documents: tuple[Document, ...], problems: list[str]) -> CannotStart:
+    where = inheritance.place(documents, problems[0])
+    return CannotStart(f"{where}: {schema_errors.summary(problems)}", "Fix the file; nothing was run.")
 
 
 def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None) -> Profile:

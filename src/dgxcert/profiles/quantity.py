@@ -79,7 +79,7 @@ class WrittenLimit(Quantity):
     equals: float | str | bool | None = None
     reading: Annotated[tuple[float, ...], BeforeValidator(_as_list)] = ()
     """What was measured, published or derived: one number or several, of which the worst counts."""
-    margin: float | None = Field(default=None, ge=0)
+    margin: float | None = Field(default=None, ge=0, le=10)
     """How far from the reading the limit is, as a share of it."""
     direction: Literal["min", "max"] = "min"
     """Whether the limit is a minimum, `margin` below the lowest reading, or a maximum, above the highest."""
@@ -88,6 +88,8 @@ class WrittenLimit(Quantity):
 
     @model_validator(mode="after")
     def _one_form(self) -> "WrittenLimit":
+        if isinstance(self.equals, str) and self.equals.lower() in ("yes", "no", "on", "off", "y", "n"):
+            raise ValueError(f"equals: wanted true or false, or a text, found {self.equals}")
         edges = [name for name in ("min", "max", "equals") if getattr(self, name) is not None]
         if not self.reading and not edges:
             raise ValueError("a limit needs `min`, `max` or `equals`, or `reading` and `margin`")

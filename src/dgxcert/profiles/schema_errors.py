@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from dgxcert.files.yaml_document import shown
 from dgxcert.judgement.units import nearest
 
 SHOWN = 3
@@ -30,12 +31,14 @@ def problems(error: ValidationError, model: type[BaseModel], section: tuple[str,
 def _problem(item: Any, model: type[BaseModel], section: tuple[str, ...]) -> str:
     key = ".".join(str(part) for part in (*section, *item["loc"]))
     if item["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {nearest(str(item['loc'][-1]), _known_keys(model, item['loc'][:-1]))}"
+        return f"unknown key {shown(key)}; {nearest(str(item['loc'][-1]), _known_keys(model, item['loc'][:-1]))}"
     if item["type"] == "missing":
-        return f"missing key {key!r}"
+        return f"missing key '{key}'"
     if item["type"] == "model_type":
-        return f"{key}: wanted keys and values, found {item['input']!r}"
+        return f"{key or 'the file'}: wanted keys and values, found {shown(item['input'])}"
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] not in ("value_error", "assertion_error"):
+        message = f"{message}, found {shown(item['input'])}"
     return f"{key}: {message}" if key else message
 
 

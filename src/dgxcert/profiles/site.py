@@ -23,22 +23,23 @@ only lower. So it can reject a machine that the shipped profile would certify, a
 """
 
 import hashlib
-from datetime import date
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import Field, ValidationError
 
+from dgxcert.files import untrusted, yaml_document
+from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
-from dgxcert.profiles import schema_errors
+from dgxcert.profiles import inheritance, schema_errors
+from dgxcert.profiles.day import Day
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.quantity import WrittenLimit
 from dgxcert.profiles.site_record import LEAST_RUNS, Sha256, Site, SiteRun, Text, problem
 from dgxcert.profiles.workload_sizes import Part
-from dgxcert.profiles.yaml_reader import StrictLoader
 
 
 class SiteFile(Part):
@@ -48,7 +49,7 @@ class SiteFile(Part):
     profile_sha256: Sha256
     suite_sha256: Sha256
     who: Text
-    made: date
+    made: Day
     runs: Annotated[tuple[SiteRun, ...], Field(min_length=LEAST_RUNS)]
     limits: Annotated[dict[str, WrittenLimit], Field(min_length=1)]
 
@@ -65,9 +66,10 @@ def apply(profile: Profile, file_or_folder: Path) -> Profile:
             "Write the tighter limits into that profile, or leave out --site.",
         )
     text = _read(path)
-    content = _content(text, path)
-    _require_for(profile, content, path)
-    tightened = _tightened(profile, content, path)
+    document = _document(text, path)
+    content = _content(document)
+    _require_for(profile, content, path, document)
+    tightened = _tightened(profile, content, path, document)
     site = Site(
         name=path.stem,
         sha256=hashlib.sha256(text).hexdigest(),
@@ -80,7 +82,7 @@ def apply(profile: Profile, file_or_folder: Path) -> Profile:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return untrusted.read_bytes(path, yaml_document.MOST_BYTES, follow=True)
     except OSError as error:
         raise CannotStart(
             f"Site profile {path} cannot be read: {error.strerror}.",
@@ -89,17 +91,18 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _content(text: bytes, path: Path) -> SiteFile:
+def _document(content: bytes, path: Path) -> Document:
+    return yaml_document.parse(yaml_document.decoded(content, f"Site profile {path}"), f"Site profile {path}")
+
+
+def _content(document: Document) -> SiteFile:
     try:
-        content = yaml.load(text.decode(), Loader=StrictLoader)  # noqa: S506 (a SafeLoader that refuses more)
-        return SiteFile.model_validate(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _wrong(path, f"not YAML: {' '.join(str(error).split())}.") from error
+        return SiteFile.model_validate(document.content)
     except ValidationError as error:
-        raise _wrong(path, schema_errors.summary(schema_errors.problems(error, SiteFile))) from error
+        raise _wrong(document, schema_errors.problems(error, SiteFile)) from error
 
 
-def _require_for(profile: Profile, content: SiteFile, path: Path) -> None:
+def _require_for(profile: Profile, content: SiteFile, path: Path, document: Document) -> None:
     """Raise CannotStart where the file is for another profile, or not made of as many different runs as it says."""
     if content.tightens != profile.name:
         raise CannotStart(
@@ -116,11 +119,12 @@ def _require_for(profile: Profile, content: SiteFile, path: Path) -> None:
         ("name", [run.name for run in content.runs]),
         ("sha256", [run.sha256 for run in content.runs]),
     ):
-        if twice := [value for value in values if values.count(value) > 1]:
-            raise _wrong(path, f"runs: two of them have the {what} {twice[0]}.")
+        counted = Counter(values)
+        if twice := [value for value in values if counted[value] > 1]:
+            raise _wrong(document, [f"runs: two of them have the {what} {twice[0]}"])
 
 
-def _tightened(profile: Profile, content: SiteFile, path: Path) -> dict[str, Limit]:
+def _tightened(profile: Profile, content: SiteFile, path: Path, document: Document) -> dict[str, Limit]:
     """The limits of the file, each as tight as the shipped one at both edges, and tighter at one of them."""
     tightened: dict[str, Limit] = {}
     problems: list[str] = []
@@ -144,12 +148,12 @@ def _tightened(profile: Profile, content: SiteFile, path: Path) -> dict[str, Lim
         source = f"{limit.source}; site profile {path.stem} of {content.who}"
         tightened[name] = limit.model_copy(update={"source": source})
     if problems:
-        raise _wrong(path, schema_errors.summary(problems))
+        raise _wrong(document, problems)
     return tightened
 
 
-def _wrong(path: Path, what: str) -> CannotStart:
+def _wrong(document: Document, problems: list[str]) -> CannotStart:
     return CannotStart(
-        f"Site profile {path}: {what}",
+        f"{inheritance.place((document,), problems[0])}: {schema_errors.summary(problems)}",
         "A site profile only tightens limits: remove what is wrong, or make it with `dgxcert calibrate RUNS --write`.",
     )

@@ -4,12 +4,12 @@ A profile with it is a shipped one whose limits are replaced by tighter ones, an
 read, so that neither a file nor a changed record makes it certify with a looser limit.
 """
 
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field
 
 from dgxcert.judgement.limit import Limit
+from dgxcert.profiles.day import Day
 from dgxcert.profiles.workload_sizes import Part
 
 LEAST_RUNS = 3
@@ -37,7 +37,7 @@ class Site(Part):
     sha256: Sha256
     """Of that file, as `sha256sum` prints it."""
     who: Text
-    made: date
+    made: Day
     suite_sha256: Sha256
     """The suite that measured its runs."""
     runs: Annotated[tuple[SiteRun, ...], Field(min_length=LEAST_RUNS)]

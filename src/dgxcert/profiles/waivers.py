@@ -10,18 +10,21 @@
 A waiver changes no outcome: every report shows the failure as a failure, and who accepts it.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dgxcert.files import yaml_document
+from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.units import nearest
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
-from dgxcert.profiles.yaml_reader import StrictLoader
+from dgxcert.profiles import inheritance, schema_errors
+from dgxcert.profiles.day import Day
 
 NAME = "waivers.yaml"
 
@@ -45,7 +48,7 @@ class Waiver(BaseModel):
     """Host name, serial number or a GPU's UUID."""
     reason: Text
     who: Text
-    until: date
+    until: Day
     """The last day on which it is valid, in UTC."""
 
     @property
@@ -75,21 +78,20 @@ def load(path: Path, known: Iterable[str], machine: Machine, today: date) -> tup
     Raises CannotStart for a file that is not a list of waivers, and for any waiver in it that has expired, is repeated
     or names no requirement, whichever machine it is for: an unmaintained list must not be signed.
     """
-    waivers = _read(path)
+    document, waivers = _read(path)
     requirements = sorted(set(known))
-    for number, waiver in enumerate(waivers, start=1):
-        label = f"{path}, waiver {number} ({waiver.requirement} of {waiver.machine})"
+    times = Counter((waiver.requirement, waiver.machine) for waiver in waivers)
+    for number, waiver in enumerate(waivers):
+        where = document.at(f"waivers.{number}")
+        label = f"{where}: waiver {number + 1} ({waiver.requirement} of {waiver.machine})"
         if waiver.requirement not in requirements:
             raise CannotStart(
                 f"{label}: there is no such requirement; {nearest(waiver.requirement, requirements)}",
                 "`dgxcert list` shows every requirement.",
             )
         _require_valid(waiver, today, label)
-        same = [
-            other for other in waivers if (other.requirement, other.machine) == (waiver.requirement, waiver.machine)
-        ]
-        if len(same) > 1:
-            raise CannotStart(f"{label} is given {len(same)} times.", "Keep one of them.")
+        if (same := times[waiver.requirement, waiver.machine]) > 1:
+            raise CannotStart(f"{label} is given {same} times.", "Keep one of them.")
     return tuple(waiver for waiver in waivers if waiver.meant_for(machine))
 
 
@@ -107,18 +109,13 @@ def _require_valid(waiver: Waiver, today: date, label: str) -> None:
         )
 
 
-def _read(path: Path) -> tuple[Waiver, ...]:
+def _read(path: Path) -> tuple[Document, tuple[Waiver, ...]]:
+    document = yaml_document.load(path, "Waivers in")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)  # noqa: S506 (a SafeLoader)
-        return _File.model_validate(content).waivers
-    except OSError as error:
-        raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Name another with --waivers.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CannotStart(f"{path} is not YAML: {' '.join(str(error).split())}.", "Fix the file.") from error
+        return document, _File.model_validate(document.content).waivers
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        problems = schema_errors.problems(error, _File)
         raise CannotStart(
-            f"{path}: {key}: {first['msg']}.",
+            f"{inheritance.place((document,), problems[0])}: {schema_errors.summary(problems)}",
             "Each waiver gives requirement, machine, reason, who and until (YYYY-MM-DD), and nothing else.",
         ) from error

@@ -1,12 +1,23 @@
 """Workload sizes: the `workloads` of a profile, which say what each benchmark and check runs, and for how long."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LARGEST = 1e9
+"""More than any size, count or number of seconds of a workload."""
 
 
 class Part(BaseModel):
-    """A section of a profile: unknown keys are errors."""
+    """A section of a profile: unknown keys are errors, and so are numbers that no machine can work through."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _no_size_is_absurd(self) -> "Part":
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, int | float) and value > LARGEST:
+                raise ValueError(f"{name}: wanted at most {LARGEST:g}, found {value:g}")
+        return self
 
 
 class Timing(Part):

@@ -7,12 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from dgxcert.files import yaml_document
 from dgxcert.machine.identity import Machine
 from dgxcert.probes.host.engine import settings
 from dgxcert.probes.host.hardware import firmware, reserved_memory
-from dgxcert.profiles.yaml_reader import StrictLoader
 
 TABLE = Path(__file__).with_name("known_bad.yaml")
 VENDOR = Path("/sys/class/dmi/id/sys_vendor")
@@ -77,7 +75,7 @@ def judged(facts: Mapping[str, str]) -> Known:
 @cache
 def table() -> tuple[Mapping[str, Any], ...]:
     """The entries of known_bad.yaml."""
-    return tuple(yaml.load(TABLE.read_text(encoding="utf-8"), Loader=StrictLoader))  # noqa: S506 (a SafeLoader)
+    return tuple(yaml_document.load(TABLE, "").content)
 
 
 def fits(where: Mapping[str, str], facts: Mapping[str, str]) -> bool:
