@@ -105,7 +105,7 @@ def load(path: Path, what: str, *, follow: bool = True) -> Document:
 def decoded(content: bytes, name: str) -> str:
     """The text of a file in UTF-8, without the mark that some editors begin it with. Raises CannotStart.
 
-    >>> decoded(b"\xef\xbb\xbfhost: spark", "Profile mine.yaml")
+    >>> decoded(b"\\xef\\xbb\\xbfhost: spark", "Profile mine.yaml")
     'host: spark'
     """
     try:

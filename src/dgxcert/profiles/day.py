@@ -10,7 +10,11 @@ WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _parse(value: Any) -> Any:
-    """The date of a text; a moment, a number of seconds since 1970, or 31 June are none."""
+    """The date of a text; a moment, a number of seconds since 1970, or 31 June are none.
+
+    >>> _parse("2027-01-31")
+    datetime.date(2027, 1, 31)
+    """
     if type(value) is date:  # a datetime is a date too
         return value
     if isinstance(value, str) and WRITTEN.fullmatch(value):
@@ -22,9 +26,4 @@ def _parse(value: Any) -> Any:
 
 
 Day = Annotated[date, BeforeValidator(_parse)]
-"""A day of the calendar.
-
->>> from pydantic import TypeAdapter
->>> TypeAdapter(Day).validate_python("2027-01-31")
-datetime.date(2027, 1, 31)
-"""
+"""A day of the calendar."""

@@ -46,7 +46,11 @@ def read(path: Path, *, follow: bool = True) -> Document:
 
 
 def parse(text: str, path: Path) -> Document:
-    """The text of a profile's file; raises CannotStart where it is none."""
+    """The text of a profile's file; raises CannotStart where it is none.
+
+    >>> parse("extends: h200", Path("mine.yaml")).content
+    {'extends': 'h200'}
+    """
     return _with_keys(yaml_document.parse(text, f"Profile {path}"))
 
 
