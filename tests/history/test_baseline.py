@@ -1,5 +1,6 @@
 """Runs are compared with others and with their machine's baseline, which pytest-benchmark can read as well."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_runs_with_other_workload_sizes_are_not_compared(tmp_path: Path) -> None
         update={"bandwidth": run.profile.workloads.bandwidth.model_copy(update={"size_mib": 7})}
     )
     other = run.model_copy(update={"profile": run.profile.model_copy(update={"workloads": sizes})})
-    assert len(baseline.load(run, tmp_path / "baselines")) == 1
+    assert len(baseline.load(run, tmp_path / "baselines")[0]) == 1
     with pytest.raises(CannotStart, match="no baseline"):
         baseline.load(other, tmp_path / "baselines")
 
@@ -62,5 +63,28 @@ def test_a_broken_file_in_the_baseline_is_named(tmp_path: Path) -> None:
     run = runs.load(folder)
     where = baseline.keep(run, folder, tmp_path / "baselines")
     (where / "0002_x.json").write_text("{", encoding="utf-8")
-    with pytest.raises(CannotStart, match=r"0002_x\.json cannot be read"):
-        baseline.load(run, tmp_path / "baselines")
+    (where / "0003_x.json").symlink_to("/dev/zero")
+    os.mkfifo(where / "0004_x.json")
+    (where / "0005_x.json").write_text('{"benchmarks": [], "dgxcert": 3}', encoding="utf-8")
+    kept, skipped = baseline.load(run, tmp_path / "baselines")
+    assert len(kept) == 1
+    assert [Path(line.split(": ")[0]).name for line in skipped] == ["0002_x.json", "0003_x.json", "0004_x.json"]
+    assert "it is a FIFO" in skipped[2]
+
+
+def test_a_run_with_a_hostile_name_is_kept_in_its_baseline(tmp_path: Path) -> None:
+    folder = timed_run.write(tmp_path / "run")
+    run = runs.load(folder).model_copy(update={"name": "../../" + "x" * 400})
+    where = baseline.keep(run, folder, tmp_path / "baselines")
+    assert baseline.keep(run, folder, tmp_path / "baselines") == where
+    assert [path.name[:6] for path in sorted(where.iterdir())] == ["0001_x", "0002_x"]
+
+
+def test_a_baseline_that_a_link_leads_elsewhere_is_not_written(tmp_path: Path) -> None:
+    folder = timed_run.write(tmp_path / "run")
+    run = runs.load(folder)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines" / Path(baseline.place(run)).parent).symlink_to(tmp_path / "there")
+    with pytest.raises(CannotStart, match="is a link to another folder"):
+        baseline.keep(run, folder, tmp_path / "baselines")

@@ -96,3 +96,27 @@ def test_slower_missing_and_same_have_different_exit_codes() -> None:
     assert exit_code([same, missing]) == 2
     assert exit_code([missing, slower, same]) == 1
     assert exit_code([]) == 2, "nothing compared is no pass"
+
+
+@pytest.mark.parametrize("runs", [1, 3, 5])
+def test_a_reference_that_scatters_does_not_let_a_slowdown_pass(runs: int) -> None:
+    """Rounds that go from 1 to 10, and medians that do from run to run."""
+    wide = [timing(*(float(1 + (second + shift) % 10) for second in range(30))) for shift in range(runs)]
+    scattered = [timing(*(seconds,) * 9) for seconds in (1.0, 4.0, 9.0, 2.0, 6.0)][:runs]
+    for reference in (wide, scattered if runs > 1 else wide):
+        middle = sum(each.per_unit_s for each in reference) / len(reference) * 10.0
+        benchmark = only(reference, timing(*(4 * middle,) * 30))
+        assert benchmark.change is Change.SLOWER
+        assert benchmark.tolerance <= 0.21
+
+
+def test_it_is_said_where_the_scatter_of_a_reference_is_not_believed() -> None:
+    scattered = [timing(*(seconds,) * 9) for seconds in (1.0, 4.0, 9.0)]
+    assert "of which 20% is believed" in only(scattered, timing(*(4.0,) * 9)).reason
+    assert only([timing()], timing()).reason == ""
+
+
+def test_a_run_whose_own_rounds_differ_too_much_shows_no_speed() -> None:
+    benchmark = only([timing()], timing(*(1.0,) * 10, *(3.0,) * 10))
+    assert benchmark.change is Change.INCOMPARABLE
+    assert "its own rounds differ by" in benchmark.reason

@@ -1,6 +1,5 @@
 """Commands that compare runs: with another run, with a baseline, and for the limits of a profile."""
 
-import hashlib
 import os
 import pwd
 import sys
@@ -44,7 +43,9 @@ def compare(
         screen.say(f"kept in {baseline.keep(judged, folder, baselines)}")
         raise typer.Exit
     if other is None:
-        earlier = baseline.load(judged, baselines)
+        earlier, skipped = baseline.load(judged, baselines)
+        for line in skipped:
+            print_line(screen.console(sys.stderr), line)
     else:
         reference = runs.load(run)
         earlier = [timings.of(reference, run)]
@@ -95,12 +96,11 @@ def _write_site(folders: list[Path], path: Path, who: str) -> None:
 
     if path.suffix != ".yaml":
         raise CannotStart(f"{path}: a site profile is a .yaml file.", "Name it like its profile: site/dgx-spark.yaml")
-    if path.exists():
+    if os.path.lexists(path):
         raise CannotStart(f"{path} already exists.", "Move it away, or write another file.")
     candidates = []
     for folder in folders:
-        run = runs.load(folder)
-        sha256 = hashlib.sha256((folder / runs.NAME).read_bytes()).hexdigest()
+        run, sha256 = runs.load_hashed(folder)
         timed = timings.of(run, folder)
         candidates.append(site_calibration.Candidate(run, journal.read(folder), timed, sha256))
     made = site_calibration.make(candidates, who, datetime.now(UTC).date())

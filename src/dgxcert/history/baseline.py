@@ -5,21 +5,23 @@ Each machine and image has a folder, which `pytest-benchmark compare` can read a
 
 import hashlib
 import json
-import logging
+import os
 import re
 from pathlib import Path
-from typing import Any
 
-from pytest_benchmark.storage.file import FileStorage
-
+from dgxcert.files import untrusted
+from dgxcert.files.atomic import write_text
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import NATIVE
 from dgxcert.record import timings
-from dgxcert.record.benchmark_file import NAME
+from dgxcert.record.benchmark_file import AT_MOST, NAME
 from dgxcert.record.run import Run
 from dgxcert.record.timings import Timing
 
+KEPT = re.compile(r"(\d{4,9})_.*\.json", re.DOTALL)
+"""The name of a kept run, with its number, as pytest-benchmark's storage writes it."""
+LONGEST_NAME = 60
 HASH = 8
 """Hexadecimal digits of a hash: enough to distinguish machines with the same name."""
 
@@ -41,32 +43,47 @@ def _image(run: Run) -> str:
 
 def _safe(text: str) -> str:
     """A file name of the text."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "unnamed"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:LONGEST_NAME] or "unnamed"
 
 
 def _hash(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:HASH]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()[:HASH]
 
 
-def load(run: Run, baselines: Path) -> list[dict[str, Timing]]:
-    """The kept runs of this machine and image with the same workload sizes. Raises CannotStart where there is none."""
+def load(run: Run, baselines: Path) -> tuple[list[dict[str, Timing]], list[str]]:
+    """The kept runs of this machine and image with the same workload sizes, and a line about each file that is none.
+
+    Raises CannotStart where there is no such run.
+    """
     folder = baselines / place(run)
-    kept = []
-    for path in sorted(folder.glob("[0-9]*.json")):
+    kept, skipped = [], []
+    for name in _names(folder):
+        path = folder / name
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            same = content["dgxcert"]["workloads"] == _workloads(run)
+            content = untrusted.read_json(path, AT_MOST, below=baselines)
             benchmarks = timings.parse(content)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CannotStart(f"{path} cannot be read: {type(error).__name__}: {error}.", "Remove it.") from error
-        if same:
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            skipped.append(untrusted.shown(f"skipped {path}: {reason}"))
+            continue
+        about = content.get("dgxcert")
+        if isinstance(about, dict) and about.get("workloads") == _workloads(run):
             kept.append(benchmarks)
     if not kept:
+        found = f" ({skipped[0]})" if skipped else ""
         raise CannotStart(
-            f"There is no baseline of this machine with this image and these workload sizes in {folder}.",
+            f"There is no baseline of this machine with this image and these workload sizes in {folder}{found}.",
             "Keep a run of it while it is known to be healthy: dgxcert compare RUN --keep",
         )
-    return kept
+    return kept, skipped
+
+
+def _names(folder: Path) -> list[str]:
+    """The names of the kept runs, oldest first; none where there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if KEPT.fullmatch(name))
+    except OSError:
+        return []
 
 
 def keep(run: Run, folder: Path, baselines: Path) -> Path:
@@ -77,11 +94,23 @@ def keep(run: Run, folder: Path, baselines: Path) -> Path:
             "Keep a run of the whole standard tier that passed.",
         )
     baseline = baselines / place(run)
-    content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    content = untrusted.read_json(folder / NAME, AT_MOST)
     content["dgxcert"] = {"run": run.name, "workloads": _workloads(run), "profile": run.profile.name}
-    storage: Any = FileStorage  # pytest-benchmark has no types
-    storage(baseline, logging.getLogger(__name__)).save(content, run.name)
+    _make(baseline, baselines)
+    last = max((int(match[1]) for name in _names(baseline) if (match := KEPT.fullmatch(name))), default=0)
+    write_text(baseline / f"{last + 1:04}_{_safe(run.name)}.json", json.dumps(content, indent=1))
     return baseline
+
+
+def _make(baseline: Path, baselines: Path) -> None:
+    """Make a baseline's folder. Raises CannotStart where a link would lead it elsewhere, or it cannot be made."""
+    try:
+        baseline.mkdir(parents=True, exist_ok=True)
+        if baseline.resolve(strict=True) != baselines.resolve(strict=True) / baseline.relative_to(baselines):
+            raise CannotStart(f"{baseline} is a link to another folder.", f"Remove the link: ls -l {baselines}")
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "a link leads to itself"
+        raise CannotStart(f"{baseline} cannot be made: {reason}.", "Name another with --baselines.") from error
 
 
 def unfit(run: Run, benchmarks: dict[str, Timing]) -> str:

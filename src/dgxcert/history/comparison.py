@@ -18,6 +18,11 @@ LEAST = 0.01
 """A smaller difference is never reported."""
 ENOUGH = 3
 """Runs in a reference from which on their own scatter is used."""
+MOST = 0.2
+"""The most of a reference's own scatter that is believed: otherwise one whose rounds were made to scatter, or measured
+beside other work, would let every slowdown pass. Rounds of a machine that passed spread by 10 % at most."""
+MOST_OWN = 0.5
+"""A run whose own rounds differ by more shows no speed."""
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 """Student's t for 97.5 % on one side and 1 to 10 degrees of freedom (NIST/SEMATECH e-Handbook, 1.3.6.7.2)."""
 STUDENT_BEYOND = 2.228
@@ -67,10 +72,15 @@ def _compare(name: str, before: list[Timing], after: Timing | None) -> Compared:
         return Compared(name, Change.INCOMPARABLE, reason="a round is a different amount of work in the reference")
     if not all(math.isfinite(timing.within) for timing in (*valid, after)):
         return Compared(name, Change.INCOMPARABLE, reason="too few rounds to know their median")
+    own = math.hypot(after.within, after.wander)
+    if not own <= MOST_OWN:  # NaN as well
+        return Compared(name, Change.INCOMPARABLE, reason=f"its own rounds differ by {own:.0%}")
     allowed = tolerance(valid, after)
     more = after.per_unit_s / statistics.fmean(timing.per_unit_s for timing in valid) - 1
     change = Change.SLOWER if more > allowed else Change.FASTER if more < -allowed else Change.SAME
-    return Compared(name, change, more, allowed)
+    theirs = scatter(valid)
+    capped = "" if theirs <= MOST else f"the reference scatters by {theirs:.0%}, of which {MOST:.0%} is believed"
+    return Compared(name, change, more, allowed, capped)
 
 
 def tolerance(before: list[Timing], after: Timing) -> float:
@@ -78,18 +88,30 @@ def tolerance(before: list[Timing], after: Timing) -> float:
 
     With `ENOUGH` runs before it, Student's prediction interval for one more of their kind. With fewer, the root of the
     sum of squares of both medians' intervals, of how far either run drifted, and of the scatter assumed between runs.
+    Of what the reference contributes, no more than `MOST` counts.
 
     >>> steady = Timing("DECODE-SPEED", amount=64.0, seconds=(4.0,) * 9)
     >>> tolerance([steady], steady), tolerance([steady] * 5, steady)
     (0.02, 0.01)
     """
+    theirs = min(scatter(before), MOST)
+    if len(before) < ENOUGH:
+        return math.hypot(after.within, after.wander, theirs, BETWEEN)
+    return max(LEAST, theirs, after.within)
+
+
+def scatter(before: list[Timing]) -> float:
+    """How much a reference scatters by itself, as a share: all that `tolerance` takes from it, before any cap.
+
+    >>> scatter([Timing("DECODE-SPEED", amount=64.0, seconds=(4.0,) * 9)])
+    0.0
+    """
     if len(before) < ENOUGH:
         within = statistics.fmean(timing.within for timing in before)
-        wander = statistics.fmean(timing.wander for timing in before)
-        return math.sqrt(sum(width**2 for width in (after.within, after.wander, within, wander, BETWEEN)))
+        return math.hypot(within, statistics.fmean(timing.wander for timing in before))
     medians = [timing.per_unit_s for timing in before]
-    scatter = statistics.stdev(medians) / statistics.fmean(medians)
-    return max(LEAST, student(len(before) - 1) * scatter * math.sqrt(1 + 1 / len(before)), after.within)
+    spread = statistics.stdev(medians) / statistics.fmean(medians)
+    return student(len(before) - 1) * spread * math.sqrt(1 + 1 / len(before))
 
 
 def student(degrees_of_freedom: int) -> float:

@@ -1,5 +1,6 @@
 """A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -198,6 +199,11 @@ def assemble(events: list[Event], name: str) -> Run:
 
 def load(folder: Path) -> Run:
     """Read run.json. Raises CannotStart where it is missing or not valid."""
+    return load_hashed(folder)[0]
+
+
+def load_hashed(folder: Path) -> tuple[Run, str]:
+    """The run in run.json, and the SHA-256 of that file in hexadecimal. Raises as `load` does."""
     path = folder / NAME
     try:
         content = untrusted.read_bytes(path, AT_MOST)
@@ -206,7 +212,7 @@ def load(folder: Path) -> Run:
             f"{path} cannot be read: {error.strerror}.",
             f"Name a folder under results/; an unfinished run continues with `dgxcert validate --resume {folder}`.",
         ) from error
-    return load_content(content, path)
+    return load_content(content, path), hashlib.sha256(content).hexdigest()
 
 
 def load_content(content: bytes, path: Path) -> Run:
