@@ -15,8 +15,8 @@ from dgxcert.profiles import prerequisites
 from dgxcert.profiles.prerequisites import Row
 from dgxcert.record import journal
 from dgxcert.record import run as runs
-from dgxcert.record.run import Run
 from dgxcert.runner import validation
+from dgxcert.runner.closing import Ended
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_ready_runs_what_its_rows_need_and_exits_like_its_checklist(
 def test_ready_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     passed_on: list[Options] = []
 
-    def validate(options: Options, results: Path, console: Console) -> tuple[Run, Path]:
+    def validate(options: Options, results: Path, console: Console) -> Ended:
         passed_on.append(options)
-        return runs.assemble([opened(planned("A"))], "run"), results
+        return Ended(runs.assemble([opened(planned("A"))], "run"), results)
 
     monkeypatch.setattr(validation, "validate", validate)
     words = ["ready", "--profile", "h200", "--runtime", "docker", "--stack", "current", "--results", str(tmp_path)]

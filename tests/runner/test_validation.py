@@ -21,6 +21,7 @@ from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
 from dgxcert.record.state import RunState
 from dgxcert.runner import session, validation
+from dgxcert.runner.interrupts import Stop
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,7 @@ def at_rest(cut: Cut, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def resume(folder: Path) -> Run:
-    return validation.resume(folder, Console(file=StringIO()))
+    return validation.resume(folder, Console(file=StringIO())).run
 
 
 def test_a_finished_run_is_not_resumed(at_rest: Path) -> None:
@@ -285,7 +286,7 @@ def test_a_bug_loses_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     writer.append(opened)
     writer.append(example.finished("A"))
     with pytest.raises(RuntimeError, match="an unexpected error"):
-        validation._work(opened, tmp_path, writer, RunState(journal.read(tmp_path)), Console(file=StringIO()))
+        validation._work(opened, tmp_path, writer, RunState(journal.read(tmp_path)), Console(file=StringIO()), Stop())
     run = runs.load(tmp_path)
     assert run.judgement.verdict is Verdict.INCONCLUSIVE
     assert [result.outcome.value for result in run.results] == ["passed", "not_run"]

@@ -1,7 +1,6 @@
 """The application: all groups of commands under one name, and what an error of any of them prints and exits with."""
 
 import atexit
-import signal
 import sys
 import traceback
 
@@ -12,6 +11,7 @@ from dgxcert.cli import certificate, compare, history, hub, image, listing, scre
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
+from dgxcert.runner import interrupts
 
 app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.add_typer(validate.commands)
@@ -26,24 +26,45 @@ app.add_typer(certificate.commands)
 
 def main() -> None:
     """Run the command; whatever keeps it from starting is one clear line and exit code 3."""
-    # Python's own shutdown takes a while. Another Ctrl-C during it would replace the exit code by death by a signal.
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    # Python's own shutdown takes a while. A signal during it would replace the exit code by death by that signal.
+    atexit.register(interrupts.ignore)
+    with interrupts.heeded():
+        code = _code()
+        sys.exit(code)
+
+
+def _code() -> int:
+    """Run the command, and say what kept it from its end; returns its exit code."""
     try:
-        code = app(standalone_mode=False)
-        if code == CannotRun.INTERRUPTED:
-            begun = " A run that had begun can be continued with --resume." if "validate" in sys.argv else ""
-            code = _fail(f"interrupted.{begun}")
+        code: int = app(standalone_mode=False)
     except typer.TyperException as error:
         message = error.format_message().rstrip(".")
-        code = _fail(f"{message}. Try `dgxcert --help` or `dgxcert COMMAND --help`.")
+        return _fail(f"{message}. Try `dgxcert --help` or `dgxcert COMMAND --help`.")
     except CannotStart as error:
-        code = _fail(str(error))
+        return _fail(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        code = CannotRun.INTERRUPTED
+    except SystemExit:  # typer's answer to a closed pipe is exit code 1, which means REJECTED here
+        return CannotRun.CANNOT_START
+    except OSError as error:  # the file system ends what a command was doing: no bug of dgxcert's own
+        return _fail(_named(error))
     except Exception:  # a bug of dgxcert's own: Python's exit code for it is 1, which means REJECTED here
         print_line(screen.console(sys.stderr), traceback.format_exc())
-        code = CannotRun.CANNOT_START
-    sys.exit(code)
+        return CannotRun.CANNOT_START
+    return _fail("interrupted.") if code == CannotRun.INTERRUPTED else code
 
 
 def _fail(message: str) -> int:
-    print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(message)}")
+    with interrupts.held():  # a second Ctrl-C does not take the message away
+        print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(message)}")
     return CannotRun.CANNOT_START
+
+
+def _named(error: OSError) -> str:
+    """What the system refused, with the file.
+
+    >>> _named(FileNotFoundError(2, "No such file or directory", "results/a"))
+    'results/a: No such file or directory.'
+    """
+    named = f"{error.filename}: " if error.filename is not None else ""
+    return f"{named}{error.strerror or error}."

@@ -8,9 +8,10 @@ from enum import IntEnum
 
 
 class CannotRun(IntEnum):
-    """Any command that did no work."""
+    """Any command that did not do its work."""
 
     CANNOT_START = 3
+    """It could not start, or not finish: what it had found by then is on the screen."""
     INTERRUPTED = 130
     """What typer returns for Ctrl-C; `main` turns it into CANNOT_START."""
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import signal
 import sys
-from collections.abc import Iterator
 from typing import IO, TextIO, cast
 
 from rich.console import Console
@@ -59,13 +57,3 @@ def say(text: str) -> None:
     kept in results/[2026]
     """
     print_line(console(), text)
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ignore Ctrl-C while a verdict is printed: the run has ended, and its exit code must be the verdict's."""
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

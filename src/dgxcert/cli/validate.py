@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -46,16 +47,16 @@ def validate(
 ) -> None:
     """Validate this machine.
 
-    Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start.
+    Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start or not finish.
     """
     from dgxcert.plan.options import Options
     from dgxcert.report import terminal
-    from dgxcert.runner import validation
+    from dgxcert.runner import interrupts, validation
 
     console = screen.console()
     if resume is not None:
         _refuse_other_options(context)
-        run, folder = validation.resume(resume, console), resume
+        work = partial(validation.resume, resume, console)
     else:
         names = _split(only)
         if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
@@ -63,10 +64,12 @@ def validate(
         place, because = resolve(runtime, profile)
         options = Options(profile=profile, site=site, tier=tier, only=names, runtime=place, runtime_because=because)
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
-        run, folder = validation.validate(options.model_copy(update=recipe), results, console, waivers)
-    with screen.undisturbed():
-        terminal.show(run, console, str(folder))
-    raise typer.Exit(run.judgement.exit_code)
+        work = partial(validation.validate, options.model_copy(update=recipe), results, console, waivers)
+    with interrupts.held():
+        ended = work()
+        terminal.show(ended.run, console, ended.kept, exit_code=ended.exit_code)
+        ended.say_trouble(console)
+    raise typer.Exit(ended.exit_code)
 
 
 def _refuse_other_options(context: typer.Context) -> None:
@@ -118,17 +121,18 @@ def ready(
     from dgxcert.plan.options import Options
     from dgxcert.profiles import prerequisites
     from dgxcert.report import readiness
-    from dgxcert.runner import validation
+    from dgxcert.runner import interrupts, validation
 
     console, rows = screen.console(), prerequisites.load()
     place, because = resolve(runtime, profile)
     only = prerequisites.names(rows)
     options = Options(profile=profile, only=only, runtime=place, runtime_because=because, stack=stack)
-    run, folder = validation.validate(options, results, console)
-    lines = readiness.checklist(run, rows)
-    with screen.undisturbed():
-        readiness.show(run, lines, console, str(folder))
-    raise typer.Exit(readiness.exit_code(run, lines))
+    with interrupts.held():
+        ended = validation.validate(options, results, console)
+        lines = readiness.checklist(ended.run, rows)
+        readiness.show(ended.run, lines, console, ended.kept)
+        ended.say_trouble(console)
+    raise typer.Exit(ended.exit_code if ended.trouble else readiness.exit_code(ended.run, lines))
 
 
 @commands.command(hidden=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 from dgxcert.files import untrusted
 from dgxcert.files.atomic import write_text
+from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.untrusted import MIB
-from dgxcert.outcome import CannotStart
 
 NAME = "benchmark.json"
 LOGS = "logs"
@@ -34,7 +34,7 @@ class BenchmarkFile:
     def keep(self, config: Any) -> None:
         """Append the benchmarks that this process has timed since the last call, and wait until they are on the disk.
 
-        Raises CannotStart where they cannot be written.
+        Raises CannotWrite where they cannot be written.
         """
         session = getattr(config, "_benchmarksession", None)
         if session is None:
@@ -64,16 +64,13 @@ class BenchmarkFile:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise CannotStart(
-                f"{self._path} cannot be written: {error.strerror}.",
-                "Free some space or fix the permissions, then continue with --resume.",
-            ) from error
+            raise CannotWrite(self._path, error) from error
 
 
 def merge(folder: Path) -> tuple[str, ...]:
     """Join the files of a run's processes, oldest first, into `benchmark.json`; returns a sentence about each damaged.
 
-    Without any benchmark there is no such file. Raises CannotStart where it cannot be written.
+    Without any benchmark there is no such file. Raises CannotWrite where it cannot be written.
     """
     about: dict[str, Any] = {}
     benchmarks: list[dict[str, Any]] = []

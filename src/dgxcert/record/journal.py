@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
@@ -198,7 +199,7 @@ class Writer:
             # O_APPEND: supervisor and children append to the same file, each at its end whatever the other wrote.
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise CannotWrite(self.path, error) from error
         self._end_torn_line()
 
     def append(self, event: Event) -> None:
@@ -211,7 +212,7 @@ class Writer:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)  # the next requirement may take the machine down
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise CannotWrite(self.path, error) from error
 
     def claim(self) -> None:
         """Lock the run for as long as this process lives. Raises CannotStart where another process holds it."""
@@ -237,6 +238,10 @@ class Writer:
                     raise
                 time.sleep(0.1)
 
+    def events(self) -> list[Event]:
+        """All that the record holds, also where its folder was moved or removed meanwhile."""
+        return read_content(os.pread(self._file, os.fstat(self._file).st_size, 0), self.path)
+
     def close(self) -> None:
         """Close the file and release the lock."""
         os.close(self._file)
@@ -254,7 +259,7 @@ class Writer:
             try:
                 os.write(self._file, b"\n")
             except OSError as error:
-                raise _cannot_write(self.path, error) from error
+                raise CannotWrite(self.path, error) from error
 
 
 class Follower:
@@ -272,13 +277,6 @@ class Follower:
         whole = appended[: appended.rfind(b"\n") + 1]  # a line that is still being written is read by the next call
         self._position += len(whole)
         return [event for line in whole.splitlines() if (event := parse(line.decode())) is not None]
-
-
-def _cannot_write(path: Path, error: OSError) -> CannotStart:
-    return CannotStart(
-        f"{path} cannot be written: {error.strerror}.",
-        "Free some space or fix the permissions, then continue with --resume; what was written so far is kept.",
-    )
 
 
 def read(folder: Path) -> list[Event]:

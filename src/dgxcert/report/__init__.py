@@ -1,8 +1,10 @@
 """Reports of a run, all rebuilt from run.json alone: for people, for CI, for monitoring."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dgxcert.files.atomic import SHARED, write_text
+from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.outcome import CannotStart
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
@@ -11,12 +13,31 @@ from dgxcert.report import junit, markdown
 JUNIT, SUMMARY, HTML, PROMETHEUS = "junit.xml", "summary.md", "report.html", "metrics.prom"
 
 
-def write(run: Run, folder: Path) -> None:
-    """Write run.json and the reports that need no third-party package, and remove the others from the run folder."""
-    for name in (HTML, PROMETHEUS):
-        (folder / name).unlink(missing_ok=True)  # until `write_all` has run they would show an older verdict
-    write_text(folder / runs.NAME, run.model_dump_json(indent=1) + "\n")
-    _write_plain(run, folder)
+def write(run: Run, folder: Path) -> tuple[CannotWrite, ...]:
+    """Write run.json and the reports that need no third-party package, and remove the others from the run folder.
+
+    Returns what could not be written or removed; none of it keeps the others from being written.
+    """
+    removed = (HTML, PROMETHEUS)  # until `write_all` has run they would show an older verdict
+    written = {runs.NAME: run.model_dump_json(indent=1) + "\n", JUNIT: junit.render(run), SUMMARY: markdown.render(run)}
+    failures = [_failure(_remove, folder / name) for name in removed]
+    failures += [_failure(write_text, folder / name, text) for name, text in written.items()]
+    return tuple(failure for failure in failures if failure is not None)
+
+
+def _failure(act: Callable[..., None], path: Path, *text: str) -> CannotWrite | None:
+    try:
+        act(path, *text)
+    except CannotWrite as error:
+        return error
+    return None
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(path, error) from error
 
 
 def write_all(run: Run, folder: Path) -> list[Path]:

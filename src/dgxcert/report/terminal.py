@@ -32,8 +32,11 @@ VERDICT_STYLE = {
 OUTCOME_STYLE = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 
 
-def show(run: Run, console: Console, folder: str) -> None:
-    """Print the summary of a run, and the folder that it is in."""
+def show(run: Run, console: Console, folder: str, exit_code: int | None = None) -> None:
+    """Print the summary of a run, and the folder that it is in; empty where nothing is left of that.
+
+    `exit_code` is that of the command where it is not the verdict's.
+    """
     console.print()
     console.print(_table(run))
     for reason, results in not_measured(run).items():
@@ -54,9 +57,10 @@ def show(run: Run, console: Console, folder: str) -> None:
     console.print()
     console.print(tally(judgement.counts), highlight=False)
     last = plain(verdict_with_basis(run), VERDICT_STYLE[judgement.verdict])
-    last.append(f": {meaning(run)} (exit {judgement.exit_code})", style="default")
+    last.append(f": {meaning(run)} (exit {judgement.exit_code if exit_code is None else exit_code})", style="default")
     console.print(last, soft_wrap=True)  # one line, whatever the terminal's width: it is searched for
-    print_line(console, f"kept in {folder}")
+    if folder:
+        print_line(console, f"kept in {folder}")
 
 
 def _table(run: Run) -> Table:

@@ -14,6 +14,7 @@ from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
 from dgxcert.runner import gates
+from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import Here, InContainer, Launcher
 from dgxcert.runner.supervisor import Supervisor
 
@@ -45,8 +46,13 @@ class Pipeline:
         supervisor: Supervisor,
         show: Show,
         suite_changed: Callable[[], str] = lambda: "",
+        stop: Stop | None = None,
     ) -> None:
-        """`suite_changed` is asked before each stage: how the suite differs from that of the run, or ""."""
+        """`suite_changed` is asked before each stage: how the suite differs from that of the run, or "".
+
+        `stop` counts the signals that end the run: asked before each stage, and heeded at once while an image is built.
+        """
+        self._stop = stop or Stop()
         self._opened = opened
         self._options = opened.options
         self._folder = folder
@@ -57,7 +63,10 @@ class Pipeline:
         self._suite_changed = suite_changed
 
     def run(self) -> None:
-        """Run every stage that has something to run. Raises what the supervisor raises."""
+        """Run every stage that has something to run.
+
+        Raises what the supervisor raises, and KeyboardInterrupt where the user ends the run.
+        """
         self._run_stages(self._steps())
 
     def _steps(self) -> list[Step]:
@@ -75,6 +84,7 @@ class Pipeline:
 
     def _run_stages(self, steps: Sequence[Step]) -> None:
         for stage, launcher, obstacle in steps:
+            self._stop.check()
             planned, name = self._planned(stage), self._options.stage_name(stage)
             if problem := self._suite_changed() or obstacle():
                 if self._waiting(stage):
@@ -140,7 +150,7 @@ class Pipeline:
         log, options = self._folder / "logs" / "image.log", self._options
         try:
             engine.compose()  # without which the image would be of no use
-            with log.open("a", encoding="utf-8") as file:
+            with self._stop.raising(), log.open("a", encoding="utf-8") as file:
 
                 def show(line: str) -> None:
                     file.write(f"{line}\n")

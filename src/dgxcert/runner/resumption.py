@@ -68,8 +68,14 @@ def _last_ending(folder: Path) -> str:
 
 
 def only_reports_are_missing(opened: Opened, state: RunState, folder: Path) -> bool:
-    """Whether a run was killed after its last measurement and before its verdict was written."""
-    return not (folder / runs.NAME).exists() and not waiting(opened, state)
+    """Whether a run ended with its last measurement, and its verdict could not be written, or only an older one."""
+    if waiting(opened, state) or any((folder / name).exists() for name in runs.SIGNED):
+        return False
+    try:
+        written = runs.load(folder)
+    except CannotStart:
+        return True
+    return written != runs.assemble(journal.read(folder), written.name)
 
 
 def beginning(opened: Opened, state: RunState, machine: Machine) -> list[journal.Event]:

@@ -5,7 +5,6 @@ requirement it was measuring. Either is recorded by name and the rest continues 
 never calls the driver and never imports torch, so that no hang or crash there reaches it.
 """
 
-import contextlib
 import functools
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
+from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import GRACE_S, Launcher
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.session import CANNOT_RECORD
@@ -29,6 +29,8 @@ START_BUDGET_S = 120.0
 END_BUDGET_S = 60.0
 """From the last requirement to the child's end: pytest-benchmark writes its file."""
 INTERRUPT_GRACE_S = 5.0
+IMPATIENT = 2
+"""Signals that say: at once."""
 STRIKES = 2
 """Children in a row that may end without having started a requirement."""
 
@@ -84,8 +86,9 @@ class Supervisor:
         progress: Progress,
         state: RunState,
         shortage: Callable[[], str] = lambda: "",
+        stop: Stop | None = None,
     ) -> None:
-        """`state` is that of the record so far, and is kept up to date with it.
+        """`state` is that of the record so far, and is kept up to date with it. `stop` counts what ends the run.
 
         `shortage` says why the machine is short of memory, or "". Children guard themselves against that; this is for
         a child that no longer can.
@@ -95,6 +98,7 @@ class Supervisor:
         self._progress = progress
         self._state = state
         self._shortage = shortage
+        self._stop = stop or Stop()
 
     @functools.cached_property
     def _follower(self) -> journal.Follower:
@@ -104,8 +108,7 @@ class Supervisor:
     def run_stage(self, stage: str, launcher: Launcher, plan: list[Planned]) -> None:
         """Run every requirement of the plan that waits, in children of the launcher, until none does.
 
-        Raises CannotStart where the record cannot be written, KeyboardInterrupt (after recording it) where the user
-        ends the run.
+        Raises CannotStart where the record cannot be written, KeyboardInterrupt where the user ends the run.
         """
         waiting = self._waiting(stage, plan)
         self._progress.stage(stage, plan, {entry.key for entry in plan} - waiting.keys())
@@ -170,6 +173,7 @@ class Supervisor:
                 # A process in an uninterruptible driver call survives SIGKILL until the call returns.
                 stuck = "" if dead else "; it survives SIGKILL, so it hangs in the driver: restart the machine"
                 return f"{reason}{stuck}"
+            self._stop.check()
             self._progress.tick()
             time.sleep(POLL_S)
 
@@ -215,15 +219,13 @@ class Supervisor:
         self._progress.finished(event)
 
     def _interrupt(self, child: Child, launcher: Launcher) -> None:
-        """End the child as Ctrl-C would, then record what it was measuring; that may be measured again."""
-        with contextlib.suppress(KeyboardInterrupt):  # a second Ctrl-C skips the grace period
-            command.signal_group(child.process, signal.SIGINT)
-            deadline = time.monotonic() + INTERRUPT_GRACE_S
-            while child.process.poll() is None and time.monotonic() < deadline:
-                time.sleep(POLL_S)
+        """End the child as Ctrl-C would; another signal skips the time that it is given for that."""
+        command.signal_group(child.process, signal.SIGINT)
+        deadline = time.monotonic() + INTERRUPT_GRACE_S
+        while child.process.poll() is None and time.monotonic() < deadline and self._stop.count < IMPATIENT:
+            time.sleep(POLL_S)
         launcher.end(child.process, GRACE_S)
         self._follow(child)
-        self._record(journal.Interrupted(by="the user", key=child.current))
 
     def _record(self, event: journal.Event) -> None:
         self._writer.append(event)

@@ -3,19 +3,15 @@
 import functools
 import os
 import re
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from dgxcert import command, report
 from dgxcert.console import print_line
 from dgxcert.container import builder, engine
+from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.history import run_index, timeline
 from dgxcert.machine import memory_guard
 from dgxcert.machine.identity import Machine
@@ -27,26 +23,38 @@ from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
 from dgxcert.profiles import site, waivers
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import benchmark_file, journal
-from dgxcert.record import run as runs
-from dgxcert.record.run import Run
+from dgxcert.record import journal
 from dgxcert.record.state import RunState
-from dgxcert.runner import interrupted_runs, resumption, session, turn
+from dgxcert.runner import closing, interrupted_runs, interrupts, resumption, session, turn
+from dgxcert.runner.closing import Ended
+from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.pipeline import Pipeline
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
 
 SHOWN = 3
 """Runs that could not be read and are named before a new one."""
-REPORT_S = 300.0
-"""Longer than the largest report takes on the slowest machine."""
 
 
-def validate(options: Options, results: Path, console: Console, waiver_file: Path | None = None) -> tuple[Run, Path]:
-    """Run a new validation and return it with its folder.
+def validate(options: Options, results: Path, console: Console, waiver_file: Path | None = None) -> Ended:
+    """Run a new validation.
 
     Raises CannotStart where nothing can be run or another run is measuring, before anything is written where possible.
     """
+    with interrupts.held() as stop:
+        try:
+            with stop.raising():
+                opened = _opened(options, results, console, waiver_file)
+        except KeyboardInterrupt:
+            raise CannotStart("interrupted before anything was measured; there is no run folder.") from None
+        with turn.taken(results):
+            folder = _new_folder(results, opened.machine)
+            writer = _new_record(folder, opened)
+            return _work(opened, folder, writer, RunState([opened]), console, stop)
+
+
+def _opened(options: Options, results: Path, console: Console, waiver_file: Path | None) -> journal.Opened:
+    """All that is decided before anything is measured."""
     where = suite.root()
     _require_image(options)
     machine = session.read_machine()
@@ -62,7 +70,7 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
     displays = session.display_adapters(profile, machine)
     catalogue = suite.collect(where, session.gpus_to_test(profile, machine), without=displays)
     planned = selection.make(catalogue, profile, options)
-    opened = journal.Opened(
+    return journal.Opened(
         suite=suite.identity(where),
         options=options,
         profile=profile,
@@ -74,12 +82,18 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         waivers=_waivers(waiver_file, catalogue, machine),
         earlier=known.of(timeline.known_as(machine)),
     )
-    with turn.taken(results):
-        folder = _new_folder(results, machine)
+
+
+def _new_record(folder: Path, opened: journal.Opened) -> journal.Writer:
+    """The record of a new run. Where it takes no line, its folder is removed: it would be the folder of no run."""
+    try:
         writer = journal.Writer(folder)
         writer.claim()
         writer.append(opened)
-        return _work(opened, folder, writer, RunState([opened]), console), folder
+    except CannotStart:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return writer
 
 
 def _skipped(unreadable: dict[str, str], results: Path) -> list[str]:
@@ -98,22 +112,32 @@ def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tup
     return waivers.load(path, known, machine, datetime.now(UTC).date())
 
 
-def resume(folder: Path, console: Console) -> Run:
+def resume(folder: Path, console: Console) -> Ended:
     """Continue a run that ended early or with something inconclusive, which is measured again (`RunState.waits`).
 
     Raises CannotStart where nothing waits or the run is signed, where it was made on another machine or by another
     version of the suite, or where a waiver that it started with has expired.
     """
-    opened = journal.opened(folder)
-    machine = session.read_machine()
-    resumption.require_same(opened, RunState(journal.read(folder)), machine, suite.identity(suite.root()))
+    with interrupts.held() as stop:
+        try:
+            with stop.raising():
+                opened = journal.opened(folder)
+                machine = session.read_machine()
+                current = suite.identity(suite.root())
+                resumption.require_same(opened, RunState(journal.read(folder)), machine, current)
+        except KeyboardInterrupt:
+            raise CannotStart(f"interrupted before {folder} was continued; it is as it was.") from None
+        return _continue(opened, machine, folder, console, stop)
+
+
+def _continue(opened: journal.Opened, machine: Machine, folder: Path, console: Console, stop: Stop) -> Ended:
     writer = journal.Writer(folder)
     writer.claim()
     state = RunState(journal.read(folder))  # once the run is ours: a child of the last process may just have ended
     if resumption.only_reports_are_missing(opened, state, folder):
         print_line(console, "Everything was measured already; the reports are written from the record.")
         writer.close()
-        return close(folder, console)
+        return Ended(closing.close(folder, console), folder)
     events = resumption.beginning(opened, state, machine)
     for event in events:
         state.take(event)
@@ -121,7 +145,7 @@ def resume(folder: Path, console: Console) -> Run:
     with turn.taken(folder.parent):
         for event in events:
             writer.append(event)
-        return _work(opened, folder, writer, state, console)
+        return _work(opened, folder, writer, state, console, stop)
 
 
 def _require_image(options: Options) -> None:
@@ -135,25 +159,55 @@ def _require_image(options: Options) -> None:
         raise CannotStart(f"Image {options.image_reference} {why}.", "Build it: make image; or leave out --no-build.")
 
 
-def _work(opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console) -> Run:
+def _work(
+    opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console, stop: Stop
+) -> Ended:
     """Run what is left, then write the run's reports, whatever ended it."""
     about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
     print_line(console, f"{about}\n{_where(opened.options)}\nrun folder {folder}")
-    expected_s = run_index.durations(folder.parent, opened.machine, opened.profile.name)
+    trouble: CannotStart | None = None
+    unwritten: list[journal.Event] = []
     try:
-        with _stopped_like_ctrl_c(), Progress(console, expected_s) as progress:
-            floor = opened.profile.memory.floor
-            shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
-            supervisor = Supervisor(folder, writer, progress, state, shortage)
-            changed = functools.partial(resumption.suite_changed, opened)
-            Pipeline(opened, folder, writer, state, supervisor, progress.say, changed).run()
+        _measure(opened, folder, writer, state, console, stop)
     except KeyboardInterrupt:
-        console.print("interrupted: writing the reports of what was measured")
+        print_line(console, "interrupted: writing the reports of what was measured")
+        unwritten = _interrupted(writer, state, "the user")
+    except (CannotStart, OSError) as error:
+        trouble = error if isinstance(error, CannotStart) else CannotWrite(Path(error.filename or writer.path), error)
+        unwritten = _interrupted(writer, state, trouble.cause) if isinstance(trouble, CannotWrite) else []
     finally:
+        events = [*writer.events(), *unwritten]
         writer.close()
-        run = close(folder, console)  # whatever happened: nothing that was measured is lost
-    _write_html_report(folder, console)
-    return run
+        run = closing.close(folder, console, events)  # whatever happened: nothing that was measured is lost
+    if trouble is None:
+        closing.write_html_report(folder, console, stop)
+    return Ended(run, folder, trouble)
+
+
+def _measure(
+    opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console, stop: Stop
+) -> None:
+    """Run all stages that are left.
+
+    Raises KeyboardInterrupt where the user ends the run, CannotStart or OSError where the disk does.
+    """
+    expected_s = run_index.durations(folder.parent, opened.machine, opened.profile.name)
+    with Progress(console, expected_s) as progress:
+        floor = opened.profile.memory.floor
+        shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
+        supervisor = Supervisor(folder, writer, progress, state, shortage, stop)
+        changed = functools.partial(resumption.suite_changed, opened)
+        Pipeline(opened, folder, writer, state, supervisor, progress.say, changed, stop).run()
+
+
+def _interrupted(writer: journal.Writer, state: RunState, by: str) -> list[journal.Event]:
+    """Record what ended the run, and what was being measured: that is measured again. What the record did not take."""
+    event = journal.Interrupted(by=by, key=state.in_flight.key if state.in_flight is not None else None)
+    try:
+        writer.append(event)
+    except CannotStart:
+        return [event]
+    return []
 
 
 def _where(options: Options) -> str:
@@ -166,46 +220,6 @@ def _where(options: Options) -> str:
     except CannotStart as error:
         return f"runtime docker: {error.problem}"
     return f"runtime docker: image {options.image_reference}, engine {engine.endpoint() or 'unknown'} by {clients}"
-
-
-def close(folder: Path, console: Console) -> Run:
-    """Rebuild run.json and the reports from the record; what of the benchmarks' files is damaged is only named."""
-    run = runs.assemble(journal.read(folder), folder.name)
-    for problem in benchmark_file.merge(folder):
-        print_line(console, problem, style="yellow")
-    report.write(run, folder)
-    return run
-
-
-def _write_html_report(folder: Path, console: Console) -> None:
-    """Write the report with plots, in a process of its own: an error in the plot library costs no verdict."""
-    args = [sys.executable, "-P", "-m", "dgxcert", "report", str(folder.resolve())]
-    try:
-        done = command.run(args, timeout_s=REPORT_S, env=suite.environment())
-    except (OSError, KeyboardInterrupt) as error:
-        problem = str(error) or "interrupted"
-    else:
-        problem = "" if done.returncode == 0 else done.complaint
-    if problem:
-        message = f"report.html could not be written: {problem}. Try again: dgxcert report {folder}"
-        print_line(console, message, style="yellow")
-
-
-@contextmanager
-def _stopped_like_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM or a lost terminal end the run as Ctrl-C does."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    # nohup starts a program with SIGHUP ignored, and the run must then survive its terminal.
-    handled = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _new_folder(results: Path, machine: Machine) -> Path:
