@@ -1,5 +1,6 @@
 """Runs of known-good machines become limits of a profile, each with its readings, margin and source."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,7 @@ def test_runs_of_different_profiles_suites_or_machines_are_refused(tmp_path: Pat
     three = timed_run.write(tmp_path / "three", machine=machine)
     with pytest.raises(CannotStart, match="runs are of 2 kinds of machine"):
         calibrated(one, three)
+
+
+def test_a_single_round_has_no_spread_that_is_known() -> None:
+    assert calibration.spread_of((4.0,)) == math.inf

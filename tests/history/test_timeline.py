@@ -1,6 +1,8 @@
 """A step in speed is reported with the changes of that run; a single outlier is no step."""
 
+import math
 import random
+import statistics
 
 import pytest
 from suites.certified import KEYS, past, run, speed
@@ -129,3 +131,16 @@ def test_an_inconclusive_rate_is_in_no_history() -> None:
 def test_a_speed_of_zero_is_in_no_history() -> None:
     stuck = run(finished(KEYS[2], evidence=(speed(KEYS[2], 14.0).model_copy(update={"value": 0.0}),)))
     assert KEYS[2] not in timeline.of(stuck).rates
+
+
+def test_a_level_knows_what_its_rates_give_all_at_once() -> None:
+    dice = random.Random(3)
+    rates = [dice.uniform(10, 12) for _ in range(40)]
+    level = timeline.Level()
+    for at, rate in enumerate(rates):
+        level.add(str(at), rate)
+    scatter = statistics.stdev(rates) / statistics.fmean(rates)
+    allowed = timeline.STUDENT_BEYOND * scatter * math.sqrt(1 + 1 / len(rates))
+    assert level.median == statistics.median(rates)
+    assert level.beyond(level.median * (1 + allowed * 0.999)) == 0.0
+    assert level.beyond(level.median * (1 + allowed * 1.001)) == pytest.approx(allowed, rel=0.01)

@@ -1,5 +1,6 @@
 """Calibration: what runs of known-good machines reached, as limits for a profile with their provenance. Pure."""
 
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,8 +51,7 @@ def readings(runs: list[tuple[Run, dict[str, Timing]]]) -> tuple[dict[str, list[
             if measured is None:
                 continue
             limit, evidence = measured
-            spoiled = timings[result.key].spoiled if result.key in timings else "it is not in benchmark.json"
-            if spoiled:
+            if spoiled := _spoiled(timings.get(result.key), evidence.value):
                 excluded.append(f"{run.name}: {result.key}: {spoiled}")
                 continue
             spread = spread_of(timings[result.key].seconds)
@@ -113,7 +113,9 @@ def _margin(items: list[Reading]) -> tuple[float, str]:
 
 
 def spread_of(seconds: tuple[float, ...]) -> float:
-    """Interquartile range of some rounds, as a share of their median."""
+    """Interquartile range of some rounds, as a share of their median; infinite for a single one."""
+    if len(seconds) < 2:
+        return math.inf
     quartiles = statistics.quantiles(seconds, n=4, method="inclusive")
     return (quartiles[2] - quartiles[0]) / statistics.median(seconds)
 
@@ -122,6 +124,15 @@ def _rate(result: Result) -> tuple[str, Evidence] | None:
     """The limit that a benchmark's rate was compared with, and the rate; None where the result is no benchmark's."""
     pairs = ((speed(comparison), evidence) for evidence in result.evidence for comparison in evidence.held_against)
     return next(((limit, evidence) for limit, evidence in pairs if limit), None)
+
+
+def _spoiled(timing: Timing | None, rate: object) -> str:
+    """Why a benchmark of a run is not used, or ""."""
+    if timing is None:
+        return "it is not in benchmark.json"
+    if not isinstance(rate, int | float) or not 0 < rate < math.inf:
+        return f"its rate is {rate!s:.20}"
+    return timing.spoiled or ("" if len(timing.seconds) > 1 else "it has one round")
 
 
 def _machine(run: Run) -> str:

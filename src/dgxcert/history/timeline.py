@@ -1,7 +1,7 @@
 """Timeline: what earlier runs of a machine reached, where a speed changed for good, and what else changed. Pure."""
 
+import bisect
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -144,44 +144,78 @@ def steps(runs: Sequence[Earlier], requirement: str) -> list[Step]:
     A speed that slowly drifts has no run before which it was another, and makes no step.
     """
     points = series(runs, requirement)
-    jumps: list[Step] = []
-    level: list[tuple[Earlier, float]] = []
-    previous: list[tuple[Earlier, float]] = []
+    jumps: list[tuple[str, Earlier, float]] = []
+    level, previous = Level(), Level()
     for index, (run, rate) in enumerate(points):
         following = points[index + 1][1] if index + 1 < len(points) else rate
-        more = _beyond(level, rate)
-        if more and _beyond(level, following) * more <= 0:
+        more = level.beyond(rate)
+        if more and level.beyond(following) * more <= 0:
             continue  # a single outlier: it is no step, and would widen the scatter of the level
-        returned = not any(_beyond(previous, each) for each in (rate, following))
+        returned = not any(previous.beyond(each) for each in (rate, following))
         back = len(level) < LEAST_RUNS <= len(previous) and returned
         if back:  # too few runs to know the new level by, but the one before it is known
-            more = rate / _median(level) - 1
+            more = rate / level.median - 1
         if more:
-            jumps.append(_step(requirement, runs, level[-1][0], run, more))
-            level, previous = (previous, []) if back else ([], level)
-        level = [*level, (run, rate)]
-    return jumps
+            jumps.append((level.last, run, more))
+            level, previous = (previous, Level()) if back else (Level(), level)
+        level.add(run.name, rate)
+    return _described(requirement, runs, jumps)
 
 
-def _step(requirement: str, runs: Sequence[Earlier], before: Earlier, run: Earlier, more: float) -> Step:
+def _described(requirement: str, runs: Sequence[Earlier], jumps: list[tuple[str, Earlier, float]]) -> list[Step]:
+    """Each step with what else changed at it."""
+    if not jumps:
+        return []
     known = {each.name: each for each in completed(sorted(runs, key=lambda each: (each.started, each.name)))}
-    return Step(requirement, run.name, before.name, more, changes(known[before.name], known[run.name]))
+    return [
+        Step(requirement, run.name, before, more, changes(known[before], known[run.name]))
+        for before, run, more in jumps
+    ]
 
 
-def _median(level: list[tuple[Earlier, float]]) -> float:
-    return statistics.median(rate for _, rate in level)
+class Level:
+    """Rates at which a benchmark stayed, in order; each of thousands is added without looking at all others again.
 
+    >>> level = Level()
+    >>> for name, rate in zip("abcde", (14.0, 14.1, 13.9, 14.0, 14.0)):
+    ...     level.add(name, rate)
+    >>> level.median, level.last, round(level.beyond(10.0), 3), level.beyond(14.1)
+    (14.0, 'e', -0.286, 0.0)
+    """
 
-def _beyond(level: list[tuple[Earlier, float]], rate: float) -> float:
-    """How far a rate is above the median of a level, as a share; 0 within its scatter, or if that is not known."""
-    if len(level) < LEAST_RUNS:
-        return 0.0
-    more = rate / _median(level) - 1
-    return more if abs(more) > _allowed([each for _, each in level]) else 0.0
+    def __init__(self) -> None:
+        self._ordered: list[float] = []
+        self._mean = self._squares = 0.0
+        self.last = ""
+        """The name of the last run."""
 
+    def __len__(self) -> int:
+        return len(self._ordered)
 
-def _allowed(level: list[float]) -> float:
-    """How far from its level one more run may be, as a share; by chance 1 in 500 is farther."""
-    scatter = statistics.stdev(level) / statistics.fmean(level)
-    degrees = len(level) - 1
-    return max(LEAST, STUDENT.get(degrees, STUDENT_BEYOND) * scatter * math.sqrt(1 + 1 / len(level)))
+    def add(self, name: str, rate: float) -> None:
+        """Add the next run."""
+        self.last = name
+        bisect.insort(self._ordered, rate)
+        before = rate - self._mean
+        self._mean += before / len(self._ordered)
+        self._squares += before * (rate - self._mean)  # Welford 1962: the sum of squares, without a second pass
+
+    @property
+    def median(self) -> float:
+        """The median of its rates."""
+        half = len(self._ordered) // 2
+        return self._ordered[half] if len(self._ordered) % 2 else (self._ordered[half - 1] + self._ordered[half]) / 2
+
+    def beyond(self, rate: float) -> float:
+        """How far a rate is above the median, as a share; 0 within the scatter, or if that is not known."""
+        if len(self) < LEAST_RUNS:
+            return 0.0
+        more = rate / self.median - 1
+        return more if abs(more) > self._allowed else 0.0
+
+    @property
+    def _allowed(self) -> float:
+        """How far from it one more run may be, as a share; by chance 1 in 500 is farther."""
+        degrees = len(self) - 1
+        scatter = math.sqrt(self._squares / degrees) / self._mean
+        return max(LEAST, STUDENT.get(degrees, STUDENT_BEYOND) * scatter * math.sqrt(1 + 1 / len(self)))

@@ -177,3 +177,27 @@ def test_every_third_cycle_being_slow_shows_in_the_mean() -> None:
     slow = replace(GOOD, copy=GOOD.copy / 3)
     assert of(*(GOOD, GOOD, slow) * 30).steadiness("copy") == pytest.approx(7 / 9)
     assert of(*(GOOD,) * 29, slow).steadiness("copy") > 0.95, "one of many is no finding"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"cycle": 3}',
+        '{"cycle": {"at": "x"}}',
+        '{"cycle": {"at": 1e400, "seconds": 1}}',
+        '{"boot": [1]}',
+        '{"boot": "7d1f", "errors": "many"}',
+        '{"paused": null}',
+        "[" * 100_000,
+        "3",
+        "NaN",
+    ],
+)
+def test_a_line_of_other_types_is_no_entry(line: str) -> None:
+    assert log.parse_line(line) is None
+
+
+def test_a_log_that_is_no_file_is_inconclusive_by_name(tmp_path: Path) -> None:
+    (tmp_path / "burn-in.jsonl").symlink_to("/dev/zero")
+    with pytest.raises(Inconclusive, match=r"burn-in\.jsonl cannot be read: it is a link"):
+        log.read_log(tmp_path / "burn-in.jsonl")

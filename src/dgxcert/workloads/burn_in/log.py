@@ -13,12 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from dgxcert.files import untrusted
+from dgxcert.files.untrusted import MIB
 from dgxcert.judgement.limit import Bound
 from dgxcert.machine import trace
 from dgxcert.machine.trace import Point, Trace
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.probes.host import boot
 
+AT_MOST = 64 * MIB
+"""The largest log that is read: a week of cycles is 10 MiB."""
 MIN_CYCLES = 4
 """Fewer cycles cannot be compared: three of them are the start that the others are compared with."""
 WINDOW = 3
@@ -107,6 +113,7 @@ class Pause:
 
 
 Entry = Start | Cycle | Pause
+CYCLE, START, PAUSE = TypeAdapter(Cycle), TypeAdapter(Start), TypeAdapter(Pause)
 
 
 @dataclass(frozen=True)
@@ -287,8 +294,13 @@ def append_pause(path: Path) -> None:
 
 def read_log(path: Path) -> tuple[Entry, ...]:
     """The entries of a log file in order; none where there is no file. Lines torn by a power cut are skipped."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    entries = (parse_line(line) for line in text.splitlines())
+    try:
+        text = untrusted.read_bytes(path, AT_MOST).decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise Inconclusive(f"{path.name} cannot be read: {error.strerror}", f"Move it away: ls -l {path}") from error
+    entries = (parse_line(line) for line in text.split("\n"))
     return tuple(entry for entry in entries if entry is not None)
 
 
@@ -296,22 +308,22 @@ def parse_line(line: str) -> Entry | None:
     """The entry in a line; None where it is torn.
 
     >>> parse_line('{"boot": "7d1f", "at": 1764400000, "begun": {"torch": "2.10.0"}, "errors": 0, "highest_mhz": 3003}')
-    Start(boot='7d1f', begun={'torch': '2.10.0'}, errors=0, highest_mhz=3003)
+    Start(boot='7d1f', begun={'torch': '2.10.0'}, errors=0, highest_mhz=3003.0)
     >>> parse_line('{"paused": 1764400100.0}')
     Pause(paused=1764400100.0)
     >>> parse_line('{"cycle": {"at": 1764400020.0, "sec')
     """
     try:
-        entry = json.loads(line)
+        entry = untrusted.parse_json(line)
+        if not isinstance(entry, dict):
+            return None
+        if "cycle" in entry:
+            return CYCLE.validate_python(entry["cycle"])
+        if "boot" in entry:
+            return START.validate_python(entry)
+        return PAUSE.validate_python(entry) if "paused" in entry else None
     except ValueError:
         return None
-    if not isinstance(entry, dict):
-        return None
-    if "cycle" in entry:
-        return Cycle(**entry["cycle"])
-    if "boot" in entry:
-        return Start(entry["boot"], entry.get("begun", {}), entry.get("errors"), entry.get("highest_mhz"))
-    return Pause(entry["paused"]) if "paused" in entry else None
 
 
 def summarise(entries: Iterable[Entry]) -> Summary:
@@ -349,9 +361,9 @@ def _interruptions(entries: tuple[Entry, ...]) -> tuple[int, int, int]:
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
-    # A power cut can tear the last line: the next entry starts on a line of its own, or both would be lost.
-    torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if torn else "") + json.dumps(entry) + "\n")
+    # "a+b": a power cut can tear the last line, and the next entry then starts on a line of its own, or both are lost
+    with path.open("a+b") as file:
+        torn = file.seek(0, os.SEEK_END) > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+        file.write((("\n" if torn else "") + json.dumps(entry) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())  # on the disk before the next cycle, which may take the machine down
