@@ -27,7 +27,7 @@ def states(machine: Machine = SPARK, image: Image | None = IMAGE, unreadable: st
 
 
 def is_valid(machine: Machine = SPARK, image: Image | None = IMAGE, unreadable: str = "") -> bool | None:
-    return drift.is_valid(certified(), drift.compare(certified(), machine, image, unreadable), NOW)
+    return drift.is_valid(certified(), drift.compare(certified(), machine, image, unreadable), NOW, verified=True)
 
 
 def test_the_certificate_of_an_unchanged_machine_is_valid() -> None:
@@ -91,9 +91,16 @@ def test_a_machine_is_recognised_by_gpu_then_serial_then_host_name() -> None:
 
 def test_an_expired_certificate_is_invalid_on_an_unchanged_machine() -> None:
     compared = drift.compare(certified(), SPARK, IMAGE)
-    assert drift.is_valid(certified(), compared, datetime(2027, 11, 26, tzinfo=UTC)) is False
+    assert drift.is_valid(certified(), compared, datetime(2027, 11, 26, tzinfo=UTC), verified=True) is False
 
 
 def test_a_signed_report_is_never_valid_as_a_certificate() -> None:
     report = make(run(finished("DISK-SPACE", Outcome.FAILED)), {"run.json": "00"}, NOW, 365).extension
-    assert drift.is_valid(report, drift.compare(report, SPARK, IMAGE), NOW) is False
+    assert drift.is_valid(report, drift.compare(report, SPARK, IMAGE), NOW, verified=True) is False
+
+
+def test_a_certificate_whose_signature_was_not_verified_is_never_valid() -> None:
+    """Its text may be anybody's: an edited one with a later date of expiry compares as well."""
+    compared = drift.compare(certified(), SPARK, IMAGE)
+    assert drift.is_valid(certified(), compared, NOW, verified=False) is None
+    assert drift.is_valid(certified(), compared, datetime(2027, 11, 26, tzinfo=UTC), verified=False) is False

@@ -8,7 +8,7 @@ from suites.example import finished, image_ready
 
 from dgxcert.certificate import drift, summary
 from dgxcert.certificate.signed_run import Verified
-from dgxcert.certificate.ssh_signature import Signer
+from dgxcert.certificate.ssh.signature import Signer
 from dgxcert.certificate.statement import Statement, make
 from dgxcert.outcome import Outcome
 
@@ -27,15 +27,16 @@ def test_signing_prints_the_files_to_hand_over() -> None:
 
 
 def test_verifying_prints_signer_dates_and_what_is_not_covered() -> None:
-    lines = summary.of_verification(Verified(statement(), SIGNER, ("notes.txt",)))
+    lines = summary.of_verification(Verified(statement(), SIGNER, "CERTIFIED: as the run gives it.", ("notes.txt",)))
     assert "signed by ada@lab with SHA256:abc on 2026-11-26 00:00 UTC" in lines
     assert "valid until 2027-11-23 18:40 UTC" in lines
-    assert lines[-2:] == ["not covered by the signature: notes.txt", "VERIFIED"]
+    assert lines[-2:] == ["not part of the certificate: notes.txt", "VERIFIED"]
 
 
 def test_a_report_is_never_called_verified() -> None:
     report = statement(finished("DISK-SPACE", Outcome.FAILED))
-    assert summary.of_verification(Verified(report, SIGNER, ()))[-1].endswith("a report, not a certificate")
+    lines = summary.of_verification(Verified(report, SIGNER, "REJECTED: as the run gives it.", ()))
+    assert lines[-1].endswith("a report, not a certificate")
 
 
 def test_drift_prints_certified_and_current_values() -> None:
@@ -46,6 +47,6 @@ def test_drift_prints_certified_and_current_values() -> None:
     assert f"{'driver':20} 590.10  (changed; certified: 580.95.05)" in lines
     assert f"{'firmware':20} 5.36  (unchanged)" in lines
     assert lines[-2:] == [
-        "The signature was not verified: add --allowed-signers.",
+        "The signature was not verified, so that anybody may have written this: name --allowed-signers.",
         "INVALID: validate the machine again",
     ]

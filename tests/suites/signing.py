@@ -10,7 +10,7 @@ from needs import missing
 from suites.example import finished
 
 from dgxcert.certificate import signed_run
-from dgxcert.certificate.ssh_signature import Refused
+from dgxcert.certificate.refusal import Refused
 from dgxcert.outcome import Outcome
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from pathlib import Path
 from dgxcert import command
 from dgxcert.certificate import signed_run
 from dgxcert.certificate.redaction import HOST, SHARED_ACCOUNTS, Redaction, users_in
-from dgxcert.certificate.ssh_signature import SUFFIX
+from dgxcert.certificate.ssh.signature import SUFFIX
 from dgxcert.container import hub_token
 from dgxcert.outcome import CannotStart
 from dgxcert.record import run as runs

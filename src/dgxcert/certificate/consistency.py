@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from dgxcert.certificate import origin
-from dgxcert.certificate.ssh_signature import Refused
-from dgxcert.certificate.statement import Statement
+from dgxcert.certificate import bounds, origin
+from dgxcert.certificate.refusal import BY_SIGN, Refused
+from dgxcert.certificate.statement import Extension, Statement, make
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record import clock, contradictions, journal
@@ -26,6 +27,8 @@ LATER = {"format", "notes", "measured", "earlier", "limits"}
 ALONE = f"{journal.NAME} is missing, so that this is what {runs.NAME} says, not checked against its record"
 OTHER = "it was made by another suite, so that its plan and profile were not compared with those of that suite"
 SHOWN = 5
+LONGEST = 100
+"""Characters of a field that are shown where it is wrong."""
 
 
 class Contradiction(CannotStart):
@@ -40,13 +43,35 @@ class Loaded:
     unchecked: str
 
 
+@dataclass(frozen=True)
+class Covered:
+    """What a statement covers, as it was read once and hashed: the run and its record, and the digests of all files."""
+
+    folder: Path
+    run: bytes
+    record: bytes
+    digests: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the evidence of a statement gives: its sentence, rebuilt, and what could not be checked."""
+
+    says: str
+    unchecked: str
+
+
 def load(folder: Path, now: datetime) -> Loaded:
     """The run of a folder. Raises CannotStart, with each reason, where it is not what its record proves."""
     run = runs.load(folder)
     if not (folder / journal.NAME).exists():
         _refuse(folder, of_run(run, now))
         return Loaded(run, ALONE)
-    events = journal.read(folder)
+    return _judged_by(run, journal.read(folder), folder, now)
+
+
+def _judged_by(run: Run, events: list[Event], folder: Path, now: datetime) -> Loaded:
+    """The run, if it is what these events give. Raises CannotStart with each reason where it is not."""
     ours = origin.is_ours(run.suite)
     _refuse(folder, _differences(run, runs.assemble(events, run.name), ours=ours) or of_record(events, now, ours=ours))
     return Loaded(run, "" if ours else OTHER)
@@ -72,43 +97,83 @@ def require_unsigned(folder: Path) -> None:
             )
 
 
-def require_true(statement: Statement, folder: Path, now: datetime) -> str:
-    """Check the run that a statement covers; returns what could not be checked. Raises Refused.
+def require_true(statement: Statement, covered: Covered, now: datetime) -> Truth:
+    """Rebuild a statement from the run that it covers, and compare the two. Raises Refused where they differ.
 
-    The folder's files must be those that the statement covers.
+    Raises CannotStart where the run was made by a version that this one cannot read.
     """
-    signed = statement.extension
+    signed, folder = statement.extension, covered.folder
     try:
-        loaded = load(folder, now)
-        problem = clock.problem(journal.read(folder))
+        run = runs.load_content(covered.run, folder / runs.NAME)
+        events = journal.read_content(covered.record, folder / journal.NAME)
+        loaded = _judged_by(run, events, folder, now)
+        problem = clock.problem(events)
     except Contradiction as error:
         raise Refused(error.problem, *error.remedy) from error
     except CannotStart as error:
         if signed.suite_sha256 == origin.ours().sha256:
             raise Refused(error.problem, *error.remedy) from error
-        return f"its run was made by another version and cannot be read: {error.problem}"
-    run = loaded.run
-    measured = (
-        datetime.fromisoformat(run.measured) if run.measured else signed.measured
-    )  # an older one has no such field
+        raise CannotStart(
+            f"Its run was made by another version of dgxcert ({signed.suite_version}) and cannot be checked here: "
+            f"{error.problem}",
+            f"Verify it with that version: git checkout {signed.suite_commit or 'COMMIT'}",
+        ) from error
+    rebuilt = make(run, covered.digests, signed.issued, bounds.MOST_DAYS)
     found = [problem] if problem else []
-    pairs = {
-        "verdict": (signed.verdict, run.judgement.verdict),
-        "counts": (signed.counts, run.judgement.counts),
-        "run": (signed.run, run.name),
-        "profile_sha256": (signed.profile_sha256, run.profile_sha256),
-        "suite_sha256": (signed.suite_sha256, run.suite.sha256),
-        "measured": (signed.measured, measured),
-        "hostname": (signed.machine.hostname, run.machine.hostname),
-        "serial": (signed.machine.serial, run.machine.serial),
-        "gpus": (signed.machine.gpus, run.machine.gpus),
-    }
-    found += [
-        f"its {name} is {said}, in its run it is {given}" for name, (said, given) in pairs.items() if said != given
-    ]
+    found += _wrong_times(statement, run)
+    found += _not_of_its_run(statement, rebuilt, _may_differ(loaded, run, signed))
     if found:
-        raise Refused("; ".join(found[:SHOWN]), "Ask for a signature by `dgxcert sign`.")
-    return loaded.unchecked
+        raise Refused("; ".join(found[:SHOWN]), BY_SIGN)
+    return Truth(rebuilt.extension.says, loaded.unchecked)
+
+
+def _wrong_times(statement: Statement, run: Run) -> list[str]:
+    """How the dates of a statement contradict those of its run, apart from what is compared field by field."""
+    signed = statement.extension
+    started, ended = datetime.fromisoformat(run.started), datetime.fromisoformat(run.ended)
+    found = []
+    if signed.issued < ended - bounds.CLOCK:
+        found.append(f"it was issued on {clock.minute(signed.issued)}, before its run ended on {clock.minute(ended)}")
+    if run.measured is None and not started <= signed.measured <= ended:
+        found.append(f"its measured is {clock.minute(signed.measured)}, outside its run")
+    return found
+
+
+def _may_differ(loaded: Loaded, run: Run, signed: Extension) -> set[str]:
+    """The fields of a statement that may be other than what this version makes of the same run."""
+    fields = {"issued", "expires"}  # they are the signer's, and `statement_check` bounds them
+    if run.measured is None:
+        fields.add("measured")  # as up to dgxcert 0.1.0
+    if loaded.unchecked:
+        fields |= {"says", "weights", "configuration"}  # words, which versions choose
+    if signed.limits is None:
+        fields.add("limits")  # as up to dgxcert 0.1.0
+        fields.add("says")  # which counts them
+    return fields
+
+
+def _not_of_its_run(statement: Statement, rebuilt: Statement, may_differ: set[str]) -> list[str]:
+    """A sentence for each field of a statement that its run does not give."""
+    said, given = _fields(statement), _fields(rebuilt)
+    return [
+        f"its {name} is {_short(said[name])}, in its run it is {_short(given[name])}"
+        for name in given
+        if name not in may_differ and said[name] != given[name]
+    ]
+
+
+def _fields(statement: Statement) -> dict[str, Any]:
+    """The fields of a statement by their names, those of machine and software one by one."""
+    predicate = statement.model_dump(mode="json")["predicate"]
+    extension = predicate.pop("dgxcert")
+    parts = {name: extension.pop(name) for name in ("machine", "software")}
+    inner = {f"{part}.{name}": value for part, fields in parts.items() for name, value in fields.items()}
+    return {**extension, **inner, **predicate}
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def of_record(events: Sequence[Event], now: datetime, *, ours: bool) -> list[str]:

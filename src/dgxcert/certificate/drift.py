@@ -59,12 +59,12 @@ def compare(certified: Extension, machine: Machine, image: Image | None, unreada
     return compared
 
 
-def is_valid(certified: Extension, compared: Iterable[Compared], now: datetime) -> bool | None:
-    """Whether a certificate is still valid; None where something that it depends on could not be checked."""
+def is_valid(certified: Extension, compared: Iterable[Compared], now: datetime, *, verified: bool) -> bool | None:
+    """Whether a certificate is still valid; None where its signature or something else could not be checked."""
     states = {item.state for item in compared}
     if certified.kind != CERTIFICATE or certified.expires <= now or State.CHANGED in states:
         return False
-    return None if State.UNKNOWN in states else True
+    return None if State.UNKNOWN in states or not verified else True
 
 
 def same_machine(certified: Extension, machine: Machine) -> bool:

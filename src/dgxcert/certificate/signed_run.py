@@ -1,35 +1,44 @@
 """A signed run: its statement with an SSH signature, and the verification of both."""
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from dgxcert import report
-from dgxcert.certificate import consistency, ssh_signature, statement_check
-from dgxcert.certificate.ssh_signature import SUFFIX, Refused, Signer
+from dgxcert.certificate import bounds, consistency, evidence_files, statement_check, statement_text
+from dgxcert.certificate.consistency import Covered
+from dgxcert.certificate.evidence_files import Contents
+from dgxcert.certificate.refusal import BY_SIGN, FROM_THE_SIGNER, Refused
+from dgxcert.certificate.ssh import signature as ssh_signature
+from dgxcert.certificate.ssh.signature import SUFFIX, Signer
 from dgxcert.certificate.statement import CERTIFICATE, NAMESPACES, REPORT, Statement, make
+from dgxcert.files import untrusted
 from dgxcert.files.atomic import write_text
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import waivers
+from dgxcert.record import clock, journal
 from dgxcert.record import run as runs
 
 FILES = dict(zip((CERTIFICATE, REPORT), runs.SIGNED, strict=True))
-CHUNK_BYTES = 2**20
+JUDGED = (runs.NAME, journal.NAME)
+"""What is not only hashed: the verdict is rebuilt from it."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A statement with a valid signature, its signer, and the files of the run folder that it does not cover."""
+    """A statement with a valid signature, its signer, and what else is in the run folder."""
 
     statement: Statement
     signer: Signer
+    says: str
+    """The verdict in a sentence, rebuilt from the run."""
     uncovered: tuple[str, ...]
+    """The files that the statement does not cover, as they are shown: `notes.txt`, `latest (a link)`."""
     unchecked: str = ""
     """What this dgxcert could not check of the run itself."""
 
@@ -42,15 +51,17 @@ class Verified:
 def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str], None]) -> Path:
     """Sign a run, as a certificate or as a report, and return the file that was signed.
 
-    Raises CannotStart where the run contradicts its record, itself, this clock or its suite, where it is signed already
-    or too old, or where ssh-keygen does not sign; then no file is left behind.
+    Raises CannotStart where the run contradicts its record, itself, this clock or its suite, where its folder holds
+    what a signature cannot cover, where it is signed already or too old, or where ssh-keygen does not sign; then no
+    file is left behind.
     """
     for name in FILES.values():
-        if (folder / name).exists():
+        if os.path.lexists(folder / name) or os.path.lexists(folder / (name + SUFFIX)):
             raise CannotStart(
                 f"{folder / name} already exists.",
                 f"Verify it with `dgxcert verify`; to sign again, move it and its {SUFFIX} away.",
             )
+    _require_fit(folder)
     run = consistency.require_signable(folder, now)
     report.write_all(run, folder)  # sign freshly generated reports, not files that may have been edited
     statement = make(run, digests(folder), now.replace(microsecond=0), days)
@@ -60,6 +71,7 @@ def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str],
             f"{statement.extension.measured:%Y-%m-%d}.",
             "Validate the machine again.",
         )
+    _require_readable(statement)
     kind = statement.extension.kind
     # In a folder of its own: where signing fails or is interrupted, the run folder stays as it was.
     with tempfile.TemporaryDirectory(prefix="dgxcert-") as temporary:
@@ -72,25 +84,45 @@ def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str],
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a run folder by its relative path, except the signed files and hidden files."""
-    signed = {name for kind in FILES.values() for name in (kind, kind + SUFFIX)}
-    hashes = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if name not in signed and not path.name.startswith(".") and path.is_file():
-            hashes[name] = _sha256(path)
-    return hashes
+    """SHA-256 of each file of a run folder by its relative path, except the signed files and hidden files.
 
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+    Raises CannotStart where one cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
+        files = evidence_files.contents(folder).files
+        return {name: evidence_files.sha256(folder, name) for name in files if not evidence_files.is_hidden(name)}
     except OSError as error:
-        raise CannotStart(f"{path} cannot be read: {error.strerror}.", f"Make it readable: chmod u+r {path}") from error
-    return digest.hexdigest()
+        raise _unreadable(folder, error) from error
+
+
+def _require_fit(folder: Path) -> None:
+    """Raise CannotStart, which names it, for something in a run folder that a signature cannot cover."""
+    try:
+        unfit = evidence_files.contents(folder).unfit
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    for name, problem in sorted(unfit.items()):
+        raise CannotStart(
+            f"{folder} cannot be signed: {evidence_files.shown([name])}: {problem}.",
+            f"Move it away, or sign a copy without links: cp -r {folder} COPY",
+        )
+
+
+def _require_readable(statement: Statement) -> None:
+    """Raise CannotStart for a statement that no dgxcert would verify, before anybody signs it."""
+    try:
+        statement_text.parse(statement.text().encode())
+        if problem := statement_check.problem(statement):
+            raise Refused(problem, BY_SIGN)
+    except Refused as refused:
+        raise CannotStart(
+            f"Nothing was signed, since nobody could verify it: {refused.problem}.", "Validate the machine again."
+        ) from refused
+
+
+def _unreadable(folder: Path, error: OSError) -> CannotStart:
+    path = error.filename if isinstance(error.filename, str) and error.filename else str(folder)
+    return CannotStart(f"{path} cannot be read: {error.strerror}.", f"Look at it: ls -l {folder}")
 
 
 def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revoked: Path | None = None) -> Verified:
@@ -100,80 +132,103 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
     checked.
     """
     content = _content(path)  # read once: the statement that is used must be the bytes that were verified
-    signer, namespace = ssh_signature.verify(path, content, allowed, tuple(NAMESPACES.values()), revoked)
-    statement = _statement(content)
+    signer, namespace = ssh_signature.verify(path, content, allowed, tuple(NAMESPACES.values()), now, revoked)
+    statement = statement_text.parse(content)
     signed = statement.extension
     if namespace != NAMESPACES[signed.kind]:
-        raise Refused(
-            f"it claims to be a {signed.kind}, but was signed as {namespace!r}",
-            "Ask for a signature by `dgxcert sign`.",
-        )
-    _require_consistent(statement)
-    uncovered = _require_evidence(statement, path.parent)
-    if signed.issued > now:
-        raise Refused(
-            f"it was issued on {signed.issued:%Y-%m-%d %H:%M} UTC, in the future", "Set the clock: timedatectl"
-        )
-    if signed.expires <= now:
-        raise Refused(
-            f"it expired on {signed.expires:%Y-%m-%d %H:%M} UTC", "Validate the machine again and sign that run."
-        )
+        raise Refused(f"it claims to be a {signed.kind}, but was signed as {namespace!r}", BY_SIGN)
+    _require_consistent(statement, now)
+    found = _contents(path.parent)
+    covered = _evidence(statement, path.parent, found)
     if machine and machine not in names(statement):
         raise Refused(
             f"it is for another machine: {', '.join(sorted(names(statement)))}, not {machine}",
             "Ask for the certificate of this one.",
         )
-    return Verified(statement, signer, uncovered, consistency.require_true(statement, path.parent, now))
+    truth = consistency.require_true(statement, covered, now)
+    return Verified(statement, signer, truth.says, _uncovered(statement, found), truth.unchecked)
 
 
-def read(path: Path) -> Statement:
+def read(path: Path, now: datetime) -> Statement:
     """The statement in a signed file, without verifying its signature. Raises CannotStart, Refused."""
-    return _statement(_content(path))
+    statement = statement_text.parse(_content(path))
+    if problem := statement_check.problem(statement) or statement_check.in_future(statement, now):
+        raise Refused(problem, BY_SIGN)
+    return statement
 
 
 def _content(path: Path) -> bytes:
     if path.is_dir():
-        files = [path / name for name in FILES.values() if (path / name).exists()]
+        files = [path / name for name in FILES.values() if (path / name).is_file()]
         raise CannotStart(f"{path} is a folder.", f"Name the file: {files[0] if files else 'certificate.json in it'}")
-    if not path.exists():
-        raise CannotStart(f"There is no {path}.", "Sign the run first: dgxcert sign RUN --key K")
     try:
-        return path.read_bytes()
+        return untrusted.read_bytes(path, bounds.STATEMENT_BYTES)
+    except FileNotFoundError as error:
+        raise CannotStart(f"There is no {path}.", "Sign the run first: dgxcert sign RUN --key K") from error
+    except untrusted.UnfitError as error:
+        raise Refused(f"{path} was not read: {error.strerror}", FROM_THE_SIGNER) from error
     except OSError as error:
         raise CannotStart(f"{path} cannot be read: {error.strerror}.", f"Make it readable: chmod u+r {path}") from error
 
 
-def _statement(content: bytes) -> Statement:
-    try:
-        return Statement.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Refused(
-            f"it is not a statement that this dgxcert reads: {place}: {first['msg']}", "Use the dgxcert that signed it."
-        ) from error
-
-
-def _require_consistent(statement: Statement) -> None:
-    """Raise Refused for a statement that contradicts itself or covers no run, even with a valid signature."""
+def _require_consistent(statement: Statement, now: datetime) -> None:
+    """Raise Refused for a statement that contradicts itself or the clock, even with a valid signature."""
     if problem := statement_check.problem(statement):
-        raise Refused(problem, "Ask for a signature by `dgxcert sign`.")
+        raise Refused(problem, BY_SIGN)
+    if problem := statement_check.in_future(statement, now):
+        raise Refused(problem, "Set the clock: timedatectl")
+    if statement.extension.expires <= now:
+        raise Refused(
+            f"it expired on {clock.minute(statement.extension.expires)}",
+            "Validate the machine again and sign that run.",
+        )
 
 
-def _require_evidence(statement: Statement, folder: Path) -> tuple[str, ...]:
-    """Raise Refused where a file differs from the statement; returns the files that it does not cover."""
+def _contents(folder: Path) -> Contents:
+    try:
+        return evidence_files.contents(folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _evidence(statement: Statement, folder: Path, found: Contents) -> Covered:
+    """The run and the record that a statement covers, as they were hashed.
+
+    Raises Refused for a file that differs from the statement, is missing, or is none that a signature can cover.
+    """
+    kept: dict[str, bytes] = {}
     for subject in statement.subject:
-        path = folder / subject.name
-        if Path(subject.name).is_absolute() or ".." in Path(subject.name).parts:
+        name, shown = subject.name, evidence_files.shown([subject.name])
+        if name in found.unfit:
+            raise Refused(f"{shown}, which it covers, is not as it was signed: {found.unfit[name]}", FROM_THE_SIGNER)
+        if name not in found.files:
+            raise Refused(f"{shown}, which it covers, is missing", FROM_THE_SIGNER)
+        try:
+            if name in JUDGED:
+                kept[name] = evidence_files.read(folder, name, bounds.READ_BYTES)
+                digest = hashlib.sha256(kept[name]).hexdigest()
+            else:
+                digest = evidence_files.sha256(folder, name)
+        except untrusted.UnfitError as error:
             raise Refused(
-                f"it names a file outside its run folder: {subject.name}", "Ask for a signature by `dgxcert sign`."
-            )
-        if not path.is_file():
-            raise Refused(f"{subject.name}, which it covers, is missing", "Get the whole run folder from the signer.")
-        if subject.digest != {"sha256": _sha256(path)}:
-            raise Refused(f"{subject.name} was changed after signing", "Get the run folder from the signer again.")
+                f"{shown}, which it covers, is not as it was signed: {error.strerror}", FROM_THE_SIGNER
+            ) from error
+        except OSError as error:
+            raise _unreadable(folder / name, error) from error
+        if subject.digest != {"sha256": digest}:
+            raise Refused(f"{shown} was changed after signing", FROM_THE_SIGNER)
+    digests_of = {subject.name: subject.digest["sha256"] for subject in statement.subject}
+    return Covered(folder, kept[runs.NAME], kept[journal.NAME], digests_of)
+
+
+def _uncovered(statement: Statement, found: Contents) -> tuple[str, ...]:
+    """What is in the folder and not covered by the statement, as it is shown."""
     covered = {subject.name for subject in statement.subject}
-    return tuple(name for name in digests(folder) if name not in covered)
+    return tuple(
+        evidence_files.shown([name]) + (f" ({found.unfit[name]})" if name in found.unfit else "")
+        for name in found.names
+        if name not in covered
+    )
 
 
 def names(statement: Statement) -> set[str]:

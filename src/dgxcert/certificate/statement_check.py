@@ -1,21 +1,48 @@
 """What a statement says that cannot be: valid signatures do not make it true. Pure."""
 
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 
+from dgxcert.certificate import bounds, evidence_files
 from dgxcert.certificate.statement import CERTIFICATE, Statement, combined_digest, end_of
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import clock, journal
 from dgxcert.record import run as runs
 
-MOST_DAYS = 3650
-"""The longest validity that `dgxcert sign` gives."""
 FAILING = (Verdict.REJECTED, Verdict.INCONCLUSIVE)
 
 
 def problem(statement: Statement) -> str:
     """How a statement contradicts itself, or that it covers no run; "" where it does not."""
-    return _contradiction(statement) or _wrong_dates(statement) or _wrong_results(statement)
+    return _wrong_names(statement) or _contradiction(statement) or _wrong_dates(statement) or _wrong_results(statement)
+
+
+def in_future(statement: Statement, now: datetime) -> str:
+    """That a statement was issued after `now`, the time on this machine; "" where it was not."""
+    issued = statement.extension.issued
+    if issued <= now + bounds.CLOCK:
+        return ""
+    tolerance = f"{bounds.CLOCK.total_seconds() / 60:.0f} minutes"
+    return (
+        f"it was issued on {clock.minute(issued)}, in the future: here it is {clock.minute(now)}, and clocks may be "
+        f"{tolerance} apart"
+    )
+
+
+def _wrong_names(statement: Statement) -> str:
+    """A file that a statement must not name, or names twice."""
+    names = Counter(subject.name for subject in statement.subject)
+    folded = Counter(evidence_files.folded(name) for name in names)
+    for name, times in names.items():
+        shown = evidence_files.shown([name])
+        if problem := evidence_files.name_problem(name):
+            return f"it covers {shown}, and {problem}"
+        if times > 1:
+            return f"it covers {shown} {times} times"
+        if folded[evidence_files.folded(name)] > 1:
+            return f"it covers {shown} and another file whose name differs only in case"
+    return ""
 
 
 def _contradiction(statement: Statement) -> str:
@@ -33,11 +60,11 @@ def _contradiction(statement: Statement) -> str:
 
 def _wrong_dates(statement: Statement) -> str:
     signed = statement.extension
-    if signed.measured > signed.issued + clock.TOLERANCE:
+    if signed.measured > signed.issued + bounds.CLOCK:
         return f"it was issued on {clock.minute(signed.issued)} about a run of {clock.minute(signed.measured)}"
-    if not signed.measured < signed.expires <= signed.measured + timedelta(days=MOST_DAYS):
+    if not signed.measured < signed.expires <= signed.measured + timedelta(days=bounds.MOST_DAYS):
         dates = f"it expires on {clock.minute(signed.expires)}, and was measured on {clock.minute(signed.measured)}"
-        return f"{dates}: wanted up to {MOST_DAYS} days later"
+        return f"{dates}: wanted up to {bounds.MOST_DAYS} days later"
     late = [waiver for waiver in signed.waivers if signed.expires > end_of(waiver)]
     return f"it is valid for longer than its waiver of {late[0].requirement}" if late else ""
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from dgxcert.certificate.drift import Compared, State
 from dgxcert.certificate.signed_run import Verified
-from dgxcert.certificate.ssh_signature import SUFFIX
+from dgxcert.certificate.ssh.signature import SUFFIX
 from dgxcert.certificate.statement import CERTIFICATE, Extension
 from dgxcert.console import on_one_line
 from dgxcert.judgement.basis_count import EXPLAINED
 
+SHOWN = 100
+"""Files that are named one by one."""
 VALIDITY = {
     True: "VALID",
     False: "INVALID: validate the machine again",
@@ -35,7 +37,7 @@ def of_verification(verified: Verified) -> list[str]:
     machine = signed.machine
     gpus = ", ".join(f"{gpu.product} {gpu.uuid}" for gpu in machine.gpus) or "no GPU"
     lines = [
-        signed.says,
+        verified.says,
         *_explained(signed),
         f"machine: {machine.hostname}, {machine.product or 'product unknown'}, "
         f"serial {machine.serial or 'not readable'}; {gpus}",
@@ -44,12 +46,19 @@ def of_verification(verified: Verified) -> list[str]:
         f"measured {_minute(signed.measured)}, run {signed.run}, profile {signed.profile}",
         *([f"limits tightened by {signed.site.description}"] if signed.site else []),
         f"signed by {signer.principal} with {signer.fingerprint} on {_minute(signed.issued)}",
+        *([f"by its {signer.certified}"] if signer.certified else []),
+        *(
+            [f"the key is listed for several: {'; '.join(signer.listed)}; which of them it was, no signature says"]
+            if signer.listed
+            else []
+        ),
         f"valid until {_minute(signed.expires)}",
         f"evidence: {len(verified.statement.subject)} files unchanged since signing, SHA-256 {signed.evidence_sha256}",
         *_waivers(signed),
     ]
-    if verified.uncovered:
-        lines.append(f"not covered by the signature: {', '.join(verified.uncovered)}")
+    if names := verified.uncovered:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines.append(f"not part of the {signed.kind}: {', '.join(names[:SHOWN])}{more}")
     if verified.unchecked:
         lines.append(f"not checked here: {verified.unchecked}")
     lines.append("VERIFIED" if verified.certifies else "signature valid; this is a report, not a certificate")
@@ -62,7 +71,7 @@ def of_drift(
     """One line for each thing compared, what else makes the certificate invalid, and last whether it is valid."""
     lines = [f"{item.name:20} {item.current}  ({_state(item)})" for item in compared]
     if not verified:
-        lines.append("The signature was not verified: add --allowed-signers.")
+        lines.append("The signature was not verified, so that anybody may have written this: name --allowed-signers.")
     if certified.kind != CERTIFICATE:
         lines.append("This is a signed report, not a certificate.")
     if certified.expires <= now:

@@ -14,7 +14,7 @@ from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
-    from dgxcert.certificate.ssh_signature import Refused
+    from dgxcert.certificate.refusal import Refused
     from dgxcert.machine.image import Image
 
 SIGNERS = "~/.ssh/allowed_signers"
@@ -33,7 +33,7 @@ def sign(
     from dgxcert.certificate import signed_run, summary
 
     path = signed_run.sign(run, key, days, datetime.now(UTC), screen.say)
-    for line in summary.of_signing(signed_run.read(path).extension, path):
+    for line in summary.of_signing(signed_run.read(path, datetime.now(UTC)).extension, path):
         screen.say(line)
 
 
@@ -49,7 +49,7 @@ def verify(
     Exit code 0: a valid certificate; 1: refused; 2: valid, but only a report.
     """
     from dgxcert.certificate import signed_run, summary
-    from dgxcert.certificate.ssh_signature import Refused
+    from dgxcert.certificate.refusal import Refused
 
     signers = Path(os.path.expanduser(allowed_signers))
     try:
@@ -64,20 +64,23 @@ def verify(
 @commands.command()
 def drift(
     file: Annotated[Path, typer.Argument(metavar="CERT", help="certificate.json of this machine.")],
-    allowed_signers: Annotated[Path | None, typer.Option(help="Verify the signature with this file as well.")] = None,
+    allowed_signers: Annotated[
+        Path | None, typer.Option(help=f"Allowed signers file; {SIGNERS} where it exists.", show_default=False)
+    ] = None,
 ) -> None:
     """Show what has changed on this machine since its certificate.
 
-    Exit code 0: the certificate is still valid; 1: it is not; 2: something could not be checked.
+    Exit code 0: the certificate is still valid; 1: it is not; 2: something could not be checked, its signature too.
     """
     from dgxcert.certificate import drift as drifts
     from dgxcert.certificate import signed_run, summary
-    from dgxcert.certificate.ssh_signature import Refused
+    from dgxcert.certificate.refusal import Refused
     from dgxcert.runner import session
 
     now = datetime.now(UTC)
     try:
-        signed = signed_run.verify(file, allowed_signers, now).statement if allowed_signers else signed_run.read(file)
+        signers = allowed_signers or _usual_signers()
+        signed = signed_run.verify(file, signers, now).statement if signers else signed_run.read(file, now)
         machine = session.read_machine()
         if not drifts.same_machine(signed.extension, machine):
             names = ", ".join(sorted(signed_run.names(signed)))
@@ -86,10 +89,16 @@ def drift(
         _exit_refused(refused)
     image, unreadable = _find_image(signed.extension.software.image)
     compared = drifts.compare(signed.extension, machine, image, unreadable)
-    valid = drifts.is_valid(signed.extension, compared, now)
-    for line in summary.of_drift(signed.extension, compared, now, valid=valid, verified=allowed_signers is not None):
+    valid = drifts.is_valid(signed.extension, compared, now, verified=signers is not None)
+    for line in summary.of_drift(signed.extension, compared, now, valid=valid, verified=signers is not None):
         screen.say(line)
     raise typer.Exit(DRIFT[valid])
+
+
+def _usual_signers() -> Path | None:
+    """The list of signers that `verify` uses too, or None where there is none."""
+    path = Path(os.path.expanduser(SIGNERS))
+    return path if path.exists() else None
 
 
 def _exit_refused(refused: "Refused") -> NoReturn:

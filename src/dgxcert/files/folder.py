@@ -69,10 +69,20 @@ class Folder:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.fdopen(self._regular(name, flags), "ab")
 
+    def entries(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Each name in this folder with its stat(2), that of a link itself. Raises OSError where it cannot be read."""
+        with os.scandir(self._handle) as found:
+            for entry in found:
+                yield entry.name, entry.stat(follow_symlinks=False)
+
+    def open(self, name: str) -> IO[bytes]:
+        """A regular file, open for reading. Raises UnfitError for anything else, without waiting for it."""
+        handle = self._regular(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.fdopen(handle, "rb")
+
     def read_bytes(self, name: str, at_most: int) -> bytes:
         """The content of a regular file of at most `at_most` bytes. Raises UnfitError for anything else."""
-        handle = self._regular(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
+        with self.open(name) as file:
             content = file.read(at_most + 1)
         if len(content) > at_most:
             raise untrusted.UnfitError(self.path / name, f"it has more than the {at_most} bytes that are read")

@@ -9,7 +9,7 @@ from suites.certified import folder
 from suites.signing import LATER, NOW, allowed_signers, make_key, refusal, sign_as
 
 from dgxcert.certificate import signed_run
-from dgxcert.certificate.ssh_signature import Refused
+from dgxcert.certificate.refusal import Refused
 from dgxcert.outcome import CannotStart
 
 
@@ -107,7 +107,7 @@ def test_another_key_is_refused(signed: Path, allowed: Path, tmp_path: Path) -> 
 
 def test_a_key_that_may_not_sign_certificates_is_refused(signed: Path, key: Path, tmp_path: Path) -> None:
     for_others = allowed_signers(tmp_path / "allowed", key, options='namespaces="git"')
-    assert "does not let this key sign for 'dgxcert-certificate'" in refusal(signed, for_others)
+    assert "its namespaces are without 'dgxcert-certificate' (line 1)" in refusal(signed, for_others)
 
 
 def test_an_expired_key_is_refused(signed: Path, key: Path, tmp_path: Path) -> None:

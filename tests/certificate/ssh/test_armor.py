@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from suites.signing import refusal
 
-from dgxcert.certificate import ssh_armor
+from dgxcert.certificate.ssh import armor as ssh_armor
 
 REFORMATTED = {
     "CRLF": lambda text: text.replace("\n", "\r\n"),
@@ -35,7 +35,7 @@ def test_key_and_namespace_are_read(signed: Path, key: Path) -> None:
         ["ssh-keygen", "-l", "-f", key.with_suffix(".pub")], capture_output=True, text=True, check=True
     )
     assert armor.namespace == "dgxcert-certificate"
-    assert armor.fingerprint == listed.stdout.split()[1]
+    assert armor.key.fingerprint == listed.stdout.split()[1]
 
 
 @pytest.mark.parametrize(
