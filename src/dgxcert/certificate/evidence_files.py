@@ -17,11 +17,11 @@ from pathlib import Path
 from dgxcert.certificate import bounds
 from dgxcert.certificate.ssh.signature import SUFFIX
 from dgxcert.certificate.statement_text import misleading_character
+from dgxcert.console import on_one_line
 from dgxcert.files import untrusted
 from dgxcert.files.folder import Folder
 from dgxcert.files.untrusted import UnfitError
 from dgxcert.record import run as runs
-from dgxcert.report.words import printable
 
 CHUNK_BYTES = 2**20
 OURS = frozenset(name + suffix for name in runs.SIGNED for suffix in ("", SUFFIX))
@@ -125,7 +125,7 @@ def shown(names: Iterable[str]) -> str:
     >>> shown(["notes.txt", "a\x1b[2J"])
     'notes.txt, a\\x1b[2J'
     """
-    return ", ".join(printable(name).replace("\n", "\\x0a") for name in names)
+    return ", ".join(on_one_line(name) for name in names)
 
 
 def read(folder: Path, name: str, at_most: int) -> bytes:
