@@ -9,7 +9,7 @@ import pytest
 from dgxcert import command
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
-from dgxcert.probes.gpu import nvml
+from dgxcert.probes.gpu import driver_answers, nvml
 
 CPU = Device("cpu", 0, "CPU")
 GPU = Device("cuda", 1, "NVIDIA H200")
@@ -32,12 +32,12 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
     return end
 
 
-def listed(*pids: int) -> str:
+def listed(*pids: int, **seen: object) -> str:
     """The answer of a driver that lists these compute processes."""
-    return json.dumps({"answered": {"compute_processes": pids}, "refused": {}})
+    return json.dumps({"answered": {"compute_processes": pids, **seen}, "refused": {}})
 
 
-def refused(code: int, message: str) -> str:
+def refused(code: int | None, message: str) -> str:
     """The answer of a driver that refuses to list them."""
     return json.dumps({"answered": {}, "refused": {"compute_processes": {"code": code, "says": message}}})
 
@@ -45,7 +45,7 @@ def refused(code: int, message: str) -> str:
 def test_a_gpu_with_this_process_only_is_not_shared(driver: Callable[..., list[list[str]]]) -> None:
     commands = driver(0, listed(4711))
     assert GPU.other_processes() is None
-    assert commands[0][-3:] == ["gpu", "1", "compute_processes"], "the GPU that was measured"
+    assert commands[0][-4:-1] == ["gpu", "1", "compute_processes"], "the GPU that was measured"
 
 
 def test_the_question_is_the_one_that_the_probe_asks(driver: Callable[..., list[list[str]]]) -> None:
@@ -53,7 +53,8 @@ def test_the_question_is_the_one_that_the_probe_asks(driver: Callable[..., list[
     commands = driver(0, listed(4711))
     GPU.other_processes()
     nvml.compute_processes(GPU.index)
-    assert commands[0] == commands[1]
+    assert commands[0][:-1] == commands[1]
+    assert commands[0][-1] in driver_answers.FIELDS
 
 
 @pytest.mark.parametrize(
@@ -61,12 +62,13 @@ def test_the_question_is_the_one_that_the_probe_asks(driver: Callable[..., list[
     [
         ((0, listed()), "the driver lists no process, not even this one"),
         ((0, refused(3, "Not Supported")), "does not report compute processes of GPU 1: Not Supported"),
+        ((0, refused(None, "the host has not looked yet")), "compute processes of GPU 1: the host has not looked yet"),
         ((0, json.dumps({"code": 15, "says": "GPU is lost"})), "does not answer for GPU 1: GPU is lost"),
         ((1, "", "NVMLError_Unknown: Unknown Error"), "could not be queried: .*Unknown"),
         ((-11, "", "nvmlInit"), r"crashes the calling process, by signal 11 \(nvmlInit\)"),
         ((None, "", "nvmlInit"), r"did not answer within 15 s \(nvmlInit\)"),
     ],
-    ids=["blind", "refused", "lost", "error", "crashes", "hangs"],
+    ids=["blind", "refused", "unseen", "lost", "error", "crashes", "hangs"],
 )
 def test_sharing_that_cannot_be_seen_is_inconclusive(
     driver: Callable[..., list[list[str]]], answer: tuple[Any, ...], message: str
@@ -81,6 +83,14 @@ def test_sharing_that_cannot_be_seen_is_inconclusive(
 def test_other_processes_are_described(driver: Callable[..., list[list[str]]]) -> None:
     driver(0, listed(4711, 4712))
     assert GPU.other_processes() == "GPU 1 was shared: 2 compute processes ([4711, 4712])"
+
+
+def test_a_single_process_that_is_not_of_this_container_is_another(driver: Callable[..., list[list[str]]]) -> None:
+    """Seen from outside: this process may have left the list, and the other is still no reason to call it quiet."""
+    driver(0, listed(4711, foreign_processes=[4711]))
+    assert GPU.other_processes() == "GPU 1 was shared: 1 compute processes ([4711])"
+    driver(0, listed(4711, foreign_processes=[]))
+    assert GPU.other_processes() is None
 
 
 def test_a_cpu_asks_no_driver(driver: Callable[..., list[list[str]]]) -> None:

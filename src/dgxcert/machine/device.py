@@ -74,15 +74,18 @@ class Device:
         if self.kind == "cpu":
             return None
         try:
-            answers = driver_query.ask_gpu(self.index, "compute_processes", timeout_s=SHARING_ANSWER_S, remember=False)
-            pids = answers["compute_processes"]
+            questions = ("compute_processes", "foreign_processes")
+            answers = driver_query.ask_gpu(self.index, *questions, timeout_s=SHARING_ANSWER_S, remember=False)
+            pids, foreign = answers["compute_processes"], answers.answered.get("foreign_processes")
         except Inconclusive as unknown:
             problem = f"cannot tell whether GPU {self.index} was shared: {unknown.problem}"
             raise Inconclusive(problem, *unknown.remedy) from unknown
         # NVML gives the host's process ids, which inside a container are not ours: so they are counted, not compared.
+        # Who looks from outside of the container can tell them, and then one that is not of it is enough.
         # This process has a CUDA context and is one of them; a list without any cannot be trusted to show others.
         if not pids:
             raise Inconclusive(
                 f"cannot tell whether GPU {self.index} was shared: the driver lists no process, not even this one"
             )
-        return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if len(pids) > 1 else None
+        shared = bool(foreign) or len(pids) > 1
+        return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if shared else None

@@ -18,6 +18,12 @@ from dgxcert.outcome import Inconclusive
 PROGRAM = "dgxcert.probes.gpu.driver_answers"
 """A module of the probes, started by its name: this package may not import it."""
 
+FROM_OUTSIDE = (
+    "Run it by `dgxcert validate`, which looks at the GPUs from outside of the container: make validate",
+    "Start a container of your own with the processes of its host in view: docker run --pid=host",
+)
+"""What to do where a container does not see who else is on a GPU."""
+
 _unanswered: dict[tuple[str, ...], str] = {}
 """Questions on which the driver hung or crashed in this process, and how: asked again, they fail at once."""
 
@@ -64,6 +70,8 @@ def refusal(problem: str, refused: dict[str, Any], index: int) -> Inconclusive:
     >>> refusal("no clock: ", {"code": 16, "says": "GPU requires reset"}, 0).problem
     'no clock: GPU requires reset (after a fault the GPU works only again when it has been reset)'
     """
+    if "says" in refused and refused.get("code") is None:  # not the driver's own refusal
+        return Inconclusive(f"{problem}{refused['says']}", *FROM_OUTSIDE)
     error = nvml_errors.find(refused.get("code"))
     return Inconclusive(f"{problem}{refused.get('says', 'no answer')} ({error.meaning})", *error.remedy_for(index))
 

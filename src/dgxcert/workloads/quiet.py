@@ -62,10 +62,11 @@ def others(device: Device) -> str:
 def _on_gpu(device: Device) -> str:
     """What others do on the GPU. Where the driver does not report it, the samples of the rounds will say so."""
     try:
-        answers = nvml.ask(device.index, "utilization", "compute_processes")
+        answers = nvml.ask(device.index, "utilization", "compute_processes", "foreign_processes")
         utilization, pids = answers["utilization"] / 100, answers["compute_processes"]
+        foreign = answers.answered.get("foreign_processes")
     except Inconclusive:
         return ""
-    if len(pids) > 1:
+    if foreign or len(pids) > 1:
         return f"{len(pids)} processes compute on GPU {device.index}"
     return f"GPU {device.index} is {utilization:.0%} busy" if utilization > OVERALL else ""

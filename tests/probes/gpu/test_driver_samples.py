@@ -40,7 +40,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
         monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
         monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: f"GPU {index}")
         missing = refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        for name in (*driver_samples.FIELDS, *driver_samples.PROCESSES, "counters"):
+        for name in (*driver_samples.FIELDS, *driver_answers.PROCESSES, "counters"):
             monkeypatch.setitem(driver_answers.FIELDS, name, fields.get(name, missing))
 
     return answer
@@ -79,7 +79,7 @@ def test_a_field_that_the_driver_refuses_is_named_once_and_not_sampled(
     orphaned_after(2, monkeypatch)
     driver_samples.record_samples(0, 1000.0, tmp_path / "samples")
     first, *samples, last = lines(tmp_path / "samples")
-    refused = {*driver_samples.FIELDS, *driver_samples.PROCESSES} - {"clock"}
+    refused = {*driver_samples.FIELDS, *driver_answers.PROCESSES} - {"clock"}
     assert first["refused"] == {name: {"code": 3, "says": "Not Supported"} for name in refused}
     assert [sorted(sample) for sample in samples] == [["clock", "t"]] * 2
     assert (first["counters"], last["counters"]) == ({}, {}), "a driver without counters"

@@ -9,9 +9,12 @@ name.
 
 import ctypes
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from dgxcert.probes.gpu.sharing import outside_view
 
 Read = Callable[[Any, Any], Any]
 """Reads one field with nvidia-ml-py and a device handle."""
@@ -140,6 +143,36 @@ def _pids(function: str) -> Read:
     return lambda nvml, gpu: [process.pid for process in getattr(nvml, function)(gpu)]
 
 
+def _compute_processes(nvml: Any, gpu: Any) -> list[int]:
+    """The ids of the processes that compute on a GPU.
+
+    Raises Unseen where the list would lack those of other containers: the process that works is the parent of this one.
+    """
+    pids = [process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)]
+    if outside_view.hides_others(pids, own=os.getppid()):
+        raise outside_view.Unseen("this container sees no process of others: start it with --pid=host")
+    return pids
+
+
+def _no_foreign(nvml: Any, _gpu: Any) -> list[int]:
+    """Only who looks from outside of a container can tell its processes from others'."""
+    raise nvml.NVMLError(NOT_SUPPORTED)
+
+
+def _from_outside(name: str, here: Read) -> Read:
+    """A question about processes, answered from outside in a container of a run, and by the driver elsewhere."""
+
+    def read(nvml: Any, gpu: Any) -> Any:
+        if not outside_view.is_there():
+            return here(nvml, gpu)
+        try:
+            return outside_view.answer(nvml.nvmlDeviceGetUUID(gpu), name)
+        except outside_view.Refused as refused:
+            raise nvml.NVMLError(refused.code) from refused
+
+    return read
+
+
 def _process_utilization(nvml: Any, gpu: Any) -> dict[int, int]:
     """Share of the time in percent in which kernels or graphics of each process ran, as the driver last sampled it.
 
@@ -192,13 +225,20 @@ FIELDS: dict[str, Read] = {
     "recovery_action": _recovery_action,
     "fabric": _fabric,
     "inforom": _inforom,
-    "compute_processes": _pids("nvmlDeviceGetComputeRunningProcesses"),
-    "graphics_processes": _pids("nvmlDeviceGetGraphicsRunningProcesses"),
-    "process_utilization": _process_utilization,
 }
 """The fields of one GPU by our names. Clocks in MHz, power in W (NVML has mW), temperature in °C, memory in bytes.
 
 Modes (`mig`, `ecc_mode`) are pairs: current, and pending until the next reset."""
+
+HERE: dict[str, Read] = {
+    "compute_processes": _compute_processes,
+    "graphics_processes": _pids("nvmlDeviceGetGraphicsRunningProcesses"),
+    "process_utilization": _process_utilization,
+}
+"""Who uses a GPU, by the driver that this process can ask: the host's ids, and percent by id."""
+FIELDS |= {name: _from_outside(name, here) for name, here in HERE.items()}
+FIELDS["foreign_processes"] = _from_outside("foreign_processes", _no_foreign)
+PROCESSES = (*HERE, "foreign_processes")
 
 GPU_IS_LOST = 15
 UNUSABLE = (8, 11, GPU_IS_LOST, 16, 999)
@@ -212,12 +252,23 @@ IDENTITY = ("product", "uuid", "compute_capability", "memory_total", "serial", "
 
 def ask(nvml: Any, gpu: Any, fields: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Values of the fields that were `answered`; NVML's code and message of those `refused`."""
+    return _asked(nvml, gpu, {name: FIELDS[name] for name in fields})
+
+
+def ask_here(nvml: Any, gpu: Any) -> dict[str, dict[str, Any]]:
+    """As `ask`, who uses a GPU by the driver that this process can ask."""
+    return _asked(nvml, gpu, HERE)
+
+
+def _asked(nvml: Any, gpu: Any, reads: dict[str, Read]) -> dict[str, dict[str, Any]]:
     answered, refused = {}, {}
-    for field in fields:
+    for name, read in reads.items():
         try:
-            answered[field] = FIELDS[field](nvml, gpu)
+            answered[name] = read(nvml, gpu)
         except nvml.NVMLError as error:
-            refused[field] = {"code": error.value, "says": str(error)}
+            refused[name] = {"code": error.value, "says": str(error)}
+        except outside_view.Unseen as unseen:
+            refused[name] = {"code": None, "says": str(unseen)}
     return {"answered": answered, "refused": refused}
 
 

@@ -23,7 +23,6 @@ FIELDS = (
     "link_generation",
     "link_width",
 )
-PROCESSES = ("compute_processes", "graphics_processes", "process_utilization")
 PROCESSES_EVERY_S = 0.5
 """Who uses the GPU is asked less often than how it works: the driver goes through all of its clients for it."""
 
@@ -43,7 +42,7 @@ def record_samples(index: int, hertz: float, path: Path) -> None:
     gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
     nvml = driver_answers.NamedCalls(pynvml)
     answers = driver_answers.ask(nvml, gpu, FIELDS)
-    who = driver_answers.ask(nvml, gpu, PROCESSES)
+    who = driver_answers.ask(nvml, gpu, driver_answers.PROCESSES)
     refused = answers["refused"] | who["refused"]
     fields, processes = tuple(answers["answered"]), tuple(who["answered"])
     with path.open("a", encoding="ascii", buffering=1) as file:

@@ -111,14 +111,16 @@ class Samples:
         """A description of the other processes that used the GPU at any time of the samples; None without any.
 
         One compute process is the sampled workload itself: inside a container NVML gives the host's process ids, which
-        cannot be told from it by their numbers. A process that only draws is a neighbour once it keeps the GPU busy; a
-        desktop at rest is none. Raises Inconclusive where the driver does not report compute processes.
+        cannot be told from it by their numbers, unless they were seen from outside (`sharing.watch`). A process that
+        only draws is a neighbour once it keeps the GPU busy; a desktop at rest is none.
+
+        Raises Inconclusive where the driver does not report compute processes.
         """
         looks = [reading for reading in self.readings if "compute_processes" in reading]
         if not looks:
             raise self._refusal(f"cannot tell whether GPU {index} was shared: ", "compute_processes")
         computing = sorted({pid for reading in looks for pid in reading["compute_processes"]})
-        if len(computing) > 1:
+        if len(computing) > 1 or any(reading.get("foreign_processes") for reading in looks):
             return f"GPU {index} was shared: {len(computing)} compute processes ({computing})"
         shares = [reading["process_utilization"] for reading in looks if "process_utilization" in reading]
         percent = {

@@ -1,0 +1,94 @@
+"""The watch: looks twice a second which processes are on the GPUs, outside of the container that works on them.
+
+    python -P -m dgxcert.probes.gpu.sharing.watch CONTAINER FILE
+
+A process of its own, since the driver can hang or crash its caller. It ends with its parent, and where the driver
+refuses to start; then the container knows no more, and says so.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from dgxcert.container import engine
+from dgxcert.probes.gpu import driver_answers
+
+EVERY_S = 0.5
+"""The driver goes through all of its clients for an answer."""
+PROC = Path("/proc")
+
+
+class Membership:
+    """Which processes are a container's: those whose control group bears the container's id.
+
+    The engine is asked for the id when there is a process to tell, and again until it knows the container.
+    """
+
+    def __init__(self, find_id: Callable[[], str]) -> None:
+        self._find_id = find_id
+        self._id = ""
+
+    def foreign(self, pids: list[int]) -> list[int]:
+        """Those of the host's process ids that are not the container's."""
+        if pids and not self._id:
+            self._id = self._find_id()
+        return [pid for pid in pids if not self._id or self._id not in _groups(pid)]
+
+
+def _groups(pid: int) -> str:
+    """The control groups of a process as the host names them, such as /system.slice/docker-4f1c….scope.
+
+    Not /proc/PID/ns/pid, which only who may trace a process can read.
+    """
+    try:
+        return (PROC / str(pid) / "cgroup").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+
+
+def container_id(name: str) -> str:
+    """The engine's id of a container; empty while there is none of that name."""
+    try:
+        return engine.run("inspect", "--type", "container", "--format", "{{.Id}}", name).stdout.strip()
+    except OSError:
+        return ""
+
+
+def look(nvml: Any, gpus: dict[str, Any], members: Membership) -> dict[str, Any]:
+    """One look at all GPUs: for each UUID the fields of `driver_answers.PROCESSES` that are answered or refused."""
+    seen = {}
+    for uuid, gpu in gpus.items():
+        answers = driver_answers.ask_here(nvml, gpu)
+        answered = answers["answered"]
+        if "compute_processes" in answered:
+            answered["foreign_processes"] = members.foreign(answered["compute_processes"])
+        seen[uuid] = answers
+    return {"t": time.monotonic(), "gpus": seen}
+
+
+def watch(nvml: Any, members: Membership, file: IO[str], parent: int) -> None:
+    """Append looks to a file until the parent has ended. Raises NVMLError."""
+    nvml.nvmlInit()
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+    gpus = {nvml.nvmlDeviceGetUUID(gpu): gpu for gpu in handles}
+    while os.getppid() == parent:
+        file.write(json.dumps(look(nvml, gpus, members)) + "\n")
+        file.flush()
+        time.sleep(EVERY_S)
+
+
+def main(container: str, path: str) -> None:
+    """Watch for a container of that name; the file is there already."""
+    import pynvml
+
+    parent = os.getppid()
+    with open(path, "a", encoding="ascii") as file:
+        watch(pynvml, Membership(lambda: container_id(container)), file, parent)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
