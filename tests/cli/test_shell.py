@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dgxcert.cli import app
-from dgxcert.container import engine
+from dgxcert.container import engine, handover
 
 
 @pytest.fixture
@@ -36,12 +36,19 @@ def test_native_work_has_its_python_first(started: list[tuple[str, list[str], di
 
 @pytest.mark.parametrize(("profile", "service"), [("auto", "gpu"), ("cpu", "cpu")])
 def test_work_in_the_container_gets_a_shell_in_one_of_its_image(
-    started: list[tuple[str, list[str], dict[str, str]]], tmp_path: Path, profile: str, service: str
+    started: list[tuple[str, list[str], dict[str, str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str,
+    service: str,
 ) -> None:
+    monkeypatch.setattr(handover, "offer_after_exec", lambda given: Path("/exchange", given.environment["HTTPS_PROXY"]))
+    monkeypatch.setenv("HTTPS_PROXY", "proxy:3128")
     options = ["--runtime", "docker", "--profile", profile, "--stack", "current", "--results", str(tmp_path / "runs")]
     assert CliRunner().invoke(app, ["shell", *options]).exit_code == 0
     _, args, environment = started[0]
-    assert args[-6:] == ["run", "--rm", "--entrypoint", "bash", service, "--norc"]
+    assert args[-4:] == ["run", "--rm", service, "shell"]
     assert environment["DGXCERT_IMAGE"] == "dgxcert:current"
     assert environment["DGXCERT_RESULTS"] == str(tmp_path / "runs")
+    assert environment["DGXCERT_EXCHANGE"] == "/exchange/proxy:3128"
     assert (tmp_path / "runs").is_dir()

@@ -77,12 +77,15 @@ def test_a_missing_image_is_not_built_where_building_is_forbidden(existing: Exis
         ensure(build=False)
 
 
-@pytest.mark.parametrize("changed", ["container/Dockerfile", "container/guard.py", "pyproject.toml"])
+RECIPE = ("container/Dockerfile", "container/guard.py", "container/entry.py", "pyproject.toml")
+
+
+@pytest.mark.parametrize("changed", RECIPE)
 def test_the_recipe_covers_every_file_that_decides_what_is_in_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     """After a fix of the guard, an image that the faulty guard let through must not be reused."""
-    for name in ("container/Dockerfile", "container/guard.py", "pyproject.toml", "container/stacks/course.lock"):
+    for name in (*RECIPE, "container/stacks/course.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setattr(suite, "root", lambda: tmp_path)
@@ -242,13 +245,16 @@ def test_a_base_without_a_digest_is_known_by_its_id(monkeypatch: pytest.MonkeyPa
     assert builder.recipe("course", "mine:1").base_digest == ""
 
 
-def test_only_secrets_that_exist_are_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_secrets_that_exist_are_passed_and_none_by_a_file_or_an_argument(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(pip_settings, "read", lambda: PipSettings("", ""))
-    assert builder._secrets(tmp_path) == []
-    monkeypatch.setattr(pip_settings, "read", lambda: PipSettings("[global]\n", "/ca.pem"))
-    secrets = ["--secret", f"id=pip_conf,src={tmp_path}/pip.conf", "--secret", "id=ca,src=/ca.pem"]
-    assert builder._secrets(tmp_path) == secrets
-    assert (tmp_path / "pip.conf").stat().st_mode & 0o777 == 0o600
+    assert builder._secrets() == ([], {})
+    settings = "[global]\nindex-url = https://me:secret@pypi.example/simple\n"
+    monkeypatch.setattr(pip_settings, "read", lambda: PipSettings(settings, "/ca.pem"))
+    options, environment = builder._secrets()
+    assert options == ["--secret", "id=pip_conf,env=DGXCERT_PIP_CONF", "--secret", "id=ca,src=/ca.pem"]
+    assert environment == {"DGXCERT_PIP_CONF": settings}
 
 
 def test_a_proxy_is_passed_by_name_and_never_by_value(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,9 @@ commands = typer.Typer()
 BASH = ("bash", "--norc")
 """Without the user's settings, which could put another Python first."""
 
+FLOOR_GIB = 4.0
+"""Memory that a shell's container leaves to the machine, as runs of a DGX Spark do."""
+
 
 @commands.command()
 def shell(
@@ -40,16 +43,20 @@ def shell(
 
 def in_container(reference: str, service: str, results: Path) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment of the client that starts a shell in a container of this image."""
-    from dgxcert.container import engine
+    from dgxcert.container import engine, handover, hub_token, limits, proxies
     from dgxcert.plan import suite
 
     results.mkdir(parents=True, exist_ok=True)  # or the engine would make it, as root
     args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
-    args += ["run", "--rm", "--entrypoint", BASH[0], service, *BASH[1:]]
+    args += ["run", "--rm", service, "shell"]
+    given = handover.Handover(hub_token.for_container(), proxies.find())
     settings = {
+        **limits.read(FLOOR_GIB),
         "DGXCERT_IMAGE": reference,
         "DGXCERT_UID": str(os.getuid()),
         "DGXCERT_GID": str(os.getgid()),
         "DGXCERT_RESULTS": str(results.resolve()),
+        "DGXCERT_EXCHANGE": str(handover.offer_after_exec(given)),
+        "HF_TOKEN_FILE": "",
     }
     return args, engine.environment(**settings)

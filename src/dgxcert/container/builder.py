@@ -22,6 +22,8 @@ INSPECT_S = 5.0
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 """Build arguments that Docker predefines and keeps out of an image's history, since a proxy may hold a password."""
 
+PIP_CONF = "DGXCERT_PIP_CONF"
+
 Show = Callable[[str], None]
 
 
@@ -42,7 +44,9 @@ def recipe(stack: str, base: str) -> Recipe:
         base_digest=_digest(name),
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest(),
         suite_sha256=suite.identity(suite.root()).package_sha256,
-        recipe_sha256=_hash(container / "Dockerfile", container / "guard.py", suite.root() / "pyproject.toml"),
+        recipe_sha256=_hash(
+            *(container / name for name in ("Dockerfile", "guard.py", "entry.py")), suite.root() / "pyproject.toml"
+        ),
     )
 
 
@@ -194,10 +198,12 @@ def make(reference: str, wanted: Recipe, show: Show) -> str:
     with tempfile.TemporaryDirectory(prefix="dgxcert-build-") as private:
         args = [engine.docker(), "build", "--progress=plain", "-f", str(root / "container" / "Dockerfile")]
         id_file = Path(private) / "id"
-        args += ["-t", reference, "--iidfile", str(id_file), *_arguments(wanted), *_secrets(Path(private))]
+        options, environment = _secrets()
+        args += ["-t", reference, "--iidfile", str(id_file), *_arguments(wanted), *options]
         if network := os.environ.get("BUILD_NETWORK"):
             args += ["--network", network]
-        returncode = command.stream([*args, str(root)], timeout_s=BUILD_S, env=engine.environment(), line=keep)
+        env = engine.environment(**environment)
+        returncode = command.stream([*args, str(root)], timeout_s=BUILD_S, env=env, line=keep)
         made = id_file.read_text(encoding="ascii").strip() if id_file.is_file() else ""
     if returncode != 0:
         raise CannotStart(
@@ -225,18 +231,20 @@ def _arguments(wanted: Recipe) -> list[str]:
     return _repeated("--build-arg", values)
 
 
-def _secrets(private: Path) -> list[str]:
-    """Secrets mounted while packages are installed, never in a layer: pip's settings and certificate authorities."""
+def _secrets() -> tuple[list[str], dict[str, str]]:
+    """Secrets mounted while packages are installed, never in a layer: pip's settings and certificate authorities.
+
+    Returned as options, and as variables of the client that they name: the settings may hold the password of an index,
+    and a file would outlive a process that is killed.
+    """
     settings = pip_settings.read()
-    values = []
+    values, environment = [], {}
     if settings.config:
-        path = private / "pip.conf"
-        path.touch(mode=0o600)  # before its content, which may hold the password of an index
-        path.write_text(settings.config, encoding="utf-8")
-        values.append(f"id=pip_conf,src={path}")
+        values.append(f"id=pip_conf,env={PIP_CONF}")
+        environment[PIP_CONF] = settings.config
     if settings.authority:
         values.append(f"id=ca,src={settings.authority}")
-    return _repeated("--secret", values)
+    return _repeated("--secret", values), environment
 
 
 def _repeated(option: str, values: list[str]) -> list[str]:

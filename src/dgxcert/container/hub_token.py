@@ -1,5 +1,6 @@
-"""The user's Hub token: where it is, and how a container gets it: as a file, never in an environment or image."""
+"""The user's Hub token: where it is. A container gets it by hand-over, in no file or variable."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dgxcert.container import hub_home
+from dgxcert.files import untrusted
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+LONGEST = 65536
+"""Bytes of a file that may hold a token."""
 
 
 def find() -> tuple[str, str]:
@@ -32,6 +36,26 @@ def _clean(token: str) -> str:
     return token.replace("\r", "").replace("\n", "").strip()
 
 
+def for_container() -> str:
+    """The token that is handed to a container; empty where there is none that can be read.
+
+    $HF_TOKEN_FILE comes first, then the places of the Hub's client in its order.
+    """
+    if named := os.environ.get("HF_TOKEN_FILE"):
+        with contextlib.suppress(OSError):
+            return _clean(untrusted.read_text(hub_home.expanded(named), at_most=LONGEST, follow=True))
+    try:
+        return find()[0]
+    except (OSError, UnicodeError):
+        return ""
+
+
+def _path() -> Path:
+    """The file in which the Hub's client stores a token."""
+    named = os.environ.get("HF_TOKEN_PATH")
+    return hub_home.expanded(named) if named else hub_home.home() / "token"
+
+
 @contextmanager
 def as_file() -> Iterator[Path]:
     """The file that holds the token, for as long as a container may read it; an empty file where there is none.
@@ -51,12 +75,6 @@ def as_file() -> Iterator[Path]:
         file.touch(mode=0o600)  # before the token is in it
         file.write_text(token, encoding="utf-8")
         yield file
-
-
-def _path() -> Path:
-    """The file in which the Hub's client stores a token."""
-    named = os.environ.get("HF_TOKEN_PATH")
-    return hub_home.expanded(named) if named else hub_home.home() / "token"
 
 
 def _existing(name: str | None) -> Path | None:

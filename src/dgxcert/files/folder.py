@@ -17,6 +17,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o640, 0o750
 """Modes of what is made: evidence is not for every user of the machine."""
 DEEPEST = 64
 """Folders in each other that are still looked into."""
+BLOCK = 4096
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -108,7 +109,10 @@ class Folder:
             raise untrusted.UnfitError(self.path / name, f"it is {kind}, not a regular file")
 
     def size_bytes(self, enough: int) -> int:
-        """Bytes on the disk of all that is in this folder, counted only until they exceed `enough`."""
+        """Bytes on the disk of all that is in this folder, counted only until they exceed `enough`.
+
+        An entry counts as one block at least: a folder with very many empty ones is not looked through for long.
+        """
         total = 0
         for blocks in self._blocks(DEEPEST):
             total += blocks
@@ -121,7 +125,7 @@ class Folder:
             for entry in entries:
                 try:
                     status = entry.stat(follow_symlinks=False)
-                    yield 512 * status.st_blocks
+                    yield max(BLOCK, 512 * status.st_blocks)
                     if depth and stat.S_ISDIR(status.st_mode):
                         with self.folder(entry.name) as inner:
                             yield from inner._blocks(depth - 1)
