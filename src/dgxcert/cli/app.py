@@ -9,9 +9,12 @@ import typer
 from dgxcert import __doc__ as about
 from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, shell, validate
 from dgxcert.cli.exit_code import CannotRun
+from dgxcert.cli.options import require_plain
 from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
 from dgxcert.runner import interrupts
+
+MESSAGE_CHARS = 500
 
 app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.add_typer(validate.commands)
@@ -36,9 +39,10 @@ def main() -> None:
 def _code() -> int:
     """Run the command, and say what kept it from its end; returns its exit code."""
     try:
+        require_plain(sys.argv[1:])
         code: int = app(standalone_mode=False)
     except typer.TyperException as error:
-        message = error.format_message().rstrip(".")
+        message = shortened(error.format_message()).rstrip(".")
         return _fail(f"{message}. Try `dgxcert --help` or `dgxcert COMMAND --help`.")
     except CannotStart as error:
         return _fail(str(error))
@@ -58,6 +62,15 @@ def _fail(message: str) -> int:
     with interrupts.held():  # a second Ctrl-C does not take the message away
         print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(message)}")
     return CannotRun.CANNOT_START
+
+
+def shortened(message: str) -> str:
+    """A message that repeats what was typed, which may be a megabyte: its beginning and its end.
+
+    >>> len(shortened("x" * 1_000_000))
+    501
+    """
+    return message if len(message) <= MESSAGE_CHARS else f"{message[:250]}…{message[-250:]}"
 
 
 def _named(error: OSError) -> str:

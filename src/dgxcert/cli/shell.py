@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import RESULTS, ImageOption, ProfileOption, ResultsOption, RuntimeOption, StackOption
+from dgxcert.cli.options import RESULTS, ImageOption, NewResultsOption, ProfileOption, RuntimeOption, StackOption
 from dgxcert.machine.runtime import REHEARSAL, Runtime, RuntimeChoice, resolve
 
 commands = typer.Typer()
@@ -22,7 +22,7 @@ FLOOR_GIB = 4.0
 @commands.command()
 def shell(
     profile: ProfileOption = "auto",
-    results: ResultsOption = RESULTS,
+    results: NewResultsOption = RESULTS,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
     image: ImageOption = "",

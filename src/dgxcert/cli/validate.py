@@ -14,8 +14,9 @@ from dgxcert.cli.options import (
     BaseOption,
     BuildOption,
     ImageOption,
+    MinutesOption,
+    NewResultsOption,
     ProfileOption,
-    ResultsOption,
     RuntimeOption,
     StackOption,
 )
@@ -32,10 +33,10 @@ def validate(
     context: typer.Context,
     profile: ProfileOption = "auto",
     tier: Annotated[Tier, typer.Option(help="How much to run; only `standard` certifies.")] = Tier.STANDARD,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of burn-in on each GPU, for that tier.")] = 30.0,
+    minutes: MinutesOption = 30.0,
     only: Annotated[str, typer.Option(help="Requirements or groups to run, separated by commas.")] = "",
     weights: Annotated[Weights, typer.Option(help="`hub` also runs real checkpoints from the Hub.")] = Weights.SEEDED,
-    results: ResultsOption = RESULTS,
+    results: NewResultsOption = RESULTS,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue a run that ended early.")] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
@@ -103,14 +104,14 @@ def _split(only: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in only.split(",") if name.strip())
     if only and not names:
-        raise CannotStart(f"--only {only!r} names nothing.", "`dgxcert list` shows every requirement and group.")
+        raise CannotStart(f"--only {only[:60]!r} names nothing.", "`dgxcert list` shows every requirement and group.")
     return names
 
 
 @commands.command()
 def ready(
     profile: ProfileOption = "auto",
-    results: ResultsOption = RESULTS,
+    results: NewResultsOption = RESULTS,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
 ) -> None:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dgxcert.judgement.requirement import Stage, Tier
 from dgxcert.machine.runtime import Runtime
@@ -31,7 +31,7 @@ class Options(BaseModel):
     'dgxcert:current'
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     profile: str
     site: str = ""
@@ -46,7 +46,7 @@ class Options(BaseModel):
     """Name of the container image; empty means `dgxcert:STACK`."""
     base: str = ""
     """The base image; empty means the pinned one."""
-    minutes: float = 30.0
+    minutes: float = Field(default=30.0, gt=0, le=1e6)
     """How long each requirement of the burn-in tier works."""
     weights: Weights = Weights.SEEDED
     build: bool = True

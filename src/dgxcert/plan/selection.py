@@ -116,6 +116,6 @@ def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> 
 
 def _unknown(where: str, name: str, known: set[str]) -> CannotStart:
     return CannotStart(
-        f"{where}: no requirement is called {name!r}; {nearest(name, sorted(known))}",
+        f"{where}: no requirement is called {name[:60]!r}; {nearest(name, sorted(known))}",
         "`dgxcert list` shows every requirement and group.",
     )

@@ -291,7 +291,7 @@ def _path(name_or_path: str) -> Path:
         return Path(name_or_path)
     if name_or_path not in names():
         raise CannotStart(
-            f"There is no profile {name_or_path!r}.",
+            f"There is no profile {name_or_path[:200]!r}.",
             f"{nearest(name_or_path, [*names(), 'auto']).capitalize()} A file of your own must end in .yaml.",
         )
     return SHIPPED / f"{name_or_path}.yaml"
