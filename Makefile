@@ -9,10 +9,11 @@ RUNTIME ?= auto
 MINUTES ?= 30
 TRIES ?= 20
 MACHINES ?=
+TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
 TYPED = BASE_IMAGE FILE IMAGE KEEP KEY MACHINE MACHINES MINUTES NO_BUILD ONLY PROFILE PYTHON REPO RESULTS RESUME RUN RUNS \
-	RUNTIME SEED SIGNERS SITE STACK TIER TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
+	RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
 define NEWLINE
 
 
@@ -25,7 +26,7 @@ each = $(foreach word,$1,$(call quoted,$(word)))
 
 BIN = $(call quoted,$(VENV)/bin)
 DGXCERT = $(BIN)/dgxcert
-SET_UP = $(PYTHON) scripts/setup.py --venv $(call quoted,$(VENV)) --stack $(call quoted,$(STACK))
+SET_UP = $(PYTHON) scripts/setup.py --venv $(call quoted,$(VENV)) --stack $(call quoted,$(STACK)) --torch $(call quoted,$(TORCH))
 SELECT = $(if $(ONLY),--only $(call quoted,$(ONLY)))
 IMAGE_OPTIONS = --stack $(call quoted,$(STACK)) --base $(call quoted,$(BASE_IMAGE))
 PLACE = --runtime $(call quoted,$(RUNTIME)) $(IMAGE_OPTIONS) --image $(call quoted,$(IMAGE)) $(if $(NO_BUILD),--no-build)
@@ -35,7 +36,7 @@ PLACE = --runtime $(call quoted,$(RUNTIME)) $(IMAGE_OPTIONS) --image $(call quot
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: ## install everything into .venv, or restore what was changed there (STACK=course|current)
+setup: ## install everything from the locks into .venv, or restore what was changed there (STACK=course|current TORCH=another build)
 	@$(SET_UP) --verify
 
 environment: ## set up or restore the environment, without comparing files; what most targets do first
@@ -167,8 +168,8 @@ shell: ## open a shell where the work of a run is done (PROFILE= RUNTIME=docker|
 	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
 	@$(DGXCERT) shell --profile $(call quoted,$(PROFILE)) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --image $(call quoted,$(IMAGE)) --results $(call quoted,$(RESULTS))
 
-lock: environment ## pin every package of the container's stacks again, with hashes
-	@$(BIN)/python scripts/lock.py
+lock: environment ## pin every package again, with hashes; UPGRADE=1 takes the newest versions
+	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 tokenizer: environment ## train the shipped tokenizer on the shipped prose
 	@$(BIN)/python scripts/train_tokenizer.py

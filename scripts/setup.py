@@ -4,6 +4,9 @@ A stamp in the environment says that this script made it, from which inputs, and
 same inputs looks whether those packages are still there, in those versions, and puts right what is not; `--verify`
 compares their files as well. Nothing is ever cleared: what a user installed beside them stays. An environment without
 the stamp belongs to somebody else, and is left as it is.
+
+Every package comes from a lock: pip refuses a file whose hash is not listed there. The one exception has a name, and is
+said on screen: TORCH names another build of torch than the locked ones, as a line of a requirements file.
 """
 
 from __future__ import annotations
@@ -16,16 +19,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+import native_lock
+from lock_file import Entry, canonical
+
 ROOT = Path(__file__).resolve().parents[1]
 STACKS = ROOT / "container" / "stacks"
-TORCH = "torch==2.13.0"
-"""The torch to install outside the container; inside, the base image provides its own."""
-
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 STAMP = "dgxcert-setup"
@@ -34,10 +38,18 @@ MADE_HERE = "made by dgxcert's setup"
 
 LOCK = "dgxcert-stack.lock"
 """Written into the environment: the versions that STACK-VERSIONS expects, until the next setup."""
+TORCH = "dgxcert-torch"
+"""Written into the environment: the line that TORCH named, until `make setup TORCH=locked`."""
 BESIDE_THE_LOCK = ("torch", "triton", "numpy")
 """Part of the stack but in no lock, because the base image provides them."""
 
 AGAIN = "See pip's output above; behind a proxy set HTTPS_PROXY, then run this again."
+CHANGED = (
+    "A file is not the one that the lock pins, as shown above: it was changed where it lies or on its way here, and "
+    "was not installed. Ask whoever keeps that package index or folder of wheels."
+)
+HASHED = ("install", "-q", "--no-deps", "--require-hashes", "--only-binary=:all:")
+"""pip's options for what a lock pins: that file or none, and no build that would fetch more."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +82,16 @@ def main() -> None:
     if not stack.is_file():
         known = ", ".join(sorted(path.stem for path in STACKS.glob("*.in")))
         sys.exit(f"setup: unknown stack {options.stack!r}. Known: {known}")
-    stamp, whole = _stamp(venv), _fingerprint(stack, "whole")
-    in_container = _in_container(options)
+    stamp, torch = _stamp(venv), _torch(venv, options.torch)
+    whole, in_container = _fingerprint(stack, "whole", torch), _in_container(options)
     wanted = _fingerprint(stack, "host") if in_container else whole
     if stamp is None or stamp.inputs not in {wanted, whole} or not _runs(venv, "pip"):
         what = "dgxcert" if in_container else f"torch, the {options.stack} stack and dgxcert"
         print(f"setup: installing {what} into {options.venv}; this takes minutes the first time", flush=True)
-        _install(venv, stack, wanted, host_only=in_container)
+        _install(venv, stack, wanted, "" if in_container else torch, host_only=in_container)
     elif changed := _changed(venv, stamp, verify=options.verify):
         print(f"setup: restoring in {options.venv}: {', '.join(changed)}", flush=True)
-        _restore(venv, stamp, changed)
+        _restore(venv, stack, stamp, changed)
     _write_lock(venv, stack)
 
 
@@ -89,6 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stack", default="course")
     parser.add_argument("--runtime", default="native", help="where the work is done: the container needs no stack here")
     parser.add_argument("--profile", default="auto")
+    parser.add_argument("--torch", default="", help="another build of torch than the locked ones; `locked` ends that")
     parser.add_argument("--verify", action="store_true", help="compare the packages' files with their hashes as well")
     parser.add_argument("--clean", action="store_true", help="remove the environment, if this script made it")
     return parser.parse_args()
@@ -105,10 +118,17 @@ def _in_container(options: argparse.Namespace) -> bool:
     return place is runtime.Runtime.DOCKER
 
 
-def _fingerprint(stack: Path, extent: str) -> str:
+def _torch(venv: Path, asked: str) -> str:
+    """The line that names another build of torch: what was asked now, or when this environment was set up; or ""."""
+    chosen = venv / TORCH
+    kept = chosen.read_text(encoding="utf-8").strip() if chosen.is_file() else ""
+    return "" if asked == "locked" else asked or kept
+
+
+def _fingerprint(stack: Path, extent: str, torch: str = "") -> str:
     """Hash of everything that decides what is installed."""
-    inputs = [ROOT / "pyproject.toml", stack, Path(__file__)]
-    known = [sys.version.encode(), extent.encode(), *(path.read_bytes() for path in inputs)]
+    inputs = [ROOT / "pyproject.toml", stack, Path(__file__), *native_lock.files(stack, host_only=extent == "host")]
+    known = [sys.version.encode(), extent.encode(), torch.encode(), *(path.read_bytes() for path in inputs)]
     return hashlib.sha256(b"\0".join(known)).hexdigest()
 
 
@@ -150,36 +170,73 @@ def _clean(venv: Path) -> None:
         print(f"setup: {venv} was not made by `make setup`, so it is left as it is.", file=sys.stderr)
 
 
-def _install(venv: Path, stack: Path, wanted: str, *, host_only: bool) -> None:
+def _install(venv: Path, stack: Path, wanted: str, torch: str, *, host_only: bool) -> None:
     """Install everything into a new or existing environment, and stamp it."""
     venv.mkdir(parents=True, exist_ok=True)
     Stamp().write(venv)
     if not _runs(venv, "pip"):  # where Debian's python3-venv is missing, an incomplete environment is left behind
-        # Without --clear: an interpreter that is gone is replaced, and what is installed beside it stays.
-        for link in venv.glob("bin/python*"):
-            if link.is_symlink() and not link.exists():  # venv would leave it
-                link.unlink()
-        for left in venv.glob("lib/python*/site-packages/pip-*.dist-info"):  # would pass for a pip that is there
-            shutil.rmtree(left)
-        create = [sys.executable, "-m", "venv", str(venv)]
-        _run("create the environment", create, "On Debian, Ubuntu and DGX OS: sudo apt install python3-venv")
+        _create(venv)
     pip = _pip(venv)
-    own = f"{ROOT}[host]" if host_only else f"{ROOT}[host,dev]"
-    if not host_only:
-        _run("install torch", [*pip, "install", "-q", TORCH], AGAIN)
-    packages = [] if host_only else ["-r", str(stack)]
-    _run("install the packages", [*pip, "install", "-q", *packages, "-e", own], AGAIN)
-    roots = (
-        {"dgxcert": {"host"}} if host_only else {"dgxcert": {"host", "dev"}, **_names(f"torch\n{stack.read_text()}")}
-    )
-    stamp = Stamp(wanted, _belonging(venv, roots))
+    (venv / TORCH).unlink(missing_ok=True)
+    if torch:
+        _install_other_torch(venv, torch)
+    packages = native_lock.packages(stack, host_only=host_only, cpu=not host_only and _cpu_build(pip), torch=not torch)
+    _install_locked(pip, packages)
+    if torch:
+        _run("install what that torch needs", [*pip, "install", "-q", "torch"], AGAIN)
+    _install_own(pip)
+    roots = {"dgxcert": {"host"} if host_only else {"host", "dev"}, **{entry.name: set[str]() for entry in packages}}
+    stamp = Stamp(wanted, _belonging(venv, roots if host_only else {"torch": set[str](), **roots}))
     _check(pip, stamp)
     stamp.write(venv)
 
 
+def _create(venv: Path) -> None:
+    """Create the environment. Without --clear: an interpreter that is gone is replaced, what is beside it stays."""
+    for link in venv.glob("bin/python*"):
+        if link.is_symlink() and not link.exists():  # venv would leave it
+            link.unlink()
+    for left in venv.glob("lib/python*/site-packages/pip-*.dist-info"):  # would pass for a pip that is there
+        shutil.rmtree(left)
+    create = [sys.executable, "-m", "venv", str(venv)]
+    _run("create the environment", create, "On Debian, Ubuntu and DGX OS: sudo apt install python3-venv")
+
+
+def _install_other_torch(venv: Path, torch: str) -> None:
+    """Install the build that TORCH names; pip compares its hash where the line carries one."""
+    checked = "with the hash that TORCH gives" if "--hash=" in torch else "without a hash: add --hash=sha256:..."
+    print(f"setup: torch is not the locked one: TORCH={torch}, {checked}", file=sys.stderr, flush=True)
+    (venv / TORCH).write_text(f"{torch}\n", encoding="utf-8")
+    otherwise = f"{AGAIN} TORCH is one line of a requirements file, a path or torch==VERSION; TORCH=locked ends it."
+    _run("install torch", [*_pip(venv), "install", "-q", "--no-deps", "-r", str(venv / TORCH)], otherwise)
+
+
+def _cpu_build(pip: list[str]) -> bool:
+    """Whether to install torch's build for the CPU: no NVIDIA driver here, and pip has been told where one is."""
+    if Path("/proc/driver/nvidia").exists():
+        return False
+    ask = [*pip, "install", "-q", "--dry-run", "--no-deps", "--ignore-installed", "--only-binary=:all:"]
+    found = subprocess.run([*ask, native_lock.cpu_torch()], capture_output=True, check=False, env=_environment())
+    return found.returncode == 0
+
+
+def _install_locked(pip: list[str], packages: list[Entry], *options: str) -> None:
+    """Install what a lock pins, every file compared with its hash."""
+    with tempfile.TemporaryDirectory(prefix="dgxcert-setup-") as folder:
+        path = Path(folder, "requirements.txt")
+        path.write_text("".join(entry.text for entry in packages), encoding="utf-8")
+        _run("install the packages", [*pip, *HASHED, *options, "-r", str(path)], AGAIN)
+
+
+def _install_own(pip: list[str], *options: str) -> None:
+    """Install this checkout with the build backend of the lock, which is in the environment by now."""
+    alone = ["install", "-q", "--no-deps", "--no-index", "--no-build-isolation", *options]
+    _run("install dgxcert", [*pip, *alone, "-e", str(ROOT)], AGAIN)
+
+
 def _belonging(venv: Path, roots: dict[str, set[str]]) -> dict[str, str]:
     """The installed versions of these packages, with these extras, and of all that they require."""
-    installed = {_canonical(each.metadata["Name"]): each for each in metadata.distributions(path=[str(_site(venv))])}
+    installed = {canonical(each.metadata["Name"]): each for each in metadata.distributions(path=[str(_site(venv))])}
     folders, waiting, found = _found(venv), list(roots.items()), dict[str, str]()
     seen = set[tuple[str, str]]()
     while waiting:
@@ -203,11 +260,7 @@ def _names(requirements: str) -> dict[str, set[str]]:
     {'fsspec': {'http'}, 'scikit-learn': set()}
     """
     found = re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[([^]]*)\])?", requirements, re.MULTILINE)
-    return {_canonical(name): {extra.strip() for extra in extras.split(",") if extra} for name, extras in found}
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return {canonical(name): {extra.strip() for extra in extras.split(",") if extra} for name, extras in found}
 
 
 def _changed(venv: Path, stamp: Stamp, *, verify: bool) -> list[str]:
@@ -230,7 +283,7 @@ def _found(venv: Path) -> dict[str, list[Path]]:
     """The folders of metadata by package, from their names alone: this runs before every target."""
     found: dict[str, list[Path]] = {}
     for folder in _site(venv).glob("*.dist-info"):
-        found.setdefault(_canonical(folder.name.partition("-")[0]), []).append(folder)
+        found.setdefault(canonical(folder.name.partition("-")[0]), []).append(folder)
     return found
 
 
@@ -256,7 +309,14 @@ def _digest(path: Path, algorithm: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def _restore(venv: Path, stamp: Stamp, changed: list[str]) -> None:
+def _locked(stack: Path, stamp: Stamp) -> list[Entry]:
+    """The pins from which the packages of a stamp were installed."""
+    host_only, cpu = "torch" not in stamp.packages, stamp.packages.get("torch") == native_lock.cpu_torch()[7:]
+    pins = native_lock.packages(stack, host_only=host_only, cpu=cpu)
+    return [entry for entry in pins if stamp.packages.get(entry.name) == entry.version]
+
+
+def _restore(venv: Path, stack: Path, stamp: Stamp, changed: list[str]) -> None:
     """Install packages again in the versions of the stamp; nothing else is touched."""
     Stamp("", stamp.packages).write(venv)  # until this has succeeded, the next call installs all
     pip, found = _pip(venv), _found(venv)
@@ -264,17 +324,21 @@ def _restore(venv: Path, stamp: Stamp, changed: list[str]) -> None:
         for folder in found.get(name, []):
             if found[name][1:] and _version(folder) != stamp.packages[name]:
                 shutil.rmtree(folder)  # what an interrupted update left: pip would uninstall only one of the two
-    pins = [f"{name}=={stamp.packages[name]}" for name in changed if name != "dgxcert"]
-    again = ["install", "-q", "--no-deps", "--force-reinstall"]
-    if pins:
+    locked = [entry for entry in _locked(stack, stamp) if entry.name in changed]
+    if locked:
+        _install_locked(pip, locked, "--force-reinstall")
+    beside = set(changed) - {entry.name for entry in locked} - {"dgxcert"}  # another torch, and what only it needs
+    if beside:
+        chosen = ["-r", str(venv / TORCH)] if "torch" in beside and (venv / TORCH).is_file() else []
+        pins = [f"{name}=={stamp.packages[name]}" for name in sorted(beside) if name != "torch" or not chosen]
         _run(
             "restore the packages",
-            [*pip, *again, *pins],
+            [*pip, "install", "-q", "--no-deps", "--force-reinstall", *chosen, *pins],
             "See pip's output above; a package from another index needs it again: PIP_EXTRA_INDEX_URL. If pip cannot "
             "restore one: make clean, then make setup; that also removes what you installed beside them.",
         )
     if "dgxcert" in changed:
-        _run("restore dgxcert", [*pip, *again, "-e", str(ROOT)], AGAIN)
+        _install_own(pip, "--force-reinstall")
     _check(pip, stamp)
     stamp.write(venv)
 
@@ -285,7 +349,7 @@ def _check(pip: list[str], stamp: Stamp) -> None:
     conflicts = done.stdout.strip().splitlines() if done.returncode != 0 else []
     for line in conflicts:
         print(f"setup: {line}", file=sys.stderr)
-    if any(_canonical(line.split()[0]) in stamp.packages for line in conflicts):
+    if any(canonical(line.split()[0]) in stamp.packages for line in conflicts):
         sys.exit("setup: packages of the stack disagree, as shown above. Report it with these lines.")
     if conflicts:
         print("setup: these do not belong to the stack; give them an environment of their own.", file=sys.stderr)
@@ -294,7 +358,7 @@ def _check(pip: list[str], stamp: Stamp) -> None:
 def _write_lock(venv: Path, stack: Path) -> None:
     """Write the lock of a whole environment, where it has another or none."""
     stamp, path = _stamp(venv) or Stamp(), venv / LOCK
-    if stamp.inputs != _fingerprint(stack, "whole"):
+    if stamp.inputs != _fingerprint(stack, "whole", _torch(venv, "")):
         path.unlink(missing_ok=True)
     elif not path.is_file() or path.read_text(encoding="utf-8") != lock(stack, stamp.packages):
         path.write_text(lock(stack, stamp.packages), encoding="utf-8")
@@ -325,14 +389,19 @@ def _runs(venv: Path, module: str) -> bool:
 
 
 def _run(what: str, args: list[str], otherwise: str) -> None:
-    done = subprocess.run(args, check=False, env=_environment())
+    done = subprocess.run(args, check=False, env=_environment(), stderr=subprocess.PIPE, text=True, errors="replace")
+    sys.stderr.write(done.stderr)
     if done.returncode != 0:
-        sys.exit(f"setup: could not {what} ({args[0]} ended with {done.returncode}). {otherwise}")
+        advice = CHANGED if "DO NOT MATCH THE HASHES" in done.stderr else otherwise
+        sys.exit(f"setup: could not {what} ({args[0]} ended with {done.returncode}). {advice}")
 
 
 def _environment() -> dict[str, str]:
-    """Variables for pip: the environment is its own, so a user's wish for one is met."""
-    return {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0"}
+    """Variables for pip: the environment is its own, so a user's wish for one is met.
+
+    A user's constraints carry no hashes, which pip demands of every file that it reads then; the locks leave no choice.
+    """
+    return {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_CONSTRAINT": ""}
 
 
 if __name__ == "__main__":

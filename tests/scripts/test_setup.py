@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 from paths import ROOT
-from wheels import wheel
+from wheels import pin, wheel
 
 BACKEND = """import pathlib, shutil
 def build_editable(folder, config_settings=None, metadata_directory=None):
@@ -39,6 +39,7 @@ PACKAGES = (
     ("tokenizers", "1.0", "accelerate"),
     ("accelerate", "1.0", ""),
 )
+SPARE = (*PACKAGES, ("thesis", "3.0", "peft<1"), ("torch", "1.0+cpu", ""), ("torch", "1.0+cu999", ""))
 
 
 @pytest.fixture
@@ -115,11 +116,10 @@ class Checkout:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout that was set up once."""
     root = tmp_path_factory.mktemp("checkout")
-    for name in ("Makefile", "scripts/setup.py", "src/dgxcert/machine/runtime.py"):
+    scripts = (f"scripts/{name}.py" for name in ("setup", "native_lock", "lock_file"))
+    for name in ("Makefile", *scripts, "src/dgxcert/machine/runtime.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
-    text = (root / "scripts" / "setup.py").read_text(encoding="utf-8")
-    (root / "scripts" / "setup.py").write_text(text.replace('"torch==2.13.0"', '"torch==1.0"'), encoding="utf-8")
     (root / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
     (root / "backend.py").write_text(BACKEND, encoding="utf-8")
     stacks, wheels, own = root / "container" / "stacks", root / "wheels", root / "own"
@@ -127,9 +127,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         folder.mkdir(parents=True)
     wheel(own, "dgxcert", "0.1.0", hashed=True)
     (stacks / "course.in").write_text("peft==1.0\ndatasets\nevaluate\n", encoding="utf-8")
-    (stacks / "course.lock").write_text("peft==1.0 \\\n    --hash=sha256:00\n", encoding="utf-8")
-    for name, version, requires in (*PACKAGES, ("thesis", "3.0", "peft<1")):
-        wheel(wheels, name, version, requires, hashed=True)
+    made = {
+        f"{name} {version}": wheel(wheels, name, version, requires, hashed=True) for name, version, requires in SPARE
+    }
+    pins = {name: pin(made[f"{name} 1.0"]) for name, version, _ in PACKAGES if version == "1.0"}
+    (root / "requirements-torch.lock").write_text(pins.pop("torch"), encoding="utf-8")
+    (root / "requirements-torch-cpu.lock").write_text(pin(made["torch 1.0+cpu"]), encoding="utf-8")
+    (root / "requirements-dev.lock").write_text(pins.pop("datasets"), encoding="utf-8")
+    (root / "requirements.lock").write_text(pin(made["datasets 1.0"]), encoding="utf-8")
+    (stacks / "course.lock").write_text("".join(pins.values()), encoding="utf-8")
+    made["torch 1.0+cpu"].rename(root / made["torch 1.0+cpu"].name)  # offered by no index, until a test puts it there
     checkout = Checkout(root, root / ".venv", wheels)
     done = checkout.make("setup")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -186,6 +193,46 @@ def test_lost_pip_and_a_lost_interpreter_are_restored_in_place(made: Checkout) -
         link.symlink_to("/nowhere/python3")
     restored(made)
     assert (made.site / "notes.py").exists()
+
+
+def test_a_wheel_that_was_changed_is_refused_and_the_installed_one_stays(made: Checkout) -> None:
+    path = made.wheels / "peft-1.0-py3-none-any.whl"
+    kept = path.read_bytes()
+    wheel(
+        made.wheels, "peft", "1.0", "torch", {"peft.py": "import os  # changed in the folder of wheels\n"}, hashed=True
+    )
+    try:
+        made.pip("uninstall", "-y", "peft")
+        done = made.make("setup")
+        assert done.returncode != 0
+        assert "peft==1.0" in done.stderr
+        assert "A file is not the one that the lock pins" in done.stderr
+        assert "peft-1.0" not in made.installed()
+        path.write_bytes(kept[:-30] + b"\0" + kept[-29:])  # one byte of the archive's directory
+        assert "A file is not the one that the lock pins" in made.make("setup").stderr
+    finally:
+        path.write_bytes(kept)
+    restored(made)
+
+
+def test_torch_comes_from_its_lock_or_from_the_build_that_torch_names(made: Checkout) -> None:
+    cpu = made.root / "torch-1.0+cpu-py3-none-any.whl"
+    assert "torch-1.0" in made.installed()  # although a torch 1.0+cu999 is offered
+    done = made.make("setup", "TORCH=torch==1.0+cu999")
+    assert "torch is not the locked one: TORCH=torch==1.0+cu999, without a hash" in done.stderr
+    assert "torch-1.0+cu999" in made.installed()
+    shutil.rmtree(made.site / "torch-1.0+cu999.dist-info")
+    assert "restoring in .venv: torch" in made.make("environment").stdout  # the choice is kept
+    assert "torch-1.0+cu999" in made.installed()
+    wrong = made.make("setup", f"TORCH={cpu} --hash=sha256:{'0' * 64}")
+    assert "A file is not the one that the lock pins" in wrong.stderr
+    shutil.copy(cpu, made.wheels)
+    done = made.make("setup", "TORCH=locked")
+    assert done.returncode == 0, done.stderr
+    assert "torch-1.0+cpu" in made.installed()  # offered now, and in a lock
+    (made.wheels / cpu.name).unlink()
+    (made.venv / "dgxcert-setup").write_text("made by dgxcert's setup\n", encoding="utf-8")
+    restored(made)
 
 
 def contents(folder: Path) -> dict[str, str]:
