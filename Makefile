@@ -132,7 +132,7 @@ lint: environment ## check style, types, scripts, workflows, the Dockerfile and 
 	@$(BIN)/python scripts/generate_docs.py --check
 	@$(BIN)/python scripts/lock.py --check
 	@$(BIN)/hadolint container/Dockerfile
-	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck .ci/run scripts/system-packages; \
+	@if [ -x $(BIN)/shellcheck ]; then $(BIN)/shellcheck .ci/run scripts/system-packages scripts/start-daemon; \
 	else echo "MISSING: shellcheck, which PyPI has for x86-64 only" >&2; [ -z "$$CI" ]; fi
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
