@@ -60,7 +60,8 @@ def read(path: Path) -> tuple[dict[str, Row], str]:
     if reason := _not_ours(path):
         return {}, reason
     try:
-        return _rows(untrusted.read_bytes(path, AT_MOST)), ""
+        content = untrusted.read_bytes(path, AT_MOST)
+        return _rows(content) if content else {}, ""
     except (OSError, sqlite3.Error, UnicodeError):  # missing, damaged, or made to harm: it is only a cache
         return {}, ""
 
