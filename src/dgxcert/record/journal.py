@@ -6,7 +6,6 @@ accepted where only that can have caused it: at the end, or just before the line
 
 import errno
 import fcntl
-import json
 import os
 import time
 from datetime import UTC, datetime
@@ -15,7 +14,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from dgxcert.files import untrusted
 from dgxcert.files.cannot_write import CannotWrite
+from dgxcert.files.untrusted import MIB
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
@@ -30,6 +31,8 @@ from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.history_line import Earlier
 
 NAME = "records.jsonl"
+AT_MOST = 256 * MIB
+"""The largest record that is read: 100,000 lines with evidence are 60 MiB."""
 FORMAT = 5
 """Version of the record; raised where an older reader would misread it."""
 
@@ -286,7 +289,7 @@ def read(folder: Path) -> list[Event]:
     """
     path = folder / NAME
     try:
-        content = path.read_bytes()
+        content = untrusted.read_bytes(path, AT_MOST)
     except OSError as error:
         raise CannotStart(
             f"{folder} is not a run: {NAME} cannot be read ({error.strerror}).", "Name a folder under results/."
@@ -345,7 +348,7 @@ def _may_be_torn(lines: list[str], number: int) -> bool:
 
 def _check_format(first_line: str, path: Path) -> None:
     try:
-        version = json.loads(first_line).get("format", 0)
+        version = untrusted.parse_json(first_line).get("format", 0)
     except (ValueError, AttributeError):
         return  # `read` reports an unreadable first line
     if isinstance(version, int) and version > FORMAT:

@@ -9,13 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dgxcert.files import untrusted
-from dgxcert.files.untrusted import MIB
 from dgxcert.outcome import CannotStart
 from dgxcert.record import journal
 from dgxcert.record import run as runs
-
-RECORD_AT_MOST = 256 * MIB
-"""The largest record that is read: 100,000 lines with evidence are 60 MiB."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def close_interrupted(results: Path, machine: Machine, say: Callable[[str], None
 def _close(folder: Path, machine: Machine, say: Callable[[str], None]) -> str:
     """Close one run, if it is one of these. A folder that cannot be closed does not keep a new run from starting."""
     try:
-        content = untrusted.read_bytes(folder / journal.NAME, run_folders.RECORD_AT_MOST)
+        content = untrusted.read_bytes(folder / journal.NAME, journal.AT_MOST)
         if not _may_have_gone_down(content, machine):
             return ""
         events = journal.read_content(content, folder / journal.NAME)
