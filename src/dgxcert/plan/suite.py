@@ -6,6 +6,7 @@ import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import IO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -96,12 +97,12 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = ()) -> list[Entry
 
     Raises CannotStart where a check cannot be collected.
     """
-    with _temporary_folder() as folder:
-        listing = Path(folder) / "catalogue.json"
+    with _temporary_file() as file:
+        listing = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")  # without a name, so that a kill leaves nothing
         options = ["--collect-only", "-q", f"--dgxcert-catalogue={listing}", f"--gpus={gpus}"]
         options += [f"--no-gpu={index}" for index in without]
         collected = command.run(pytest_command(suite, *options), timeout_s=60, cwd=suite, env=environment())
-        if listing.is_file() and collected.returncode == 0:
+        if os.fstat(file.fileno()).st_size and collected.returncode == 0:
             return catalogue.read(listing)
     if collected.returncode == 5:
         raise CannotStart(f"No requirement was found in {suite}.", "Run from a complete checkout.")
@@ -113,9 +114,9 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = ()) -> list[Entry
     )
 
 
-def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+def _temporary_file() -> IO[bytes]:
     try:
-        return tempfile.TemporaryDirectory(prefix="dgxcert-")
+        return tempfile.TemporaryFile()
     except OSError as error:
         raise CannotStart(
             f"No folder takes temporary files ({error.strerror}).",

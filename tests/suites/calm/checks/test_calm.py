@@ -28,6 +28,8 @@ def test_long(evidence):
         evidence.say("defies")
     if "sleep" in REQUESTED:
         time.sleep(600)
+    if "nap" in REQUESTED:
+        time.sleep(2)
     assert evidence.record("awake", True, source="here").holds()
 
 
