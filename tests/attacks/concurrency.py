@@ -79,7 +79,9 @@ def whole_runs(folder: Path) -> Iterator[Try]:
     run = _measuring(small)
     yield _refused("a second run", small, small.new, "Another validation is measuring")
     yield _refused("a resume of a run at work", small, ["validate", "--resume", run], "still being worked on")
-    commands: tuple[list[str | Path], ...] = (["show", run], ["history"], ["report", run], ["bundle", run, "--yes"])
+    yield _refused("a report of a run at work", small, ["report", run], "still being worked on")
+    yield _refused("a bundle of a run at work", small, ["bundle", run, "--yes"], "still being worked on")
+    commands: tuple[list[str | Path], ...] = (["show", run], ["history"], ["compare", run, run])
     for words in commands:
         ending = small.typed(*words)
         harm = Harm.HANG if ending.returncode is None else Harm.TRACEBACK if TRACEBACK in ending.output else None

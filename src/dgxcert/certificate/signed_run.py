@@ -23,6 +23,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.profiles import waivers
 from dgxcert.record import clock, journal
 from dgxcert.record import run as runs
+from dgxcert.record.claim import claimed
 
 FILES = dict(zip((CERTIFICATE, REPORT), runs.SIGNED, strict=True))
 JUDGED = (runs.NAME, journal.NAME)
@@ -53,8 +54,13 @@ def sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str],
 
     Raises CannotStart where the run contradicts its record, itself, this clock or its suite, where its folder holds
     what a signature cannot cover, where it is signed already or too old, or where ssh-keygen does not sign; then no
-    file is left behind.
+    file is left behind. Also where another process works on the run: two signatures would cover each other's files.
     """
+    with claimed(folder):
+        return _sign(folder, key, days, now, say)
+
+
+def _sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str], None]) -> Path:
     for name in FILES.values():
         if os.path.lexists(folder / name) or os.path.lexists(folder / (name + SUFFIX)):
             raise CannotStart(

@@ -21,10 +21,13 @@ def report(run: RunArgument) -> None:
     """
     from dgxcert import report as reports
     from dgxcert.certificate import consistency
+    from dgxcert.record.claim import claimed
 
-    loaded = consistency.load(run, datetime.now(UTC))
-    consistency.require_unsigned(run)
-    for path in reports.write_all(loaded.run, run):
+    with claimed(run):
+        loaded = consistency.load(run, datetime.now(UTC))
+        consistency.require_unsigned(run)
+        written = reports.write_all(loaded.run, run)
+    for path in written:
         screen.say(str(path))
     if loaded.unchecked:
         screen.say(f"not checked: {loaded.unchecked}")
@@ -61,8 +64,10 @@ def bundle(
     Lists the contents and asks before it writes.
     """
     from dgxcert.certificate import bundle as bundles
+    from dgxcert.record.claim import claimed
 
-    packed = bundles.prepare(run, driver_report, hide_host=hide_host)
+    with claimed(run):
+        packed = bundles.prepare(run, driver_report, hide_host=hide_host)
     path = to or Path(f"{packed.name}.tar.gz")
     for line in packed.listing():
         screen.say(line)
