@@ -126,7 +126,7 @@ def _one_won(name: str, run: Path, codes: list[int | None], shown: str) -> Try:
 def tries(folder: Path, seed: int, *, quick: bool) -> Iterator[Try]:
     """Race writers, readers and claims in this process, and whole commands."""
     chance = random.Random(seed)
-    for number in range(2 if quick else 30):
+    for number in range(2 if quick else 20):
         own = folder / f"report-{number}"
         own.mkdir()
         yield readers_of_a_report(own, chance)

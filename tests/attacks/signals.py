@@ -57,8 +57,8 @@ def before_a_run(folder: Path, chance: random.Random, after_s: float) -> Try:
     """A command is ended while it starts, reads the machine or collects."""
     number = chance.choice(interrupts.NUMBERS)
     name = f"a run, {number.name} after {after_s * 1000:.0f} ms"
-    small = SmallRun(folder, asks="sleep")
-    process = small.start(*small.new)
+    small = SmallRun(folder)
+    process = small.start_installed("validate", "--profile", "cpu", "--runtime", "native", "--only", "DISK-SPACE")
     time.sleep(after_s)
     process.send_signal(number)
     process.send_signal(number)
@@ -134,7 +134,7 @@ def tries(folder: Path, seed: int, *, quick: bool) -> Iterator[Try]:
     if quick:
         return
     yield closed_output(folder / "closed-history", ["history"])
-    for number in range(10):
+    for number in range(8):
         yield before_a_run(folder / f"before-{number}", chance, chance.uniform(0, 2.5))
     for number, times in enumerate((1, 2, 3)):
         yield whole_run(folder / f"run-{number}", chance, times, chance.uniform(2, 6))

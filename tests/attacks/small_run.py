@@ -53,9 +53,16 @@ class SmallRun:
 
     def start(self, *words: str | Path, output: Path | None = None) -> "subprocess.Popen[bytes]":
         """Start a command; its output goes to a file."""
+        return self._start(self.words(*words), output)
+
+    def start_installed(self, *words: str | Path) -> "subprocess.Popen[bytes]":
+        """Start a command on the suite that ships, as a person types it."""
+        return self._start([sys.executable, "-m", "dgxcert", *map(str, words), "--results", str(self.results)], None)
+
+    def _start(self, words: list[str], output: Path | None) -> "subprocess.Popen[bytes]":
         with (output or self.folder / "output").open("wb") as file:
             return subprocess.Popen(
-                self.words(*words),
+                words,
                 cwd=self.folder,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,

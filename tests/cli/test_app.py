@@ -37,3 +37,9 @@ def test_brackets_in_a_message_are_not_markup(dgxcert, monkeypatch: pytest.Monke
 def test_the_installed_command_ends_with_exit_3_and_one_line() -> None:
     completed = command.run([sys.executable, "-m", "dgxcert", "show", "/nowhere"], timeout_s=30)
     Result(completed.returncode, completed.stdout, completed.stderr).require_refused("/nowhere/run.json cannot be read")
+
+
+def test_ctrl_c_while_its_packages_are_imported_is_one_line() -> None:
+    code = "import sys; sys.modules['typer'] = None; import builtins, dgxcert.cli as cli; cli._interrupted()"
+    completed = command.run([sys.executable, "-c", code], timeout_s=30)
+    Result(completed.returncode, completed.stdout, completed.stderr).require_refused("interrupted")

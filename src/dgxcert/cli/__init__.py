@@ -33,7 +33,14 @@ def _cannot_start(error: BaseException) -> NoReturn:
     sys.exit(CANNOT_START)
 
 
+def _interrupted() -> NoReturn:
+    sys.stderr.write("dgxcert: interrupted.\n")
+    sys.exit(CANNOT_START)
+
+
 try:
     from dgxcert.cli.app import app, main
+except KeyboardInterrupt:  # half of the packages are imported: nothing can be done but to say so
+    main = _interrupted
 except Exception as error:  # whatever a foreign typing_extensions or random.py raises; `main` reports it
     main = partial(_cannot_start, error)
