@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from dgxcert.record import clock
+from dgxcert.record import run as runs
 
 KIB, MIB = 1024, 1024**2
 
@@ -14,8 +15,10 @@ SIGNERS_BYTES = 4 * MIB
 """allowed_signers: 20,000 lines of 200 bytes."""
 REVOKED_BYTES = 16 * MIB
 """Revoked keys, or a key revocation list."""
-READ_BYTES = 512 * MIB
-"""run.json, and the record: a line of a requirement with traces has up to 100 kB."""
+RUN_BYTES = runs.AT_MOST
+"""run.json."""
+RECORD_BYTES = 512 * MIB
+"""The record: a line of a requirement with traces has up to 100 kB."""
 EVIDENCE_BYTES = 4096 * MIB
 """Any other file of a run folder, which is only hashed: 2 s per GiB."""
 

@@ -26,8 +26,8 @@ from dgxcert.record import run as runs
 from dgxcert.record.claim import claimed
 
 FILES = dict(zip((CERTIFICATE, REPORT), runs.SIGNED, strict=True))
-JUDGED = (runs.NAME, journal.NAME)
-"""What is not only hashed: the verdict is rebuilt from it."""
+JUDGED = {runs.NAME: bounds.RUN_BYTES, journal.NAME: bounds.RECORD_BYTES}
+"""What is not only hashed, since the verdict is rebuilt from it; and how much of it is read."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _evidence(statement: Statement, folder: Path, found: Contents) -> Covered:
             raise Refused(f"{shown}, which it covers, is missing", FROM_THE_SIGNER)
         try:
             if name in JUDGED:
-                kept[name] = evidence_files.read(folder, name, bounds.READ_BYTES)
+                kept[name] = evidence_files.read(folder, name, JUDGED[name])
                 digest = hashlib.sha256(kept[name]).hexdigest()
             else:
                 digest = evidence_files.sha256(folder, name)

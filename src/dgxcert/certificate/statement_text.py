@@ -160,7 +160,7 @@ def _require_version(document: dict[str, Any]) -> None:
     predicate = document.get("predicate")
     extension = predicate.get("dgxcert") if isinstance(predicate, dict) else None
     version = extension.get("format") if isinstance(extension, dict) else None
-    if version != 1 or isinstance(version, bool):
+    if type(version) is not int or version != 1:
         raise Refused(
             f"its format of dgxcert is {version!r:.60}, and this dgxcert reads 1", "Use the dgxcert that signed it."
         )

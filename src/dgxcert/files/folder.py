@@ -84,6 +84,8 @@ class Folder:
     def read_bytes(self, name: str, at_most: int) -> bytes:
         """The content of a regular file of at most `at_most` bytes. Raises UnfitError for anything else."""
         with self.open(name) as file:
+            if (size := os.fstat(file.fileno()).st_size) > at_most:
+                raise untrusted.UnfitError(self.path / name, f"it has {size} bytes, and at most {at_most} are read")
             content = file.read(at_most + 1)
         if len(content) > at_most:
             raise untrusted.UnfitError(self.path / name, f"it has more than the {at_most} bytes that are read")

@@ -13,7 +13,7 @@ from dgxcert.certificate.ssh.key import Key
 from dgxcert.outcome import CannotStart
 
 MAGIC = b"SSHKRL\n\0"
-SPECIFICATION = re.compile(r"(?:serial|id|key|sha1|sha256|hash)\s*:", re.I)
+SPECIFICATION = re.compile(r"(?:serial|id|key|sha1|sha256|hash)\s*:\s", re.I)
 KEY = re.compile(r"(?P<type>(?:ssh|ecdsa|sk)-[A-Za-z0-9@.-]+)[ \t]+(?P<key>[A-Za-z0-9+/=]+)(?:[ \t].*)?")
 LIST = "Give a public key on each line, as in id_ed25519.pub, or a list that ssh-keygen -k has made."
 
