@@ -1,4 +1,4 @@
-"""Certificates: bytes of statement, signature and evidence, statements by a listed and by another key, planted files."""
+"""Certificates: changed bytes, statements written by hand and signed by a listed key, files planted in the folder."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 
 from attacks.attack import Attack, Harm, Try, dgxcert, judged
 from attacks.signed_example import Document, Example, attempt, covering, made, sign, verified
+
 from dgxcert.certificate import statement_text
 
 BYTES, QUICK_BYTES = 1500, 60
@@ -108,7 +109,14 @@ def subject(name: str) -> Change:
 DATES = (
     *("2027-01-01T00:00:00", "2027-01-01", "2027-13-01T00:00:00Z", "2027-02-30T00:00:00Z", "tomorrow", "", 1e12, 0, -1),
     *("9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "2027-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z", None),
-    *("1999-01-01T00:00:00Z", "1795459212", "2027-01-01T00:00:00z", "２０２７-01-01T00:00:00Z", ["2027"], True),
+    *(
+        "1999-01-01T00:00:00Z",
+        "1795459212",
+        "2027-01-01T00:00:00z",
+        "\uff12\uff10\uff12\uff17-01-01T00:00:00Z",
+        ["2027"],
+        True,
+    ),
 )
 NAMES = (
     *("../allowed_signers", "/etc/hostname", "./run.json", "logs/../run.json", "run.json/", "logs//x", "", ".", ".."),

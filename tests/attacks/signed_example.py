@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Any
 from unittest import mock
 
+from attacks.attack import Harm, Missing, Try
 from suites import certified
 
-from attacks.attack import Harm, Missing, Try
 from dgxcert import report
 from dgxcert.certificate import signed_run
 from dgxcert.certificate.refusal import Refused
@@ -65,9 +65,9 @@ def made(place: Path) -> Iterator[Example]:
         raise Missing("there is no ssh-keygen")
     mine, every = certified.ours(), certified.catalogue()
     with (
-        mock.patch.object(suite, "identity", lambda _: mine),
-        mock.patch.object(suite, "collect", lambda *_, **__: every),
-        mock.patch.object(report, "write_all", lambda *_: []),  # drawing takes seconds and is not attacked here
+        mock.patch.object(suite, "identity", return_value=mine),
+        mock.patch.object(suite, "collect", return_value=every),
+        mock.patch.object(report, "write_all", return_value=[]),  # drawing takes seconds and is not attacked here
     ):
         key, stranger = new_key(place / "ada"), new_key(place / "eve")
         allowed = place / "allowed_signers"

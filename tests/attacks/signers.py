@@ -10,6 +10,7 @@ from pathlib import Path
 from attacks.attack import Attack, Harm, Try
 from attacks.certificates import changed
 from attacks.signed_example import LATER, NAMESPACE, Example, attempt, made, new_key, public, sign, verified
+
 from dgxcert.certificate.refusal import Refused
 from dgxcert.certificate.ssh import allowed_signers, armor, key, revoked_keys
 from dgxcert.certificate.ssh import signature as ssh_signature

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dgxcert.record import clock
+from dgxcert.record import clock, journal
 from dgxcert.record import run as runs
 
 KIB, MIB = 1024, 1024**2
@@ -17,7 +17,7 @@ REVOKED_BYTES = 16 * MIB
 """Revoked keys, or a key revocation list."""
 RUN_BYTES = runs.AT_MOST
 """run.json."""
-RECORD_BYTES = 512 * MIB
+RECORD_BYTES = journal.AT_MOST
 """The record: a line of a requirement with traces has up to 100 kB."""
 EVIDENCE_BYTES = 4096 * MIB
 """Any other file of a run folder, which is only hashed: 2 s per GiB."""
