@@ -192,6 +192,20 @@ def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str])
     )
 
 
+def start_piped(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a command as `start` does, with pipes to its standard input and output; only its errors go to the file."""
+    return subprocess.Popen(
+        args,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=output,
+        bufsize=0,
+        start_new_session=True,
+    )
+
+
 def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_s: float = 10.0) -> bool:
     """Kill a process with its group and everything that it started; False where it still exists after `grace_s`.
 

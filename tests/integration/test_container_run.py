@@ -16,6 +16,7 @@ from dgxcert.outcome import Outcome
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
+from dgxcert.runner.supervisor import INSIDE
 
 MakeImage = Callable[[str], tuple[Image, Path]]
 
@@ -46,6 +47,7 @@ def containers() -> list[str]:
 def folder(contained: tuple[Image, Path], profile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")
     process = validate(contained, "--profile", profile, "--results", results)
+    (wait_until_measuring(results, "WAITS") / INSIDE / "go").touch()
     printed, _ = process.communicate(timeout=120)
     assert process.returncode == 2, printed
     return driver.only_run(results)
@@ -102,14 +104,13 @@ def test_no_container_is_left_behind(folder: Path) -> None:
 def test_a_container_ends_when_its_supervisor_is_killed_and_the_run_can_be_resumed(
     contained: tuple[Image, Path], profile: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "hold").touch()
     supervisor = validate(contained, "--profile", profile, "--results", tmp_path, "--only", "INSIDE,WAITS")
     folder = wait_until_measuring(tmp_path, "WAITS")
     assert len(containers()) == 1
     supervisor.kill()
     supervisor.communicate()
     assert no_container_within(10)
-    (tmp_path / "hold").unlink()
+    (folder / INSIDE / "go").touch()
     resumed = driver.run(str(contained[1]), "validate", "--resume", folder)
     run = runs.load(folder)
     waits = result(run, "WAITS")
@@ -121,14 +122,13 @@ def test_a_container_ends_when_its_supervisor_is_killed_and_the_run_can_be_resum
 def test_ctrl_c_ends_the_container_too_and_the_run_can_be_resumed(
     contained: tuple[Image, Path], profile: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "hold").touch()
     supervisor = validate(contained, "--profile", profile, "--results", tmp_path, "--only", "WAITS")
     folder = wait_until_measuring(tmp_path, "WAITS")
     supervisor.terminate()
     printed, _ = supervisor.communicate(timeout=60)
     assert "interrupted: writing the reports of what was measured" in printed
     assert no_container_within(5)
-    (tmp_path / "hold").unlink()
+    (folder / INSIDE / "go").touch()
     resumed = driver.run(str(contained[1]), "validate", "--resume", folder)
     assert resumed.returncode == 0, resumed.stdout
     assert result(runs.load(folder), "WAITS").outcome is Outcome.PASSED

@@ -17,9 +17,9 @@ from dgxcert.record.benchmark_file import BenchmarkFile
 
 
 def part(folder: Path, name: str, *benchmarks: str, machine: str = "spark-07") -> None:
-    (folder / "logs").mkdir(exist_ok=True)
+    (folder / "inside").mkdir(exist_ok=True)
     content = {"machine_info": {"node": machine}, "benchmarks": [{"name": benchmark} for benchmark in benchmarks]}
-    (folder / "logs" / name).write_text(json.dumps(content))
+    (folder / "inside" / name).write_text(json.dumps(content))
 
 
 def merged(folder: Path) -> dict[str, Any]:
@@ -46,10 +46,10 @@ def test_merging_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_without_any_benchmark_there_is_no_file(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "native-1.log").write_text("")
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "kept.jsonl").write_text("")
     benchmark_file.merge(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def session(*names: str) -> Any:
 
 
 def test_each_benchmark_is_written_once_and_joined_in_their_own_format(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    path = tmp_path / "logs" / "benchmark-001.json"
+    (tmp_path / "inside").mkdir()
+    path = tmp_path / "inside" / "benchmark-001.json"
     config, kept = session(), BenchmarkFile(path)
     sizes = []
     for number in range(50):
@@ -95,8 +95,8 @@ def test_each_benchmark_is_written_once_and_joined_in_their_own_format(tmp_path:
 
 
 def test_a_line_that_a_crash_cut_short_costs_only_its_own_benchmark(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    path = tmp_path / "logs" / "benchmark-001.json"
+    (tmp_path / "inside").mkdir()
+    path = tmp_path / "inside" / "benchmark-001.json"
     BenchmarkFile(path).keep(session("prefill", "decode"))
     path.write_bytes(path.read_bytes()[:-20])
     assert benchmark_file.merge(tmp_path) == ()
@@ -105,14 +105,14 @@ def test_a_line_that_a_crash_cut_short_costs_only_its_own_benchmark(tmp_path: Pa
 
 def test_a_damaged_file_is_named_and_the_others_are_joined(tmp_path: Path) -> None:
     part(tmp_path, "benchmark-001.json", "decode")
-    logs = tmp_path / "logs"
+    logs = tmp_path / "inside"
     os.mkfifo(logs / "benchmark-002.json")
     (logs / "benchmark-003.json").symlink_to("/etc/passwd")
     for number, text in enumerate(("{", "[]", '{"benchmarks": 3}', '{"a": 1e400}', "[" * 100_000, "x\n" * 20_000)):
         (logs / f"benchmark-01{number}.json").write_text(text)
     damaged = benchmark_file.merge(tmp_path)
     assert [each.split()[0] for each in damaged] == [
-        f"logs/benchmark-{number}.json" for number in ("002", "003", "010", "011", "012", "013", "014", "015")
+        f"inside/benchmark-{number}.json" for number in ("002", "003", "010", "011", "012", "013", "014", "015")
     ]
     assert not any("\n" in each for each in damaged)
     assert "it is a FIFO" in damaged[0]
@@ -123,17 +123,17 @@ def test_logs_that_lead_elsewhere_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     part(tmp_path / "there", "benchmark-001.json", "decode")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "logs").symlink_to(tmp_path / "there" / "logs")
+    (tmp_path / "run" / "inside").symlink_to(tmp_path / "there" / "logs")
     assert "logs is no folder" in benchmark_file.merge(tmp_path / "run")[0]
     assert not (tmp_path / "run" / benchmark_file.NAME).exists()
 
 
 def test_pytest_benchmark_compares_a_merged_file(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
+    (tmp_path / "inside").mkdir()
     (tmp_path / "test_timed.py").write_text("def test_timed(benchmark): benchmark.pedantic(int, rounds=3)")
-    timed = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-json=logs/benchmark-001.json"]
+    timed = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-json=inside/benchmark-001.json"]
     subprocess.run([sys.executable, *timed, "test_timed.py"], cwd=tmp_path, check=True, capture_output=True)
-    shutil.copy(tmp_path / "logs" / "benchmark-001.json", tmp_path / "logs" / "benchmark-002.json")
+    shutil.copy(tmp_path / "inside" / "benchmark-001.json", tmp_path / "inside" / "benchmark-002.json")
     benchmark_file.merge(tmp_path)
     compared = subprocess.run(
         [sys.executable, "-m", "pytest_benchmark", "compare", "benchmark.json"],

@@ -110,18 +110,6 @@ def test_a_record_without_its_opened_line_is_no_run(tmp_path: Path, first: str) 
         journal.read(write(tmp_path, first, example.finished("A")))
 
 
-def test_a_follower_reads_whole_lines_once_and_nothing_from_before(tmp_path: Path) -> None:
-    follower = journal.Follower(write(tmp_path, OPENED))
-    assert follower.events() == []
-    with (tmp_path / journal.NAME).open("a", encoding="utf-8") as file:
-        file.write(example.started("A").model_dump_json() + "\n" + TORN)
-    assert follower.events() == [example.started("A")]
-    with (tmp_path / journal.NAME).open("a", encoding="utf-8") as file:
-        file.write('me":"passed","duration_s":1.0}\n')
-    assert [event.at for event in follower.events()] == [example.AT]
-    assert follower.events() == []
-
-
 def test_only_one_process_works_on_a_run(tmp_path: Path) -> None:
     first, second = journal.Writer(tmp_path), journal.Writer(tmp_path)
     first.claim()

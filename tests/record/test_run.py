@@ -161,6 +161,7 @@ def test_a_result_has_its_evidence_its_time_and_the_log_of_its_process() -> None
 def test_the_notes_explain_the_verdict() -> None:
     assert assemble(*every_event()).notes == (
         "PYTHONWARNINGS was set and is ignored: it could change what the suite runs",
+        "process 1 of stage native said what it may not: 'B' is not being measured",
         "stage native: 1 requirements were never started",
         "interrupted by the user during A",
         f"resumed at {AT} after the machine was restarted",

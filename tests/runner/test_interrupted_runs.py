@@ -75,7 +75,8 @@ def test_a_run_in_progress_and_an_unreadable_record_are_left_alone(interrupted: 
 
 
 def test_a_closed_run_whose_reports_cannot_be_written_does_not_prevent_a_new_run(interrupted: Path) -> None:
-    (interrupted / "logs" / "benchmark-001.json").write_text("torn", encoding="utf-8")
+    (interrupted / "inside").mkdir()
+    (interrupted / "inside" / "benchmark-001.json").write_text("torn", encoding="utf-8")
     assert len(interrupted_runs.close_interrupted(interrupted.parent, AFTER)) == 1
     assert journal.read(interrupted)[-1].event == "finished"
 

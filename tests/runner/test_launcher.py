@@ -36,19 +36,19 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         found.args, found.cwd, found.env = args, cwd, env
         return "the process"
 
-    monkeypatch.setattr(command, "start", start)
+    monkeypatch.setattr(command, "start_piped", start)
     monkeypatch.setattr(engine, "compose", lambda: ("/usr/bin/docker", "compose"))
     monkeypatch.setattr(engine, "endpoint", lambda: "unix:///run/mine.sock")
     return found
 
 
 def in_container(folder: Path, service: str = "gpu") -> InContainer:
-    return InContainer(folder, IMAGE, service, folder.parent / "hf_token")
+    return InContainer(IMAGE, service, folder.parent / "hf_token")
 
 
-def start(launcher: Here | InContainer, child: int = 3) -> object:
+def start(launcher: Here | InContainer, child: int = 3, inside: Path = Path("results/run/inside")) -> object:
     with open(os.devnull, "wb") as output:
-        return launcher.start("container", child, output)
+        return launcher.start(child, inside, output)
 
 
 @pytest.fixture
@@ -69,8 +69,7 @@ def test_a_child_in_a_container_is_a_compose_run_of_this_suites_own_service(star
     assert start(in_container(tmp_path / "2026-run")) == "the process"
     compose = ["/usr/bin/docker", "compose", "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
     run = ["run", "--rm", "-T", "--name", f"dgxcert-{os.getpid()}-3", "gpu"]
-    stage = ["stage", "container", "--run", "/results/2026-run", "--child", "3"]
-    assert started.args == [*compose, *run, *stage]
+    assert started.args == [*compose, *run, "stage", "/results"]
     assert started.cwd == suite.root()
 
 
@@ -80,16 +79,16 @@ def test_the_service_is_the_one_that_the_profile_needs(started: Started, tmp_pat
     assert started.args[started.args.index("--name") + 2] == service
 
 
-def test_compose_gets_the_image_the_user_the_results_folder_and_the_path_of_the_token(
+def test_compose_gets_the_image_the_user_the_folder_for_the_inside_and_the_path_of_the_token(
     started: Started, tmp_path: Path
 ) -> None:
-    start(in_container(tmp_path / "results" / "run"))
+    start(in_container(tmp_path / "results" / "run"), inside=tmp_path / "results" / "run" / "inside")
     asked = ("DGXCERT_IMAGE", "DGXCERT_UID", "DGXCERT_GID", "DGXCERT_RESULTS", "HF_TOKEN_FILE", "DOCKER_HOST")
     assert {name: started.env[name] for name in asked} == {
         "DGXCERT_IMAGE": "sha256:77",
         "DGXCERT_UID": str(os.getuid()),
         "DGXCERT_GID": str(os.getgid()),
-        "DGXCERT_RESULTS": str(tmp_path / "results"),
+        "DGXCERT_RESULTS": str(tmp_path / "results" / "run" / "inside"),
         "HF_TOKEN_FILE": str(tmp_path / "results" / "hf_token"),
         "DOCKER_HOST": "unix:///run/mine.sock",
     }
@@ -138,14 +137,12 @@ def test_a_proxy_reaches_the_container_however_it_is_written(
     assert started.env["HTTPS_PROXY"] == "http://proxy:3128"
 
 
-def test_a_relative_run_folder_becomes_absolute(
-    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_folder_becomes_absolute(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    start(in_container(Path("results/run")))
-    assert started.env["DGXCERT_RESULTS"] == str(tmp_path / "results")
-    start(Here(Path("results/run")))
-    assert f"--dgxcert-run={tmp_path}/results/run" in started.args
+    start(in_container(tmp_path))
+    assert started.env["DGXCERT_RESULTS"] == str(tmp_path / "results" / "run" / "inside")
+    start(Here())
+    assert f"--dgxcert-inside={tmp_path}/results/run/inside" in started.args
 
 
 def test_the_token_itself_is_in_no_argument_and_no_variable(
@@ -167,14 +164,9 @@ def test_children_of_one_run_have_unique_container_names(started: Started, tmp_p
 
 
 def test_a_local_child_is_a_pytest_of_this_interpreter_that_knows_its_parent(started: Started, tmp_path: Path) -> None:
-    start(Here(tmp_path))
+    start(Here(), inside=tmp_path)
     assert started.args[0] == sys.executable
-    wanted = {
-        f"--dgxcert-run={tmp_path}",
-        "--dgxcert-stage=container",
-        "--dgxcert-child=3",
-        f"--dgxcert-parent={os.getpid()}",
-    }
+    wanted = {f"--dgxcert-inside={tmp_path}", f"--dgxcert-parent={os.getpid()}"}
     assert wanted <= set(started.args)
     assert started.env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
@@ -193,7 +185,7 @@ def test_a_local_child_is_a_pytest_of_this_interpreter_that_knows_its_parent(sta
 def test_the_exit_of_a_local_child_is_explained(
     tmp_path: Path, log: Path, returncode: int, words: str, killed: bool
 ) -> None:
-    assert Here(tmp_path).death(returncode, log) == (words, killed)
+    assert Here().death(returncode, log) == (words, killed)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +273,7 @@ def test_an_engine_that_fails_does_not_keep_the_client_alive(
 
 @pytest.mark.parametrize("code", [-35, -64])
 def test_a_signal_without_a_name_has_its_number(code: int, tmp_path: Path) -> None:
-    assert Here(tmp_path).death(code, tmp_path / "log") == (
+    assert Here().death(code, tmp_path / "log") == (
         f"its process was killed by signal {-code}".replace("signal 64", "SIGRTMAX"),
         False,
     )
@@ -329,4 +321,4 @@ def test_ending_a_local_child_kills_its_group_and_calls_no_engine(
     process: Any = "the process"
     monkeypatch.setattr(engine, "run", lambda *_: pytest.fail("no container was started"))
     monkeypatch.setattr(command, "end_group", lambda *given: group_gone and given == (process, 1.5))
-    assert Here(tmp_path).end(process, 1.5) is group_gone
+    assert Here().end(process, 1.5) is group_gone

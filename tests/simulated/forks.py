@@ -1,5 +1,6 @@
 """Forks: the processes of a run and of driver queries, without starting Python and importing torch each time."""
 
+import io
 import json
 import os
 import signal
@@ -14,20 +15,26 @@ from dgxcert.plan import suite
 from dgxcert.plan.selection import Planned
 from dgxcert.probes.gpu import cuda_start, driver_answers
 
+Output = IO[bytes] | io.FileIO
+
 
 class Forked:
     """A forked process with the part of Popen's interface that the supervisor uses."""
 
-    def __init__(self, work: Callable[[], int], output: IO[bytes]) -> None:
+    def __init__(self, work: Callable[[], int], output: Output, errors: Output, given: int | None = None) -> None:
+        """`given` is a descriptor that becomes standard input."""
         self.returncode: int | None = None
         self.args: list[str] = []
+        self.stdin: io.FileIO | None = None
+        self.stdout: io.FileIO | None = None
         self.pid = os.fork()
         if self.pid == 0:
             code = 70
             try:
                 os.setsid()
-                os.dup2(output.fileno(), 1)
-                os.dup2(output.fileno(), 2)
+                for number, descriptor in ((0, given), (1, output.fileno()), (2, errors.fileno())):
+                    if descriptor is not None:
+                        os.dup2(descriptor, number)
                 code = work()
             finally:
                 os._exit(code)
@@ -43,16 +50,27 @@ class Forked:
 class Forking:
     """A launcher that forks its children, which collect only the checks that they run."""
 
-    def __init__(self, folder: Path, entries: list[Planned]) -> None:
-        self._folder = folder
+    def __init__(self, entries: list[Planned]) -> None:
         self._checks = sorted({entry.nodeid.partition("::")[0] for entry in entries})
 
-    def start(self, stage: str, child: int, output: IO[bytes]) -> Any:
+    def start(self, child: int, inside: Path, output: IO[bytes]) -> Any:
         import pytest
 
-        made = suite.stage_command(suite.root(), self._folder.resolve(), stage, child, parent=os.getpid())
+        made = suite.stage_command(suite.root(), inside.resolve(), parent=os.getpid())
         options = [word for word in made[made.index("pytest") + 1 :] if not Path(word).is_dir()]
-        return Forked(lambda: int(pytest.main([*options, "-p", "simulated.silicon", *self._checks])), output)
+
+        def work() -> int:
+            for mine in (to_child, from_child):
+                mine.close()  # or it would never see the end of its own standard input
+            return int(pytest.main([*options, "-p", "simulated.silicon", *self._checks]))
+
+        (given, to), (from_, said) = os.pipe(), os.pipe()
+        to_child, from_child = io.FileIO(to, "wb"), io.FileIO(from_, "rb")
+        with io.FileIO(said, "wb") as says:
+            process = Forked(work, says, output, given)
+        os.close(given)
+        process.stdin, process.stdout = to_child, from_child
+        return process
 
     def end(self, process: Any, grace_s: float) -> bool:
         return command.end_group(process, grace_s)
@@ -72,12 +90,11 @@ def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> comm
     with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
 
         def work() -> int:
-            os.dup2(stderr.fileno(), 2)
             stdout.write(json.dumps(answer(*args[4:])).encode())
             stdout.flush()
             return 0
 
-        process = Forked(work, stdout)
+        process = Forked(work, stdout, stderr)
         deadline = time.monotonic() + timeout_s
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)

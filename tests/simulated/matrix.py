@@ -151,8 +151,9 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     (run_folder / "logs").mkdir(parents=True)
     writer = journal.Writer(run_folder)
     identity = suite.Suite(version="0", modified=False, sha256="0")
-    writer.append(journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned)))
-    supervisor = Supervisor(run_folder, writer, Quiet(), RunState())  # type: ignore[arg-type]
+    opened = journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned))
+    writer.append(opened)
+    supervisor = Supervisor(opened, run_folder, writer, Quiet(), RunState([opened]))  # type: ignore[arg-type]
     stages = [Stage.HOST, Stage.WORK, Stage.AFTER]
     if engine.starts_containers(machine.fields):
         writer.append(example.image_ready())
@@ -160,7 +161,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     for stage in stages:
         entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, run_folder)]
         if entries:
-            supervisor.run_stage(options.stage_name(stage), Forking(run_folder, entries), entries)  # type: ignore[arg-type]
+            supervisor.run_stage(options.stage_name(stage), Forking(entries), entries)  # type: ignore[arg-type]
     done = runs.assemble(journal.read(run_folder), "run")
     findings = worst(done, asked.requirements)
     if not engine.starts_containers(machine.fields) and STARTS_ONE in findings:

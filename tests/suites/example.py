@@ -25,6 +25,20 @@ MEASURED = Evidence(name="decode", value=9.8, unit="token/s", source="median of 
 """Not compared with anything; `short_of` does that."""
 
 
+HELD = Evidence.model_validate(
+    {
+        "name": "works",
+        "value": 1.0,
+        "unit": "",
+        "source": "here",
+        "held_against": [
+            {"sign": "==", "name": "works", "value": 1.0, "unit": "", "source": "x", "measured": 1.0, "holds": True}
+        ],
+    }
+)
+"""Without which no pass counts."""
+
+
 def profile_for_any_suite() -> Profile:
     """The `cpu` profile without the names of real requirements."""
     return profiles.load("cpu").model_copy(update={"not_applicable": {}, "not_applicable_native": {}})
@@ -86,7 +100,8 @@ def started(key: str, child: int = 1) -> journal.Started:
 
 def finished(key: str, outcome: Outcome = Outcome.PASSED, **about: Any) -> journal.Finished:
     """A requirement ends; `about` sets reason, remedy, evidence."""
-    return journal.Finished(at=AT, key=key, outcome=outcome, duration_s=2.5, **about)
+    proof = {"evidence": (HELD,)} if outcome is Outcome.PASSED else {}
+    return journal.Finished(at=AT, key=key, outcome=outcome, duration_s=2.5, **(proof | about))
 
 
 def short_of(required: float) -> Evidence:
@@ -113,6 +128,7 @@ def every_event() -> list[journal.Event]:
         started("A"),
         journal.Said(at=AT, key="A", text="1.0 of 30 min"),
         journal.Stopped(at=AT, key="A", reason="only 3.1 GiB of memory were left to the machine"),
+        journal.Refused(at=AT, stage="native", child=1, said="finished", why="'B' is not being measured"),
         finished("A", Outcome.FAILED, reason="9.8 < 13\nµ ✓", remedy=("look",), evidence=(short_of(13.0),)),
         journal.StageEnded(at=AT, stage="native", problem="1 requirements were never started"),
         journal.Interrupted(at=AT, by="the user", key="A"),

@@ -138,23 +138,12 @@ def ready(
 
 @commands.command(hidden=True)
 def stage(
-    name: Annotated[str, typer.Argument(metavar="STAGE", help="Name of the stage.")],
-    run: Annotated[Path, typer.Option(help="The run folder.")],
-    child: Annotated[int, typer.Option(help="Number of this child process of the run.")],
+    inside: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the run for what its work keeps.")],
 ) -> None:
-    """Run one stage of a run in the container, as a child of the supervisor outside. Called by `dgxcert validate`."""
+    """Work for the supervisor outside the container, which says on standard input what to do."""
     from dgxcert.plan import suite
-    from dgxcert.record import journal
 
-    opened = journal.opened(run)
-    installed = suite.identity(suite.root())
-    if installed.package_sha256 != opened.suite.package_sha256:
-        raise CannotStart(
-            f"This image holds another suite ({installed.package_sha256[:12]}) than the one that the run began with "
-            f"({opened.suite.package_sha256[:12]}).",
-            "Rebuild the image: make image",
-        )
     environment = suite.environment()
     os.chdir(suite.root())
-    command = suite.stage_command(suite.root(), run, name, child, parent=0)
+    command = suite.stage_command(suite.root(), inside, parent=0)
     os.execve(sys.executable, command, environment)  # noqa: S606 (an argument list; this process becomes that child)

@@ -14,16 +14,27 @@ nothing cannot pass.
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from dgxcert.judgement.limit import Bound, Limit, Roofline
 from dgxcert.judgement.units import OF_CEILING, OF_ROOFLINE
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import Inconclusive, Wrong
 
-Value = bool | int | float | str
+MOST_BITS = 1023
+"""Of an integer that a float can hold."""
+
+
+def _fits(value: bool | int | float | str) -> bool | int | float | str:
+    """Refuse an integer that no float can hold: it can be neither compared nor shown."""
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise ValueError(f"an integer of {value.bit_length()} bits is no measurement")
+    return value
+
+
+Value = Annotated[bool | int | float | str, AfterValidator(_fits)]
 """A finite value, exactly of one of these types."""
 OF_LIMIT = "limit "
 """How the source of a comparison with a limit begins; the limit's name follows, then its own source."""
@@ -33,7 +44,7 @@ Sign = Literal[">=", "<=", "==", "<", ">"]
 class Comparison(BaseModel):
     """One comparison of a quantity with a required value."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     sign: Sign
     name: str

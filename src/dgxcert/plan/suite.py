@@ -78,15 +78,16 @@ def pytest_command(suite: Path, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
 
 
-def stage_command(suite: Path, run: Path, stage: str, child: int, *, parent: int) -> list[str]:
-    """The pytest command of a supervisor's child; `parent` is 0 where the supervisor is outside the container."""
+def stage_command(suite: Path, inside: Path, *, parent: int) -> list[str]:
+    """The pytest command of a supervisor's child, which may write in `inside` and is told the rest on standard input.
+
+    `parent` is 0 where the supervisor is outside the container.
+    """
     return pytest_command(
         suite,
         "-v",
         "-rN",
-        f"--dgxcert-run={run}",
-        f"--dgxcert-stage={stage}",
-        f"--dgxcert-child={child}",
+        f"--dgxcert-inside={inside}",
         f"--dgxcert-parent={parent}",
         "--benchmark-columns=min,median,max,iqr,rounds",
     )

@@ -1,9 +1,10 @@
 """Benchmarks on disk: each is appended as it ends, so that a crash loses none; joined into pytest-benchmark's own file.
 
-A process has a file of its own in `logs/`, of one JSON document a line: first what it is about (machine, commit), then
+A process has a file of its own in `inside/` (up to record format 5 in `logs/`), of one JSON document a line: first what it is about (machine, commit), then
 each benchmark. `pytest-benchmark compare` reads the joined file. Up to record format 5 such a file was one document.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.untrusted import MIB
 
 NAME = "benchmark.json"
-LOGS = "logs"
+FOLDERS = ("inside", "logs")
 PART = re.compile(r"benchmark-\d{1,9}\.json")
 AT_MOST = 64 * MIB
 """All that is read of one run's benchmarks: 400 benchmarks of 1,000 rounds make 10 MiB."""
@@ -78,7 +79,7 @@ def merge(folder: Path) -> tuple[str, ...]:
     left = AT_MOST
     for name in _parts(folder):
         try:
-            content = untrusted.read_bytes(folder / LOGS / name, left, below=folder)
+            content = untrusted.read_bytes(folder / name, left, below=folder)
         except OSError as error:
             damaged.append(_damaged(name, error.strerror or str(error)))
             continue
@@ -94,16 +95,16 @@ def merge(folder: Path) -> tuple[str, ...]:
 
 
 def _damaged(name: str, problem: str) -> str:
-    return f"{LOGS}/{name} is damaged, so that {NAME} lacks benchmarks of it: {problem}"
+    return f"{name} is damaged, so that {NAME} lacks benchmarks of it: {problem}"
 
 
 def _parts(folder: Path) -> list[str]:
-    """The names of the files of a run's processes, oldest first."""
-    try:
-        names = os.listdir(folder / LOGS)
-    except OSError:  # a run that measured nothing yet
-        return []
-    return sorted(name for name in names if PART.fullmatch(name))
+    """The files of a run's processes, oldest first, by their path in the run folder."""
+    found = []
+    for place in FOLDERS:
+        with contextlib.suppress(OSError):  # a run that measured nothing yet
+            found += [f"{place}/{name}" for name in os.listdir(folder / place) if PART.fullmatch(name)]
+    return sorted(found, key=lambda path: path.rpartition("/")[2])
 
 
 def _part(content: bytes) -> tuple[dict[str, Any], list[dict[str, Any]], str]:

@@ -75,9 +75,10 @@ def _jumped(events: Sequence[Event]) -> str:
             started[event.key] = event
         elif isinstance(event, Finished) and event.key in started and event.outcome is not Outcome.INCONCLUSIVE:
             by_clock = (time_of(event) - time_of(started[event.key])).total_seconds()
-            if abs(by_clock - event.duration_s) > STOPWATCH_S + STOPWATCH * event.duration_s:
+            stopwatch_s = event.duration_s if event.watched_s is None else event.watched_s
+            if abs(by_clock - stopwatch_s) > STOPWATCH_S + STOPWATCH * stopwatch_s:
                 return (
                     f"its clock was set, or the machine slept, during {event.key}: {by_clock:.0f} s passed by the "
-                    f"clock and {event.duration_s:.0f} s by the stopwatch"
+                    f"clock and {stopwatch_s:.0f} s by the stopwatch"
                 )
     return ""

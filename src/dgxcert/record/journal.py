@@ -7,12 +7,20 @@ accepted where only that can have caused it: at the end, or just before the line
 import errno
 import fcntl
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+)
 
 from dgxcert.files import untrusted
 from dgxcert.files.cannot_write import CannotWrite
@@ -119,7 +127,9 @@ class Finished(Event):
     event: Literal["finished"] = "finished"
     key: str
     outcome: Outcome
-    duration_s: float
+    duration_s: FiniteFloat
+    watched_s: FiniteFloat | None = None
+    """The supervisor's own stopwatch, beside that of the child; None up to format 5, and where no child said this."""
     reason: str = ""
     remedy: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -146,6 +156,17 @@ class Stopped(Event):
     event: Literal["stopped"] = "stopped"
     key: str | None
     reason: str
+
+
+class Refused(Event):
+    """A child said what it may not say, or something else wrote into the record: it is no event of the run."""
+
+    event: Literal["refused"] = "refused"
+    stage: str
+    child: int
+    said: str
+    """The beginning of it."""
+    why: str
 
 
 class StageEnded(Event):
@@ -182,15 +203,13 @@ Record = Annotated[
     | Said
     | Stopped
     | Finished
+    | Refused
     | StageEnded
     | Interrupted
     | Resumed,
     Field(discriminator="event"),
 ]
 RECORD: TypeAdapter[Any] = TypeAdapter(Record)
-
-CLAIM_S = 2.0
-"""How long to wait for the lock of a run."""
 
 
 class Writer:
@@ -218,28 +237,14 @@ class Writer:
             raise CannotWrite(self.path, error) from error
 
     def claim(self) -> None:
-        """Lock the run for as long as this process lives. Raises CannotStart where another process holds it."""
+        """Lock the run until this process ends, however it ends. Raises CannotStart where another process holds it."""
         try:
-            self._lock()
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CannotStart(
                 f"Run {self.path.parent} is still being worked on by another dgxcert.",
                 "Wait for it or stop it, then resume.",
             ) from error
-
-    def _lock(self) -> None:
-        """Take the lock, which the kernel releases when this process ends, however it ends.
-
-        A child in a container gets it for a moment when its supervisor is gone, before it kills itself: wait for that.
-        """
-        until = time.monotonic() + CLAIM_S
-        while True:
-            try:
-                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
 
     def events(self) -> list[Event]:
         """All that the record holds, also where its folder was moved or removed meanwhile."""
@@ -263,23 +268,6 @@ class Writer:
                 os.write(self._file, b"\n")
             except OSError as error:
                 raise CannotWrite(self.path, error) from error
-
-
-class Follower:
-    """Reads what is appended to a record, by this process or another, from its present end on."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
-        self._position = self._path.stat().st_size
-
-    def events(self) -> list[Event]:
-        """The events that were appended since the last call."""
-        with self._path.open("rb") as file:
-            file.seek(self._position)
-            appended = file.read()
-        whole = appended[: appended.rfind(b"\n") + 1]  # a line that is still being written is read by the next call
-        self._position += len(whole)
-        return [event for line in whole.splitlines() if (event := parse(line.decode())) is not None]
 
 
 def read(folder: Path) -> list[Event]:
@@ -321,7 +309,7 @@ def opened(folder: Path) -> Opened:
     return first
 
 
-def parse(line: str) -> Event | None:
+def parse(line: str | bytes) -> Event | None:
     """One line of a record, or None where it is not a whole event.
 
     >>> parse('{"at": "2026-11-23T18:40:12.000Z", "event": "started", "key": "GPU-PRESENT", "stage": "native", '

@@ -34,6 +34,7 @@ from dgxcert.record.journal import (
     Finished,
     Interrupted,
     Opened,
+    Refused,
     Resumed,
     SoftwareRead,
     StageEnded,
@@ -391,6 +392,8 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
             notes.append(f"resumed at {event.at}" + (" after the machine was restarted" if event.rebooted else ""))
         elif isinstance(event, StageEnded) and event.problem:
             notes.append(f"stage {event.stage}: {event.problem}")
+        elif isinstance(event, Refused):
+            notes.append(f"process {event.child} of stage {event.stage} said what it may not: {event.why}")
         elif isinstance(event, ChildStarted):
             if event.stage in stages_seen:
                 notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
@@ -413,10 +416,13 @@ def _environment_notes(events: list[Event], opened: Opened) -> list[str]:
 
 
 def _broken(events: list[Event]) -> list[str]:
-    """Why a run was not made at once: its clock was set, or its machine restarted."""
-    rebooted = any(isinstance(event, Resumed) and event.rebooted for event in events)
-    problem = clock.problem(events)
-    return [*([problem] if problem else []), *(["the machine was restarted during the run"] if rebooted else [])]
+    """Why a run was not made at once and undisturbed: its clock was set, its machine restarted, or a process lied."""
+    reasons = {
+        clock.problem(events): True,
+        "the machine was restarted during the run": any(isinstance(each, Resumed) and each.rebooted for each in events),
+        "one of its processes said what it may not": any(isinstance(each, Refused) for each in events),
+    }
+    return [reason for reason, found in reasons.items() if reason and found]
 
 
 def _waived_gates(opened: Opened, endings: dict[str, Outcome]) -> list[str]:

@@ -17,6 +17,8 @@ PROXIES = ("HTTPS_PROXY", "NO_PROXY")
 CA_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 CA_BUNDLE_INSIDE = "/run/secrets/authority"
 """Where the container finds the CA certificates that its user trusts."""
+INSIDE = "/results"
+"""Where the container finds the one folder of the run that it sees."""
 
 FIRST_SIGNAL = 128
 """A container whose process was killed by signal N exits with 128 + N."""
@@ -26,8 +28,8 @@ class Launcher(ABC):
     """A place where the supervisor's children run."""
 
     @abstractmethod
-    def start(self, stage: str, child: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """Start a child; its output goes to a file."""
+    def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Start a child that may write in `inside`, with pipes for its channel; what it prints goes to a file."""
 
     @abstractmethod
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
@@ -41,12 +43,9 @@ class Launcher(ABC):
 class Here(Launcher):
     """Children run in this environment."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def start(self, stage: str, child: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        args = suite.stage_command(suite.root(), self._folder.resolve(), stage, child, parent=os.getpid())
-        return command.start(args, output=output, cwd=suite.root(), env=suite.environment())
+    def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":  # noqa: ARG002
+        args = suite.stage_command(suite.root(), inside.resolve(), parent=os.getpid())
+        return command.start_piped(args, output=output, cwd=suite.root(), env=suite.environment())
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
         return command.end_group(process, grace_s)
@@ -59,32 +58,31 @@ class InContainer(Launcher):
     """Children run in the compose service, each in a container of its own.
 
     No container outlives its run: it is removed by name when its child ends or is killed, and the process inside kills
-    itself when this process is gone (`session.die_with_supervisor`).
+    itself when its standard input ends, as it does with this process.
     """
 
-    def __init__(self, folder: Path, image: Image, service: str, token: Path) -> None:
-        self._folder = folder.resolve()
+    def __init__(self, image: Image, service: str, token: Path) -> None:
         self._image = image
         self._service = service
         self._token = token
         self._name = ""
 
-    def start(self, stage: str, child: int, output: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         self._name = f"dgxcert-{os.getpid()}-{child}"
         args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
         ca_options = [word for name in CA_BUNDLES if _ca_bundle() for word in ("-e", f"{name}={CA_BUNDLE_INSIDE}")]
-        args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service]
-        args += ["stage", stage, "--run", f"/results/{self._folder.name}", "--child", str(child)]
-        return command.start(args, output=output, cwd=suite.root(), env=engine.environment(**self._settings()))
+        args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service, "stage", INSIDE]
+        settings = engine.environment(**self._settings(inside))
+        return command.start_piped(args, output=output, cwd=suite.root(), env=settings)
 
-    def _settings(self) -> dict[str, str]:
+    def _settings(self, inside: Path) -> dict[str, str]:
         """The variables of compose.yaml."""
         return {
             **{name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES},
             "DGXCERT_IMAGE": self._image.id,
             "DGXCERT_UID": str(os.getuid()),
             "DGXCERT_GID": str(os.getgid()),
-            "DGXCERT_RESULTS": str(self._folder.parent),
+            "DGXCERT_RESULTS": str(inside.resolve()),
             "HF_TOKEN_FILE": str(self._token),
             **({"DGXCERT_AUTHORITY": bundle} if (bundle := _ca_bundle()) else {}),
         }

@@ -118,7 +118,7 @@ class Pipeline:
         self._state.take(event)
 
     def _here(self) -> AbstractContextManager[Launcher]:
-        return nullcontext(Here(self._folder))
+        return nullcontext(Here())
 
     @contextmanager
     def _container(self) -> Iterator[Launcher]:
@@ -126,7 +126,7 @@ class Pipeline:
             raise TypeError("the container stage begins after the image was recorded")
         service = "gpu" if self._opened.profile.uses_gpu else "cpu"
         with hub_token.as_file() as token:
-            yield InContainer(self._folder, self._state.image, service, token)
+            yield InContainer(self._state.image, service, token)
 
     def _unfinished_work(self, problem: str = "") -> str:
         """Why the stage after the work cannot begin: it would check what the work left behind too early."""

@@ -1,13 +1,12 @@
 """The pytest plugin: turns tests that carry `@requirement` into requirements with five outcomes and a record.
 
 It acts only on such tests, so that it changes no other suite. It is used in three ways: `pytest checks` (by hand),
-`--dgxcert-catalogue FILE` (list the requirements), `--dgxcert-run FOLDER` (supervised by `dgxcert validate`).
+`--dgxcert-catalogue FILE` (list the requirements), `--dgxcert-inside FOLDER` (supervised by `dgxcert validate`).
 """
 
 import functools
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,17 @@ from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart, Inconclusive, Outcome
-from dgxcert.plan import catalogue
+from dgxcert.plan import catalogue, suite
 from dgxcert.plan.options import Weights
 from dgxcert.profiles.profile import Profile
 from dgxcert.runner import session
+from dgxcert.runner.channel import speaker
+from dgxcert.runner.channel.brief import Brief
 
 TRIAL: pytest.StashKey[Trial] = pytest.StashKey()
 SESSION: pytest.StashKey[session.Session] = pytest.StashKey()
+CHANNEL: pytest.StashKey[tuple[Callable[[], speaker.Speaker], dict[str, Any]]] = pytest.StashKey()
+"""Only until the session has it."""
 
 CATEGORY = {
     Outcome.PASSED: ("passed", ".", "PASSED"),
@@ -47,29 +50,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gpus", type=int, default=None, help="number of GPUs to collect requirements for")
     group.addoption("--no-gpu", type=int, default=[], action="append", help="index of a display adapter among them")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
-    group.addoption("--dgxcert-run", metavar="FOLDER", help="the run folder to record into")
-    group.addoption("--dgxcert-stage", default="native", help="the stage that this process works on")
-    group.addoption("--dgxcert-child", type=int, default=1, help="which process of the stage this is")
+    group.addoption("--dgxcert-inside", metavar="FOLDER", help="the folder for files, of a run that is supervised")
     group.addoption(
         "--dgxcert-parent", type=int, metavar="PID", help="the supervisor, to end with; 0: outside the container"
     )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest captures standard input and output
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Take over the channel to the supervisor, if there is one."""
+    if early_config.known_args_namespace.dgxcert_inside:
+        try:
+            early_config.stash[CHANNEL] = speaker.take_over()
+        except ValueError as error:
+            raise pytest.UsageError("no supervisor has said on standard input what to do: see --help") from error
+    return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Join the supervisor's run, if there is one."""
     if config.getoption("--dgxcert-catalogue"):
         config.option.collectonly = True
-    if config.getoption("--dgxcert-run"):
+    if inside := config.getoption("--dgxcert-inside"):
         if parent := config.getoption("--dgxcert-parent"):
             session.die_with_parent(parent)
-        else:
-            session.die_with_supervisor(Path(config.getoption("--dgxcert-run")))
-        with _session_ends_when_the_record_cannot_be_written():
-            config.stash[SESSION] = session.Supervised(
-                Path(config.getoption("--dgxcert-run")),
-                config.getoption("--dgxcert-stage"),
-                config.getoption("--dgxcert-child"),
-            )
+        speak, handed = config.stash[CHANNEL]
+        del config.stash[CHANNEL]
+        brief = Brief.model_validate(handed["brief"])
+        if not parent:
+            _require_same_suite(brief)
+        config.stash[SESSION] = session.Supervised(brief, Path(inside), speak())
+
+
+def _require_same_suite(brief: Brief) -> None:
+    """Refuse to measure with the checks of an image that are not those of the run."""
+    installed = suite.identity(suite.root()).package_sha256
+    if installed != brief.package_sha256:
+        raise pytest.UsageError(
+            f"this image holds another suite ({installed[:12]}) than the one that the run began with "
+            f"({brief.package_sha256[:12]}). Rebuild the image: make image"
+        )
 
 
 @pytest.hookimpl(trylast=True)  # last, so that the GPU ends the key as selection.any_gpu expects: [int4-gpu3]
@@ -104,7 +124,7 @@ def _session(config: pytest.Config) -> session.Session:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect what the plan does not run, and refuse what would make a verdict meaningless."""
     ours = [item for item in items if catalogue.declared(getattr(item, "function", None)) is not None]
-    supervised = bool(config.getoption("--dgxcert-run") or config.getoption("--dgxcert-catalogue"))
+    supervised = bool(config.getoption("--dgxcert-inside") or config.getoption("--dgxcert-catalogue"))
     if supervised and len(ours) < len(items):
         stray = next(item.nodeid for item in items if item not in ours)
         raise pytest.UsageError(f"{stray} carries no @requirement: give it one, or move it to tests/")
@@ -145,23 +165,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if trial is None:
         return (yield)
     working = _session(item.config)
-    with _session_ends_when_the_record_cannot_be_written():
-        working.started(trial.key)
-        result = yield
-        working.finished(trial, item.config)
-    if trial.poisoned and item.config.getoption("--dgxcert-run"):
+    working.started(trial.key)
+    result = yield
+    working.finished(trial, item.config)
+    if trial.poisoned and item.config.getoption("--dgxcert-inside"):
         # A CUDA error is sticky: every later call of this process returns it too.
         item.session.shouldstop = f"{trial.key} ended in a CUDA error: the rest continues in a fresh process"
     return result
-
-
-@contextmanager
-def _session_ends_when_the_record_cannot_be_written() -> Iterator[None]:
-    """End the session where the record cannot be written: what it measured afterwards would be lost."""
-    try:
-        yield
-    except CannotStart as error:
-        pytest.exit(str(error), returncode=session.CANNOT_RECORD)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

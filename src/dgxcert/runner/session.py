@@ -2,7 +2,6 @@
 
 import atexit
 import ctypes
-import fcntl
 import functools
 import json
 import os
@@ -10,14 +9,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 from dgxcert import command
 from dgxcert.judgement.computation import Computation
-from dgxcert.judgement.requirement import Stage, Tier
+from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.trial import Trial
 from dgxcert.judgement.verdict import count
 from dgxcert.machine import memory_guard, software
@@ -31,10 +29,8 @@ from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal
 from dgxcert.record.benchmark_file import BenchmarkFile
-from dgxcert.record.state import RunState
-
-CANNOT_RECORD = 90
-"""Exit code of a child whose record could not be written."""
+from dgxcert.runner.channel.brief import Brief
+from dgxcert.runner.channel.speaker import Speaker, end
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent ends."""
@@ -124,62 +120,56 @@ class Direct(Session):
 
 
 class Supervised(Session):
-    """A child of the supervisor: runs what is left of one stage's plan, and records every event of it."""
+    """A child of the supervisor: measures what its brief names, and says every event of it over the channel."""
 
-    def __init__(self, folder: Path, stage: str, child: int) -> None:
-        opened, state = journal.opened(folder), RunState(journal.read(folder))
-        super().__init__(opened.machine, opened.profile, opened.options)
-        self.folder = folder
-        self.stage, self.child = stage, child
-        self.planned = list(opened.plan)
-        self.image = state.image
-        self._state = state
-        self._writer = journal.Writer(folder)
+    def __init__(self, brief: Brief, inside: Path, speaker: Speaker) -> None:
+        """`inside` is the only folder of the run that this process may write."""
+        super().__init__(brief.machine, brief.profile, brief.options)
+        self.planned = list(brief.plan)
+        self.image = brief.image
+        self._brief = brief
+        self._keys = set(brief.keys)
+        self._inside = inside
+        self._speaker = speaker
         self._started_at = 0.0
         self._current: str | None = None
-        if self.stage in WORKING:
+        if brief.stage in WORKING:
             floor = self.profile.memory.floor
             shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
             memory_guard.start(shortage, lambda: self._current is not None, self._stop)
-        self._benchmark_file = BenchmarkFile(folder / "logs" / f"benchmark-{child:03}.json")
-        if stage not in state.software:
-            self._writer.append(journal.SoftwareRead(stage=stage, software=software.read()))
+        self._benchmark_file = BenchmarkFile(inside / f"benchmark-{brief.number:03}.json")
+        if brief.reads_software:
+            speaker.say(journal.SoftwareRead(stage=brief.stage, software=software.read()))
 
     @property
     def keeps(self) -> Path:
         """A folder of the run: a resumed run finds in it what it kept before."""
-        return self.folder / "kept"
+        return self._inside / "kept"
 
     def select(self, entries: list[Entry]) -> None:
         """The plan was made before this process started."""
 
     def runs(self, key: str) -> bool:
-        planned = (entry for entry in self.planned if entry.runs and entry.key == key)
-        mine = any(self._is_of_this_stage(entry) for entry in planned)
-        return mine and self._state.waits(key, self.stage)
-
-    def _is_of_this_stage(self, entry: Planned) -> bool:
-        after = self.stage == Stage.AFTER.value and self._state.decided_after_work(entry.key)
-        return after or self.options.stage_name(entry.stage) == self.stage
+        return key in self._keys
 
     @property
     def computation(self) -> Computation:
-        """What the record holds: which requirements were to compute, which passed, and what was read before them."""
-        planned = tuple(entry.key for entry in self.planned if entry.runs)
-        return Computation(planned, frozenset(self._state.passed), self._state.read_before_work())
+        """What the run has computed: which requirements were to compute, which passed, and what was read before."""
+        return self._brief.computation
 
     def started(self, key: str) -> None:
-        self._started_at, self._current = time.monotonic(), key
-        self._writer.append(journal.Started(key=key, stage=self.stage, child=self.child))
+        self._current = key
+        self._speaker.say(journal.Started(key=key, stage=self._brief.stage, child=self._brief.number))
+        self._started_at = time.monotonic()
 
     def said(self, key: str, text: str) -> None:
-        self._writer.append(journal.Said(key=key, text=text))
+        self._speaker.say(journal.Said(key=key, text=text))
 
     def finished(self, trial: Trial, config: object) -> None:
         self._current = None
         outcome = trial.outcome or Outcome.INCONCLUSIVE
         self._outcomes[trial.key] = outcome
-        self._writer.append(
+        self._speaker.say(
             journal.Finished(
                 key=trial.key,
                 outcome=outcome,
@@ -190,18 +180,20 @@ class Supervised(Session):
                 traces=tuple(trial.recorder.traces),
                 repeats=trial.repeats if outcome is Outcome.INCONCLUSIVE else 0,
                 after_work=trial.after_work and outcome is Outcome.INCONCLUSIVE,
-                child=self.child,
+                child=self._brief.number,
             )
         )
-        self._benchmark_file.keep(config)
+        try:
+            self._benchmark_file.keep(config)
+        except CannotStart as error:  # what was measured is recorded; only pytest-benchmark's own file lacks it
+            sys.stderr.write(f"{error}\n")
 
     def _stop(self, reason: str) -> None:
         """Kill this process and everything that it started, at once: the memory they free may save the machine."""
         try:
-            self._writer.append(journal.Stopped(key=self._current, reason=reason))
-        finally:  # also where the disk takes no line
-            command.kill_below()
-            os.kill(os.getpid(), signal.SIGKILL)  # SIGTERM would run handlers, which allocate
+            self._speaker.say_last(journal.Stopped(key=self._current, reason=reason))
+        finally:
+            end()
 
 
 def _outcome_of(entry: Planned, outcomes: dict[str, Outcome]) -> Outcome:
@@ -252,21 +244,6 @@ def gpus_to_test(profile: Profile, machine: Machine) -> int:
 def display_adapters(profile: Profile, machine: Machine) -> tuple[int, ...]:
     """The indexes below `gpus_to_test` that no requirement is made for."""
     return tuple(gpu.index for gpu in machine.display_adapters) if profile.uses_gpu else ()
-
-
-def die_with_supervisor(folder: Path) -> None:
-    """Kill this process when the supervisor ends, from within a container.
-
-    PR_SET_PDEATHSIG does not reach across the container's PID namespace, but a file lock does. The supervisor holds
-    its lock on the record for as long as it lives, so that a process which gets the lock knows that it is gone.
-    """
-
-    def wait() -> None:
-        with (folder / journal.NAME).open("rb") as record:
-            fcntl.flock(record, fcntl.LOCK_SH)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="supervisor watch", daemon=True).start()
 
 
 def die_with_parent(parent: int) -> None:

@@ -3,25 +3,29 @@
 A requirement that outlives its budget is killed with its whole process group; a child that dies costs the one
 requirement it was measuring. Either is recorded by name and the rest continues in a fresh child. The supervisor itself
 never calls the driver and never imports torch, so that no hang or crash there reaches it.
+
+It alone writes the record: a child says over its channel what happens, and what it may not say ends it.
 """
 
-import functools
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from dgxcert import command
-from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.outcome import Outcome
 from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
+from dgxcert.runner.channel import brief
+from dgxcert.runner.channel.admission import Admission, Refused
+from dgxcert.runner.channel.listener import Listener, Unfit
 from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import GRACE_S, Launcher
 from dgxcert.runner.progress import Progress
-from dgxcert.runner.session import CANNOT_RECORD
 
 POLL_S = 0.05
 START_BUDGET_S = 120.0
@@ -31,6 +35,8 @@ END_BUDGET_S = 60.0
 INTERRUPT_GRACE_S = 5.0
 IMPATIENT = 2
 """Signals that say: at once."""
+INSIDE = "inside"
+"""The folder of a run that its children may write: samples that are kept, and pytest-benchmark's own files."""
 STRIKES = 2
 """Children in a row that may end without having started a requirement."""
 
@@ -38,9 +44,10 @@ STRIKES = 2
 class Child:
     """One pytest process, and which requirement it measures."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned], stage: str) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned], stage: str, number: int) -> None:
         self.process = process
         self.stage = stage
+        self.number = number
         self.works = stage in WORKING
         """Whether it allocates memory. Other children only read the machine, also one that is out of memory."""
         self.current: str | None = None
@@ -48,11 +55,13 @@ class Child:
         self.done: set[str] = set()
         self.stopped = ""
         """Why it ended itself, if it did."""
+        self.refused = ""
+        """Why what it said was refused, if it was."""
         self._plan = plan
         self.since = time.monotonic()
 
     def take(self, event: journal.Event) -> None:
-        """Follow the child's own record."""
+        """Follow what the child says."""
         if isinstance(event, journal.Started):
             self.current, self.started_any = event.key, True
         elif isinstance(event, journal.Finished):
@@ -76,11 +85,19 @@ class Child:
         return time.monotonic() - self.since > self.budget_s
 
 
+class Ear(NamedTuple):
+    """How a child is heard."""
+
+    listener: Listener
+    admission: Admission
+
+
 class Supervisor:
     """Runs the stages of one run."""
 
     def __init__(
         self,
+        opened: journal.Opened,
         folder: Path,
         writer: journal.Writer,
         progress: Progress,
@@ -93,17 +110,13 @@ class Supervisor:
         `shortage` says why the machine is short of memory, or "". Children guard themselves against that; this is for
         a child that no longer can.
         """
+        self._opened = opened
         self._folder = folder
         self._writer = writer
         self._progress = progress
         self._state = state
         self._shortage = shortage
         self._stop = stop or Stop()
-
-    @functools.cached_property
-    def _follower(self) -> journal.Follower:
-        """Begins at the end of the record when the first stage begins: all before that is in the state already."""
-        return journal.Follower(self._folder)
 
     def run_stage(self, stage: str, launcher: Launcher, plan: list[Planned]) -> None:
         """Run every requirement of the plan that waits, in children of the launcher, until none does.
@@ -120,7 +133,6 @@ class Supervisor:
         unstarted = waiting.keys() - self._state.finished
         ending = f"{len(unstarted)} requirements were never started: {problem}" if unstarted else ""
         self._record(journal.StageEnded(stage=stage, problem=ending))
-        self._catch_up()
 
     def _waiting(self, stage: str, plan: list[Planned]) -> dict[str, Planned]:
         """What is still to be measured of a plan, by key.
@@ -133,34 +145,38 @@ class Supervisor:
 
     def _run_child(self, stage: str, launcher: Launcher, waiting: dict[str, Planned]) -> tuple[Child, str]:
         """Run one child to its end. Returns it and a description of how it ended."""
-        self._catch_up()  # events of an earlier child that outlived its kill must not count as this one's
         number = self._state.children + 1
         log = Path("logs") / f"{stage}-{number}.log"
+        inside = self._folder / INSIDE
+        inside.mkdir(exist_ok=True)
         with (self._folder / log).open("wb") as output:
-            process = launcher.start(stage, number, output)
-            child = Child(process, waiting, stage)
+            process = launcher.start(number, inside, output)
+            child = Child(process, waiting, stage, number)
+            given = brief.write(self._opened, self._state, stage, number, tuple(waiting))
+            rules = Admission(stage, number, given.keys, self._opened.profile, software=given.reads_software)
+            ear = Ear(Listener(process.stdin, process.stdout, output), rules)
             try:
                 self._record(journal.ChildStarted(stage=stage, number=number, pid=process.pid, log=str(log)))
-                problem = self._watch(child, launcher, self._folder / log)
+                ear.listener.hand({"brief": given.model_dump(mode="json")})
+                problem = self._watch(child, ear, launcher, self._folder / log)
             except KeyboardInterrupt:
-                self._interrupt(child, launcher)
+                self._interrupt(child, ear, launcher)
                 raise
             finally:
                 launcher.end(process, grace_s=1.0)
-        if process.returncode == CANNOT_RECORD:
-            raise CannotStart(
-                f"{self._folder / journal.NAME} could not be written by the {stage} stage: {log} says why.",
-                f"Free some space if the disk is full, then: dgxcert validate --resume {self._folder}",
-            )
+                ear.listener.close()
         self._settle(child, problem)
         return child, problem
 
-    def _watch(self, child: Child, launcher: Launcher, log: Path) -> str:
-        """Follow the child until it ends or has to be killed; returns how it ended."""
+    def _watch(self, child: Child, ear: Ear, launcher: Launcher, log: Path) -> str:
+        """Hear the child until it ends or has to be killed; returns how it ended."""
         oom_kills = _oom_kills()
         while True:
-            running = child.process.poll() is None  # read before following, so that no last event is missed
-            self._follow(child)
+            running = child.process.poll() is None  # read before hearing, so that no last event is missed
+            self._hear(child, ear, POLL_S if running else 0)
+            if child.refused:
+                launcher.end(child.process, GRACE_S)
+                return f"its process was ended, {child.refused}"
             if not running:
                 if child.stopped:
                     return f"it stopped itself: {child.stopped}"
@@ -169,13 +185,12 @@ class Supervisor:
                 return f"{ending}, by the kernel's out-of-memory killer" if out_of_memory else ending
             if reason := self._kill_reason(child):
                 dead = launcher.end(child.process, GRACE_S)
-                self._follow(child)
+                self._hear(child, ear)
                 # A process in an uninterruptible driver call survives SIGKILL until the call returns.
                 stuck = "" if dead else "; it survives SIGKILL, so it hangs in the driver: restart the machine"
                 return f"{reason}{stuck}"
             self._stop.check()
             self._progress.tick()
-            time.sleep(POLL_S)
 
     def _kill_reason(self, child: Child) -> str:
         """Why a child must be killed, or "": its time budget is over, or the machine runs out of memory."""
@@ -184,20 +199,31 @@ class Supervisor:
         shortage = self._shortage() if child.works and child.current is not None else ""
         return f"it was killed because {shortage}" if shortage else ""
 
-    def _catch_up(self) -> None:
-        for event in self._follower.events():
-            self._state.take(event)
+    def _hear(self, child: Child, ear: Ear, wait_s: float = 0) -> None:
+        """Record what the child says, and tell it so; the first thing that it may not say is the last that is heard."""
+        if child.refused:
+            return
+        try:
+            for message in ear.listener.hear(wait_s):
+                try:
+                    event = ear.admission.admit(message)
+                except Refused as error:
+                    raise Unfit(message, str(error)) from error
+                self._record(event)
+                self._show(child, event)
+                ear.listener.acknowledge()
+        except Unfit as error:
+            child.refused = f"since it said what it may not: {error.why}"
+            self._record(journal.Refused(stage=child.stage, child=child.number, said=error.said, why=error.why))
 
-    def _follow(self, child: Child) -> None:
-        for event in self._follower.events():
-            self._state.take(event)
-            child.take(event)
-            if isinstance(event, journal.Started):
-                self._progress.started(event.key)
-            elif isinstance(event, journal.Said):
-                self._progress.said(event)
-            elif isinstance(event, journal.Finished):
-                self._progress.finished(event, again=self._state.waits(event.key, child.stage))
+    def _show(self, child: Child, event: journal.Event) -> None:
+        child.take(event)
+        if isinstance(event, journal.Started):
+            self._progress.started(event.key)
+        elif isinstance(event, journal.Said):
+            self._progress.said(event)
+        elif isinstance(event, journal.Finished):
+            self._progress.finished(event, again=self._state.waits(event.key, child.stage))
 
     def _settle(self, child: Child, problem: str) -> None:
         """Record the requirement that was in flight when the child ended."""
@@ -218,14 +244,14 @@ class Supervisor:
         child.take(event)
         self._progress.finished(event)
 
-    def _interrupt(self, child: Child, launcher: Launcher) -> None:
+    def _interrupt(self, child: Child, ear: Ear, launcher: Launcher) -> None:
         """End the child as Ctrl-C would; another signal skips the time that it is given for that."""
         command.signal_group(child.process, signal.SIGINT)
         deadline = time.monotonic() + INTERRUPT_GRACE_S
         while child.process.poll() is None and time.monotonic() < deadline and self._stop.count < IMPATIENT:
-            time.sleep(POLL_S)
+            self._hear(child, ear, POLL_S)
         launcher.end(child.process, GRACE_S)
-        self._follow(child)
+        self._hear(child, ear)
 
     def _record(self, event: journal.Event) -> None:
         self._writer.append(event)

@@ -195,7 +195,7 @@ def _measure(
     with Progress(console, expected_s) as progress:
         floor = opened.profile.memory.floor
         shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
-        supervisor = Supervisor(folder, writer, progress, state, shortage, stop)
+        supervisor = Supervisor(opened, folder, writer, progress, state, shortage, stop)
         changed = functools.partial(resumption.suite_changed, opened)
         Pipeline(opened, folder, writer, state, supervisor, progress.say, changed, stop).run()
 

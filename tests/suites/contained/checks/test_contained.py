@@ -10,8 +10,8 @@ from dgxcert import requirement
 
 ABOUT: dict[str, Any] = {"why": "training stops", "remedy": ("Look at it.",), "takes_s": 0.1}
 
-HOLD = Path("/results/hold")
-"""WAITS continues while this file exists; the test outside the container removes it."""
+GO = Path("/results/go")
+"""WAITS ends once this file exists, which the test outside the container makes."""
 
 
 @requirement("HOST-FIRST", title="The host is checked first", **ABOUT, stage="host")
@@ -49,6 +49,6 @@ def test_it_is_killed():
 
 @requirement("WAITS", title="It takes as long as the test wants", **ABOUT, budget_s=100)
 def test_it_takes_as_long_as_the_test_wants(evidence):
-    while HOLD.exists():
+    while not GO.exists():
         time.sleep(0.1)
     assert evidence.record("one", 1, source="in the container") == 1

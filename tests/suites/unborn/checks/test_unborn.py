@@ -5,7 +5,7 @@ import sys
 
 from dgxcert import requirement
 
-if any(argument.startswith("--dgxcert-run") for argument in sys.argv):
+if any(argument.startswith("--dgxcert-inside") for argument in sys.argv):
     os._exit(77)
 
 
