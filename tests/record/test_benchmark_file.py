@@ -119,12 +119,12 @@ def test_a_damaged_file_is_named_and_the_others_are_joined(tmp_path: Path) -> No
     assert json.loads((tmp_path / benchmark_file.NAME).read_text())["benchmarks"] == [{"name": "decode"}]
 
 
-def test_logs_that_lead_elsewhere_are_not_read(tmp_path: Path) -> None:
+def test_a_folder_that_leads_elsewhere_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     part(tmp_path / "there", "benchmark-001.json", "decode")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "inside").symlink_to(tmp_path / "there" / "logs")
-    assert "logs is no folder" in benchmark_file.merge(tmp_path / "run")[0]
+    (tmp_path / "run" / "inside").symlink_to(tmp_path / "there" / "inside")
+    assert "inside is no folder" in benchmark_file.merge(tmp_path / "run")[0]
     assert not (tmp_path / "run" / benchmark_file.NAME).exists()
 
 

@@ -1,7 +1,8 @@
 """Benchmarks on disk: each is appended as it ends, so that a crash loses none; joined into pytest-benchmark's own file.
 
-A process has a file of its own in `inside/` (up to record format 5 in `logs/`), of one JSON document a line: first what it is about (machine, commit), then
-each benchmark. `pytest-benchmark compare` reads the joined file. Up to record format 5 such a file was one document.
+A process has a file of its own in `inside/`, of one JSON document a line: first what it is about (machine, commit),
+then each benchmark. `pytest-benchmark compare` reads the joined file. Up to record format 5 such a file was one
+document, in `logs/`.
 """
 
 import contextlib
