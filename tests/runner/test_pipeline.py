@@ -113,9 +113,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = World(tmp_path / "run")
     monkeypatch.setattr(builder, "ensure", made.ensure)
 
-    def in_container(folder: Path, image: Image, service: str, token: Path) -> tuple[object, ...]:
+    def in_container(image: Image, service: str, token: Path) -> tuple[object, ...]:
         made.token = token.read_text(encoding="utf-8")
-        return "container", folder, image.id, service
+        return "container", image.id, service
 
     monkeypatch.setattr(pipeline, "InContainer", in_container)
     monkeypatch.setattr(engine, "compose", lambda: ("docker", "compose"))
@@ -133,7 +133,7 @@ def test_a_run_has_the_stages_host_image_and_container(world: World) -> None:
     host, image, work = (launcher for _, launcher in world.stages)
     assert isinstance(host, Here)
     assert isinstance(image, Here)
-    assert work == ("container", world.folder, "sha256:77", "cpu")
+    assert work == ("container", "sha256:77", "cpu")
     assert world.problems == {}
 
 
@@ -313,7 +313,7 @@ def test_a_gate_is_named_before_the_missing_gpu(world: World) -> None:
 def test_with_a_gpu_the_work_is_done_in_the_service_that_has_it(world: World) -> None:
     machine = example.MACHINE.model_copy(update={"gpus": (GB10,)})
     world.go(profile=profiles.load("dgx-spark"), machine=machine)
-    assert world.stages[-1] == ("container", ("container", world.folder, "sha256:77", "gpu"))
+    assert world.stages[-1] == ("container", ("container", "sha256:77", "gpu"))
 
 
 def test_a_resumed_run_measures_what_is_left_in_the_image_that_it_started_in(world: World) -> None:
