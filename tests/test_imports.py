@@ -24,6 +24,7 @@ ORDER = (
     "profiles",
     "judgement",
     "machine",
+    "redaction",
     "files",
 )
 """From the top down: a package imports only those that come after it, and the modules directly in `dgxcert`."""

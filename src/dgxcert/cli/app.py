@@ -12,6 +12,7 @@ from dgxcert.cli.exit_code import CannotRun
 from dgxcert.cli.options import require_plain
 from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
+from dgxcert.redaction import output
 from dgxcert.runner import interrupts
 
 MESSAGE_CHARS = 500
@@ -29,6 +30,7 @@ app.add_typer(certificate.commands)
 
 def main() -> None:
     """Run the command; whatever keeps it from starting is one clear line and exit code 3."""
+    output.install()
     # Python's own shutdown takes a while. A signal during it would replace the exit code by death by that signal.
     atexit.register(interrupts.ignore)
     with interrupts.heeded():

@@ -37,6 +37,7 @@ from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.history_line import Earlier
+from dgxcert.redaction import scrubber
 
 NAME = "records.jsonl"
 AT_MOST = 256 * MIB
@@ -226,7 +227,7 @@ class Writer:
 
     def append(self, event: Event) -> None:
         """Write one line and wait until it is on the disk."""
-        line = event.model_dump_json().encode() + b"\n"
+        line = scrubber.json_text(event.model_dump_json()).encode() + b"\n"
         try:
             written = os.write(self._file, line)  # one system call per line, so that two writers never mix
             if written < len(line):  # a full disk takes what still fits, without an error
