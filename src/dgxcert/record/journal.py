@@ -6,6 +6,7 @@ accepted where only that can have caused it: at the end, or just before the line
 
 import errno
 import fcntl
+import io
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,9 @@ from dgxcert.record.history_line import Earlier
 from dgxcert.redaction import scrubber
 
 NAME = "records.jsonl"
+MOST_LINES = 1_000_000
+MOST_TORN = 100
+"""Lines in a row that crashes can have torn: each resumed run may leave one."""
 AT_MOST = 256 * MIB
 """The largest record that is read: 100,000 lines with evidence are 60 MiB."""
 FORMAT = 5
@@ -288,18 +292,32 @@ def read(folder: Path) -> list[Event]:
 
 def read_content(content: bytes, path: Path) -> list[Event]:
     """All events in the bytes of a record; `path` is where they were read, for messages. Raises as `read` does."""
-    lines = content.decode("utf-8", errors="replace").split("\n")
-    _check_format(lines[0], path)
+    _check_format(content[: content.find(b"\n") + 1 or None].decode("utf-8", errors="replace"), path)
     events: list[Event] = []
-    for number, line in enumerate(lines, start=1):
-        event = parse(line)
+    torn = 0
+    for number, line in enumerate(io.BytesIO(content), start=1):  # line by line: a split would hold all at once
+        event = parse(line.decode("utf-8", errors="replace"))
+        if number > MOST_LINES:
+            raise CannotStart(f"{path} has more than {MOST_LINES:,} lines.", "Start a new run.")
+        if event is None and line.strip():
+            torn = torn or number
+        # A crash or a full disk tears the last line, or the last before a resumed run; a second crash can tear the
+        # resumed run's own first line, so that the lines after it may be torn as well.
+        elif torn and event is not None and not isinstance(event, Resumed):
+            raise _damaged(path, torn)
+        elif event is not None:
+            torn = 0
+        if torn and number - torn >= MOST_TORN:
+            raise _damaged(path, torn)
         if event is not None:
             events.append(event)
-        elif line and not _may_be_torn(lines, number):
-            raise CannotStart(f"{path}, line {number} is damaged.", "Restore the file from a copy, or start a new run.")
     if not events or not isinstance(events[0], Opened):
         raise CannotStart(f"{path} does not begin with an opened run.", "Start a new run.")
     return events
+
+
+def _damaged(path: Path, number: int) -> CannotStart:
+    return CannotStart(f"{path}, line {number} is damaged.", "Restore the file from a copy, or start a new run.")
 
 
 def opened(folder: Path) -> Opened:
@@ -324,15 +342,6 @@ def parse(line: str | bytes) -> Event | None:
     except ValidationError:
         return None
     return parsed
-
-
-def _may_be_torn(lines: list[str], number: int) -> bool:
-    """Whether a crash or a full disk can have torn this line: it is the last, or the last before a resumed run.
-
-    A second crash can tear the resumed run's own first line, so that the lines after it may be torn as well.
-    """
-    following = next((event for line in lines[number:] if (event := parse(line)) is not None), None)
-    return following is None or isinstance(following, Resumed)
 
 
 def _check_format(first_line: str, path: Path) -> None:
