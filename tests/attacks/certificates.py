@@ -306,7 +306,7 @@ COVERED = (
     "certificate.json.sig",
 )
 PLANTED: list[tuple[str, Plant]] = [
-    *(_instead(name, kind) for kind in KINDS for name in COVERED),
+    *(_instead(name, kind) for kind in KINDS for name in COVERED if kind is not _hard_link or name in COVERED[:4]),
     *(_beside(f"logs/more-{kind.__name__}", kind) for kind in KINDS if kind is not _folder),
     *(_beside(name, _file) for name in ("notes.txt", "report.html.bak", ".hidden", "more/deep.txt", "-rf", "*")),
     _beside("a\x1b[2Jb", _file, "a\\x1b[2Jb"),

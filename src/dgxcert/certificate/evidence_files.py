@@ -43,7 +43,7 @@ class Contents:
 
 
 def contents(folder: Path) -> Contents:
-    """What is in a run folder and in the folders below it, apart from the signed statement and its signature.
+    """What is in a run folder and in the folders below it.
 
     Raises UnfitError where the folder holds more files or nests deeper than is read; OSError where it cannot be read.
 
@@ -169,10 +169,10 @@ def _walk(opened: Folder, prefix: str, depth: int, budget: Iterator[int]) -> Ite
         name = f"{prefix}{single}"
         if next(budget, None) is None:
             raise UnfitError(opened.path, f"there are more than {bounds.FILES} files in the run folder")
-        if stat.S_ISDIR(status.st_mode) and depth < bounds.DEPTH and name not in OURS:
+        if stat.S_ISDIR(status.st_mode) and depth < bounds.DEPTH:
             with opened.folder(single) as below:
                 yield from _walk(below, f"{name}/", depth + 1, budget)
-        elif name not in OURS or not stat.S_ISREG(status.st_mode):
+        else:
             yield name, status
 
 

@@ -96,7 +96,8 @@ def digests(folder: Path) -> dict[str, str]:
     """
     try:
         files = evidence_files.contents(folder).files
-        return {name: evidence_files.sha256(folder, name) for name in files if not evidence_files.is_hidden(name)}
+        covered = (name for name in files if not (name in evidence_files.OURS or evidence_files.is_hidden(name)))
+        return {name: evidence_files.sha256(folder, name) for name in covered}
     except OSError as error:
         raise _unreadable(folder, error) from error
 
@@ -152,7 +153,8 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
             "Ask for the certificate of this one.",
         )
     truth = consistency.require_true(statement, covered, now)
-    return Verified(statement, signer, truth.says, _uncovered(statement, found), truth.unchecked)
+    uncovered = _uncovered({*covered.digests, path.name, path.name + SUFFIX}, found)
+    return Verified(statement, signer, truth.says, uncovered, truth.unchecked)
 
 
 def read(path: Path, now: datetime) -> Statement:
@@ -227,9 +229,8 @@ def _evidence(statement: Statement, folder: Path, found: Contents) -> Covered:
     return Covered(folder, kept[runs.NAME], kept[journal.NAME], digests_of)
 
 
-def _uncovered(statement: Statement, found: Contents) -> tuple[str, ...]:
-    """What is in the folder and not covered by the statement, as it is shown."""
-    covered = {subject.name for subject in statement.subject}
+def _uncovered(covered: set[str], found: Contents) -> tuple[str, ...]:
+    """What else is in the folder than the certificate with what it covers, as it is shown."""
     return tuple(
         evidence_files.shown([name]) + (f" ({found.unfit[name]})" if name in found.unfit else "")
         for name in found.names

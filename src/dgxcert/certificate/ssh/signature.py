@@ -163,7 +163,7 @@ def _lines(signers: Signers, key: Key, allowed: Path) -> list[Line]:
             f"{allowed} {about}: line {broken[0].number}{more}: {broken[0].why}.",
             "Write each line as PRINCIPAL KEY-TYPE KEY, such as `ada@lab ssh-ed25519 AAAA...`; see man ssh-keygen.",
         )
-    by = _authority(key)
+    by = f", by its SSH certificate{_authority(key)}" if key.certified else ""
     near = f": {found}" if (found := signers.near(key)) else ""
     raise Refused(
         f"it was signed by a key that {allowed} does not list: {key.fingerprint}{by}{near}",
@@ -174,7 +174,7 @@ def _lines(signers: Signers, key: Key, allowed: Path) -> list[Line]:
 def _authority(key: Key) -> str:
     if key.certified is None:
         return ""
-    return f", by its SSH certificate of the authority {keys.fingerprint(key.certified.authority)}"
+    return f" of the authority {keys.fingerprint(key.certified.authority)}"
 
 
 class _Question:
