@@ -1,7 +1,10 @@
 """A bundle holds all evidence, and no token, user name or home path; no host name either where that is asked for."""
 
 import gzip
+import os
+import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,7 +93,7 @@ def test_what_cannot_be_redacted_is_excluded_by_name(made: Path) -> None:
     (made / "certificate.json").write_text("{}", encoding="utf-8")
     packed = bundle.prepare(made, None, hide_host=False)
     excluded = "\n".join(packed.excluded)
-    for name in ("core: it is not text", "link: it is not a plain file", "certificate.json: a redacted file"):
+    for name in ("core: it is not text", "link: it is a link", "certificate.json: a redacted file"):
         assert name in excluded
     assert not {"core", "link", "certificate.json"} & {file.name for file in packed.files}
     assert "nvidia-bug-report.sh" in excluded
@@ -100,3 +103,65 @@ def test_serial_number_gpu_and_driver_stay(made: Path) -> None:
     text = content(bundle.prepare(made, None, hide_host=True))
     for words in (SPARK.serial or "", SPARK.gpus[0].uuid, "580.95.05"):
         assert words in text
+
+
+def test_the_archive_is_read_back_and_refused_where_a_secret_shows(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = bundle.prepare(made, None, hide_host=False)
+    monkeypatch.setenv("LAB_TOKEN", "580.95.05-x7Qm2kLp")
+    leaky = bundle.File("logs/native-1.log", b"for 580.95.05-x7Qm%32kLp", 0)
+    archive = tmp_path / "case.tar.gz"
+    with pytest.raises(CannotStart, match=r"logs/native-1\.log still has a secret of this machine") as refused:
+        bundle.write(replace(packed, files=(*packed.files, leaky)), archive)
+    assert "x7Qm" not in str(refused.value)
+    assert not archive.exists()
+
+
+def test_a_bundle_of_a_run_with_every_spelling_is_clean(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "Xq7PlantedSecret99zz")
+    log = "\n".join(
+        (LOG, "Xq7Planted", "Secret99zz", "WHE3UGxhbnRlZFNlY3JldDk5eno=", '{"token": ["abc"]}', "password: x7Qm2k")
+    )
+    (made / "logs" / "native-9.log").write_text(log, encoding="utf-8")
+    bundle.write(bundle.prepare(made, None, hide_host=False), tmp_path / "case.tar.gz")
+
+
+def test_names_in_the_archive_are_our_own(made: Path) -> None:
+    (made / "hf_abcdefghijklmnopqrstuvwxyz012345.txt").write_text("x", encoding="utf-8")
+    (made / "run.json").write_text(
+        (made / "run.json").read_text(encoding="utf-8").replace("spark-07", "../../etc"), encoding="utf-8"
+    )
+    packed = bundle.prepare(made, None, hide_host=False)
+    assert re.fullmatch(r"dgxcert-bundle-[0-9a-f]{12}", packed.name)
+    assert "other/001.txt" in {file.name for file in packed.files}
+    assert "hf_abc" not in "\n".join(packed.listing())
+
+
+def test_the_same_run_gives_the_same_bytes_that_only_its_group_may_read(made: Path, tmp_path: Path) -> None:
+    packed = bundle.prepare(made, None, hide_host=False)
+    for name in ("a", "b"):
+        bundle.write(packed, tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert not (tmp_path / "a").stat().st_mode & 0o027
+
+
+def test_the_archive_neither_lies_in_the_run_nor_replaces_a_file(made: Path, tmp_path: Path) -> None:
+    packed = bundle.prepare(made, None, hide_host=False)
+    with pytest.raises(CannotStart, match="in the run that it packs"):
+        bundle.write(packed, made / "logs" / "case.tar.gz")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CannotStart, match="already exists"):
+        bundle.write(packed, tmp_path / "link")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_fifo_and_a_large_file_are_named_and_not_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "LARGEST_FILE", 200_000)
+    os.mkfifo(made / "fifo.log")
+    (made / "large.log").write_bytes(b"x" * 200_001)
+    excluded = "\n".join(bundle.prepare(made, None, hide_host=False).excluded)
+    assert "fifo.log: it is a FIFO" in excluded
+    assert "large.log: it has 200001 bytes" in excluded

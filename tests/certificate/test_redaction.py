@@ -23,7 +23,7 @@ def test_a_name_after_an_escaped_line_end_is_redacted() -> None:
         ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic [secret]"),
         ("https://me:pw@host/x", "https://[secret]@host/x"),
         (r"C:\Users\bob\x", r"C:\Users\[user]\x"),
-        ("passphrase: <unlikely>", "passphrase: [secret]"),
+        ("passphrase: Unlikely-1", "passphrase: [secret]"),
     ],
 )
 def test_a_value_with_a_secret_name_is_redacted_however_it_is_written(text: str, redacted: str) -> None:

@@ -99,7 +99,10 @@ def test_a_database_that_cannot_be_reached_is_said_and_is_no_pass(
     assert run(audit, monkeypatch, answer) == 0
     assert run(audit, monkeypatch, answer, "--must-reach") == 2
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["audit: no pin was audited: the advisory database could not be reached, or answers too slowly"] * 2
+    assert (
+        out.splitlines()
+        == ["audit: no pin was audited: the advisory database could not be reached, or answers too slowly"] * 2
+    )
     assert err == ""
 
 

@@ -1,4 +1,4 @@
-"""Redaction: text without tokens, user names and home paths, each replaced by a mark such as `[secret]`. Pure."""
+"""Redaction of a bundle: beside secrets also user names, home paths and host names, each replaced by a mark."""
 
 import json
 import re
@@ -6,34 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-SECRET, USER, HOST, HOME = "[secret]", "[user]", "[host]", "~"
+from dgxcert.redaction.scrubber import Scrubber
 
-SECRETS = re.compile(
-    r"""
-    \bhf_(?:oauth_)?[A-Za-z0-9]{16,}                      # Hugging Face
-    | \bnvapi-[\w-]{16,}                                  # NVIDIA NGC
-    | \bgh[opsur]_[A-Za-z0-9]{20,} | \bgithub_pat_\w{20,} # GitHub
-    | \bglpat-[\w-]{16,}                                  # GitLab
-    | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                       # AWS
-    | \bsk-[A-Za-z0-9_-]{20,}                             # OpenAI and others
-    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
-    | (?<=Bearer\ )[\w.~+/-]{8,}=* | (?<=bearer\ )[\w.~+/-]{8,}=* | (?<=Basic\ )[\w+/-]{8,}=*
-    | (?<=://)[^/@\s"']{1,200}(?=@)                       # user and password in a URL
-    | (?<=[?&]X-Amz-Signature=)[0-9a-f]+ | (?<=[?&]Signature=)[\w~%-]+
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-NAME = r"[\w-]*(?:token|passw(?:or)?d|passphrase|secret|secret_access_key|api_?key)"
-SECRET_NAME = re.compile(NAME, re.IGNORECASE)
-NAMED_SECRETS = re.compile(
-    rf"""
-    (?<![\w-])({NAME}["']?\s*[=:]\s*["'])(?!<[|/])[^"'\n]{{6,}}(?=["'])   # token="...", "token": "..."
-    | (?<![\w-])({NAME}["']?\s*[=:]\s*)(?!<[|/]|[\s\[{{("'])[^\s,;"']{{6,}} # HF_TOKEN=..., password: ...
-    | (--{NAME}\s+)(?!-)[^\s"']{{6,}}                                 # --token ...
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-"""Values that are secret by their name, whatever they look like. `</s>` and `<|pad|>` are tokens of a tokenizer."""
+USER, HOST, HOME = "[user]", "[host]", "~"
+
+MOST_PASSES = 4
 HOME_FOLDERS = re.compile(r"(/home/|/Users/|\\Users\\)([A-Za-z_][\w.-]*)")
 SHARED_ACCOUNTS = {
     "root",
@@ -66,15 +43,23 @@ class Redaction:
     users: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     homes: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
     count: int = field(default=0)
 
     def text(self, text: str) -> str:
         """Redact plain text."""
-        for token in filter(None, self.tokens):
-            text = self._replace(re.escape(token), SECRET, text)
-        text = self._replace(SECRETS, SECRET, text)
-        text = self._replace(NAMED_SECRETS, lambda match: next(filter(None, match.groups())) + SECRET, text)
+        return self._without_names(self._without_secrets(text))
+
+    def _without_secrets(self, text: str, *, json: bool = False) -> str:
+        """Redact until nothing shows: what stood beside a secret may look like one once that is gone."""
+        for _ in range(MOST_PASSES):
+            scrubber = Scrubber()
+            text = scrubber.json(text) if json else scrubber.text(text)
+            self.count += scrubber.count
+            if not scrubber.count:
+                break
+        return text
+
+    def _without_names(self, text: str) -> str:
         for home in sorted(self.homes, key=len, reverse=True):
             text = self._replace(rf"{re.escape(home)}(?![\w.-])", HOME, text)
         text = self._replace(HOME_FOLDERS, lambda match: match.group(1) + USER, text)
@@ -94,31 +79,27 @@ class Redaction:
         }
         <BLANKLINE>
         """
+        text = self._without_secrets(text, json=True)
         try:
-            return json.dumps(self._value(json.loads(text)), indent=1, ensure_ascii=False) + "\n"
-        except ValueError:
-            return "".join(self._line(line) for line in text.splitlines(keepends=True))
+            text = json.dumps(self._value(json.loads(text)), indent=1, ensure_ascii=False) + "\n"
+        except (ValueError, RecursionError):
+            text = "".join(self._line(line) for line in text.splitlines(keepends=True))
+        return self._without_secrets(text)
 
     def _line(self, line: str) -> str:
         try:
             return json.dumps(self._value(json.loads(line)), ensure_ascii=False) + "\n"
-        except ValueError:
-            return self.text(line)
+        except (ValueError, RecursionError):
+            return self._without_names(line)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self.text(value)
+            return self._without_names(value)
         if isinstance(value, list):
             return [self._value(item) for item in value]
         if isinstance(value, dict):
-            return {self.text(name): self._named(name, item) for name, item in value.items()}
+            return {self._without_names(name): self._value(item) for name, item in value.items()}
         return value
-
-    def _named(self, name: str, value: Any) -> Any:
-        if isinstance(value, str) and value and SECRET_NAME.fullmatch(name):
-            self.count += 1
-            return SECRET
-        return self._value(value)
 
     def _replace(
         self, pattern: "str | re.Pattern[str]", mark: "str | Callable[[re.Match[str]], str]", text: str

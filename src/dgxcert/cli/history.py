@@ -54,7 +54,7 @@ def history(
 @commands.command()
 def bundle(
     run: RunArgument,
-    to: Annotated[Path | None, typer.Option(help="The archive; empty means RUN.tar.gz in this folder.")] = None,
+    to: Annotated[Path | None, typer.Option(help="The archive; empty: dgxcert-bundle-DIGEST.tar.gz, here.")] = None,
     driver_report: Annotated[Path | None, typer.Option(help="Output of nvidia-bug-report.sh to include.")] = None,
     hide_host: Annotated[bool, typer.Option(help="Redact the host name as well.")] = False,
     yes: Annotated[bool, typer.Option(help="Write without asking.")] = False,
