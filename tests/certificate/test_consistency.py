@@ -310,9 +310,37 @@ def test_a_forged_run_is_refused_despite_a_valid_signature(copied: Path, key: Pa
     assert "passed with decode 1.0 >= 10.0 token/s" in refusal(copied, allowed)
 
 
+def test_a_summary_of_another_run_is_refused_despite_a_valid_signature(copied: Path, key: Path, allowed: Path) -> None:
+    (copied.parent / "summary.md").write_text("# CERTIFIED\n", encoding="utf-8")
+    content = json.loads(copied.read_text(encoding="utf-8"))
+    digests = signed_run.digests(copied.parent)
+    content["subject"] = [{"name": name, "digest": {"sha256": digests[name]}} for name in sorted(digests)]
+    content["predicate"]["dgxcert"]["evidence_sha256"] = combined_digest(digests)
+    copied.write_text(json.dumps(content), encoding="utf-8")
+    sign_as(copied, key, "dgxcert-certificate")
+    assert refusal(copied, allowed) == "summary.md, which it covers, is not what its run gives"
+
+
+def test_a_certificate_from_before_the_end_of_its_run_is_refused(tmp_path: Path, key: Path, allowed: Path) -> None:
+    def ended_later(lines: Lines) -> None:
+        lines.append({"event": "stage_ended", "stage": "after", "at": "2026-11-25T18:40:12Z"})
+
+    path = signed_run.sign(rewritten(folder(tmp_path), ended_later), key, 365, NOW, lambda _: None)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["predicate"]["dgxcert"]["issued"] = "2026-11-24T12:00:00Z"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    sign_as(path, key, "dgxcert-certificate")
+    wanted = "it was issued on 2026-11-24 12:00 UTC, before its run ended on 2026-11-25 18:40 UTC"
+    assert refusal(path, allowed) == wanted
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
+        ("says", "CERTIFIED: best of all", "its says is CERTIFIED: best of all, in its run it is CERTIFIED (limits"),
+        ("weights", "all of them", "its weights is all of them, in its run it is "),
+        ("tier", "burn-in", "its tier is burn-in, in its run it is standard"),
+        ("suite_version", "9.9", "its suite_version is 9.9"),
         ("measured", "2026-11-25T18:40:12Z", "its measured is 2026-11-25"),
         ("measured", "2026-11-27T18:40:12Z", "it was issued on 2026-11-26 12:00 UTC about a run of 2026-11-27"),
         ("expires", "2036-12-23T18:40:12Z", "wanted up to 3650 days later"),

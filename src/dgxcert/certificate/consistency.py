@@ -4,12 +4,14 @@ Its run.json must be what the record gives; the record must contradict neither i
 made it. A forger with time can invent a record that passes: a signature says who vouches for it.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dgxcert import report
 from dgxcert.certificate import bounds, origin
 from dgxcert.certificate.refusal import BY_SIGN, Refused
 from dgxcert.certificate.statement import Extension, Statement, make
@@ -20,6 +22,7 @@ from dgxcert.record import run as runs
 from dgxcert.record.journal import Event
 from dgxcert.record.run import Run
 from dgxcert.record.state import RunState
+from dgxcert.report import junit, markdown
 
 AGAIN = "Validate the machine again: dgxcert validate"
 LATER = {"format", "notes", "measured", "earlier", "limits"}
@@ -122,6 +125,8 @@ def require_true(statement: Statement, covered: Covered, now: datetime) -> Truth
     found = [problem] if problem else []
     found += _wrong_times(statement, run)
     found += _not_of_its_run(statement, rebuilt, _may_differ(loaded, run, signed))
+    if not loaded.unchecked:  # another version may word a report differently
+        found += _other_reports(run, covered.digests)
     if found:
         raise Refused("; ".join(found[:SHOWN]), BY_SIGN)
     return Truth(rebuilt.extension.says, loaded.unchecked)
@@ -137,6 +142,16 @@ def _wrong_times(statement: Statement, run: Run) -> list[str]:
     if run.measured is None and not started <= signed.measured <= ended:
         found.append(f"its measured is {clock.minute(signed.measured)}, outside its run")
     return found
+
+
+def _other_reports(run: Run, digests: dict[str, str]) -> list[str]:
+    """The reports that say something else than the run, of those that need no library to be made."""
+    made = {report.JUNIT: junit.render(run), report.SUMMARY: markdown.render(run)}
+    return [
+        f"{name}, which it covers, is not what its run gives"
+        for name, text in made.items()
+        if name in digests and digests[name] != hashlib.sha256(text.encode()).hexdigest()
+    ]
 
 
 def _may_differ(loaded: Loaded, run: Run, signed: Extension) -> set[str]:
