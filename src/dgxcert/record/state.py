@@ -66,6 +66,8 @@ class RunState:
         self._boot = ""
         self._resumed = False
         self._started_since_resume: set[str] = set()
+        self._seen_after_work: set[str] = set()
+        """Keys whose last attempt was made after the work, until work begins again."""
         for event in events:
             self.take(event)
 
@@ -163,9 +165,10 @@ class RunState:
 
     def _outdate(self) -> None:
         """Work begins: what was seen after earlier work no longer counts, unless it failed."""
-        for key, attempts in self.attempts.items():
-            if _is_after(attempts[-1]) and self.endings.get(key) is not Outcome.FAILED:
+        for key in self._seen_after_work:
+            if self.endings.get(key) is not Outcome.FAILED:
                 self.endings.pop(key, None)
+        self._seen_after_work.clear()
 
     def _finish(self, event: Finished) -> None:
         started, boot = None, self._boot
@@ -175,7 +178,12 @@ class RunState:
             (started, boot), self._in_flight = self._in_flight, None
         if event.key in self.endings and (started is None or not self._repeatable(event.key, boot)):
             return
-        self.attempts.setdefault(event.key, []).append(Attempt(started, event, boot))
+        attempt = Attempt(started, event, boot)
+        self.attempts.setdefault(event.key, []).append(attempt)
+        if _is_after(attempt):
+            self._seen_after_work.add(event.key)
+        else:
+            self._seen_after_work.discard(event.key)
         self.endings[event.key] = event.outcome
 
 
