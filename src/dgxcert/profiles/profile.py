@@ -57,7 +57,7 @@ from dgxcert.profiles.checkpoints import KNOWN
 from dgxcert.profiles.inheritance import BASES, SHIPPED, is_file, names_in
 from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
 from dgxcert.profiles.site_record import Site
-from dgxcert.profiles.workload_sizes import Part, Workloads
+from dgxcert.profiles.workload_sizes import LARGEST, Part, Workloads
 
 FALLBACK = "generic-nvidia"
 """The profile of a machine that no other profile matches."""
@@ -142,15 +142,16 @@ class Profile(Part):
     def _units_and_names(self) -> "Profile":
         for name, limit in self.limits.items():
             _require_known(name, list(QUANTITIES), "limits")
-            for edge in ("min", "max"):
-                if (value := getattr(limit, edge)) is not None and value < 0:
-                    raise ValueError(f"limits.{name}.{edge}: wanted no less than 0, found {value:g}")
+            for edge in ("min", "max", "equals"):
+                value = getattr(limit, edge)
+                if isinstance(value, float) and not 0 <= value <= LARGEST:
+                    raise ValueError(f"limits.{name}.{edge}: wanted 0 to {LARGEST:g}, found {value:g}")
             if limit.unit not in QUANTITIES[name]:
                 raise ValueError(f"limits.{name}.unit: wanted {' or '.join(QUANTITIES[name])}, found {limit.unit!r}")
         for name, peak in self.physical.items():
             _require_known(name, list(PEAKS), "physical")
-            if peak.value <= 0:
-                raise ValueError(f"physical.{name}.value: wanted more than 0, found {peak.value:g}")
+            if not 0 < peak.value <= LARGEST:
+                raise ValueError(f"physical.{name}.value: wanted more than 0, up to {LARGEST:g}, found {peak.value:g}")
             if peak.unit != PEAKS[name]:
                 raise ValueError(f"physical.{name}.unit: wanted {PEAKS[name]}, found {peak.unit!r}")
         for name in [name for name in self.limits if name.split(".")[0] in SPEEDS]:

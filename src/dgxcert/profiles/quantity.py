@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dgxcert.judgement.limit import Basis, Bound, Limit
 from dgxcert.judgement.units import SPEEDS
+from dgxcert.profiles.workload_sizes import Part
 
 DIGITS = 2
 """Significant digits of a computed limit where `digits` is not given: margins are not known any better."""
@@ -15,10 +16,8 @@ MAX_NAMED = 3
 """Readings that a source names one by one."""
 
 
-class Quantity(BaseModel):
+class Quantity(Part):
     """The fields that every number of a profile has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     unit: str
     basis: Basis | None = None

@@ -1,5 +1,7 @@
 """Workload sizes: the `workloads` of a profile, which say what each benchmark and check runs, and for how long."""
 
+from typing import Any, get_args
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LARGEST = 1e9
@@ -11,12 +13,24 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_number_is_true(cls, content: Any) -> Any:
+        """Refuse `true` where a number is wanted: pydantic would take it for 1."""
+        for name, value in content.items() if isinstance(content, dict) else ():
+            field = cls.model_fields.get(name)
+            wants_number = field is not None and bool not in {field.annotation, *get_args(field.annotation)}
+            if wants_number and any(isinstance(each, bool) for each in (value if isinstance(value, list) else [value])):
+                raise ValueError(f"{name}: wanted no `true` or `false`, found {str(value).lower()[:20]}")
+        return content
+
     @model_validator(mode="after")
     def _no_size_is_absurd(self) -> "Part":
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, int | float) and value > LARGEST:
-                raise ValueError(f"{name}: wanted at most {LARGEST:g}, found {value:g}")
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, int | float) and each > LARGEST:
+                    raise ValueError(f"{name}: wanted at most {LARGEST:g}, found {each:g}")
         return self
 
 
