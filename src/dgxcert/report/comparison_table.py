@@ -22,12 +22,12 @@ def show(compared: list[Compared], run: Run, reference: Run | None, runs: int, c
     base = reference.name if reference else f"the baseline of its machine and image ({runs} runs)"
     print_line(console, on_one_line(f"{run.name} compared with {base}"))
     for what, (before, after) in differences(reference, run).items():
-        console.print(plain(on_one_line(f"differs: {what}: {before}, now {after}"), "yellow"))
+        print_line(console, on_one_line(f"differs: {what}: {before}, now {after}"), "yellow")
     console.print(_table(compared))
     for row in compared:
         if row.reason:
             reason = _reason(row, run, reference)
-            console.print(plain(on_one_line(f"{row.requirement}: {row.change.value}: {reason}"), "yellow"))
+            print_line(console, on_one_line(f"{row.requirement}: {row.change.value}: {reason}"), "yellow")
     counts = ", ".join(f"{sum(row.change is change for row in compared)} {change.value}" for change in Change)
     console.print(f"{counts}. Changes within `allowed` are not detected.", highlight=False)
 

@@ -1,9 +1,11 @@
 """The summary of a run on the terminal: measurements, problems with their remedies, and last the verdict."""
 
+import textwrap
+
 from rich.console import Console
 from rich.table import Table
 
-from dgxcert.console import on_one_line, plain, print_line
+from dgxcert.console import on_one_line, plain, print_line, printable
 from dgxcert.judgement.verdict import Verdict, tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
@@ -40,17 +42,17 @@ def show(run: Run, console: Console, folder: str, exit_code: int | None = None) 
     console.print()
     console.print(_table(run))
     for reason, results in not_measured(run).items():
-        console.print(plain(f"{reason}: {keys(results)}", "dim"))
-    console.print(plain(f"weights: {WEIGHTS[run.options.weights]}", "dim"))
+        _say(console, f"{on_one_line(reason)}: {keys(results)}", "dim")
+    _say(console, f"weights: {WEIGHTS[run.options.weights]}", "dim")
     for results in problems(run):
         _show_problem(results, console)
     for result in run.results:
         if result.earlier_attempts and result.outcome is not Outcome.NOT_RUN:
-            console.print(plain(f"{keys([result])}: {repeated(result)}", "dim"))
+            _say(console, f"{keys([result])}: {repeated(result)}", "dim")
     for line in waived(run):
-        console.print(plain(_continued(line), "bold yellow"))
+        _say(console, line, "bold yellow")
     for note in run.notes:
-        console.print(plain(_continued(f"note: {note}"), "dim"))
+        _say(console, f"note: {note}", "dim")
     if hint := rehearse_hint(run):
         print_line(console, hint)
     judgement = run.judgement
@@ -78,25 +80,24 @@ def _table(run: Run) -> Table:
     return table
 
 
-def _continued(text: str) -> str:
-    """Text whose further lines are indented: what a library or a check says cannot look like a line of the summary.
-
-    >>> print(_continued("Wrong\\nCERTIFIED"))
-    Wrong
-      CERTIFIED
-    """
-    first, *more = text.split("\n")
-    return "\n".join([first, *(line if line.startswith("  ") else f"  {line}" for line in more)])
+def _say(console: Console, text: str, style: str = "") -> None:
+    """Print text with its further lines indented: no line of it can look like one of the summary, as a verdict does."""
+    first, *more = printable(text).split("\n")
+    lines = [first, *(line if line.startswith("  ") else f"  {line}" for line in more)]
+    for line in lines:
+        indent = " " * (len(line) - len(line.lstrip()))
+        wrapped = textwrap.wrap(line, max(console.width, 20), subsequent_indent=indent or "  ", break_long_words=False)
+        print_line(console, "\n".join(wrapped), style)
 
 
 def _show_problem(results: list[Result], console: Console) -> None:
     first = results[0]
     console.print()
     console.print(plain(f"{first.outcome.label.upper()} {keys(results)}", OUTCOME_STYLE.get(first.outcome, "yellow")))
-    console.print(plain(_continued(first.reason)))
+    _say(console, first.reason)
     if len(results) == 1:
-        console.print(plain(_continued(f"why it matters: {first.why}"), "dim"))
+        _say(console, f"why it matters: {first.why}", "dim")
     if first.remedy:
-        console.print(plain(f"--- {keys(results[:1])}: what to do ---"))
+        _say(console, f"--- {keys(results[:1])}: what to do ---")
         for number, step in enumerate(first.remedy, start=1):
-            console.print(plain(_continued(f"{number}. {step}")))
+            _say(console, f"{number}. {step}")
