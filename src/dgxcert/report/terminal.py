@@ -93,7 +93,7 @@ def _say(console: Console, text: str, style: str = "") -> None:
 def _show_problem(results: list[Result], console: Console) -> None:
     first = results[0]
     console.print()
-    console.print(plain(f"{first.outcome.label.upper()} {keys(results)}", OUTCOME_STYLE.get(first.outcome, "yellow")))
+    _say(console, f"{first.outcome.label.upper()} {keys(results)}", OUTCOME_STYLE.get(first.outcome, "yellow"))
     _say(console, first.reason)
     if len(results) == 1:
         _say(console, f"why it matters: {first.why}", "dim")
