@@ -50,10 +50,11 @@ def tries(folder: Path, seed: int, *, quick: bool) -> Iterator[Try]:
         timed_run.write(results / f"2026-11-23T18-40-1{number}Z-spark-07", uuid=f"GPU-{number}")
     truth = run_index.read(results)
     fresh = (results / run_index.NAME).read_bytes()
-    yield from bytes_changed(results, truth, fresh, chance, count=60 if quick else 1500)
+    yield from bytes_changed(results, truth, fresh, chance, count=40 if quick else 1200)
     yield from statements(results, truth, fresh)
-    yield from other_files(folder, results, truth, fresh)
-    yield from runs_changed(folder, results, chance, count=20 if quick else 200)
+    beside = list(ODD) if not quick else chance.sample(list(ODD), 4)
+    yield from other_files(folder, results, truth, fresh, beside)
+    yield from runs_changed(folder, results, chance, count=10 if quick else 150)
     if not quick:
         yield from at_once(results, truth)
 
@@ -121,7 +122,7 @@ def statements(results: Path, truth: run_index.Known, fresh: bytes) -> Iterator[
     removed(path)
 
 
-def other_files(folder: Path, results: Path, truth: run_index.Known, fresh: bytes) -> Iterator[Try]:
+def other_files(folder: Path, results: Path, truth: run_index.Known, fresh: bytes, some: list[str]) -> Iterator[Try]:
     """Something else in place of the index, or of the files that SQLite would keep beside it."""
     path, victim = results / run_index.NAME, folder / "victim"
     makers: dict[str, Callable[[Path], object]] = dict(ODD)
@@ -145,7 +146,7 @@ def other_files(folder: Path, results: Path, truth: run_index.Known, fresh: byte
             one = Try(one.name, Harm.ESCAPE, "a link was followed")
         yield one
     for suffix in ("-journal", "-wal", "-shm"):
-        for what, make in ODD.items():
+        for what, make in ((each, ODD[each]) for each in some):
             removed(path)
             run_index.read(results)
             beside = path.with_name(path.name + suffix)
