@@ -387,3 +387,8 @@ def test_a_certificate_with_a_failure_that_nothing_waives_is_refused(copied: Pat
     copied.write_text(json.dumps(content), encoding="utf-8")
     sign_as(copied, key, "dgxcert-certificate")
     assert refusal(copied, allowed) == "it claims to be a certificate, and DISK-SPACE did not pass"
+
+
+def test_a_certificate_in_place_of_its_folder_is_named(copied: Path) -> None:
+    with pytest.raises(CannotStart, match=r"certificate.json is a file, not a run folder. Name the folder, /"):
+        consistency.load(copied, NOW)

@@ -66,6 +66,11 @@ class Truth:
 
 def load(folder: Path, now: datetime) -> Loaded:
     """The run of a folder. Raises CannotStart, with each reason, where it is not what its record proves."""
+    if folder.is_file():
+        raise CannotStart(
+            f"{folder} is a file, not a run folder.",
+            f"Name the folder, {folder.parent}; a certificate is verified by `dgxcert verify {folder}`.",
+        )
     run = runs.load(folder)
     if not (folder / journal.NAME).exists():
         _refuse(folder, of_run(run, now))
