@@ -96,21 +96,30 @@ def test_a_handle_stays_with_its_folder(folder: Folder, outside: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../precious", "a/b", "/etc/passwd", "a\0b"])
 def test_a_name_is_a_single_one(folder: Folder, name: str) -> None:
-    for act in (folder.create, folder.append, folder.folder):
+    for act in (folder.create, folder.append, folder.folder, folder.discard):
         with pytest.raises(ValueError, match="not the name of one file"):
             act(name)
 
 
 def test_what_is_made_is_not_for_everybody(folder: Folder) -> None:
     folder.create("log").close()
-    folder.folder("logs", make=True).__exit__()
+    folder.folder("logs", make=True).close()
     modes = [path.stat().st_mode & 0o7 for path in folder.path.iterdir()]
     assert modes == [0, 0]
 
 
+@pytest.mark.parametrize("plant", [plant for plant in PLANTED if plant is not a_folder])
+def test_what_is_discarded_is_gone_and_what_it_leads_to_is_not(folder: Folder, outside: Path, plant: Plant) -> None:
+    plant(folder.path / "log", outside)
+    folder.discard("log")
+    folder.discard("log")  # where nothing is, nothing is to be done
+    assert list(folder.path.iterdir()) == []
+    assert outside.read_text() == "precious"
+
+
 def test_no_more_is_read_than_asked_for(folder: Folder) -> None:
     (folder.path / "long").write_bytes(b"x" * 11)
-    with pytest.raises(UnfitError, match="more than the 10 bytes"):
+    with pytest.raises(UnfitError, match="at most 10 are read"):
         folder.read_bytes("long", at_most=10)
     assert folder.read_bytes("long", at_most=11) == b"x" * 11
 

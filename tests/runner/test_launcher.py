@@ -1,6 +1,8 @@
 """Launchers: a child starts in the environment of its stage, is killed completely, and its exit is explained."""
 
+import json
 import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +13,10 @@ import pytest
 from suites import example
 
 from dgxcert import command
-from dgxcert.container import engine
+from dgxcert.container import engine, handover, limits, proxies
+from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite
+from dgxcert.probes.gpu.sharing import outside_view, watch
 from dgxcert.runner.launcher import Here, InContainer
 
 IMAGE = example.image_ready().image
@@ -25,6 +29,8 @@ class Started:
     args: list[str] = field(default_factory=list)
     cwd: Path = Path()
     env: dict[str, str] = field(default_factory=dict)
+    beside: list[list[str]] = field(default_factory=list)
+    """The arguments of the processes beside it."""
 
 
 @pytest.fixture
@@ -37,13 +43,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Started:
         return "the process"
 
     monkeypatch.setattr(command, "start_piped", start)
+    monkeypatch.setattr(command, "start", lambda args, **_: found.beside.append(args))
     monkeypatch.setattr(engine, "compose", lambda: ("/usr/bin/docker", "compose"))
     monkeypatch.setattr(engine, "endpoint", lambda: "unix:///run/mine.sock")
     return found
 
 
-def in_container(folder: Path, service: str = "gpu") -> InContainer:
-    return InContainer(IMAGE, service, folder.parent / "hf_token")
+def in_container(folder: Path, service: str = "cpu") -> InContainer:
+    return InContainer(IMAGE, service, "hf_secret", {"DGXCERT_MEMORY": "77"})
 
 
 def start(launcher: Here | InContainer, child: int = 3, inside: Path = Path("results/run/inside")) -> object:
@@ -68,7 +75,7 @@ def _no_ca_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_in_a_container_is_a_compose_run_of_this_suites_own_service(started: Started, tmp_path: Path) -> None:
     assert start(in_container(tmp_path / "2026-run")) == "the process"
     compose = ["/usr/bin/docker", "compose", "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
-    run = ["run", "--rm", "-T", "--name", f"dgxcert-{os.getpid()}-3", "gpu"]
+    run = ["run", "--rm", "-T", "--name", f"dgxcert-{os.getpid()}-3", "cpu"]
     assert started.args == [*compose, *run, "stage", "/results"]
     assert started.cwd == suite.root()
 
@@ -79,19 +86,84 @@ def test_the_service_is_the_one_that_the_profile_needs(started: Started, tmp_pat
     assert started.args[started.args.index("--name") + 2] == service
 
 
-def test_compose_gets_the_image_the_user_the_folder_for_the_inside_and_the_path_of_the_token(
+def test_compose_gets_the_image_the_user_the_limits_and_the_folder_for_the_inside(
     started: Started, tmp_path: Path
 ) -> None:
     start(in_container(tmp_path / "results" / "run"), inside=tmp_path / "results" / "run" / "inside")
-    asked = ("DGXCERT_IMAGE", "DGXCERT_UID", "DGXCERT_GID", "DGXCERT_RESULTS", "HF_TOKEN_FILE", "DOCKER_HOST")
+    asked = ("DGXCERT_IMAGE", "DGXCERT_UID", "DGXCERT_GID", "DGXCERT_RESULTS", "DGXCERT_MEMORY", "DOCKER_HOST")
     assert {name: started.env[name] for name in asked} == {
         "DGXCERT_IMAGE": "sha256:77",
         "DGXCERT_UID": str(os.getuid()),
         "DGXCERT_GID": str(os.getgid()),
         "DGXCERT_RESULTS": str(tmp_path / "results" / "run" / "inside"),
-        "HF_TOKEN_FILE": str(tmp_path / "results" / "hf_token"),
+        "DGXCERT_MEMORY": "77",
         "DOCKER_HOST": "unix:///run/mine.sock",
     }
+
+
+def test_a_token_file_of_the_users_is_not_mounted(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN_FILE", "/home/me/token")
+    start(in_container(tmp_path))
+    assert started.env["HF_TOKEN_FILE"] == ""
+
+
+def handed_over(env: dict[str, str]) -> dict[str, Any]:
+    """What the entry of the container is given."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(os.path.relpath(Path(env["DGXCERT_EXCHANGE"], handover.NAME)))
+        return dict(json.loads(b"".join(iter(lambda: asking.recv(65536), b""))))
+
+
+def test_token_and_proxies_are_handed_over_and_in_no_argument_and_no_variable_of_compose(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(proxies, "find", lambda: {"HTTPS_PROXY": "http://me:secret@proxy:3128"})
+    launcher = in_container(tmp_path)
+    start(launcher)
+    assert not [word for word in (*started.args, *started.env.values()) if "secret" in word]
+    given = handed_over(started.env)
+    assert given == {"token": "hf_secret", "environment": {"HTTPS_PROXY": "http://me:secret@proxy:3128"}}
+
+
+def test_the_folder_of_the_exchange_is_the_callers_alone_and_ends_with_the_child(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "run", lambda *_: command.Completed((), 0, "", ""))
+    monkeypatch.setattr(command, "end_group", lambda *_: True)
+    launcher = in_container(tmp_path)
+    process: Any = start(launcher)
+    exchange = Path(started.env["DGXCERT_EXCHANGE"])
+    assert exchange.stat().st_mode & 0o777 == 0o700
+    for _ in range(2):  # the supervisor may end a child twice
+        assert launcher.end(process, 1.0)
+    assert not exchange.exists()
+
+
+@pytest.mark.parametrize("service", ["gpu", "cpu"])
+def test_the_gpus_are_watched_from_outside_where_the_container_has_them(
+    started: Started, tmp_path: Path, service: str
+) -> None:
+    launcher = in_container(tmp_path, service)
+    start(launcher, 7)
+    exchange = Path(started.env["DGXCERT_EXCHANGE"])
+    assert (exchange / outside_view.FILE.name).exists() is (service == "gpu"), "the sign to ask there"
+    watched = [args[-2:] for args in started.beside]
+    name, file = f"dgxcert-{os.getpid()}-7", str(exchange / outside_view.FILE.name)
+    assert watched == ([[name, file]] if service == "gpu" else [])
+    assert all(args[3] == watch.__name__ for args in started.beside)
+
+
+def test_a_full_disk_is_a_sentence(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(handover, "offer", refuse)
+    with pytest.raises(CannotStart, match=r"takes temporary files \(No space left on device\)"):
+        start(in_container(tmp_path))
 
 
 def test_no_other_variable_reaches_compose(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +182,8 @@ def test_every_variable_that_compose_gets_is_used_in_its_file(
     start(in_container(tmp_path))
     asks = (suite.root() / "compose.yaml").read_text(encoding="utf-8")
     told = [name for name in started.env if name.startswith("DGXCERT_") and name not in os.environ]
-    assert len(told) == 5
-    assert all(f"${{{name}:-" in asks for name in (*told, "HF_TOKEN_FILE"))
+    assert len(told) == 7
+    assert all(f"${{{name}:-" in asks for name in (*told, *limits.OF_MEMORY, "HF_TOKEN_FILE"))
     assert started.env["DGXCERT_AUTHORITY"] == str(tmp_path / "authority.pem")
     assert "SSL_CERT_FILE=/run/secrets/authority" in started.args
 
@@ -126,32 +198,12 @@ def test_without_a_ca_bundle_the_image_uses_its_own(
     assert "-e" not in started.args
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_a_proxy_reaches_the_container_however_it_is_written(
-    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    for each in ("HTTPS_PROXY", "https_proxy"):
-        monkeypatch.delenv(each, raising=False)
-    monkeypatch.setenv(name, "http://proxy:3128")
-    start(in_container(tmp_path))
-    assert started.env["HTTPS_PROXY"] == "http://proxy:3128"
-
-
 def test_a_relative_folder_becomes_absolute(started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     start(in_container(tmp_path))
     assert started.env["DGXCERT_RESULTS"] == str(tmp_path / "results" / "run" / "inside")
     start(Here())
     assert f"--dgxcert-inside={tmp_path}/results/run/inside" in started.args
-
-
-def test_the_token_itself_is_in_no_argument_and_no_variable(
-    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    (tmp_path / "hf_token").write_text("hf_secret", encoding="utf-8")
-    start(in_container(tmp_path / "run"))
-    assert not [word for word in (*started.args, *started.env.values()) if "hf_secret" in word]
 
 
 def test_children_of_one_run_have_unique_container_names(started: Started, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class World:
         self.stages: list[tuple[str, object]] = []
         self.measured: list[str] = []
         self.token = ""
+        self.limits: dict[str, str] = {}
         self.state = RunState()
         self._writer: journal.Writer | None = None
 
@@ -113,8 +114,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = World(tmp_path / "run")
     monkeypatch.setattr(builder, "ensure", made.ensure)
 
-    def in_container(image: Image, service: str, token: Path) -> tuple[object, ...]:
-        made.token = token.read_text(encoding="utf-8")
+    def in_container(image: Image, service: str, token: str, limits: dict[str, str]) -> tuple[object, ...]:
+        made.token, made.limits = token, limits
         return "container", image.id, service
 
     monkeypatch.setattr(pipeline, "InContainer", in_container)
@@ -134,6 +135,7 @@ def test_a_run_has_the_stages_host_image_and_container(world: World) -> None:
     assert isinstance(host, Here)
     assert isinstance(image, Here)
     assert work == ("container", "sha256:77", "cpu")
+    assert "DGXCERT_MEMORY" in world.limits
     assert world.problems == {}
 
 
@@ -155,8 +157,10 @@ def test_what_the_build_prints_is_shown_and_kept(world: World) -> None:
     assert (world.folder / "logs" / "image.log").read_text(encoding="utf-8") == "Step 1 : FROM base\n"
 
 
-def test_the_token_is_passed_to_the_container(world: World) -> None:
+def test_only_checks_of_the_hub_get_the_token(world: World) -> None:
     world.go()
+    assert world.token == ""
+    world.go(*PLAN, example.planned("HUB-DOWNLOAD").model_copy(update={"group": pipeline.HUB}))
     assert world.token == "hf_lent"
 
 

@@ -2,9 +2,6 @@
 
 import contextlib
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from dgxcert.container import hub_home
@@ -54,29 +51,3 @@ def _path() -> Path:
     """The file in which the Hub's client stores a token."""
     named = os.environ.get("HF_TOKEN_PATH")
     return hub_home.expanded(named) if named else hub_home.home() / "token"
-
-
-@contextmanager
-def as_file() -> Iterator[Path]:
-    """The file that holds the token, for as long as a container may read it; an empty file where there is none.
-
-    $HF_TOKEN_FILE comes first, then the places of the Hub's client in its order.
-    """
-    token = next((value for name in VARIABLES if (value := os.environ.get(name, "").strip())), "")
-    named = _existing(os.environ.get("HF_TOKEN_FILE"))
-    if named is None and not token:
-        named = _existing(str(_path()))
-    if named is not None:
-        yield named
-        return
-    # In the temporary folder and not in $XDG_RUNTIME_DIR, which is removed at logout: a run continues after that.
-    with tempfile.TemporaryDirectory(prefix="dgxcert-token-") as private:
-        file = Path(private, "hf_token")
-        file.touch(mode=0o600)  # before the token is in it
-        file.write_text(token, encoding="utf-8")
-        yield file
-
-
-def _existing(name: str | None) -> Path | None:
-    path = hub_home.expanded(name) if name else None
-    return path.resolve() if path is not None and path.is_file() else None

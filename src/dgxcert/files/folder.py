@@ -50,6 +50,10 @@ class Folder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the handle back."""
         os.close(self._handle)
 
     def folder(self, name: str, *, make: bool = False) -> "Folder":
@@ -63,6 +67,11 @@ class Folder:
         """A new file, open for writing. Raises FileExistsError where anything has that name, a dangling link too."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.fdopen(os.open(_single(name), flags, PRIVATE_FILE, dir_fd=self._handle), "wb")
+
+    def discard(self, name: str) -> None:
+        """Remove a file or a link, which is not followed; nothing where nothing is. Raises OSError for a folder."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_single(name), dir_fd=self._handle)
 
     def append(self, name: str) -> IO[bytes]:
         """A file, made where it is missing, open for appending. Raises UnfitError for what is no regular file."""

@@ -1,24 +1,39 @@
 """Launchers: how a stage's child process is started and killed, and what its exit code means."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from dgxcert import command
-from dgxcert.container import engine
+from dgxcert.container import engine, handover, proxies
+from dgxcert.container.handover import Handover
+from dgxcert.files.folder import Folder
 from dgxcert.machine.image import Image
+from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite
 
 GRACE_S = 10.0
-PROXIES = ("HTTPS_PROXY", "NO_PROXY")
 CA_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 CA_BUNDLE_INSIDE = "/run/secrets/authority"
 """Where the container finds the CA certificates that its user trusts."""
 INSIDE = "/results"
 """Where the container finds the one folder of the run that it sees."""
+GPU = "gpu"
+"""The service of compose.yaml that has the machine's GPUs."""
+WATCH = "dgxcert.probes.gpu.sharing.watch"
+"""A module of the probes, started by its name: it sees from outside who is on the GPUs."""
+SEEN = "gpu-processes.jsonl"
+"""What it sees, in the folder that the container finds at /run/dgxcert and cannot change."""
+TAIL = 65536
+"""Bytes at the end of a log that are read: the inside may print without end."""
 
 FIRST_SIGNAL = 128
 """A container whose process was killed by signal N exits with 128 + N."""
@@ -61,35 +76,67 @@ class InContainer(Launcher):
     itself when its standard input ends, as it does with this process.
     """
 
-    def __init__(self, image: Image, service: str, token: Path) -> None:
+    def __init__(self, image: Image, service: str, token: str, limits: Mapping[str, str]) -> None:
+        """`token` is the Hub's, or ""; `limits` are variables of compose.yaml (`container.limits`)."""
         self._image = image
         self._service = service
-        self._token = token
+        self._handover = Handover(token, proxies.find())
+        self._limits = limits
         self._name = ""
+        self._open = contextlib.ExitStack()
+        """What lives as long as the child: the folder of its exchange with the host, and the watch."""
 
     def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         self._name = f"dgxcert-{os.getpid()}-{child}"
+        exchange = self._exchange()
+        if self._service == GPU:
+            self._open.callback(command.end_group, self._watch(exchange), 1.0)
         args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
         ca_options = [word for name in CA_BUNDLES if _ca_bundle() for word in ("-e", f"{name}={CA_BUNDLE_INSIDE}")]
         args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service, "stage", INSIDE]
-        settings = engine.environment(**self._settings(inside))
+        settings = engine.environment(**self._settings(inside, exchange))
         return command.start_piped(args, output=output, cwd=suite.root(), env=settings)
 
-    def _settings(self, inside: Path) -> dict[str, str]:
+    def _exchange(self) -> Path:
+        """A folder for this child, with mode 0700, in which token and proxies are offered. Raises CannotStart."""
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="dgxcert-"))
+            self._open.callback(shutil.rmtree, folder, ignore_errors=True)
+            handover.offer(folder, self._handover)
+        except OSError as error:
+            raise CannotStart(
+                f"No folder takes temporary files ({error.strerror or error}).",
+                "Free some space, or set TMPDIR to a folder that has some.",
+            ) from error
+        return folder
+
+    def _watch(self, exchange: Path) -> "subprocess.Popen[bytes]":
+        """Look from outside who is on the GPUs, in a process of its own: the driver can hang or crash its caller."""
+        with Folder.opened(exchange) as folder:
+            folder.create(SEEN).close()  # before the container starts, which takes it for the sign to ask there
+        args = [sys.executable, "-P", "-m", WATCH, self._name, str(exchange / SEEN)]
+        with open(os.devnull, "wb") as nowhere:
+            return command.start(args, output=nowhere, cwd=suite.root(), env=suite.environment())
+
+    def _settings(self, inside: Path, exchange: Path) -> dict[str, str]:
         """The variables of compose.yaml."""
         return {
-            **{name: os.environ.get(name) or os.environ.get(name.lower()) or "" for name in PROXIES},
+            **self._limits,
             "DGXCERT_IMAGE": self._image.id,
             "DGXCERT_UID": str(os.getuid()),
             "DGXCERT_GID": str(os.getgid()),
             "DGXCERT_RESULTS": str(inside.resolve()),
-            "HF_TOKEN_FILE": str(self._token),
+            "DGXCERT_EXCHANGE": str(exchange),
+            "HF_TOKEN_FILE": "",  # a user's own file is not mounted: the token is handed over
             **({"DGXCERT_AUTHORITY": bundle} if (bundle := _ca_bundle()) else {}),
         }
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
         removed = self._remove()  # first: killing the compose client leaves its container running
-        return command.end_group(process, grace_s) and removed
+        try:
+            return command.end_group(process, grace_s) and removed
+        finally:
+            self._open.close()
 
     def _remove(self) -> bool:
         try:
@@ -125,6 +172,12 @@ def _ending(returncode: int) -> tuple[str, bool]:
 
 
 def _last_line(log: Path) -> str:
-    """The last line of a log: there compose and the engine print why a container did not start."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    """The last line of a log: there compose and the engine print why a container did not start.
+
+    Compose 1 prints the exit code after it.
+    """
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+        text = file.read(TAIL).decode("utf-8", errors="replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.strip().isdigit()]
     return lines[-1][-400:] if lines else "it printed nothing"

@@ -4,9 +4,11 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from dgxcert.container import builder, engine, hub_token
+from dgxcert.container import builder, engine, hub_token, limits
+from dgxcert.files.folder import Folder
+from dgxcert.files.untrusted import UnfitError
 from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
@@ -15,10 +17,14 @@ from dgxcert.record import journal
 from dgxcert.record.state import RunState
 from dgxcert.runner import gates
 from dgxcert.runner.interrupts import Stop
-from dgxcert.runner.launcher import Here, InContainer, Launcher
+from dgxcert.runner.launcher import GPU, Here, InContainer, Launcher
 from dgxcert.runner.supervisor import Supervisor
 
 Show = Callable[[str], None]
+
+LOGS, LOG = "logs", "image.log"
+HUB = "hub"
+"""The group of checks that get the token of the Hub."""
 
 
 class Step(NamedTuple):
@@ -124,9 +130,14 @@ class Pipeline:
     def _container(self) -> Iterator[Launcher]:
         if self._state.image is None:
             raise TypeError("the container stage begins after the image was recorded")
-        service = "gpu" if self._opened.profile.uses_gpu else "cpu"
-        with hub_token.as_file() as token:
-            yield InContainer(self._state.image, service, token)
+        service = GPU if self._opened.profile.uses_gpu else "cpu"
+        token = hub_token.for_container() if self._needs_token() else ""
+        yield InContainer(self._state.image, service, token, limits.read(self._opened.profile.memory.floor.value))
+
+    def _needs_token(self) -> bool:
+        """Whether anything of the work is about the Hub."""
+        stage = self._options.stage_name(Stage.WORK)
+        return any(entry.group == HUB and self._state.waits(entry.key, stage) for entry in self._planned(Stage.WORK))
 
     def _unfinished_work(self, problem: str = "") -> str:
         """Why the stage after the work cannot begin: it would check what the work left behind too early."""
@@ -145,22 +156,28 @@ class Pipeline:
         """Why the run has no image. Reuses or builds it when first asked, once the host stage is over."""
         return self._gate_problem(Stage.HOST) or self._make_image()
 
+    @contextmanager
+    def _image_log(self) -> Iterator[IO[bytes]]:
+        """The log of the image's build, which goes on in a resumed run. Raises UnfitError where it is no file."""
+        with Folder.opened(self._folder) as run, run.folder(LOGS, make=True) as logs, logs.append(LOG) as file:
+            yield file
+
     def _make_image(self) -> str:
         """Reuse or build the image and record it; returns why that was not possible."""
-        log, options = self._folder / "logs" / "image.log", self._options
+        options = self._options
         try:
             engine.compose()  # without which the image would be of no use
-            with self._stop.raising(), log.open("a", encoding="utf-8") as file:
+            with self._stop.raising(), self._image_log() as file:
 
                 def show(line: str) -> None:
-                    file.write(f"{line}\n")
+                    file.write(f"{line}\n".encode(errors="replace"))
                     self._show(line)
 
                 reference = options.image_reference
                 image = builder.ensure(reference, options.stack, options.base, build=options.build, show=show)
-        except CannotStart as error:
+        except (CannotStart, UnfitError) as error:
             self._show(str(error))
-            return f"{error} (logs/{log.name})"
+            return f"{error} ({LOGS}/{LOG})"
         before = self._state.image
         if before is None:
             self._record(journal.ImageReady(image=image))

@@ -12,10 +12,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from dgxcert import command
-from dgxcert.outcome import Outcome
+from dgxcert.files.folder import Folder
+from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
@@ -23,6 +24,7 @@ from dgxcert.record.state import RunState
 from dgxcert.runner.channel import brief
 from dgxcert.runner.channel.admission import Admission, Refused
 from dgxcert.runner.channel.listener import Listener, Unfit
+from dgxcert.runner.excess import Excess
 from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import GRACE_S, Launcher
 from dgxcert.runner.progress import Progress
@@ -35,7 +37,7 @@ END_BUDGET_S = 60.0
 INTERRUPT_GRACE_S = 5.0
 IMPATIENT = 2
 """Signals that say: at once."""
-INSIDE = "inside"
+INSIDE, LOGS = "inside", "logs"
 """The folder of a run that its children may write: samples that are kept, and pytest-benchmark's own files."""
 STRIKES = 2
 """Children in a row that may end without having started a requirement."""
@@ -44,8 +46,17 @@ STRIKES = 2
 class Child:
     """One pytest process, and which requirement it measures."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", plan: dict[str, Planned], stage: str, number: int) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        plan: dict[str, Planned],
+        stage: str,
+        number: int,
+        excess: Callable[[], str],
+    ) -> None:
+        """`excess` says what it has filled the disk with, or ""."""
         self.process = process
+        self.excess = excess
         self.stage = stage
         self.number = number
         self.works = stage in WORKING
@@ -146,12 +157,10 @@ class Supervisor:
     def _run_child(self, stage: str, launcher: Launcher, waiting: dict[str, Planned]) -> tuple[Child, str]:
         """Run one child to its end. Returns it and a description of how it ended."""
         number = self._state.children + 1
-        log = Path("logs") / f"{stage}-{number}.log"
-        inside = self._folder / INSIDE
-        inside.mkdir(exist_ok=True)
-        with (self._folder / log).open("wb") as output:
+        log, inside = Path(LOGS) / f"{stage}-{number}.log", self._folder / INSIDE
+        with self._new_log(log.name) as output:
             process = launcher.start(number, inside, output)
-            child = Child(process, waiting, stage, number)
+            child = Child(process, waiting, stage, number, Excess(inside, output))
             given = brief.write(self._opened, self._state, stage, number, tuple(waiting))
             rules = Admission(stage, number, given.keys, self._opened.profile, software=given.reads_software)
             ear = Ear(Listener(process.stdin, process.stdout, output), rules)
@@ -197,7 +206,24 @@ class Supervisor:
         if child.overdue:
             return f"it timed out after {child.budget_s:.0f} s, its time budget"
         shortage = self._shortage() if child.works and child.current is not None else ""
-        return f"it was killed because {shortage}" if shortage else ""
+        reason = shortage or child.excess()
+        return f"it was killed because {reason}" if reason else ""
+
+    def _new_log(self, name: str) -> IO[bytes]:
+        """The log of a child: a new file, never one that is there, and through no link that another child has left.
+
+        Raises CannotStart where it cannot be made.
+        """
+        try:
+            with Folder.opened(self._folder) as run, run.folder(LOGS, make=True) as logs:
+                run.folder(INSIDE, make=True).close()
+                logs.discard(name)  # of a supervisor that was killed before it recorded this child
+                return logs.create(name)
+        except OSError as error:
+            raise CannotStart(
+                f"{self._folder / LOGS / name} cannot be made: {error.strerror or error}.",
+                f"Free some space or fix the permissions, then: dgxcert validate --resume {self._folder}",
+            ) from error
 
     def _hear(self, child: Child, ear: Ear, wait_s: float = 0) -> None:
         """Record what the child says, and tell it so; the first thing that it may not say is the last that is heard."""
