@@ -128,7 +128,11 @@ def bystander(user: int) -> Iterator["subprocess.Popen[bytes]"]:
 def worst(place: Place) -> Iterator[Try]:
     """Every attempt of worst.py must have failed; another user has a cache already."""
     other = OTHER if place.user != OTHER else OTHER + 7
-    ready = place.shell("print('cached')", DGXCERT_UID=str(other), DGXCERT_GID=str(other), HF_TOKEN_FILE="")
+    results = place.folder / "another"
+    results.mkdir()
+    os.chown(results, other, other)
+    own = {"DGXCERT_UID": str(other), "DGXCERT_GID": str(other), "DGXCERT_RESULTS": str(results), "HF_TOKEN_FILE": ""}
+    ready = place.shell("print('cached')", **own)
     yield _ended(f"{place.user}: a cache for user {other}", ready)
     ended = place.shell(WORST.read_text(encoding="utf-8"), str(other))
     yield _ended(f"{place.user}: its worst", ended)

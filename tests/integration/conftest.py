@@ -57,7 +57,8 @@ def tiny_lock(tmp_path_factory: pytest.TempPathFactory) -> str:
         patch.syspath_prepend(str(ROOT / "scripts"))
         lock = importlib.import_module("lock")
         patch.setattr(lock, "STACKS", stack.parent)
-        return str(lock.lock(stack))
+        (tiny,) = (each for each in lock.locks() if each.path == stack.with_suffix(".lock"))
+        return str(lock.resolved(tiny, upgrade=False))
 
 
 @pytest.fixture
