@@ -96,7 +96,7 @@ def bytes_changed(
 
 
 def statements(results: Path, truth: run_index.Known, fresh: bytes) -> Iterator[Try]:
-    """What SQL can do to an index, seals made anew included."""
+    """What SQL can do to an index, new seals included."""
     path = results / run_index.NAME
     for statement in MADE_TO_HARM:
         path.write_bytes(fresh)

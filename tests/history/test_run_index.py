@@ -99,7 +99,7 @@ def test_an_index_that_was_edited_says_nothing(tmp_path: Path, statement: str) -
     fresh = (tmp_path / run_index.NAME).read_bytes()
     edited(tmp_path, statement)
     assert run_index.read(tmp_path) == before
-    assert (tmp_path / run_index.NAME).read_bytes() == fresh, "it is written anew"
+    assert (tmp_path / run_index.NAME).read_bytes() == fresh, "it is written again"
 
 
 def test_an_index_that_came_with_a_copied_folder_is_not_believed(tmp_path: Path) -> None:
