@@ -168,8 +168,10 @@ def _unshown(output: str, small: SmallRun) -> str:
     """What is missing on the screen: results that were measured, or a way on that works."""
     if "PASSED" in output and "(exit " not in output:
         return "something was measured, and no verdict was shown"
-    if "Traceback" not in output and "--resume" in output and small.run_folder() is None:
+    if "--resume" in output.split("what to do")[0] and small.run_folder() is None:
         return "it says --resume, and there is no run"
+    if "(exit 0)" in output and small.run_folder() is None:
+        return "it passed, and nothing is left of it"
     return ""
 
 

@@ -24,7 +24,7 @@ CAUSES = {
     errno.EFBIG: Cause("a limit on the size of files", "Raise the limit, which `ulimit -f` shows."),
     errno.EMFILE: Cause("a limit on open files", "Raise the limit: ulimit -n 4096"),
     errno.ENFILE: Cause("the system's limit on open files", "See which programs keep many files open: lsof"),
-    errno.ENOENT: Cause("a folder that was removed", "Look whether it was moved: ls -ld {folder}"),
+    errno.ENOENT: Cause("a folder that was moved or removed", "Look whether it was moved: ls -ld {folder}"),
     errno.EACCES: Cause("missing permission", "Make it writable: ls -ld {folder}"),
     errno.EPERM: Cause("missing permission", "Make it writable: ls -ld {folder}"),
     errno.ESTALE: Cause("a network file system that lost the folder", "Mount it again: findmnt -T {folder}"),

@@ -4,6 +4,7 @@ A line is written with one system call and synced, so that a power cut loses at 
 accepted where only that can have caused it: at the end, or just before the line of a resumed run.
 """
 
+import contextlib
 import errno
 import fcntl
 import io
@@ -23,7 +24,8 @@ from pydantic import (
     ValidationError,
 )
 
-from dgxcert.files import untrusted
+from dgxcert.files import place, untrusted
+from dgxcert.files.atomic import EVIDENCE
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.untrusted import MIB
 from dgxcert.judgement.evidence import Evidence
@@ -217,22 +219,29 @@ Record = Annotated[
 RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 
 
+RESERVED = 8192
+"""Bytes kept free behind the end of a record, for the line that says why it ends there."""
+
+
 class Writer:
     """Appends events to one run's record. Raises CannotStart where a line cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         try:
-            # O_APPEND: supervisor and children append to the same file, each at its end whatever the other wrote.
-            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.open(self.path, flags, EVIDENCE)
         except OSError as error:
             raise CannotWrite(self.path, error) from error
         self._end_torn_line()
 
-    def append(self, event: Event) -> None:
-        """Write one line and wait until it is on the disk."""
+    def append(self, event: Event, *, last: bool = False) -> None:
+        """Write one line and wait until it is on the disk. The `last` one, which says why, gets the reserved space."""
         line = scrubber.json_text(event.model_dump_json()).encode() + b"\n"
         try:
+            place.require_in_place(self._file, self.path)
+            if not last:
+                place.reserve(self._file, len(line) + RESERVED)
             written = os.write(self._file, line)  # one system call per line, so that two writers never mix
             if written < len(line):  # a full disk takes what still fits, without an error
                 self._take_back(line[:written])
@@ -256,7 +265,9 @@ class Writer:
         return read_content(os.pread(self._file, os.fstat(self._file).st_size, 0), self.path)
 
     def close(self) -> None:
-        """Close the file and release the lock."""
+        """Close the file and release the lock, and the space that was reserved."""
+        with contextlib.suppress(OSError):  # a disk that no longer takes anything keeps it
+            os.ftruncate(self._file, os.fstat(self._file).st_size)
         os.close(self._file)
 
     def _take_back(self, part: bytes) -> None:

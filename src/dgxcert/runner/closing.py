@@ -54,7 +54,7 @@ def way_on(folder: Path) -> str:
     """How a run that was cut short goes on: resumed where its record can be read, otherwise as a new one."""
     if _is_run(folder):
         return f"Then continue: dgxcert validate --resume {folder}"
-    return f"Nothing is left of this run in {folder}. {NEW_RUN}"
+    return f"Nothing is left of this run in {folder}: where it was moved, resume it there. {NEW_RUN}"
 
 
 def _is_run(folder: Path) -> bool:

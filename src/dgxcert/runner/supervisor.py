@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from dgxcert import command
+from dgxcert.files import place
+from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.folder import Folder
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import WORKING
@@ -39,6 +41,8 @@ IMPATIENT = 2
 """Signals that say: at once."""
 INSIDE, LOGS = "inside", "logs"
 """The folder of a run that its children may write: samples that are kept, and pytest-benchmark's own files."""
+STOPPED_S = 3.0
+"""Between two looks at a child lie 0.05 s and what is recorded; after longer, this process was stopped."""
 STRIKES = 2
 """Children in a row that may end without having started a requirement."""
 
@@ -174,13 +178,28 @@ class Supervisor:
             finally:
                 launcher.end(process, grace_s=1.0)
                 ear.listener.close()
+        if process.returncode:
+            self._require_disk()
         self._settle(child, problem)
         return child, problem
+
+    def _require_disk(self) -> None:
+        """Raise CannotWrite where the run folder takes no more: then a child has not died of what it measured.
+
+        A full disk ends pytest at its next line of output, which would look like a crash of the requirement.
+        """
+        logs = self._folder / "logs"
+        try:
+            place.require_writable(logs)
+        except OSError as error:
+            raise CannotWrite(logs, error) from error
 
     def _watch(self, child: Child, ear: Ear, launcher: Launcher, log: Path) -> str:
         """Hear the child until it ends or has to be killed; returns how it ended."""
         oom_kills = _oom_kills()
+        looked = time.monotonic()
         while True:
+            looked = self._forgive(child, since=looked)
             running = child.process.poll() is None  # read before hearing, so that no last event is missed
             self._hear(child, ear, POLL_S if running else 0)
             if child.refused:
@@ -200,6 +219,14 @@ class Supervisor:
                 return f"{reason}{stuck}"
             self._stop.check()
             self._progress.tick()
+
+    def _forgive(self, child: Child, since: float) -> float:
+        """Do not count time in which this process was stopped itself, as by Ctrl-Z: nobody heard the child then."""
+        now = time.monotonic()
+        if now - since > STOPPED_S:
+            child.since += now - since
+            self._progress.say(f"this process was stopped for {now - since:.0f} s, which count for no time limit")
+        return now
 
     def _kill_reason(self, child: Child) -> str:
         """Why a child must be killed, or "": its time budget is over, or the machine runs out of memory."""

@@ -204,7 +204,7 @@ def _interrupted(writer: journal.Writer, state: RunState, by: str) -> list[journ
     """Record what ended the run, and what was being measured: that is measured again. What the record did not take."""
     event = journal.Interrupted(by=by, key=state.in_flight.key if state.in_flight is not None else None)
     try:
-        writer.append(event)
+        writer.append(event, last=True)
     except CannotStart:
         return [event]
     return []
