@@ -15,7 +15,7 @@ from dgxcert.plan import suite
 from dgxcert.record import benchmark_file, journal
 from dgxcert.record import run as runs
 from dgxcert.record.journal import Event
-from dgxcert.record.run import Run
+from dgxcert.record.run import Result, Run
 from dgxcert.runner.interrupts import Stop
 
 CANNOT_FINISH = 3
@@ -65,13 +65,15 @@ def _is_run(folder: Path) -> bool:
     return True
 
 
-def close(folder: Path, console: Console, events: Sequence[Event] = ()) -> Run:
+def close(folder: Path, console: Console, events: Sequence[Event] = (), *, goes_on: bool = True) -> Run:
     """Rebuild run.json and the reports; prints which of them cannot be written, and what of benchmarks is damaged.
 
-    `events` are those of a record that can no longer be read, and those that it could not take.
+    `events` are those of a record that can no longer be read, and those that it could not take. Without `goes_on` the
+    caller says what to do about a disk that takes nothing.
     """
-    events = events or journal.read(folder)
-    run = runs.assemble(list(events), folder.name)
+    run = runs.assemble(list(events or journal.read(folder)), folder.name)
+    if not _is_run(folder):
+        run = _without_return(run)
     failures = list(report.write(run, folder))
     try:
         for problem in benchmark_file.merge(folder):
@@ -79,16 +81,26 @@ def close(folder: Path, console: Console, events: Sequence[Event] = ()) -> Run:
     except CannotWrite as error:
         failures.append(error)
     if failures:
-        _say_unwritten(folder, failures, console)
+        _say_unwritten(folder, failures, console, goes_on=goes_on)
     return run
 
 
-def _say_unwritten(folder: Path, failures: list[CannotWrite], console: Console) -> None:
+def _without_return(run: Run) -> Run:
+    """The run with no step that resumes it: nothing is left to be resumed."""
+    results = (each.model_copy(update={"remedy": (NEW_RUN,)}) if _is_left(each) else each for each in run.results)
+    return run.model_copy(update={"results": tuple(results)})
+
+
+def _is_left(result: Result) -> bool:
+    return result.remedy == runs.NEVER_STARTED
+
+
+def _say_unwritten(folder: Path, failures: list[CannotWrite], console: Console, *, goes_on: bool) -> None:
     """One line for all files that could not be written, with what to do once."""
     names = ", ".join(error.path.name for error in failures)
     first = failures[0]
-    message = f"not written: {names} ({first.reason}). {first.step.rstrip('.')}. {way_on(folder)}"
-    print_line(console, message, style="yellow")
+    steps = f". {first.step.rstrip('.')}. {way_on(folder)}" if goes_on else ""
+    print_line(console, f"not written: {names} ({first.reason}){steps}", style="yellow")
 
 
 def write_html_report(folder: Path, console: Console, stop: Stop) -> None:

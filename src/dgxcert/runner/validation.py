@@ -178,7 +178,8 @@ def _work(
     finally:
         events = [*writer.events(), *unwritten]
         writer.close()
-        run = closing.close(folder, console, events)  # whatever happened: nothing that was measured is lost
+        # whatever happened: nothing that was measured is lost
+        run = closing.close(folder, console, events, goes_on=trouble is None)
     if trouble is None:
         closing.write_html_report(folder, console, stop)
     return Ended(run, folder, trouble)
