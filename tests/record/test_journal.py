@@ -121,10 +121,38 @@ def test_only_one_process_works_on_a_run(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
-    (tmp_path / journal.NAME).symlink_to("/dev/full")
     writer = journal.Writer(tmp_path)
-    with pytest.raises(CannotStart, match="No space left on device"):
-        writer.append(OPENED)
+    with disk.limit_file_size(100), pytest.raises(CannotStart, match="cannot be written: File too large"):
+        writer.append(example.opened(example.planned("A")))
+    writer.close()
+    assert (tmp_path / journal.NAME).read_bytes() == b""
+
+
+def test_the_line_that_says_why_a_run_ends_still_fits(tmp_path: Path) -> None:
+    writer = journal.Writer(tmp_path)
+    writer.append(example.opened(example.planned("A")))
+    with disk.limit_file_size((tmp_path / journal.NAME).stat().st_size + 400):
+        with pytest.raises(CannotStart):
+            writer.append(example.finished("A", reason="x" * 1000))
+        writer.append(journal.Interrupted(at=example.AT, by="a full disk", key="A"), last=True)
+    writer.close()
+    assert [event.event for event in journal.read(tmp_path)] == ["opened", "interrupted"]
+
+
+def test_a_record_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"")
+    (tmp_path / journal.NAME).symlink_to("other")
+    with pytest.raises(CannotStart, match="cannot be written"):
+        journal.Writer(tmp_path)
+
+
+def test_a_record_that_was_removed_takes_no_line_and_is_still_known(tmp_path: Path) -> None:
+    writer = journal.Writer(tmp_path)
+    writer.append(example.opened(example.planned("A")))
+    (tmp_path / journal.NAME).unlink()
+    with pytest.raises(CannotStart, match="No such file"):
+        writer.append(example.finished("A"))
+    assert [event.event for event in writer.events()] == ["opened"]
     writer.close()
 
 
