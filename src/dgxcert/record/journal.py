@@ -5,7 +5,6 @@ accepted where only that can have caused it: at the end, or just before the line
 """
 
 import contextlib
-import errno
 import fcntl
 import io
 import os
@@ -242,10 +241,7 @@ class Writer:
             place.require_in_place(self._file, self.path)
             if not last:
                 place.reserve(self._file, len(line) + RESERVED)
-            written = os.write(self._file, line)  # one system call per line, so that two writers never mix
-            if written < len(line):  # a full disk takes what still fits, without an error
-                self._take_back(line[:written])
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._write(line)
             os.fsync(self._file)  # the next requirement may take the machine down
         except OSError as error:
             raise CannotWrite(self.path, error) from error
@@ -270,10 +266,20 @@ class Writer:
             os.ftruncate(self._file, os.fstat(self._file).st_size)
         os.close(self._file)
 
+    def _write(self, line: bytes) -> None:
+        """Write a whole line or nothing: a full disk takes what still fits, and tells its error at the next write."""
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError:
+            self._take_back(line[:written])
+            raise
+
     def _take_back(self, part: bytes) -> None:
-        """Remove the part of a line that was written, so that another process's next line does not join it."""
+        """Remove the part of a line that was written, so that the next line does not join it."""
         before = os.fstat(self._file).st_size - len(part)
-        if os.pread(self._file, len(part), before) == part:  # otherwise another process has appended since
+        if part and os.pread(self._file, len(part), before) == part:
             os.ftruncate(self._file, before)
 
     def _end_torn_line(self) -> None:
