@@ -18,7 +18,7 @@ from dgxcert import command
 from dgxcert.files import place
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.folder import Folder
-from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.outcome import Outcome
 from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
@@ -188,7 +188,7 @@ class Supervisor:
 
         A full disk ends pytest at its next line of output, which would look like a crash of the requirement.
         """
-        logs = self._folder / "logs"
+        logs = self._folder / LOGS
         try:
             place.require_writable(logs)
         except OSError as error:
@@ -239,7 +239,7 @@ class Supervisor:
     def _new_log(self, name: str) -> IO[bytes]:
         """The log of a child: a new file, never one that is there, and through no link that another child has left.
 
-        Raises CannotStart where it cannot be made.
+        Raises CannotWrite where it cannot be made.
         """
         try:
             with Folder.opened(self._folder) as run, run.folder(LOGS, make=True) as logs:
@@ -247,10 +247,7 @@ class Supervisor:
                 logs.discard(name)  # of a supervisor that was killed before it recorded this child
                 return logs.create(name)
         except OSError as error:
-            raise CannotStart(
-                f"{self._folder / LOGS / name} cannot be made: {error.strerror or error}.",
-                f"Free some space or fix the permissions, then: dgxcert validate --resume {self._folder}",
-            ) from error
+            raise CannotWrite(self._folder / LOGS / name, error) from error
 
     def _hear(self, child: Child, ear: Ear, wait_s: float = 0) -> None:
         """Record what the child says, and tell it so; the first thing that it may not say is the last that is heard."""
