@@ -62,7 +62,7 @@ def show(run: Run, console: Console, folder: str, exit_code: int | None = None) 
     last.append(f": {meaning(run)} (exit {judgement.exit_code if exit_code is None else exit_code})", style="default")
     console.print(last, soft_wrap=True)  # one line, whatever the terminal's width: it is searched for
     if folder:
-        print_line(console, f"kept in {folder}")
+        print_line(console, on_one_line(f"kept in {folder}"))
 
 
 def _table(run: Run) -> Table:
