@@ -1,4 +1,4 @@
-"""Options and variables with values that nobody would type: each is refused in a sentence, and leaves no folder behind."""
+"""Options with values that nobody would type: each is refused in a sentence, and leaves no folder behind."""
 
 import os
 import random
