@@ -34,10 +34,10 @@ def tries(folder: Path, seed: int, *, quick: bool) -> Iterator[Try]:
     """Every odd file in every place, then mutated values, then whole commands."""
     chance = random.Random(seed)
     run = whole_run(folder / "kept")
-    yield from odd_files(folder, run, chance, some=20 if quick else 400)
+    yield from odd_files(folder, run, chance, some=20 if quick else 250)
     yield from odd_entries(folder, run, chance, some=8 if quick else len(ODD))
-    yield from mutations(folder, run, chance, count=12 if quick else 150)
-    yield from many(folder, run, count=40 if quick else 700)
+    yield from mutations(folder, run, chance, count=12 if quick else 100)
+    yield from many(folder, run, count=40 if quick else 400)
     if not quick:
         yield from commands(folder, run)
 
