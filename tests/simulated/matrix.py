@@ -7,6 +7,9 @@ from this one, which has torch loaded, instead of being started one by one.
 """
 
 import argparse
+import contextlib
+import gc
+import io
 import json
 import multiprocessing
 import os
@@ -267,6 +270,20 @@ def prepared() -> None:
             sys.exit(os.spawnve(os.P_WAIT, sys.executable, [sys.executable, *sys.argv], env))
 
 
+def collect_here() -> None:
+    """Collect the checks in this process: what is forked finds them loaded, and imports and rewrites none of them."""
+    import pytest
+
+    os.environ.update(suite.environment())
+    with tempfile.NamedTemporaryFile(prefix="dgxcert-catalogue-") as listing, contextlib.redirect_stdout(io.StringIO()):
+        made = suite.pytest_command(
+            suite.root(), "--collect-only", "-q", f"--dgxcert-catalogue={listing.name}", "--gpus=1"
+        )
+        code = pytest.main(made[made.index("pytest") + 1 :])
+    if code != pytest.ExitCode.OK:
+        raise SystemExit(f"the checks cannot be collected: pytest ended with {code}")
+
+
 def main() -> None:
     """Print the matrix of a folder. Exit 1 where an outcome differs from the descriptions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -285,6 +302,8 @@ def main() -> None:
 
     import dgxcert.runner.plugin  # noqa: F401 (as above)
 
+    collect_here()
+    gc.freeze()  # pytest collects garbage five times at its end: not that of torch, in each fork
     rows = run(found, only or REQUIREMENTS)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
