@@ -111,7 +111,7 @@ def _require_fit(folder: Path) -> None:
     for name, problem in sorted(unfit.items()):
         raise CannotStart(
             f"{folder} cannot be signed: {evidence_files.shown([name])}: {problem}.",
-            f"Move it away, or sign a copy without links: cp -r {folder} COPY",
+            "Move it away, or sign a copy of the folder that has no links.",
         )
 
 
