@@ -7,7 +7,7 @@ import pytest
 import yaml
 from suites import timed_run
 from suites.commands import Result
-from suites.example import image_ready, opened, planned
+from suites.example import image_ready, opened, planned, record
 from suites.timed_run import DECODE, LIMIT
 
 from dgxcert import cli
@@ -124,7 +124,7 @@ def test_a_site_profile_is_not_written_over_another_or_from_unfit_runs(
     (tmp_path / "taken.yaml").write_text("mine", encoding="utf-8")
     run = timed_run.write(tmp_path / "run")
     other = [opened(planned(timed_run.DECODE)), image_ready()]
-    (run / journal.NAME).write_text("".join(f"{event.model_dump_json()}\n" for event in other), encoding="utf-8")
+    (run / journal.NAME).write_text(record(*other), encoding="utf-8")
     refused = dgxcert("calibrate", run, *arguments)
     assert refused.code == 3
     assert words in text(refused)

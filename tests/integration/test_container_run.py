@@ -166,8 +166,8 @@ def test_a_run_cannot_be_resumed_in_another_image_of_the_same_name(
     ]
     kept = [event for event in changed if not (isinstance(event, journal.Finished) and event.key == "WAITS")]
     (tmp_path / "logs").mkdir()
-    lines = "".join(f"{event.model_dump_json()}\n" for event in kept if getattr(event, "key", "") != "WAITS")
-    (tmp_path / journal.NAME).write_text(lines, encoding="utf-8")
+    lines = [event for event in kept if getattr(event, "key", "") != "WAITS"]
+    (tmp_path / journal.NAME).write_text(example.record(*lines), encoding="utf-8")
     resumed = driver.run(str(contained[1]), "validate", "--resume", tmp_path)
     assert "is another one; start a new run" in resumed.stdout
     assert result(runs.load(tmp_path), "WAITS").outcome is Outcome.NOT_RUN

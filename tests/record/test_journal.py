@@ -1,5 +1,6 @@
 """The record: events are read back, a torn line loses only itself, and a damaged line is an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ TORN = '{"at":"2026-11-23T18:40:12.000Z","event":"finished","key":"A","outco'
 
 def write(folder: Path, *lines: journal.Event | str, end: str = "\n") -> Path:
     """A record with whole and broken lines."""
-    texts = [line if isinstance(line, str) else line.model_dump_json() for line in lines]
-    (folder / journal.NAME).write_text("\n".join(texts) + end, encoding="utf-8")
+    text = example.record(*lines).removesuffix("\n")
+    (folder / journal.NAME).write_text(text + end, encoding="utf-8")
     return folder
 
 
@@ -40,7 +41,7 @@ def test_a_torn_last_line_is_tolerated(tmp_path: Path) -> None:
 
 
 def test_a_last_line_torn_inside_a_character_is_tolerated(tmp_path: Path) -> None:
-    whole = f"{OPENED.model_dump_json()}\n".encode()
+    whole = example.record(OPENED).encode()
     (tmp_path / journal.NAME).write_bytes(whole + '{"reason":"µ'.encode()[:-1])
     assert journal.read(tmp_path) == [OPENED]
 
@@ -72,19 +73,94 @@ def test_a_crash_between_a_line_and_its_end_loses_nothing(tmp_path: Path) -> Non
     assert journal.read(tmp_path) == [OPENED, example.finished("A"), RESUMED]
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        TORN,
-        '{"event":"finished","key":"A","outcome":"splendid","duration_s":1,"at":"x"}',
-        example.finished("A").model_dump_json() + example.finished("B").model_dump_json(),
-        "\x00" * 40,
-    ],
-)
-def test_a_damaged_line_in_the_middle_stops_with_its_number(tmp_path: Path, damage: str) -> None:
-    write(tmp_path, OPENED, example.started("A"), damage, example.finished("A", Outcome.FAILED))
-    with pytest.raises(CannotStart, match="line 3 is damaged"):
+FOUR = (OPENED, example.started("A"), example.finished("A", Outcome.FAILED), example.started("B"))
+LINES = example.record(*FOUR).splitlines()
+
+DAMAGE = {
+    "torn": ([*LINES[:2], TORN, *LINES[2:]], "line 3: it is none of the lines that were written"),
+    "zeros": ([*LINES[:2], "\x00" * 40, *LINES[2:]], "line 3: it is none of the lines that were written"),
+    "added": (
+        [*LINES[:2], example.finished("A").model_dump_json(), *LINES[2:]],
+        "line 3: it is none of the lines that were written",
+    ),
+    "changed": ([*LINES[:2], LINES[2].replace("failed", "passed"), LINES[3]], "line 3: it was changed"),
+    "the last one changed": ([*LINES[:3], LINES[3].replace('"B"', '"A"')], "line 4: it was changed"),
+    "the first one changed": ([LINES[0].replace("spark", "other"), *LINES[1:]], "line 1: it was changed"),
+    "of an older format": ([LINES[0].replace('"format":6', '"format":5'), *LINES[1:]], "line 1: it was changed"),
+    "removed": ([LINES[0], *LINES[2:]], "line 2: line 2 is missing before it"),
+    "two removed": ([LINES[0], LINES[3]], "line 2: lines 2 to 3 are missing before it"),
+    "repeated": ([*LINES[:2], *LINES[1:]], "line 3: it was written as line 2"),
+    "swapped": (
+        [LINES[0], LINES[2], LINES[1], LINES[3]],
+        "line 2: it was written as line 3, and line 2 comes later",
+    ),
+    "without its hash": ([*LINES[:2], FOUR[2].model_dump_json(), LINES[3]], "line 3: it is none of the lines"),
+}
+
+
+@pytest.mark.parametrize(("lines", "named"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_line_is_named_with_what_is_wrong(tmp_path: Path, lines: list[str], named: str) -> None:
+    (tmp_path / journal.NAME).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(CannotStart) as error:
         journal.read(tmp_path)
+    assert named in str(error.value)
+
+
+def test_a_flipped_bit_is_seen_also_in_the_last_line(tmp_path: Path) -> None:
+    content = example.record(*FOUR).encode()
+    events = journal.read_content(content, tmp_path)
+    for at in (*range(0, len(content), 211), *range(len(content) - 100, len(content) - 1)):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << at % 8
+        try:
+            assert journal.read_content(bytes(flipped), tmp_path) == events, at
+        except CannotStart:
+            continue
+        pytest.fail(f"the flip at byte {at} of {len(content)} was not seen")
+
+
+def test_an_older_record_is_read_without_hashes_and_its_damage_is_named(tmp_path: Path) -> None:
+    lines = [event.model_dump_json().replace('"format":6', '"format":5') for event in FOUR]
+    (tmp_path / journal.NAME).write_text("\n".join([*lines, TORN]), encoding="utf-8")
+    assert len(journal.read(tmp_path)) == len(FOUR)
+    writer = journal.Writer(tmp_path)
+    writer.append(RESUMED)
+    writer.close()
+    assert journal.read(tmp_path)[-1] == RESUMED
+    (tmp_path / journal.NAME).write_text("\n".join([lines[0], TORN, *lines[1:]]), encoding="utf-8")
+    with pytest.raises(CannotStart, match="line 2: it is damaged"):
+        journal.read(tmp_path)
+
+
+def test_what_something_else_appends_is_removed_and_told(tmp_path: Path) -> None:
+    writer = journal.Writer(tmp_path)
+    writer.append(OPENED)
+    path = tmp_path / journal.NAME
+    with path.open("a", encoding="utf-8") as other:
+        other.write(example.finished("A").model_dump_json() + "\n")
+    assert writer.strange().startswith('{"at":')
+    assert writer.strange() == ""
+    with path.open("a", encoding="utf-8") as other:
+        other.write("x" * 5000)
+    writer.append(example.started("A"))
+    assert writer.strange() == "x" * 200
+    assert writer.events() == journal.read(tmp_path) == [OPENED, example.started("A")]
+    writer.close()
+
+
+@pytest.mark.parametrize("how", ["cut", "changed"])
+def test_a_record_that_something_else_changes_is_not_believed(tmp_path: Path, how: str) -> None:
+    writer = journal.Writer(tmp_path)
+    for event in FOUR:
+        writer.append(event)
+    path = tmp_path / journal.NAME
+    if how == "cut":
+        os.truncate(path, 200)
+    else:
+        path.write_text(example.record(*FOUR[:3], example.started("C")), encoding="utf-8")
+    with pytest.raises(CannotStart, match="was changed by something else"):
+        writer.events()
+    writer.close()
 
 
 def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dgxcert.plan.suite import Suite
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal
+from dgxcert.record.chain import Chain
 
 AT = "2026-11-23T18:40:12.000Z"
 
@@ -116,6 +117,19 @@ def short_of(required: float) -> Evidence:
         "holds": False,
     }
     return Evidence.model_validate(MEASURED.model_dump() | {"held_against": [held]})
+
+
+def record(*lines: journal.Event | str) -> str:
+    """The text of a record with these events; what is not an event is a line that a crash cut short."""
+    links = Chain()
+    texts = []
+    for line in lines:
+        if isinstance(line, str):
+            links.skip(line.encode())
+            texts.append(line)
+        else:
+            texts.append(links.link(line.model_dump_json().encode()).decode())
+    return "".join(f"{text}\n" for text in texts)
 
 
 def every_event() -> list[journal.Event]:

@@ -6,12 +6,14 @@ without care; who can write the whole file can also make a new chain, and that i
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 HEX = 64
 OPENS, CLOSES = b',"hash":"', b'"}'
 TAIL = len(OPENS) + HEX + len(CLOSES)
 WHOLE = re.compile(rb'"hash":".{64}|[0-9a-f]{64}"\}$', re.DOTALL)
 """What a line contains that was written to its end, even where a byte of it was changed later."""
+FORMAT_6 = re.compile(rb'^\{[^{]*"format":([6-9]|[1-9][0-9]+)[,}]')
 NUMBER = re.compile(rb',"line":([0-9]{1,12}),?')
 
 
@@ -30,6 +32,12 @@ class Chain:
         self.lines = 0
         self.hash = b""
         """That of all lines so far, as the last one carries it."""
+
+    def copy(self) -> "Chain":
+        """A chain that goes on from here."""
+        copied = Chain()
+        copied.lines, copied.hash = self.lines, self.hash
+        return copied
 
     def link(self, event: bytes) -> bytes:
         """The line of an event, which is given as a JSON object."""
@@ -55,6 +63,21 @@ class Chain:
 
     def _over(self, body: bytes) -> bytes:
         return hashlib.sha256(self.hash + body).hexdigest().encode()
+
+
+def over(lines: Iterable[bytes]) -> Chain:
+    """The chain over all lines of a record, as their next writer continues it."""
+    links = Chain()
+    for line in lines:
+        if links.content(line) is None:
+            links.skip(line)
+    return links
+
+
+def is_chained(content: bytes) -> bool:
+    """Whether the first line of a record carries a hash, as all do from format 6 on."""
+    first = content.partition(b"\n")[0]
+    return was_whole(first) or FORMAT_6.search(first) is not None
 
 
 def was_whole(line: bytes) -> bool:

@@ -1,13 +1,15 @@
 """The record: `records.jsonl`, one line per event, synced to disk as it happens; all else is rebuilt from it.
 
-A line is written with one system call and synced, so that a power cut loses at most the last line. A torn line is
-accepted where only that can have caused it: at the end, or just before the line of a resumed run.
+One process writes it. A line is written with one system call and synced, so that a power cut loses at most the last
+line. Each line carries a hash over itself and all before it (`record.chain`), up to format 5 none. A torn line is
+accepted where only a crash can have caused it: at the end, or before a line whose writer found it torn.
 """
 
 import contextlib
 import fcntl
 import io
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +40,8 @@ from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
+from dgxcert.record import chain
+from dgxcert.record.chain import Chain
 from dgxcert.record.history_line import Earlier
 from dgxcert.redaction import scrubber
 
@@ -47,8 +51,10 @@ MOST_TORN = 100
 """Lines in a row that crashes can have torn: each resumed run may leave one."""
 AT_MOST = 256 * MIB
 """The largest record that is read: 100,000 lines with evidence are 60 MiB."""
-FORMAT = 5
+FORMAT = 6
 """Version of the record; raised where an older reader would misread it."""
+SHOWN = 200
+"""Bytes that are kept of what something else has written into a record."""
 
 
 def now() -> str:
@@ -223,28 +229,52 @@ RESERVED = 8192
 
 
 class Writer:
-    """Appends events to one run's record. Raises CannotStart where a line cannot be written."""
+    """Writes events at the end of one run's record. Raises CannotStart where a line cannot be written.
+
+    It knows where the record ends. What something else has appended is removed, and `strange` tells it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         try:
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.open(self.path, flags, EVIDENCE)
         except OSError as error:
             raise CannotWrite(self.path, error) from error
-        self._end_torn_line()
+        content = self._content(os.fstat(self._file).st_size)
+        self._end = len(content)
+        self._chain = chain.over(_lines(content)) if not content or chain.is_chained(content) else None
+        self._strange = b""
+        if content and not content.endswith(b"\n"):
+            self._write(b"\n")  # end a line that was cut short, so that the next event gets a line of its own
 
     def append(self, event: Event, *, last: bool = False) -> None:
         """Write one line and wait until it is on the disk. The `last` one, which says why, gets the reserved space."""
-        line = scrubber.json_text(event.model_dump_json()).encode() + b"\n"
+        text = scrubber.json_text(event.model_dump_json()).encode()
+        grown = self._chain.copy() if self._chain is not None else None
+        line = (grown.link(text) if grown is not None else text) + b"\n"
         try:
             place.require_in_place(self._file, self.path)
             if not last:
                 place.reserve(self._file, len(line) + RESERVED)
-            self._write(line)
-            os.fsync(self._file)  # the next requirement may take the machine down
         except OSError as error:
             raise CannotWrite(self.path, error) from error
+        self._write(line)
+        self._chain = grown
+
+    def strange(self) -> str:
+        """The beginning of what something else has appended, which is removed; "" where nothing was.
+
+        Raises CannotStart where something else has cut the record.
+        """
+        size = os.fstat(self._file).st_size
+        if size < self._end:
+            raise _meddled(self.path)
+        if size > self._end:
+            self._strange = self._strange or os.pread(self._file, SHOWN, self._end)
+            os.ftruncate(self._file, self._end)
+        found, self._strange = self._strange, b""
+        return found.decode("utf-8", errors="replace")
 
     def claim(self) -> None:
         """Lock the run until this process ends, however it ends. Raises CannotStart where another process holds it."""
@@ -257,8 +287,14 @@ class Writer:
             ) from error
 
     def events(self) -> list[Event]:
-        """All that the record holds, also where its folder was moved or removed meanwhile."""
-        return read_content(os.pread(self._file, os.fstat(self._file).st_size, 0), self.path)
+        """All that the record holds, also where its folder was moved or removed meanwhile.
+
+        Raises CannotStart where it no longer holds what was written.
+        """
+        content = self._content(self._end)
+        if self._chain is not None and chain.over(_lines(content)).hash != self._chain.hash:
+            raise _meddled(self.path)
+        return read_content(content, self.path)
 
     def close(self) -> None:
         """Close the file and release the lock, and the space that was reserved."""
@@ -266,30 +302,42 @@ class Writer:
             os.ftruncate(self._file, os.fstat(self._file).st_size)
         os.close(self._file)
 
+    def _content(self, size: int) -> bytes:
+        try:
+            return os.pread(self._file, size, 0)
+        except OSError as error:
+            raise CannotWrite(self.path, error) from error
+
     def _write(self, line: bytes) -> None:
-        """Write a whole line or nothing: a full disk takes what still fits, and tells its error at the next write."""
+        """Write a whole line at the end, or nothing; what something else has put there is removed first.
+
+        A full disk takes what still fits, and tells its error at the next write.
+        """
+        if stranger := self.strange():
+            self._strange = stranger.encode()
         written = 0
         try:
             while written < len(line):
-                written += os.write(self._file, line[written:])
-        except OSError:
-            self._take_back(line[:written])
-            raise
+                written += os.pwrite(self._file, line[written:], self._end + written)
+            os.fsync(self._file)  # the next requirement may take the machine down
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._end)
+            raise CannotWrite(self.path, error) from error
+        self._end += len(line)
 
-    def _take_back(self, part: bytes) -> None:
-        """Remove the part of a line that was written, so that the next line does not join it."""
-        before = os.fstat(self._file).st_size - len(part)
-        if part and os.pread(self._file, len(part), before) == part:
-            os.ftruncate(self._file, before)
 
-    def _end_torn_line(self) -> None:
-        """End a line that was cut short, so that the next event gets a line of its own."""
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            try:
-                os.write(self._file, b"\n")
-            except OSError as error:
-                raise CannotWrite(self.path, error) from error
+def _lines(content: bytes) -> list[bytes]:
+    """The lines of a record, the last one also where it has no end."""
+    lines = content.split(b"\n")
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+def _meddled(path: Path) -> CannotStart:
+    return CannotStart(
+        f"{path} was changed by something else while the run was made: its lines are not what was measured.",
+        "Find out what writes there, then start a new run: dgxcert validate",
+    )
 
 
 def read(folder: Path) -> list[Event]:
@@ -309,32 +357,62 @@ def read(folder: Path) -> list[Event]:
 
 def read_content(content: bytes, path: Path) -> list[Event]:
     """All events in the bytes of a record; `path` is where they were read, for messages. Raises as `read` does."""
-    _check_format(content[: content.find(b"\n") + 1 or None].decode("utf-8", errors="replace"), path)
-    events: list[Event] = []
-    torn = 0
-    for number, line in enumerate(io.BytesIO(content), start=1):  # line by line: a split would hold all at once
-        event = parse(line.decode("utf-8", errors="replace"))
-        if number > MOST_LINES:
-            raise CannotStart(f"{path} has more than {MOST_LINES:,} lines.", "Start a new run.")
-        if event is None and line.strip():
-            torn = torn or number
-        # A crash or a full disk tears the last line, or the last before a resumed run; a second crash can tear the
-        # resumed run's own first line, so that the lines after it may be torn as well.
-        elif torn and event is not None and not isinstance(event, Resumed):
-            raise _damaged(path, torn)
-        elif event is not None:
-            torn = 0
-        if torn and number - torn >= MOST_TORN:
-            raise _damaged(path, torn)
-        if event is not None:
-            events.append(event)
+    _check_format(content[: content.find(b"\n") + 1 or None], path)
+    events = list((_chained if chain.is_chained(content) else _unchained)(content, path))
     if not events or not isinstance(events[0], Opened):
         raise CannotStart(f"{path} does not begin with an opened run.", "Start a new run.")
     return events
 
 
-def _damaged(path: Path, number: int) -> CannotStart:
-    return CannotStart(f"{path}, line {number} is damaged.", "Restore the file from a copy, or start a new run.")
+def _chained(content: bytes, path: Path) -> Iterator[Event]:
+    """The events of lines that carry hashes; a line that a crash cut short has none, and the next writer's knows it."""
+    links = Chain()
+    cut: int | None = None
+    for number, line in _numbered(content, path):
+        inner = links.content(line)
+        event = parse(inner) if inner is not None else None
+        if event is not None:
+            cut = None
+            yield event
+            continue
+        if inner is not None:
+            raise _damaged(path, number, "it is no event that this dgxcert knows")
+        cut = cut or number
+        if chain.was_whole(line) or number - cut >= MOST_TORN:
+            lines = content.split(b"\n")
+            raise _damaged(path, cut, chain.wrong(lines[cut - 1], cut, lines[cut:]))
+        links.skip(line)
+
+
+def _unchained(content: bytes, path: Path) -> Iterator[Event]:
+    """The events of lines up to format 5; a crash can have torn those before a resumed run, and the last ones.
+
+    A second crash can tear the resumed run's own first line, so that the lines after it may be torn as well.
+    """
+    torn: int | None = None
+    for number, line in _numbered(content, path):
+        event = parse(line.decode("utf-8", errors="replace"))
+        if event is None:
+            torn = torn or (number if line.strip() else None)
+            if torn and number - torn >= MOST_TORN:
+                raise _damaged(path, torn, "it is damaged")
+            continue
+        if torn is not None and not isinstance(event, Resumed):
+            raise _damaged(path, torn, "it is damaged")
+        torn = None
+        yield event
+
+
+def _numbered(content: bytes, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each line without its end, and its number; read one by one, since a split would hold all at once."""
+    for number, line in enumerate(io.BytesIO(content), start=1):
+        if number > MOST_LINES:
+            raise CannotStart(f"{path} has more than {MOST_LINES:,} lines.", "Start a new run.")
+        yield number, line.removesuffix(b"\n")
+
+
+def _damaged(path: Path, number: int, wrong: str) -> CannotStart:
+    return CannotStart(f"{path}, line {number}: {wrong}.", "Restore the file from a copy, or start a new run.")
 
 
 def opened(folder: Path) -> Opened:
@@ -361,9 +439,9 @@ def parse(line: str | bytes) -> Event | None:
     return parsed
 
 
-def _check_format(first_line: str, path: Path) -> None:
+def _check_format(first_line: bytes, path: Path) -> None:
     try:
-        version = untrusted.parse_json(first_line).get("format", 0)
+        version = untrusted.parse_json(first_line.decode()).get("format", 0)
     except (ValueError, AttributeError):
         return  # `read` reports an unreadable first line
     if isinstance(version, int) and version > FORMAT:

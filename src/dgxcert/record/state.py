@@ -7,6 +7,8 @@ from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.image import Image
 from dgxcert.machine.software import Software
 from dgxcert.outcome import MOST_REPEATS, Outcome
+from dgxcert.profiles.profile import Profile
+from dgxcert.record import proof
 from dgxcert.record.journal import (
     ChildStarted,
     Event,
@@ -36,15 +38,16 @@ class RunState:
     Taking an event a second time changes nothing, so that a writer may also follow its own record.
 
     A pass or a failure is final, so that no later line turns a failure into a pass. An inconclusive ending may be
-    followed by another attempt in the same boot, `MOST_REPEATS` at most; the last one counts and all are kept.
+    followed by another attempt in the same boot, `MOST_REPEATS` at most; the last one counts and all are kept. A pass
+    whose evidence does not hold is inconclusive, whoever wrote it.
 
     >>> state = RunState()
     >>> state.take(Started(key="GPU-PRESENT", stage="native", child=1))
     >>> state.in_flight.key
     'GPU-PRESENT'
-    >>> state.take(Finished(key="GPU-PRESENT", outcome=Outcome.PASSED, duration_s=0.4))
-    >>> state.passed, state.in_flight
-    ({'GPU-PRESENT'}, None)
+    >>> state.take(Finished(key="GPU-PRESENT", outcome=Outcome.PASSED, duration_s=0.4))  # without evidence
+    >>> state.endings, state.in_flight
+    ({'GPU-PRESENT': <Outcome.INCONCLUSIVE: 'inconclusive'>}, None)
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -64,6 +67,7 @@ class RunState:
         """The boot in which the run was last started or resumed; None where the record does not contain it."""
         self._in_flight: tuple[Started, str] | None = None
         self._boot = ""
+        self._profile: Profile | None = None
         self._resumed = False
         self._started_since_resume: set[str] = set()
         self._seen_after_work: set[str] = set()
@@ -75,7 +79,7 @@ class RunState:
         """Update the state with the next event of the record."""
         match event:
             case Opened():
-                self.boot_id = event.machine.boot_id
+                self.boot_id, self._profile = event.machine.boot_id, event.profile
             case Resumed():
                 self._resume(event)
             case ChildStarted():
@@ -178,13 +182,14 @@ class RunState:
             (started, boot), self._in_flight = self._in_flight, None
         if event.key in self.endings and (started is None or not self._repeatable(event.key, boot)):
             return
-        attempt = Attempt(started, event, boot)
+        counts = proof.doubted(event, proof.doubts(event.outcome, event.evidence, self._profile))
+        attempt = Attempt(started, counts, boot)
         self.attempts.setdefault(event.key, []).append(attempt)
         if _is_after(attempt):
             self._seen_after_work.add(event.key)
         else:
             self._seen_after_work.discard(event.key)
-        self.endings[event.key] = event.outcome
+        self.endings[event.key] = counts.outcome
 
 
 def _is_after(attempt: Attempt) -> bool:

@@ -43,6 +43,7 @@ INSIDE, LOGS = "inside", "logs"
 """The folder of a run that its children may write: samples that are kept, and pytest-benchmark's own files."""
 STOPPED_S = 3.0
 """Between two looks at a child lie 0.05 s and what is recorded; after longer, this process was stopped."""
+WRITTEN = f"something wrote into {journal.NAME}"
 STRIKES = 2
 """Children in a row that may end without having started a requirement."""
 
@@ -148,6 +149,8 @@ class Supervisor:
         unstarted = waiting.keys() - self._state.finished
         ending = f"{len(unstarted)} requirements were never started: {problem}" if unstarted else ""
         self._record(journal.StageEnded(stage=stage, problem=ending))
+        if said := self._writer.strange():
+            self._refuse(stage, self._state.children, Unfit(said.encode(), WRITTEN))
 
     def _waiting(self, stage: str, plan: list[Planned]) -> dict[str, Planned]:
         """What is still to be measured of a plan, by key.
@@ -254,6 +257,8 @@ class Supervisor:
         if child.refused:
             return
         try:
+            if said := self._writer.strange():
+                raise Unfit(said.encode(), WRITTEN)
             for message in ear.listener.hear(wait_s):
                 try:
                     event = ear.admission.admit(message)
@@ -264,7 +269,10 @@ class Supervisor:
                 ear.listener.acknowledge()
         except Unfit as error:
             child.refused = f"since it said what it may not: {error.why}"
-            self._record(journal.Refused(stage=child.stage, child=child.number, said=error.said, why=error.why))
+            self._refuse(child.stage, child.number, error)
+
+    def _refuse(self, stage: str, child: int, said: Unfit) -> None:
+        self._record(journal.Refused(stage=stage, child=child, said=said.said, why=said.why))
 
     def _show(self, child: Child, event: journal.Event) -> None:
         child.take(event)
