@@ -26,6 +26,7 @@ from dgxcert.record.state import RunState
 from dgxcert.runner.channel import brief
 from dgxcert.runner.channel.admission import Admission, Refused
 from dgxcert.runner.channel.listener import Listener, Unfit
+from dgxcert.runner.child_log import ChildLog
 from dgxcert.runner.excess import Excess
 from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import GRACE_S, Launcher
@@ -165,16 +166,16 @@ class Supervisor:
         """Run one child to its end. Returns it and a description of how it ended."""
         number = self._state.children + 1
         log, inside = Path(LOGS) / f"{stage}-{number}.log", self._folder / INSIDE
-        with self._new_log(log.name) as output:
-            process = launcher.start(number, inside, output)
-            child = Child(process, waiting, stage, number, Excess(inside, output))
+        with ChildLog(self._new_log(log.name), self._folder / log) as output:
+            process = launcher.start(number, inside, output.pipe)
+            child = Child(process, waiting, stage, number, Excess(inside, output.file))
             given = brief.write(self._opened, self._state, stage, number, tuple(waiting))
             rules = Admission(stage, number, given.keys, self._opened.profile, software=given.reads_software)
-            ear = Ear(Listener(process.stdin, process.stdout, output), rules)
+            ear = Ear(Listener(process.stdin, process.stdout, output.pipe), rules)
             try:
                 self._record(journal.ChildStarted(stage=stage, number=number, pid=process.pid, log=str(log)))
                 ear.listener.hand({"brief": given.model_dump(mode="json")})
-                problem = self._watch(child, ear, launcher, self._folder / log)
+                problem = self._watch(child, ear, launcher, output)
             except KeyboardInterrupt:
                 self._interrupt(child, ear, launcher)
                 raise
@@ -197,7 +198,7 @@ class Supervisor:
         except OSError as error:
             raise CannotWrite(logs, error) from error
 
-    def _watch(self, child: Child, ear: Ear, launcher: Launcher, log: Path) -> str:
+    def _watch(self, child: Child, ear: Ear, launcher: Launcher, log: ChildLog) -> str:
         """Hear the child until it ends or has to be killed; returns how it ended."""
         oom_kills = _oom_kills()
         looked = time.monotonic()
@@ -211,7 +212,7 @@ class Supervisor:
             if not running:
                 if child.stopped:
                     return f"it stopped itself: {child.stopped}"
-                ending, sigkill = launcher.death(child.process.returncode, log)
+                ending, sigkill = launcher.death(child.process.returncode, log.settled())
                 out_of_memory = sigkill and _oom_kills() > oom_kills
                 return f"{ending}, by the kernel's out-of-memory killer" if out_of_memory else ending
             if reason := self._kill_reason(child):
