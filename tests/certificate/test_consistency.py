@@ -19,17 +19,20 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite
 from dgxcert.record import journal
 from dgxcert.record import run as runs
+from dgxcert.record.chain import Chain
 
 DECODE = "DECODE-SPEED[bf16-tuned-single]"
 Lines = list[dict[str, Any]]
 
 
 def rewritten(run: Path, change: Callable[[Lines], object]) -> Path:
-    """Change the lines of a record, and make run.json and all reports fit it."""
+    """Change the lines of a record, and make its hashes, run.json and all reports fit it."""
     record = run / journal.NAME
     lines = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
     change(lines)
-    record.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    events = [{name: value for name, value in line.items() if name not in ("line", "hash")} for line in lines]
+    links = Chain()
+    record.write_bytes(b"".join(links.link(json.dumps(event).encode()) + b"\n" for event in events))
     report.write(runs.assemble(journal.read(run), run.name), run)
     return run
 
