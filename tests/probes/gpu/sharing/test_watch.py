@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ GROUPS = {
 @pytest.fixture
 def proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(watch, "PROC", tmp_path)
+    monkeypatch.setattr(watch, "has_ended", lambda pid: False)
     return tmp_path
 
 
@@ -50,6 +52,20 @@ def test_without_the_containers_id_every_process_is_foreign_and_the_engine_is_as
     assert members.foreign([]) == []
     assert members.foreign([own]) == [own]
     assert members.foreign([own]) == members.foreign([own]) == []
+
+
+def test_a_process_that_ended_since_it_was_listed_disturbs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = subprocess.Popen(["true"])
+    short.wait()
+    monkeypatch.setattr(outside_view, "OF_THE_HOST", os.readlink("/proc/self/ns/pid"))
+    assert Membership(lambda: ID).foreign([short.pid, os.getpid()]) == [os.getpid()]
+
+
+def test_in_a_pid_namespace_nothing_tells_that_a_process_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = subprocess.Popen(["true"])
+    short.wait()
+    monkeypatch.setattr(outside_view, "OF_THE_HOST", "pid:[1]")
+    assert Membership(lambda: ID).foreign([short.pid]) == [short.pid]
 
 
 def test_a_container_that_the_engine_does_not_know_has_no_id(monkeypatch: pytest.MonkeyPatch) -> None:

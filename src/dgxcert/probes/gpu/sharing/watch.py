@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from dgxcert.container import engine
 from dgxcert.probes.gpu import driver_answers
+from dgxcert.probes.gpu.sharing import outside_view
 
 EVERY_S = 0.5
 """The driver goes through all of its clients for an answer."""
@@ -36,7 +37,24 @@ class Membership:
         """Those of the host's process ids that are not the container's."""
         if pids and not self._id:
             self._id = self._find_id()
-        return [pid for pid in pids if not self._id or self._id not in _groups(pid)]
+        others = (pid for pid in pids if not self._id or self._id not in _groups(pid))
+        return [pid for pid in others if not has_ended(pid)]
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process of the host has ended since the driver listed it, such as a short one of the container.
+
+    False in a PID namespace, where the driver's ids mean nothing. Not looked up in /proc, which may hide processes.
+    """
+    if os.readlink("/proc/self/ns/pid") != outside_view.OF_THE_HOST:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _groups(pid: int) -> str:
