@@ -104,11 +104,14 @@ show: environment ## show a finished run again (RUN=results/...)
 test: environment ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
 
+# The tests start thousands of processes: each would compile every module again where bytecode is not kept.
+TESTS = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+
 test-without-engine: environment ## run the tests that need neither a container engine nor a driver
-	@$(BIN)/python -m pytest tests --ignore=tests/integration --ignore=tests/simulated
+	@$(TESTS) tests --ignore=tests/integration --ignore=tests/simulated
 
 test-with-engine: environment ## run the tests with a real container engine, and the simulated machines
-	@$(BIN)/python -m pytest tests/integration tests/simulated
+	@$(TESTS) tests/integration tests/simulated
 
 test-arm64: environment ## build and use the image for a DGX Spark's CPU in emulation; takes minutes
 	@$(BIN)/python -m pytest -s tests/arm64
