@@ -1,6 +1,7 @@
 """A log has no secret in it, waits for nobody, and has a largest size."""
 
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,22 @@ def test_a_grandchild_that_keeps_the_pipe_open_is_not_waited_for(
         left = subprocess.Popen(["sleep", "60"], stdout=log.pipe)
     left.kill()
     left.wait()
+
+
+def test_a_grandchild_that_prints_without_end_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_log, "GRACE_S", 0.1)
+    log = ChildLog((tmp_path / "log").open("xb"), tmp_path / "log")
+    log.__enter__()
+    left = subprocess.Popen(["yes"], stdout=log.pipe)
+    closing = threading.Thread(target=log.__exit__, args=(None, None, None), daemon=True)
+    closing.start()
+    closing.join(10)
+    waits = closing.is_alive()
+    left.kill()
+    left.wait()
+    assert not waits
 
 
 def test_a_log_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,10 +80,10 @@ class ChildLog:
     def _pump(self) -> None:
         while True:
             ready, _, _ = select.select([self._from], [], [], IDLE_S)
+            if self._ending.is_set():  # also where something goes on printing that has outlived its child
+                break
             if not ready:
                 self._write(keep=0)
-                if self._ending.is_set():
-                    break
                 continue
             chunk = os.read(self._from, CHUNK)
             if not chunk:
