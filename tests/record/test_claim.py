@@ -1,5 +1,8 @@
 """The claim on a run: one process at a time, for as long as it lives."""
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,52 @@ def test_what_is_no_run_is_left_to_its_reader(make, tmp_path: Path) -> None:
     make(tmp_path / journal.NAME)
     with claimed(tmp_path):
         pass
+
+
+def test_a_file_system_without_locks_is_no_obstacle(
+    writer: journal.Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    writer.claim()
+    with claimed(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("writer")
+def test_a_run_is_claimed_with_write_access_as_network_file_systems_want_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = []
+    monkeypatch.setattr(fcntl, "flock", lambda file, _: access.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+    with claimed(tmp_path):
+        pass
+    assert access == [os.O_RDWR]
+
+
+def test_whoever_claims_a_run_continues_after_the_last_line_of_who_had_it(
+    writer: journal.Writer, tmp_path: Path
+) -> None:
+    writer.claim()
+    waits = journal.Writer(tmp_path)
+    writer.append(example.started("A"))
+    writer.close()
+    waits.claim()
+    assert waits.strange() == ""
+    waits.append(example.finished("A"))
+    waits.close()
+    assert [event.event for event in journal.read(tmp_path)] == ["opened", "started", "finished"]
+
+
+def test_a_writer_that_gets_no_claim_changes_nothing(writer: journal.Writer, tmp_path: Path) -> None:
+    writer.claim()
+    with (tmp_path / journal.NAME).open("ab") as file:
+        file.write(b"half of a line")  # of a writer that is about to write the other half
+    content = (tmp_path / journal.NAME).read_bytes()
+    other = journal.Writer(tmp_path)
+    with pytest.raises(CannotStart):
+        other.claim()
+    other.close()
+    assert (tmp_path / journal.NAME).read_bytes() == content

@@ -275,3 +275,14 @@ def test_a_record_of_format_4_is_read(tmp_path: Path) -> None:
     assert (child.number, started.child, finished.child, finished.repeats) == (2, 2, None, 0)
     state = RunState(journal.read(tmp_path))
     assert (state.children, state.in_flight, state.waits("A")) == (2, None, False)
+
+
+def test_a_text_with_bytes_that_are_no_text_is_kept_as_escapes(tmp_path: Path) -> None:
+    """A file name with other bytes than UTF-8, in the message of a check."""
+    writer = journal.Writer(tmp_path)
+    writer.append(OPENED)
+    writer.append(example.finished("A", Outcome.FAILED, reason="caf\udce9 is missing"))
+    writer.close()
+    (_, ended) = journal.read(tmp_path)
+    assert isinstance(ended, journal.Finished)
+    assert (ended.outcome, ended.reason) == (Outcome.FAILED, "caf\\udce9 is missing")

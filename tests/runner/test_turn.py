@@ -1,5 +1,6 @@
 """One validation at a time measures on a machine: the second one says whose turn it is, and starts nothing."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -114,3 +115,13 @@ def test_only_a_plain_file_is_the_lock(place: Path, tmp_path: Path, kind: str) -
     {"link": lambda: place.symlink_to(other), "folder": place.mkdir, "pipe": lambda: os.mkfifo(place)}[kind]()
     assert f"{place}, by which validations on one machine take turns, cannot be used" in refusal(tmp_path)
     assert other.read_text(encoding="utf-8") == "kept"
+
+
+@pytest.mark.usefixtures("place")
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(turn.fcntl, "flock", no_locks)
+    with turn.taken(tmp_path):
+        pass

@@ -22,9 +22,8 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises CannotStart where another process has it. A folder without a record, and a file system without locks, are no
     obstacle: there is nothing to protect there, or no way to.
     """
-    try:
-        record = os.open(folder / journal.NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    record = _opened(folder / journal.NAME)
+    if record is None:
         yield
         return
     try:
@@ -37,3 +36,11 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(record)
+
+
+def _opened(path: Path) -> int | None:
+    """A descriptor of a record, for writing where that is allowed: NFS locks nothing else, flock(2)."""
+    for access in (os.O_RDWR, os.O_RDONLY):
+        with contextlib.suppress(OSError):
+            return os.open(path, access | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    return None

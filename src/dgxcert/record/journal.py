@@ -11,6 +11,7 @@ import io
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import PydanticSerializationError
 
 from dgxcert.files import place, untrusted
 from dgxcert.files.atomic import EVIDENCE
@@ -241,24 +243,33 @@ class Writer:
             self._file = os.open(self.path, flags, EVIDENCE)
         except OSError as error:
             raise CannotWrite(self.path, error) from error
+        self._begin()
+
+    def _begin(self) -> None:
+        """Find the end of the record."""
         content = self._content(os.fstat(self._file).st_size)
         self._end = len(content)
         self._chain = chain.over(_lines(content)) if not content or chain.is_chained(content) else None
         self._strange = b""
-        if content and not content.endswith(b"\n"):
-            self._write(b"\n")  # end a line that was cut short, so that the next event gets a line of its own
+        self._cut = bool(content) and not content.endswith(b"\n")
+        """Whether the last line was cut short, and must end before the next event, which gets a line of its own."""
+        self._wrote = False
 
     def append(self, event: Event, *, last: bool = False) -> None:
         """Write one line and wait until it is on the disk. The `last` one, which says why, gets the reserved space."""
-        text = scrubber.json_text(event.model_dump_json()).encode()
+        text = scrubber.json_text(said(event)).encode()
         grown = self._chain.copy() if self._chain is not None else None
         line = (grown.link(text) if grown is not None else text) + b"\n"
         try:
             place.require_in_place(self._file, self.path)
+            self._wrote = True
             if not last:
                 place.reserve(self._file, len(line) + RESERVED)
         except OSError as error:
             raise CannotWrite(self.path, error) from error
+        if self._cut:
+            self._write(b"\n")
+            self._cut = False
         self._write(line)
         self._chain = grown
 
@@ -277,14 +288,20 @@ class Writer:
         return found.decode("utf-8", errors="replace")
 
     def claim(self) -> None:
-        """Lock the run until this process ends, however it ends. Raises CannotStart where another process holds it."""
+        """Lock the run until this process ends, however it ends. Raises CannotStart where another process holds it.
+
+        A file system without locks, as some network ones, is no obstacle.
+        """
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise CannotStart(
                 f"Run {self.path.parent} is still being worked on by another dgxcert.",
                 "Wait for it or stop it, then resume.",
             ) from error
+        except OSError:
+            pass
+        self._begin()  # who had it until now may just have written its last lines
 
     def events(self) -> list[Event]:
         """All that the record holds, also where its folder was moved or removed meanwhile.
@@ -298,8 +315,9 @@ class Writer:
 
     def close(self) -> None:
         """Close the file and release the lock, and the space that was reserved."""
-        with contextlib.suppress(OSError):  # a disk that no longer takes anything keeps it
-            os.ftruncate(self._file, os.fstat(self._file).st_size)
+        if self._wrote:  # otherwise it may be another's, who writes
+            with contextlib.suppress(OSError):  # a disk that no longer takes anything keeps it
+                os.ftruncate(self._file, os.fstat(self._file).st_size)
         os.close(self._file)
 
     def _content(self, size: int) -> bytes:
@@ -325,6 +343,29 @@ class Writer:
                 os.ftruncate(self._file, self._end)
             raise CannotWrite(self.path, error) from error
         self._end += len(line)
+
+
+def said(event: Event) -> str:
+    r"""An event as JSON, whatever its texts hold: parts of a name that is no UTF-8 are shown as escapes.
+
+    >>> "caf\\udce9" in said(Said(at="2026-11-23T18:40:12.000Z", key="A", text="caf\udce9"))
+    True
+    """
+    try:
+        return event.model_dump_json()
+    except PydanticSerializationError:
+        return type(event).model_validate(_in_utf8(event.model_dump())).model_dump_json()
+
+
+def _in_utf8(value: Any) -> Any:
+    """A tree of values in which every text can be encoded."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_in_utf8(name): _in_utf8(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_utf8(item) for item in value]
+    return value
 
 
 def _lines(content: bytes) -> list[bytes]:

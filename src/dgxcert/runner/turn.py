@@ -39,6 +39,8 @@ def taken(results: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _other(_holder(file)) from None
+        except OSError:  # a file system without locks, as some network ones: nobody can take turns there
+            pass
         _write_holder(file, results)
         yield
         _clear(file)

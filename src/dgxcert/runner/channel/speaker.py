@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dgxcert import command
-from dgxcert.record.journal import Event
+from dgxcert.record.journal import Event, said
 from dgxcert.runner.channel.seal import TO_CHILD, TO_SUPERVISOR, Forged, Seal
 
 READY = b"ready"
@@ -43,11 +43,11 @@ class Speaker:
 
     def say(self, event: Event) -> None:
         """Say an event, and wait until it is recorded."""
-        self._say(event.model_dump_json().encode())
+        self._say(said(event).encode())
 
     def say_last(self, event: Event) -> None:
         """Say an event as `say` does, but wait only for a moment, also for what another thread is saying."""
-        self._say(event.model_dump_json().encode(), LAST_WORD_S)
+        self._say(said(event).encode(), LAST_WORD_S)
 
     def _say(self, message: bytes, timeout_s: float | None = None) -> None:
         if not self._turn.acquire(timeout=-1 if timeout_s is None else timeout_s):
