@@ -1,6 +1,7 @@
 """A child that prints or keeps without end is noticed, whatever it fills its folder with."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -58,3 +59,22 @@ def test_it_is_not_looked_all_the_time(inside: Path, log: IO[bytes], monkeypatch
     assert watched() == ""
     os.write(log.fileno(), b"x" * 1_000_001)
     assert watched() == ""
+
+
+def test_a_folder_that_takes_long_to_look_through_is_looked_at_rarely(
+    inside: Path, log: IO[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def slow(_self: object, enough: int) -> int:
+        looks.append(enough)
+        time.sleep(0.05)
+        return 0
+
+    monkeypatch.setattr(excess.Folder, "size_bytes", slow)
+    watch = Excess(inside, log)
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        watch()
+        time.sleep(0.01)
+    assert len(looks) == 1

@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
 from dgxcert.record.state import RunState
+from dgxcert.runner import supervisor
 from dgxcert.runner.launcher import Here
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
@@ -194,9 +196,31 @@ def test_a_process_that_survives_its_kill_is_left_running_and_named(
     opened = example.opened(*plan)
     writer.append(opened)
     (tmp_path / "logs").mkdir()
-    supervisor = Supervisor(opened, tmp_path, writer, Progress(Console(file=io.StringIO()), {}), RunState([opened]))
-    supervisor.run_stage("native", Here(), plan)
+    working = Supervisor(opened, tmp_path, writer, Progress(Console(file=io.StringIO()), {}), RunState([opened]))
+    working.run_stage("native", Here(), plan)
     writer.close()
     run = runs.assemble(journal.read(tmp_path), "run")
     assert "it survives SIGKILL, so it hangs in the driver: restart the machine" in result(run, "HANGS").reason
     assert result(run, "AFTER-HANG").outcome is Outcome.PASSED
+
+
+def test_a_child_gains_no_time_by_what_slows_its_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder with a million files takes seconds to look through; that is no time in which nobody could look."""
+    monkeypatch.setattr(suite, "root", lambda: driver.SUITES / "faults")
+    monkeypatch.setattr(supervisor, "STOPPED_S", 0.2)
+    looks = iter(range(40))
+
+    def slow(_self: object) -> str:
+        time.sleep(0.3)
+        return "" if next(looks, None) is not None else "it had all the time that it wanted"
+
+    monkeypatch.setattr(supervisor.Excess, "__call__", slow)
+    plan = [example.planned("HANGS", takes_s=0.1, budget_s=1.0)]
+    writer = journal.Writer(tmp_path)
+    opened = example.opened(*plan)
+    writer.append(opened)
+    working = Supervisor(opened, tmp_path, writer, Progress(Console(file=io.StringIO()), {}), RunState([opened]))
+    working.run_stage("native", Here(), plan)
+    writer.close()
+    run = runs.assemble(journal.read(tmp_path), "run")
+    assert "it timed out after 1 s" in result(run, "HANGS").reason

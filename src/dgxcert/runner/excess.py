@@ -11,6 +11,8 @@ GIB = 1024**3
 MOST_KEPT, MOST_PRINTED = 16 * GIB, GIB
 """Ten times what a burn-in of a day keeps of eight GPUs, and more than any traceback."""
 EVERY_S = 1.0
+REST = 20
+"""Times as long as a look took, the next one waits: a folder of a million files must not keep the supervisor busy."""
 
 
 class Excess:
@@ -22,9 +24,15 @@ class Excess:
 
     def __call__(self) -> str:
         """What is too large now, or ""; looks once in EVERY_S."""
-        if time.monotonic() < self._next:
+        began = time.monotonic()
+        if began < self._next:
             return ""
-        self._next = time.monotonic() + EVERY_S
+        try:
+            return self._look()
+        finally:
+            self._next = began + max(EVERY_S, REST * (time.monotonic() - began))
+
+    def _look(self) -> str:
         if os.fstat(self._log.fileno()).st_size > MOST_PRINTED:
             return f"it had printed more than {MOST_PRINTED / GIB:g} GiB"
         with Folder.opened(self._inside, follow=False) as inside:

@@ -75,7 +75,8 @@ class Child:
         self.refused = ""
         """Why what it said was refused, if it was."""
         self._plan = plan
-        self.since = time.monotonic()
+        self.since = self.looked = time.monotonic()
+        """Since when its budget counts, and when this process last looked at it."""
 
     def take(self, event: journal.Event) -> None:
         """Follow what the child says."""
@@ -201,9 +202,7 @@ class Supervisor:
     def _watch(self, child: Child, ear: Ear, launcher: Launcher, log: ChildLog) -> str:
         """Hear the child until it ends or has to be killed; returns how it ended."""
         oom_kills = _oom_kills()
-        looked = time.monotonic()
         while True:
-            looked = self._forgive(child, since=looked)
             running = child.process.poll() is None  # read before hearing, so that no last event is missed
             self._hear(child, ear, POLL_S if running else 0)
             if child.refused:
@@ -215,7 +214,10 @@ class Supervisor:
                 ending, sigkill = launcher.death(child.process.returncode, log.settled())
                 out_of_memory = sigkill and _oom_kills() > oom_kills
                 return f"{ending}, by the kernel's out-of-memory killer" if out_of_memory else ending
-            if reason := self._kill_reason(child):
+            self._forgive(child, ear)
+            reason = self._kill_reason(child)
+            child.looked = time.monotonic()  # these looks take as long as its own files make them take: no stop of ours
+            if reason:
                 dead = launcher.end(child.process, GRACE_S)
                 self._hear(child, ear)
                 # A process in an uninterruptible driver call survives SIGKILL until the call returns.
@@ -224,13 +226,14 @@ class Supervisor:
             self._stop.check()
             self._progress.tick()
 
-    def _forgive(self, child: Child, since: float) -> float:
+    def _forgive(self, child: Child, ear: Ear) -> None:
         """Do not count time in which this process was stopped itself, as by Ctrl-Z: nobody heard the child then."""
         now = time.monotonic()
-        if now - since > STOPPED_S:
-            child.since += now - since
-            self._progress.say(f"this process was stopped for {now - since:.0f} s, which count for no time limit")
-        return now
+        stopped_s, child.looked = now - child.looked, now
+        if stopped_s > STOPPED_S:
+            child.since += stopped_s
+            ear.admission.forgive(stopped_s)
+            self._progress.say(f"this process was stopped for {stopped_s:.0f} s, which count for no time limit")
 
     def _kill_reason(self, child: Child) -> str:
         """Why a child must be killed, or "": its time budget is over, or the machine runs out of memory."""
@@ -260,7 +263,9 @@ class Supervisor:
         try:
             if said := self._writer.strange():
                 raise Unfit(said.encode(), WRITTEN)
-            for message in ear.listener.hear(wait_s):
+            messages = ear.listener.hear(wait_s)
+            self._forgive(child, ear)
+            for message in messages:
                 try:
                     event = ear.admission.admit(message)
                 except Refused as error:

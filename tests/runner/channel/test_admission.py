@@ -1,5 +1,6 @@
 """A child may say what happens to the requirement that it measures, in order, once; everything else is refused."""
 
+import time
 from typing import Any
 
 import pytest
@@ -134,3 +135,18 @@ def test_a_pass_that_proves_nothing_is_inconclusive(ending: journal.Finished, wh
     assert found.outcome is Outcome.INCONCLUSIVE
     assert why in found.reason
     assert found.remedy
+
+
+@pytest.mark.parametrize(("forgiven_s", "outcome"), [(0.0, Outcome.INCONCLUSIVE), (60.0, Outcome.PASSED)])
+def test_time_in_which_the_supervisor_was_stopped_is_no_contradiction(
+    forgiven_s: float, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-Z stops the supervisor and not the child, whose message waits."""
+    clock = iter([100.0, 160.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    rules = admission()
+    rules.admit(example.started("A").model_dump_json().encode())
+    rules.forgive(forgiven_s)
+    event = rules.admit(ended().model_dump_json().encode())
+    assert isinstance(event, journal.Finished)
+    assert (event.outcome, event.watched_s) == (outcome, 60.0)

@@ -33,7 +33,7 @@ class Admission:
         self._profile = profile
         self._software = software
         self._current: str | None = None
-        self._since = 0.0
+        self._since = self._forgiven_s = 0.0
         self._said = 0
         self._stopped = False
 
@@ -60,6 +60,10 @@ class Admission:
                 raise Refused(f"a child may not say {event.event!r}")  # type: ignore[attr-defined]  # all events have it
         return event.model_copy(update={"at": journal.now()})
 
+    def forgive(self, seconds: float) -> None:
+        """Allow for time in which the supervisor was stopped: its stopwatch ran on, and the child heard nothing."""
+        self._forgiven_s += seconds
+
     def _admit_software(self, event: SoftwareRead) -> None:
         if not self._software or event.stage != self._stage:
             raise Refused("its software was read already, or is that of another stage")
@@ -73,7 +77,7 @@ class Admission:
         if event.key not in self._waiting:
             raise Refused(f"{event.key[:100]!r} does not wait in this stage")
         self._waiting.remove(event.key)
-        self._current, self._since = event.key, time.monotonic()
+        self._current, self._since, self._forgiven_s = event.key, time.monotonic(), 0.0
 
     def _admit_words(self, event: Said) -> None:
         self._require_current(event.key)
@@ -93,18 +97,19 @@ class Admission:
             raise Refused(f"nothing is measured {event.repeats} more times")
         self._current = None
         watched_s = round(time.monotonic() - self._since, 4)
-        return _proved(event.model_copy(update={"watched_s": watched_s}), self._profile)
+        return _proved(event.model_copy(update={"watched_s": watched_s}), self._profile, self._forgiven_s)
 
     def _require_current(self, key: str | None) -> None:
         if key != self._current:
             raise Refused(f"{str(key)[:100]!r} is not being measured")
 
 
-def _proved(event: Finished, profile: Profile) -> Finished:
+def _proved(event: Finished, profile: Profile, forgiven_s: float) -> Finished:
     """The ending, inconclusive where it is a pass that its evidence or the supervisor's stopwatch does not support."""
     if event.outcome is not Outcome.PASSED or event.watched_s is None:
         return event
-    apart_s = abs(event.watched_s - event.duration_s)
+    longer_s = event.watched_s - event.duration_s
+    apart_s = max(-longer_s, longer_s - forgiven_s)
     if apart_s > STOPWATCH_S + STOPWATCH * event.watched_s:
         doubt = f"it says that it took {event.duration_s:.1f} s, and its supervisor saw {event.watched_s:.1f} s"
         return proof.doubted(event, [doubt])
