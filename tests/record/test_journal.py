@@ -86,6 +86,7 @@ DAMAGE = {
     "changed": ([*LINES[:2], LINES[2].replace("failed", "passed"), LINES[3]], "line 3: it was changed"),
     "the last one changed": ([*LINES[:3], LINES[3].replace('"B"', '"A"')], "line 4: it was changed"),
     "the first one changed": ([LINES[0].replace("spark", "other"), *LINES[1:]], "line 1: it was changed"),
+    "of a newer format": ([LINES[0].replace('"format":6', '"format":7'), *LINES[1:]], "line 1: it was changed"),
     "of an older format": ([LINES[0].replace('"format":6', '"format":5'), *LINES[1:]], "line 1: it was changed"),
     "removed": ([LINES[0], *LINES[2:]], "line 2: line 2 is missing before it"),
     "two removed": ([LINES[0], LINES[3]], "line 2: lines 2 to 3 are missing before it"),
@@ -161,6 +162,12 @@ def test_a_record_that_something_else_changes_is_not_believed(tmp_path: Path, ho
     with pytest.raises(CannotStart, match="was changed by something else"):
         writer.events()
     writer.close()
+
+
+def test_a_chained_record_by_a_newer_version_is_not_called_damaged() -> None:
+    newer = example.record(OPENED.model_copy(update={"format": 99})).encode()
+    with pytest.raises(CannotStart, match=r"newer dgxcert \(format 99"):
+        journal.read_content(newer, Path("x"))
 
 
 def test_a_record_by_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 HEX = 64
 OPENS, CLOSES = b',"hash":"', b'"}'
 TAIL = len(OPENS) + HEX + len(CLOSES)
-WHOLE = re.compile(rb'"hash":".{64}|[0-9a-f]{64}"\}$', re.DOTALL)
-"""What a line contains that was written to its end, even where a byte of it was changed later."""
-FORMAT_6 = re.compile(rb'^\{[^{]*"format":([6-9]|[1-9][0-9]+)[,}]')
+DIGEST = re.compile(rb'[0-9a-f]{64}"\}')
+FORMAT = re.compile(rb'(\{[^{]*"format":)([0-9]{1,300})(?=[,}])')
+"""The beginning of a first line, with the format of its record."""
+FIRST_FORMAT = 6
 NUMBER = re.compile(rb',"line":([0-9]{1,12}),?')
 
 
@@ -48,21 +49,26 @@ class Chain:
 
     def content(self, line: bytes) -> bytes | None:
         """The event of a line, as a JSON object; None where it is not the next line."""
-        body, tail = line[:-TAIL], line[-TAIL:]
-        event, _, number = body.rpartition(b',"line":')
-        if number != b"%d" % (self.lines + 1) or tail != OPENS + (hashed := self._over(body)) + CLOSES:
+        number = b',"line":%d' % (self.lines + 1)
+        if not line.endswith(number, 0, -TAIL):
+            return None
+        view = memoryview(line)  # the first line can have 25 MB, of which no copy is made
+        body, tail = view[:-TAIL], view[-TAIL:]
+        if tail != OPENS + (hashed := self._over(body)) + CLOSES:
             return None
         self.lines += 1
         self.hash = hashed
-        return event + b"}"
+        return b"".join((body[: -len(number)], b"}"))
 
     def skip(self, line: bytes) -> None:
         """Take a line that a crash cut short into the chain, as the next writer does who finds it."""
         self.lines += 1
         self.hash = self._over(line)
 
-    def _over(self, body: bytes) -> bytes:
-        return hashlib.sha256(self.hash + body).hexdigest().encode()
+    def _over(self, body: bytes | memoryview) -> bytes:
+        hashed = hashlib.sha256(self.hash)
+        hashed.update(body)
+        return hashed.hexdigest().encode()
 
 
 def over(lines: Iterable[bytes]) -> Chain:
@@ -76,13 +82,42 @@ def over(lines: Iterable[bytes]) -> Chain:
 
 def is_chained(content: bytes) -> bool:
     """Whether the first line of a record carries a hash, as all do from format 6 on."""
-    first = content.partition(b"\n")[0]
-    return was_whole(first) or FORMAT_6.search(first) is not None
+    first = first_line(content)
+    said = format_of(first)
+    return was_whole(first) or (said is not None and said >= FIRST_FORMAT)
+
+
+def first_line(content: bytes) -> bytes:
+    """The first line of a record, without its end."""
+    end = content.find(b"\n")
+    return content[:end] if end >= 0 else content
+
+
+def format_of(first: bytes) -> int | None:
+    """The format that the first line of a record states; None where it is not in its usual place.
+
+    >>> format_of(b'{"at":"2026-11-23T18:40:12.000Z","event":"opened","format":6,"suite":{}}')
+    6
+    """
+    found = FORMAT.match(first)
+    return int(found[2]) if found else None
+
+
+def is_changed_format(first: bytes) -> bool:
+    """Whether the first line of a record was written with a format of this chain, and now states another.
+
+    >>> line = Chain().link(b'{"event":"opened","format":6,"suite":{}}')
+    >>> is_changed_format(line), is_changed_format(line.replace(b":6,", b":7,"))
+    (False, True)
+    """
+    written = FORMAT.sub(rb"\g<1>%d" % FIRST_FORMAT, first, count=1)
+    return written != first and Chain().content(written) is not None
 
 
 def was_whole(line: bytes) -> bool:
-    """Whether a line was once written to its end, so that no crash has cut it."""
-    return WHOLE.search(line) is not None
+    """Whether a line was once written to its end, so that no crash has cut it, even where a byte was changed later."""
+    at = line.find(OPENS[1:])
+    return 0 <= at <= len(line) - len(OPENS[1:]) - HEX or DIGEST.fullmatch(line[-HEX - 2 :]) is not None
 
 
 def wrong(line: bytes, at: int, later: list[bytes]) -> str:

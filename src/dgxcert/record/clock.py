@@ -60,10 +60,11 @@ def first_measurement(events: Sequence[Event]) -> str | None:
 def _backwards(events: Sequence[Event]) -> str:
     latest = time_of(events[0])
     for event in events[1:]:
-        if time_of(event) < latest - BACKWARDS:
+        moment = time_of(event)
+        if moment < latest - BACKWARDS:
             after = f"{event.at} comes after {latest:%Y-%m-%dT%TZ}"
             return f"its clock was set back, or its lines are out of order: {after}"
-        latest = max(latest, time_of(event))
+        latest = max(latest, moment)
     return ""
 
 

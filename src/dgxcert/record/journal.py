@@ -7,7 +7,6 @@ accepted where only a crash can have caused it: at the end, or before a line who
 
 import contextlib
 import fcntl
-import io
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -42,7 +41,7 @@ from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import chain
+from dgxcert.record import chain, economy
 from dgxcert.record.chain import Chain
 from dgxcert.record.history_line import Earlier
 from dgxcert.redaction import scrubber
@@ -398,11 +397,29 @@ def read(folder: Path) -> list[Event]:
 
 def read_content(content: bytes, path: Path) -> list[Event]:
     """All events in the bytes of a record; `path` is where they were read, for messages. Raises as `read` does."""
-    _check_format(content[: content.find(b"\n") + 1 or None], path)
-    events = list((_chained if chain.is_chained(content) else _unchained)(content, path))
+    _check_format(chain.first_line(content), path)
+    with economy.uncollected():
+        events = [*map(_shared, (_chained if chain.is_chained(content) else _unchained)(content, path))]
     if not events or not isinstance(events[0], Opened):
         raise CannotStart(f"{path} does not begin with an opened run.", "Start a new run.")
     return events
+
+
+def _shared(event: Event) -> Event:
+    """The event, with its parts, in less memory."""
+    economy.share(event)
+    if isinstance(event, Finished):
+        for item in event.evidence:
+            economy.share(item)
+            for made in item.held_against:
+                economy.share(made)
+        for trace in event.traces:
+            for point in trace.points:
+                economy.share(point)
+    elif isinstance(event, Opened):
+        for entry in event.plan:
+            economy.share(entry)
+    return event
 
 
 def _chained(content: bytes, path: Path) -> Iterator[Event]:
@@ -446,10 +463,15 @@ def _unchained(content: bytes, path: Path) -> Iterator[Event]:
 
 def _numbered(content: bytes, path: Path) -> Iterator[tuple[int, bytes]]:
     """Each line without its end, and its number; read one by one, since a split would hold all at once."""
-    for number, line in enumerate(io.BytesIO(content), start=1):
+    start = number = 0
+    while start < len(content):
+        number += 1
         if number > MOST_LINES:
             raise CannotStart(f"{path} has more than {MOST_LINES:,} lines.", "Start a new run.")
-        yield number, line.removesuffix(b"\n")
+        end = content.find(b"\n", start)
+        end = end if end >= 0 else len(content)
+        yield number, content[start:end]
+        start = end + 1
 
 
 def _damaged(path: Path, number: int, wrong: str) -> CannotStart:
@@ -474,18 +496,22 @@ def parse(line: str | bytes) -> Event | None:
     True
     """
     try:
-        parsed: Event = RECORD.validate_json(line)
+        parsed: Event = RECORD.validator.validate_json(line)
     except ValidationError:
         return None
     return parsed
 
 
 def _check_format(first_line: bytes, path: Path) -> None:
-    try:
-        version = untrusted.parse_json(first_line.decode()).get("format", 0)
-    except (ValueError, AttributeError):
-        return  # `read` reports an unreadable first line
+    version: object = chain.format_of(first_line)
+    if version is None:
+        try:
+            version = untrusted.parse_json(first_line.decode()).get("format", 0)
+        except (ValueError, AttributeError):
+            return  # `read` reports an unreadable first line
     if isinstance(version, int) and version > FORMAT:
+        if chain.is_changed_format(first_line):
+            raise _damaged(path, 1, "it was changed")
         raise CannotStart(
             f"{path} was written by a newer dgxcert (format {version}, this one reads up to {FORMAT}).",
             "Use that newer dgxcert; nothing was changed.",

@@ -1,7 +1,7 @@
 """A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ from dgxcert.plan.selection import Planned, any_gpu
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import clock
+from dgxcert.record import clock, economy
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.journal import (
     ChildStarted,
@@ -172,11 +172,20 @@ def assemble(events: list[Event], name: str) -> Run:
     opened = events[0]
     if not isinstance(opened, Opened):
         raise TypeError("the first event of a record must be Opened")
+    with economy.uncollected():
+        return _assembled(events, opened, name)
+
+
+def _assembled(events: list[Event], opened: Opened, name: str) -> Run:
     state = RunState(events)
     logs = {(event.stage, event.number): event.log for event in events if isinstance(event, ChildStarted)}
     problems = {event.stage: event.problem for event in events if isinstance(event, StageEnded)}
-    results = tuple(_result(entry, state, logs, _never_started(entry, opened, problems)) for entry in opened.plan)
-    results = tuple(_waived(_with_its_steps(result, opened), opened.waivers) for result in results)
+    applicable = _steps(opened)
+    results = tuple(
+        _result(entry, state, logs, _never_started(entry, opened, problems), opened.waivers, applicable)
+        for entry in opened.plan
+    )
+    broken = _broken(events)
     return Run(
         name=name,
         suite=opened.suite,
@@ -189,9 +198,9 @@ def assemble(events: list[Event], name: str) -> Run:
         machine=opened.machine,
         image=state.image,
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
-        judgement=_judgement(opened, results, state.image, at_once=not _broken(events)),
+        judgement=_judgement(opened, results, state.image, at_once=not broken),
         limits=basis_count.count(opened.profile.limits, (item for result in results for item in result.evidence)),
-        notes=(*_notes(events, opened), *_varied(results)),
+        notes=(*_notes(events, opened, state, broken), *_varied(results)),
         waivers=opened.waivers,
         results=results,
         earlier=opened.earlier,
@@ -234,7 +243,13 @@ Logs = dict[tuple[str, int], str]
 """The log of each child process by its stage and number."""
 
 
-def _result(entry: Planned, state: RunState, logs: Logs, never_started: str) -> Result:
+Steps = Callable[[tuple[str, ...]], tuple[str, ...]]
+"""Chooses those steps of a remedy that are for this machine and this run."""
+
+
+def _result(
+    entry: Planned, state: RunState, logs: Logs, never_started: str, waivers: tuple[Waiver, ...], applicable: Steps
+) -> Result:
     attempts = state.attempts.get(entry.key, [])
     counts = attempts[-1] if entry.key in state.endings else None
     finished = counts.finished if counts else None
@@ -242,20 +257,29 @@ def _result(entry: Planned, state: RunState, logs: Logs, never_started: str) -> 
     if attempts and counts is None:
         never_started = OUTDATED
     outcome, reason, remedy = _outcome(entry, finished, never_started)
-    return Result(
-        **entry.model_dump(include={"key", "id", "group", "title", "why", "tier"}),
+    waived = outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE)
+    result = Result(
+        key=entry.key,
+        id=entry.id,
+        group=entry.group,
+        title=entry.title,
+        why=entry.why,
+        tier=entry.tier,
         wanted=entry.runs,
         stage=started.stage if started else None,
         outcome=outcome,
         reason=reason,
-        remedy=remedy,
+        remedy=applicable(remedy),
         evidence=finished.evidence if finished else (),
         started=started.at if started else None,
         duration_s=finished.duration_s if finished else None,
         log=_log(started, logs),
         traces=finished.traces if finished else (),
+        waiver=waiver_for(entry.key, entry.id, waivers) if waived else None,
         earlier_attempts=tuple(_attempt(each, logs) for each in (attempts[:-1] if counts else attempts)),
     )
+    economy.share(result)
+    return result
 
 
 def waiver_for(key: str, id: str, waivers: tuple[Waiver, ...]) -> Waiver | None:
@@ -274,15 +298,14 @@ def _log(started: Started | None, logs: Logs) -> str | None:
     return logs.get((started.stage, started.child)) if started else None
 
 
-def _with_its_steps(result: Result, opened: Opened) -> Result:
-    """The result with those steps of its remedy that are for this machine and this run."""
+def _steps(opened: Opened) -> Steps:
     traits = trait.of(
         opened.machine,
         unified_memory=opened.profile.gpu.unified_memory,
         in_container=opened.options.runtime is Runtime.DOCKER,
     )
-    steps = trait.applicable(result.remedy, traits, _of_make(opened.options))
-    return result.model_copy(update={"remedy": steps})
+    options = _of_make(opened.options)
+    return lambda steps: trait.applicable(steps, traits, options) if steps else ()
 
 
 def _of_make(options: Options) -> str:
@@ -295,13 +318,6 @@ def _of_make(options: Options) -> str:
     runtime = "RUNTIME=native" if options.runtime is Runtime.NATIVE else ""
     stack = "" if options.stack == "course" else f"STACK={options.stack}"
     return " ".join(filter(None, (profile, runtime, stack)))
-
-
-def _waived(result: Result, waivers: tuple[Waiver, ...]) -> Result:
-    """The result with its waiver, where it failed or was inconclusive and has one."""
-    if result.outcome not in (Outcome.FAILED, Outcome.INCONCLUSIVE):
-        return result
-    return result.model_copy(update={"waiver": waiver_for(result.key, result.id, waivers)})
 
 
 def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
@@ -360,7 +376,7 @@ def _varied(results: Iterable[Result]) -> list[str]:
     return [f"passed when measured again, after rounds that varied although no other work was seen: {', '.join(keys)}"]
 
 
-def _notes(events: list[Event], opened: Opened) -> list[str]:
+def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[str]) -> list[str]:
     """What a reader of the verdict should know about how the run was made."""
     notes = _environment_notes(events, opened)
     notes.extend(opened.fallen)
@@ -370,7 +386,7 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
             notes.append(f"site profile {site.name} was made by another version of the suite: calibrate again")
     if opened.profile.own:
         notes.append(f"profile {opened.profile.name} is not one that ships with dgxcert, so it certifies nothing")
-    used = RunState(events).image
+    used = state.image
     if used is not None and not used.proven:
         notes.append(f"image {used.reference} {used.doubt}, so this run certifies nothing")
     if opened.suite.modified:
@@ -382,8 +398,8 @@ def _notes(events: list[Event], opened: Opened) -> list[str]:
         )
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
-    notes.extend(f"{reason}, so this run certifies nothing" for reason in _broken(events) if opened.profile.certifies)
-    notes.extend(_waived_gates(opened, RunState(events).endings))
+    notes.extend(f"{reason}, so this run certifies nothing" for reason in broken if opened.profile.certifies)
+    notes.extend(_waived_gates(opened, state.endings))
     stages_seen: set[str] = set()
     for event in events:
         if isinstance(event, Interrupted):

@@ -21,8 +21,10 @@ from dgxcert.record.journal import (
     Started,
 )
 
+AFTER = Stage.AFTER.value
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt to measure a requirement: its start, None where the record lacks it, and its ending."""
 
@@ -78,6 +80,10 @@ class RunState:
     def take(self, event: Event) -> None:
         """Update the state with the next event of the record."""
         match event:
+            case Started():
+                self._start(event)
+            case Finished():
+                self._finish(event)
             case Opened():
                 self.boot_id, self._profile = event.machine.boot_id, event.profile
             case Resumed():
@@ -88,12 +94,8 @@ class RunState:
                 self.software.setdefault(event.stage, event.software)
             case ImageReady():
                 self.image = self.image or event.image
-            case Started():
-                self._start(event)
             case Interrupted():
                 self._in_flight = None
-            case Finished():
-                self._finish(event)
 
     @property
     def finished(self) -> set[str]:
@@ -110,7 +112,7 @@ class RunState:
         """The requirement that was being measured when the record stops; None where the user interrupted it."""
         return self._in_flight[0] if self._in_flight is not None else None
 
-    def waits(self, key: str, stage: str = Stage.AFTER.value) -> bool:
+    def waits(self, key: str, stage: str = AFTER) -> bool:
         """Whether a requirement is still to be measured: it has not ended, or its ending allows another attempt.
 
         Such endings are those that say so themselves (`Finished.repeats`), and after a resume every inconclusive one
@@ -118,7 +120,7 @@ class RunState:
         of the machine: what was being measured then may be its cause, and the machine has become another one.
         """
         decided_after_work = self.decided_after_work(key)
-        if decided_after_work and stage != Stage.AFTER.value:
+        if decided_after_work and stage != AFTER:
             return False
         if key not in self.endings:
             return True
@@ -139,7 +141,7 @@ class RunState:
         for key, attempts in self.attempts.items():
             for attempt in attempts:
                 started = attempt.started
-                if started is not None and started.stage != Stage.AFTER.value and attempt.boot == self._boot:
+                if started is not None and started.stage != AFTER and attempt.boot == self._boot:
                     for kept in attempt.finished.evidence:
                         values.setdefault((key, kept.name), kept.value)
         return values
@@ -164,7 +166,7 @@ class RunState:
         self._in_flight = event, self._boot
         self.started[event.key] = event
         self._started_since_resume.add(event.key)
-        if event.stage != Stage.AFTER.value:
+        if event.stage != AFTER:
             self._outdate()
 
     def _outdate(self) -> None:
@@ -194,7 +196,7 @@ class RunState:
 
 def _is_after(attempt: Attempt) -> bool:
     """Whether an attempt was made after the work."""
-    return attempt.started is not None and attempt.started.stage == Stage.AFTER.value
+    return attempt.started is not None and attempt.started.stage == AFTER
 
 
 def _same(started: Started, finished: Finished) -> bool:

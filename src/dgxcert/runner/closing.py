@@ -72,7 +72,7 @@ def close(folder: Path, console: Console, events: Sequence[Event] = (), *, goes_
     caller says what to do about a disk that takes nothing.
     """
     run = runs.assemble(list(events or journal.read(folder)), folder.name)
-    if not _is_run(folder):
+    if events and not _is_run(folder):  # read from there otherwise
         run = _without_return(run)
     failures = list(report.write(run, folder))
     try:
