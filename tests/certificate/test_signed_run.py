@@ -33,6 +33,23 @@ def test_a_certificate_has_signer_machine_and_dates(signed: Path, allowed: Path)
     }
 
 
+def test_a_certificate_is_valid_where_a_word_of_it_is_a_secret(
+    signed: Path, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "spark-07")
+    assert signed_run.verify(signed, allowed, LATER, machine="spark-07").certifies
+
+
+def test_a_run_that_holds_a_secret_of_this_machine_is_not_signed(
+    tmp_path: Path, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = folder(tmp_path)
+    monkeypatch.setenv("DATABASE_PASSWORD", "spark-07")
+    with pytest.raises(CannotStart, match="holds a secret that is set on this machine"):
+        signed_run.sign(run, key, 365, NOW, lambda _: None)
+    assert not (run / "certificate.json").exists()
+
+
 @pytest.mark.parametrize("name", ["run.json", "records.jsonl", "report.html", "logs/container-1.log", "summary.md"])
 def test_a_changed_file_is_refused_by_name(copied: Path, allowed: Path, name: str) -> None:
     path = copied.parent / name

@@ -34,6 +34,24 @@ def test_every_report_names_the_weights(run: Run, weights: Weights, words: str) 
     assert f'name="weights" value="{weights.value}"' in junit.render(changed)
 
 
+def test_no_report_of_somebody_elses_run_shows_a_secret(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "x7Qm2kLp-known")
+    secrets = ("x7Qm2kLp-known", "9fWq3", "ghp_" + "x7Qm2kLp" * 4 + "x7Qm")
+    reason = f"sent {secrets[0]}, https://ada:{secrets[1]}@hub.example and {secrets[2]}"
+    results = tuple(result.model_copy(update={"reason": reason}) for result in run.results)
+    theirs = run.model_copy(update={"results": results, "notes": (reason,)})
+    printed = io.StringIO()
+    terminal.show(theirs, Console(file=printed, width=40), "results/run")
+    reports = {path.name: path.read_text(encoding="utf-8") for path in report.write_all(theirs, tmp_path)}
+    report.write(theirs, tmp_path)
+    reports |= {name: (tmp_path / name).read_text(encoding="utf-8") for name in ("junit.xml", "summary.md")}
+    for text in (*reports.values(), "".join(printed.getvalue().split())):
+        assert not [secret for secret in secrets if secret in text]
+    assert "[secret]" in reports["summary.md"]
+
+
 def test_a_report_of_an_older_verdict_is_removed(tmp_path: Path) -> None:
     for name in ("report.html", "metrics.prom"):
         (tmp_path / name).write_text("CERTIFIED", encoding="utf-8")

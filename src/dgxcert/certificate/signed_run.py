@@ -24,6 +24,8 @@ from dgxcert.profiles import waivers
 from dgxcert.record import clock, journal
 from dgxcert.record import run as runs
 from dgxcert.record.claim import claimed
+from dgxcert.record.run import Run
+from dgxcert.redaction import models
 
 FILES = dict(zip((CERTIFICATE, REPORT), runs.SIGNED, strict=True))
 JUDGED = {runs.NAME: bounds.RUN_BYTES, journal.NAME: bounds.RECORD_BYTES}
@@ -69,6 +71,7 @@ def _sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str]
             )
     _require_fit(folder)
     run = consistency.require_signable(folder, now)
+    _require_public(run, folder)
     report.write_all(run, folder)  # sign freshly generated reports, not files that may have been edited
     statement = make(run, digests(folder), now.replace(microsecond=0), days)
     if statement.extension.expires <= now:
@@ -87,6 +90,15 @@ def _sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str]
     write_text(folder / (FILES[kind] + SUFFIX), signature)
     write_text(folder / FILES[kind], statement.text())
     return folder / FILES[kind]
+
+
+def _require_public(run: Run, folder: Path) -> None:
+    """Raise CannotStart where a run holds a secret of this process: others read what is signed."""
+    if models.scrubbed(run) != models.scrubbed(run, anywhere=True):
+        raise CannotStart(
+            f"{folder} holds a secret that is set on this machine, and who verifies a run reads all of it.",
+            "Replace that secret, and validate the machine again: dgxcert validate",
+        )
 
 
 def digests(folder: Path) -> dict[str, str]:

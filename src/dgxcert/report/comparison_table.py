@@ -7,6 +7,7 @@ from dgxcert.console import on_one_line, plain, print_line
 from dgxcert.history.comparison import Change, Compared
 from dgxcert.plan.options import WORKING
 from dgxcert.record.run import Run
+from dgxcert.redaction import models
 
 STYLE = {
     Change.SAME: "green",
@@ -19,6 +20,7 @@ STYLE = {
 
 def show(compared: list[Compared], run: Run, reference: Run | None, runs: int, console: Console) -> None:
     """Print the comparison of a run with a reference, or with a baseline of so many runs where that is None."""
+    run, reference = models.scrubbed(run), reference and models.scrubbed(reference)
     base = reference.name if reference else f"the baseline of its machine and image ({runs} runs)"
     print_line(console, on_one_line(f"{run.name} compared with {base}"))
     for what, (before, after) in differences(reference, run).items():

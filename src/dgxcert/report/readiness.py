@@ -13,6 +13,7 @@ from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles.prerequisites import MODULE, Row
 from dgxcert.record.run import Result, Run
+from dgxcert.redaction import models
 
 MOST_STEPS = 2
 """Steps of a remedy that are printed; the run folder holds all."""
@@ -60,6 +61,7 @@ class Line:
 
 def checklist(run: Run, rows: tuple[Row, ...]) -> tuple[Line, ...]:
     """Every row with its mark in this run. Only requirements that were measured and passed make a row ready."""
+    run = models.scrubbed(run)
     return tuple(_line(run, row) for row in rows)
 
 

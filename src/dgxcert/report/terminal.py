@@ -9,6 +9,7 @@ from dgxcert.console import on_one_line, plain, print_line, printable
 from dgxcert.judgement.verdict import Verdict, tally
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
+from dgxcert.redaction import models
 from dgxcert.report.words import (
     WEIGHTS,
     headline,
@@ -39,6 +40,7 @@ def show(run: Run, console: Console, folder: str, exit_code: int | None = None) 
 
     `exit_code` is that of the command where it is not the verdict's.
     """
+    run = models.scrubbed(run)  # before it is wrapped: a secret over two lines of a table is two words
     console.print()
     console.print(_table(run))
     for reason, results in not_measured(run).items():
