@@ -1,20 +1,20 @@
 r"""What is secret by its place in a text: after a name such as `password`, in a URL, in a header, in a private key.
 
-No list of token formats: those are in `library`. Only the tokens of services that dgxcert itself talks to, which that
-library does not know, are here. No expression takes more than linear time.
+No list of token formats: those are in `library` and `makers`. Only the tokens of services that dgxcert itself talks to
+are here. No expression takes more than linear time.
 """
 
 import functools
 import re
 from collections.abc import Callable, Iterator
 
-from dgxcert.redaction import plain
+from dgxcert.redaction import makers, plain
 
 MARK = "[secret]"
 
 STRONG = (
     r"(?:token|passw(?:or)?d|passphrase|secret|credentials?|api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key"
-    r"|account[_-]?key|connection[_-]?string|(?-i:[A-Z0-9]_KEY))"
+    r"|(?:account|subscription|encryption|master|shared|luks)[._-]?key|connection[_-]?string|(?-i:[A-Z0-9]_KEY))"
 )
 """Names after which a value is secret, whatever it looks like."""
 WEAK = r"(?:(?<![A-Za-z])(?:pass|pwd|auth|login|sid|session|sig|signature|cookie)|(?-i:[A-Z](?:PASS|PWD|AUTH)))"
@@ -23,23 +23,40 @@ END = r"(?:s|_\d{1,3}|_?(?:OLD|NEW|PROD|DEV|VALUE)|_access_key)?(?![\w-])"
 """What may follow such a name. `token_count` and `tokenizer` are others."""
 QUOTE = r"(?:\\{0,8}[\"'`]|(?:&amp;|&)(?:quot|apos|\#0*3[49]|\#x2[27]);)"
 SIGN = r"(?:[:=]=|=>|->|[:=|]|%3[ADad]|</t[dh]>\s{0,9}<td[^>\n]{0,99}>)"
-ASSIGNED = rf"(?:{QUOTE})?(?:</\w{{1,9}}>)?\s{{0,9}}{SIGN}\s{{0,9}}"
+FOLDED = r"(?:[>|][-+]?\d?[ \t]{0,9}\n\s{0,20})?"
+"""How YAML begins a text over several lines."""
+ASSIGNED = rf"(?:{QUOTE})?(?:</\w{{1,9}}>)?\s{{0,9}}{SIGN}\s{{0,9}}{FOLDED}"
 BARE = r"(?P<bare>[^\s,;\"'`&<|()\[\]{}]{1,999}+)"
-VALUE = rf"(?:b?(?P<quote>{QUOTE})(?P<quoted>(?!(?P=quote)).(?:(?!(?P=quote))[^\n]){{0,999}})|{BARE}(?![(\[]))"
+VALUE = rf"(?:b?(?P<quote>{QUOTE})(?P<quoted>(?:(?!(?P=quote))(?:\\[^\n]|[^\n])){{1,999}}+)|{BARE}(?![(\[]))"
+ARGUMENT = r"[\s\"',]{1,4}"
+"""What is between two arguments, on a line or in a list."""
 SPACE = r"(?:\s+is\s+|[ \t]+|\s{0,9}\n\s{0,9})"
 
 Judge = Callable[[str, bool], bool]
 NAMED: tuple[tuple[str, str, Judge], ...] = (
     (rf"{STRONG}{END}{ASSIGNED}", VALUE, plain.is_value),
-    (rf"--?[\w-]{{0,20}}?{STRONG}[ =]\s{{0,9}}", VALUE, plain.is_value),  # curl --token, set -password
-    (r"\b(?:login|authenticate|set_token|set_password)\(\s{0,9}", VALUE, plain.is_random),
+    # curl --token, set -password, ["curl", "--token", "x"]
+    (rf"--?[\w-]{{0,20}}?{STRONG}(?:[ =]|[\"'],)\s{{0,9}}", VALUE, plain.is_value),
+    (
+        rf"\b(?:docker|podman|nerdctl|helm|oras|skopeo|crane){ARGUMENT}(?:[^\n]{{0,99}}?{ARGUMENT})?login{ARGUMENT}[^\n]{{0,200}}?"
+        rf"-p{ARGUMENT}",
+        BARE,
+        plain.is_value,
+    ),
+    (rf"\bsshpass{ARGUMENT}-p(?:{ARGUMENT})?", BARE, plain.is_value),
+    (r"\b(?:login|authenticate|set_token|set_password)\(\s{0,9}(?:\w{1,20}\s?=\s?)?", VALUE, plain.is_random),
+    (r"Client(?:V\d)?\(\s{0,9}", VALUE, plain.is_very_random),
+    (r"(?:\bpassw(?:or)?d[ \t]{1,9}|\bwandb\s{1,9}login\s{1,9})", BARE, plain.is_random),
+    (rf"<(?:\w{{1,20}}[:_-])?{STRONG}>\s{{0,9}}", BARE, plain.is_value),
+    (r"type=[\"']?password[\"']?\s(?:[^>\n]{0,200}?\s)?value=", VALUE, plain.is_value),
+    (rf"proxy{ASSIGNED}{QUOTE}?[^\s:/@\"']{{1,99}}:", r"(?P<bare>[^\s/@\"']{1,200})(?=@)", plain.is_any),
     (rf"{WEAK}{END}{ASSIGNED}", VALUE, plain.is_random),
     (rf"(?:{STRONG}|{WEAK}){END}{SPACE}", BARE, plain.is_very_random),  # netrc, a table, a sentence
     (r"(?<=\s)(?:-u|--user|--proxy-user)[ =][^\s:]{1,99}:", r"(?P<bare>\S{3,999})", plain.is_value),
     (r"\bmysql[\w-]{0,20}\s(?:[^\n]{0,200}?\s)?-p", r"(?P<bare>[^\s\"']{6,999})", plain.is_random),
 )
 QUERY = (
-    r"[\w.-]{0,40}(?:token|secret|password|passwd|pwd|apikey|api_key|signature|credential)|key|sig|auth|code|sid|access"
+    r"[\w.-]{0,40}(?:token|secret|password|passwd|pwd|apikey|api_key|signature|credential)|sig"
     r"|X-Amz-[\w-]{1,20}|X-Goog-[\w-]{1,20}|Policy|Key-Pair-Id"
 )
 SCHEMES = "bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256"
@@ -72,18 +89,15 @@ PLACES: tuple[tuple[str, str], ...] = (
     ),
     (r"(:(?:\\?/){2})(?!\[secret\]@|(?:git|hg|user|USER)@)[^\s/@:\"'<>]{1,400}@", "@"),
     (rf"(?i)([?&#;](?:amp;)?(?:{QUERY})=){KEPT}[^\s&\"'<>]{{4,4000}}", ""),
+    (rf"(?i)([?&#;](?:amp;)?(?:key|auth|code|sid|access)=){KEPT}(?=[^\s&\"'<>]{{0,99}}\d)[^\s&\"'<>]{{8,4000}}", ""),
+    (r"(?i)(\bresponse=\\{0,4}[\"']?)[0-9a-f]{32,128}\b", ""),  # of Digest
     # Hugging Face, NVIDIA, Google (whose storage the Hub's mirrors use), and a JSON Web Token with its signature.
     (
-        r"\b()(?:hf_(?:oauth_)?[A-Za-z0-9]{16,}|api_org_[A-Za-z]{20,}|nvapi-[\w-]{16,}|AIza[\w-]{30,}|ya29\.[\w-]{20,})",
+        r"\b()(?:hf_(?!x{8})[A-Za-z0-9]{16,}|api_org_[A-Za-z]{20,}|nvapi-[\w-]{16,}|AIza[\w-]{30,}|ya29\.[\w-]{20,})",
         "",
     ),
     (r"\b()eyJ[\w-]{8,8000}={0,2}\.[\w-]{4,8000}={0,2}(?:\.[\w+/=-]{0,8000}){0,3}", ""),
 )
-PREFIXED = re.compile(
-    r"(?<![\w/.-])[a-z][a-z0-9]{1,9}[-_](?:[A-Za-z0-9]{1,12}[-_]){0,3}(?P<run>[A-Za-z0-9]{18,200})(?![\w])"
-)
-"""A key with its maker's prefix, as most makers give one: told by how random the rest is."""
-
 WORDS = (
     "token",
     "pass",
@@ -98,6 +112,7 @@ WORDS = (
     "sess",
     "sig",
     "cookie",
+    "proxy",
 )
 SIGNS = ("://", ":\\/", "-u ", "--user", "--proxy-user", "bearer", "basic", "mysql")
 LONG = re.compile(r"[A-Za-z0-9_-]{18}|[?&#;]\w")
@@ -135,7 +150,7 @@ def redact(text: str) -> tuple[str, int]:
     for expression, judge in _named():
         spans = list(_values(expression, judge, text))
         text, count = _marked(text, spans), count + len(spans)
-    spans = [match.span() for match in PREFIXED.finditer(text) if _is_generated(match.group("run"))]
+    spans = makers.spans(text)
     return _marked(text, spans), count + len(spans)
 
 
@@ -151,7 +166,3 @@ def _marked(text: str, spans: list[tuple[int, int]]) -> str:
     for begin, end in reversed(spans):
         text = f"{text[:begin]}{MARK}{text[end:]}"
     return text
-
-
-def _is_generated(run: str) -> bool:
-    return plain.mixes(run) and len(re.findall(r"\d+", run)) > 1

@@ -31,7 +31,7 @@ PLUGINS = {
     "twilio": "TwilioKeyDetector",
 }
 """Modules of detect_secrets.plugins and their detectors, as of 1.5."""
-LONG_WORD = re.compile(r"(?<![\w+/=.:-])(?=[A-Za-z_+/=.:-]*\d)[\w+/=.:-]{11,}|PRIVATE KEY|PuTTY")
+LONG_WORD = re.compile(r"(?<![\w+/=.:-])(?=[A-Za-z_+/=.:-]*\d)[\w+/=.:-]{11,}|A(?:KI|SI|BI|CC)A[A-Z]|PRIVATE KEY|PuTTY")
 """What a line has where any of them can match. Others are not looked at: they are most lines of a log."""
 AROUND = ' \t\r\n=:"'
 """What some expressions take in around a secret."""

@@ -11,8 +11,11 @@ PROSE = re.compile(r"[a-z]{1,14}[.:]?|[A-Z]?[a-z]{1,14}[.:]")
 PLAIN = re.compile(
     r"""
     [-+]?[\d.,_:]+\s*[a-z%]{0,6}(?:/\w+)?     # a number with its unit
-    | </?\w{1,20}>? | <\|.*                   # a token of a tokenizer
+    | </?\w{1,20}>? | <[|\uff5c].* | \[[A-Z_]{2,12}\]  # a token of a tokenizer
+    | <(?:\\u[0-9a-f]{4}).*
     | \[(?:secret|user|host)\].*
+    | (?:[0-9a-f]{2}:){7,}[0-9a-f]{2}           # a fingerprint
+    | (?:hf|sk|ghp|nvapi)[_-](?:\.{2,}|x{3,}|\*{3,}|\u2026|\\u2026).*
     | [$(*%{\u2026].* | \.{2,}.* | x{3,}       # a variable, a placeholder
     | (?:~|\.{1,2})?(?:/[\w.:-]+)+/?           # a path
     | none | null | true | false | your[-_]\w.*
@@ -20,6 +23,11 @@ PLAIN = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+
+def is_any(value: str, _: bool = False) -> bool:
+    """Whether there is one: its place leaves no doubt."""
+    return value not in ("PASSWORD", "password", "[secret]")
 
 
 def is_value(value: str, quoted: bool = False) -> bool:
