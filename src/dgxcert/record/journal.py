@@ -10,7 +10,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +23,6 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import PydanticSerializationError
 
 from dgxcert.files import place, untrusted
 from dgxcert.files.atomic import EVIDENCE
@@ -41,10 +39,9 @@ from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import chain, economy
+from dgxcert.record import chain, economy, event_text
 from dgxcert.record.chain import Chain
 from dgxcert.record.history_line import Earlier
-from dgxcert.redaction import scrubber
 
 NAME = "records.jsonl"
 MOST_LINES = 1_000_000
@@ -256,7 +253,7 @@ class Writer:
 
     def append(self, event: Event, *, last: bool = False) -> None:
         """Write one line and wait until it is on the disk. The `last` one, which says why, gets the reserved space."""
-        text = scrubber.json_text(said(event)).encode()
+        text = event_text.redacted(event).encode()
         grown = self._chain.copy() if self._chain is not None else None
         line = (grown.link(text) if grown is not None else text) + b"\n"
         try:
@@ -342,29 +339,6 @@ class Writer:
                 os.ftruncate(self._file, self._end)
             raise CannotWrite(self.path, error) from error
         self._end += len(line)
-
-
-def said(event: Event) -> str:
-    r"""An event as JSON, whatever its texts hold: parts of a name that is no UTF-8 are shown as escapes.
-
-    >>> "caf\\udce9" in said(Said(at="2026-11-23T18:40:12.000Z", key="A", text="caf\udce9"))
-    True
-    """
-    try:
-        return event.model_dump_json()
-    except PydanticSerializationError:
-        return type(event).model_validate(_in_utf8(event.model_dump())).model_dump_json()
-
-
-def _in_utf8(value: Any) -> Any:
-    """A tree of values in which every text can be encoded."""
-    if isinstance(value, str) and not isinstance(value, Enum):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {_in_utf8(name): _in_utf8(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_in_utf8(item) for item in value]
-    return value
 
 
 def _lines(content: bytes) -> list[bytes]:

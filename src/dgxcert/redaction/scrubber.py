@@ -36,6 +36,8 @@ class Scrubber:
     known: frozenset[str] = frozenset()
     count: int = field(default=0)
     anywhere: bool = False
+    public: frozenset[str] = frozenset()
+    """Words that a text is made of, such as the names of its members: what is a part of one is no secret."""
 
     def text(self, text: str) -> str:
         """Redact a text of any length; lines stay lines."""
@@ -110,9 +112,13 @@ class Scrubber:
 
     def secrets_in(self, text: str) -> list[str]:
         """Those of the known secrets that a text may have, the longest first."""
-        known = sorted(self.known if self.anywhere else values.current() | self.known, key=len, reverse=True)
+        values_here = self.known if self.anywhere else values.current() | self.known
+        known = sorted(filter(self._is_secret, values_here), key=len, reverse=True)
         skeleton = spelling.skeleton(text) if known else b""
         return [secret for secret in known if any(needle in skeleton for needle in spelling.needles(secret))]
+
+    def _is_secret(self, value: str) -> bool:
+        return not any(value.lower() in word for word in self.public)
 
     def _without_formats(self, text: str) -> str:
         if not library.LONG_WORD.search(text):

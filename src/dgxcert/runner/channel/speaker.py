@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dgxcert import command
-from dgxcert.record.journal import Event, said
+from dgxcert.record.event_text import said
+from dgxcert.record.journal import Event
 from dgxcert.runner.channel.seal import TO_CHILD, TO_SUPERVISOR, Forged, Seal
 
 READY = b"ready"
