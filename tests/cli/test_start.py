@@ -34,3 +34,9 @@ def test_without_such_a_folder_the_environment_is_to_be_restored(monkeypatch: py
     monkeypatch.setattr("site.ENABLE_USER_SITE", True)
     monkeypatch.setattr("site.getusersitepackages", lambda: "/home/ada/.local/site")
     assert cli.way_out(ImportError("from '/home/ada/.local/site/typer.py'")).endswith("export PYTHONNOUSERSITE=1")
+
+
+def test_an_error_that_quotes_a_secret_is_shown_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli._cannot_start(ImportError("sent HF_TOKEN=x7Qm2kLp"))
+    assert "sent HF_TOKEN=[secret]" in capsys.readouterr().err

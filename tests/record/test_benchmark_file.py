@@ -143,3 +143,12 @@ def test_pytest_benchmark_compares_a_merged_file(tmp_path: Path) -> None:
     )
     assert compared.returncode == 0, compared.stderr
     assert compared.stdout.count("test_timed") == 2
+
+
+def test_the_joined_file_has_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    document = {"machine_info": {"env": "HF_TOKEN=x7Qm2kLp"}, "benchmarks": [{"name": "a"}]}
+    (tmp_path / "inside" / "benchmark-001.json").write_text(json.dumps(document) + "\n", encoding="utf-8")
+    benchmark_file.merge(tmp_path)
+    joined = json.loads((tmp_path / benchmark_file.NAME).read_text(encoding="utf-8"))
+    assert joined == {"machine_info": {"env": "HF_TOKEN=[secret]"}, "benchmarks": [{"name": "a"}]}

@@ -298,3 +298,9 @@ def test_a_profile_that_is_not_shipped_is_named_on_screen_and_in_the_summary(tmp
     said = "profile any-suite is not one that ships with dgxcert, so it certifies nothing"
     assert said in " ".join(ended.stdout.split())
     assert said in (driver.only_run(tmp_path / "results") / "summary.md").read_text(encoding="utf-8")
+
+
+def test_the_folder_of_a_run_is_for_its_owner_and_group(tmp_path: Path) -> None:
+    made = validation._new_folder(tmp_path / "results", example.MACHINE)
+    assert [folder.stat().st_mode & 0o7027 for folder in (made, made / "logs")] == [0, 0]
+    assert validation._new_folder(tmp_path / "results", example.MACHINE) != made

@@ -27,10 +27,19 @@ def way_out(error: BaseException) -> str:
 
 def _cannot_start(error: BaseException) -> NoReturn:
     first, *_ = str(error).strip().splitlines() or ["no message"]
-    shown = ascii(first)[1:-1]  # without rich, which may be what is missing
+    shown = ascii(_redacted(first))[1:-1]  # without rich, which may be what is missing
     sys.stderr.write(f"dgxcert: its own packages do not import: {type(error).__name__}: {shown}\n")
     sys.stderr.write(f"dgxcert: {way_out(error)}\n")
     sys.exit(CANNOT_START)
+
+
+def _redacted(message: str) -> str:
+    """A message without secrets, which an error of any package may quote."""
+    try:
+        from dgxcert.redaction import scrubber  # it needs the standard library alone
+    except Exception:  # which may be what does not import
+        return "(its message is not shown)"
+    return scrubber.text(message)
 
 
 def _interrupted() -> NoReturn:

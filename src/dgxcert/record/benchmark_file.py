@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dgxcert.files import untrusted
-from dgxcert.files.atomic import write_text
+from dgxcert.files.atomic import EVIDENCE, write_text
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.untrusted import MIB
+from dgxcert.redaction import scrubber
 
 NAME = "benchmark.json"
 FOLDERS = ("inside", "logs")
@@ -61,7 +62,7 @@ class BenchmarkFile:
         text = "".join(json.dumps(document, default=str) + "\n" for document in documents)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(self._path, flags, 0o644), "wb") as file:
+            with os.fdopen(os.open(self._path, flags, EVIDENCE), "wb") as file:
                 file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -91,7 +92,8 @@ def merge(folder: Path) -> tuple[str, ...]:
         about = first or about
         benchmarks += timed
     if about or benchmarks:
-        write_text(folder / NAME, json.dumps({**about, "benchmarks": _last_of_each(benchmarks)}, indent=1))
+        text = json.dumps({**about, "benchmarks": _last_of_each(benchmarks)}, indent=1)
+        write_text(folder / NAME, scrubber.json_text(text))
     return tuple(damaged)
 
 

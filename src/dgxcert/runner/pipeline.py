@@ -15,6 +15,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
+from dgxcert.redaction import scrubber
 from dgxcert.runner import gates
 from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import GPU, Here, InContainer, Launcher
@@ -170,7 +171,7 @@ class Pipeline:
             with self._stop.raising(), self._image_log() as file:
 
                 def show(line: str) -> None:
-                    file.write(f"{line}\n".encode(errors="replace"))
+                    file.write(f"{scrubber.text(line)}\n".encode(errors="replace"))
                     self._show(line)
 
                 reference = options.image_reference

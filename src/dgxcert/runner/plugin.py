@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dgxcert.files.folder import PRIVATE_FOLDER
 from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.requirement import Tier
@@ -286,7 +287,7 @@ def keeps(request: pytest.FixtureRequest) -> Path:
     In a resumed run it holds what was kept before.
     """
     folder = _session(request.config).keeps
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
     return folder
 
 

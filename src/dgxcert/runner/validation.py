@@ -12,6 +12,7 @@ from rich.console import Console
 from dgxcert.console import print_line
 from dgxcert.container import builder, engine
 from dgxcert.files.cannot_write import CannotWrite
+from dgxcert.files.folder import PRIVATE_FOLDER
 from dgxcert.history import run_index, timeline
 from dgxcert.machine import memory_guard
 from dgxcert.machine.identity import Machine
@@ -230,7 +231,9 @@ def _new_folder(results: Path, machine: Machine) -> Path:
     for number in range(1, 100):
         folder = results / (f"{stamp}-{host}" if number == 1 else f"{stamp}-{host}-{number}")
         try:
-            (folder / "logs").mkdir(parents=True)
+            results.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(PRIVATE_FOLDER)
+            (folder / "logs").mkdir(PRIVATE_FOLDER)
         except FileExistsError:
             if folder.is_dir():
                 continue

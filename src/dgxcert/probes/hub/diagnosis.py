@@ -27,6 +27,7 @@ from dgxcert.probes.hub.context import ProbedFile
 from dgxcert.probes.hub.relay import Relay
 from dgxcert.probes.hub.variables import culprit
 from dgxcert.profiles.checkpoints import KNOWN, PROBED, Checkpoint
+from dgxcert.redaction import output, scrubber
 
 TOTAL_S = 27.0
 """For all steps; the rest of 30 s is for killing processes."""
@@ -366,4 +367,6 @@ def report(diagnosis: Diagnosis) -> dict[str, object]:
 
 def main() -> None:
     """Print a diagnosis as JSON; where the Hub is switched off, of every checkpoint that dgxcert knows."""
-    json.dump(report(diagnose(KNOWN)), sys.stdout, indent=1)
+    output.install()
+    sys.stdout.write(scrubber.json_text(json.dumps(report(diagnose(KNOWN)), indent=1)))
+    sys.stdout.flush()

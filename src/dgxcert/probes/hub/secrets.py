@@ -1,9 +1,8 @@
-"""Secrets are scrubbed from all that is printed or kept: tokens, passwords in URLs, signatures of signed URLs."""
+"""Texts about the Hub without secrets: those of the scrubber, and each query of a URL, which may be a signature."""
 
-import contextlib
 import re
 
-from dgxcert.container import hub_token
+from dgxcert.redaction.scrubber import Scrubber
 
 
 def without_password(url: str) -> str:
@@ -18,18 +17,12 @@ def without_password(url: str) -> str:
 
 
 def scrub(text: str, *secrets: str) -> str:
-    """A text without `secrets`, the user's token, passwords in URLs, queries of URLs and control characters.
+    """A text without `secrets`, other secrets, queries of URLs and control characters.
 
     >>> scrub("GET https://me:pa55@cdn.example/xorb?X-Amz-Signature=8f1 for hf_" + 34 * "a")
     'GET https://[secret]@cdn.example/xorb?[removed] for [secret]'
     """
-    with contextlib.suppress(OSError, UnicodeError):
-        secrets = (*secrets, hub_token.find()[0])
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "[secret]")
-    # At least 20 characters: `hf_transfer` and `hf_xet` are names of packages.
-    text = re.sub(r"\bhf_(oauth_)?[A-Za-z0-9]{20,}", "[secret]", text)
-    text = re.sub(r"//[^@\s]*@", "//[secret]@", text)
+    text = Scrubber(frozenset(filter(None, secrets))).text(text)
     text = re.sub(r"(/[^\s?'\"]*)\?[^\s'\")]+", r"\1?[removed]", text)
     # An answer from the network may hold escape sequences, which would be executed by the user's terminal.
     return "".join(char if char.isprintable() else " " for char in text)
