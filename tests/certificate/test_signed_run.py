@@ -50,6 +50,19 @@ def test_a_run_that_holds_a_secret_of_this_machine_is_not_signed(
     assert not (run / "certificate.json").exists()
 
 
+def test_a_certificate_carries_the_last_hash_of_its_record(signed: Path) -> None:
+    last = (signed.parent / "records.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+    assert signed_run.read(signed, NOW).extension.record_hash == json.loads(last)["hash"]
+
+
+def test_a_statement_from_before_the_hash_still_verifies(copied: Path, key: Path, allowed: Path) -> None:
+    content = json.loads(copied.read_text(encoding="utf-8"))
+    del content["predicate"]["dgxcert"]["record_hash"]
+    copied.write_text(json.dumps(content), encoding="utf-8")
+    sign_as(copied, key, "dgxcert-certificate")
+    assert signed_run.verify(copied, allowed, LATER).certifies
+
+
 @pytest.mark.parametrize("name", ["run.json", "records.jsonl", "report.html", "logs/container-1.log", "summary.md"])
 def test_a_changed_file_is_refused_by_name(copied: Path, allowed: Path, name: str) -> None:
     path = copied.parent / name

@@ -17,7 +17,7 @@ from dgxcert.certificate.refusal import BY_SIGN, Refused
 from dgxcert.certificate.statement import Extension, Statement, make
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.record import clock, contradictions, journal
+from dgxcert.record import chain, clock, contradictions, journal
 from dgxcert.record import run as runs
 from dgxcert.record.journal import Event
 from dgxcert.record.run import Run
@@ -85,14 +85,18 @@ def _judged_by(run: Run, events: list[Event], folder: Path, now: datetime) -> Lo
     return Loaded(run, "" if ours else OTHER)
 
 
-def require_signable(folder: Path, now: datetime) -> Run:
-    """The run of a folder that is to be signed. Raises CannotStart as `load` does, and where its clock was set."""
+def require_signable(folder: Path, now: datetime) -> tuple[Run, str | None]:
+    """The run of a folder that is to be signed, and the last hash of its record.
+
+    Raises CannotStart as `load` does, and where its clock was set.
+    """
     loaded = load(folder, now)
-    if problem := clock.problem(journal.read(folder)):
+    content = journal.content_of(folder)
+    if problem := clock.problem(journal.read_content(content, folder / journal.NAME)):
         _refuse(folder, [problem])
     if loaded.run.judgement.verdict is Verdict.CERTIFIED and loaded.unchecked:
         raise origin.another_suite(loaded.run.suite)
-    return loaded.run
+    return loaded.run, chain.last_hash(content)
 
 
 def require_unsigned(folder: Path) -> None:
@@ -126,7 +130,7 @@ def require_true(statement: Statement, covered: Covered, now: datetime) -> Truth
             f"{error.problem}",
             f"Verify it with that version: git checkout {signed.suite_commit or 'COMMIT'}",
         ) from error
-    rebuilt = make(run, covered.digests, signed.issued, bounds.MOST_DAYS)
+    rebuilt = make(run, covered.digests, signed.issued, bounds.MOST_DAYS, chain.last_hash(covered.record))
     found = [problem] if problem else []
     found += _wrong_times(statement, run)
     found += _not_of_its_run(statement, rebuilt, _may_differ(loaded, run, signed))
@@ -167,6 +171,8 @@ def _may_differ(loaded: Loaded, run: Run, signed: Extension) -> set[str]:
         fields.add("measured")  # as up to dgxcert 0.1.0
     if loaded.unchecked:
         fields |= {"says", "weights", "configuration"}  # words, which versions choose
+    if signed.record_hash is None:
+        fields.add("record_hash")  # as up to dgxcert 0.1.0
     if signed.limits is None:
         fields.add("limits")  # as up to dgxcert 0.1.0
         fields.add("says")  # which counts them

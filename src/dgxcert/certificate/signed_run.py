@@ -70,10 +70,10 @@ def _sign(folder: Path, key: Path, days: int, now: datetime, say: Callable[[str]
                 f"Verify it with `dgxcert verify`; to sign again, move it and its {SUFFIX} away.",
             )
     _require_fit(folder)
-    run = consistency.require_signable(folder, now)
+    run, record_hash = consistency.require_signable(folder, now)
     _require_public(run, folder)
     report.write_all(run, folder)  # sign freshly generated reports, not files that may have been edited
-    statement = make(run, digests(folder), now.replace(microsecond=0), days)
+    statement = make(run, digests(folder), now.replace(microsecond=0), days, record_hash)
     if statement.extension.expires <= now:
         raise CannotStart(
             f"It would have expired on {statement.extension.expires:%Y-%m-%d}: the run is from "

@@ -100,6 +100,8 @@ class Extension(Part):
     """Limits that results were compared with, by basis; None in certificates of dgxcert 0.1.0."""
     evidence_sha256: str
     """Digest over names and digests of all subjects: one number to compare by telephone."""
+    record_hash: str | None = None
+    """The hash that the last line of the record carries (`record.chain`); None for a record up to format 5."""
     waivers: tuple[Waiver, ...]
     measured: AwareDatetime
     """When the first requirement was measured: the certificate's age counts from it."""
@@ -136,7 +138,7 @@ class Statement(Part):
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
-def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Statement:
+def make(run: Run, digests: dict[str, str], issued: datetime, days: int, record_hash: str | None = None) -> Statement:
     """The statement about a run; `digests` holds the SHA-256 of each file of its folder.
 
     It expires `days` after the first measurement of the run, or with the first waiver that the verdict depends on.
@@ -163,6 +165,7 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int) -> Stat
         suite_sha256=run.suite.sha256,
         limits=run.limits,
         evidence_sha256=combined_digest(digests),
+        record_hash=record_hash,
         waivers=used,
         measured=measured,
         issued=issued,

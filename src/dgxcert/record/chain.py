@@ -5,6 +5,7 @@ without care; who can write the whole file can also make a new chain, and that i
 """
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable
 
@@ -78,6 +79,17 @@ def over(lines: Iterable[bytes]) -> Chain:
         if links.content(line) is None:
             links.skip(line)
     return links
+
+
+def last_hash(content: bytes) -> str | None:
+    """The hash that the last line of a record carries, which stands for all of it; None up to format 5.
+
+    >>> last_hash(b'{"event":"opened","format":5}')
+    """
+    if not is_chained(content):
+        return None
+    lines = io.BytesIO(content)
+    return over(line.removesuffix(b"\n") for line in lines).hash.decode()
 
 
 def is_chained(content: bytes) -> bool:

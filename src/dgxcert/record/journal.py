@@ -359,14 +359,18 @@ def read(folder: Path) -> list[Event]:
 
     Raises CannotStart for a folder that is not a run, one written by a newer dgxcert, or a damaged line.
     """
+    return read_content(content_of(folder), folder / NAME)
+
+
+def content_of(folder: Path) -> bytes:
+    """The bytes of a run's record. Raises CannotStart where there is none that can be read."""
     path = folder / NAME
     try:
-        content = untrusted.read_bytes(path, AT_MOST)
+        return untrusted.read_bytes(path, AT_MOST)
     except OSError as error:
         raise CannotStart(
             f"{folder} is not a run: {NAME} cannot be read ({error.strerror}).", "Name a folder under results/."
         ) from error
-    return read_content(content, path)
 
 
 def read_content(content: bytes, path: Path) -> list[Event]:
