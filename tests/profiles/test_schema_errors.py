@@ -28,6 +28,10 @@ class Host(BaseModel):
         ({"disk": {"size": 1}, "dsks": {}}, "unknown key 'dsks'; did you mean 'disks'?"),
         ({}, "missing key 'disk'"),
         ({"disk": 3}, "disk: wanted keys and values, found 3"),
+        (
+            {"disk": {"size": 1, "mount": 1650124001234}},
+            "disk.mount: wanted a text, found 1650124001234, which needs quotes to be one",
+        ),
         ({"disk": {"size": "big"}}, "disk.size: Input should be a valid integer"),
     ],
 )

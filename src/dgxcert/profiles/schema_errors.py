@@ -36,6 +36,8 @@ def _problem(item: Any, model: type[BaseModel], section: tuple[str, ...]) -> str
         return f"missing key '{key}'"
     if item["type"] == "model_type":
         return f"{key or 'the file'}: wanted keys and values, found {shown(item['input'])}"
+    if item["type"] == "string_type" and isinstance(item["input"], int | float):
+        return f"{key}: wanted a text, found {shown(item['input'])}, which needs quotes to be one"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] not in ("value_error", "assertion_error"):
         message = f"{message}, found {shown(item['input'])}"

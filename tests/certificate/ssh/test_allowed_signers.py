@@ -19,6 +19,7 @@ ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIClhnB3O/SI0CaB5vQzekTlliJTOKXZfI
         (ED25519, "it begins with the key"),
         (f"!ada@lab {ED25519}", "it names nobody who may sign"),
         (f"ada@lab no-touch-required {ED25519}", "option no-touch-required is not one of"),
+        (f"ada@lab valid-before=20300101 {ED25519}", 'needs quotes: valid-before="20300101"'),
         (f"\ufeffada@lab {ED25519}", "byte order mark"),
         (f"ada\x1b@lab {ED25519}", "does not print"),
         (f"ada@lab {ED25519[:-3]}", "its key is not base64"),

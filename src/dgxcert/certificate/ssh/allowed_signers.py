@@ -154,6 +154,8 @@ def _no_key(fields: list[str]) -> str:
 def _wrong_option(options: str) -> str:
     """The first of the options, separated by commas outside quotes, that ssh-keygen does not know; "" where none is."""
     for option in re.findall(r'(?:"[^"]*"|[^,"])+', options):
+        if unquoted := re.fullmatch(r"(namespaces|valid-after|valid-before)=([^\"]*)", option, re.IGNORECASE):
+            return f'option {unquoted[1]} needs quotes: {unquoted[1]}="{unquoted[2]}"'
         if OPTION.fullmatch(option) is None:
             return f"option {option} is not one of cert-authority, namespaces, valid-after and valid-before"
     return ""

@@ -143,7 +143,7 @@ def _text(allowed: Path) -> str:
     try:
         return _bytes(allowed, bounds.SIGNERS_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CannotStart(f"{allowed} cannot be read: it is not text in UTF-8.", "Name a readable file.") from error
+        raise CannotStart(f"{allowed} cannot be read: it is not text in UTF-8.", "Save it as UTF-8.") from error
 
 
 def _lines(signers: Signers, key: Key, allowed: Path) -> list[Line]:
