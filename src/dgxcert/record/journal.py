@@ -375,7 +375,7 @@ def content_of(folder: Path) -> bytes:
 
 def read_content(content: bytes, path: Path) -> list[Event]:
     """All events in the bytes of a record; `path` is where they were read, for messages. Raises as `read` does."""
-    _check_format(chain.first_line(content), path)
+    _check_format(content, path)
     with economy.uncollected():
         events = [*map(_shared, (_chained if chain.is_chained(content) else _unchained)(content, path))]
     if not events or not isinstance(events[0], Opened):
@@ -480,15 +480,15 @@ def parse(line: str | bytes) -> Event | None:
     return parsed
 
 
-def _check_format(first_line: bytes, path: Path) -> None:
-    version: object = chain.format_of(first_line)
+def _check_format(content: bytes, path: Path) -> None:
+    version: object = chain.format_of(content)
     if version is None:
         try:
-            version = untrusted.parse_json(first_line.decode()).get("format", 0)
+            version = untrusted.parse_json(chain.first_line(content).decode()).get("format", 0)
         except (ValueError, AttributeError):
             return  # `read` reports an unreadable first line
     if isinstance(version, int) and version > FORMAT:
-        if chain.is_changed_format(first_line):
+        if chain.is_changed_format(chain.first_line(content)):
             raise _damaged(path, 1, "it was changed")
         raise CannotStart(
             f"{path} was written by a newer dgxcert (format {version}, this one reads up to {FORMAT}).",
