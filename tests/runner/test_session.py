@@ -3,19 +3,26 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from paths import ROOT
+from suites import example
 from suites.inline import MACHINE, Inline, counts, ended
 
 from dgxcert import command
 from dgxcert.judgement import benchmark_cases
 from dgxcert.machine.identity import Gpu
+from dgxcert.outcome import Outcome
 from dgxcert.plan import catalogue
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import ALL, any_gpu, make
 from dgxcert.profiles import profile as profiles
+from dgxcert.record import journal
+from dgxcert.record.state import RunState
 from dgxcert.runner import session
+from dgxcert.runner.channel import brief as channel_brief
+from dgxcert.runner.channel import seal
 
 TIMED = "benchmark.pedantic(lambda: sum(range(999)), rounds=3)\nassert speed(evidence) >= FAST"
 PASSES = "assert speed(evidence) >= FAST"
@@ -279,3 +286,28 @@ def test_a_profile_excludes_the_same_requirements_on_every_gpu(collected: Path, 
         )
     excluded = [each.key for each in planned if each.not_applicable and each.key.startswith("DECODE-SPEED[fp32-")]
     assert len(excluded) == 2 * sum(case.precision == "fp32" for case in benchmark_cases.DECODE)
+
+
+def test_a_failure_with_a_long_text_fits_through_the_channel() -> None:
+    """An assertion about a text of megabytes repeats it, and a refused message loses the failure."""
+    said: list[journal.Event] = []
+    opened = example.opened(example.planned("A"))
+    brief = channel_brief.write(opened, RunState([opened]), "host", 1, ("A",)).model_copy(
+        update={"reads_software": False}
+    )
+    speaker = SimpleNamespace(say=said.append)
+    trial = SimpleNamespace(
+        key="A",
+        outcome=Outcome.FAILED,
+        reason="ä" * 6_000_000,
+        remedy=(),
+        repeats=0,
+        after_work=False,
+        recorder=SimpleNamespace(kept=[], traces=[]),
+    )
+    session.Supervised(brief, Path("/nowhere"), speaker).finished(trial, SimpleNamespace())  # type: ignore[arg-type]
+    (ended,) = said
+    assert isinstance(ended, journal.Finished)
+    assert ended.outcome is Outcome.FAILED
+    assert len(ended.model_dump_json().encode()) < seal.LONGEST
+    assert "more characters" in ended.reason

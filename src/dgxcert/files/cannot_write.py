@@ -25,6 +25,8 @@ CAUSES = {
     errno.EMFILE: Cause("a limit on open files", "Raise the limit: ulimit -n 4096"),
     errno.ENFILE: Cause("the system's limit on open files", "See which programs keep many files open: lsof"),
     errno.ENOENT: Cause("a folder that was moved or removed", "Look whether it was moved: ls -ld {folder}"),
+    errno.ENOTDIR: Cause("a folder that was replaced", "Look what is there: ls -ld {folder}"),
+    errno.ELOOP: Cause("a folder that was replaced by a link", "Look what is there: ls -ld {folder}"),
     errno.EACCES: Cause("missing permission", "Make it writable: ls -ld {folder}"),
     errno.EPERM: Cause("missing permission", "Make it writable: ls -ld {folder}"),
     errno.ESTALE: Cause("a network file system that lost the folder", "Mount it again: findmnt -T {folder}"),

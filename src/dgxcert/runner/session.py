@@ -34,6 +34,8 @@ from dgxcert.runner.channel.speaker import Speaker, end
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent ends."""
+LONGEST_REASON = 20_000
+"""Characters: the channel takes a line of 4 MiB, and refuses who says more."""
 
 
 class Session(ABC):
@@ -174,7 +176,7 @@ class Supervised(Session):
                 key=trial.key,
                 outcome=outcome,
                 duration_s=round(time.monotonic() - self._started_at, 4),
-                reason=trial.reason if trial.outcome else "the test ended without an outcome",
+                reason=shortened(trial.reason) if trial.outcome else "the test ended without an outcome",
                 remedy=trial.remedy,
                 evidence=tuple(trial.recorder.kept),
                 traces=tuple(trial.recorder.traces),
@@ -194,6 +196,17 @@ class Supervised(Session):
             self._speaker.say_last(journal.Stopped(key=self._current, reason=reason))
         finally:
             end()
+
+
+def shortened(reason: str) -> str:
+    """A reason of a length that a report can show: an assertion about a long text repeats it.
+
+    >>> len(shortened("x" * 10_000_000)) < 21_000
+    True
+    """
+    if len(reason) <= LONGEST_REASON:
+        return reason
+    return f"{reason[:LONGEST_REASON]}… (and {len(reason) - LONGEST_REASON} more characters)"
 
 
 def _outcome_of(entry: Planned, outcomes: dict[str, Outcome]) -> Outcome:
