@@ -146,7 +146,6 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int, record_
     kind = CERTIFICATE if run.judgement.verdict is Verdict.CERTIFIED else REPORT
     measured = datetime.fromisoformat(run.measured or run.started)
     used = tuple(result.waiver for result in run.waived if result.waiver)
-    keys = {outcome: tuple(result.key for result in run.results if result.outcome is outcome) for outcome in Outcome}
     extension = Extension(
         says=_sentence(run, kind),
         kind=kind,
@@ -178,12 +177,17 @@ def make(run: Run, digests: dict[str, str], issued: datetime, days: int, record_
         predicate=Predicate(
             result=_result(run),
             configuration=_configuration(run),
-            passed=keys[Outcome.PASSED],
-            warned=keys[Outcome.INCONCLUSIVE],
-            failed=keys[Outcome.FAILED],
+            passed=_keys(run, Outcome.PASSED),
+            warned=_keys(run, Outcome.INCONCLUSIVE),
+            failed=_keys(run, Outcome.FAILED),
             dgxcert=extension,
         ),
     )
+
+
+def _keys(run: Run, outcome: Outcome) -> tuple[str, ...]:
+    """The requirements that ended so."""
+    return tuple(result.key for result in run.results if result.outcome is outcome)
 
 
 def end_of(waiver: Waiver) -> datetime:
