@@ -138,7 +138,11 @@ class Statement(Part):
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
-def make(run: Run, digests: dict[str, str], issued: datetime, days: int, record_hash: str | None = None) -> Statement:
+Digests = dict[str, str]
+"""SHA-256 of files by their names."""
+
+
+def make(run: Run, digests: Digests, issued: datetime, days: int, record_hash: str | None = None) -> Statement:
     """The statement about a run; `digests` holds the SHA-256 of each file of its folder.
 
     It expires `days` after the first measurement of the run, or with the first waiver that the verdict depends on.
