@@ -118,6 +118,19 @@ def test_the_archive_is_read_back_and_refused_where_a_secret_shows(
     assert not archive.exists()
 
 
+@pytest.mark.parametrize("text", ["run by lovelace", "open /home/grace/x", r"started by\nlovelace"])
+def test_the_archive_is_read_back_and_refused_where_a_name_shows(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("LOGNAME", "lovelace")
+    packed = bundle.prepare(made, None, hide_host=False)
+    leaky = bundle.File("logs/native-1.log", text.encode(), 0)
+    archive = tmp_path / "case.tar.gz"
+    with pytest.raises(CannotStart, match=r"native-1\.log still has the name of a user, a home or the host after"):
+        bundle.write(replace(packed, files=(*packed.files, leaky)), archive)
+    assert not archive.exists()
+
+
 def test_a_bundle_of_a_run_with_every_spelling_is_clean(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """A log has no secret in it, waits for nobody, and has a largest size."""
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -69,3 +70,35 @@ def test_a_log_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     text = logged(tmp_path / "log", "head -c 300000 /dev/zero | tr '\\0' '\\n'")
     assert len(text) < 1100
     assert text.endswith("it has reached its limit)\n")
+
+
+def test_a_secret_over_the_end_of_a_piece_is_found_in_a_large_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", SECRET)
+    monkeypatch.setattr(child_log, "SEEN_AT_ONCE", 200)
+    monkeypatch.setattr(child_log, "CHUNK", 50)
+    monkeypatch.setattr(child_log, "IDLE_S", 0.05)
+    lines = "i=0; while [ $i -lt 40 ]; do echo line$i; i=$((i+1)); done"
+    halves = f"printf '{SECRET[:9]}\\n'; sleep 0.3; printf '{SECRET[9:]}\\n'"
+    text = logged(tmp_path / "log", f"{lines}; {halves}; {lines}; {halves}; {lines}; {halves}")
+    assert text.count("[secret]") == 3
+    assert text.count("line39") == 3
+    assert SECRET[9:] not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_full_disk_ends_a_log_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+
+    def full(file: int, content: bytes) -> int:
+        if b"more" in content:
+            raise OSError(28, "No space left on device")
+        return write(file, content)
+
+    monkeypatch.setattr(child_log, "IDLE_S", 0.05)
+    monkeypatch.setattr(child_log.os, "write", full)
+    text = logged(tmp_path / "log", "seq 100; sleep 0.3; echo more; sleep 0.3; echo b")
+    assert text.startswith("1\n2\n3\n")
+    assert text.endswith("\n(the log ends here: No space left on device)\n")
+    assert len(text) == len("".join(f"{number}\n" for number in range(1, 101)))

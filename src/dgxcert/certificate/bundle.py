@@ -65,6 +65,8 @@ class Bundle:
     folder: Path
     files: tuple[File, ...]
     excluded: tuple[str, ...]
+    names: Redaction
+    """The names that no file of it may have."""
 
     def listing(self) -> list[str]:
         """One line for each file, with how often something was redacted in it, and for each that is excluded."""
@@ -93,11 +95,11 @@ def prepare(folder: Path, driver_report: Path | None, *, hide_host: bool) -> Bun
         redaction = Redaction(users, hosts, homes)
         redacted = redaction.lines_of_json(text) if member.endswith((".json", ".jsonl")) else redaction.text(text)
         files.append(File(member, redacted.encode(errors="replace"), redaction.count))
-    return Bundle(name, folder, tuple(files), tuple(excluded))
+    return Bundle(name, folder, tuple(files), tuple(excluded), Redaction(users, hosts, homes))
 
 
 def write(bundle: Bundle, path: Path) -> None:
-    """Write the archive, read it back and look for secrets in each member.
+    """Write the archive, read it back and look for secrets and names in each member.
 
     Raises CannotStart where it exists already, would lie in the folder that it packs, or cannot be written, and where
     a secret shows: then it is removed.
@@ -113,7 +115,7 @@ def write(bundle: Bundle, path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             _pack(bundle, file)
-        _require_clean(path)
+        _require_clean(path, bundle.names)
     except BaseException as error:  # Ctrl-C too leaves no archive that nobody has looked through
         with suppress(OSError):
             path.unlink()
@@ -135,8 +137,8 @@ def _pack(bundle: Bundle, file: IO[bytes]) -> None:
             archive.addfile(member, io.BytesIO(bundled.content))
 
 
-def _require_clean(path: Path) -> None:
-    """Raise CannotStart where a member of an archive has a secret; which kind, and never the secret itself."""
+def _require_clean(path: Path, names: Redaction) -> None:
+    """Raise CannotStart where a member of an archive has a secret or a name; which kind, and never what it is."""
     with tarfile.open(path) as archive:
         for member in archive:
             file = archive.extractfile(member)
@@ -148,6 +150,8 @@ def _require_clean(path: Path) -> None:
                     "A bundle is scanned for tokens, and detect-secrets is not installed.",
                     "Set up the environment again: make setup",
                 ) from error
+            if names.shows_names(text):
+                kinds.append("the name of a user, a home or the host")
             if kinds:
                 inside = member.name.partition("/")[2]
                 raise CannotStart(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dgxcert.redaction.grammar import MARK
 from dgxcert.redaction.scrubber import Scrubber
 
 USER, HOST, HOME = "[user]", "[host]", "~"
@@ -65,8 +66,21 @@ class Redaction:
         text = self._replace(HOME_FOLDERS, lambda match: match.group(1) + USER, text)
         for names, mark in ((self.users - SHARED_ACCOUNTS, USER), (self.hosts, HOST)):
             for name in sorted(names, key=len, reverse=True):
-                text = self._replace(rf"(?<![\w]){re.escape(name)}(?![\w])", mark, text)
+                # A line end that a program printed as `\\n` ends a word as well.
+                text = self._replace(rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(name)}(?!\w)", mark, text)
         return text
+
+    def shows_names(self, text: str) -> bool:
+        """Whether a text that was redacted still has a user name, a home path or a host name.
+
+        >>> Redaction(users=frozenset({"lovelace"})).shows_names("run by [user]")
+        False
+        """
+        for mark in (USER, HOST, MARK):  # which may be names themselves
+            text = text.replace(mark, " ")
+        seen = Redaction(self.users, self.hosts, self.homes)
+        seen._without_names(text)
+        return seen.count > 0
 
     def lines_of_json(self, text: str) -> str:
         r"""Redact the strings of JSON or JSON lines; text that is neither is redacted as plain text.

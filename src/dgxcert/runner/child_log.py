@@ -4,25 +4,28 @@ A child prints into a pipe. A thread of the supervisor takes whole lines from it
 it was redacted, and a child that prints without end fills no disk.
 """
 
+import contextlib
 import fcntl
 import os
 import select
 import struct
+import tempfile
 import termios
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from dgxcert.files import untrusted
 from dgxcert.redaction import scrubber
 
 CHUNK = 65536
 LONGEST_LINE = 65536
 LARGEST = 2 * 1024**3
 """Bytes of a log that are kept, if its child is not ended before that for printing too much."""
-LARGEST_SEEN_WHOLE = 8 * 1024**2
+SEEN_AT_ONCE = 8 * 1024**2
+"""Bytes of a log that are looked through together once it is whole."""
 IDLE_S = 0.2
 """How long nothing has to come before lines are written: a secret may go on in the next one."""
 GRACE_S = 2.0
@@ -105,19 +108,50 @@ class ChildLog:
                 end = self._pending.rfind(KEY, 0, end)  # a private key is redacted as a whole
         whole = bytes(self._pending[:end])
         if whole:
-            self._keep(scrubber.text(whole.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
+            self._keep(_scrubbed(whole))
             del self._pending[:end]
 
     def _look_again(self) -> None:
         """Redact the whole once more: a secret may have come in two parts, a while apart."""
-        size = os.fstat(self._file).st_size
-        content = untrusted.read_bytes(self.path, size) if size <= LARGEST_SEEN_WHOLE else b""
-        redacted = scrubber.text(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-        if redacted != content:
-            os.ftruncate(self._file, 0)
-            os.lseek(self._file, 0, os.SEEK_SET)
-            self._left = LARGEST
-            self._keep(redacted)
+        try:
+            with (
+                self.path.open("rb") as written,
+                tempfile.SpooledTemporaryFile(SEEN_AT_ONCE, dir=str(self.path.parent)) as redacted,
+            ):
+                if all(same for _, same in self._seen(written)):
+                    return  # as nearly always, so that a full disk is not asked for more
+                written.seek(0)
+                for piece, _ in self._seen(written):
+                    redacted.write(piece)
+                redacted.seek(0)
+                self._empty()
+                while piece := redacted.read(CHUNK):
+                    self._keep(piece)
+        except OSError as error:
+            self._empty()
+            self._keep(f"(the log was not kept: it could not be redacted: {error.strerror})\n".encode())
+
+    def _seen(self, written: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
+        """The pieces of a log without secrets, and whether each is as it was written."""
+        same = True
+
+        def scrubbed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+            nonlocal same
+            for piece in pieces:
+                clean = _scrubbed(piece)
+                same = same and clean == piece
+                yield clean
+
+        pieces = scrubbed(_pieces(iter(lambda: written.read(CHUNK), b""), SEEN_AT_ONCE))
+        if os.fstat(written.fileno()).st_size > SEEN_AT_ONCE:  # once more, with other ends of the pieces
+            pieces = scrubbed(_pieces(pieces, SEEN_AT_ONCE // 2))
+        for piece in pieces:
+            yield piece, same
+
+    def _empty(self) -> None:
+        os.ftruncate(self._file, 0)
+        os.lseek(self._file, 0, os.SEEK_SET)
+        self._left = LARGEST
 
     def _keep(self, content: bytes) -> None:
         if self._left <= 0:
@@ -128,5 +162,33 @@ class ChildLog:
         try:
             while content:
                 content = content[os.write(self._file, content) :]
-        except OSError:
-            self._left = 0  # a full disk ends the log; the record tells of the disk, and the child must not wait
+        except OSError as error:
+            self._left = 0  # the child must not wait for a full disk
+            self._end(f"\n(the log ends here: {error.strerror})\n".encode())
+
+    def _end(self, said: bytes) -> None:
+        """Say why the log ends, over its last bytes: a full disk has no room for more."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, said, max(os.fstat(self._file).st_size - len(said), 0))
+
+
+def _scrubbed(content: bytes) -> bytes:
+    return scrubber.text(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _pieces(chunks: Iterator[bytes], first: int) -> Iterator[bytes]:
+    r"""Whole lines of at least SEEN_AT_ONCE bytes together, and of `first` bytes at the beginning.
+
+    >>> list(_pieces(iter([b"a\nb", b"c\nd"]), first=3))
+    [b'a\n', b'bc\nd']
+    """
+    held, enough = bytearray(), first
+    for chunk in chunks:
+        held += chunk
+        end = held.rfind(b"\n") + 1 if len(held) >= enough else 0
+        if end or len(held) > 2 * enough:
+            yield bytes(held[: end or len(held)])
+            del held[: end or len(held)]
+            enough = SEEN_AT_ONCE
+    if held:
+        yield bytes(held)
