@@ -48,7 +48,7 @@ def test_a_run_that_cannot_start_prints_one_line(dgxcert, arguments: list[str], 
 
 def test_a_profile_that_is_not_yaml_is_named(dgxcert, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("machine: [a, b\nlimits: {{{\n")
-    dgxcert("validate", "--profile", "mine.yaml").require_refused("mine.yaml is not YAML", "line 2")
+    dgxcert("validate", "--profile", "mine.yaml").require_refused("mine.yaml, line 2, column 7: this is not YAML")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"- a list\n", b""])

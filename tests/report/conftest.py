@@ -1,7 +1,7 @@
 """Runs that every report is rendered from: one with all outcomes, one whose every text is hostile."""
 
 import pytest
-from suites.example import MACHINE, finished, opened, planned, short_of, started
+from suites.example import HELD, MACHINE, finished, opened, planned, short_of, started
 
 from dgxcert.judgement.evidence import Evidence, violation
 from dgxcert.machine.identity import Gpu, Machine
@@ -31,7 +31,7 @@ def run() -> Run:
         opened(
             *plan, planned("EXCUSED", not_applicable="no GPU"), planned("DESELECTED", not_run="deselected by --only")
         ),
-        finished("PASSES", evidence=(Evidence(name="pass rate", value=1, unit="", source="pass rate of 10 rounds"),)),
+        finished("PASSES", evidence=(HELD.model_copy(update={"source": "pass rate of 10 rounds"}),)),
         finished("SHORT[int4]", Outcome.FAILED, reason=reason, evidence=(SHORT,)),
         finished("UNSEEN", Outcome.INCONCLUSIVE, reason="the driver is stuck", remedy=("restart the machine",)),
         finished("UNREAD", Outcome.INCONCLUSIVE, reason="the driver is stuck", remedy=("restart the machine",)),

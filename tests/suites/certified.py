@@ -127,7 +127,7 @@ def events(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
         KEYS[2]: {"evidence": (speed("decode", 14.0),), "traces": (load(12),)},
         KEYS[3]: {"evidence": (speed("prefill", 15.0, intensity=900.0),)},
     }
-    usual = [finished(key, **seen.get(key, {"evidence": ()})) for key in KEYS]
+    usual = [finished(key, **seen.get(key, {"evidence": (AS_REQUIRED,)})) for key in KEYS]
     begun = opened(*(planned(key) for key in KEYS), **{"profile": spark_profile(), "machine": SPARK, **about})
     return [begun, image_ready(), *(replaced.get(ending.key, ending) for ending in usual)]
 
