@@ -2,6 +2,7 @@
 
 import ast
 import io
+import random
 import unicodedata
 
 import pytest
@@ -9,7 +10,7 @@ from paths import ROOT
 from rich.table import Table
 
 from dgxcert.cli import screen
-from dgxcert.console import on_one_line, plain, printable
+from dgxcert.console import HIDDEN, _escaped, on_one_line, plain, printable
 
 HOSTILE = {
     "ESC": "\x1b[2J",
@@ -98,3 +99,11 @@ def test_text_for_rich_is_made_in_one_place() -> None:
         calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         names = {func.id for func in calls if isinstance(func, ast.Name)}
         assert path.name == "console.py" or not names & {"Text", "Console"}, f"{path}: console.plain or screen.console"
+
+
+def test_lines_are_escaped_as_the_whole_is() -> None:
+    dice = random.Random(7)
+    pieces = [*"a1#*\n\r\t\x0b\x1b\x7f \u2028\u2026", "\ufe0f", "\ufe0e", "\u200d", "\u2190", "\U0001f600", "\xad"]
+    for _ in range(2000):
+        text = "".join(dice.choices(pieces, k=dice.randint(0, 9)))
+        assert printable(text) == HIDDEN.sub(_escaped, text)

@@ -48,3 +48,11 @@ def test_what_only_this_process_knows_stays_where_the_result_is_the_same_anywher
     assert models.scrubbed(whole).by_name["reason"] == "no access with [secret]"
     anywhere = models.scrubbed(whole, anywhere=True).by_name
     assert anywhere == {"reason": f"no access with {SECRET}", "url": "https://[secret]@hub.example"}
+
+
+def test_only_what_has_a_secret_is_copied() -> None:
+    secret, clean = Whole(by_name={"password": "a b"}), Part(name="rows", value=5)
+    redacted = models.scrubbed(Whole(parts=(Part(name="at", value="HF_TOKEN=x7Qm2kLp"), clean)))
+    assert redacted.parts[0].value == "HF_TOKEN=[secret]"
+    assert redacted.parts[1] is clean
+    assert models.scrubbed(secret).parts is secret.parts

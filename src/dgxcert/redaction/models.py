@@ -1,11 +1,13 @@
 """A model without secrets in any of its texts: what somebody else made is drawn only as this returns it."""
 
+import functools
+import operator
 from enum import Enum
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from dgxcert.redaction.scrubber import Scrubber
+from dgxcert.redaction.scrubber import NAMING, VALUE, Scrubber, is_secret_name
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,26 +32,57 @@ class _Walk(Scrubber):
 
     def value(self, value: Any, secrets: list[str]) -> Any:
         """A value without these secrets and what its place or format tells to be one."""
+        self._clean: set[str] = set()
         self._seen: dict[str, tuple[str, int]] = {}
         return self._value(value, secrets)
 
     def _value(self, value: Any, secrets: list[str], secret: bool = False, depth: int = 0) -> Any:
+        """The value itself where it has no secret: a run of 100,000 results is not copied for one of them."""
+        if type(value) is str and not secret:
+            return self._text(value, secrets)
         if isinstance(value, Enum):
             return value
+        if isinstance(value, BaseModel):
+            return self._model(value, secrets, secret, depth)
         if isinstance(value, tuple):
-            return tuple(super()._value(value, secrets, secret, depth))
-        if not isinstance(value, BaseModel):
-            return super()._value(value, secrets, secret, depth)
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        walked = super()._value(fields, secrets, secret, depth)
-        return value.model_copy(update=dict(zip(fields, walked.values(), strict=True)))
+            walked = super()._value(value, secrets, secret, depth) if value else ()
+            same = len(walked) == len(value) and all(map(operator.is_, walked, value))
+            return value if same else tuple(walked)
+        return super()._value(value, secrets, secret, depth)
+
+    def _model(self, model: BaseModel, secrets: list[str], secret: bool, depth: int) -> BaseModel:
+        fields, naming = _fields(type(model))
+        named = any(is_secret_name(getattr(model, name)) for name in naming)
+        update = {}
+        for name, is_secret in fields:
+            before = getattr(model, name)
+            if before is None or isinstance(before, float | int):
+                continue
+            under = secret or is_secret or (named and name == VALUE)
+            after = self._value(before, secrets, under, depth + 1)
+            if after is not before:
+                update[name] = after
+        return model.model_copy(update=update) if update else model
 
     def _text(self, text: str, secrets: list[str]) -> str:
         """The text; most texts of a run come many times, as limits and sources do."""
+        if text in self._clean:
+            return text
         if text not in self._seen:
             before = self.count
             redacted = super()._text(text, secrets)
+            if self.count == before:
+                self._clean.add(text)
+                return text
             self._seen[text] = redacted, self.count - before
         else:
             self.count += self._seen[text][1]
         return self._seen[text][0]
+
+
+@functools.cache
+def _fields(kind: type[BaseModel]) -> tuple[tuple[tuple[str, bool], ...], tuple[str, ...]]:
+    """The fields of a model, each with whether its name says that it is secret, and those that name its value."""
+    fields = tuple((name, is_secret_name(name)) for name in kind.model_fields)
+    naming = tuple(name for name in NAMING if name in kind.model_fields) if VALUE in kind.model_fields else ()
+    return fields, naming

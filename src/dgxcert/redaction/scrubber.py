@@ -19,6 +19,8 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 """The name of a member of an object whose strings are secret."""
+NAMING, VALUE = ("name", "Name", "variable", "header"), "value"
+"""Members of an object that say what another is, as a list of variables has them."""
 DEEPEST = 100
 """Levels of an object that are walked into; what is deeper is redacted whole."""
 
@@ -73,15 +75,15 @@ class Scrubber:
         if isinstance(value, dict | list | tuple) and depth > DEEPEST:
             return self._marked("")
         if isinstance(value, list | tuple):
-            headers = len(value) == 2 and isinstance(value[0], str) and _is_secret_name(value[0])
+            headers = len(value) == 2 and isinstance(value[0], str) and is_secret_name(value[0])
             return [
                 self._value(item, secrets, secret or (headers and at == 1), depth + 1) for at, item in enumerate(value)
             ]
         if isinstance(value, dict):
-            named = any(_is_secret_name(value.get(name)) for name in ("name", "Name", "variable", "header"))
+            named = any(is_secret_name(value.get(name)) for name in NAMING)
             return {
                 self._text(name, secrets): self._value(
-                    item, secrets, secret or _is_secret_name(name) or (named and name.lower() == "value"), depth + 1
+                    item, secrets, secret or is_secret_name(name) or (named and name.lower() == VALUE), depth + 1
                 )
                 for name, item in value.items()
             }
@@ -133,7 +135,12 @@ class Scrubber:
         return text
 
 
-def _is_secret_name(name: object) -> bool:
+def is_secret_name(name: object) -> bool:
+    """Whether a name says that what it names is secret.
+
+    >>> is_secret_name("HF_TOKEN"), is_secret_name("token_count")
+    (True, False)
+    """
     return isinstance(name, str) and SECRET_NAME.fullmatch(name) is not None
 
 
