@@ -42,6 +42,15 @@ def test_a_changed_message_is_refused() -> None:
         Seal(SECRET, TO_CHILD).opened(line.replace(b"failed", b"passed"))
 
 
+@pytest.mark.parametrize("message", [b"said", b""])
+def test_a_message_has_one_spelling(message: bytes) -> None:
+    line, theirs = Seal(SECRET, TO_CHILD).sealed(message).rstrip(b"\n"), Seal(SECRET, TO_CHILD)
+    for other in (b"0" + line, line.replace(b"1 ", b"1  ", 1), line[:-1], line + b" "):
+        with pytest.raises(Forged):
+            theirs.opened(other)
+    assert theirs.opened(line) == message
+
+
 def test_the_secret_is_in_no_attribute_of_a_seal() -> None:
     assert SECRET not in str(vars(Seal(SECRET, TO_CHILD)))
     assert bytes.fromhex(SECRET) not in vars(Seal(SECRET, TO_CHILD)).values()

@@ -48,7 +48,7 @@ class Seal:
     def sealed(self, message: bytes) -> bytes:
         """The line that says a message, which must contain no line break."""
         self._number += 1
-        return b"%d %s %s\n" % (self._number, self._code(self._number, message), message)
+        return self._line(self._number, message) + b"\n"
 
     def opened(self, line: bytes) -> bytes:
         """The message of a line. Raises Forged where it is not the next one that the other end has sealed.
@@ -58,12 +58,15 @@ class Seal:
         dgxcert.runner.channel.seal.Forged: it was not said with the secret of this child
         """
         number, _, rest = line.partition(b" ")
-        code, _, message = rest.partition(b" ")
+        message = rest.partition(b" ")[2]
         if not number.isdigit() or len(number) > len(str(LONGEST)):
             raise Forged("it is no message")
-        if not hmac.compare_digest(code, self._code(int(number), message)):
+        if not hmac.compare_digest(line, self._line(int(number), message)):  # all of it: one message, one spelling
             raise Forged("it was not said with the secret of this child")
         if int(number) != self._number + 1:
             raise Forged(f"it is message {int(number)}, and {self._number + 1} was to come")
         self._number += 1
         return message
+
+    def _line(self, number: int, message: bytes) -> bytes:
+        return b"%d %s %s" % (number, self._code(number, message), message)
