@@ -28,6 +28,7 @@ HOSTILE = {
     "line separator": "\u2028\u2029\x85",
     "zero width": "a\u200bb\u2060c\ufeffd",
     "joiner between letters": "a\u200db",
+    "joiner after a hidden selector": "a\ufe0f\u200d🤗",
     "soft hyphen": "cer\xadtified",
     "grapheme joiner": "a\u034fb",
     "Hangul filler": "\u3164\uffa0",

@@ -22,7 +22,7 @@ HIDDEN = re.compile(
     "\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufff0-\ufffb\ufffe\uffff"  # surrogates, private, no characters
     f"\U00013430-\U00013455\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff{PLANES}]"
     f"|(?<![#*0-9\xa9\xae\u203c\u2049\u2122\u2139{EMOJI}])[\ufe0e\ufe0f]"  # selects how an emoji looks; else hidden
-    f"|\u200d(?![{EMOJI}])|(?<![\ufe0f{EMOJI}])\u200d"  # joins two emoji to one; else hidden
+    f"|\u200d(?![{EMOJI}])|(?<![{EMOJI}])(?<![{EMOJI}]\ufe0f)\u200d"  # joins two emoji to one; else hidden
 )
 """A list of its own, since `str.isprintable` differs between versions of Python, and reports must not."""
 
