@@ -64,6 +64,12 @@ def test_a_secret_is_found(name: str) -> None:
     assert spelling.pattern(SECRET).search(text)
 
 
+@pytest.mark.parametrize("after", ["", "x", " ", "\u0301"])
+def test_a_secret_with_a_letter_of_two_lower_cases_is_found_wherever_it_stands(after: str) -> None:
+    secret = "12bdefΣ"
+    assert any(needle in spelling.skeleton(f"a{secret}{after}") for needle in spelling.needles(secret))
+
+
 @pytest.mark.parametrize("text", ["aB3/x+&'", "9Qm2%kLp", "a B 3", "sha256:9f86d081884c7d659a2feaa0c55ad015"])
 def test_a_part_of_it_is_not(text: str) -> None:
     assert not spelling.pattern(SECRET).search(text)

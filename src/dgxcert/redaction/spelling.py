@@ -15,7 +15,7 @@ BREAK = (
 )
 """Between two characters: a line break with indentation or pytest's `E`, the code of a colour, what has no width."""
 NO_INK = bytes(range(33)) + b"+\"'`\\|>=#*\x7f"
-"""Bytes that spellings add; without them, and in lower case, a text and a secret are compared first."""
+"""Bytes that spellings add; without them, and with their case folded, a text and a secret are compared first."""
 ESCAPE = re.compile(rb"\\{1,8}(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,6})\}|([0-3][0-7]{2}))")
 COLOUR = re.compile(rb"\x1b\[[0-9;]{0,20}[mK]|\xe2\x80[\x8b-\x8d]|\xef\xbb\xbf|\xc2\xad|\\{1,8}[rn]|(?<=\n)e {3}")
 LATIN = re.compile(rb"\\{1,8}x([89a-f][0-9a-f])")
@@ -43,7 +43,7 @@ def pattern(secret: str) -> re.Pattern[str]:
 @functools.lru_cache(maxsize=512)
 def needles(secret: str) -> tuple[bytes, ...]:
     """What `skeleton` leaves of a secret in each of its spellings."""
-    encoded = secret.lower().encode("utf-8", "surrogatepass")
+    encoded = secret.casefold().encode("utf-8", "surrogatepass")
     digits = secret.encode("utf-8", "surrogatepass").hex().encode()
     runs = [run.encode() for run in _base64(secret)]
     urlsafe = [run.translate(bytes.maketrans(b"+/", b"-_")) for run in runs]
@@ -51,8 +51,8 @@ def needles(secret: str) -> tuple[bytes, ...]:
 
 
 def skeleton(text: str) -> bytes:
-    """A text as the comparison sees it: every escape undone, without ink-free bytes, in lower case."""
-    text = text.lower()
+    """A text as the comparison sees it: every escape undone, without ink-free bytes, its case folded."""
+    text = text.casefold()  # unlike `lower`, the same wherever a character stands
     raw = text.encode("utf-8", "surrogatepass")
     forms = [raw]
     if b"&" in raw:
@@ -80,11 +80,11 @@ def _unescaped(match: re.Match[bytes]) -> bytes:
     if octal:
         return bytes([int(octal, 8)])
     point = int(next(filter(None, points)), 16)
-    return chr(point).lower().encode("utf-8", "surrogatepass") if point < 0x110000 else b""
+    return chr(point).casefold().encode("utf-8", "surrogatepass") if point < 0x110000 else b""
 
 
 def _latin(match: re.Match[bytes]) -> bytes:
-    return chr(int(match.group(1), 16)).lower().encode()
+    return chr(int(match.group(1), 16)).casefold().encode()
 
 
 def _bare(raw: bytes) -> bytes:
