@@ -1,11 +1,12 @@
 """What its place tells to be secret is redacted, however it is written; digests, names, paths and numbers are not."""
 
+import random
 from pathlib import Path
 
 import pytest
 from paths import ROOT
 
-from dgxcert.redaction import grammar, scrubber
+from dgxcert.redaction import grammar, plain, scrubber
 
 SECRET = "Xq7PlantedSecret99zz"
 
@@ -147,3 +148,27 @@ def test_a_hostile_text_takes_no_longer_than_its_length() -> None:
     )
     for text in (*hostile, "authorization=token " * 2500, "-----BEGIN A PRIVATE KEY-----" * 1500, "mysql -" * 5000):
         scrubber.text(text)
+
+
+NAMES = "token SECRET_KEY credentials api_key private_key account.key A_KEY LABPASS MYPWD XAUTH pass sid session cookie"
+ODD_NAMES = "login pa\u017fsword to\u212aen s\u0130d \u0130 accessecret tokensecret eos_token token_count"
+VALUES = "x7Qm2kLpAa9 hunter2x 123456 </s> [secret] $VAR hf_aB3aB3aB3aB3aB3aB3 eyJhbGciOi.eyJzdWIiOi.x7Qm"
+PLACES = (
+    *("=", ": ", "->", " ", "\n", '="', '"', "|", " is ", "--", "-u ada:", "&", "://ada:", "@", "_", "-", "A", "a"),
+    *("Authorization: Bearer ", "Cookie: a=", "proxy=ada:", "docker login -p ", "sshpass -p ", "mysql -p", "login('"),
+    *("passwd ", "wandb login ", "Client('", "<", "type=password value=", "response=", "x-api-key: ", "?", "bearer "),
+    *("-----BEGIN PRIVATE KEY-----", "PuTTY-User-Key-File-3:"),
+)
+
+
+def test_what_is_not_looked_at_has_nothing_that_would_be_found() -> None:
+    dice = random.Random(7)
+    kinds = ((*NAMES.split(), *ODD_NAMES.split()), VALUES.split(), PLACES, PLACES)
+    for _ in range(1000):
+        text = "".join(dice.choice(dice.choice(kinds)) for _ in range(dice.randint(1, 14)))
+        for (expression, _judge), needed in zip(grammar._named(), grammar.NAMED_NEED, strict=True):
+            found = [match.span() for match in expression.finditer(text)]
+            assert [match.span() for match in grammar._matches(expression, text, anywhere=bool(needed))] == found
+            assert not (found and needed) or any(word in plain.folded(text) for word in needed)
+        for (expression, _mark), needed in zip(grammar._in_place(), grammar.PLACES_NEED, strict=True):
+            assert not expression.search(text) or any(word in plain.folded(text) for word in needed)

@@ -42,7 +42,7 @@ def test_a_digest_is_no_token(text: str) -> None:
 
 
 def test_every_detector_is_there() -> None:
-    assert len({kind for kind, _ in library.expressions()}) == len(library.PLUGINS)
+    assert len({kind for kind, *_ in library.expressions()}) == len(library.PLUGINS)
 
 
 def test_a_hostile_text_takes_no_longer_than_its_length() -> None:
@@ -59,3 +59,23 @@ def test_without_the_library_values_and_places_are_still_redacted(monkeypatch: p
         scrubber.text("HF_TOKEN=x7Qm2kLp and a long word x7Qm2kLpx7Qm2kLp")
         == "HF_TOKEN=[secret] and a long word x7Qm2kLpx7Qm2kLp"
     )
+
+
+def test_a_detector_is_asked_wherever_it_can_find_something() -> None:
+    other = {
+        "ibm": f"iam_KEY={'x7Qm2kLpAab' * 4}",
+        "IBM COS": f"cos_hmac_secret_access_key={'0123456789abcdef' * 3}",
+        "Cloudant": f"cl_pw={'0123456789abcdef' * 4}",
+        "Cloudant URL": f"https://ada:{'0123456789abcdef' * 4}@ada.cloudant.com",
+        "SoftLayer": f"sl_Token: {'x7qm2klp' * 8}",
+        "SoftLayer URL": f"http://api.softlayer.com/soap/v3/{'x7qm2klp' * 8}",
+        "AWS": f"aws_to\u212aen='{'x7Qm2kLpAa' * 4}'",
+        "GitLab": f"GR1348941{'x7Qm2kLpAa' * 2}",
+        "Slack": "https://hooks.slack.com/services/T1a/B2b/c3d",
+        "Slack, old": "XOXR-1234567890-x7qm2klp",
+    }
+    for token in (*TOKENS.values(), *other.values()):
+        for text in (token, token.upper(), f"a {token} b"):
+            found = {kind for kind, expression, _ in library.expressions() if expression.search(text)}
+            assert found == {kind for kind, expression in library._possible(text) if expression.search(text)}
+    assert all(library.spans(text) for text in other.values())

@@ -98,6 +98,23 @@ PLACES: tuple[tuple[str, str], ...] = (
     ),
     (r"\b()eyJ[\w-]{8,8000}={0,2}\.[\w-]{4,8000}={0,2}(?:\.[\w+/=-]{0,8000}){0,3}", ""),
 )
+PLACES_NEED: tuple[tuple[str, ...], ...] = (
+    *(("private key",), ("putty",), ("authorization",), ("bearer", "basic"), ("cookie",), ("x-",), ("/",), ("/",)),
+    *(("=",), ("=",), ("response=",), ("hf_", "api_org_", "nvapi-", "aiza", "ya29."), ("eyj",)),
+)
+NAMED_NEED: tuple[tuple[str, ...], ...] = (
+    *((), ("-",), ("login",), ("sshpass",), ("login(", "authenticate(", "set_token(", "set_password("), ("client",)),
+    *(("passw", "wandb"), ("<",), ("password",), ("proxy",), (), (), ("-u",), ("mysql",)),
+)
+"""In lower case, of what a text needs one where an expression matches; looking is many times as fast.
+
+Empty where a name has to be found: those are tried at each of NAMES alone.
+"""
+NAMES = re.compile(
+    r"t(?=oken)|p(?=ass|wd|rivate)|s(?=ecret|ubscription|hared|id|ess|ig)|c(?=redential|onnection|ookie)"
+    r"|a(?=pi|ccess|ccount|uth)|e(?=ncryption)|m(?=aster)|l(?=uks|ogin)|_(?=key)"
+)
+"""Where a name may begin; before a part of a name in upper case, as in `LABPASS` and `LAB_KEY`, one earlier."""
 WORDS = (
     "token",
     "pass",
@@ -143,19 +160,36 @@ def redact(text: str) -> tuple[str, int]:
     """
     if not may_hold(text):
         return text, 0
-    count = 0
-    for expression, mark in _in_place():
-        text, found = expression.subn(mark, text)
-        count += found
-    for expression, judge in _named():
-        spans = list(_values(expression, judge, text))
-        text, count = _marked(text, spans), count + len(spans)
+    count, folded = 0, plain.folded(text)
+    for (expression, mark), needed in zip(_in_place(), PLACES_NEED, strict=True):
+        if any(word in folded for word in needed):
+            text, found = expression.subn(mark, text)
+            count += found
+    for (expression, judge), needed in zip(_named(), NAMED_NEED, strict=True):
+        if not needed or any(word in folded for word in needed):
+            spans = list(_values(_matches(expression, text, anywhere=bool(needed)), judge))
+            text, count = _marked(text, spans), count + len(spans)
     spans = makers.spans(text)
     return _marked(text, spans), count + len(spans)
 
 
-def _values(expression: re.Pattern[str], judge: Judge, text: str) -> Iterator[tuple[int, int]]:
-    for match in expression.finditer(text):
+def _matches(expression: re.Pattern[str], text: str, *, anywhere: bool) -> Iterator[re.Match[str]]:
+    """What `finditer` finds; unless `anywhere`, by a look at the places alone where a name may begin."""
+    folded = plain.folded(text)
+    if anywhere or len(folded) != len(text):
+        yield from expression.finditer(text)
+        return
+    end = 0
+    for name in NAMES.finditer(folded):
+        at = name.start()
+        for begin in (at - 1, at) if text[at] in "_PA" else (at,):
+            if begin >= end and (match := expression.match(text, begin)):
+                yield match
+                end = match.end()
+
+
+def _values(matches: Iterator[re.Match[str]], judge: Judge) -> Iterator[tuple[int, int]]:
+    for match in matches:
         quoted = bool(match.groupdict().get("quoted"))
         name = "quoted" if quoted else "bare"
         if judge(match.group(name), quoted):

@@ -9,6 +9,8 @@ import functools
 import importlib
 import re
 
+from dgxcert.redaction import plain
+
 PLUGINS = {
     "artifactory": "ArtifactoryDetector",
     "aws": "AWSKeyDetector",
@@ -35,6 +37,24 @@ LONG_WORD = re.compile(r"(?<![\w+/=.:-])(?=[A-Za-z_+/=.:-]*\d)[\w+/=.:-]{11,}|A(
 """What a line has where any of them can match. Others are not looked at: they are most lines of a log."""
 AROUND = ' \t\r\n=:"'
 """What some expressions take in around a secret."""
+NEEDED = {
+    "cloudant": ("key", "pw", "pass", "token", "cloudant"),
+    "ibm_cloud_iam": ("key", "pwd", "pass", "token"),
+    "ibm_cos_hmac": ("secret",),
+    "softlayer": ("key", "pwd", "pass", "token", "softlayer"),
+    "mailchimp": ("-us",),
+    "aws": ("aws", "a3t", "abia", "acca", "akia", "asia"),
+    "azure_storage_key": ("accountkey",),
+    "github_token": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    "gitlab_token": ("gl", "gr1348941"),
+    "private_key": ("private key", "putty"),
+    "pypi_token": ("pypi-",),
+    "sendgrid": ("sg.",),
+    "slack": ("xox", "hooks"),
+    "square_oauth": ("sq0csp-",),
+    "stripe": ("k_live_",),
+}
+"""In lower case, of what a line needs one where an expression of a detector matches: it is slower than looking."""
 LONGEST_LINE, OVERLAP = 8192, 512
 LONG_GROUP = 16
 IN_WORD, WORD = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_:-", 64
@@ -47,14 +67,14 @@ class Missing(Exception):  # noqa: N818 (what a caller does without)
 
 
 @functools.cache
-def expressions() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """The kind of secret and the expression of each detector. Raises Missing without the library."""
+def expressions() -> tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...]:
+    """The kind of secret, the expression, and the NEEDED of each detector. Raises Missing without the library."""
     try:
         modules = {name: importlib.import_module(f"detect_secrets.plugins.{name}") for name in PLUGINS}
     except ImportError as error:
         raise Missing(str(error)) from error
-    detectors = [getattr(modules[name], detector) for name, detector in PLUGINS.items()]
-    return tuple((detector.secret_type, expression) for detector in detectors for expression in detector.denylist)
+    detectors = [(getattr(modules[name], detector), NEEDED.get(name, ("",))) for name, detector in PLUGINS.items()]
+    return tuple((kind.secret_type, expression, needed) for kind, needed in detectors for expression in kind.denylist)
 
 
 def spans(text: str) -> list[tuple[int, int, str]]:
@@ -65,19 +85,27 @@ def spans(text: str) -> list[tuple[int, int, str]]:
     >>> spans("sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
     []
     """
+    if not LONG_WORD.search(text):
+        return []
     found: list[tuple[int, int, str]] = []
-    at = 0
+    at, those = 0, _possible(text)
     for line in text.splitlines(keepends=True):
         if LONG_WORD.search(line):
             for begin in range(0, len(line), LONGEST_LINE - OVERLAP):
-                found += _in_line(line[begin : begin + LONGEST_LINE], at + begin)
+                found += _in_line(line[begin : begin + LONGEST_LINE], at + begin, those)
         at += len(line)
     return _apart(found)
 
 
-def _in_line(line: str, at: int) -> list[tuple[int, int, str]]:
+def _possible(text: str) -> list[tuple[str, re.Pattern[str]]]:
+    """The expressions that can match in a text, or in a part of it."""
+    folded = plain.folded(text)
+    return [(kind, each) for kind, each, needed in expressions() if any(word in folded for word in needed)]
+
+
+def _in_line(line: str, at: int, those: list[tuple[str, re.Pattern[str]]]) -> list[tuple[int, int, str]]:
     found = []
-    for kind, expression in expressions():
+    for kind, expression in those:
         for match in expression.finditer(line):
             # A long group is the secret, among words that tell what it is; a short one is a part of it, such as "ghp".
             groups = [match.span(number) for number in range(1, (match.re.groups or 0) + 1) if match.group(number)]

@@ -25,6 +25,19 @@ PLAIN = re.compile(
 )
 
 
+FOLDED = {0x130: "i", 0x131: "i", 0x17F: "s", 0x212A: "k"}
+"""Letters beside those of ASCII that `re.IGNORECASE` takes for one of ASCII."""
+
+
+def folded(text: str) -> str:
+    r"""A text in which a word in lower case shows wherever an expression that ignores case finds it.
+
+    >>> folded("HF_TO\N{KELVIN SIGN}EN")
+    'hf_token'
+    """
+    return text.lower() if text.isascii() else text.translate(FOLDED).lower()
+
+
 def is_any(value: str, _: bool = False) -> bool:
     """Whether there is one: its place leaves no doubt."""
     return value not in ("PASSWORD", "password", "[secret]")
