@@ -17,11 +17,12 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+HERE = Path(__file__).resolve().parent
+# Python puts the folder of a script first, and `secrets` there would hide the module of the standard library.
+sys.path[:] = [str(HERE.parent), *(each for each in sys.path if not each or Path(each).resolve() != HERE)]
 
 from attacks.attack import Attack, Harm, Missing, Tally, Try
 
-HERE = Path(__file__).parent
 BEGIN, END = "<!-- attacks: begin -->", "<!-- attacks: end -->"
 NOT_A_SUBJECT = {"attack", "matrix"}
 SHOWN = 5
