@@ -56,3 +56,8 @@ def test_only_what_has_a_secret_is_copied() -> None:
     assert redacted.parts[0].value == "HF_TOKEN=[secret]"
     assert redacted.parts[1] is clean
     assert models.scrubbed(secret).parts is secret.parts
+
+
+def test_a_text_that_is_none_in_utf_8_is_redacted_too() -> None:
+    redacted = models.scrubbed(Part(name="file-\udcff.log", value="HF_TOKEN=x7Qm2kLp"))
+    assert (redacted.name, redacted.value) == ("file-\udcff.log", "HF_TOKEN=[secret]")

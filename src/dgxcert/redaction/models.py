@@ -1,11 +1,13 @@
 """A model without secrets in any of its texts: what somebody else made is drawn only as this returns it."""
 
 import functools
+import json
 import operator
 from enum import Enum
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from dgxcert.redaction.scrubber import NAMING, VALUE, Scrubber, is_secret_name
 
@@ -23,8 +25,16 @@ def scrubbed(model: Model, *, anywhere: bool = False) -> Model:
     Result(reason='sent HF_TOKEN=[secret]')
     """
     walk = _Walk(anywhere=anywhere)
-    redacted: Model = walk.value(model, walk.secrets_in(model.model_dump_json()))
+    redacted: Model = walk.value(model, walk.secrets_in(_as_json(model)))
     return redacted if walk.count else model
+
+
+def _as_json(model: BaseModel) -> str:
+    """The model as JSON, also where a text of it is none in UTF-8, such as the name of a file."""
+    try:
+        return model.model_dump_json()
+    except PydanticSerializationError:
+        return json.dumps(model.model_dump(), default=str)
 
 
 class _Walk(Scrubber):
