@@ -263,9 +263,9 @@ def test_a_run_json_without_its_record_is_shown_as_not_checked(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('"verdict": "REJECTED"', '"verdict": "CERTIFIED"', "its verdict is CERTIFIED, which its results do not give"),
-        ('"verdict": "REJECTED"', '"verdict": "PARTIAL"', "its verdict is PARTIAL"),
-        ('"exit_code": 1', '"exit_code": 0', "its verdict is REJECTED, which"),
+        ('"verdict": "REJECTED"', '"verdict": "CERTIFIED"', "CERTIFIED has 0, found 1"),
+        ('"verdict": "REJECTED"', '"verdict": "PARTIAL"', "PARTIAL has 0, found 1"),
+        ('"exit_code": 1', '"exit_code": 0', "REJECTED has 1, found 0"),
         ('"outcome": "failed"', '"outcome": "passed"', "DISK-SPACE: passed and nothing was compared"),
         ('"failed": 1', '"failed": 0', "its counts are not those of its results"),
         ('"ended": "2026', '"ended": "2036', "it was measured in the future"),
@@ -278,6 +278,15 @@ def test_an_edited_run_json_without_its_record_is_not_shown(tmp_path: Path, old:
     with pytest.raises(CannotStart) as refused:
         consistency.load(made, NOW)
     assert words in refused.value.problem
+
+
+def test_a_verdict_that_was_edited_with_its_exit_code_is_not_shown(tmp_path: Path) -> None:
+    made = alone(folder(tmp_path, FULL))
+    path = made / runs.NAME
+    text = path.read_text(encoding="utf-8").replace('"verdict": "REJECTED"', '"verdict": "CERTIFIED"')
+    path.write_text(text.replace('"exit_code": 1', '"exit_code": 0'), encoding="utf-8")
+    with pytest.raises(CannotStart, match="its verdict is CERTIFIED, which its results do not give"):
+        consistency.load(made, NOW)
 
 
 def test_a_run_json_of_another_version_may_have_other_notes_and_nothing_else(tmp_path: Path) -> None:
