@@ -8,5 +8,5 @@ from dgxcert.report.plots import roofline
 
 def test_a_workload_is_drawn_at_its_intensity_and_rate() -> None:
     rate = speed("decode", 14.0, intensity=2.0)
-    ((x, y),) = roofline._points((rate,))
-    assert (x, y) == (2.0, pytest.approx(14.0 / 20.0 * 0.54))
+    ((share, x, y),) = roofline._points((rate,))
+    assert (share, x, y) == (14.0 / 20.0, 2.0, pytest.approx(14.0 / 20.0 * 0.54))

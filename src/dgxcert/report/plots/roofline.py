@@ -41,7 +41,7 @@ def plot(run: Run) -> Plot | None:
         for peak in roofs.values():
             _roof(axes, (left, right), measured["read"], peak, OTHER, "--")
         for requirement, marker in MARKERS.items():
-            measurements = [(x, y) for id_, _, x, y in points if id_ == requirement]
+            measurements = [(x, y) for id_, _, _, x, y in points if id_ == requirement]
             if measurements:
                 axes.plot(*zip(*measurements, strict=True), marker, color=ACCENT, label=NAMES[requirement], alpha=0.85)
         axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity (FLOP/byte)", ylabel="TFLOP/s")
@@ -51,11 +51,11 @@ def plot(run: Run) -> Plot | None:
         axes.grid(visible=True, which="major", color=FAINT)
         axes.legend(frameon=False, loc="lower right")
 
-    nearest = max(points, key=lambda point: _share(run, point[1]))
+    _, key, share, *_ = max(points, key=lambda point: point[2])
     alternative = (
         f"{len(points)} workloads by arithmetic intensity and TFLOP/s reached, under the theoretical peak of profile "
         f"{printable(run.profile.name)} (solid){dashed}. Nearest to its roofline: "
-        f"{printable(nearest[1])} at {_share(run, nearest[1]):.0%}. The list of requirements holds all values."
+        f"{printable(key)} at {share:.0%}. The list of requirements holds all values."
     )
     return Plot("roofline", "Roofline", alternative, draw("roofline", (7.4, 3.9), onto))
 
@@ -73,18 +73,11 @@ def _roof(axes: Any, ends: tuple[float, float], gb_s: float, tflops: float, colo
     axes.plot(xs, [min(tflops, x * gb_s / 1e3) for x in xs], line, color=colour, linewidth=1.1)
 
 
-def _points(evidence: tuple[Evidence, ...]) -> list[tuple[float, float]]:
-    """Arithmetic intensity and TFLOP/s of each timed quantity that has a roofline."""
-    return [
-        (item.roofline.intensity, float(item.value) / item.roofline.value * item.roofline.tflops)
-        for item in evidence
-        if item.rounds_s and isinstance(item.roofline, Roofline)
-    ]
-
-
-def _share(run: Run, key: str) -> float:
-    result = next(result for result in run.results if result.key == key)
-    return max(float(item.value) / item.roofline.value for item in result.evidence if item.rounds_s and item.roofline)
+def _points(evidence: tuple[Evidence, ...]) -> list[tuple[float, float, float]]:
+    """Share of its roofline, arithmetic intensity and TFLOP/s of each timed quantity that has one."""
+    timed = [(item.roofline, item.value) for item in evidence if item.rounds_s and isinstance(item.roofline, Roofline)]
+    shares = [(roofline, float(value) / roofline.value) for roofline, value in timed]
+    return [(share, roofline.intensity, share * roofline.tflops) for roofline, share in shares]
 
 
 def _measured(run: Run) -> dict[str, float]:
