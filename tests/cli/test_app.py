@@ -1,5 +1,6 @@
 """An error is one line and exit code 3; only a verdict has the exit code of a verdict."""
 
+import signal
 import sys
 
 import pytest
@@ -7,7 +8,7 @@ from suites.commands import Result
 
 from dgxcert import command
 from dgxcert.outcome import CannotStart
-from dgxcert.runner import validation
+from dgxcert.runner import interrupts, validation
 
 
 def raising(error: BaseException):
@@ -26,6 +27,19 @@ def test_a_bug_never_exits_like_a_verdict(dgxcert, monkeypatch: pytest.MonkeyPat
 
 def test_ctrl_c_before_a_run_is_one_line(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validation, "validate", raising(KeyboardInterrupt()))
+    dgxcert("validate", "--profile", "cpu").require_refused("interrupted")
+
+
+def test_a_library_that_makes_an_error_of_ctrl_c_is_interrupted_too(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: object) -> None:
+        with interrupts.held() as stop:
+            try:
+                with stop.raising():
+                    signal.raise_signal(signal.SIGTERM)
+            except KeyboardInterrupt:
+                raise ValueError("the model cannot be built") from None
+
+    monkeypatch.setattr(validation, "validate", build)
     dgxcert("validate", "--profile", "cpu").require_refused("interrupted")
 
 

@@ -62,7 +62,8 @@ def _profile_with_floor(folder: Path, gib: float) -> Path:
 def test_a_check_that_only_reads_the_machine_is_not_stopped(tmp_path: Path, stage: str, trouble: str) -> None:
     """MEMORY-AVAILABLE must fail on such a machine, and would otherwise be killed before it has read the memory."""
     anything: Any = None
-    child = Child(anything, {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}, stage=stage, number=1)
+    plan = {"MEMORY-AVAILABLE": example.planned("MEMORY-AVAILABLE")}
+    child = Child(anything, plan, stage=stage, number=1, excess=lambda: "")
     child.take(example.started("MEMORY-AVAILABLE"))
     supervisor = Supervisor(anything, tmp_path, anything, anything, anything, shortage=lambda: "no memory is left")
     assert supervisor._kill_reason(child) == trouble

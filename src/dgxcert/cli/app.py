@@ -33,12 +33,12 @@ def main() -> None:
     output.install()
     # Python's own shutdown takes a while. A signal during it would replace the exit code by death by that signal.
     atexit.register(interrupts.ignore)
-    with interrupts.heeded():
-        code = _code()
+    with interrupts.heeded() as stop:
+        code = _code(stop)
         sys.exit(code)
 
 
-def _code() -> int:
+def _code(stop: interrupts.Stop) -> int:
     """Run the command, and say what kept it from its end; returns its exit code."""
     try:
         require_plain(sys.argv[1:])
@@ -55,6 +55,8 @@ def _code() -> int:
     except OSError as error:  # the file system ends what a command was doing: no bug of dgxcert's own
         return _fail(_named(error))
     except Exception:  # a bug of dgxcert's own: Python's exit code for it is 1, which means REJECTED here
+        if stop.has_just_raised:  # pydantic reports one that meets it while it builds a model as an error of the model
+            return _fail("interrupted.")
         print_line(screen.console(sys.stderr), traceback.format_exc())
         return CannotRun.CANNOT_START
     return _fail("interrupted.") if code == CannotRun.INTERRUPTED else code

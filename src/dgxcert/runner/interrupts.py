@@ -33,6 +33,11 @@ class Stop:
             self._raised_at = now
             raise KeyboardInterrupt
 
+    @property
+    def has_just_raised(self) -> bool:
+        """Whether an error may be what a library made of the KeyboardInterrupt that it caught."""
+        return time.monotonic() - self._raised_at <= REPEAT_S
+
     def check(self, beyond: int = 0) -> None:
         """Raise KeyboardInterrupt where more than `beyond` signals have arrived."""
         if self.count > beyond:
