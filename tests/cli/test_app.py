@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from suites.commands import Result
@@ -41,6 +42,23 @@ def test_a_library_that_makes_an_error_of_ctrl_c_is_interrupted_too(dgxcert, mon
 
     monkeypatch.setattr(validation, "validate", build)
     dgxcert("validate", "--profile", "cpu").require_refused("interrupted")
+
+
+def test_an_interruption_of_code_that_a_library_writes_ends_with_exit_3_too(tmp_path: Path) -> None:
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import importlib\n"
+        "app = importlib.import_module('dgxcert.cli.app')\n"
+        "def interrupted(stop):\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        return app._fail('interrupted.')\n"
+        "app._code = interrupted\n"
+        "app.main()\n"
+    )
+    completed = command.run([sys.executable, "-m", script.stem], timeout_s=30, cwd=tmp_path)
+    Result(completed.returncode, completed.stdout, completed.stderr).require_refused("interrupted")
 
 
 def test_brackets_in_a_message_are_not_markup(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:

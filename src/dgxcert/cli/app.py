@@ -35,6 +35,9 @@ def main() -> None:
     atexit.register(interrupts.ignore)
     with interrupts.heeded() as stop:
         code = _code(stop)
+        # CPython remembers a KeyboardInterrupt that passed through exec() of a text, as in a named tuple, even where it
+        # was caught, and ends `python -m` by SIGINT: the next exec() of a text makes it forget.
+        exec("")  # noqa: S102 (nothing is run)
         sys.exit(code)
 
 
