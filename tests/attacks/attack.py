@@ -1,4 +1,4 @@
-"""What an attack is, and how what came of it is judged and counted."""
+"""What an attack is, and how its results are judged and counted."""
 
 import os
 import signal

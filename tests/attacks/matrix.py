@@ -1,4 +1,4 @@
-"""Attack dgxcert, on loopback and within temporary folders only, and count what came of it.
+"""Attack dgxcert, on loopback and in temporary folders only, and count the harm done.
 
     make attack                     all attacks, under ten minutes
     make attack ONLY=certificates   one subject

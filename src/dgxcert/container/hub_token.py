@@ -1,4 +1,4 @@
-"""The user's Hub token: where it is. A container gets it by hand-over, in no file or variable."""
+"""Where the user's Hub token is found; a container is handed it on a socket, not in a file or a variable."""
 
 import contextlib
 import os
