@@ -156,10 +156,13 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     identity = suite.Suite(version="0", modified=False, sha256="0")
     opened = journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned))
     writer.append(opened)
-    supervisor = Supervisor(opened, run_folder, writer, Quiet(), RunState([opened]))  # type: ignore[arg-type]
+    state = RunState([opened])
+    supervisor = Supervisor(opened, run_folder, writer, Quiet(), state)  # type: ignore[arg-type]
     stages = [Stage.HOST, Stage.WORK, Stage.AFTER]
     if engine.starts_containers(machine.fields):
-        writer.append(example.image_ready())
+        image = example.image_ready()
+        writer.append(image)
+        state.take(image)
         stages.insert(1, Stage.IMAGE)
     for stage in stages:
         entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, run_folder)]
