@@ -7,11 +7,12 @@ import traceback
 import typer
 
 from dgxcert import __doc__ as about
-from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, shell, validate
+from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, setup, shell, validate
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.cli.options import require_plain
 from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
+from dgxcert.plan.spelling import spelled
 from dgxcert.redaction import output
 from dgxcert.runner import interrupts
 
@@ -24,6 +25,7 @@ app.add_typer(compare.commands)
 app.add_typer(hub.commands)
 app.add_typer(image.commands)
 app.add_typer(shell.commands)
+app.add_typer(setup.commands)
 app.add_typer(history.commands)
 app.add_typer(certificate.commands)
 
@@ -67,7 +69,7 @@ def _code(stop: interrupts.Stop) -> int:
 
 def _fail(message: str) -> int:
     with interrupts.held():  # a second Ctrl-C does not take the message away
-        print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(message)}")
+        print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(spelled(message))}")
     return CannotRun.CANNOT_START
 
 

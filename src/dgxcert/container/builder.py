@@ -32,11 +32,7 @@ def recipe(stack: str, base: str) -> Recipe:
 
     Raises CannotStart without a checkout, for a stack that has no lock, or when the engine does not answer.
     """
-    container = _container()
-    lock = container / "stacks" / f"{stack}.lock"
-    if not lock.is_file():
-        known = ", ".join(path.stem for path in sorted(lock.parent.glob("*.lock")))
-        raise CannotStart(f"There is no lock for stack {stack!r}.", f"Known: {known}; or create one: make lock")
+    container, lock = _container(), lock_of(stack)
     name = base or _pinned_base(container)
     return Recipe(
         stack=stack,
@@ -48,6 +44,16 @@ def recipe(stack: str, base: str) -> Recipe:
             *(container / name for name in ("Dockerfile", "guard.py", "entry.py")), suite.root() / "pyproject.toml"
         ),
     )
+
+
+def lock_of(stack: str) -> Path:
+    """The lock of a stack. Raises CannotStart for a stack that has none."""
+    stacks = _container() / "stacks"
+    lock = stacks / f"{stack}.lock"
+    if lock.parent != stacks or not lock.is_file():
+        known = ", ".join(path.stem for path in sorted(stacks.glob("*.lock")))
+        raise CannotStart(f"There is no lock for stack {stack!r}.", f"Known: {known}; or create one: make lock")
+    return lock
 
 
 def _hash(*paths: Path) -> str:

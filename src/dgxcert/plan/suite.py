@@ -40,6 +40,13 @@ class Suite(BaseModel):
     """Hash of everything that affects a result."""
     package_sha256: str = ""
     """Hash of the part that an image contains: the package with checks and benchmarks."""
+    installed: bool = False
+    """Whether it is an installed wheel, which carries its own recipe, and no clone."""
+
+
+def is_installed() -> bool:
+    """Whether this dgxcert is an installed package, which holds the suite inside itself."""
+    return (PACKAGE / "suite").is_dir()
 
 
 def root() -> Path:

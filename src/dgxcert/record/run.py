@@ -23,6 +23,7 @@ from dgxcert.machine.trace import Trace
 from dgxcert.outcome import UNEXPLAINED, CannotStart, Outcome
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned, any_gpu
+from dgxcert.plan.spelling import spelled
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
@@ -200,7 +201,10 @@ def _assembled(events: list[Event], opened: Opened, name: str) -> Run:
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
         judgement=_judgement(opened, results, state.image, at_once=not broken),
         limits=basis_count.count(opened.profile.limits, (item for result in results for item in result.evidence)),
-        notes=(*_notes(events, opened, state, broken), *_varied(results)),
+        notes=tuple(
+            spelled(note, installed=opened.suite.installed)
+            for note in (*_notes(events, opened, state, broken), *_varied(results))
+        ),
         waivers=opened.waivers,
         results=results,
         earlier=opened.earlier,
@@ -244,7 +248,7 @@ Logs = dict[tuple[str, int], str]
 
 
 Steps = Callable[[tuple[str, ...]], tuple[str, ...]]
-"""Chooses those steps of a remedy that are for this machine and this run."""
+"""Chooses those steps of a remedy that are for this machine and this run, and spells them for where it was made."""
 
 
 def _result(
@@ -305,7 +309,13 @@ def _steps(opened: Opened) -> Steps:
         in_container=opened.options.runtime is Runtime.DOCKER,
     )
     options = _of_make(opened.options)
-    return lambda steps: trait.applicable(steps, traits, options) if steps else ()
+    here = opened.suite.installed
+
+    def chosen(steps: tuple[str, ...]) -> tuple[str, ...]:
+        applicable = trait.applicable(steps, traits, options) if steps else ()
+        return tuple(spelled(step, installed=True) for step in applicable) if here else applicable
+
+    return chosen
 
 
 def _of_make(options: Options) -> str:

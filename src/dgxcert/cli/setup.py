@@ -1,0 +1,35 @@
+"""`dgxcert setup`: what an environment needs for work outside the container, as commands to type. It runs none."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from dgxcert.cli import screen
+
+commands = typer.Typer()
+
+
+@commands.command()
+def setup(
+    stack: Annotated[str, typer.Option(help="Which stack of Hugging Face packages: course or current.")] = "course",
+) -> None:
+    """Say what to install for work outside the container; a run in the container needs nothing more."""
+    from dgxcert.container import builder
+    from dgxcert.plan import suite
+
+    if not suite.is_installed():
+        of_stack = "" if stack == "course" else f" STACK={stack}"
+        screen.say(f"This is a clone, which sets up its own environment: make setup{of_stack}")
+        return
+    lock = builder.lock_of(stack)
+    pip = f"{sys.executable} -m pip install"
+    for line in (
+        f"This dgxcert is installed in {sys.prefix}. In the container (dgxcert validate) it needs nothing more.",
+        "Outside of it, where a run certifies nothing, type these:",
+        f"  {pip} torch    # the build for your GPU; no lock of dgxcert pins it here",
+        f"  {pip} --no-deps --require-hashes -r {lock}",
+        "To restore dgxcert itself, install its wheel again:",
+        f"  {pip} --force-reinstall DGXCERT.whl",
+    ):
+        screen.say(line)
