@@ -33,12 +33,14 @@ from dgxcert.runner.closing import Ended
         (["validate", "stray"], ["stray"]),
         (["validate", "--profile", "cpu", "--site", "nowhere.yaml"], ["nowhere.yaml cannot be read", "calibrate"]),
         (["validate", "--profile", "cpu", "--site", "."], ["cpu.yaml cannot be read", "calibrate"]),
-        (["validate", "--resume", "nowhere"], ["nowhere is not a run", "records.jsonl", "results/"]),
+        (["validate", "--resume", "./nowhere"], ["nowhere is not a run", "records.jsonl", "results/"]),
         (
             ["validate", "--resume", "nowhere", "--tier", "quick"],
             ["--resume continues a run with the options it began with", "--tier"],
         ),
-        (["show", "nowhere"], ["nowhere/run.json cannot be read", "--resume nowhere"]),
+        (["show", "./nowhere"], ["nowhere/run.json cannot be read", "--resume nowhere"]),
+        (["show", "nowhere"], ["There is no 'nowhere', and results holds no run"]),
+        (["verify", "nowhere"], ["There is no 'nowhere', and results holds no run"]),
         (["show"], ["Missing"]),
     ],
 )

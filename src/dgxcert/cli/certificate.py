@@ -9,7 +9,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import Drift, Verify
-from dgxcert.cli.options import RunArgument
+from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument, SignedArgument
 from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
 
@@ -28,21 +28,24 @@ def sign(
     run: RunArgument,
     key: Annotated[Path, typer.Option(help="SSH key: a private key, or the public key of one held by an agent.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity, from the first measurement.")] = 365,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Sign a run with an SSH key: as a certificate if it is CERTIFIED, otherwise as a signed report."""
     from dgxcert.certificate import signed_run, summary
+    from dgxcert.history import run_names
 
-    path = signed_run.sign(run, key, days, datetime.now(UTC), screen.say)
+    path = signed_run.sign(run_names.resolve(run, results), key, days, datetime.now(UTC), screen.say)
     for line in summary.of_signing(signed_run.read(path, datetime.now(UTC)).extension, path):
         screen.say(line)
 
 
 @commands.command()
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="certificate.json in its run folder.")],
+    file: SignedArgument,
     allowed_signers: Annotated[str, typer.Option(help="Allowed signers file; see man ssh-keygen.")] = SIGNERS,
     machine: Annotated[str, typer.Option(help="Host name, serial number or GPU UUID it must be for.")] = "",
     revoked: Annotated[Path | None, typer.Option(help="Revoked keys, or a key revocation list.")] = None,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Verify a signed run, offline.
 
@@ -50,10 +53,12 @@ def verify(
     """
     from dgxcert.certificate import signed_run, summary
     from dgxcert.certificate.refusal import Refused
+    from dgxcert.history import run_names
 
     signers = Path(os.path.expanduser(allowed_signers))
+    path = run_names.resolve_file(file, results)
     try:
-        verified = signed_run.verify(file, signers, datetime.now(UTC), machine=machine, revoked=revoked)
+        verified = signed_run.verify(path, signers, datetime.now(UTC), machine=machine, revoked=revoked)
     except Refused as refused:
         _exit_refused(refused)
     for line in summary.of_verification(verified):
@@ -63,10 +68,11 @@ def verify(
 
 @commands.command()
 def drift(
-    file: Annotated[Path, typer.Argument(metavar="CERT", help="certificate.json of this machine.")],
+    file: SignedArgument,
     allowed_signers: Annotated[
         Path | None, typer.Option(help=f"Allowed signers file; {SIGNERS} where it exists.", show_default=False)
     ] = None,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Show what has changed on this machine since its certificate.
 
@@ -75,12 +81,14 @@ def drift(
     from dgxcert.certificate import drift as drifts
     from dgxcert.certificate import signed_run, summary
     from dgxcert.certificate.refusal import Refused
+    from dgxcert.history import run_names
     from dgxcert.runner import session
 
+    path = run_names.resolve_file(file, results)
     now = datetime.now(UTC)
     try:
         signers = allowed_signers or _usual_signers()
-        signed = signed_run.verify(file, signers, now).statement if signers else signed_run.read(file, now)
+        signed = signed_run.verify(path, signers, now).statement if signers else signed_run.read(path, now)
         machine = session.read_machine()
         if not drifts.same_machine(signed.extension, machine):
             names = ", ".join(sorted(signed_run.names(signed)))

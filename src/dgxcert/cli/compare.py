@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import RESULTS
+from dgxcert.cli.options import RESULTS, ResultsOption
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
 
@@ -21,21 +21,22 @@ commands = typer.Typer()
 
 @commands.command()
 def compare(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run to compare; of two runs, the reference.")],
-    other: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="The run to compare with the first.")] = None,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare; of two runs, the reference.")],
+    other: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run to compare with the first.")] = None,
     keep: Annotated[bool, typer.Option(help="Add RUN to the baseline of its machine and image.")] = False,
     baselines: Annotated[Path, typer.Option(help="Folder that holds the baselines.")] = BASELINES,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Compare a run with another run, or with the baseline of its machine and image.
 
     Exit code 0: nothing is slower; 1: something is slower; 2: something could not be compared.
     """
-    from dgxcert.history import baseline, comparison
+    from dgxcert.history import baseline, comparison, run_names
     from dgxcert.record import run as runs
     from dgxcert.record import timings
     from dgxcert.report import comparison_table
 
-    folder = other or run
+    folder = run_names.resolve(other or run, results)
     judged, reference = runs.load(folder), None
     if keep:
         if other is not None:
@@ -47,8 +48,9 @@ def compare(
         for line in skipped:
             print_line(screen.console(sys.stderr), line)
     else:
-        reference = runs.load(run)
-        earlier = [timings.of(reference, run)]
+        against = run_names.resolve(run, results)
+        reference = runs.load(against)
+        earlier = [timings.of(reference, against)]
     compared = comparison.compare(earlier, timings.of(judged, folder))
     comparison_table.show(compared, judged, reference, len(earlier), screen.console())
     raise typer.Exit(comparison.exit_code(compared))
@@ -56,18 +58,20 @@ def compare(
 
 @commands.command()
 def calibrate(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs of known-good machines of one kind.")],
+    named: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs of known-good machines of one kind.")],
     write: Annotated[Path | None, typer.Option(help="Write a site profile, which only tightens limits, here.")] = None,
     who: Annotated[str, typer.Option(help="Who is responsible for it; empty means the name of this account.")] = "",
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Derive limits for a profile from runs of known-good machines, as YAML, each with its source.
 
     With --write, from at least three runs that passed everything: a site profile for `dgxcert validate --site`.
     """
-    from dgxcert.history import calibration
+    from dgxcert.history import calibration, run_names
     from dgxcert.record import run as runs
     from dgxcert.record import timings
 
+    folders = [run_names.resolve(name, results) for name in named]
     if write is not None:
         _write_site(folders, write, who or _account())
         return

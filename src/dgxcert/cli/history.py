@@ -14,19 +14,21 @@ commands = typer.Typer()
 
 
 @commands.command()
-def report(run: RunArgument) -> None:
+def report(run: RunArgument, results: ResultsOption = RESULTS) -> None:
     """Regenerate all reports of a run from its run.json: report.html, summary.md, junit.xml, metrics.prom.
 
     Only where that is what its record proves, and the run is not signed: a signature covers its reports.
     """
     from dgxcert import report as reports
     from dgxcert.certificate import consistency
+    from dgxcert.history import run_names
     from dgxcert.record.claim import claimed
 
-    with claimed(run):
-        loaded = consistency.load(run, datetime.now(UTC))
-        consistency.require_unsigned(run)
-        written = reports.write_all(loaded.run, run)
+    folder = run_names.resolve(run, results)
+    with claimed(folder):
+        loaded = consistency.load(folder, datetime.now(UTC))
+        consistency.require_unsigned(folder)
+        written = reports.write_all(loaded.run, folder)
     for path in written:
         screen.say(str(path))
     if loaded.unchecked:
@@ -54,6 +56,7 @@ def history(
 @commands.command()
 def bundle(
     run: RunArgument,
+    results: ResultsOption = RESULTS,
     to: Annotated[Path | None, typer.Option(help="The archive; empty: dgxcert-bundle-DIGEST.tar.gz, here.")] = None,
     driver_report: Annotated[Path | None, typer.Option(help="Output of nvidia-bug-report.sh to include.")] = None,
     hide_host: Annotated[bool, typer.Option(help="Redact the host name as well.")] = False,
@@ -64,10 +67,12 @@ def bundle(
     Lists the contents and asks before it writes.
     """
     from dgxcert.certificate import bundle as bundles
+    from dgxcert.history import run_names
     from dgxcert.record.claim import claimed
 
-    with claimed(run):
-        packed = bundles.prepare(run, driver_report, hide_host=hide_host)
+    folder = run_names.resolve(run, results)
+    with claimed(folder):
+        packed = bundles.prepare(folder, driver_report, hide_host=hide_host)
     path = to or Path(f"{packed.name}.tar.gz")
     for line in packed.listing():
         screen.say(line)

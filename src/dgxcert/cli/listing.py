@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import RunArgument
+from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument
 from dgxcert.console import print_line
 
 commands = typer.Typer()
@@ -21,14 +21,16 @@ def list_() -> None:
 
 
 @commands.command()
-def show(run: RunArgument) -> None:
+def show(run: RunArgument, results: ResultsOption = RESULTS) -> None:
     """Show a finished run again, if it is what its record proves. The exit code is that of the run."""
     from dgxcert.certificate import consistency
+    from dgxcert.history import run_names
     from dgxcert.report import terminal
 
-    loaded = consistency.load(run, datetime.now(UTC))
+    folder = run_names.resolve(run, results)
+    loaded = consistency.load(folder, datetime.now(UTC))
     console = screen.console()
-    terminal.show(loaded.run, console, str(run))
+    terminal.show(loaded.run, console, str(folder))
     if loaded.unchecked:
         print_line(console, f"not checked: {loaded.unchecked}", style="yellow")
     raise typer.Exit(loaded.run.judgement.exit_code)

@@ -76,7 +76,10 @@ def _reference(value: str) -> str:
     return value
 
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder: a folder under results/, or a copy.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, run id, or `latest`.")]
+SignedArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="certificate.json in its run folder; or run id, or `latest`.")
+]
 ProfileOption = Annotated[str, typer.Option(help="Profile name or file; `auto` selects by the GPUs found.")]
 ResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 NewResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.", callback=_results)]

@@ -37,7 +37,7 @@ def validate(
     only: Annotated[str, typer.Option(help="Requirements or groups to run, separated by commas.")] = "",
     weights: Annotated[Weights, typer.Option(help="`hub` also runs real checkpoints from the Hub.")] = Weights.SEEDED,
     results: NewResultsOption = RESULTS,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue a run that ended early.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue a run that ended early.")] = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
     image: ImageOption = "",
@@ -50,6 +50,7 @@ def validate(
 
     Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start or not finish.
     """
+    from dgxcert.history import run_names
     from dgxcert.plan.options import Options
     from dgxcert.report import terminal
     from dgxcert.runner import interrupts, validation
@@ -57,7 +58,7 @@ def validate(
     console = screen.console()
     if resume is not None:
         _refuse_other_options(context)
-        work = partial(validation.resume, resume, console)
+        work = partial(validation.resume, run_names.resolve(resume, results), console)
     else:
         names = _split(only)
         if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
@@ -80,7 +81,7 @@ def _refuse_other_options(context: typer.Context) -> None:
         for parameter in context.command.params
         if parameter.name and _was_given(context, parameter.name)
     ]
-    names = [name for name in given if name != "--resume"]
+    names = [name for name in given if name not in ("--resume", "--results")]
     if names:
         raise CannotStart(
             f"--resume continues a run with the options it began with; {', '.join(names)} cannot be given again.",

@@ -14,8 +14,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dgxcert.files import untrusted
-from dgxcert.history import index_file, timeline
+from dgxcert.history import index_file, listed_run, timeline
 from dgxcert.history.index_file import Row
+from dgxcert.history.listed_run import Listed
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.record import run as run_file
@@ -38,13 +39,13 @@ SHOWN = 300
 class Known:
     """All runs of a results folder, oldest first, and what could not be read, each with the reason."""
 
-    runs: tuple[Earlier, ...]
+    runs: tuple[Listed, ...]
     unreadable: dict[str, str]
     unfinished: tuple[str, ...]
 
     def of(self, machine: str) -> tuple[Earlier, ...]:
         """The last runs of one machine, for the report of its next one."""
-        return tuple(run for run in self.runs if run.machine == machine)[-timeline.MOST_EARLIER :]
+        return tuple(run.earlier for run in self.runs if run.machine == machine)[-timeline.MOST_EARLIER :]
 
 
 def read(results: Path) -> Known:
@@ -63,7 +64,7 @@ def read(results: Path) -> Known:
     return Known(tuple(runs), dict(sorted(unreadable.items())), unfinished)
 
 
-def _current(ended: list[RunFolder], indexed: dict[str, Row]) -> tuple[dict[str, Row], list[Earlier]]:
+def _current(ended: list[RunFolder], indexed: dict[str, Row]) -> tuple[dict[str, Row], list[Listed]]:
     """A row for each run.json, and their lines: from the index for the same bytes, read from the file otherwise."""
     parts = [ended[at::READERS] for at in range(READERS)]  # few large tasks: one a run would cost as much as its hash
     with ThreadPoolExecutor(READERS) as pool:
@@ -81,14 +82,14 @@ def _current(ended: list[RunFolder], indexed: dict[str, Row]) -> tuple[dict[str,
     return rows, runs
 
 
-def _believed(row: Row | None, folder: RunFolder, sha256: str) -> tuple[Row | None, Earlier | None]:
+def _believed(row: Row | None, folder: RunFolder, sha256: str) -> tuple[Row | None, Listed | None]:
     """A row of the index and the line in it, where they are of these bytes in this very file; None otherwise."""
     if row is None or not sha256 or (row.sha256, row.stamp) != (sha256, _stamp(folder)):
         return None, None
     if row.trouble and not row.line:
         return row, None
     try:
-        return row, Earlier.model_validate_json(row.line)
+        return row, Listed.model_validate_json(row.line)
     except ValidationError:
         return None, None
 
@@ -109,7 +110,7 @@ def _hashes(folders: list[RunFolder]) -> dict[Path, str]:
     return hashes
 
 
-def _read(folder: RunFolder) -> tuple[Row, Earlier | None]:
+def _read(folder: RunFolder) -> tuple[Row, Listed | None]:
     """The row of a run and the line in it, from its run.json; the problem in place of the line where that is none."""
     name, path = folder.path.name, folder.path / run_file.NAME
     about = Row(name, _stamp(folder), "", "", "", "")
@@ -120,7 +121,7 @@ def _read(folder: RunFolder) -> tuple[Row, Earlier | None]:
     about = about._replace(sha256=hashlib.sha256(content).hexdigest())
     try:
         run = run_file.load_content(content, path)
-        line = timeline.of(run)
+        line = listed_run.of(run, folder.path)
     except CannotStart as error:
         problem = error.problem
     except (ValueError, ArithmeticError) as error:  # figures that a run has by its form, and no machine reaches

@@ -50,6 +50,8 @@ SHOWN = 200
 """Characters of a problem with a run.json that are shown."""
 SIGNED = ("certificate.json", "signed-report.json")
 """The signed files of a run folder: where one is, no covered file may change any more."""
+ID_CHARS = 8
+"""Hexadecimal digits of a run's id."""
 MEASURED = (Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE)
 """The outcomes of what was measured."""
 
@@ -166,6 +168,23 @@ class Run(Part):
     def waived(self) -> list[Result]:
         """The results that did not pass and are waived."""
         return [result for result in self.results if result.waiver]
+
+    @property
+    def id(self) -> str:
+        """What people call the run by: see `short_id`."""
+        return short_id(self.started, self.machine)
+
+
+def short_id(started: str, machine: Machine) -> str:
+    """The id of a run, which its first event decides: a copy, a resumed and a redacted run keep it.
+
+    Two of 2,000 runs share one with a probability of 1 in 2,000.
+
+    >>> short_id("2026-11-23T18:40:12.000Z", Machine(hostname="spark-07", kernel="6", architecture="aarch64", cores=20))
+    'ca4cac90'
+    """
+    made_of = (started, machine.boot_id or "", *sorted(gpu.uuid for gpu in machine.gpus))
+    return hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:ID_CHARS]
 
 
 def assemble(events: list[Event], name: str) -> Run:
