@@ -2,9 +2,9 @@
 PYTHON ?= python3
 STACK ?= course
 VENV ?= .venv
-PROFILE ?= auto
+PROFILE ?=
 TIER ?= standard
-RESULTS ?= results
+RESULTS ?=
 RUNTIME ?= auto
 MINUTES ?= 30
 TRIES ?= 20
@@ -28,6 +28,9 @@ BIN = $(call quoted,$(VENV)/bin)
 DGXCERT = $(BIN)/dgxcert
 SET_UP = $(PYTHON) scripts/setup.py --venv $(call quoted,$(VENV)) --stack $(call quoted,$(STACK)) --torch $(call quoted,$(TORCH))
 SELECT = $(if $(ONLY),--only $(call quoted,$(ONLY)))
+# What is not typed is left to dgxcert.toml, and to dgxcert's own defaults.
+GIVEN_PROFILE = $(if $(PROFILE),--profile $(call quoted,$(PROFILE)))
+GIVEN_RESULTS = $(if $(RESULTS),--results $(call quoted,$(RESULTS)))
 IMAGE_OPTIONS = --stack $(call quoted,$(STACK)) --base $(call quoted,$(BASE_IMAGE))
 PLACE = --runtime $(call quoted,$(RUNTIME)) $(IMAGE_OPTIONS) --image $(call quoted,$(IMAGE)) $(if $(NO_BUILD),--no-build)
 
@@ -43,12 +46,12 @@ environment: ## set up or restore the environment, without comparing files; what
 	@$(SET_UP)
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME=)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
-	@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),--profile $(call quoted,$(PROFILE)) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) --results $(call quoted,$(RESULTS)) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE))
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
+	@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE))
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
-	@$(DGXCERT) ready --profile $(call quoted,$(PROFILE)) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --results $(call quoted,$(RESULTS))
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
+	@$(DGXCERT) ready $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) $(GIVEN_RESULTS)
 
 rehearse: ## rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
 	@$(MAKE) --no-print-directory validate PROFILE=cpu
@@ -60,10 +63,10 @@ burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= co
 	@$(MAKE) --no-print-directory validate TIER=burn-in
 
 check: environment ## run the checks under plain pytest, without a verdict
-	@$(BIN)/python -m pytest checks --profile $(call quoted,$(PROFILE))
+	@$(BIN)/python -m pytest checks $(GIVEN_PROFILE)
 
 bench: environment ## run the benchmarks under plain pytest, without a verdict
-	@$(BIN)/python -m pytest benchmarks --profile $(call quoted,$(PROFILE))
+	@$(BIN)/python -m pytest benchmarks $(GIVEN_PROFILE)
 
 list: environment ## list every requirement
 	@$(DGXCERT) list
@@ -72,7 +75,7 @@ hub: environment ## find out why models cannot be downloaded from the Hub (REPO=
 	@$(DGXCERT) hub $(if $(REPO),--repo $(call quoted,$(REPO))) $(if $(TYPE),--type $(call quoted,$(TYPE)))
 
 cache: environment ## list and verify the checkpoints in the Hub cache
-	@$(DGXCERT) cache --profile $(call quoted,$(PROFILE))
+	@$(DGXCERT) cache $(GIVEN_PROFILE)
 
 compare: environment ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
 	@$(DGXCERT) compare $(if $(WITH),$(call quoted,$(WITH))) $(call quoted,$(RUN)) $(if $(KEEP),--keep)
@@ -84,13 +87,13 @@ report: environment ## regenerate all reports of a run from its run.json (RUN=re
 	@$(DGXCERT) report $(call quoted,$(RUN))
 
 history: environment ## list all runs; with MACHINE= also each benchmark over time and what changed with it
-	@$(DGXCERT) history $(if $(MACHINE),$(call quoted,$(MACHINE))) --results $(call quoted,$(RESULTS))
+	@$(DGXCERT) history $(if $(MACHINE),$(call quoted,$(MACHINE))) $(GIVEN_RESULTS)
 
 sign: environment ## sign a run with an SSH key, as a certificate if it is CERTIFIED (RUN= KEY=)
 	@$(DGXCERT) sign $(call quoted,$(RUN)) --key $(call quoted,$(KEY))
 
 verify: environment ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
-	@$(DGXCERT) verify $(call quoted,$(FILE)) --allowed-signers $(call quoted,$(SIGNERS))
+	@$(DGXCERT) verify $(call quoted,$(FILE)) $(if $(SIGNERS),--allowed-signers $(call quoted,$(SIGNERS)))
 
 drift: environment ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
 	@$(DGXCERT) drift $(call quoted,$(FILE))
@@ -152,10 +155,10 @@ bench-harness: environment ## measure the overhead of dgxcert; the table goes in
 	@$(BIN)/python scripts/bench_harness.py --write
 
 bench-peers: environment ## compare with bare transformers and optimum-benchmark (PROFILE=cpu); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_peers.py --profile $(call quoted,$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))) --write
+	@$(BIN)/python scripts/bench_peers.py --profile $(call quoted,$(if $(filter-out auto,$(PROFILE)),$(PROFILE),cpu)) --write
 
 bench-slowdown: environment ## measure whether a slowdown of 5 % is detected (PROFILE=cpu TRIES=20); the table goes into docs/performance.md
-	@$(BIN)/python scripts/bench_slowdown.py --profile $(call quoted,$(if $(filter auto,$(PROFILE)),cpu,$(PROFILE))) --tries $(call quoted,$(TRIES)) --write
+	@$(BIN)/python scripts/bench_slowdown.py --profile $(call quoted,$(if $(filter-out auto,$(PROFILE)),$(PROFILE),cpu)) --tries $(call quoted,$(TRIES)) --write
 
 bench-report: environment ## measure very large reports and histories; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_report.py --write
@@ -171,8 +174,8 @@ image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
 	@$(DGXCERT) image $(IMAGE_OPTIONS) --name $(call quoted,$(IMAGE))
 
 shell: ## open a shell where the work of a run is done (PROFILE= RUNTIME=docker|native STACK= IMAGE= RESULTS=)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) --profile $(call quoted,$(PROFILE))
-	@$(DGXCERT) shell --profile $(call quoted,$(PROFILE)) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --image $(call quoted,$(IMAGE)) --results $(call quoted,$(RESULTS))
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
+	@$(DGXCERT) shell $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --image $(call quoted,$(IMAGE)) $(GIVEN_RESULTS)
 
 lock: environment ## pin every package again, with hashes; UPGRADE=1 takes the newest versions
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -100,7 +101,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--venv", default=".venv")
     parser.add_argument("--stack", default="course")
     parser.add_argument("--runtime", default="native", help="where the work is done: the container needs no stack here")
-    parser.add_argument("--profile", default="auto")
+    parser.add_argument("--profile", default="", help="decides with the runtime; empty: of the config file, or auto")
     parser.add_argument("--torch", default="", help="another build of torch than the locked ones; `locked` ends that")
     parser.add_argument("--verify", action="store_true", help="compare the packages' files with their hashes as well")
     parser.add_argument("--clean", action="store_true", help="remove the environment, if this script made it")
@@ -114,8 +115,21 @@ def _in_container(options: argparse.Namespace) -> bool:
 
     if options.runtime not in list(runtime.RuntimeChoice):
         sys.exit(f"setup: unknown runtime {options.runtime!r}. Known: {', '.join(runtime.RuntimeChoice)}")
-    place, _ = runtime.resolve(runtime.RuntimeChoice(options.runtime), options.profile)
+    place, _ = runtime.resolve(runtime.RuntimeChoice(options.runtime), options.profile or _configured_profile())
     return place is runtime.Runtime.DOCKER
+
+
+def _configured_profile() -> str:
+    """The profile that a config file in this folder names, or auto; dgxcert itself says what is wrong with a file."""
+    for name, tables in (("dgxcert.toml", ()), ("pyproject.toml", ("tool", "dgxcert"))):
+        try:
+            content = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+            for table in tables:
+                content = content[table]
+            return str(content["profile"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return "auto"
 
 
 def _torch(venv: Path, asked: str) -> str:

@@ -69,7 +69,10 @@ def test_several_runs_are_several_words(checkout: Path) -> None:
     assert words == ["calibrate", "results/a", "results/b;", "touch", "pwned", "--who", "Ada O'Neil"]
 
 
-def test_what_is_not_typed_has_its_default(checkout: Path) -> None:
+def test_what_is_not_typed_is_left_to_the_config_file(checkout: Path) -> None:
     words = made(checkout, "quick")
-    assert words[:7] == ["validate", "--profile", "auto", "--tier", "quick", "--results", "results"]
-    assert made(checkout, "burn-in")[5:7] == ["--minutes", "30"]
+    assert words[:5] == ["validate", "--tier", "quick", "--runtime", "auto"]
+    assert made(checkout, "burn-in")[3:5] == ["--minutes", "30"]
+    assert made(checkout, "rehearse")[:3] == ["validate", "--profile", "cpu"]
+    assert made(checkout, "history", "RESULTS=out") == ["history", "--results", "out"]
+    assert made(checkout, "verify", "FILE=a") == ["verify", "a"]

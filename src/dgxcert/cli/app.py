@@ -3,11 +3,12 @@
 import atexit
 import sys
 import traceback
+from pathlib import Path
 
 import typer
 
 from dgxcert import __doc__ as about
-from dgxcert.cli import certificate, compare, history, hub, image, listing, screen, setup, shell, validate
+from dgxcert.cli import certificate, compare, config, history, hub, image, listing, screen, setup, shell, validate
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.cli.options import require_plain
 from dgxcert.console import on_one_line, print_line
@@ -45,14 +46,20 @@ def main() -> None:
 
 def _code(stop: interrupts.Stop) -> int:
     """Run the command, and say what kept it from its end; returns its exit code."""
+    settings = config.Config()
     try:
         require_plain(sys.argv[1:])
-        code: int = app(standalone_mode=False)
+        settings = config.read(Path(), sys.argv[1:])
+        commands = typer.main.get_group(app).commands
+        defaults = config.default_map(settings, commands)
+        if signers := settings.signers_for(sys.argv[1:]):
+            print_line(screen.console(sys.stderr), signers)
+        code: int = app(standalone_mode=False, obj=settings, default_map=defaults)
     except typer.TyperException as error:
         message = shortened(error.format_message()).rstrip(".")
         return _fail(f"{message}. Try `dgxcert --help` or `dgxcert COMMAND --help`.")
     except CannotStart as error:
-        return _fail(str(error))
+        return _fail(f"{error}{settings.origin(str(error))}")
     except (KeyboardInterrupt, typer.Abort):
         code = CannotRun.INTERRUPTED
     except SystemExit:  # typer's answer to a closed pipe is exit code 1, which means REJECTED here

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dgxcert.cli import screen
+from dgxcert.cli import config, screen
 from dgxcert.cli.options import (
     RESULTS,
     BaseOption,
@@ -64,7 +64,9 @@ def validate(
         if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
             raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
         place, because = resolve(runtime, profile)
+        site, given = _site_of_config(context, site, profile)
         options = Options(profile=profile, site=site, tier=tier, only=names, runtime=place, runtime_because=because)
+        options = options.model_copy(update={"config": given})
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
         work = partial(validation.validate, options.model_copy(update=recipe), results, console, waivers)
     with interrupts.held():
@@ -72,6 +74,18 @@ def validate(
         terminal.show(ended.run, console, ended.kept, exit_code=ended.exit_code)
         ended.say_trouble(console)
     raise typer.Exit(ended.exit_code)
+
+
+def _site_of_config(context: typer.Context, site: str, profile: str) -> tuple[str, str]:
+    """The site profile to use, and what is said of the config file.
+
+    A folder that a config file names is for the profiles that it has a file for: `--profile cpu` rehearses beside it.
+    """
+    unfit = config.is_default(context, "site") and _was_given(context, "profile") and Path(site).is_dir()
+    if unfit and profile != "auto" and not (Path(site) / f"{profile}.yaml").exists():
+        given = config.used(context, without=["site"])
+        return "", f"{given or context.find_root().obj.file}; its site {site!r} has no {profile}.yaml, so none is used"
+    return site, config.used(context)
 
 
 def _refuse_other_options(context: typer.Context) -> None:
@@ -111,6 +125,7 @@ def _split(only: str) -> tuple[str, ...]:
 
 @commands.command()
 def ready(
+    context: typer.Context,
     profile: ProfileOption = "auto",
     results: NewResultsOption = RESULTS,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
@@ -129,6 +144,7 @@ def ready(
     place, because = resolve(runtime, profile)
     only = prerequisites.names(rows)
     options = Options(profile=profile, only=only, runtime=place, runtime_because=because, stack=stack)
+    options = options.model_copy(update={"config": config.used(context)})
     with interrupts.held():
         ended = validation.validate(options, results, console)
         lines = readiness.checklist(ended.run, rows)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import stat
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -132,6 +133,18 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text, parse_float=_finite, parse_int=_short, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML, without nesting that Python cannot follow. Raises ValueError with the reason and its line, in one line.
+
+    >>> parse_toml('profile = "h200"')
+    {'profile': 'h200'}
+    """
+    try:
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

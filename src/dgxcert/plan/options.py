@@ -36,6 +36,8 @@ class Options(BaseModel):
     profile: str
     site: str = ""
     """File or folder of a site profile, as it was given; empty where no site tightens the limits."""
+    config: str = ""
+    """What a config file gave of this, and which: `dgxcert.toml: profile = 'h200'`; empty where none did."""
     tier: Tier = Tier.STANDARD
     only: tuple[str, ...] = ()
     runtime: Runtime = Runtime.NATIVE

@@ -408,6 +408,8 @@ def _varied(results: Iterable[Result]) -> list[str]:
 def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[str]) -> list[str]:
     """What a reader of the verdict should know about how the run was made."""
     notes = _environment_notes(events, opened)
+    if opened.options.config:
+        notes.append(f"set by {opened.options.config}")
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")
