@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from paths import ROOT
 
-from dgxcert.plan import suite
+from dgxcert.plan import known_faults, suite
 from dgxcert.plan.catalogue import Entry
 
 NO_KNOWN_FAULT = {
@@ -53,7 +53,7 @@ def requirements() -> list[Entry]:
 
 
 def named(catalogue: ModuleType) -> set[str]:
-    return {name for fault in catalogue.load().faults.values() for name in fault.requirements}
+    return {name for fault in known_faults.load(ROOT).faults.values() for name in fault.requirements}
 
 
 def test_every_requirement_that_a_fault_names_exists(catalogue: ModuleType, requirements: list[Entry]) -> None:
@@ -73,7 +73,7 @@ def test_the_exceptions_exist_and_are_needed(catalogue: ModuleType, requirements
 
 
 def test_every_entry_has_sources_a_confidence_and_one_status(catalogue: ModuleType) -> None:
-    faults = catalogue.load().faults
+    faults = known_faults.load(ROOT).faults
     assert len(faults) > 100
     for name, fault in faults.items():
         assert all(source.strip() for source in fault.sources), name
@@ -84,7 +84,7 @@ def test_every_entry_has_sources_a_confidence_and_one_status(catalogue: ModuleTy
 
 def test_an_entry_with_the_knowledge_base_as_its_only_source_is_marked(catalogue: ModuleType) -> None:
     untraced = "a community knowledge base, not traced to its own source"
-    for name, fault in catalogue.load().faults.items():
+    for name, fault in known_faults.load(ROOT).faults.items():
         if set(fault.sources) == {untraced}:
             assert fault.confidence == "knowledge-base", name
         if fault.confidence == "knowledge-base":
@@ -93,7 +93,7 @@ def test_an_entry_with_the_knowledge_base_as_its_only_source_is_marked(catalogue
 
 def test_the_page_has_a_section_for_every_entry_and_no_opaque_source(catalogue: ModuleType) -> None:
     page = catalogue.page()
-    for name in catalogue.load().faults:
+    for name in known_faults.load(ROOT).faults:
         assert f"\n### {name}\n" in page
     assert "file id" not in page
 
@@ -115,7 +115,7 @@ def test_the_matrix_of_another_program_is_kept(
 
 
 def test_sources_are_links_and_steps_by_dgxcert_are_marked(catalogue: ModuleType) -> None:
-    fault = catalogue.parse(ENTRY, "faults.yaml").faults["A1"]
+    fault = known_faults.parse(ENTRY, "faults.yaml").faults["A1"]
     lines = catalogue._section("A1", fault)
     assert (
         "- Sources (a single report): [somebody/something#1](https://github.com/somebody/something/issues/1)." in lines
@@ -144,15 +144,15 @@ def test_sources_are_links_and_steps_by_dgxcert_are_marked(catalogue: ModuleType
 def test_an_invalid_entry_is_named_by_its_id(catalogue: ModuleType, old: str, new: str, complaint: str) -> None:
     assert old in ENTRY
     with pytest.raises(ValueError, match=complaint):
-        catalogue.parse(ENTRY.replace(old, new, 1), "faults.yaml")
+        known_faults.parse(ENTRY.replace(old, new, 1), "faults.yaml")
 
 
 def test_what_is_healthy_cannot_be_caught(catalogue: ModuleType) -> None:
     with pytest.raises(ValueError, match="H1: what is healthy is not caught"):
-        catalogue.parse(ENTRY.replace("A:", "H:").replace("A1:", "H1:"), "faults.yaml")
+        known_faults.parse(ENTRY.replace("A:", "H:").replace("A1:", "H1:"), "faults.yaml")
 
 
 def test_a_fault_cannot_be_listed_twice(catalogue: ModuleType) -> None:
     _, entry = ENTRY.split("  faults:\n")
     with pytest.raises(ValueError, match="key 'A1' is given twice"):
-        catalogue.parse(ENTRY + entry, "faults.yaml")
+        known_faults.parse(ENTRY + entry, "faults.yaml")

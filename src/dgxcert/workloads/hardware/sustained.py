@@ -171,7 +171,7 @@ def measured(device: Device, profile: Profile) -> Load:
 
 def sampled(device: Device, profile: Profile) -> Load:
     """The load of a profile, measured once per process, whether or not the GPU was busy."""
-    rule = Rule(*(profile.limit(f"clock.{name}") for name in ("still", "free", "boost")))
+    rule = Rule(profile.limit("clock.still"), profile.limit("clock.free"), profile.limit("clock.boost"))
     load = _measure(device, profile.workloads.sustained, profile.peak("matmul.bf16"), rule)
     if isinstance(load, Inconclusive):
         raise Inconclusive(load.problem, *load.remedy)
