@@ -53,6 +53,28 @@ def test_earlier_runs_are_those_of_the_same_gpus(tmp_path: Path) -> None:
     assert known.of("GPU-other") == ()
 
 
+def test_headline_figures_come_from_the_index_as_from_the_run(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (listed,) = run_index.read(tmp_path).runs
+    assert [(figure.name, figure.value, figure.unit) for figure in listed.figures] == [
+        ("prefill-16bit", 15.0, "token/s"),
+        ("decode-16bit", 14.0, "token/s"),
+    ]
+    assert run_index.read(tmp_path).runs == (listed,)
+
+
+def test_a_figure_that_no_machine_has_is_left_out(tmp_path: Path) -> None:
+    run_folder = folder(tmp_path)
+    content = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
+    for result in content["results"]:
+        for item in result["evidence"]:
+            if item["name"] == "decode":
+                item["value"] = -1.7e308
+    (run_folder / "run.json").write_text(json.dumps(content), encoding="utf-8")
+    (listed,) = run_index.read(tmp_path).runs
+    assert [figure.name for figure in listed.figures] == ["prefill-16bit"]
+
+
 @pytest.mark.parametrize("moment", ["", "yesterday"])
 def test_a_run_without_a_date_is_not_read_and_named(tmp_path: Path, moment: str) -> None:
     run_folder = folder(tmp_path)

@@ -20,7 +20,7 @@ from dgxcert.outcome import CannotStart
 
 APPLICATION_ID = 0x64677863
 """`dgxc`, at offset 68 of the file (SQLite, "Database File Format", 1.3.17)."""
-VERSION = 5
+VERSION = 6
 """The version of the rows: an index of another version is written again."""
 TABLE = (
     "CREATE TABLE run (folder TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL, profile TEXT NOT NULL, "

@@ -3,8 +3,13 @@
 from pathlib import Path
 
 from dgxcert.history import timeline
+from dgxcert.record import figures
+from dgxcert.record.figures import Figure
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.run import Run
+
+BEYOND = 1e18
+"""No figure of a machine comes near; below it no sum or difference of two overflows."""
 
 
 class Listed(Earlier):
@@ -17,6 +22,8 @@ class Listed(Earlier):
     """The product of each GPU."""
     profile: str
     tier: str
+    figures: tuple[Figure, ...]
+    """The headline figures, in the order of every report."""
 
     @property
     def earlier(self) -> Earlier:
@@ -33,6 +40,7 @@ def of(run: Run, folder: Path) -> Listed:
         gpus=tuple(gpu.product for gpu in run.machine.gpus),
         profile=run.profile.name,
         tier=run.options.tier.value,
+        figures=tuple(figure for figure in figures.figures(run) if abs(figure.value) < BEYOND),
     )
 
 

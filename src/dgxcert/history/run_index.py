@@ -19,8 +19,8 @@ from dgxcert.history.index_file import Row
 from dgxcert.history.listed_run import Listed
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
+from dgxcert.record import economy, run_folders
 from dgxcert.record import run as run_file
-from dgxcert.record import run_folders
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.run_folders import RunFolder
 
@@ -71,14 +71,15 @@ def _current(ended: list[RunFolder], indexed: dict[str, Row]) -> tuple[dict[str,
         hashes = {path: sha256 for part in pool.map(_hashes, parts) for path, sha256 in part.items()}
     rows: dict[str, Row] = {}
     runs = []
-    for folder in ended:
-        name = folder.path.name
-        row, line = _believed(indexed.get(name), folder, hashes[folder.path])
-        if row is None:
-            row, line = _read(folder)
-        rows[name] = row
-        if line is not None:
-            runs.append(line)
+    with economy.uncollected():
+        for folder in ended:
+            name = folder.path.name
+            row, line = _believed(indexed.get(name), folder, hashes[folder.path])
+            if row is None:
+                row, line = _read(folder)
+            rows[name] = row
+            if line is not None:
+                runs.append(line)
     return rows, runs
 
 

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from functools import lru_cache
 
 from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
@@ -83,6 +84,7 @@ def _names(entry: Entry) -> tuple[str, ...]:
     return entry.key, any_gpu(entry.key), entry.id
 
 
+@lru_cache(maxsize=10_000)  # thousands of runs share the keys of one catalogue
 def any_gpu(key: str) -> str:
     """A key without its GPU.
 
