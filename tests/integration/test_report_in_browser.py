@@ -15,7 +15,9 @@ from dgxcert.record.run import Run
 from dgxcert.report import html
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SCHEMES, WIDTHS = ("light", "dark"), (360, 1280)
+SCHEMES, WIDTHS = ("light", "dark"), (360, 390, 1280)
+LEAST_TEXT_PX = 11.0
+"""Smaller text is not read on a phone."""
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +88,37 @@ def test_it_opens_from_a_file_without_messages_or_requests(browser: Any, report:
 def test_the_plots_are_visible_and_have_alternatives(browser: Any, report: Path, scheme: str) -> None:
     page = Visit(browser, report, color_scheme=scheme, viewport={"width": 1280, "height": 800}).page
     plots = page.locator("figure [role=img]")
-    assert plots.count() == 5
+    assert plots.count() == 4
     for at in range(plots.count()):
         assert len(plots.nth(at).get_attribute("aria-label")) > 80
         box = plots.nth(at).locator("svg").bounding_box()
-        assert box["width"] > 400
+        assert 400 < box["width"] < 520
         assert box["height"] > 60
         ink = plots.nth(at).locator("svg text").first.evaluate("each => getComputedStyle(each).fill")
         assert ink == page.evaluate("getComputedStyle(document.body).color"), "text must have the page's own colour"
+
+
+@pytest.mark.parametrize("make", [whole, busy])
+def test_a_phone_shows_every_plot_whole_and_its_text_can_be_read(
+    browser: Any, tmp_path: Path, make: Callable[[], Run]
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(html.render(make()), encoding="utf-8")
+    page = Visit(browser, path, viewport={"width": 390, "height": 844}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for plot in page.locator(".plot, .bars table").all():
+        box = plot.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert plot.evaluate("each => each.scrollWidth <= each.clientWidth"), "nothing of it must scroll sideways"
+    sizes = page.evaluate(
+        """() => [...document.querySelectorAll('.plot svg text')].map(each => {
+             const svg = each.closest('svg');
+             return parseFloat(getComputedStyle(each).fontSize) * svg.getBoundingClientRect().width
+               / svg.viewBox.baseVal.width; })"""
+    )
+    assert sizes
+    assert min(sizes) >= LEAST_TEXT_PX
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

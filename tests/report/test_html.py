@@ -97,8 +97,8 @@ def test_every_outcome_is_named() -> None:
     for words in ("1 failed", "1 inconclusive", "1 not applicable", "2 not run", "the driver is stuck", "12 GiB free"):
         assert words in text, words
     assert "make room" in text
-    assert "not run, deselected by --only DESELECTED" in text
-    assert "not applicable, no such thing here EXCUSED" in text
+    assert "1 not run: deselected by --only DESELECTED" in text
+    assert "1 not applicable: no such thing here EXCUSED" in text
 
 
 def test_every_plot_has_a_text_alternative() -> None:
@@ -106,19 +106,18 @@ def test_every_plot_has_a_text_alternative() -> None:
     labels = [a["aria-label"] or "" for t, a in page.elements if t == "div" and a.get("role") == "img"]
     assert [label.split(":")[0] for label in labels] == [
         "Roofline",
-        "Share of theoretical peak",
         "GPU 0 under load",
         "History of this machine",
         "Rounds",
     ]
-    assert "Thermal slowdown in" in labels[2]
+    assert "Thermal slowdown in" in labels[1]
     assert "driver 580.95.05 → 590.10" in page.text
 
 
 def test_a_server_with_many_gpus_has_every_plot() -> None:
     text = html.render(busy())
     plots = [a for t, a in Page(text).elements if t == "div" and a.get("role") == "img"]
-    assert len(plots) == 4 + 8
+    assert len(plots) == 3 + 8
     assert "Omitted to keep this file small" not in text
     assert "mathdefault" not in text, "ticks are numbers, not formulas"
     assert len(text.encode()) < MOST_BYTES
@@ -127,7 +126,7 @@ def test_a_server_with_many_gpus_has_every_plot() -> None:
 def test_omitted_plots_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "PLOT_BYTES", 1000)
     text = Page(html.render(whole())).text
-    assert "Omitted to keep this file small: Roofline, Share of theoretical peak" in text
+    assert "Omitted to keep this file small: Roofline, GPU 0 under load, History of this machine, Rounds." in text
 
 
 def test_ids_are_unique() -> None:

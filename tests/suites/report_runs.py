@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from suites.certified import SPARK, events, load, past, speed
+from suites.certified import SPARK, events, load, past, spark_profile, speed
 from suites.example import finished, opened, planned
 
 from dgxcert.machine.identity import Gpu
@@ -69,7 +69,8 @@ def busy() -> Run:
         )
         for at, key in enumerate(keys)
     ]
-    return runs.assemble([opened(*(planned(key) for key in keys), earlier=past(60, slower_from=30)), *endings], "run")
+    about = {"earlier": past(60, slower_from=30), "profile": spark_profile()}
+    return runs.assemble([opened(*(planned(key) for key in keys), **about), *endings], "run")
 
 
 def many() -> Run:

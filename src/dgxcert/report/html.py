@@ -14,14 +14,15 @@ from dgxcert.judgement.evidence import Comparison, Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
-from dgxcert.report.plots import past, roofline, rounds, shares, traces
+from dgxcert.report import headline_figure, shortfall
+from dgxcert.report.plots import bars, past, roofline, rounds, traces
 from dgxcert.report.plots.canvas import Plot
+from dgxcert.report.shortfall import Shortfall
 from dgxcert.report.words import (
     WEIGHTS,
     headline,
     keys,
     meaning,
-    not_measured,
     problems,
     rehearse_hint,
     repeated,
@@ -33,9 +34,10 @@ from dgxcert.report.words import (
 HERE = Path(__file__).parent
 PAGE, PIECES, STYLESHEET = "report.html.j2", "pieces.html.j2", "report.css"
 
-PLOT_BYTES = 700_000
+PLOT_BYTES = 600_000
 PROBLEM_BYTES = 150_000
 ROW_BYTES = 450_000
+FOLD_BYTES = 100_000
 NOTE_BYTES = 30_000
 """Size limits of the parts. The whole page stays under 1.5 MB, so that it can be mailed and opens at once."""
 TEXT_CHARS = 4000
@@ -44,6 +46,12 @@ MOST_WAIVED = 100
 MOST_STEPS = 20
 MOST_PRINTED = 200
 """Requirements that are named on paper, problems first."""
+MOST_PRINTED_REASONS = 12
+"""Reasons for not measuring that are named on paper."""
+MOST_IN_HEADING = 4
+"""Requirements that the heading of a problem names; more are counted there, and named below it."""
+MOST_FOLDED = 200
+"""Requirements of one reason that are named where that is opened."""
 
 SIGNS = {
     Outcome.PASSED: "✔",
@@ -72,16 +80,41 @@ class Pieces:
     omitted: int
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Requirements that did not pass for the same reason, as the page shows them."""
+
+    outcome: Outcome
+    count: int
+    keys: str
+    title: str
+    shortfalls: tuple[Shortfall, ...]
+    reason: str
+    why: str
+    remedy: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Requirements that were not measured for the same reason: one line that opens."""
+
+    label: str
+    reason: str
+    results: tuple[Result, ...]
+    most: int = MOST_FOLDED
+
+
 def render(run: Run) -> str:
     """The whole page. The same run gives the same bytes, whenever and wherever it is rendered."""
     environment = _environment()
     macros: Any = environment.get_template(PIECES).module
-    ordered = _by_urgency(run.results)
+    folded = _folds(run)
+    apart = {result.key for fold in folded for result in fold.results}
+    ordered = _by_urgency(result for result in run.results if result.key not in apart)
     details = _within(ordered, macros.details, ROW_BYTES)
     groups: dict[str, list[Markup]] = {}
     for result, piece in zip(ordered, details.rendered, strict=False):
         groups.setdefault(result.group, []).append(piece)
-    expected = [result for result in ordered if result.wanted and result.outcome is not Outcome.NOT_APPLICABLE]
     plots, omitted_plots = _plots(run)
     page = environment.get_template(PAGE).render(
         run=run,
@@ -89,23 +122,49 @@ def render(run: Run) -> str:
         meaning=meaning(run),
         limits=basis_count.described(run.limits).removeprefix("limits: "),
         explained=basis_count.EXPLAINED,
-        weights=WEIGHTS[run.options.weights],
         hint=rehearse_hint(run),
-        problems=_within(problems(run), macros.problem, PROBLEM_BYTES),
+        figures=headline_figure.of(run),
+        problems=_within([_problem(results) for results in problems(run)], macros.problem, PROBLEM_BYTES),
         waived=waived(run)[:MOST_WAIVED],
-        not_measured=not_measured(run),
+        folds=_within(folded, macros.fold, FOLD_BYTES),
+        unmeasured=[f"{len(fold.results)} {fold.label}: {fold.reason}" for fold in folded[:MOST_PRINTED_REASONS]],
         about=_about(run),
+        bars=bars.bars(run),
         plots=plots,
         omitted_plots=omitted_plots,
         steps=past.steps(run)[:MOST_STEPS],
         groups=groups,
         omitted=ordered[len(details.rendered) :],
-        printed=expected[:MOST_PRINTED],
-        unprinted=len(expected[MOST_PRINTED:]),
+        printed=ordered[:MOST_PRINTED],
+        unprinted=len(ordered[MOST_PRINTED:]),
         notes=_within(run.notes, macros.note, NOTE_BYTES),
         stylesheet=Markup((HERE / STYLESHEET).read_text(encoding="utf-8")),  # noqa: S704 (our own file)
     )
     return printable(page)
+
+
+def _problem(results: list[Result]) -> Problem:
+    first, alone = results[0], len(results) == 1
+    return Problem(
+        outcome=first.outcome,
+        count=len(results),
+        keys=keys(results),
+        title=first.title if alone else "",
+        shortfalls=shortfall.of(first),
+        reason=shortfall.explanation(first),
+        why=first.why if alone else "",
+        remedy=first.remedy,
+    )
+
+
+def _folds(run: Run) -> list[Fold]:
+    """What the profile, the tier or --only excluded, by reason; the reason of most requirements first."""
+    by_reason: dict[tuple[Outcome, str], list[Result]] = {}
+    for result in run.results:
+        if result.outcome is Outcome.NOT_APPLICABLE or (result.outcome is Outcome.NOT_RUN and not result.wanted):
+            by_reason.setdefault((result.outcome, result.reason), []).append(result)
+    folds = [Fold(outcome.label, reason, tuple(results)) for (outcome, reason), results in by_reason.items()]
+    return sorted(folds, key=lambda fold: -len(fold.results))
 
 
 def _environment() -> Environment:
@@ -120,10 +179,9 @@ def _environment() -> Environment:
         repeated=repeated,
         headline=lambda result: shortened(headline(result.evidence), CELL_CHARS),
         required=lambda result: shortened(required(result.evidence), CELL_CHARS),
-        keys=lambda results: shortened(keys(results), TEXT_CHARS),
         svg=lambda plot: Markup(plot.svg),  # noqa: S704 (matplotlib escapes what it writes)
     )
-    environment.globals.update(signs=SIGNS, outcomes=Outcome)
+    environment.globals.update(signs=SIGNS, outcomes=Outcome, most_in_heading=MOST_IN_HEADING)
     return environment
 
 
@@ -145,7 +203,7 @@ def _by_urgency(results: Iterable[Result]) -> list[Result]:
 def _plots(run: Run) -> tuple[list[Plot], list[str]]:
     """The plots that fit into PLOT_BYTES, the most useful first, and the titles of those that do not."""
     gpus = traces.plots(run)
-    drawn = [roofline.plot(run), shares.plot(run), *gpus[:1], past.plot(run), rounds.plot(run), *gpus[1:]]
+    drawn = [roofline.plot(run), *gpus[:1], past.plot(run), rounds.plot(run), *gpus[1:]]
     shown: list[Plot] = []
     omitted: list[str] = []
     for plot in (plot for plot in drawn if plot is not None):

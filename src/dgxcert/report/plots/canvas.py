@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
-from dgxcert.console import on_one_line
-
 INK, FAINT, GOOD, BAD, WARN, ACCENT, OTHER = (f"#0a0b0{digit}" for digit in range(1, 8))
 """Placeholders: matplotlib takes no CSS variables, so each is replaced by one of VARIABLES in the finished SVG."""
 VARIABLES = {
@@ -37,7 +35,9 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.4,
 }
 
-LABEL_CHARS = 44
+WIDTH = 4.05
+"""Width of every plot in inches. A phone of 390 px shows it in 358, where its text of 9 points is 11 px high; a wider
+page scales it up to a column."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,3 @@ def _inline(name: str, document: str) -> str:
     svg = re.sub(r'(<svg [^>]*?)\swidth="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg [^>]*?)\sheight="[^"]*"', r"\1", svg, count=1)
     return re.sub(r"#0a0b0[1-7]", lambda match: VARIABLES[match.group()], svg)
-
-
-def label(text: str) -> str:
-    """Text beside an axis: printable, on one line, and at most LABEL_CHARS long.
-
-    >>> label("DECODE-SPEED[bf16-tuned-single-gpu0-with-a-very-long-name]")
-    'DECODE-SPEED[bf16-tuned-single-gpu0-with-a-…'
-    """
-    line = on_one_line(text)
-    return line if len(line) <= LABEL_CHARS else line[: LABEL_CHARS - 1] + "…"

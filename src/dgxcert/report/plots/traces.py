@@ -6,7 +6,7 @@ from typing import Any
 
 from dgxcert.machine.trace import Point, Trace
 from dgxcert.record.run import Run
-from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, WARN, Plot, draw
+from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, WARN, WIDTH, Plot, draw
 
 MOST = 16
 """GPUs that are drawn."""
@@ -48,7 +48,7 @@ def _plot(gpu: int, traces: list[Trace], most: int, began: float) -> Plot:
         panels[-1].set_xlabel("minutes since the start of the run")
 
     alternative = _alternative(gpu, everything, len(ordered))
-    return Plot(f"gpu{gpu}", f"GPU {gpu} under load", alternative, draw(f"gpu{gpu}", (7.4, 4.4), onto))
+    return Plot(f"gpu{gpu}", f"GPU {gpu} under load", alternative, draw(f"gpu{gpu}", (WIDTH, 3.9), onto))
 
 
 def _line(loads: list[tuple[Point, ...]], name: str, step: int, began: float) -> tuple[list[float], list[float]]:

@@ -1,0 +1,67 @@
+"""Headline figures in words, for report.html and summary.md: number, unit, share of the peak, and the other GPUs."""
+
+from dataclasses import dataclass
+
+from dgxcert.console import on_one_line
+from dgxcert.judgement.units import OF_CEILING, OF_TIME
+from dgxcert.record import figures
+from dgxcert.record.figures import Figure
+from dgxcert.record.run import Run
+
+LOWER_IS_BETTER = {"time-to-first-token", "time-per-token", "temperature", "throttling", "energy-per-token"}
+
+
+@dataclass(frozen=True)
+class HeadlineFigure:
+    """One figure as it is shown; `remarks` say what it is a share of, and which GPU it is of."""
+
+    label: str
+    number: str
+    unit: str
+    failed: bool
+    remarks: tuple[str, ...]
+
+
+def of(run: Run) -> list[HeadlineFigure]:
+    """The headline figures of a run, in order."""
+    return [_shown(figure) for figure in figures.figures(run)]
+
+
+def _shown(figure: Figure) -> HeadlineFigure:
+    percent = figure.unit == OF_TIME
+    number = rounded(100 * figure.value if percent else figure.value)
+    unit = "% of the time" if percent else figure.unit
+    remarks = (_share(figure), _other_gpus(figure), _unmeasured(figure))
+    label = on_one_line(figure.label)
+    return HeadlineFigure(label, number, unit, figure.failed, tuple(filter(None, remarks)))
+
+
+def rounded(value: float) -> str:
+    """A number with three significant digits, or whole from 1000 on.
+
+    >>> rounded(41220.8), rounded(674.94), rounded(2.7772), rounded(0.0)
+    ('41,221', '675', '2.78', '0')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _share(figure: Figure) -> str:
+    if figure.share is None:
+        return ""
+    of = "this run's ceiling" if figure.share_of == OF_CEILING else "peak"
+    return f"{figure.share:.0%} of {of}" if figure.share >= 0.1 else f"{figure.share:.1%} of {of}"
+
+
+def _other_gpus(figure: Figure) -> str:
+    if figure.lowest_gpu is None:
+        return ""
+    extreme = "highest" if figure.name in LOWER_IS_BETTER else "lowest"
+    times, unit = (100, "%") if figure.unit == OF_TIME else (1, figure.unit)
+    apart = f", {rounded(times * figure.spread)} {unit} apart" if figure.spread else ""
+    return f"GPU {figure.lowest_gpu}, {extreme} of {figure.gpus}{apart}"
+
+
+def _unmeasured(figure: Figure) -> str:
+    if not figure.unmeasured:
+        return ""
+    return f"{figure.unmeasured} GPU{'' if figure.unmeasured == 1 else 's'} could not be measured"
