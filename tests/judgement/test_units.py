@@ -1,9 +1,9 @@
-"""Units: each quantity has the units that it can be measured in, and a misspelt name gets a suggestion."""
+"""Units: each quantity has the units that it can be measured in."""
 
 import pytest
 
 from dgxcert.judgement import benchmark_cases
-from dgxcert.judgement.units import OF_CEILING, OF_ROOFLINE, PEAKS, QUANTITIES, nearest
+from dgxcert.judgement.units import OF_CEILING, OF_ROOFLINE, PEAKS, QUANTITIES
 
 
 @pytest.mark.parametrize("name", [name for name in PEAKS if name.startswith("matmul.")])
@@ -35,15 +35,3 @@ def test_every_other_quantity_has_exactly_one_unit() -> None:
     bounded = {name for name in QUANTITIES if name.startswith(("prefill.", "decode.", "lora."))}
     others = QUANTITIES.keys() - bounded - OF_MAXIMUM
     assert {name: len(QUANTITIES[name]) for name in others} == dict.fromkeys(others, 1)
-
-
-@pytest.mark.parametrize(
-    ("word", "hint"),
-    [
-        ("decode.bf61", "did you mean 'decode.bf16'?"),
-        ("spred", "did you mean 'spread'?"),
-        ("zzz", "known: decode.bf16, spread"),
-    ],
-)
-def test_the_nearest_known_word_is_suggested_or_else_all_are_listed(word: str, hint: str) -> None:
-    assert nearest(word, ["spread", "decode.bf16"]) == hint

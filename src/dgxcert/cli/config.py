@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgxcert import near_miss
 from dgxcert.cli.options import require_plain
 from dgxcert.console import on_one_line
 from dgxcert.files import untrusted
 from dgxcert.files.untrusted import UnfitError
-from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
 
 OWN, SHARED = "dgxcert.toml", "pyproject.toml"
@@ -100,9 +100,7 @@ def parse(table: Mapping[str, Any], name: str, text: str = "") -> dict[str, str]
     for key, value in table.items():
         where = f"{name}{_line(text, key)}"
         if key not in KEYS:
-            raise CannotStart(
-                f"{where}: there is no setting {on_one_line(key)[:60]!r}; {nearest(key.lower(), list(KEYS))}"
-            )
+            raise CannotStart(f"{where}: there is no setting {on_one_line(key)[:60]!r}; {near_miss.hint(key, KEYS)}")
         if not isinstance(value, str) or not value:
             raise CannotStart(
                 f"{where}: {key}: wanted a text in quotes, found {on_one_line(repr(value))[:60]}.",

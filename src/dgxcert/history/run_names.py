@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dgxcert import near_miss
 from dgxcert.files import untrusted
 from dgxcert.history import run_index
-from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
 from dgxcert.record import journal
 from dgxcert.record import run as runs
@@ -90,7 +90,7 @@ def _by_id(typed: str, known: list[Name], results: Path) -> str:
     if not known:
         raise CannotStart(f"There is no {named}, and {results} holds no run.", "Name a run folder, or --results.")
     words = [word for each in known for word in (each.id, each.folder)]
-    hint = nearest(typed, [*words, LATEST])
+    hint = near_miss.hint(typed, [*words, LATEST])
     if not hint.startswith("did you mean"):
         hint = f"the last ones: {_candidates(known[-SHOWN:])}"
     raise CannotStart(

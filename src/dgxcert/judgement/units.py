@@ -1,7 +1,5 @@
 """Units: the quantities that a profile may limit, and the units each may be written in."""
 
-from difflib import get_close_matches
-
 from dgxcert.judgement import benchmark_cases
 
 OF_ROOFLINE = "of roofline"
@@ -115,13 +113,3 @@ PEAKS: dict[str, str] = {
     **{f"matmul.{precision}": "TFLOP/s" for precision in benchmark_cases.MATMUL},
 }
 """The unit of each physical peak."""
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """A hint for an error message: the nearest known word, or all of them.
-
-    >>> nearest("decode.fp61", ["decode.fp16", "prefill.fp16"])
-    "did you mean 'decode.fp16'?"
-    """
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from dgxcert import near_miss
 from dgxcert.files import untrusted, yaml_document
-from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles.workload_sizes import Part
 
@@ -140,7 +140,7 @@ def _problem(item: Mapping[str, Any]) -> str:
     at = f"{entry}: " if entry else ""
     if item["type"] == "extra_forbidden":
         known: type[BaseModel] = Fault if inside else Group
-        return f"{at}unknown key {key[-1]!r}; {nearest(key[-1], list(known.model_fields))}"
+        return f"{at}unknown key {key[-1]!r}; {near_miss.hint(key[-1], known.model_fields)}"
     if item["type"] == "missing":
         return f"{at}missing key {key[-1]!r}"
     where = f"{'.'.join(key)}: " if key else ""

@@ -4,7 +4,7 @@ import fnmatch
 import re
 from functools import lru_cache
 
-from dgxcert.judgement.units import nearest
+from dgxcert import near_miss
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options, Weights
@@ -118,6 +118,6 @@ def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> 
 
 def _unknown(where: str, name: str, known: set[str]) -> CannotStart:
     return CannotStart(
-        f"{where}: no requirement is called {name[:60]!r}; {nearest(name, sorted(known))}",
+        f"{where}: no requirement is called {name[:60]!r}; {near_miss.hint(name, known)}",
         "`dgxcert list` shows every requirement and group.",
     )

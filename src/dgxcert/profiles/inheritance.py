@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dgxcert import near_miss
 from dgxcert.files import yaml_document
 from dgxcert.files.yaml_document import Document, shown
-from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
 
 SHIPPED = Path(__file__).parent
@@ -137,7 +137,7 @@ def _base(document: Document, path: Path, first: Path) -> Path | None:
     if extends not in known:
         raise CannotStart(
             f"{at}: extends: there is no profile {shown(extends)}.",
-            f"{nearest(extends, known).capitalize()} A file of your own must end in .yaml.",
+            f"{near_miss.sentence(extends, known)} A file of your own must end in .yaml.",
         )
     return (SHIPPED if extends in names_in(SHIPPED) else BASES) / f"{extends}.yaml"
 

@@ -46,9 +46,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from dgxcert import near_miss
 from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.limit import Bound, Limit
-from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS, nearest
+from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
@@ -257,7 +258,7 @@ class Profile(Part):
 
 def _require_known(name: str, known: list[str], section: str) -> None:
     if name not in known:
-        raise ValueError(f"{section}.{name}: unknown name; {nearest(name, known)}")
+        raise ValueError(f"{section}.{name}: unknown name; {near_miss.hint(name, known)}")
 
 
 def names() -> list[str]:
@@ -293,7 +294,7 @@ def _path(name_or_path: str) -> Path:
     if name_or_path not in names():
         raise CannotStart(
             f"There is no profile {name_or_path[:200]!r}.",
-            f"{nearest(name_or_path, [*names(), 'auto']).capitalize()} A file of your own must end in .yaml.",
+            f"{near_miss.sentence(name_or_path, [*names(), 'auto'])} A file of your own must end in .yaml.",
         )
     return SHIPPED / f"{name_or_path}.yaml"
 

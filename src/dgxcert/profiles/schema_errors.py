@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from dgxcert import near_miss
 from dgxcert.files.yaml_document import shown
-from dgxcert.judgement.units import nearest
 
 SHOWN = 3
 """Problems that one message names: the first ones are the cause of many others."""
@@ -17,7 +17,8 @@ def summary(problems: list[str]) -> str:
     >>> summary(["missing key 'machine'", "limits.spread.max: Input should be a valid number"])
     "missing key 'machine'; limits.spread.max: Input should be a valid number."
     """
-    return "; ".join(problems[:SHOWN]) + "."
+    said = "; ".join(problems[:SHOWN])
+    return said if said.endswith("?") else f"{said}."
 
 
 def problems(error: ValidationError, model: type[BaseModel], section: tuple[str, ...] = ()) -> list[str]:
@@ -31,7 +32,7 @@ def problems(error: ValidationError, model: type[BaseModel], section: tuple[str,
 def _problem(item: Any, model: type[BaseModel], section: tuple[str, ...]) -> str:
     key = ".".join(str(part) for part in (*section, *item["loc"]))
     if item["type"] == "extra_forbidden":
-        return f"unknown key {shown(key)}; {nearest(str(item['loc'][-1]), _known_keys(model, item['loc'][:-1]))}"
+        return f"unknown key {shown(key)}; {near_miss.hint(str(item['loc'][-1]), _known_keys(model, item['loc'][:-1]))}"
     if item["type"] == "missing":
         return f"missing key '{key}'"
     if item["type"] == "model_type":

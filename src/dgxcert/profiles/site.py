@@ -29,10 +29,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from dgxcert import near_miss
 from dgxcert.files import untrusted, yaml_document
 from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.limit import Limit
-from dgxcert.judgement.units import nearest
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import inheritance, schema_errors
 from dgxcert.profiles.day import Day
@@ -130,7 +130,7 @@ def _tightened(profile: Profile, content: SiteFile, path: Path, document: Docume
     problems: list[str] = []
     for name, written in content.limits.items():
         if (shipped := profile.limits.get(name)) is None:
-            problems.append(f"limits.{name}: the profile has no such limit; {nearest(name, list(profile.limits))}")
+            problems.append(f"limits.{name}: the profile has no such limit; {near_miss.hint(name, profile.limits)}")
             continue
         if written.name not in (None, name):
             problems.append(f"limits.{name}.name: wanted {name}, found {written.name}")

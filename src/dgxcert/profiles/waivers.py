@@ -18,9 +18,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dgxcert import near_miss
 from dgxcert.files import yaml_document
 from dgxcert.files.yaml_document import Document
-from dgxcert.judgement.units import nearest
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import inheritance, schema_errors
@@ -86,7 +86,7 @@ def load(path: Path, known: Iterable[str], machine: Machine, today: date) -> tup
         label = f"{where}: waiver {number + 1} ({waiver.requirement} of {waiver.machine})"
         if waiver.requirement not in requirements:
             raise CannotStart(
-                f"{label}: there is no such requirement; {nearest(waiver.requirement, requirements)}",
+                f"{label}: there is no such requirement; {near_miss.hint(waiver.requirement, requirements)}",
                 "`dgxcert list` shows every requirement.",
             )
         _require_valid(waiver, today, label)

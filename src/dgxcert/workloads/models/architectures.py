@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dgxcert.judgement.units import nearest
+from dgxcert import near_miss
 from dgxcert.outcome import Inconclusive
 
 BYTES = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "nf4": 4.5 / 8, "int4": 4.25 / 8}
@@ -85,7 +85,7 @@ def find(name: str) -> Shape:
     """The shape of a model by its name; raises Inconclusive that suggests the nearest name."""
     if name not in SHAPES:
         raise Inconclusive(
-            f"the profile names the model {name!r}, which is not known; {nearest(name, list(SHAPES))}",
+            f"the profile names the model {name!r}, which is not known; {near_miss.hint(name, SHAPES)}",
             "Correct the name of the model under `workloads:` in the profile.",
         )
     return SHAPES[name]
