@@ -13,6 +13,7 @@ import sensitivity
 import typer
 
 from dgxcert import cli
+from dgxcert.cli.usage import declaration
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.limit import Basis, Limit
 from dgxcert.plan import suite
@@ -119,30 +120,51 @@ def _edges(limit: Limit) -> str:
 
 
 def commands() -> str:
-    """Every command with its options."""
-    lines = ["# Commands", "", MADE, ""]
-    group: Any = typer.main.get_command(cli.app)
-    for name, command in group.commands.items():
-        lines += [
-            f"## dgxcert {name}",
-            "",
-            command.help or "",
-            "",
-            "| option | meaning | default |",
-            "| --- | --- | --- |",
-        ]
-        for parameter in command.params:
-            if parameter.name != "help":
-                lines.append(f"| {_written(parameter)} | {parameter.help} | {_default(parameter.default)} |")
+    """Every command by group: what it does, an example, its options."""
+    root: Any = typer.main.get_command(cli.app)
+    shown = {name: each for name, each in root.commands.items() if not declaration.is_hidden(each)}
+    lines = ["# Commands", "", MADE, "", root.help, "", *_options(root.params), ""]
+    for group, heading in declaration.GROUPS.items():
+        members = {name: each for name, each in shown.items() if declaration.group_of(each) == group}
+        lines += [f"## {heading}", "", "| command | what it does |", "| --- | --- |"]
+        lines += [f"| [`{name}`](#dgxcert-{name}) | {declaration.summary(each)} |" for name, each in members.items()]
+        lines += [line for name, each in members.items() for line in ["", *_command(name, each)]]
         lines.append("")
     return "\n".join(lines)
 
 
+def _command(name: str, command: Any) -> list[str]:
+    example = ["```", command.epilog, "```"]
+    return [
+        f"### dgxcert {name}",
+        "",
+        command.help,
+        "",
+        *example,
+        *([""] if command.params else []),
+        *_options(command.params),
+    ]
+
+
+def _options(parameters: list[Any]) -> list[str]:
+    """The table of options and arguments; none where there are none."""
+    shown = [each for each in parameters if not each.hidden]
+    rows = [f"| {_written(each)} | {each.help} | {_default(each)} |" for each in shown]
+    return ["| option | meaning | default |", "| --- | --- | --- |", *rows] if rows else []
+
+
 def _written(parameter: Any) -> str:
-    return f"`{', '.join(parameter.opts)}`" if parameter.param_type_name == "option" else f"`{parameter.metavar}`"
+    words = (
+        [*parameter.opts, *parameter.secondary_opts] if parameter.param_type_name == "option" else [parameter.metavar]
+    )
+    return f"`{', '.join(words)}`"
 
 
-def _default(value: Any) -> str:
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    if isinstance(value, bool):  # the flag that counts where none is typed; one that only switches on says nothing
+        flags = parameter.opts if value else parameter.secondary_opts
+        return f"`{flags[-1]}`" if flags else ""
     return "" if value in (None, "", ...) else f"`{getattr(value, 'value', value)}`"
 
 

@@ -22,7 +22,7 @@ from dgxcert.runner.closing import Ended
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--bogus"], ["--bogus", "dgxcert --help"]),
+        (["--bogus"], ["--bogus", "dgxcert -h"]),
         (["validate", "--bogus"], ["--bogus"]),
         (["bogus"], ["bogus"]),
         (["validate", "--tier", "huge"], ["huge", "quick", "standard"]),

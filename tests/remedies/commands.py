@@ -202,7 +202,7 @@ def options_of(command: str) -> frozenset[str] | None:
 
 
 def _dgxcert(words: list[str]) -> list[str]:
-    if not words or words[0].startswith("--") or words[0] == "COMMAND":
+    if not words or words[0].startswith("-") or words[0] == "COMMAND":
         return []
     known = options_of(words[0])
     if known is None:

@@ -4,31 +4,51 @@ import atexit
 import sys
 import traceback
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from dgxcert import __doc__ as about
 from dgxcert.cli import certificate, compare, config, history, hub, image, listing, screen, setup, shell, validate
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.cli.options import require_plain
+from dgxcert.cli.usage import version, wrong_words
+from dgxcert.cli.usage.declaration import Commands
 from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.spelling import spelled
 from dgxcert.redaction import output
 from dgxcert.runner import interrupts
 
-MESSAGE_CHARS = 500
-
-app = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands,
+    help="Certify NVIDIA DGX machines for Hugging Face work: checks, benchmarks, and a verdict that a lab can sign.",
+    epilog="dgxcert validate --tier quick",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
 app.add_typer(validate.commands)
-app.add_typer(listing.commands)
-app.add_typer(compare.commands)
-app.add_typer(hub.commands)
 app.add_typer(image.commands)
 app.add_typer(shell.commands)
 app.add_typer(setup.commands)
+app.add_typer(listing.commands)
 app.add_typer(history.commands)
+app.add_typer(compare.commands)
+app.add_typer(hub.commands)
 app.add_typer(certificate.commands)
+
+
+@app.callback()
+def start(
+    context: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=version.show, help="Show version, commit and suite.")
+    ] = False,
+) -> None:
+    """Say what there is where no command was given."""
+    if context.invoked_subcommand is None:
+        print_line(screen.console(sys.stderr), context.get_help())
+        raise typer.Exit(CannotRun.CANNOT_START)  # 0 would read as a certificate where a script forgets its command
 
 
 def main() -> None:
@@ -50,22 +70,22 @@ def _code(stop: interrupts.Stop) -> int:
     try:
         require_plain(sys.argv[1:])
         settings = config.read(Path(), sys.argv[1:])
-        commands = typer.main.get_group(app).commands
-        defaults = config.default_map(settings, commands)
+        group: Any = typer.main.get_command(app)
+        defaults = config.default_map(settings, group.commands)
         if signers := settings.signers_for(sys.argv[1:]):
             print_line(screen.console(sys.stderr), signers)
-        code: int = app(standalone_mode=False, obj=settings, default_map=defaults)
+        code: int = group.main(prog_name="dgxcert", standalone_mode=False, obj=settings, default_map=defaults)
     except typer.TyperException as error:
-        message = shortened(error.format_message()).rstrip(".")
-        return _fail(f"{message}. Try `dgxcert --help` or `dgxcert COMMAND --help`.")
+        return _fail(wrong_words.complaint(error, sys.argv[1:]))
     except CannotStart as error:
-        return _fail(f"{error}{settings.origin(str(error))}")
+        near = wrong_words.of_missing(error, sys.argv[1:])
+        return _fail(f"{CannotStart(error.problem, *near, *error.remedy)}{settings.origin(str(error))}")
     except (KeyboardInterrupt, typer.Abort):
         code = CannotRun.INTERRUPTED
-    except SystemExit:  # typer's answer to a closed pipe is exit code 1, which means REJECTED here
-        return CannotRun.CANNOT_START
+    except SystemExit as ended:  # typer's answer to a closed pipe is exit code 1, which means REJECTED here
+        return CannotRun.CANNOT_START if ended.code else 0
     except OSError as error:  # the file system ends what a command was doing: no bug of dgxcert's own
-        return _fail(_named(error))
+        return _fail(" ".join((_named(error), *wrong_words.of_missing(error, sys.argv[1:]))))
     except Exception:  # a bug of dgxcert's own: Python's exit code for it is 1, which means REJECTED here
         if stop.has_just_raised:  # pydantic reports one that meets it while it builds a model as an error of the model
             return _fail("interrupted.")
@@ -78,15 +98,6 @@ def _fail(message: str) -> int:
     with interrupts.held():  # a second Ctrl-C does not take the message away
         print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(spelled(message))}")
     return CannotRun.CANNOT_START
-
-
-def shortened(message: str) -> str:
-    """A message that repeats what was typed, which may be a megabyte: its beginning and its end.
-
-    >>> len(shortened("x" * 1_000_000))
-    501
-    """
-    return message if len(message) <= MESSAGE_CHARS else f"{message[:250]}…{message[-250:]}"
 
 
 def _named(error: OSError) -> str:

@@ -10,6 +10,7 @@ import typer
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import Drift, Verify
 from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument, SignedArgument
+from dgxcert.cli.usage.declaration import command
 from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
 
@@ -23,14 +24,17 @@ DRIFT = {True: Drift.VALID, False: Drift.INVALID, None: Drift.UNKNOWN}
 commands = typer.Typer()
 
 
-@commands.command()
+@command(commands, group="sign", example="dgxcert sign results/A --key ~/.ssh/id_ed25519")
 def sign(
     run: RunArgument,
     key: Annotated[Path, typer.Option(help="SSH key: a private key, or the public key of one held by an agent.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity, from the first measurement.")] = 365,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Sign a run with an SSH key: as a certificate if it is CERTIFIED, otherwise as a signed report."""
+    """Sign a run with an SSH key.
+
+    A CERTIFIED run becomes a certificate, any other a signed report.
+    """
     from dgxcert.certificate import signed_run, summary
     from dgxcert.history import run_names
 
@@ -39,7 +43,7 @@ def sign(
         screen.say(line)
 
 
-@commands.command()
+@command(commands, group="sign", example="dgxcert verify results/A/certificate.json")
 def verify(
     file: SignedArgument,
     allowed_signers: Annotated[str, typer.Option(help="Allowed signers file; see man ssh-keygen.")] = SIGNERS,
@@ -66,7 +70,7 @@ def verify(
     raise typer.Exit(Verify.CERTIFICATE if verified.certifies else Verify.REPORT)
 
 
-@commands.command()
+@command(commands, group="sign", example="dgxcert drift results/A/certificate.json")
 def drift(
     file: SignedArgument,
     allowed_signers: Annotated[
@@ -74,7 +78,7 @@ def drift(
     ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Show what has changed on this machine since its certificate.
+    """Show what changed on this machine since its certificate.
 
     Exit code 0: the certificate is still valid; 1: it is not; 2: something could not be checked, its signature too.
     """

@@ -11,6 +11,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, ResultsOption
+from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
 
@@ -19,15 +20,17 @@ BASELINES = RESULTS / "baselines"
 commands = typer.Typer()
 
 
-@commands.command()
+@command(commands, group="look", example="dgxcert compare results/A results/B")
 def compare(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare; of two runs, the reference.")],
-    other: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run to compare with the first.")] = None,
+    other: Annotated[str | None, typer.Argument(metavar="OTHER", help="The run to compare with the first.")] = None,
     keep: Annotated[bool, typer.Option(help="Add RUN to the baseline of its machine and image.")] = False,
     baselines: Annotated[Path, typer.Option(help="Folder that holds the baselines.")] = BASELINES,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Compare a run with another run, or with the baseline of its machine and image.
+    """Compare a run with another, or with its baseline.
+
+    The baseline is what was kept of earlier runs of its machine and image.
 
     Exit code 0: nothing is slower; 1: something is slower; 2: something could not be compared.
     """
@@ -56,16 +59,17 @@ def compare(
     raise typer.Exit(comparison.exit_code(compared))
 
 
-@commands.command()
+@command(commands, group="keep", example="dgxcert calibrate results/A results/B results/C --write site/h200.yaml")
 def calibrate(
-    named: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs of known-good machines of one kind.")],
+    named: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs of known-good machines of one kind.")],
     write: Annotated[Path | None, typer.Option(help="Write a site profile, which only tightens limits, here.")] = None,
     who: Annotated[str, typer.Option(help="Who is responsible for it; empty means the name of this account.")] = "",
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Derive limits for a profile from runs of known-good machines, as YAML, each with its source.
+    """Turn runs of known-good machines into limits.
 
-    With --write, from at least three runs that passed everything: a site profile for `dgxcert validate --site`.
+    They are printed as YAML, each with its source. With --write, from at least three runs that passed everything:
+    a site profile for `dgxcert validate --site`.
     """
     from dgxcert.history import calibration, run_names
     from dgxcert.record import run as runs

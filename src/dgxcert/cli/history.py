@@ -8,16 +8,18 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument
+from dgxcert.cli.usage.declaration import command
 from dgxcert.outcome import CannotStart
 
 commands = typer.Typer()
 
 
-@commands.command()
+@command(commands, group="keep", example="dgxcert report latest")
 def report(run: RunArgument, results: ResultsOption = RESULTS) -> None:
-    """Regenerate all reports of a run from its run.json: report.html, summary.md, junit.xml, metrics.prom.
+    """Write all reports of a run again.
 
-    Only where that is what its record proves, and the run is not signed: a signature covers its reports.
+    These are report.html, summary.md, junit.xml and metrics.prom, made from its run.json. Only where that is what its
+    record proves, and the run is not signed: a signature covers its reports.
     """
     from dgxcert import report as reports
     from dgxcert.certificate import consistency
@@ -35,13 +37,16 @@ def report(run: RunArgument, results: ResultsOption = RESULTS) -> None:
         screen.say(f"not checked: {loaded.unchecked}")
 
 
-@commands.command()
+@command(commands, group="look", example="dgxcert history spark-07")
 def history(
-    machine: Annotated[str, typer.Argument(metavar="[MACHINE]", help="Host name, or the start of a GPU UUID.")] = "",
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="Host name, or the start of a GPU UUID.")] = "",
     results: ResultsOption = RESULTS,
     last: Annotated[int, typer.Option(min=2, help="With MACHINE: number of runs to show each benchmark over.")] = 20,
 ) -> None:
-    """List all runs; with MACHINE also each benchmark over time, and what changed when a speed changed."""
+    """List all runs; with MACHINE its speeds over time.
+
+    With MACHINE it shows each benchmark over time, and what changed when a speed changed.
+    """
     from dgxcert.history import run_index
     from dgxcert.report import history_table
 
@@ -53,7 +58,7 @@ def history(
     history_table.show(index, selected, machine, last, screen.console())
 
 
-@commands.command()
+@command(commands, group="keep", example="dgxcert bundle results/2026-11-24T07-24-20Z-spark-07 --hide-host")
 def bundle(
     run: RunArgument,
     results: ResultsOption = RESULTS,
@@ -62,9 +67,9 @@ def bundle(
     hide_host: Annotated[bool, typer.Option(help="Redact the host name as well.")] = False,
     yes: Annotated[bool, typer.Option(help="Write without asking.")] = False,
 ) -> None:
-    """Pack a run for a hardware support case, without tokens, user names and home paths.
+    """Pack a redacted copy of a run for a hardware case.
 
-    Lists the contents and asks before it writes.
+    It is without tokens, user names and home paths. Lists the contents and asks before it writes.
     """
     from dgxcert.certificate import bundle as bundles
     from dgxcert.history import run_names

@@ -11,6 +11,7 @@ import typer
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import Cache, Hub
 from dgxcert.cli.options import ProfileOption
+from dgxcert.cli.usage.declaration import command
 from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
 """The name of a repository; old ones have no owner."""
 
 
-@commands.command()
+@command(commands, group="look", example="dgxcert cache --repo gpt2")
 def cache(
     profile: ProfileOption = "auto",
     repo: Annotated[
@@ -76,13 +77,15 @@ def _verify_repository(name: str, cache_folder: Path) -> Cache:
     return Cache.INCOMPLETE if not files or any(file.is_wrong for file in files) else Cache.COMPLETE
 
 
-@commands.command()
+@command(commands, group="look", example="dgxcert hub --repo meta-llama/Llama-3.1-8B")
 def hub(
     repo: Annotated[str, typer.Option(metavar="NAME", help="Ask about this repository too, like org/name.")] = "",
     kind: Annotated[str, typer.Option("--type", help="What it is: model, dataset or space.")] = "model",
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
 ) -> None:
-    """Find out whether models can be downloaded from the Hub, and if not, which step fails and what to do.
+    """Find out why models cannot be downloaded from the Hub.
+
+    It says which step fails and what to do.
 
     Exit code 0: they can; 1: something here is wrong; 2: not known, because the Hub does not answer.
     """

@@ -6,15 +6,19 @@ from typing import Annotated
 import typer
 
 from dgxcert.cli import screen
+from dgxcert.cli.usage.declaration import command
 
 commands = typer.Typer()
 
 
-@commands.command()
+@command(commands, group="validate", example="dgxcert setup --stack current")
 def setup(
     stack: Annotated[str, typer.Option(help="Which stack of Hugging Face packages: course or current.")] = "course",
 ) -> None:
-    """Say what to install for work outside the container; a run in the container needs nothing more."""
+    """Say what to install for work outside the container.
+
+    A run in the container needs nothing more.
+    """
     from dgxcert.container import builder
     from dgxcert.plan import suite
 

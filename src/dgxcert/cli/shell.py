@@ -8,6 +8,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, ImageOption, NewResultsOption, ProfileOption, RuntimeOption, StackOption
+from dgxcert.cli.usage.declaration import command
 from dgxcert.machine.runtime import REHEARSAL, Runtime, RuntimeChoice, resolve
 
 commands = typer.Typer()
@@ -19,7 +20,7 @@ FLOOR_GIB = 4.0
 """Memory that a shell's container leaves to the machine, as runs of a DGX Spark do."""
 
 
-@commands.command()
+@command(commands, group="validate", example="dgxcert shell --profile cpu")
 def shell(
     profile: ProfileOption = "auto",
     results: NewResultsOption = RESULTS,
@@ -27,7 +28,10 @@ def shell(
     stack: StackOption = "course",
     image: ImageOption = "",
 ) -> None:
-    """Open a shell where the work of a run is done: in a container of the image, or in this environment."""
+    """Open a shell where the work of a run is done.
+
+    That is a container of the image, or this environment.
+    """
     place, _ = resolve(runtime, profile)
     if place is Runtime.NATIVE:
         folder = Path(sys.executable).parent

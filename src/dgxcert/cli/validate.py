@@ -20,6 +20,7 @@ from dgxcert.cli.options import (
     RuntimeOption,
     StackOption,
 )
+from dgxcert.cli.usage.declaration import command
 from dgxcert.judgement.requirement import Tier
 from dgxcert.machine.runtime import RuntimeChoice, resolve
 from dgxcert.outcome import CannotStart
@@ -28,7 +29,7 @@ from dgxcert.plan.options import Weights
 commands = typer.Typer()
 
 
-@commands.command()
+@command(commands, group="validate", example="dgxcert validate --tier quick")
 def validate(
     context: typer.Context,
     profile: ProfileOption = "auto",
@@ -46,7 +47,7 @@ def validate(
     waivers: Annotated[Path | None, typer.Option(help="File of waivers; ./waivers.yaml if it exists.")] = None,
     site: Annotated[str, typer.Option(help="Site profile with tighter limits: a file, or a folder of them.")] = "",
 ) -> None:
-    """Validate this machine.
+    """Measure this machine, and judge it.
 
     Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start or not finish.
     """
@@ -123,7 +124,7 @@ def _split(only: str) -> tuple[str, ...]:
     return names
 
 
-@commands.command()
+@command(commands, group="validate", example="dgxcert ready --profile cpu")
 def ready(
     context: typer.Context,
     profile: ProfileOption = "auto",
@@ -131,7 +132,9 @@ def ready(
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
 ) -> None:
-    """Check the prerequisites of the course module: what this environment can do, not what its student knows.
+    """Check what a student of the course module needs.
+
+    It is about what this environment can do, not about what its student knows.
 
     Exit code 0: ready, without a GPU ready to practise; 1: not ready; 2: something could not be checked.
     """

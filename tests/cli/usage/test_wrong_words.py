@@ -1,0 +1,72 @@
+"""Whatever is typed wrongly is answered on one short line that names the right word."""
+
+from pathlib import Path
+
+import pytest
+
+LONGEST = 320
+"""Characters of an answer: four lines of a terminal of 80 columns, of which one is the path that was typed."""
+
+WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
+    "a command": ("valdate", ("There is no command 'valdate'", "Did you mean 'validate'?", "dgxcert -h")),
+    "a command in capitals": ("VALIDATE", ("Did you mean 'validate'?",)),
+    "a command of other programs": ("help", ("Type: dgxcert -h",)),
+    "a target of make": ("rehearse", ("Type: dgxcert validate --profile cpu",)),
+    "a misspelt target of make": ("burnin", ("Type: dgxcert validate --tier burn-in",)),
+    "no command at all": ("xyzzy", ("There is no command 'xyzzy'. All commands: dgxcert -h",)),
+    "an option": ("validate --proflie cpu", ("There is no option '--proflie'", "'--profile'", "dgxcert validate -h")),
+    "an option with one dash": ("validate -profile cpu", ("no option '-profile'; did you mean '--profile'?",)),
+    "an option with its value": ("validate --proflie=cpu", ("no option '--proflie'; did you mean '--profile'?",)),
+    "an option in capitals": ("validate --PROFILE cpu", ("did you mean '--profile'?",)),
+    "an option of no kind": ("show --xyzzy", ("There is no option '--xyzzy'. All options: dgxcert show -h",)),
+    "a short option": ("show -x results", ("There is no option '-x'. All options: dgxcert show -h",)),
+    "an option before its command": (
+        "--profile cpu validate",
+        (
+            "--profile is an option of validate, ",
+            "written after the command",
+        ),
+    ),
+    "an option without a value": ("validate --tier", ("'--tier' requires an argument", "dgxcert validate -h")),
+    "a variable of make": ("validate PROFILE=cpu", ("found 'PROFILE=cpu'; did you mean '--profile cpu'?",)),
+    "a word without dashes": ("validate profile cpu", ("found 'profile'; did you mean '--profile'?",)),
+    "a tier": ("validate --tier quik", ("'quik' is not one of", "did you mean 'quick'?")),
+    "a tier in capitals": ("validate --tier Quick", ("did you mean 'quick'?",)),
+    "a runtime": ("validate --runtime dokcer", ("did you mean 'docker'?",)),
+    "weights": ("validate --weights hubb", ("did you mean 'hub'?",)),
+    "a profile": ("validate --profile dgx-sprak", ("There is no profile 'dgx-sprak'. Did you mean 'dgx-spark'?",)),
+    "a profile in capitals": ("validate --profile CPU", ("Did you mean 'cpu'?",)),
+    "no profile at all": ("validate --profile xyzzy", ("Known: auto, cpu, dgx-spark, ",)),
+    "a requirement": ("validate --profile cpu --only DECODE-SPED", ("did you mean 'DECODE-SPEED'?",)),
+    "a requirement in small letters": ("validate --profile cpu --only gpu-presnt", ("did you mean 'GPU-PRESENT'?",)),
+    "a case of a requirement": (
+        "validate --profile cpu --only DECODE-SPEED[bf16-tuned-sngle]",
+        ("did you mean 'DECODE-SPEED[bf16-tuned-single]'?",),
+    ),
+    "a group": ("validate --profile cpu --only stak", ("did you mean 'stack'?",)),
+    "no requirement at all": ("validate --profile cpu --only NOSUCH", ("none of the ", "`dgxcert list` shows every")),
+    "no RUN": ("show", ("Missing RUN, for example: dgxcert show ", "dgxcert show -h")),
+    "no FILE": ("verify", ("Missing FILE, for example: dgxcert verify ",)),
+    "no key": ("sign results/run-a", ("Missing --key, for example: dgxcert sign ",)),
+    "a run": ("show results/run-b", ("Did you mean results/run-a?",)),
+    "a run to resume": ("validate --resume results/run-b", ("Did you mean results/run-a?",)),
+    "a results folder": ("report result/run-a", ("Did you mean results/run-a?",)),
+    "waivers": ("validate --profile cpu --waivers waiver.yaml", ("Did you mean waivers.yaml?",)),
+    "waivers after =": ("validate --profile cpu --waivers=waiver.yaml", ("Did you mean waivers.yaml?",)),
+    "a profile's file": ("validate --profile mein.yaml", ("Did you mean mine.yaml?",)),
+    "a site profile": ("validate --profile cpu --site sites", ("Did you mean site?",)),
+    "a certificate": ("verify results/run-a/certificat.json", ("Did you mean results/run-a/certificate.json?",)),
+}
+
+
+@pytest.mark.parametrize(("typed", "answer"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_word_is_answered_with_the_right_one(
+    dgxcert, tmp_path: Path, typed: str, answer: tuple[str, ...]
+) -> None:
+    (tmp_path / "results" / "run-a").mkdir(parents=True)
+    (tmp_path / "site").mkdir()
+    for name in ("results/run-a/certificate.json", "waivers.yaml", "mine.yaml"):
+        (tmp_path / name).touch()
+    said = dgxcert(*typed.split())
+    said.require_refused(*answer)
+    assert len(said.err) <= LONGEST
