@@ -21,6 +21,7 @@ SPELLED = {
     "env -u CUDA_VISIBLE_DEVICES make validate": "env -u CUDA_VISIBLE_DEVICES dgxcert validate",
     "rebuild: docker image rm dgxcert:course; make image": "rebuild: docker image rm dgxcert:course; dgxcert image",
     "make setup STACK=current VENV=.venv-x": "dgxcert setup --stack current",
+    "In the checkout, restore it: make setup": "Restore it: dgxcert setup",
     "or create one: make lock": "or create one: make lock (in a clone of dgxcert)",
     "make sign RUN=results/a KEY=~/.ssh/id": "dgxcert sign results/a --key ~/.ssh/id",
     "make compare RUN=results/b WITH=results/a": "dgxcert compare results/a results/b",

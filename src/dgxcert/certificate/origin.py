@@ -23,7 +23,7 @@ def ours() -> Suite:
 
 def another_suite(made_by: Suite) -> CannotStart:
     """That a run was made by another suite than this one, whose certificate this one must not make."""
-    commit = f"git checkout {made_by.commit}" if made_by.commit else "use the checkout that made it"
+    commit = f"git checkout {made_by.commit}" if made_by.commit else "use the dgxcert that made it"
     return CannotStart(
         f"The run was made by another suite (version {made_by.version}, commit {made_by.commit or 'unknown'}, SHA-256 "
         f"{made_by.sha256[:12]}; here {ours().sha256[:12]}): whether its plan is whole cannot be told here.",

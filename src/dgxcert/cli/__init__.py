@@ -22,6 +22,8 @@ def way_out(error: BaseException) -> str:
         return "Packages in PYTHONPATH take the place of its own: unset PYTHONPATH"
     if site.ENABLE_USER_SITE and site.getusersitepackages() in places:
         return "Packages in your home take the place of its own: export PYTHONNOUSERSITE=1"
+    if os.path.isdir(os.path.join(os.path.dirname(os.path.dirname(__file__)), "suite")):  # `suite.is_installed`
+        return "Install its wheel again, with what it needs: python -m pip install --force-reinstall dgxcert-*.whl"
     return "In the checkout, restore its environment: make setup"
 
 

@@ -1,4 +1,4 @@
-"""The builder: builds the image from this checkout, and reuses one only if it came out of such a build."""
+"""The builder: builds the image from this checkout or wheel, and reuses one only if it came out of such a build."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dgxcert import command
-from dgxcert.container import builds, engine, engine_answer, pip_settings
+from dgxcert.container import build_context, builds, engine, engine_answer, pip_settings
 from dgxcert.container.builds import Build
 from dgxcert.container.engine_answer import EngineProblem
 from dgxcert.machine.image import Image, Recipe, difference, parse
@@ -63,7 +63,7 @@ def _hash(*paths: Path) -> str:
 def _container() -> Path:
     folder = suite.root() / "container"
     if not (folder / "Dockerfile").is_file():
-        raise CannotStart("An installed dgxcert cannot build its image.", "Run from a checkout of dgxcert.")
+        raise CannotStart(f"{folder}, from which the image is built, is missing.", "Restore this dgxcert: make setup")
     return folder
 
 
@@ -194,14 +194,13 @@ def make(reference: str, wanted: Recipe, show: Show) -> str:
 
     Raises CannotStart with the reason why the build failed.
     """
-    root = suite.root()
     lines: list[str] = []
 
     def keep(text: str) -> None:
         lines.append(text)
         show(text)
 
-    with tempfile.TemporaryDirectory(prefix="dgxcert-build-") as private:
+    with tempfile.TemporaryDirectory(prefix="dgxcert-build-") as private, build_context.prepared() as root:
         args = [engine.docker(), "build", "--progress=plain", "-f", str(root / "container" / "Dockerfile")]
         id_file = Path(private) / "id"
         options, environment = _secrets()

@@ -70,8 +70,17 @@ def compare(checkout: Path, package: Path, decides: Iterable[str]) -> Compared:
         return Compared(commit, None, f"{error.filename} cannot be read: {error.strerror}")
     except ValueError as error:  # it is not a tree that git printed
         return Compared(commit, None, f"git's answer cannot be read: {error}")
+    return Compared(commit, bool(differing), shown(differing))
+
+
+def shown(differing: list[str]) -> str:
+    """The first sentences of a list, and how many more there are.
+
+    >>> shown(["a.py was changed", "b.py is missing"])
+    'a.py was changed; b.py is missing'
+    """
     more = f" and {len(differing) - SHOWN} more" if len(differing) > SHOWN else ""
-    return Compared(commit, bool(differing), "; ".join(differing[:SHOWN]) + more)
+    return "; ".join(differing[:SHOWN]) + more
 
 
 def _git(checkout: Path, *args: str) -> bytes:
@@ -137,7 +146,7 @@ def _id(kind: bytes, content: bytes, like: str) -> str:
 def _differences(checkout: Path, entries: list[Entry], decides: tuple[str, ...]) -> list[str]:
     """What is changed, missing or added on disk, one sentence each, in the order of the paths."""
     committed = {entry.path: entry for entry in entries if entry.mode != "040000" and _is_in(entry.path, decides)}
-    found = {path.relative_to(checkout).as_posix(): path for name in decides for path in _files(checkout / name)}
+    found = {path.relative_to(checkout).as_posix(): path for name in decides for path in files(checkout / name)}
     sentences = []
     for name in sorted(committed.keys() | found.keys()):
         if name not in found:
@@ -160,7 +169,7 @@ def _content(path: Path, mode: str) -> bytes:
     return os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
 
 
-def _files(path: Path) -> Iterator[Path]:
+def files(path: Path) -> Iterator[Path]:
     """Every file at or below a path that Python, pytest or the engine could read; links are not followed.
 
     Of the caches, only compiled modules that Python uses without a look at their source.

@@ -40,6 +40,7 @@ NEWER = "dgxcert setup"
 """Says how a newer wheel is installed."""
 ASSIGNMENT = re.compile(rf"(?<![\w=])(?P<name>BASE_IMAGE|IMAGE|PROFILE|RUNTIME)=(?P<value>{VALUE})")
 """A variable that a sentence names without its target, such as `or name another image: IMAGE=NAME`."""
+IN_THE_CHECKOUT = re.compile(r"In the checkout, (\w)")
 
 
 def spelled(text: str, *, installed: bool | None = None) -> str:
@@ -56,7 +57,8 @@ def spelled(text: str, *, installed: bool | None = None) -> str:
     """
     if not (suite.is_installed() if installed is None else installed):
         return text
-    return ASSIGNMENT.sub(_option, WRITTEN.sub(_command, text))
+    anywhere = IN_THE_CHECKOUT.sub(lambda match: match[1].upper(), text)
+    return ASSIGNMENT.sub(_option, WRITTEN.sub(_command, anywhere))
 
 
 def _command(match: re.Match[str]) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert import command
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import catalogue, source
+from dgxcert.plan import catalogue, installation, source
 from dgxcert.plan import environment as variables
 from dgxcert.plan.catalogue import Entry
 
@@ -32,8 +32,9 @@ class Suite(BaseModel):
 
     version: str
     commit: str | None = None
+    """Of the clone; None for an installed wheel."""
     modified: bool | None = None
-    """Whether it differs from its commit; None where that cannot be told."""
+    """Whether it differs from its commit, or from the list of files of its wheel; None where that cannot be told."""
     reason: str = ""
     """What was changed, or why that cannot be told."""
     sha256: str
@@ -41,7 +42,7 @@ class Suite(BaseModel):
     package_sha256: str = ""
     """Hash of the part that an image contains: the package with checks and benchmarks."""
     installed: bool = False
-    """Whether it is an installed wheel, which carries its own recipe, and no clone."""
+    """Whether it is an installed package, which carries its own recipe, and no clone."""
 
 
 def is_installed() -> bool:
@@ -113,7 +114,9 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = ()) -> list[Entry
         if os.fstat(file.fileno()).st_size and collected.returncode == 0:
             return catalogue.read(listing)
     if collected.returncode == 5:
-        raise CannotStart(f"No requirement was found in {suite}.", "Run from a complete checkout.")
+        raise CannotStart(
+            f"No requirement was found in {suite}.", "Run from a complete checkout, or reinstall the wheel."
+        )
     lines = (collected.stdout + collected.stderr).splitlines()
     complaints = [line for line in lines if "rror" in line and not line.startswith("!")]
     raise CannotStart(
@@ -133,11 +136,19 @@ def _temporary_file() -> IO[bytes]:
 
 
 def identity(suite: Path) -> Suite:
-    """Which suite this is: its version, its commit in a checkout, whether it was modified, and hashes of its source."""
-    compared = source.compare(suite, PACKAGE, DECIDES)
+    """Which suite this is: its version, its commit in a checkout, whether it was modified, and hashes of its source.
+
+    A wheel has the hashes of the clone that it was built from.
+    """
+    installed = is_installed()
+    compared = installation.compare(PACKAGE) if installed else source.compare(suite, PACKAGE, DECIDES)
     package = _package_hash(suite)
     return Suite(
-        version=metadata.version("dgxcert"), sha256=_hash(suite, package), package_sha256=package, **compared._asdict()
+        version=metadata.version("dgxcert"),
+        sha256=_hash(suite, package),
+        package_sha256=package,
+        installed=installed,
+        **compared._asdict(),
     )
 
 

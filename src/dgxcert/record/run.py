@@ -421,11 +421,15 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
     if used is not None and not used.proven:
         notes.append(f"image {used.reference} {used.doubt}, so this run certifies nothing")
     if opened.suite.modified:
-        notes.append(f"the suite was changed since its last commit{_because(opened)}, so this run certifies nothing")
+        since = "it was installed" if opened.suite.installed else "its last commit"
+        notes.append(f"the suite was changed since {since}{_because(opened)}, so this run certifies nothing")
     elif opened.suite.modified is None and opened.profile.certifies:
+        since, remedy = ("its commit", "run from a clone, with git installed")
+        if opened.suite.installed:
+            since, remedy = ("it was released", "install its wheel again")
         notes.append(
-            f"it cannot be told whether the suite was changed since its commit{_because(opened)}, so this run "
-            "certifies nothing: run from a clone, with git installed"
+            f"it cannot be told whether the suite was changed since {since}{_because(opened)}, so this run "
+            f"certifies nothing: {remedy}"
         )
     if opened.profile.certifies and opened.options.runtime is Runtime.NATIVE:
         notes.append("the work was done outside the container, so this run certifies nothing")
