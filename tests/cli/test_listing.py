@@ -41,3 +41,26 @@ def test_collecting_shows_every_test_and_imports_no_torch(
     collected = command.run(collect, timeout_s=30, env=without_torch, cwd=ROOT)
     assert collected.returncode == 0, collected.stdout
     assert collected.stdout.count("::") == len(requirements)
+
+
+def test_showing_a_run_says_more_or_less(dgxcert, tmp_path: Path) -> None:
+    run = runs.assemble(
+        [
+            example.opened(example.planned("A"), example.planned("B")),
+            example.finished("A", evidence=(AS_REQUIRED,)),
+            example.finished("B", Outcome.FAILED, reason="too low", remedy=("look", "mend")),
+        ],
+        "run",
+    )
+    (tmp_path / runs.NAME).write_text(run.model_dump_json())
+    usual, more, less = (dgxcert("show", tmp_path, *flags).out for flags in ((), ("-v",), ("--quiet",)))
+    assert "step 1 of 2: look" in usual
+    assert "2. mend" not in usual
+    assert "2. mend" in more
+    assert re.search(r"^  passed +A  as required True", more, re.MULTILINE)
+    assert [line.split(" ")[0] for line in less.splitlines()[:2]] == ["FAILED", "REJECTED"]
+
+
+@pytest.mark.parametrize("command", [["show", "run"], ["validate", "--profile", "cpu"]])
+def test_more_and_less_at_once_is_refused(dgxcert, command: list[str]) -> None:
+    dgxcert(*command, "-v", "-q").require_refused("-v shows more and -q shows less")

@@ -124,3 +124,7 @@ def test_ready_passes_its_options_on(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (options.profile, options.runtime.value, options.stack) == ("h200", "docker", "current")
     assert options.only == prerequisites.names(prerequisites.load())
     assert not options.whole
+
+
+def test_how_much_is_shown_may_be_chosen_when_a_run_is_continued(dgxcert, tmp_path: Path) -> None:
+    dgxcert("validate", "--resume", "./nowhere", "-v").require_refused("nowhere is not a run")

@@ -117,3 +117,32 @@ def test_a_suite_that_changes_during_a_run_that_may_certify_is_named(
     monkeypatch.setattr(suite, "identity", lambda _: current)
     said = "the suite was changed while it ran: checks/a.py was changed; start a new run"
     assert resumption.suite_changed(begun) == (said if certifies and current.sha256 + current.commit != "00abc" else "")
+
+
+@pytest.mark.parametrize(
+    ("events", "boot", "signed", "measures"),
+    [
+        ((*OPEN, finished("DECODE-SPEED"), finished("GPU-XID-AFTER")), "b1", False, False),
+        ((*OPEN, finished("DECODE-SPEED", Outcome.INCONCLUSIVE), finished("GPU-XID-AFTER")), "b1", False, True),
+        ((*OPEN, finished("DECODE-SPEED", Outcome.INCONCLUSIVE), finished("GPU-XID-AFTER")), "b2", False, False),
+        ((*OPEN, started("DECODE-SPEED")), "b1", False, True),
+        ((*OPEN, started("DECODE-SPEED")), "b2", False, True),
+        ((*OPEN, started("DECODE-SPEED")), "b1", True, False),
+        ((finished("DISK-SPACE", Outcome.FAILED), finished("CLOCK-SYNCHRONISED")), "b1", False, False),
+    ],
+    ids=["all ended", "inconclusive", "restarted", "cut short", "cut short, restarted", "signed", "gate closed"],
+)
+def test_a_run_is_said_to_wait_where_a_resume_would_measure(
+    events: tuple[Event, ...], boot: str, signed: bool, measures: bool, tmp_path: Path
+) -> None:
+    machine = example.MACHINE.model_copy(update={"boot_id": "b1"})
+    record = example.record(opened(*PLAN, options=IN_DOCKER, machine=machine), *events)
+    (tmp_path / journal.NAME).write_text(record, encoding="utf-8")
+    if signed:
+        (tmp_path / "certificate.json").touch()
+    assert resumption.would_measure(tmp_path, boot) is measures
+    assert (tmp_path / journal.NAME).read_text(encoding="utf-8") == record, "asking changes nothing"
+
+
+def test_where_there_is_no_record_nothing_waits(tmp_path: Path) -> None:
+    assert not resumption.would_measure(tmp_path, "b1")

@@ -3,11 +3,15 @@
 import contextlib
 import os
 import sys
-from typing import IO, TextIO, cast
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console
 
 from dgxcert.console import PlainConsole, print_line
+from dgxcert.outcome import CannotStart
+
+if TYPE_CHECKING:
+    from dgxcert.report.terminal import Detail
 
 
 class Screen:
@@ -57,3 +61,12 @@ def say(text: str) -> None:
     kept in results/[2026]
     """
     print_line(console(), text)
+
+
+def detail(*, verbose: bool, quiet: bool) -> "Detail":
+    """How much of a run is shown. Raises CannotStart where both more and less is asked for."""
+    from dgxcert.report.terminal import Detail
+
+    if verbose and quiet:
+        raise CannotStart("-v shows more and -q shows less.", "Give one of them.")
+    return Detail.EVERYTHING if verbose else Detail.VERDICT if quiet else Detail.USUAL

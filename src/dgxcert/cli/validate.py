@@ -4,9 +4,10 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from dgxcert.cli import config, screen
 from dgxcert.cli.options import (
@@ -17,14 +18,23 @@ from dgxcert.cli.options import (
     MinutesOption,
     NewResultsOption,
     ProfileOption,
+    QuietOption,
     RuntimeOption,
     StackOption,
+    VerboseOption,
 )
 from dgxcert.cli.usage.declaration import command
 from dgxcert.judgement.requirement import Tier
 from dgxcert.machine.runtime import RuntimeChoice, resolve
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.options import Weights
+
+if TYPE_CHECKING:
+    from dgxcert.report.terminal import Detail
+    from dgxcert.runner.closing import Ended
+
+WITH_RESUME = ("resume", "results", "verbose", "quiet")
+"""Parameters that change nothing of a run that is continued."""
 
 commands = typer.Typer()
 
@@ -46,6 +56,8 @@ def validate(
     build: BuildOption = True,
     waivers: Annotated[Path | None, typer.Option(help="File of waivers; ./waivers.yaml if it exists.")] = None,
     site: Annotated[str, typer.Option(help="Site profile with tighter limits: a file, or a folder of them.")] = "",
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure this machine, and judge it.
 
@@ -53,10 +65,9 @@ def validate(
     """
     from dgxcert.history import run_names
     from dgxcert.plan.options import Options
-    from dgxcert.report import terminal
     from dgxcert.runner import interrupts, validation
 
-    console = screen.console()
+    console, detail = screen.console(), screen.detail(verbose=verbose, quiet=quiet)
     if resume is not None:
         _refuse_other_options(context)
         work = partial(validation.resume, run_names.resolve(resume, results), console)
@@ -72,8 +83,7 @@ def validate(
         work = partial(validation.validate, options.model_copy(update=recipe), results, console, waivers)
     with interrupts.held():
         ended = work()
-        terminal.show(ended.run, console, ended.kept, exit_code=ended.exit_code)
-        ended.say_trouble(console)
+        _show(ended, console, detail)
     raise typer.Exit(ended.exit_code)
 
 
@@ -89,14 +99,23 @@ def _site_of_config(context: typer.Context, site: str, profile: str) -> tuple[st
     return site, config.used(context)
 
 
+def _show(ended: "Ended", console: Console, detail: "Detail") -> None:
+    """Print how a run ended, and what to do next."""
+    from dgxcert.report import terminal
+    from dgxcert.runner import resumption
+
+    waits = resumption.would_measure(ended.folder, ended.run.machine.boot_id)
+    terminal.show(ended.run, console, ended.kept, exit_code=ended.exit_code, detail=detail, waits=waits)
+    ended.say_trouble(console)
+
+
 def _refuse_other_options(context: typer.Context) -> None:
     """Raise CannotStart where anything but --resume was given: a run is continued with the options it began with."""
-    given = [
+    names = [
         parameter.opts[-1]
         for parameter in context.command.params
-        if parameter.name and _was_given(context, parameter.name)
+        if parameter.name and parameter.name not in WITH_RESUME and _was_given(context, parameter.name)
     ]
-    names = [name for name in given if name not in ("--resume", "--results")]
     if names:
         raise CannotStart(
             f"--resume continues a run with the options it began with; {', '.join(names)} cannot be given again.",

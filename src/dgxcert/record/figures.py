@@ -48,6 +48,13 @@ class Figure:
     """How many GPUs were measured."""
     unmeasured: int = 0
     """How many more were to be measured, and ended inconclusive or not at all."""
+    higher_is_better: bool = True
+
+    @property
+    def best(self) -> float:
+        """The value of the GPU that did best."""
+        apart = self.spread or 0.0
+        return self.value + apart if self.higher_is_better else self.value - apart
 
 
 @dataclass(frozen=True)
@@ -207,6 +214,7 @@ def _worst(wanted: Wanted, label: str, readings: list[Reading], unmeasured: int,
         failed=any(_failed(reading, whole=bool(wanted.requirements)) for reading in of_each),
         gpus=len(of_each),
         unmeasured=unmeasured,
+        higher_is_better=wanted.higher_is_better,
     )
 
 

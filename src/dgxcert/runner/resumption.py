@@ -34,6 +34,18 @@ def waiting(opened: Opened, state: RunState) -> list[Planned]:
     return [entry for entry in left if entry.stage not in unreachable]
 
 
+def would_measure(folder: Path, boot_id: str | None) -> bool:
+    """Whether to resume a run under this boot of its machine would measure something; not where it is signed."""
+    try:
+        opened, events = journal.opened(folder), journal.read(folder)
+    except CannotStart:
+        return False
+    state = RunState(events)
+    for event in beginning(opened, state, opened.machine.model_copy(update={"boot_id": boot_id})):
+        state.take(event)
+    return bool(waiting(opened, state)) and not any((folder / name).exists() for name in runs.SIGNED)
+
+
 def require_waiting(opened: Opened, state: RunState, folder: Path) -> None:
     """Raise CannotStart where a resumed run would measure nothing, or would no longer be what was signed."""
     signed = [name for name in runs.SIGNED if (folder / name).exists()]

@@ -1,0 +1,99 @@
+"""The next step after a run: the one command that fits how it ended, as it is typed where the run was made."""
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+from dgxcert.judgement.requirement import Tier
+from dgxcert.judgement.verdict import Verdict
+from dgxcert.machine.runtime import REHEARSAL, Runtime
+from dgxcert.outcome import Outcome
+from dgxcert.plan.options import Options, Weights
+from dgxcert.plan.spelling import spelled
+from dgxcert.record.run import SIGNED, Run
+from dgxcert.report.words import HOW_TO_REHEARSE, open_results, rehearse_hint
+
+MOST_NAMED = 4
+"""Failures that are measured again by name; where there are more, their report is read first."""
+RESULTS = "results"
+KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+"""The names that ssh-keygen gives to keys, the one that it makes today first."""
+
+
+def next_step(run: Run, folder: str, *, waits: bool, ours: bool) -> str:
+    """What to do next, and its command.
+
+    `waits` says that the run can be resumed here, `ours` that this suite made it: only then can it be signed here.
+    """
+    if rehearse_hint(run):
+        text = HOW_TO_REHEARSE
+    elif run.judgement.verdict is Verdict.REJECTED:
+        text = _fix(run, folder)
+    elif waits:
+        text = f"To measure what is left: make validate RESUME={shlex.quote(folder)}"
+    elif run.judgement.verdict is Verdict.INCONCLUSIVE:
+        text = f"Once that is mended, to begin again: {_validate(run.options, folder, run.options.only)}"
+    elif signed := next((name for name in SIGNED if (Path(folder) / name).exists()), ""):
+        text = f"To see what has changed since: make drift FILE={shlex.quote(f'{folder}/{signed}')}"
+    elif run.judgement.verdict is Verdict.CERTIFIED and ours:
+        text = f"To sign it: make sign RUN={shlex.quote(folder)} KEY={_key()}"
+    elif run.judgement.verdict is Verdict.PARTIAL:
+        text = f"To run all of it: {_validate(run.options, folder)}"
+    elif run.profile.name == REHEARSAL:
+        text = "To certify a DGX, on that machine: make validate"
+    else:
+        text = _read(folder)
+    return spelled(text, installed=run.suite.installed)
+
+
+def _fix(run: Run, folder: str) -> str:
+    """Measure again what failed; where that is much, read about it first."""
+    failed = [result for result in open_results(run) if result.outcome is Outcome.FAILED]
+    names = tuple(dict.fromkeys(result.key for result in failed))
+    if len(names) > MOST_NAMED:
+        names = tuple(dict.fromkeys(result.id for result in failed))
+    if len(names) > MOST_NAMED:
+        return _read(folder)
+    return f"Once that is mended, to measure it again: {_validate(run.options, folder, names)}"
+
+
+def _validate(options: Options, folder: str, only: tuple[str, ...] = ()) -> str:
+    """The command of a new run like this one, of `only` these requirements.
+
+    >>> _validate(Options(profile="cpu", runtime="native"), "results/run", ("DECODE-SPEED[fp32-stock-single]",))
+    "make validate PROFILE=cpu RUNTIME=native ONLY='DECODE-SPEED[fp32-stock-single]'"
+    """
+    results = str(Path(folder).parent) if folder else RESULTS
+    chosen_here = options.runtime is Runtime.NATIVE and options.runtime_because
+    usual = chosen_here or (options.runtime is Runtime.DOCKER and options.profile != REHEARSAL)
+    burn_in = options.tier is Tier.BURN_IN
+    values = {
+        "PROFILE": "" if options.profile == "auto" else options.profile,
+        "TIER": options.tier.value if burn_in or (only and options.tier is not Tier.STANDARD) else "",
+        "MINUTES": f"{options.minutes:g}" if burn_in else "",
+        "RUNTIME": "" if usual else options.runtime.value,
+        "STACK": "" if options.stack == "course" else options.stack,
+        "IMAGE": options.image,
+        "BASE_IMAGE": options.base,
+        "WEIGHTS": "" if options.weights is Weights.SEEDED else options.weights.value,
+        "SITE": options.site,
+        "RESULTS": "" if results == RESULTS else results,
+        "ONLY": ",".join(only),
+    }
+    return " ".join(["make validate", *(f"{name}={shlex.quote(value)}" for name, value in values.items() if value)])
+
+
+def _read(folder: str) -> str:
+    """Open the report in a browser, where there is a screen for one; else read the summary."""
+    has_screen = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    page = Path(folder) / "report.html"
+    if has_screen and shutil.which("xdg-open") and page.exists():
+        return f"To read all of it: xdg-open {shlex.quote(str(page))}"
+    return f"To read all of it: less {shlex.quote(f'{folder}/summary.md')}"
+
+
+def _key() -> str:
+    """The key to sign with: the first usual one that is there, or the one that ssh-keygen makes."""
+    folder = Path("~/.ssh").expanduser()
+    return f"~/.ssh/{next((name for name in KEYS if (folder / name).exists()), KEYS[0])}"
