@@ -68,6 +68,10 @@ check: environment ## run the checks under plain pytest, without a verdict
 bench: environment ## run the benchmarks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest benchmarks $(GIVEN_PROFILE)
 
+doctor: ## say what a first validate will trip over, in under 15 s (PROFILE= RUNTIME= STACK= IMAGE= BASE_IMAGE= NO_BUILD=1)
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
+	@$(DGXCERT) doctor $(GIVEN_PROFILE) $(PLACE)
+
 list: environment ## list every requirement
 	@$(DGXCERT) list
 
@@ -187,4 +191,4 @@ clean: ## remove the environment that setup made, and the caches of its tools; r
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup environment validate ready rehearse quick burn-in check bench list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint audit docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean
+.PHONY: help setup environment validate ready rehearse quick burn-in check bench doctor list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint audit docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean

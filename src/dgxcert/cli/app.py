@@ -8,7 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from dgxcert.cli import certificate, compare, config, history, hub, image, listing, screen, setup, shell, validate
+from dgxcert.cli import (
+    certificate,
+    compare,
+    config,
+    doctor,
+    history,
+    hub,
+    image,
+    listing,
+    screen,
+    setup,
+    shell,
+    validate,
+)
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.cli.options import require_plain
 from dgxcert.cli.usage import version, wrong_words
@@ -28,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(validate.commands)
+app.add_typer(doctor.commands)
 app.add_typer(image.commands)
 app.add_typer(shell.commands)
 app.add_typer(setup.commands)

@@ -215,12 +215,12 @@ def _outcome_of(entry: Planned, outcomes: dict[str, Outcome]) -> Outcome:
     return outcomes.get(entry.key, Outcome.NOT_RUN)
 
 
-def read_machine() -> Machine:
+def read_machine(limit_s: float = 90.0) -> Machine:
     """The machine, read by a process of its own: a driver call can hang, and must not hang this process.
 
     Raises CannotStart where that process does not answer.
     """
-    answer = command.run([sys.executable, "-P", "-m", "dgxcert.probes.host.identity"], timeout_s=90)
+    answer = command.run([sys.executable, "-P", "-m", "dgxcert.probes.host.identity"], timeout_s=limit_s)
     if answer.timed_out:
         raise CannotStart(
             f"The machine could not be read: {answer.complaint}.",
