@@ -1,9 +1,9 @@
-"""Commands that only print: all requirements, and a finished run."""
+"""Commands that only print: all requirements, one of them explained, profiles, and a finished run."""
 
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, QuietOption, ResultsOption, RunArgument, VerboseOption
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
+from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
     from dgxcert.record.run import Run
@@ -25,6 +26,59 @@ def list_() -> None:
     from dgxcert.report import requirement_table
 
     requirement_table.show(suite.collect(suite.root(), gpus=1), screen.console())
+
+
+@command(commands, group="look", example="dgxcert explain DECODE-SPEED --profile h200")
+def explain(
+    requirement: Annotated[str, typer.Argument(metavar="ID", help="Requirement by id or key, such as DECODE-SPEED.")],
+    profile: Annotated[str, typer.Option(help="Profile by name or file; without it, each that ships.")] = "",
+) -> None:
+    """Explain a requirement: why, limits, remedy, known faults."""
+    from dgxcert.plan import explanation, suite
+    from dgxcert.profiles import profile as shipped
+    from dgxcert.report.reference import explanation as on_terminal
+
+    root = suite.root()
+    names = [profile] if profile else shipped.names()
+    explained = explanation.of(requirement, suite.collect(root, gpus=1), names, root)
+    on_terminal.show(explained, screen.console())
+
+
+@command(commands, group="look", example="dgxcert profiles show h200")
+def profiles(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="show NAME", help="Show one: a profile by name, or a file, a site profile's too."),
+    ] = None,
+) -> None:
+    """List the profiles, or show one with every limit."""
+    from dgxcert.profiles import profile, site
+    from dgxcert.report.reference import profiles as on_terminal
+
+    name = _to_show(words or [])
+    if not name:
+        on_terminal.show_all(map(profile.load, profile.names()), screen.console())
+        return
+    path = Path(name)
+    tightened = site.tightens(path) if path.suffix in {".yaml", ".yml"} else None
+    loaded = profile.load(tightened or name)
+    if tightened:
+        loaded = site.apply(loaded, path)
+    on_terminal.show(loaded, profile.quantities(tightened or name), screen.console())
+
+
+def _to_show(words: list[str]) -> str:
+    """The profile that is to be shown, "" for all of them.
+
+    >>> _to_show([]), _to_show(["show", "h200"]), _to_show(["h200"])
+    ('', 'h200', 'h200')
+    """
+    if words == ["show"]:
+        raise CannotStart("show: wanted the name of a profile.", "Name one: dgxcert profiles show h200")
+    names = words[1:] if words[:1] == ["show"] else words
+    if len(names) > 1:
+        raise CannotStart(f"wanted one profile, found {len(names)}.", "Name one: dgxcert profiles show h200")
+    return names[0] if names else ""
 
 
 @command(commands, group="look", example="dgxcert show latest")

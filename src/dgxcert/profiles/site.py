@@ -80,6 +80,16 @@ def apply(profile: Profile, file_or_folder: Path) -> Profile:
     return Profile.model_validate(dict(profile) | {"limits": profile.limits | tightened, "site": site})
 
 
+def tightens(path: Path) -> str | None:
+    """The profile that a site profile's file tightens, None where the file is no site profile or cannot be read."""
+    try:
+        content = _document(_read(path), path).content
+    except CannotStart:
+        return None  # whoever reads it as a profile says what is wrong with it
+    name = content.get("tightens") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else None
+
+
 def _read(path: Path) -> bytes:
     try:
         return untrusted.read_bytes(path, yaml_document.MOST_BYTES, follow=True)

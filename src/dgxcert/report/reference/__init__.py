@@ -1,0 +1,1 @@
+"""Reference: what is known without any run, on the terminal: a requirement explained, and the profiles."""

@@ -1,0 +1,137 @@
+"""The explanation of a requirement on the terminal: why, when, its limits, what to do, which faults it notices."""
+
+from rich.console import Console
+
+from dgxcert.console import print_line
+from dgxcert.judgement.evidence import format_quantity
+from dgxcert.judgement.limit import NOT_STATED, Limit
+from dgxcert.plan.explanation import Explanation, Required
+from dgxcert.plan.known_faults import CONFIDENCE, Fault
+from dgxcert.plan.selection import any_gpu
+from dgxcert.plan.spelling import spelled
+from dgxcert.report import layout
+
+MOST_WITH_SOURCES = 20
+"""Numbers of several profiles that are shown with their sources; of more, a table of the numbers alone."""
+PLACES = {
+    "host": "on the machine itself, before anything is built",
+    "image": "on the machine itself, once the image is built",
+    "work": "in the container, or in this environment",
+    "after": "on the machine itself, after the work",
+}
+
+
+def show(explained: Explanation, console: Console) -> None:
+    """Print an explanation; lines are wrapped for a terminal, and whole where there is none."""
+    first = explained.first
+    name = any_gpu(first.key) if len(explained.entries) == 1 else first.id
+    print_line(console, f"{name}: {first.title}", "bold")
+    _section("Why it matters", [first.why], console)
+    _section("When it is measured", _when(explained), console)
+    profiles = {each.profile for required in explained.limits.values() for each in required}
+    if len(profiles) > 1 and sum(map(len, explained.limits.values())) > MOST_WITH_SOURCES:
+        layout.heading("Limits", console)
+        _table(explained, console)
+    else:
+        _section("Limits", _limits(explained), console)
+    steps = [f"{number}. {spelled(step)}" for number, step in enumerate(first.remedy, start=1)]
+    _section("What to do if it does not pass", steps, console, hanging=3)
+    _section("Known faults that it notices", [_fault(*item) for item in explained.faults.items()], console, hanging=4)
+    beside = [", ".join(explained.related)] if explained.related else []
+    _section("Beside it", beside, console)
+    _section("Measure it alone", [spelled(f"make validate ONLY='{name}'")], console)
+
+
+def _section(title: str, lines: list[str], console: Console, hanging: int = 0) -> None:
+    if lines:
+        layout.heading(title, console)
+    for line in lines:
+        layout.paragraph(line, console, hanging)
+
+
+def _when(explained: Explanation) -> list[str]:
+    """Group, tier, place and time, and the sets of parameters."""
+    first = explained.first
+    needs = ", only with --weights hub" if first.real_weights else ""
+    longer = " and the minutes asked for" if first.resumes else ""
+    gate = "; where it does not pass, no work is started" if first.gate else ""
+    takes, given_up = (f"{seconds:g} s{longer}" for seconds in (first.takes_s, first.budget_s))
+    lines = [
+        f"group {first.group}, tier {first.tier.value}{needs}; {PLACES[first.stage.value]}{gate}",
+        f"takes about {takes} on a healthy machine, and is given up after {given_up}",
+    ]
+    if len(explained.entries) > 1:
+        cases = dict.fromkeys(any_gpu(entry.key).partition("[")[2].rstrip("]") for entry in explained.entries)
+        lines.append(f"{len(cases)} cases: {', '.join(cases)}")
+    return lines
+
+
+def _limits(explained: Explanation) -> list[str]:
+    """Each limit in each profile with its basis and source; profiles that say the same share a line."""
+    lines = []
+    for name, required in explained.limits.items():
+        said: dict[str, list[str]] = {}
+        for each in required:
+            said.setdefault(_value(each), []).append(each.profile)
+        lines += [name, *(f"  {', '.join(profiles)}: {value}" for value, profiles in said.items())]
+    lines += [f"does not apply to {profile}: {why}" for profile, why in explained.excluded.items()]
+    return lines or ["none of a profile: it is compared with a fact, or with a tolerance of arithmetic"]
+
+
+def _value(required: Required) -> str:
+    """`at least 13 token/s (derived): 85 % of 273 GB/s`."""
+    if required.limit is None:
+        return required.origin
+    basis = f" ({required.limit.basis.value})" if required.limit.basis else ""
+    return f"{edges(required.limit)}{basis}; {required.origin}"
+
+
+def edges(limit: Limit) -> str:
+    """What a limit requires.
+
+    >>> edges(Limit(name="spread", max=0.05, unit="of median", source="two H200"))
+    'at most 0.05 of median'
+    """
+    said = [
+        f"{word} {format_quantity(edge)}"
+        for word, edge in (("exactly", limit.equals), ("at least", limit.min), ("at most", limit.max))
+        if edge is not None
+    ]
+    return f"{', '.join(said)} {limit.unit}".rstrip()
+
+
+def _table(explained: Explanation, console: Console) -> None:
+    """The numbers alone: a row for each limit, a column for each profile; a table for each where they do not fit."""
+    cells = {name: {each.profile: _number(each) for each in every} for name, every in explained.limits.items()}
+    names = list(dict.fromkeys(profile for row in cells.values() for profile in row))
+    lines = layout.columns(
+        [["", *names], *([name, *(row[profile] for profile in names)] for name, row in cells.items())]
+    )
+    if console.is_terminal and max(map(len, lines)) + 2 > console.width:
+        alone = [[[profile, ""], *([f"  {name}", row[profile]] for name, row in cells.items())] for profile in names]
+        lines = [line for rows in alone for line in layout.columns([row for row in rows if row[1] != NONE])]
+    for line in lines:
+        print_line(console, f"  {line}")
+    for profile, why in explained.excluded.items():
+        layout.paragraph(f"does not apply to {profile}: {why}", console)
+    layout.paragraph(f"with basis and source: dgxcert explain {explained.first.id} --profile {names[-1]}", console)
+
+
+NONE = "-"
+"""In a table, where a profile does not apply a limit."""
+
+
+def _number(required: Required) -> str:
+    """`>= 13 token/s, derived`."""
+    limit = required.limit
+    if limit is None:
+        return NONE
+    signs = (("==", limit.equals), (">=", limit.min), ("<=", limit.max))
+    numbers = " ".join(f"{sign} {format_quantity(edge)}" for sign, edge in signs if edge is not None)
+    return f"{numbers} {limit.unit}, {limit.basis.value if limit.basis else NOT_STATED}"
+
+
+def _fault(name: str, fault: Fault) -> str:
+    """One fault: its id in the catalogue, how it shows, and how reliable the reports are."""
+    condition = f", if {fault.only_if}" if fault.only_if else ""
+    return f"{name}  {fault.symptom}: {fault.signature}{condition} ({CONFIDENCE[fault.confidence][0]})"

@@ -1,0 +1,96 @@
+"""Profiles on the terminal: all that ship, and one with every number, its basis and its source."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+
+from dgxcert.console import on_one_line, print_line
+from dgxcert.judgement import basis_count
+from dgxcert.judgement.evidence import format_quantity
+from dgxcert.judgement.limit import NOT_STATED, Basis
+from dgxcert.profiles.profile import FALLBACK, Profile
+from dgxcert.profiles.quantity import Quantity
+from dgxcert.report import layout
+from dgxcert.report.reference.explanation import edges
+
+Written = Mapping[str, Mapping[str, Quantity]]
+"""The quantities of a profile's file by section and name."""
+
+
+def show_all(profiles: Iterable[Profile], console: Console) -> None:
+    """Print one row for each profile."""
+    rows = [["profile", "certifies", "chosen for", "limits by basis", "machine"]]
+    for profile in profiles:
+        counts = ", ".join(f"{count} {basis}" for basis, count in by_basis(profile).items() if count)
+        rows.append([profile.name, "yes" if profile.certifies else "no", chosen_for(profile), counts, profile.machine])
+    for number, line in enumerate(layout.columns(rows)):
+        print_line(console, line, "dim" if number == 0 else "")
+
+
+def chosen_for(profile: Profile) -> str:
+    """The GPU for which `--profile auto` takes a profile."""
+    if profile.match is not None and not profile.own:
+        return f"{profile.match.product} ({profile.match.compute_capability})"
+    return "any other GPU" if profile.name == FALLBACK and not profile.own else "only by name"
+
+
+def by_basis(profile: Profile) -> dict[str, int]:
+    """How many limits have each basis, those that state none too."""
+    bases = Counter(limit.basis for limit in profile.limits.values())
+    counts = {basis.value: bases[basis] for basis in Basis}
+    return counts | ({NOT_STATED: bases[None]} if bases[None] else {})
+
+
+def show(profile: Profile, written: Written, console: Console) -> None:
+    """Print a whole profile; `written` are the quantities of its file, or of the shipped one that a site tightens."""
+    print_line(console, on_one_line(f"{profile.name}: {profile.machine}"), "bold")
+    layout.paragraph(profile.summary, console)
+    for line in _about(profile):
+        layout.paragraph(line, console)
+    layout.heading("Limits", console)
+    for name, limit in profile.limits.items():
+        basis = limit.basis.value if limit.basis else NOT_STATED
+        tightened = profile.site.shipped.get(name) if profile.site else None
+        was = f"; tightened by the site, ships as {edges(tightened)}" if tightened else ""
+        source = limit.source.removeprefix(f"{basis}: ") if tightened else written["limits"][name].origin
+        layout.paragraph(f"{name}: {edges(limit)} ({basis}{was}); {source}", console, hanging=2)
+    for title, section in (("Physical peaks", "physical"), ("Memory", "memory")):
+        if written[section]:
+            layout.heading(title, console)
+        for name, entry in written[section].items():
+            bound = profile.physical[name] if section == "physical" else getattr(profile.memory, name)
+            basis = entry.basis.value if entry.basis else NOT_STATED
+            number = format_quantity(bound.value, bound.unit)
+            layout.paragraph(f"{name}: {number} ({basis}); {entry.origin}", console, hanging=2)
+    _show_excluded(profile, console)
+
+
+def _about(profile: Profile) -> list[str]:
+    """Whether it certifies, for which GPUs it is chosen, how many it wants, and what a site has tightened."""
+    if profile.own:
+        certifies = "never certifies: it is a file of your own"
+    else:
+        certifies = "certifies" if profile.certifies else "does not certify"
+    count = edges(profile.gpu_count) if profile.uses_gpu else "none"
+    memory = ", whose memory is the machine's" if profile.gpu.unified_memory else ""
+    lines = [
+        f"{certifies}; chosen for: {chosen_for(profile)}; GPUs: {count}{memory}",
+        basis_count.described(by_basis(profile)),
+    ]
+    return [*lines, *([f"tightened by {profile.site.description}"] if profile.site else [])]
+
+
+def _show_excluded(profile: Profile, console: Console) -> None:
+    """What does not apply, by reason."""
+    for title, excluded in (
+        ("Does not apply", profile.not_applicable),
+        ("Does not apply outside the container", profile.not_applicable_native),
+    ):
+        reasons: dict[str, list[str]] = {}
+        for name, reason in excluded.items():
+            reasons.setdefault(reason, []).append(name)
+        if reasons:
+            layout.heading(title, console)
+        for reason, names in reasons.items():
+            layout.paragraph(f"{reason}: {', '.join(names)}", console, hanging=2)

@@ -1,0 +1,110 @@
+"""`explain` says why, what, how much and what to do; `profiles` shows every number; near misses are named."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from suites.site_profile import write as site_profile
+
+from dgxcert.plan import known_faults, suite
+from dgxcert.profiles import profile as profiles
+
+
+def test_a_requirement_is_explained_with_limits_remedy_and_faults(dgxcert) -> None:
+    done = dgxcert("explain", "GPU-THERMAL")
+    assert (done.code or 0, done.err) == (0, "")
+    assert done.out.startswith("GPU-THERMAL: The GPU stays cool under load\n")
+    for heading in ("Why it matters", "When it is measured", "Limits", "What to do if it does not pass"):
+        assert f"\n\n{heading}\n  " in done.out
+    assert "group gpu, tier standard; in the container, or in this environment" in done.out
+    assert "  temperature.under_load\n    dgx-spark: at most 87 °C (published); 86 °C plus 1 %; " in done.out
+    assert "dgx-spark, generic-nvidia, h200: at most 0.05 of time (derived); a few samples" in done.out
+    assert "does not apply to cpu: this profile rehearses without a GPU" in done.out
+    assert "  B6  The GPU overheats and slows down: " in done.out
+    assert "GPU-CLOCK-UNDER-LOAD, GPU-STEADY" in done.out
+    assert "ONLY='GPU-THERMAL'" in done.out
+
+
+def test_every_fault_that_a_requirement_catches_is_named(dgxcert) -> None:
+    known = known_faults.load(suite.root())
+    caught = sorted({name for fault in known.faults.values() for name in fault.caught_by})[:3]
+    for requirement in caught:
+        shown = re.findall(r"^  ([A-Z]\d+)  ", dgxcert("explain", requirement).out, re.MULTILINE)
+        assert shown == [name for name, fault in known.faults.items() if requirement in fault.caught_by]
+
+
+def test_a_benchmark_of_many_cases_shows_its_numbers_and_one_profile_their_sources(dgxcert) -> None:
+    every = dgxcert("explain", "decode-speed").out
+    row = re.search(r"^  decode\.bf16\.tuned\.single +(.*)$", every, re.MULTILINE)
+    assert row is not None
+    assert re.split("  +", row.group(1)) == [
+        "-",
+        ">= 0.61 of roofline, published",
+        ">= 0.2 of ceiling, derived",
+        ">= 0.55 of roofline, measured",
+    ]
+    assert "with basis and source: dgxcert explain DECODE-SPEED --profile h200" in every
+    one = dgxcert("explain", "DECODE-SPEED", "--profile", "h200").out
+    assert "at least 0.55 of roofline (measured); 0.69 of roofline less 20 %; one H200, " in one
+    assert "h200: does not apply: models are neither trained nor run in 32 bits on a GPU" in one
+
+
+@pytest.mark.parametrize("typed", ["DECODE-SPEED[int4-tuned-single]", "decode-speed[int4-tuned-single-gpu0]"])
+def test_one_case_is_explained_by_its_key(dgxcert, typed: str) -> None:
+    out = dgxcert("explain", typed).out
+    assert out.startswith("DECODE-SPEED[int4-tuned-single]: ")
+    assert "decode.int4.tuned.single" in out
+    assert "cases: " not in out
+    assert "decode.int4.tuned.full" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("explain", "DECOD-SPED"), "No requirement is called 'DECOD-SPED'; did you mean 'DECODE-SPEED'?"),
+        (("explain", "stack"), "stack is a group of 17 requirements: ACCELERATE-TEST, "),
+        (("explain", "GPU-XID", "--profile", "h20"), "There is no profile 'h20'. Did you mean 'h200'?"),
+        (("profiles", "show", "dgx-sprk"), "There is no profile 'dgx-sprk'. Did you mean 'dgx-spark'?"),
+        (("profiles", "show", "nowhere.yaml"), "nowhere.yaml cannot be read"),
+    ],
+)
+def test_what_is_not_there_is_named_with_what_is_near(dgxcert, arguments: tuple[str, ...], said: str) -> None:
+    done = dgxcert(*arguments)
+    assert (done.code, done.out) == (3, "")
+    assert said in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_every_profile_that_ships_is_listed_on_one_line(dgxcert) -> None:
+    done = dgxcert("profiles")
+    heading, *rows = done.out.splitlines()
+    assert re.split("  +", heading) == ["profile", "certifies", "chosen for", "limits by basis", "machine"]
+    assert [row.split()[0] for row in rows] == profiles.names()
+    assert re.split("  +", rows[1])[:3] == ["dgx-spark", "yes", "NVIDIA GB10 (12.1)"]
+    assert "any other GPU" in rows[2]
+    assert "only by name" in rows[0]
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_a_profile_is_shown_with_every_number_and_its_source(dgxcert, name: str) -> None:
+    out, loaded = dgxcert("profiles", "show", name).out, profiles.load(name)
+    written = profiles.quantities(name)
+    for limit, each in loaded.limits.items():
+        assert f"\n  {limit}: " in out
+        assert f"({each.basis.value}); {written['limits'][limit].origin}\n" in out
+    for reason in loaded.not_applicable.values():
+        assert f"\n  {reason}: " in out
+
+
+def test_a_file_of_ones_own_and_a_site_profile_are_shown(dgxcert, tmp_path: Path) -> None:
+    mine = tmp_path / "rack-7.yaml"
+    mine.write_text(yaml.safe_dump({"extends": "h200", "certifies": False, "machine": "rack [7]"}))
+    own = dgxcert("profiles", "show", mine).out
+    assert own.startswith("rack-7: rack [7]\n")
+    assert "never certifies: it is a file of your own; chosen for: only by name" in own
+    site = dgxcert("profiles", "show", site_profile(tmp_path)).out
+    assert "tightened by site profile dgx-spark of Ada Lovelace" in site
+    assert re.search(
+        r"bandwidth\.copy: at least 217 GB/s \(measured; tightened by the site, ships as at least 170", site
+    )
