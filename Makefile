@@ -12,7 +12,7 @@ MACHINES ?=
 TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
-TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES NO_BUILD ONLY PROFILE PYTHON REPO RESULTS RESUME \
+TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES NO_BUILD ONLY OUT PROFILE PYTHON REPO RESULTS RESUME \
 	RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
 define NEWLINE
 
@@ -93,6 +93,9 @@ report: environment ## regenerate all reports of a run from its run.json (RUN=re
 history: environment ## list all runs; with MACHINE= also each benchmark over time and what changed with it
 	@$(DGXCERT) history $(if $(MACHINE),$(call quoted,$(MACHINE))) $(GIVEN_RESULTS)
 
+site: environment ## write static pages of all machines, runs and certificates (OUT=folder RESULTS= SIGNERS=)
+	@$(DGXCERT) site $(if $(RESULTS),$(call quoted,$(RESULTS))) $(if $(OUT),--out $(call quoted,$(OUT))) $(if $(SIGNERS),--allowed-signers $(call quoted,$(SIGNERS)))
+
 sign: environment ## sign a run with an SSH key, as a certificate if it is CERTIFIED (RUN= KEY=)
 	@$(DGXCERT) sign $(call quoted,$(RUN)) --key $(call quoted,$(KEY))
 
@@ -167,6 +170,9 @@ bench-slowdown: environment ## measure whether a slowdown of 5 % is detected (PR
 bench-report: environment ## measure very large reports and histories; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_report.py --write
 
+bench-site: environment ## measure the site page of thousands of runs; the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_site.py --write
+
 bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base $(call quoted,$(BASE_IMAGE)) --write
 
@@ -191,4 +197,4 @@ clean: ## remove the environment that setup made, and the caches of its tools; r
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup environment validate ready rehearse quick burn-in check bench doctor list hub cache compare calibrate report history sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint audit docs bench-harness bench-slowdown bench-report bench-image bench-sampler image shell lock tokenizer clean
+.PHONY: help setup environment validate ready rehearse quick burn-in check bench doctor list hub cache compare calibrate report history site sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint audit docs bench-harness bench-slowdown bench-report bench-site bench-image bench-sampler image shell lock tokenizer clean

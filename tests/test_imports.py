@@ -12,6 +12,7 @@ PACKAGE = ROOT / "src" / "dgxcert"
 
 ORDER = (
     "cli",
+    "site",
     "certificate",
     "runner",
     "report",
@@ -37,7 +38,7 @@ MOST_LINES, MOST_FUNCTION_LINES = 500, 44
 
 HEAVY = {"torch", "transformers", "datasets", "peft", "bitsandbytes", "tokenizers", "docker", "pynvml"}
 ASKS_THE_MACHINE = ("dgxcert.probes", "dgxcert.workloads")
-WITHOUT_PYTEST = ("certificate", "report", "history", "record", "profiles")
+WITHOUT_PYTEST = ("site", "certificate", "report", "history", "record", "profiles")
 """Modules that rebuild and show a run anywhere: they need neither pytest nor the machine."""
 
 SUITE = {

@@ -7,7 +7,7 @@ import pytest
 from paths import ROOT
 
 PACKAGE = ROOT / "src" / "dgxcert"
-PACKAGES = ("history", "record", "report", "certificate", "cli")
+PACKAGES = ("history", "record", "report", "certificate", "cli", "site")
 WAYS = {"open", "read_text", "read_bytes", "load", "loads", "glob", "rglob", "iterdir", "listdir", "scandir", "walk"}
 """Names of functions and methods that read files, list folders or parse JSON, whoever offers them."""
 SAFE = {"untrusted", "Folder"}
@@ -45,6 +45,8 @@ ALLOWED = {
     "record/claim.py": {"os.open": "the lock that this process takes"},
     "record/run_folders.py": {"os.listdir": "names alone"},
     "report/html.py": {"(HERE / STYLESHEET).read_text": "a file of this package"},
+    "site/output.py": {"os.open": "the folder of the pages, to lock it"},
+    "site/pages.py": {"path.read_text": "files of this package"},
 }
 """Calls that are no reading of what somebody else made, by module, each with the reason."""
 

@@ -1,4 +1,4 @@
-"""What the integration tests need: a real engine, a stand-in base image, and small images from the real Dockerfile.
+"""What the integration tests need: a real engine, a stand-in base image, images from the real Dockerfile, a browser.
 
 Without these they are skipped with a reason; where CI is set they fail.
 """
@@ -8,9 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import chromium
 import pytest
 from checkout import Checkout, copy_of_checkout
 from needs import missing
@@ -101,3 +103,18 @@ def is_of(generation: str, call: tuple[str, ...]) -> bool:
     """Whether a compose answers and is of that generation; newer `docker-compose` programs are of the second."""
     version = subprocess.run([*call, "version", "--short"], capture_output=True, text=True, check=False)
     return version.returncode == 0 and version.stdout.strip().lstrip("v").startswith(f"{generation}.")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The machine's own Chromium, headless; nothing is downloaded."""
+    from playwright.sync_api import sync_playwright
+
+    program = next((path for name in chromium.PROGRAMS if (path := shutil.which(name))), None)
+    if program is None:
+        missing("Chromium", "Run: sudo scripts/system-packages")
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield running
+        running.close()

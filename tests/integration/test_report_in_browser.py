@@ -1,38 +1,20 @@
 """The report in Chromium: opened from a file, light and dark, narrow and wide, by keyboard, and printed."""
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import missing
+from chromium import Visit, axe
 from suites.report_runs import busy, hostile, many, whole
 
 from dgxcert.record.run import Run
 from dgxcert.report import html
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES, WIDTHS = ("light", "dark"), (360, 390, 1280)
 LEAST_TEXT_PX = 11.0
 """Smaller text is not read on a phone."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The machine's own Chromium, headless; nothing is downloaded."""
-    from playwright.sync_api import sync_playwright
-
-    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if program is None:
-        missing("Chromium", "Run: sudo scripts/system-packages")
-    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=arguments)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -40,35 +22,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(html.render(whole()), encoding="utf-8")
     return path
-
-
-class Visit:
-    """An open page, with its console messages, dialogs and requests."""
-
-    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
-        self.messages: list[str] = []
-        self.requests: list[str] = []
-        context = browser.new_context(offline=True, **options)
-        self.page = context.new_page()
-        self.page.on("console", lambda message: self.messages.append(message.text))
-        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.messages.append(dialog.message) or dialog.dismiss())
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-        self.path = path
-
-    def require_silence(self) -> None:
-        """No console message, no dialog, and no request except for the file itself."""
-        assert self.messages == []
-        assert self.requests == [self.path.as_uri()]
-
-
-def axe(page: Any) -> list[str]:
-    """Accessibility violations that axe reports."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    violations = Axe().run(page).response["violations"]
-    return [f"{each['id']}: {node['html'][:200]}" for each in violations for node in each["nodes"]]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,4 +1,4 @@
-"""Commands about earlier runs: regenerate reports, show a machine's history, pack a run for a support case."""
+"""Commands about earlier runs: their reports, a history, pages of all, a packed run for a support case."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dgxcert.cli import screen
+from dgxcert.cli import config, screen
 from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument
 from dgxcert.cli.usage.declaration import command
 from dgxcert.outcome import CannotStart
@@ -56,6 +56,58 @@ def history(
         names = ", ".join(sorted({run.hostname for run in index.runs})) or "none"
         raise CannotStart(f"{results} holds no run of {machine!r}.", f"It holds runs of: {names}.")
     history_table.show(index, selected, machine, last, screen.console())
+
+
+@command(commands, group="look", example="dgxcert site results --out pages")
+def site(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the pages are written into.")],
+    results: Annotated[
+        Path | None, typer.Argument(metavar="RESULTS", help="Folder that holds the run folders; default results.")
+    ] = None,
+    allowed_signers: Annotated[
+        Path | None, typer.Option(help="Verify certificates by this list of signers; without it none is called valid.")
+    ] = None,
+    revoked: Annotated[Path | None, typer.Option(help="Revoked keys, or a key revocation list.")] = None,
+) -> None:
+    """Write static pages of all machines, runs and certificates.
+
+    Pages without script, to be opened from a file or put on any web server: an index of machines, and a page for each
+    with its figures over time. What `dgxcert site` did not write is neither replaced nor removed.
+    """
+    from dgxcert.site import machines, output, pages
+    from dgxcert.site.standing import Signers
+
+    if revoked and not allowed_signers:
+        raise CannotStart("--revoked is about signatures, and none is verified.", "Add --allowed-signers FILE.")
+    folder = results or _configured(context)
+    if not folder.is_dir():
+        raise CannotStart(f"There is no results folder {folder}.", "Name the folder that holds the run folders.")
+    if by_file := config.used(context):
+        screen.say(by_file)
+    now = datetime.now(UTC)
+    signers = Signers(allowed_signers, revoked) if allowed_signers else None
+    output.require_place(out)
+    seen = machines.read(folder, out, now, signers, screen.say)
+    index = output.write(out, pages.render(seen, now, verified=signers is not None))
+    for line in seen.unreadable:
+        screen.say(f"not readable: {line}")
+    screen.say(f"{index}: {_count(seen.runs, 'run')} of {_count(len(seen.machines), 'machine')}")
+
+
+def _configured(context: typer.Context) -> Path:
+    """The results folder that the config file names, or the usual one."""
+    settings = context.find_root().obj
+    return Path(settings.values.get("results", RESULTS)) if isinstance(settings, config.Config) else RESULTS
+
+
+def _count(count: int, thing: str) -> str:
+    """A number with its noun.
+
+    >>> _count(1, "run"), _count(12, "run")
+    ('1 run', '12 runs')
+    """
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 @command(commands, group="keep", example="dgxcert bundle results/2026-11-24T07-24-20Z-spark-07 --hide-host")

@@ -24,10 +24,11 @@ class HeadlineFigure:
 
 def of(run: Run) -> list[HeadlineFigure]:
     """The headline figures of a run, in order."""
-    return [_shown(figure) for figure in figures.figures(run)]
+    return [shown(figure) for figure in figures.figures(run)]
 
 
-def _shown(figure: Figure) -> HeadlineFigure:
+def shown(figure: Figure) -> HeadlineFigure:
+    """A figure as it is shown."""
     percent = figure.unit == OF_TIME
     number = rounded(100 * figure.value if percent else figure.value)
     unit = "% of the time" if percent else figure.unit
