@@ -61,6 +61,11 @@ SITUATIONS: dict[str, tuple[Run, bool, str]] = {
         f"To measure what is left: make validate RESUME={FOLDER}",
     ),
     "interrupted": (ended(PASSED, NOT_RUN), True, f"To measure what is left: make validate RESUME={FOLDER}"),
+    "inconclusive, on the current stack": (
+        ended(PASSED, INCONCLUSIVE, stack="current", **DOCKER),
+        True,
+        f"To measure what is left: make validate RESUME={FOLDER} STACK=current",
+    ),
     "inconclusive for the third time": (
         ended(PASSED, INCONCLUSIVE, **DOCKER),
         False,
@@ -127,6 +132,7 @@ def test_every_command_exists_with_its_options_in_a_clone_and_in_a_wheel(situati
     command: Any = get_command(app).commands[words[1]]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words[2:] if word.startswith("--")} <= known
+    assert "--resume" not in words or words[2:] == ["--resume", FOLDER], "a run is continued with its own options"
 
 
 def test_what_is_not_usual_of_a_run_is_part_of_the_next_one() -> None:

@@ -45,7 +45,7 @@ def test_the_parts_come_in_the_order_in_which_a_lab_reads_them(run: Run) -> None
         "machine  vm",
         "GPU      NVIDIA H200, 140 GiB; driver 580.159.04",
         "profile  h200, tier standard",
-        "decode bf16            212.6 token/s  67%",
+        "decode bf16            213 token/s   67%",
         "  benchmarks  19 passed",
         "FAILED CLOCK-SYNCHRONISED: The clock follows a reference",
         "note: interrupted by the user",
@@ -234,12 +234,12 @@ def test_a_machine_of_eight_gpus_is_told_by_its_worst() -> None:
     printed = shown(eight())
     assert "GPU      8 x NVIDIA H200, 140 GiB; driver 580.159.04, CUDA 13.0\n" in printed
     assert "worst of 8 GPUs  of roofline\n" in printed
-    assert "decode bf16                     206.7 token/s    65%          GPU 3, best 212.6\n" in printed
-    assert "highest temperature             59 °C                         GPU 0, best 57.35\n" in printed
+    assert "decode bf16                     207 token/s      65%          GPU 3, best 213\n" in printed
+    assert "highest temperature             59 °C                         GPU 0, best 57.3\n" in printed
 
 
 def test_gpus_that_are_alike_are_said_to_be() -> None:
-    assert "212.6 token/s    67%          all alike\n" in shown(eight(lambda _: 1.0))
+    assert "213 token/s      67%          all alike\n" in shown(eight(lambda _: 1.0))
 
 
 ALL_WELL: dict[str, Callable[[], Run]] = {

@@ -31,7 +31,7 @@ def next_step(run: Run, folder: str, *, waits: bool, ours: bool) -> str:
     elif run.judgement.verdict is Verdict.REJECTED:
         text = _fix(run, folder)
     elif waits:
-        text = f"To measure what is left: make validate RESUME={shlex.quote(folder)}"
+        text = f"To measure what is left: make validate RESUME={shlex.quote(folder)}{_stack(run)}"
     elif run.judgement.verdict is Verdict.INCONCLUSIVE:
         text = f"Once that is mended, to begin again: {_validate(run.options, folder, run.options.only)}"
     elif signed := next((name for name in SIGNED if (Path(folder) / name).exists()), ""):
@@ -45,6 +45,12 @@ def next_step(run: Run, folder: str, *, waits: bool, ours: bool) -> str:
     else:
         text = _read(folder)
     return spelled(text, installed=run.suite.installed)
+
+
+def _stack(run: Run) -> str:
+    """What make needs to find the environment of a run that is continued; the command itself takes it from the run."""
+    own = run.suite.installed or run.options.stack == "course"
+    return "" if own else f" STACK={shlex.quote(run.options.stack)}"
 
 
 def _fix(run: Run, folder: str) -> str:

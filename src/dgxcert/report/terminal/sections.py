@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from dgxcert.judgement import basis_count
-from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.units import OF_TIME
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import Outcome
 from dgxcert.plan.options import NATIVE, Weights
 from dgxcert.record.figures import Figure, figures
 from dgxcert.record.run import Result, Run
+from dgxcert.report.headline_figure import rounded
 from dgxcert.report.terminal.lines import Line
 from dgxcert.report.words import headline, keys, open_results, problems, repeated, required, waived
 
@@ -110,7 +110,7 @@ def _value(figure: Figure) -> str:
     """
     if figure.unit == OF_TIME:
         return f"{figure.value:.1%} of the time" if figure.value else "never"
-    return format_quantity(figure.value, figure.unit)
+    return f"{rounded(figure.value)} {figure.unit}"
 
 
 def _apart(figure: Figure) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _apart(figure: Figure) -> Iterator[str]:
     if figure.failed:
         yield "FAILED"
     if figure.spread:
-        yield f"GPU {figure.lowest_gpu}, best {format_quantity(figure.best)}"
+        yield f"GPU {figure.lowest_gpu}, best {rounded(figure.best)}"
     elif figure.spread is not None:
         yield "all alike"
     if figure.unmeasured:
