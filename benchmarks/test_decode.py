@@ -23,7 +23,7 @@ SLOW = (
     why="Generating a token reads every weight once; this rate is how fast `generate` and chat pipelines answer.",
     remedy=SLOW,
     tier="standard",
-    takes_s=30,
+    takes_s=15,
     budget_s=420,
 )
 @pytest.mark.parametrize("case", benchmark_cases.DECODE, ids=str)

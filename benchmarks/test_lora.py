@@ -24,7 +24,7 @@ SLOW = (
     why="Fine-tuning with PEFT adapters is what the course and most users of such a machine do with it.",
     remedy=SLOW,
     tier="standard",
-    takes_s=20,
+    takes_s=18,
     budget_s=420,
 )
 @pytest.mark.parametrize("case", benchmark_cases.LORA, ids=str)

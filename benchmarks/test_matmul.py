@@ -24,7 +24,7 @@ SLOW = (
     why="Training and prefill are matrix multiplications; a GPU stuck at a low clock does a third of them.",
     remedy=SLOW,
     tier="standard",
-    takes_s=10,
+    takes_s=5,
     budget_s=240,
 )
 @pytest.mark.parametrize("precision", benchmark_cases.MATMUL)

@@ -23,7 +23,7 @@ SLOW = (
     why="Prefill is the time to first token: what a user of a long prompt or of retrieval waits for.",
     remedy=SLOW,
     tier="standard",
-    takes_s=15,
+    takes_s=6.5,
     budget_s=420,
 )
 @pytest.mark.parametrize("case", benchmark_cases.PREFILL, ids=str)

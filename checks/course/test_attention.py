@@ -18,7 +18,7 @@ from dgxcert.workloads.course import attention_by_hand
         "enable_flash_sdp(False), or enable_mem_efficient_sdp(False).",
         *lockfile.RESTORE,
     ),
-    takes_s=0.5,
+    takes_s=0.6,
     budget_s=180,
 )
 @pytest.mark.parametrize("variant", ["plain", "causal", "grouped"])

@@ -19,7 +19,7 @@ from dgxcert.workloads.course import batches
         "replaces parts of torch.",
         *lockfile.RESTORE,
     ),
-    takes_s=4,
+    takes_s=2,
     budget_s=180,
 )
 def test_every_item_is_returned_once_in_the_order_of_the_seed(evidence):
@@ -48,7 +48,7 @@ def test_every_item_is_returned_once_in_the_order_of_the_seed(evidence):
         *shared_memory.FILES,
         "Set num_workers=0 in the DataLoader until then: it needs no shared memory, and is slower.",
     ),
-    takes_s=3,
+    takes_s=1,
     budget_s=180,
 )
 def test_workers_return_every_item_unchanged(device, evidence):

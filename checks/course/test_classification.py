@@ -17,7 +17,7 @@ from dgxcert.workloads.course import classification
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=6,
+    takes_s=8,
     budget_s=240,
 )
 def test_hidden_states_become_logits_probabilities_and_labels(device, evidence):

@@ -20,7 +20,7 @@ from dgxcert.workloads.training import gradients
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=6,
+    takes_s=8,
     budget_s=300,
 )
 def test_the_lora_lab_of_the_course_trains(profile, machine, evidence):

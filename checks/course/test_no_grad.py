@@ -18,7 +18,6 @@ from dgxcert.workloads.course import no_grad
         "replaces parts of torch.",
         *lockfile.RESTORE,
     ),
-    takes_s=0.5,
     budget_s=180,
 )
 def test_no_grad_builds_no_graph_and_keeps_no_activations(device, evidence):

@@ -21,7 +21,7 @@ from dgxcert.workloads.course import padding
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=1,
+    takes_s=0.4,
     budget_s=240,
 )
 @pytest.mark.parametrize("side", ["right", "left"])

@@ -16,7 +16,6 @@ from dgxcert.workloads.course import random_tensor
         "Run `make validate ONLY=GPU-CUDA,BF16-CORRECT` where the error names CUDA.",
         *base_image.OTHER_TORCH,
     ),
-    takes_s=1,
     budget_s=180,
 )
 def test_a_random_bf16_tensor_is_right(device, evidence):

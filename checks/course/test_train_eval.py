@@ -16,7 +16,6 @@ from dgxcert.workloads.course import train_eval
         "Call `model.eval()` before inference and `model.train()` before training in the notebook.",
         *lockfile.RESTORE,
     ),
-    takes_s=0.5,
     budget_s=180,
 )
 def test_dropout_is_active_only_in_training(device, evidence):
@@ -41,7 +40,6 @@ def test_dropout_is_active_only_in_training(device, evidence):
         "Call `model.eval()` before inference and `model.train()` before training in the notebook.",
         *lockfile.RESTORE,
     ),
-    takes_s=0.5,
     budget_s=180,
 )
 def test_normalisation_updates_its_statistics_only_in_training(device, evidence):

@@ -18,7 +18,7 @@ from dgxcert.workloads.models import loading
         "end in SUCCESS.",
     ),
     tier="standard",
-    takes_s=6,
+    takes_s=2,
     budget_s=300,
 )
 def test_a_parameter_takes_two_bytes_in_fp16_and_half_a_byte_in_four_bits(device, profile, evidence):
@@ -42,7 +42,7 @@ def test_a_parameter_takes_two_bytes_in_fp16_and_half_a_byte_in_four_bits(device
         "Keep the checkpoint in safetensors files, which are mapped: model.save_pretrained(folder)",
         *lockfile.RESTORE,
     ),
-    takes_s=15,
+    takes_s=12,
     budget_s=240,
 )
 def test_loading_a_checkpoint_takes_the_memory_of_its_weights_once(device, profile, evidence):

@@ -15,7 +15,7 @@ from dgxcert.probes.host.hardware import sensors
         "Look up each Xid number: https://docs.nvidia.com/deploy/xid-errors",
         "Restart the machine (sudo reboot) and run this again. If it returns, open a hardware case with both runs.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="after",
 )
 def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, computation, evidence):
@@ -39,7 +39,7 @@ def test_the_work_has_left_no_fault_in_the_kernel_log(machine, profile, computat
         "Restart the machine (sudo reboot) and run this again.",
         "If it returns, open a hardware case with both runs.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="after",
 )
 def test_the_work_has_left_no_fault_of_the_host_in_the_kernel_log(machine, profile, evidence):
@@ -59,7 +59,6 @@ def test_the_work_has_left_no_fault_of_the_host_in_the_kernel_log(machine, profi
     title="The work has brought no part to its critical temperature",
     why="A drive or a network card that gets too hot only under load slows down, and ends the first long training.",
     remedy=sensors.HOT,
-    takes_s=1,
     stage="after",
 )
 def test_the_work_has_brought_no_part_to_its_critical_temperature(machine, profile, evidence):

@@ -65,7 +65,7 @@ def test_cuda_starts_on_every_gpu_of_the_driver(machine, evidence):
         "Use the container, or install a CUDA build of torch, if torch.version.cuda is None: that is a CPU build.",
         "Install driver branch 580 or newer if the driver is older than torch's CUDA, then restart: sudo reboot",
     ),
-    takes_s=6,
+    takes_s=1,
     budget_s=120,
 )
 def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
@@ -90,7 +90,7 @@ def test_torch_sees_every_gpu_of_the_driver(profile, evidence):
         Trait.OTHER_OS.only("Update the driver, on Ubuntu: sudo apt install nvidia-driver-580-open; sudo reboot"),
         "Use a container with a CUDA version that the driver supports, if the driver cannot be updated.",
     ),
-    takes_s=6,
+    takes_s=1,
     budget_s=120,
 )
 def test_the_driver_serves_the_cuda_that_torch_was_built_for(evidence):

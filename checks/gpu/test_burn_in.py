@@ -61,7 +61,6 @@ def test_the_device_works_for_the_requested_time(device, profile, minutes, keeps
         "Open a hardware case with this run folder if it is still hot in a cool room.",
     ),
     tier="burn-in",
-    takes_s=1,
 )
 def test_the_gpu_stays_cool_for_the_requested_time(gpu, profile, minutes, keeps, evidence):
     burn_in = loop.finished(gpu, keeps, minutes)
@@ -85,7 +84,6 @@ def test_the_gpu_stays_cool_for_the_requested_time(gpu, profile, minutes, keeps,
         "Open a hardware case with this run folder if it is still low or capped after a cold start.",
     ),
     tier="burn-in",
-    takes_s=1,
 )
 def test_the_gpu_keeps_its_clock_for_the_requested_time(gpu, profile, minutes, keeps, evidence):
     burn_in = loop.finished(gpu, keeps, minutes)

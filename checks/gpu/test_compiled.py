@@ -18,7 +18,7 @@ from dgxcert.workloads.correctness import torch_compile, triton_kernel
         *torch_compile.SET_ASIDE,
         Trait.NATIVE.only("Run in the container, whose Triton was built for this GPU: make validate RUNTIME=docker"),
     ),
-    takes_s=6,
+    takes_s=3,
     budget_s=180,
 )
 def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
@@ -41,7 +41,7 @@ def test_a_triton_kernel_compiles_and_is_exact(gpu, evidence):
         "Until it is right, work without torch.compile.",
     ),
     tier="standard",
-    takes_s=30,
+    takes_s=8,
     budget_s=240,
 )
 def test_a_compiled_layer_computes_what_it_says(device, evidence):

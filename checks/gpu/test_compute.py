@@ -15,7 +15,7 @@ from dgxcert.workloads.correctness import linear_layers
         "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW_REMAPPER; sudo dmesg | grep -i xid",
         *base_image.OTHER_TORCH,
     ),
-    takes_s=8,
+    takes_s=0.5,
     budget_s=180,
 )
 def test_the_device_computes_the_right_answer(device, evidence):
@@ -37,7 +37,7 @@ def test_the_device_computes_the_right_answer(device, evidence):
         "Use fp16 and a profile without bf16 if it prints False: the GPU is older than Ampere.",
         "See KERNEL-CORRECT if it prints True and the result is wrong.",
     ),
-    takes_s=1,
+    takes_s=0.5,
     budget_s=120,
 )
 def test_bf16_is_supported_and_right(device, evidence):

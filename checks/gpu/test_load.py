@@ -9,8 +9,8 @@ from dgxcert.probes.gpu import health
 from dgxcert.probes.host.hardware import sensors
 from dgxcert.workloads.hardware import sustained
 
-LOADS = {"takes_s": 14, "budget_s": 240, "tier": "standard"}
-READS = {"takes_s": 1, "budget_s": 240, "tier": "standard"}
+LOADS = {"takes_s": 12, "budget_s": 240, "tier": "standard"}
+READS = {"budget_s": 240, "tier": "standard"}
 
 
 @requirement(

@@ -52,7 +52,6 @@ def test_no_limit_withholds_memory_from_the_process_that_does_the_work(profile, 
         "Drop the page cache, used memory to CUDA on a Spark: sudo sh -c 'sync; echo 3 > /proc/sys/vm/drop_caches'",
         "Look for a child process that a stopped server left behind with its memory: ps -ef | grep -i engine",
     ),
-    takes_s=2,
     budget_s=120,
 )
 def test_cuda_offers_the_memory_that_is_there(gpu, profile, evidence):

@@ -23,7 +23,7 @@ CHECK_ERRORS = "Read what the driver of a GPU recorded: nvidia-smi -q -d ECC,ROW
         *base_image.OTHER_TORCH,
     ),
     tier="standard",
-    takes_s=6,
+    takes_s=2,
     budget_s=240,
 )
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
@@ -49,7 +49,7 @@ def test_matmul_of_real_layers_is_right(device, precision, evidence):
         "Open a case with the run folder if it is wrong in every version.",
     ),
     tier="standard",
-    takes_s=16,
+    takes_s=8,
     budget_s=420,
 )
 def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
@@ -77,7 +77,7 @@ def test_every_attention_kernel_on_offer_is_right(device, profile, evidence):
         "Open a case with the run folder if it is wrong again.",
     ),
     tier="standard",
-    takes_s=2,
+    takes_s=1,
     budget_s=240,
 )
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "nf4"])
@@ -98,7 +98,7 @@ def test_gradients_of_layers_are_right(device, precision, profile, evidence):
         "Fix KERNEL-CORRECT first if it fails too.",
     ),
     tier="standard",
-    takes_s=8,
+    takes_s=1.5,
     budget_s=240,
 )
 def test_nf4_layers_are_right(device, evidence):
@@ -126,7 +126,7 @@ def test_nf4_layers_are_right(device, evidence):
         "Open a hardware case with the run folder if words are wrong again: software cannot repair a memory cell.",
     ),
     tier="standard",
-    takes_s=20,
+    takes_s=3,
     budget_s=300,
 )
 def test_memory_keeps_what_is_written(device, profile, evidence):
@@ -156,7 +156,7 @@ def test_memory_keeps_what_is_written(device, profile, evidence):
         "Open a hardware case with the run folder if the adapters still differ.",
     ),
     tier="standard",
-    takes_s=30,
+    takes_s=14,
     budget_s=420,
 )
 def test_the_same_training_gives_the_same_adapters(device, profile, evidence):

@@ -32,7 +32,7 @@ def test_the_image_is_of_this_machines_architecture(image, machine, evidence):
         "Compare the CDI specification with the machine, if the engine gives GPUs by CDI: nvidia-ctk cdi list; "
         "generate it again: sudo nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml",
     ),
-    takes_s=15,
+    takes_s=5,
     budget_s=240,
     stage="image",
 )

@@ -21,7 +21,7 @@ def log():
         "Look each number up: https://docs.nvidia.com/deploy/xid-errors",
         "Restart the machine (sudo reboot) and run this again: the log of the new boot must stay clean.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_kernel_log_of_this_boot_holds_no_fault_of_a_gpu(log, profile, computation, evidence):
@@ -51,7 +51,7 @@ def test_the_kernel_log_of_this_boot_holds_no_fault_of_a_gpu(log, profile, compu
         "Save what is on it elsewhere, then read its health: sudo nvme smart-log /dev/nvme0",
         "If it comes back after a restart, open a hardware case for the drive with the log and the run folder.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_kernel_log_holds_no_error_of_a_drive(log, profile, evidence):
@@ -76,7 +76,7 @@ def test_the_kernel_log_holds_no_error_of_a_drive(log, profile, evidence):
         "Test the memory: make validate ONLY=MEMORY-PATTERN",
         "If it comes back after a restart, open a hardware case with the log and the run folder.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_kernel_log_holds_no_uncorrected_memory_error(log, profile, evidence):
@@ -101,7 +101,7 @@ def test_the_kernel_log_holds_no_uncorrected_memory_error(log, profile, evidence
         "Update firmware and driver: sudo fwupdmgr update; sudo apt update && sudo apt full-upgrade",
         "If it comes back after a restart, open a hardware case with the log and the run folder.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_kernel_log_holds_no_uncorrected_pcie_error(log, profile, evidence):
@@ -123,7 +123,7 @@ def test_the_kernel_log_holds_no_uncorrected_pcie_error(log, profile, evidence):
         "Update the system: sudo apt update && sudo apt full-upgrade",
         "If it comes back after a restart, open a hardware case with the log and the run folder.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_kernel_log_holds_no_fault_of_a_cpu_or_the_kernel(log, profile, evidence):
@@ -146,7 +146,7 @@ def test_the_kernel_log_holds_no_fault_of_a_cpu_or_the_kernel(log, profile, evid
         "Check that the power supply is the machine's own, and that air gets in and out.",
         "If it comes back after a restart, open a hardware case with the log and the run folder.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_kernel_log_holds_no_fault_of_power_or_cooling(log, profile, evidence):
@@ -168,7 +168,7 @@ def test_the_kernel_log_holds_no_fault_of_power_or_cooling(log, profile, evidenc
         "Let the machine prove itself: make burn-in MINUTES=60",
         "If it goes down again, open a hardware case with the log and the run folder.",
     ),
-    takes_s=3,
+    takes_s=1.5,
     stage="host",
 )
 def test_the_last_boot_did_not_end_in_a_crash(profile, computation, minutes, evidence):

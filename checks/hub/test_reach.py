@@ -13,7 +13,7 @@ from dgxcert.probes.hub import diagnosis as hub
         "Run `make hub` and read which step fails first, and its remedy.",
         "Ask your network administrator to allow *.huggingface.co and *.hf.co on port 443.",
     ),
-    takes_s=6,
+    takes_s=3,
 )
 def test_models_can_be_downloaded_or_are_in_the_cache(profile, evidence):
     diagnosis = hub.diagnose(profile.checkpoints)

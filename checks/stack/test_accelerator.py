@@ -16,7 +16,7 @@ from dgxcert.workloads.stack import accelerator
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=12,
+    takes_s=10,
     budget_s=240,
 )
 def test_accelerate_selects_the_device_and_passes_its_own_test(device, evidence):

@@ -23,7 +23,7 @@ TORCHAO = Trait.NATIVE.only(
         *lockfile.RESTORE,
         TORCHAO,
     ),
-    takes_s=4,
+    takes_s=1,
     budget_s=180,
 )
 def test_lora_is_attached_trained_alone_and_merged(device, profile, evidence):

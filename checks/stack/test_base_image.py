@@ -14,7 +14,7 @@ from dgxcert.probes.stack import base_image
         "If it fails again, read which step of the Dockerfile changed it: docker image history dgxcert:course",
     ),
     tier="standard",
-    takes_s=10,
+    takes_s=4,
     budget_s=300,
 )
 def test_torch_is_the_base_images_own_build(evidence):

@@ -16,7 +16,7 @@ UNIT = "CUDA major version"
         "If BNB_CUDA_VERSION is set: unset BNB_CUDA_VERSION",
         "If the driver is the older one, install driver branch 580 or newer, then restart: sudo reboot",
     ),
-    takes_s=6,
+    takes_s=8,
     budget_s=180,
 )
 def test_torch_bitsandbytes_and_the_driver_are_for_one_cuda(evidence):

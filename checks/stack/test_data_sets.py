@@ -14,7 +14,7 @@ from dgxcert.workloads.stack import dataset_cache
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=4,
+    takes_s=3,
     budget_s=180,
 )
 def test_data_set_is_mapped_by_several_processes_and_cached(evidence):

@@ -17,7 +17,7 @@ from dgxcert.probes.stack import lockfile, package_import
         "If versions conflict, in `make shell`, run `python -m pip check`: it names the packages.",
     ),
     tier="standard",
-    takes_s=3,
+    takes_s=2,
     budget_s=300,
 )
 @pytest.mark.parametrize("name", STACK)

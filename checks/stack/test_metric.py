@@ -15,7 +15,7 @@ from dgxcert.workloads.stack import metric
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=6,
+    takes_s=8,
     budget_s=180,
 )
 def test_known_scores_are_computed(evidence):

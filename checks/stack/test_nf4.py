@@ -15,7 +15,7 @@ from dgxcert.workloads.correctness import nf4_reference
         *lockfile.RESTORE,
         "If it still fails, read the results of NF4-CORRECT and MATMUL-CORRECT, which test more shapes.",
     ),
-    takes_s=5,
+    takes_s=1,
     budget_s=180,
 )
 def test_nf4_layer_computes_the_reference_result(device, evidence):

@@ -21,7 +21,6 @@ OUTSIDE_THE_ENVIRONMENT = (
         *OUTSIDE_THE_ENVIRONMENT,
         *lockfile.RESTORE,
     ),
-    takes_s=1,
 )
 def test_every_package_has_the_version_of_the_lock(evidence):
     lock = lockfile.read()
@@ -41,7 +40,6 @@ def test_every_package_has_the_version_of_the_lock(evidence):
         *OUTSIDE_THE_ENVIRONMENT,
         *lockfile.RESTORE,
     ),
-    takes_s=1,
 )
 def test_no_package_is_installed_twice(evidence):
     lock = lockfile.read()
@@ -57,7 +55,7 @@ def test_no_package_is_installed_twice(evidence):
     why="A script named torch.py or random.py, or a folder `datasets` in the working folder, is imported in place of "
     "the library or of Python's own module.",
     remedy=("Rename the file that the evidence names, or work in another folder.", *OUTSIDE_THE_ENVIRONMENT),
-    takes_s=1,
+    takes_s=0.5,
 )
 def test_no_file_is_imported_in_place_of_a_package(evidence):
     lock, path = lockfile.read(), packages.search_path()
@@ -74,7 +72,7 @@ def test_no_file_is_imported_in_place_of_a_package(evidence):
     why="A library that was edited while debugging stays edited, and changes the results of everyone who uses it.",
     remedy=("Read the evidence: it names each file that differs.", *lockfile.RESTORE),
     tier="standard",
-    takes_s=4,
+    takes_s=1,
     budget_s=240,
 )
 def test_files_of_the_stack_have_their_original_hashes(evidence):
@@ -92,7 +90,7 @@ def test_files_of_the_stack_have_their_original_hashes(evidence):
     title="No installed packages conflict",
     why="Packages whose requirements conflict fail late, in the one function in which they meet.",
     remedy=("Read the evidence: it names which package requires which.", *lockfile.RESTORE, BESIDE_THE_STACK),
-    takes_s=3,
+    takes_s=1,
     budget_s=180,
 )
 def test_installed_packages_do_not_conflict(evidence):
@@ -116,7 +114,7 @@ def test_installed_packages_do_not_conflict(evidence):
         *lockfile.RESTORE,
     ),
     tier="standard",
-    takes_s=8,
+    takes_s=5,
     budget_s=600,
 )
 def test_no_package_beside_the_lock_breaks_a_library(evidence):
@@ -140,7 +138,6 @@ def test_no_package_beside_the_lock_breaks_a_library(evidence):
     why="A variable that is left from a debugging session, such as TORCH_COMPILE_DISABLE=1, makes every notebook "
     "slower or less exact, and no library says so.",
     remedy=("Read the evidence: it names each variable, its value and what it does.", BACK_TO_THE_DEFAULT),
-    takes_s=1,
 )
 def test_no_variable_switches_compilation_or_kernels_off(evidence):
     found = switches.read()

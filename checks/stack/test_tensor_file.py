@@ -14,7 +14,6 @@ from dgxcert.workloads.stack import tensor_file
         *lockfile.RESTORE,
         "If other bytes change each time, run MEMORY-PATTERN and `sudo dmesg | grep -iE 'i/o error|nvme'`.",
     ),
-    takes_s=1,
 )
 def test_tensors_are_preserved_byte_for_byte(evidence):
     evidence.advise("Look at free space: df -h /tmp", *lockfile.advice())

@@ -15,7 +15,6 @@ from dgxcert.workloads.stack import encoding
         "python -c 'import tokenizers, transformers; print(tokenizers.__version__, transformers.__version__)'",
         *lockfile.RESTORE,
     ),
-    takes_s=2,
 )
 def test_fast_tokenizer_gives_the_known_token_ids(evidence):
     evidence.advise(*lockfile.advice())

@@ -17,6 +17,7 @@ from suites.certified import SPARK, events
 
 from dgxcert import report
 from dgxcert.history import baseline, calibration, comparison, run_index, timeline
+from dgxcert.machine.runtime import Runtime
 from dgxcert.record import benchmark_file, journal, timings
 from dgxcert.record import run as runs
 from dgxcert.report import comparison_table, history_table
@@ -80,7 +81,7 @@ def read(reader: str, results: Path) -> object:
                 timeline.steps(known.runs, name)
             return known
         case "durations":
-            return run_index.durations(results, SPARK, "dgx-spark")
+            return run_index.durations(results, SPARK, "dgx-spark", Runtime.DOCKER)
         case "interrupted":
             return interrupted_runs.close_interrupted(results, LATER)
         case "show":

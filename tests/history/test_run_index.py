@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 from suites.certified import SPARK, folder
+from suites.certified import run as certified_run
+from suites.example import finished
 
 from dgxcert.history import index_file, run_index, timeline
+from dgxcert.machine.runtime import Runtime
+from dgxcert.outcome import Outcome
+from dgxcert.plan.options import Options
 
 
 def test_the_index_is_updated_and_rebuilt_from_the_folders(tmp_path: Path) -> None:
@@ -200,3 +205,30 @@ def test_where_nothing_is_new_nothing_is_written_and_no_journal_is_used(tmp_path
     shutil.copytree(tmp_path / "2026-11-23T18-40-12Z-spark-07", tmp_path / "another")
     assert len(run_index.read(tmp_path).runs) == 2
     assert victim.read_text() == "theirs"
+
+
+def kept(
+    results: Path, name: str, seconds: float, outcome: Outcome = Outcome.PASSED, runtime: Runtime = Runtime.DOCKER
+) -> None:
+    """A run in which GPU-PRESENT took so long."""
+    ending = finished("GPU-PRESENT", outcome).model_copy(update={"duration_s": seconds})
+    options = Options(profile="dgx-spark", runtime=runtime)
+    (results / name).mkdir(parents=True)
+    (results / name / "run.json").write_text(certified_run(ending, options=options).model_dump_json(), encoding="utf-8")
+
+
+def test_durations_are_the_median_of_the_last_three_runs_of_the_same_kind(tmp_path: Path) -> None:
+    for day, seconds in enumerate((90.0, 1.0, 3.0, 2.0), start=1):
+        kept(tmp_path, f"2026-11-0{day}T10-00-00Z-spark-07", seconds)
+    kept(tmp_path, "2026-11-05T10-00-00Z-spark-07", 70.0, runtime=Runtime.NATIVE)
+    kept(tmp_path, "2026-11-06T10-00-00Z-spark-07", 60.0, Outcome.INCONCLUSIVE)
+    (tmp_path / "2026-11-07T10-00-00Z-spark-07").mkdir()
+    (tmp_path / "2026-11-07T10-00-00Z-spark-07" / "run.json").write_text("{}", encoding="utf-8")
+    docker, native = (
+        run_index.durations(tmp_path, SPARK, "dgx-spark", runtime) for runtime in (Runtime.DOCKER, Runtime.NATIVE)
+    )
+    assert (docker["GPU-PRESENT"], native["GPU-PRESENT"]) == (2.5, 70.0)
+    other = SPARK.model_copy(update={"hostname": "spark-08"})
+    assert run_index.durations(tmp_path, other, "dgx-spark", Runtime.DOCKER) == {}
+    assert run_index.durations(tmp_path, SPARK, "cpu", Runtime.DOCKER) == {}
+    assert run_index.durations(tmp_path / "none", SPARK, "cpu", Runtime.DOCKER) == {}

@@ -1,11 +1,13 @@
 """The pipeline: a stage runs only where the stages before it allow it; what is missing is recorded as its problem."""
 
+import io
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from suites import example
 
 from dgxcert.container import builder, engine
@@ -14,6 +16,7 @@ from dgxcert.machine.identity import Gpu
 from dgxcert.machine.image import Image
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Outcome
+from dgxcert.plan.estimate import Estimate
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
 from dgxcert.profiles import profile as profiles
@@ -24,6 +27,7 @@ from dgxcert.record.state import RunState
 from dgxcert.runner import pipeline
 from dgxcert.runner.launcher import Here
 from dgxcert.runner.pipeline import Pipeline
+from dgxcert.runner.progress import Progress
 
 IMAGE = example.image_ready().image
 GB10 = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-0", compute_capability="12.1")
@@ -46,7 +50,7 @@ class World:
         (folder / "logs").mkdir(parents=True)
         self.ends: dict[str, Outcome | None] = {}
         self.image: Image | CannotStart = IMAGE
-        self.shown: list[str] = []
+        self.screen = Console(file=io.StringIO())
         self.asked: list[tuple[tuple[str, str, str], bool]] = []
         self.stages: list[tuple[str, object]] = []
         self.measured: list[str] = []
@@ -94,7 +98,14 @@ class World:
             self.writer.append(opened)
         supervisor: Any = self
         self.state = RunState(journal.read(self.folder))
-        Pipeline(opened, self.folder, self.writer, self.state, supervisor, self.shown.append, suite_changed).run()
+        progress = Progress(self.screen, opened.plan, Estimate(opened.plan, {}))
+        Pipeline(opened, self.folder, self.writer, self.state, supervisor, progress, suite_changed).run()
+
+    @property
+    def shown(self) -> list[str]:
+        """The lines that were printed."""
+        assert isinstance(self.screen.file, io.StringIO)
+        return self.screen.file.getvalue().splitlines()
 
     @property
     def problems(self) -> dict[str, str]:

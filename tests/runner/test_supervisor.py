@@ -14,6 +14,8 @@ from dgxcert import command
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
 from dgxcert.plan import suite
+from dgxcert.plan.estimate import Estimate
+from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
@@ -184,6 +186,11 @@ def test_no_conftest_beside_or_above_the_suite_is_loaded(tmp_path: Path) -> None
     assert [entry.key for entry in suite.collect(tmp_path / "suite", gpus=1)] == ["ONE"]
 
 
+def quiet(plan: list[Planned]) -> Progress:
+    """A progress that nobody sees."""
+    return Progress(Console(file=io.StringIO()), plan, Estimate(plan, {}))
+
+
 def test_a_process_that_survives_its_kill_is_left_running_and_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -196,7 +203,7 @@ def test_a_process_that_survives_its_kill_is_left_running_and_named(
     opened = example.opened(*plan)
     writer.append(opened)
     (tmp_path / "logs").mkdir()
-    working = Supervisor(opened, tmp_path, writer, Progress(Console(file=io.StringIO()), {}), RunState([opened]))
+    working = Supervisor(opened, tmp_path, writer, quiet(plan), RunState([opened]))
     working.run_stage("native", Here(), plan)
     writer.close()
     run = runs.assemble(journal.read(tmp_path), "run")
@@ -219,7 +226,7 @@ def test_a_child_gains_no_time_by_what_slows_its_supervisor(monkeypatch: pytest.
     writer = journal.Writer(tmp_path)
     opened = example.opened(*plan)
     writer.append(opened)
-    working = Supervisor(opened, tmp_path, writer, Progress(Console(file=io.StringIO()), {}), RunState([opened]))
+    working = Supervisor(opened, tmp_path, writer, quiet(plan), RunState([opened]))
     working.run_stage("native", Here(), plan)
     writer.close()
     run = runs.assemble(journal.read(tmp_path), "run")

@@ -57,9 +57,8 @@ def planned(key: str, **decision: Any) -> Planned:
     """One requirement of a plan; `decision` sets not_applicable, not_run, takes_s and the like."""
     name, _, _ = key.partition("[")
     about = {"why": f"why of {name}", "remedy": (f"fix {name}",), "tier": "quick", "takes_s": 10.0, "budget_s": 60.0}
-    return Planned(
-        key=key, id=name, group="gpu", title=f"title of {name}", nodeid=f"checks/test_gpu.py::{key}", **about | decision
-    )
+    about["group"] = "gpu"
+    return Planned(key=key, id=name, title=f"title of {name}", nodeid=f"checks/test_gpu.py::{key}", **about | decision)
 
 
 def opened(*plan: Planned, **about: Any) -> journal.Opened:

@@ -6,6 +6,8 @@ is missing, changed or broken is read from the runs again.
 
 import hashlib
 import os
+import statistics
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ from dgxcert.history import index_file, listed_run, timeline
 from dgxcert.history.index_file import Row
 from dgxcert.history.listed_run import Listed
 from dgxcert.machine.identity import Machine
-from dgxcert.outcome import CannotStart
+from dgxcert.machine.runtime import Runtime
+from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record import economy, run_folders
 from dgxcert.record import run as run_file
 from dgxcert.record.history_line import Earlier
@@ -28,7 +31,9 @@ NAME = ".history.sqlite"
 READERS = min(8, os.cpu_count() or 1)
 """Threads that hash: a hash of 2,000 runs by one takes a second."""
 LOOKED_AT = 20
-"""Runs that are read to find one of the same machine and profile, for an estimate."""
+"""Runs that are read to find some of the same machine and profile, for an estimate."""
+TIMED_RUNS = 3
+"""Runs that an estimate is made from: the first one after a restart reads everything from the disk."""
 LONGEST_S = 7 * 86400.0
 """No requirement takes a week: a longer duration is none."""
 SHOWN = 300
@@ -132,17 +137,28 @@ def _read(folder: RunFolder) -> tuple[Row, Listed | None]:
     return about._replace(trouble=untrusted.shown(problem)[:SHOWN]), None
 
 
-def durations(results: Path, machine: Machine, profile: str) -> dict[str, float]:
-    """Seconds that each requirement took in a machine's last run of a profile; empty where none is found soon."""
+def durations(results: Path, machine: Machine, profile: str, runtime: Runtime) -> dict[str, float]:
+    """Seconds that each requirement took in a machine's last runs of a profile and runtime: the median of TIMED_RUNS.
+
+    Empty where no such run is found soon. What could not be measured says nothing: it may have waited for its budget.
+    """
+    seconds: dict[str, list[float]] = defaultdict(list)
+    found = 0
     for folder in _newest(results, profile):
         try:
             run = run_file.load(folder)
         except CannotStart:
             continue  # written by another version: it only costs the estimate
-        if run.profile.name == profile and run.machine.hostname == machine.hostname:
-            took = {each.key: each.duration_s for each in run.results if each.duration_s is not None}
-            return {key: seconds for key, seconds in took.items() if 0 <= seconds < LONGEST_S}  # NaN is neither
-    return {}
+        if (run.profile.name, run.machine.hostname, run.options.runtime) != (profile, machine.hostname, runtime):
+            continue
+        for each in run.results:
+            took = each.duration_s if each.outcome in (Outcome.PASSED, Outcome.FAILED) else None
+            if took is not None and 0 <= took < LONGEST_S:  # NaN is neither
+                seconds[each.key].append(took)
+        found += 1
+        if found == TIMED_RUNS:
+            break
+    return {key: statistics.median(took) for key, took in seconds.items()}
 
 
 def _newest(results: Path, profile: str) -> Iterator[Path]:

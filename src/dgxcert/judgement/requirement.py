@@ -72,7 +72,7 @@ class Requirement(BaseModel):
     why: str
     remedy: tuple[str, ...]
     tier: Tier = Tier.QUICK
-    takes_s: float = 1.0
+    takes_s: float = 0.3
     budget_s: float = MIN_BUDGET_S
     stage: Stage = Stage.WORK
     gate: bool = False
@@ -87,7 +87,7 @@ def requirement(
     why: str,
     remedy: tuple[str, ...],
     tier: str = "quick",
-    takes_s: float = 1.0,
+    takes_s: float = 0.3,
     budget_s: float = MIN_BUDGET_S,
     stage: str = "work",
     gate: bool = False,

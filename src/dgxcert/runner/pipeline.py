@@ -19,9 +19,8 @@ from dgxcert.redaction import scrubber
 from dgxcert.runner import gates
 from dgxcert.runner.interrupts import Stop
 from dgxcert.runner.launcher import GPU, Here, InContainer, Launcher
+from dgxcert.runner.progress import Progress
 from dgxcert.runner.supervisor import Supervisor
-
-Show = Callable[[str], None]
 
 LOGS, LOG = "logs", "image.log"
 HUB = "hub"
@@ -51,7 +50,7 @@ class Pipeline:
         writer: journal.Writer,
         state: RunState,
         supervisor: Supervisor,
-        show: Show,
+        progress: Progress,
         suite_changed: Callable[[], str] = lambda: "",
         stop: Stop | None = None,
     ) -> None:
@@ -66,7 +65,7 @@ class Pipeline:
         self._writer = writer
         self._state = state
         self._supervisor = supervisor
-        self._show = show
+        self._progress = progress
         self._suite_changed = suite_changed
 
     def run(self) -> None:
@@ -172,12 +171,12 @@ class Pipeline:
 
                 def show(line: str) -> None:
                     file.write(f"{scrubber.text(line)}\n".encode(errors="replace"))
-                    self._show(line)
+                    self._progress.building(line)
 
                 reference = options.image_reference
                 image = builder.ensure(reference, options.stack, options.base, build=options.build, show=show)
         except (CannotStart, UnfitError) as error:
-            self._show(str(error))
+            self._progress.build_failed(str(error))
             return f"{error} ({LOGS}/{LOG})"
         before = self._state.image
         if before is None:

@@ -1,54 +1,134 @@
-"""The progress display: one live line on a terminal, plain lines everywhere else."""
+"""The progress of a run: one live line on a terminal; elsewhere one line for each requirement."""
 
+import os
 import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
 from dgxcert.console import on_one_line, plain, print_line
+from dgxcert.judgement.requirement import Stage
 from dgxcert.outcome import Outcome
+from dgxcert.plan.estimate import PROCESS_S, Estimate, duration
+from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record.journal import Finished, Said
 
 COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
+RANK = {stage.value: rank for rank, stage in enumerate(Stage)} | dict.fromkeys(WORKING, list(Stage).index(Stage.WORK))
+"""The order of the stages, by the names that they have in a plan and in a run."""
+SILENT_S = 300.0
+"""Without a terminal a line is printed at least this often: some runners of CI end a job that prints nothing."""
+BUILD_LINES = 20
+"""Lines of a build that are shown where it fails; the log of the run has all."""
+
+
+@dataclass
+class _Line:
+    """What becomes one line: the cases of a requirement, or with `quiet` the requirements of a group, that passed."""
+
+    passed: int = 0
+    seconds: float = 0.0
+
+
+class _LiveLine:
+    """A spinner and a text on one line of a terminal of any width: the most important stands first."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._spinner = Spinner("dots")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(str(self._spinner.render(console.get_time())))
+        line.append(f" {self.text}")
+        line.truncate(options.max_width)
+        yield line
 
 
 class Progress:
-    """Shows stage, current requirement, done/total and expected time left; use as a context manager."""
+    """Shows what a run does, how far it is and how long it still takes; use as a context manager.
 
-    def __init__(self, console: Console, expected_s: dict[str, float]) -> None:
+    What does not pass gets a line of its own at once. What passes gets none on a terminal, where the live line tells;
+    elsewhere one for each requirement once its last case has ended, with `quiet` one for each group, and with `verbose`
+    one for each case.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        plan: Iterable[Planned],
+        estimate: Estimate,
+        *,
+        image: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        """`plan` is what still waits of the run or is measured in it; with `image` one may be built on the way."""
         self._console = console
-        self._expected_s = expected_s
-        self._spinner = Spinner("dots")
-        self._live = Live(self._spinner, console=console, refresh_per_second=8, transient=True)
+        self._estimate = estimate
+        self._plan = {entry.key: entry for entry in plan}
+        self._waiting = dict(self._plan)
+        self._again: set[str] = set()
+        self._lost = 0
+        self._image = image
+        self._quiet, self._verbose = quiet, verbose
+        self._is_live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
+        self._now = _LiveLine()
+        self._live = Live(self._now, console=console, refresh_per_second=4, transient=True)
         self._stage = ""
-        self._waiting: dict[str, Planned] = {}
-        self._total = 0
+        self._lines: dict[str, _Line] = {}
+        self._build: deque[str] = deque(maxlen=BUILD_LINES)
         self._current: str | None = None
-        self._since = time.monotonic()
+        self._since = self._printed = time.monotonic()
 
     def __enter__(self) -> "Progress":
-        if self._console.is_terminal:
+        if self._is_live:
             self._live.start()
+        else:
+            self._print(f"{len(self._plan)} requirements to measure, about {self.left}")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        self._print_lines(finished=False)
 
-    def stage(self, name: str, plan: list[Planned], done: set[str]) -> None:
-        """A stage starts; the requirements in `done` ended in an earlier process."""
-        self._stage, self._total = name, len(plan)
-        self._waiting = {entry.key: entry for entry in plan if entry.key not in done}
-        self._since = time.monotonic()
-        ended = self._total - len(self._waiting)
-        already = f", {ended} already done" if ended else ""
-        print_line(self._console, f"stage {name}: {self._total} requirements{already}, about {self._left()} expected")
+    def stage(self, name: str, plan: Sequence[Planned], done: set[str]) -> None:
+        """A stage starts; the requirements in `done` ended before. What earlier stages left is not measured."""
+        self._print_lines(finished=False)
+        self._stage, self._current, self._since = name, None, time.monotonic()
+        mine = {entry.key: entry for entry in plan if entry.key not in done}
+        for key in done:
+            self._waiting.pop(key, None)
+        later = {key: entry for key, entry in self._waiting.items() if RANK[entry.stage.value] > RANK[name]}
+        self._lost += len(self._waiting.keys() - later.keys() - mine.keys())
+        self._waiting = mine | later
+        self._image = self._image and RANK[name] < RANK[Stage.IMAGE.value]
+        self.tick()
 
     def say(self, line: str) -> None:
-        """Print a line about what happens between requirements, such as an image build."""
-        print_line(self._console, line, style="dim")
+        """Print a line about what happens between requirements."""
+        self._print(line, style="dim")
+
+    def building(self, line: str) -> None:
+        """A line of the output of an image build: the live line shows the last; without a terminal each is printed."""
+        if not self._is_live or self._verbose:
+            self.say(line)
+            return
+        self._build.append(line)
+        self._now.text = on_one_line(f"image · {line}")
+
+    def build_failed(self, problem: str) -> None:
+        """The image could not be made: on a terminal the end of the build's output is shown now."""
+        for line in self._build:
+            self.say(line)
+        self._build.clear()
+        self.say(problem)
 
     def started(self, key: str) -> None:
         """A requirement starts."""
@@ -57,39 +137,84 @@ class Progress:
 
     def said(self, event: Said) -> None:
         """A long requirement reports how far it has come."""
-        print_line(self._console, on_one_line(f"              {event.key}: {event.text}"), style="dim")
+        self._print(on_one_line(f"              {event.key}: {event.text}"), style="dim")
 
     def finished(self, event: Finished, *, again: bool = False) -> None:
-        """A requirement has ended, or will be measured `again`: its line stays on the screen."""
-        if not again:
+        """A requirement has ended, or will be measured `again` at the end of its stage."""
+        entry = self._waiting.get(event.key)
+        if entry is not None:
+            self._estimate.took(entry, event.duration_s)
+        repeated = event.key in self._again
+        if again:
+            self._again.add(event.key)
+        else:
             self._waiting.pop(event.key, None)
         self._current, self._since = None, time.monotonic()
-        colour = COLOUR.get(event.outcome, "default")
-        label, key = f"{event.outcome.label.upper():>12}", plain(f"  {self._done}  {on_one_line(event.key)}  ")
-        self._console.print(Text.assemble((label, colour), key, (f"{event.duration_s:.1f} s", "dim")))
+        if again or repeated or event.outcome is not Outcome.PASSED or self._verbose:
+            self._print_ending(event.outcome, on_one_line(event.key), event.duration_s)
+        elif entry is not None:
+            line = self._lines.setdefault(self._unit(entry), _Line())
+            line.passed, line.seconds = line.passed + 1, line.seconds + event.duration_s
         if again:
             reason = event.reason.split("\n", 1)[0]
-            print_line(self._console, f"              {reason}; it is measured again", style="dim")
+            self._print(f"              {on_one_line(reason)}; it is measured again", style="dim")
+        self._print_lines()
         self.tick()
 
     def tick(self) -> None:
-        """Refresh the live line."""
-        if not self._console.is_terminal:
+        """Refresh the live line; without a terminal, say from time to time that the run goes on."""
+        now = time.monotonic()
+        if not self._is_live:
+            if now - self._printed > SILENT_S:
+                current = on_one_line(self._current or self._stage)
+                self._print(f"              {current} goes on; {self.done} done, about {self.left} left", style="dim")
             return
-        current = on_one_line(self._current or "starting")
-        running_s = time.monotonic() - self._since
-        left = f"about {self._left()} left"
-        now = f"{self._stage}: {current} {running_s:.0f} s · {self._done.strip()} done · {left}"
-        self._spinner.update(text=plain(now))
+        pieces = [self.done, f"about {self.left} left", self._stage]
+        if self._current is None:
+            pieces.append("starting")
+        else:
+            entry = self._plan.get(self._current)
+            title = f" · {entry.title}" if entry is not None else ""
+            pieces.append(f"{self._current} {now - self._since:.0f} s{title}")
+        self._now.text = on_one_line(" · ".join(filter(None, pieces)))
 
     @property
-    def _done(self) -> str:
-        return f"{self._total - len(self._waiting):>3}/{self._total}"
+    def done(self) -> str:
+        """How many requirements of the whole run have ended."""
+        return f"{len(self._plan) - len(self._waiting) - self._lost}/{len(self._plan)}"
 
-    def _left(self) -> str:
-        """Expected time left, from the last run of this profile on this machine where there is one."""
-        seconds = sum(self._expected_s.get(key, entry.takes_s) for key, entry in self._waiting.items())
+    @property
+    def left(self) -> str:
+        """Time left for the whole run; that of an image build is not known before it."""
+        waiting = self._waiting.values()
+        processes = {RANK[entry.stage.value] for entry in waiting} - {RANK.get(self._stage, -1)}
+        seconds = self._estimate.left(waiting) + PROCESS_S * len(processes)
         if self._current in self._waiting:
-            entry = self._waiting[self._current]
-            seconds -= min(time.monotonic() - self._since, self._expected_s.get(entry.key, entry.takes_s))
-        return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+            expected_s = self._estimate.of(self._waiting[self._current])
+            seconds -= min(time.monotonic() - self._since, expected_s)
+        return f"{duration(seconds)}{' and the image' if self._image else ''}"
+
+    def _unit(self, entry: Planned) -> str:
+        """What shares a line: the cases of a requirement, or the requirements of a group."""
+        return entry.group if self._quiet else entry.id
+
+    def _print_lines(self, *, finished: bool = True) -> None:
+        """Print the lines that are complete; without `finished` all, since nothing more is measured now."""
+        stage = RANK.get(self._stage, -1)
+        here = [entry for entry in self._waiting.values() if RANK[entry.stage.value] <= stage]
+        open_units = {self._unit(entry) for entry in here if entry.key not in self._again}
+        for unit in [unit for unit in self._lines if not (finished and unit in open_units)]:
+            line = self._lines.pop(unit)
+            if not self._is_live:
+                several = f", {line.passed} {'requirements' if self._quiet else 'cases'}" if line.passed > 1 else ""
+                self._print_ending(Outcome.PASSED, f"{on_one_line(unit)}{several}", line.seconds)
+
+    def _print_ending(self, outcome: Outcome, what: str, seconds: float) -> None:
+        label = Text(f"{outcome.label.upper():>12}", style=COLOUR.get(outcome, "default"))
+        middle = plain(f"{self.done:>9}  {self._stage:9}  {what}  ")
+        self._console.print(Text.assemble(label, middle, (f"{seconds:.1f} s", "dim")), soft_wrap=True)
+        self._printed = time.monotonic()
+
+    def _print(self, text: str, style: str = "") -> None:
+        print_line(self._console, text, style)
+        self._printed = time.monotonic()

@@ -21,6 +21,7 @@ from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import environment, selection, suite
 from dgxcert.plan.catalogue import Entry
+from dgxcert.plan.estimate import Estimate
 from dgxcert.plan.options import Options
 from dgxcert.profiles import site, waivers
 from dgxcert.profiles.waivers import Waiver
@@ -197,13 +198,16 @@ def _measure(
 
     Raises KeyboardInterrupt where the user ends the run, CannotStart or OSError where the disk does.
     """
-    expected_s = run_index.durations(folder.parent, opened.machine, opened.profile.name)
-    with Progress(console, expected_s) as progress:
+    plan = [entry for entry in opened.plan if entry.runs]
+    runtime = opened.options.runtime
+    known = run_index.durations(folder.parent, opened.machine, opened.profile.name, runtime)
+    image = runtime is Runtime.DOCKER and state.image is None
+    with Progress(console, plan, Estimate(plan, known), image=image) as progress:
         floor = opened.profile.memory.floor
         shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
         supervisor = Supervisor(opened, folder, writer, progress, state, shortage, stop)
         changed = functools.partial(resumption.suite_changed, opened)
-        Pipeline(opened, folder, writer, state, supervisor, progress.say, changed, stop).run()
+        Pipeline(opened, folder, writer, state, supervisor, progress, changed, stop).run()
 
 
 def _interrupted(writer: journal.Writer, state: RunState, by: str) -> list[journal.Event]:
