@@ -5,7 +5,7 @@ from suites import kept_runs
 
 from dgxcert.record.figures import Figure
 from dgxcert.report import headline_figure
-from dgxcert.report.headline_figure import HeadlineFigure, _shown
+from dgxcert.report.headline_figure import HeadlineFigure, shown
 
 
 def test_a_measured_h200_reads_as_people_say_it() -> None:
@@ -29,11 +29,15 @@ def test_a_measured_h200_reads_as_people_say_it() -> None:
 )
 def test_what_is_said_beside_the_number(about: dict[str, object], remarks: tuple[str, ...]) -> None:
     figure = Figure("decode-16bit", "decode bf16", 198.5, "token/s", **about)  # type: ignore[arg-type]
-    assert _shown(figure).remarks == remarks
+    assert shown(figure).remarks == remarks
 
 
-def test_of_what_is_better_low_the_highest_is_shown() -> None:
-    hot = Figure("temperature", "highest temperature", 74.0, "°C", lowest_gpu=2, spread=15.0, gpus=4)
-    assert _shown(hot).remarks == ("GPU 2, highest of 4, 15 °C apart",)
-    slowed = Figure("throttling", "throttled", 0.042, "of time", lowest_gpu=2, spread=0.042, gpus=4)
-    assert (_shown(slowed).number, _shown(slowed).remarks) == ("4.2", ("GPU 2, highest of 4, 4.2 % apart",))
+def test_of_what_is_better_low_the_highest_isshown() -> None:
+    hot = Figure(
+        "temperature", "highest temperature", 74.0, "°C", lowest_gpu=2, spread=15.0, gpus=4, higher_is_better=False
+    )
+    assert shown(hot).remarks == ("GPU 2, highest of 4, 15 °C apart",)
+    slowed = Figure(
+        "throttling", "throttled", 0.042, "of time", lowest_gpu=2, spread=0.042, gpus=4, higher_is_better=False
+    )
+    assert (shown(slowed).number, shown(slowed).remarks) == ("4.2", ("GPU 2, highest of 4, 4.2 % apart",))

@@ -8,8 +8,6 @@ from dgxcert.record import figures
 from dgxcert.record.figures import Figure
 from dgxcert.record.run import Run
 
-LOWER_IS_BETTER = {"time-to-first-token", "time-per-token", "temperature", "throttling", "energy-per-token"}
-
 
 @dataclass(frozen=True)
 class HeadlineFigure:
@@ -56,7 +54,7 @@ def _share(figure: Figure) -> str:
 def _other_gpus(figure: Figure) -> str:
     if figure.lowest_gpu is None:
         return ""
-    extreme = "highest" if figure.name in LOWER_IS_BETTER else "lowest"
+    extreme = "lowest" if figure.higher_is_better else "highest"
     times, unit = (100, "%") if figure.unit == OF_TIME else (1, figure.unit)
     apart = f", {rounded(times * figure.spread)} {unit} apart" if figure.spread else ""
     return f"GPU {figure.lowest_gpu}, {extreme} of {figure.gpus}{apart}"
