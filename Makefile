@@ -12,14 +12,15 @@ MACHINES ?=
 TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
-TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES NO_BUILD ONLY OUT PROFILE PYTHON REPO RESULTS RESUME \
-	RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE VENV WAIVERS WEIGHTS WHO WITH WRITE
+TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT PROFILE PYTHON REPO \
+	RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV WAIVERS WEIGHTS WHO WITH \
+	WRITE
 define NEWLINE
 
 
 endef
 text = $(subst $(NEWLINE), ,$(value $1))
-given = $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(sort $(TYPED) $(given)),$(eval override $(name) := $$(call text,$(name))))
 quoted = '$(subst ','\'',$1)'
 each = $(foreach word,$1,$(call quoted,$(word)))
@@ -36,6 +37,48 @@ PLACE = --runtime $(call quoted,$(RUNTIME)) $(IMAGE_OPTIONS) --image $(call quot
 
 .DEFAULT_GOAL := help
 
+# Every target says in one line what it does.
+TARGETS := $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(call quoted,$(firstword $(MAKEFILE_LIST))))
+
+# A name that nothing reads would be ignored silently: `make validate profile=cpu` would validate something else.
+MAKES_OWN = MAKE MAKEFLAGS SHELL SET_UP
+WRONG_WORD = $(PYTHON) scripts/wrong_make_word.py
+unknown := $(filter-out $(TYPED) $(MAKES_OWN),$(given))
+$(if $(unknown),$(error $(or $(shell $(WRONG_WORD) variable $(call each,$(unknown)) -- $(TYPED)),there is no variable $(unknown))))
+stray := $(filter-out $(TARGETS),$(MAKECMDGOALS))
+$(if $(stray),$(error $(or $(shell $(WRONG_WORD) target $(call each,$(stray)) -- $(TARGETS)),there is no target $(stray))))
+
+# What a target cannot do without, and how it is typed; the first word is the variable.
+NEEDS_report = RUN=latest
+NEEDS_show = RUN=latest
+NEEDS_bundle = RUN=latest
+NEEDS_compare = RUN=latest
+NEEDS_calibrate = RUNS="results/A results/B results/C"
+NEEDS_sign = RUN=latest KEY=~/.ssh/id_ed25519
+NEEDS_verify = FILE=latest
+NEEDS_drift = FILE=latest
+needs = $(foreach word,$(NEEDS_$1),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
+lacks = $(foreach name,$(call needs,$1),$(if $($(name)),,$(name)))
+others = $(if $(NEEDS_$1),$(filter-out $(call needs,$1),$(filter FILE RUN RUNS,$(given))))
+COMMA := ,
+SPACE := $(COMMA:,= )
+joined = $(subst $(SPACE),$(SPACE)and$(SPACE),$(strip $1))
+$(foreach goal,$(MAKECMDGOALS),$(if $(strip $(call lacks,$(goal)) $(call others,$(goal))),$(error make $(goal) needs \
+	$(call joined,$(or $(strip $(call lacks,$(goal))),$(call needs,$(goal))))$(if $(call \
+	others,$(goal)),$(COMMA) found $(call joined,$(call others,$(goal)))): make $(goal) $(NEEDS_$(goal)))))
+
+# A verdict is an answer, and no error of make's. In question mode make passes exit code 1 on as its own and prints
+# nothing, where it would print an error and end with 2. It runs the lines that begin with + in this mode alone, and
+# `make -n` would run them as well. Codes above 1 are make's 2, and it prints its line about them in any mode.
+ANSWERS = validate rehearse quick burn-in ready doctor show compare hub cache verify drift
+ifeq ($(filter-out $(ANSWERS),$(or $(MAKECMDGOALS),help))$(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),)
+MAKEFLAGS += --question
+unexport MAKEFLAGS MFLAGS
+ASKED = +
+endif
+SET_UP_OR_STOP = $(SET_UP) $1 || exit 3
+PASS_ON = || { code=$$?; [ $$code -lt 2 ] || echo "The next line is how make passes exit code $$code on:" >&2; exit $$code; }
+
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
@@ -43,24 +86,31 @@ setup: ## install everything from the locks into .venv, or restore what was chan
 	@$(SET_UP) --verify
 
 environment: ## set up or restore the environment, without comparing files; what most targets do first
-	@$(SET_UP)
+	$(ASKED)@$(call SET_UP_OR_STOP)
+
+define VALIDATE
+$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
+$(ASKED)@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)) $(PASS_ON)
+endef
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME=)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
-	@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE))
+	$(VALIDATE)
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
-	@$(DGXCERT) ready $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) $(GIVEN_RESULTS)
+	$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
+	$(ASKED)@$(DGXCERT) ready $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) $(GIVEN_RESULTS) $(PASS_ON)
 
+rehearse: override PROFILE := cpu
 rehearse: ## rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
-	@$(MAKE) --no-print-directory validate PROFILE=cpu
+	$(VALIDATE)
 
+quick: override TIER := quick
 quick: ## validate with the quick tier, in under a minute
-	@$(MAKE) --no-print-directory validate TIER=quick
+	$(VALIDATE)
 
+burn-in: override TIER := burn-in
 burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= continues
-	@$(MAKE) --no-print-directory validate TIER=burn-in
+	$(VALIDATE)
 
 check: environment ## run the checks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest checks $(GIVEN_PROFILE)
@@ -69,20 +119,20 @@ bench: environment ## run the benchmarks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest benchmarks $(GIVEN_PROFILE)
 
 doctor: ## say what a first validate will trip over, in under 15 s (PROFILE= RUNTIME= STACK= IMAGE= BASE_IMAGE= NO_BUILD=1)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
-	@$(DGXCERT) doctor $(GIVEN_PROFILE) $(PLACE)
+	$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
+	$(ASKED)@$(DGXCERT) doctor $(GIVEN_PROFILE) $(PLACE) $(PASS_ON)
 
 list: environment ## list every requirement
 	@$(DGXCERT) list
 
 hub: environment ## find out why models cannot be downloaded from the Hub (REPO=org/name asks about it, TYPE=dataset|space)
-	@$(DGXCERT) hub $(if $(REPO),--repo $(call quoted,$(REPO))) $(if $(TYPE),--type $(call quoted,$(TYPE)))
+	$(ASKED)@$(DGXCERT) hub $(if $(REPO),--repo $(call quoted,$(REPO))) $(if $(TYPE),--type $(call quoted,$(TYPE))) $(PASS_ON)
 
 cache: environment ## list and verify the checkpoints in the Hub cache
-	@$(DGXCERT) cache $(GIVEN_PROFILE)
+	$(ASKED)@$(DGXCERT) cache $(GIVEN_PROFILE) $(PASS_ON)
 
 compare: environment ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
-	@$(DGXCERT) compare $(if $(WITH),$(call quoted,$(WITH))) $(call quoted,$(RUN)) $(if $(KEEP),--keep)
+	$(ASKED)@$(DGXCERT) compare $(if $(WITH),$(call quoted,$(WITH))) $(call quoted,$(RUN)) $(if $(KEEP),--keep) $(PASS_ON)
 
 calibrate: environment ## turn runs of known-good machines into limits (RUNS="results/... results/..." WRITE=site/dgx-spark.yaml WHO=)
 	@$(DGXCERT) calibrate $(call each,$(RUNS)) $(if $(WRITE),--write $(call quoted,$(WRITE))) $(if $(WHO),--who $(call quoted,$(WHO)))
@@ -100,16 +150,16 @@ sign: environment ## sign a run with an SSH key, as a certificate if it is CERTI
 	@$(DGXCERT) sign $(call quoted,$(RUN)) --key $(call quoted,$(KEY))
 
 verify: environment ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
-	@$(DGXCERT) verify $(call quoted,$(FILE)) $(if $(SIGNERS),--allowed-signers $(call quoted,$(SIGNERS)))
+	$(ASKED)@$(DGXCERT) verify $(call quoted,$(FILE)) $(if $(SIGNERS),--allowed-signers $(call quoted,$(SIGNERS))) $(PASS_ON)
 
 drift: environment ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
-	@$(DGXCERT) drift $(call quoted,$(FILE))
+	$(ASKED)@$(DGXCERT) drift $(call quoted,$(FILE)) $(PASS_ON)
 
 bundle: environment ## pack a redacted copy of a run for a hardware case (RUN=results/...)
 	@$(DGXCERT) bundle $(call quoted,$(RUN))
 
 show: environment ## show a finished run again (RUN=results/...)
-	@$(DGXCERT) show $(call quoted,$(RUN))
+	$(ASKED)@$(DGXCERT) show $(call quoted,$(RUN)) $(PASS_ON)
 
 test: environment ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
@@ -197,4 +247,4 @@ clean: ## remove the environment that setup made, and the caches of its tools; r
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help setup environment validate ready rehearse quick burn-in check bench doctor list hub cache compare calibrate report history site sign verify drift bundle show test test-without-engine test-with-engine test-arm64 fault-matrix hub-matrix attack mutation lint audit docs bench-harness bench-slowdown bench-report bench-site bench-image bench-sampler image shell lock tokenizer clean
+.PHONY: $(TARGETS)
