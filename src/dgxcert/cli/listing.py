@@ -14,7 +14,8 @@ from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
-    from dgxcert.record.run import Run
+    from dgxcert.certificate.consistency import Loaded
+    from dgxcert.report.terminal import Here
 
 commands = typer.Typer()
 
@@ -96,16 +97,19 @@ def show(
     detail = screen.detail(verbose=verbose, quiet=quiet)
     folder = run_names.resolve(run, results)
     loaded = consistency.load(folder, datetime.now(UTC))
-    console, ours = screen.console(), not loaded.unchecked
-    terminal.show(loaded.run, console, str(folder), detail=detail, waits=ours and _waits(folder, loaded.run), ours=ours)
+    console = screen.console()
+    terminal.show(loaded.run, console, str(folder), detail=detail, here=_here(loaded, folder))
     if loaded.unchecked:
         print_line(console, f"not checked: {loaded.unchecked}", style="yellow")
     raise typer.Exit(loaded.run.judgement.exit_code)
 
 
-def _waits(folder: Path, run: "Run") -> bool:
-    """Whether the run can be resumed here and now: it was made on this machine, and something waits."""
+def _here(loaded: "Loaded", folder: Path) -> "Here":
+    """What of a run can be done here and now."""
     from dgxcert.probes.host import boot
+    from dgxcert.report.terminal import Here
     from dgxcert.runner import resumption
 
-    return run.machine.hostname == socket.gethostname() and resumption.would_measure(folder, boot.read())
+    ours, same_machine = not loaded.unchecked, loaded.run.machine.hostname == socket.gethostname()
+    waits = ours and same_machine and resumption.would_measure(folder, boot.read())
+    return Here(waits=waits, ours=ours, same_machine=same_machine)

@@ -104,8 +104,8 @@ def _show(ended: "Ended", console: Console, detail: "Detail") -> None:
     from dgxcert.report import terminal
     from dgxcert.runner import resumption
 
-    waits = resumption.would_measure(ended.folder, ended.run.machine.boot_id)
-    terminal.show(ended.run, console, ended.kept, exit_code=ended.exit_code, detail=detail, waits=waits)
+    here = terminal.Here(waits=resumption.would_measure(ended.folder, ended.run.machine.boot_id))
+    terminal.show(ended.run, console, ended.kept, exit_code=ended.exit_code, detail=detail, here=here)
     ended.say_trouble(console)
 
 

@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +19,18 @@ from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.identity import Gpu
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import Outcome
+from dgxcert.plan import suite
 from dgxcert.plan.options import Options, Weights
 from dgxcert.profiles import profile as profiles
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
-from dgxcert.report.terminal.next_step import next_step
+from dgxcert.report.terminal.next_step import Here, next_step
 
 FOLDER = "results/2026-11-23T18-40-12Z-spark-07"
 GPU = Gpu(index=0, product="NVIDIA H200", uuid="GPU-1", compute_capability="9.0")
 
 
-@pytest.fixture(autouse=True)
-def no_screen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-
-def ended(*outcomes: Outcome, installed: bool = False, profile: str = "h200", **options: Any) -> Run:
+def ended(*outcomes: Outcome, profile: str = "h200", **options: Any) -> Run:
     """A run of requirements A, B, C… with these outcomes, and its options."""
     keys = [f"{chr(65 + at)}-SPEED[bf16]" for at in range(len(outcomes))]
     plan = [planned(key) for key in keys]
@@ -43,12 +39,11 @@ def ended(*outcomes: Outcome, installed: bool = False, profile: str = "h200", **
     ]
     begun = opened(*plan, options=Options(profile=profile, **options), profile=profiles.load(profile))
     machine = begun.machine.model_copy(update={"gpus": () if profile == "cpu" else (GPU,)})
-    suite = begun.suite.model_copy(update={"installed": installed})
-    return runs.assemble([begun.model_copy(update={"machine": machine, "suite": suite}), *endings], "run")
+    return runs.assemble([begun.model_copy(update={"machine": machine}), *endings], "run")
 
 
-def step(run: Run, folder: str = FOLDER, *, waits: bool = False, ours: bool = True) -> str:
-    return next_step(run, folder, waits=waits, ours=ours)
+def step(run: Run, folder: str = FOLDER, **here: bool) -> str:
+    return next_step(run, folder, Here(**here))
 
 
 PASSED, FAILED, INCONCLUSIVE, NOT_RUN = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.NOT_RUN
@@ -115,11 +110,13 @@ def test_it_fits_how_the_run_ended(situation: str) -> None:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_command_exists_with_its_options_in_a_clone_and_in_a_wheel(situation: str) -> None:
+def test_every_command_exists_with_its_options_in_a_clone_and_in_a_wheel(
+    situation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, waits, _ = SITUATIONS[situation]
-    installed = run.model_copy(update={"suite": run.suite.model_copy(update={"installed": True})})
-    target, *variables = shlex.split(step(run, waits=waits).rpartition(": ")[2])[0:]
-    words = shlex.split(step(installed, waits=waits).rpartition(": ")[2])
+    target, *variables = shlex.split(step(run, waits=waits).rpartition(": ")[2])
+    installed(monkeypatch)
+    words = shlex.split(step(run, waits=waits).rpartition(": ")[2])
     if target == "less":
         assert words == [target, *variables]
         return
@@ -144,10 +141,43 @@ def test_what_is_not_usual_of_a_run_is_part_of_the_next_one() -> None:
     )
 
 
-def test_an_installed_wheel_is_told_its_own_commands() -> None:
-    assert step(ended(PASSED, INCONCLUSIVE, installed=True), waits=True) == (
+def installed(monkeypatch: pytest.MonkeyPatch, *, on_path: bool = True) -> None:
+    """As if this dgxcert were an installed wheel, which a shell finds by its name or does not."""
+    monkeypatch.setattr(suite, "is_installed", lambda: True)
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: ("/x" if on_path else None) if name == "dgxcert" else which(name))
+
+
+def test_an_installed_wheel_is_told_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    assert step(ended(PASSED, INCONCLUSIVE), waits=True) == (
         f"To measure what is left: dgxcert validate --resume {FOLDER}"
     )
+
+
+def test_outside_the_clone_make_would_find_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed(monkeypatch)
+    monkeypatch.setattr(suite, "is_installed", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    assert " dgxcert validate --resume " in step(ended(PASSED, INCONCLUSIVE), waits=True)
+
+
+def test_a_program_that_is_not_on_the_path_is_called_by_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    installed(monkeypatch, on_path=False)
+    program = tmp_path / "bin here" / "dgxcert"
+    monkeypatch.setattr(sys, "argv", [str(program), "validate"])
+    asked = step(ended(PASSED, INCONCLUSIVE), waits=True)
+    assert asked.endswith(f": {sys.executable} -m dgxcert validate --resume {FOLDER}")
+    program.parent.mkdir()
+    program.touch()
+    assert step(ended(PASSED, INCONCLUSIVE), waits=True).endswith(f": '{program}' validate --resume {FOLDER}")
+
+
+@pytest.mark.parametrize("outcome", [FAILED, INCONCLUSIVE])
+def test_what_must_be_done_on_another_machine_says_on_which(outcome: Outcome) -> None:
+    assert " again, on spark-07: make validate" in step(ended(PASSED, outcome, **DOCKER), same_machine=False)
 
 
 def test_a_certified_run_that_is_signed_is_not_signed_again(tmp_path: Path) -> None:

@@ -318,6 +318,12 @@ def test_the_machine_is_named_with_product_and_firmware() -> None:
     assert line == f"machine  spark-07, NVIDIA DGX Spark, firmware 5.36, kernel {SPARK.kernel}"
 
 
+def test_a_reason_of_megabytes_is_shortened() -> None:
+    one = runs.assemble([opened(planned("A")), finished("A", Outcome.FAILED, reason="x " * 1_000_000)], "run")
+    for detail in Detail:
+        assert len(shown(one, 80, detail=detail)) < 100_000
+
+
 def test_without_a_folder_nothing_is_said_of_one(run: Run) -> None:
     assert "kept in" not in shown(run, folder="")
     assert "make validate" not in shown(run, folder="")

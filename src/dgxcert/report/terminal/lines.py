@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 
 from dgxcert.console import on_one_line
 
+LONGEST = 20_000
+"""Characters of one line: what somebody else's run says may be megabytes."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -31,7 +34,7 @@ def fitted(lines: Iterable[Line], width: int | None) -> list[Line]:
 
 
 def _parts(line: Line, width: int | None) -> list[Line]:
-    text = on_one_line(line.text)
+    text = on_one_line(line.text if len(line.text) <= LONGEST else f"{line.text[:LONGEST]}…")
     if width is None or len(text) <= width:
         return [Line(text, line.style)]
     if line.cut:

@@ -11,7 +11,7 @@ from dgxcert.record.run import Run
 from dgxcert.redaction import models
 from dgxcert.report.terminal import sections
 from dgxcert.report.terminal.lines import Line, fitted, within
-from dgxcert.report.terminal.next_step import next_step
+from dgxcert.report.terminal.next_step import Here, next_step
 from dgxcert.report.words import meaning, verdict_with_basis
 
 VERDICT_STYLE = {
@@ -45,13 +45,11 @@ def show(
     *,
     exit_code: int | None = None,
     detail: Detail = Detail.USUAL,
-    waits: bool = False,
-    ours: bool = True,
+    here: Here | None = None,
 ) -> None:
     """Print the summary of a run, and the folder that it is in; empty where nothing is left of that.
 
-    `exit_code` is that of the command where it is not the verdict's. `waits` says that the run can be resumed here,
-    `ours` that this suite made it.
+    `exit_code` is that of the command where it is not the verdict's.
     """
     run = models.scrubbed(run)  # before it is wrapped: a secret over two lines is two words
     width = max(console.width, 20) if console.is_terminal else None
@@ -62,7 +60,7 @@ def show(
         return
     above = fitted(_above(run, detail), width)
     last = fitted([Line(""), *sections.failures(run), Line(tally(run.judgement.counts))], width)
-    where = _where(run, folder, waits=waits, ours=ours, ended=code == run.judgement.exit_code)
+    where = _where(run, folder, (here or Here()) if code == run.judgement.exit_code else None)
     printed = [*above, *last, *fitted(where, width), *fitted([Line(f"{_verdict(run)}{_meaning(run, code)}")], width)]
     most = max(MOST_LINES - len(printed), LEAST_REMARKS) if detail is Detail.USUAL else 10**9
     remarks = within(sections.remarks(run), most - 1, width, LEFT_OUT)
@@ -84,14 +82,14 @@ def _above(run: Run, detail: Detail) -> list[Line]:
     return lines + (sections.whole_problems(run) if everything else sections.not_passed(run))
 
 
-def _where(run: Run, folder: str, *, waits: bool, ours: bool, ended: bool) -> list[Line]:
-    """Where the report is, and the next command; not where the command says by itself how it goes on."""
+def _where(run: Run, folder: str, here: Here | None) -> list[Line]:
+    """Where the report is, and the next command; without `here` the caller says how it goes on."""
     if not folder:
         return []
     report = Path(folder) / "report.html"
     place = f"report {report}" if report.exists() else f"kept in {folder}"
     lines = [Line(f"{place} (run {run.id})")]
-    return [*lines, Line(next_step(run, folder, waits=waits, ours=ours), "bold")] if ended else lines
+    return [*lines, Line(next_step(run, folder, here), "bold")] if here else lines
 
 
 def _verdict(run: Run) -> str:
