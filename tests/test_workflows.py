@@ -1,6 +1,9 @@
 """The workflows: no pull request reaches a machine, nothing unpinned runs, and every verdict is kept."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from dgxcert.profiles import profile
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yml"))
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 
 REVIEWED = "github.ref == 'refs/heads/main' && github.ref_protected"
 NO_FORK = "!github.event.repository.fork"
@@ -45,6 +50,11 @@ def uploads(job: dict[str, Any]) -> dict[str, Any]:
     return {step["with"]["path"]: step for step in found}
 
 
+def numbers(limit: int | str) -> list[int]:
+    """The number of minutes, or those between which an expression chooses."""
+    return [limit] if isinstance(limit, int) else [int(number) for number in re.findall(r"'(\d+)'", limit)]
+
+
 def test_the_workflows_are_those_that_the_page_describes() -> None:
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     assert NAMES == ["audit", "cpu", "gpu"]
@@ -64,7 +74,7 @@ def test_every_action_is_pinned_by_its_commit_and_names_its_version(name: str) -
     used = re.findall(r"\buses: *(.+)", text)
     assert used
     for action in used:
-        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+        assert action == "./" or re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,7 +100,9 @@ def test_every_make_target_of_a_workflow_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_job_has_a_time_limit(name: str) -> None:
-    assert all(job["timeout-minutes"] > 0 for job in read(name)["jobs"].values())
+    limits = [numbers(job["timeout-minutes"]) for job in read(name)["jobs"].values()]
+    assert all(limits)
+    assert all(minutes > 0 for each in limits for minutes in each)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -167,33 +179,54 @@ def test_a_machine_has_one_run_at_a_time_and_the_next_does_not_cancel_it() -> No
         assert job["strategy"]["fail-fast"] is False
 
 
-def test_a_validation_starts_from_a_clean_checkout_and_is_one_command() -> None:
+def validation() -> dict[str, Any]:
+    """The step that validates a machine."""
+    (step,) = [step for step in read("gpu")["jobs"]["validate"]["steps"] if step.get("id") == "validate"]
+    return step
+
+
+def test_a_validation_starts_from_a_clean_checkout_and_is_one_action() -> None:
     job = read("gpu")["jobs"]["validate"]
     assert job["steps"][0]["with"]["clean"] is True
-    assert [step["run"] for step in job["steps"] if "make" in step.get("run", "")] == ["make validate"]
+    assert [step["uses"].partition("@")[0] for step in job["steps"]] == ["actions/checkout", "./"]
+
+
+def test_runs_are_kept_where_a_clean_checkout_does_not_reach() -> None:
+    """In the default of the action and in the workflow; a variable of the repository may name another place."""
+    assert ACTION["inputs"]["results"]["default"].startswith("~/")
+    assert re.search(r"vars\.DGX_RESULTS \|\| '~/", validation()["with"]["results"])
 
 
 def test_the_token_is_in_one_step_only() -> None:
     assert (FOLDER / "gpu.yml").read_text(encoding="utf-8").count("secrets.") == 1
     (step,) = [step for step in steps(read("gpu")) if "HF_TOKEN" in step.get("env", {})]
-    assert step["run"] == "make validate"
-    assert step["env"]["HF_TOKEN"] == "${{ secrets.HF_TOKEN }}"
+    assert step["uses"] == "./"
+    assert step["env"] == {"HF_TOKEN": "${{ secrets.HF_TOKEN }}"}
+    assert "secrets." not in (ROOT / "action.yml").read_text(encoding="utf-8")
 
 
-def test_summary_report_and_run_folder_are_kept_however_a_run_ends() -> None:
-    job = read("gpu")["jobs"]["validate"]
-    however = "always() && steps.validate.outcome != 'skipped'"
-    assert {path: step["if"] for path, step in uploads(job).items()} == {
-        "results/": however,
-        "results/*/junit.xml": however,
-    }
-    assert uploads(job)["results/"]["with"]["if-no-files-found"] == "error"
-    (summary,) = [step for step in job["steps"] if "GITHUB_STEP_SUMMARY" in step.get("run", "")]
-    assert summary["if"] == however
-    assert [step["id"] for step in job["steps"] if step.get("run") == "make validate"] == ["validate"]
-    for step in uploads(job).values():  # two machines, or two attempts, must not claim one name
-        assert "${{ matrix.runner }}" in step["with"]["name"]
+def test_report_and_run_folder_are_kept_however_a_run_ends() -> None:
+    kept = uploads(ACTION["runs"])
+    folder = "${{ steps.validate.outputs.run }}"
+    assert {path: step["if"] for path, step in kept.items()} == dict.fromkeys(
+        (folder, f"{folder}/junit.xml"), "always() && steps.validate.outputs.run != ''"
+    )
+    assert kept[folder]["with"]["if-no-files-found"] == "error"
+    for step in kept.values():  # two machines, or two attempts, must not claim one name
+        assert "${{ inputs.name || runner.name }}" in step["with"]["name"]
         assert "${{ github.run_attempt }}" in step["with"]["name"]
+    assert validation()["with"]["name"] == "${{ matrix.runner }}"
+
+
+def test_a_burn_in_has_its_minutes_and_the_time_for_them() -> None:
+    inputs = triggers(read("gpu"))["workflow_dispatch"]["inputs"]
+    assert inputs["minutes"]["default"] == ACTION["inputs"]["minutes"]["default"]
+    assert validation()["with"]["minutes"] == "${{ inputs.minutes || '30' }}"
+    assert "burn-in" in read("gpu")["jobs"]["validate"]["timeout-minutes"]
+
+
+def test_every_input_that_the_workflow_gives_is_one_of_the_action() -> None:
+    assert validation()["with"].keys() <= ACTION["inputs"].keys()
 
 
 def test_inputs_of_make_are_chosen_from_a_list() -> None:
@@ -202,3 +235,30 @@ def test_inputs_of_make_are_chosen_from_a_list() -> None:
     assert set(inputs["profile"]["options"]) == {"auto", *profile.names()} - {"cpu"}
     assert set(inputs["tier"]["options"]) == {tier.value for tier in Tier}
     assert "runner" not in str([step.get("env") for step in steps(read("gpu"))])
+
+
+def test_the_job_of_gitlab_in_the_page_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    (snippet,) = [block for block in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S) if "artifacts:" in block]
+    file = tmp_path / ".gitlab-ci.yml"
+    file.write_text(snippet, encoding="utf-8")
+    schema = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.gitlab-ci"]
+    done = subprocess.run([*schema, "--data-transform", "gitlab-ci", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (job,) = [job for job in yaml.safe_load(snippet).values() if "script" in job]
+    for line in (*job["script"], *job["after_script"]):
+        assert subprocess.run(["bash", "-n", "-c", line], check=False).returncode == 0
+    (validate,) = [line for line in job["script"] if line.startswith("make validate ")]
+    for name in ("RESULTS", "VENV"):  # what is in the checkout, its clean-up removes
+        assert f'{name}="$HOME/dgxcert/' in validate
+    began, new, run = tmp_path / "began", tmp_path / "dgxcert/results/2026-b", tmp_path / "run"
+    (new.parent / "2026-a").mkdir(parents=True)
+    began.touch()
+    os.utime(new.parent / "2026-a", (0, 0))
+    new.mkdir()
+    (new / "junit.xml").touch()
+    os.utime(began, (1, 1))
+    subprocess.run(
+        ["bash", "-c", *job["after_script"]], cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, check=True
+    )
+    assert [path.name for path in run.iterdir()] == ["junit.xml"], "the run of this job, and no earlier one"
