@@ -170,6 +170,7 @@ def test_a_group_has_one_line_with_its_numbers_and_the_commonest_reason(run: Run
     (narrow,) = [line for line in shown(run, 80).splitlines() if line.startswith("  gpu  ")]
     assert len(narrow) == 80
     assert narrow.startswith("  gpu  1 passed, 1 failed, 2 inconclusive, 1 not applicable, 2 not run (the ")
+    assert "2 inconclusive, 1 not applicable, 2 not run" in " ".join(shown(run, 40).split()), "no number is cut"
 
 
 def eight(change: Callable[[int], float] = lambda gpu: 1 - 0.004 * (5 * gpu % 8)) -> Run:

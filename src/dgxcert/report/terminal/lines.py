@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from dgxcert.console import on_one_line
 
+NARROW = 60
+"""Columns below which no line is cut: its numbers would be lost, not only its reasons."""
 LONGEST = 20_000
 """Characters of one line: what somebody else's run says may be megabytes."""
 
@@ -21,7 +23,7 @@ class Line:
     style: str = ""
     indent: int = 2
     cut: bool = False
-    """Whether a terminal shows its beginning alone."""
+    """Whether a terminal of usual width shows its beginning alone."""
 
 
 def fitted(lines: Iterable[Line], width: int | None) -> list[Line]:
@@ -37,7 +39,7 @@ def _parts(line: Line, width: int | None) -> list[Line]:
     text = on_one_line(line.text if len(line.text) <= LONGEST else f"{line.text[:LONGEST]}…")
     if width is None or len(text) <= width:
         return [Line(text, line.style)]
-    if line.cut:
+    if line.cut and width >= NARROW:
         return [Line(text[: width - 1] + "…", line.style)]
     indent = " " * (len(text) - len(text.lstrip()))
     wrapped = textwrap.wrap(
