@@ -14,7 +14,7 @@ TORCH ?=
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
 TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT PROFILE PYTHON REPO \
 	RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV WAIVERS WEIGHTS WHO WITH \
-	WRITE
+	WRITE YES
 define NEWLINE
 
 
@@ -54,6 +54,7 @@ NEEDS_show = RUN=latest
 NEEDS_bundle = RUN=latest
 NEEDS_compare = RUN=latest
 NEEDS_calibrate = RUNS="results/A results/B results/C"
+NEEDS_site = OUT=pages
 NEEDS_sign = RUN=latest KEY=~/.ssh/id_ed25519
 NEEDS_verify = FILE=latest
 NEEDS_drift = FILE=latest
@@ -247,5 +248,8 @@ tokenizer: environment ## train the shipped tokenizer on the shipped prose
 clean: ## remove the environment that setup made, and the caches of its tools; run folders stay
 	@$(SET_UP) --clean
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache
+
+uninstall: ## list what dgxcert made here (environment, images, volume) and remove it after a question; results and keys stay (YES=1)
+	@$(PYTHON) scripts/uninstall.py --venv $(call quoted,$(VENV)) $(if $(YES),--yes)
 
 .PHONY: $(TARGETS)
