@@ -231,6 +231,9 @@ bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the
 bench-sampler: environment ## measure the cost of sampling a GPU; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
 
+wheel: environment ## build dist/dgxcert-*.whl, which validates a machine without a checkout
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+
 image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
 	@$(SET_UP) --runtime docker
 	@$(DGXCERT) image $(IMAGE_OPTIONS) --name $(call quoted,$(IMAGE))

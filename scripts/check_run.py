@@ -1,7 +1,9 @@
-"""Check a run folder from outside: `python scripts/check_run.py FOLDER VERDICT`. Exits 1 naming what is wrong."""
+"""Check a run folder from outside: `python scripts/check_run.py FOLDER VERDICT [--wheel]`. Exits 1 if it is not whole."""
 
+import argparse
 import json
 import os
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +41,16 @@ def problems(folder: Path, verdict: str) -> list[str]:
     return found
 
 
+def wheel_problems(run: dict[str, Any]) -> list[str]:
+    """How a run was not made by an intact wheel, or speaks of make, which a wheel does not have."""
+    suite = run["suite"]
+    found = [] if suite.get("installed") else ["it was not made by an installed wheel"]
+    if suite["modified"] is not False:
+        found.append(f"the wheel is not intact: {suite['reason']}")
+    said = [*run["notes"], *(step for result in run["results"] for step in result["remedy"])]
+    return found + [f"it says: {text}" for text in said if re.search(r"\bmake [a-z-]+( [A-Z_]+=|$|`)", text)]
+
+
 def benchmarks(folder: Path) -> list[dict[str, Any]]:
     """The benchmarks in a run's benchmark.json."""
     kept: list[dict[str, Any]] = json.loads((folder / "benchmark.json").read_text(encoding="utf-8"))["benchmarks"]
@@ -73,8 +85,15 @@ def began(folder: Path) -> str:
 
 def main() -> None:
     """Print the problems."""
-    folder, verdict = Path(sys.argv[1]), sys.argv[2]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("verdict")
+    parser.add_argument("--wheel", action="store_true", help="it must have been made by an installed wheel")
+    options = parser.parse_args()
+    folder, verdict = options.folder, options.verdict
     found = problems(folder, verdict)
+    if options.wheel:
+        found += wheel_problems(json.loads((folder / "run.json").read_text(encoding="utf-8")))
     if found:
         sys.exit("\n".join([f"{folder}:", *found]))
     print(f"{folder}: a whole {verdict} run, as docs/run.schema.json describes it; {began(folder)}")

@@ -18,7 +18,7 @@ TARGETS = {
 ONLY_IN_A_CLONE = {
     *("environment", "check", "bench", "test", "test-without-engine", "test-with-engine", "test-arm64", "fault-matrix"),
     *("hub-matrix", "attack", "mutation", "lint", "audit", "docs", "bench-harness", "bench-peers", "bench-slowdown"),
-    *("bench-report", "bench-image", "bench-sampler", "lock", "tokenizer", "clean", "help"),
+    *("bench-report", "bench-image", "bench-sampler", "lock", "tokenizer", "clean", "help", "wheel"),
 }
 """Targets for whoever works on dgxcert itself."""
 IN_A_CLONE = " (in a clone of dgxcert)"
