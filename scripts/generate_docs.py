@@ -9,6 +9,7 @@ from typing import Any
 
 import fault_catalogue
 import file_map
+import json_schemas
 import sensitivity
 import typer
 
@@ -175,6 +176,7 @@ PAGES = {
     DOCS / "commands.md": commands,
     DOCS / "faults.md": fault_catalogue.page,
     DOCS / "sensitivity.md": sensitivity.page,
+    **json_schemas.pages(),
     DOCS / "file-map.md": file_map.page,
 }
 

@@ -44,7 +44,8 @@ def test_json_has_the_documented_names(monkeypatch: pytest.MonkeyPatch) -> None:
     code, output = told(monkeypatch, failed, options=("--json",))
     report = json.loads(output)
     assert (code, report["failed"], report["remedy"]) == (1, "settings", ["unset HF_HUB_ETAG_TIMEOUT"])
-    assert set(report) == {"failed", "cause", "meaning", "remedy", "conclusive", "seconds", "notes", "steps"}
+    named = {"failed", "cause", "meaning", "remedy", "conclusive", "seconds", "notes", "steps"}
+    assert set(report) == named | {"format", "repository"}
     assert set(report["steps"][0]) == {"name", "state", "cause", "host", "detail", "seconds", "remedy", "notes"}
 
 

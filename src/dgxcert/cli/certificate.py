@@ -9,13 +9,14 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import Drift, Verify
-from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument, SignedArgument
+from dgxcert.cli.options import RESULTS, JsonOption, ResultsOption, RunArgument, SignedArgument
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
 
 if TYPE_CHECKING:
     from dgxcert.certificate.refusal import Refused
+    from dgxcert.cli.json_output.document import Document
     from dgxcert.machine.image import Image
 
 SIGNERS = "~/.ssh/allowed_signers"
@@ -50,6 +51,7 @@ def verify(
     machine: Annotated[str, typer.Option(help="Host name, serial number or GPU UUID it must be for.")] = "",
     revoked: Annotated[Path | None, typer.Option(help="Revoked keys, or a key revocation list.")] = None,
     results: ResultsOption = RESULTS,
+    json_: JsonOption = False,
 ) -> None:
     """Verify a signed run, offline.
 
@@ -57,6 +59,8 @@ def verify(
     """
     from dgxcert.certificate import signed_run, summary
     from dgxcert.certificate.refusal import Refused
+    from dgxcert.cli.json_output import certificate as signed_runs
+    from dgxcert.cli.json_output import document
     from dgxcert.history import run_names
 
     signers = Path(os.path.expanduser(allowed_signers))
@@ -64,9 +68,12 @@ def verify(
     try:
         verified = signed_run.verify(path, signers, datetime.now(UTC), machine=machine, revoked=revoked)
     except Refused as refused:
-        _exit_refused(refused)
-    for line in summary.of_verification(verified):
-        screen.say(line)
+        _exit_refused(refused, signed_runs.of_refused(refused, str(path)) if json_ else None)
+    if json_:
+        document.say(signed_runs.of_verified(verified, str(path)))
+    else:
+        for line in summary.of_verification(verified):
+            screen.say(line)
     raise typer.Exit(Verify.CERTIFICATE if verified.certifies else Verify.REPORT)
 
 
@@ -77,6 +84,7 @@ def drift(
         Path | None, typer.Option(help=f"Allowed signers file; {SIGNERS} where it exists.", show_default=False)
     ] = None,
     results: ResultsOption = RESULTS,
+    json_: JsonOption = False,
 ) -> None:
     """Show what changed on this machine since its certificate.
 
@@ -85,6 +93,8 @@ def drift(
     from dgxcert.certificate import drift as drifts
     from dgxcert.certificate import signed_run, summary
     from dgxcert.certificate.refusal import Refused
+    from dgxcert.cli.json_output import certificate as signed_runs
+    from dgxcert.cli.json_output import document
     from dgxcert.history import run_names
     from dgxcert.runner import session
 
@@ -98,12 +108,19 @@ def drift(
             names = ", ".join(sorted(signed_run.names(signed)))
             raise Refused(f"it is for another machine: {names}", "Name the certificate of this machine.")
     except Refused as refused:
-        _exit_refused(refused)
+        _exit_refused(refused, signed_runs.drift_refused(refused, str(path)) if json_ else None)
     image, unreadable = _find_image(signed.extension.software.image)
     compared = drifts.compare(signed.extension, machine, image, unreadable)
-    valid = drifts.is_valid(signed.extension, compared, now, verified=signers is not None)
-    for line in summary.of_drift(signed.extension, compared, now, valid=valid, verified=signers is not None):
-        screen.say(line)
+    verified = signers is not None
+    valid = drifts.is_valid(signed.extension, compared, now, verified=verified)
+    if json_:
+        said = signed_runs.of_drift(
+            signed.extension, compared, str(path), valid=valid, verified=verified, exit_code=DRIFT[valid]
+        )
+        document.say(said)
+    else:
+        for line in summary.of_drift(signed.extension, compared, now, valid=valid, verified=verified):
+            screen.say(line)
     raise typer.Exit(DRIFT[valid])
 
 
@@ -113,8 +130,14 @@ def _usual_signers() -> Path | None:
     return path if path.exists() else None
 
 
-def _exit_refused(refused: "Refused") -> NoReturn:
-    screen.say(on_one_line(f"REFUSED: {refused}"))
+def _exit_refused(refused: "Refused", as_document: "Document | None") -> NoReturn:
+    """Say why a signed file is not valid, and exit."""
+    from dgxcert.cli.json_output import document
+
+    if as_document is not None:
+        document.say(as_document)
+    else:
+        screen.say(on_one_line(f"REFUSED: {refused}"))
     raise typer.Exit(Verify.REFUSED)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import RESULTS, ResultsOption
+from dgxcert.cli.options import RESULTS, JsonOption, ResultsOption
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
@@ -27,6 +27,7 @@ def compare(
     keep: Annotated[bool, typer.Option(help="Add RUN to the baseline of its machine and image.")] = False,
     baselines: Annotated[Path, typer.Option(help="Folder that holds the baselines.")] = BASELINES,
     results: ResultsOption = RESULTS,
+    json_: JsonOption = False,
 ) -> None:
     """Compare a run with another, or with its baseline.
 
@@ -34,11 +35,15 @@ def compare(
 
     Exit code 0: nothing is slower; 1: something is slower; 2: something could not be compared.
     """
+    from dgxcert.cli.json_output import comparison as compared_runs
+    from dgxcert.cli.json_output import document
     from dgxcert.history import baseline, comparison, run_names
     from dgxcert.record import run as runs
     from dgxcert.record import timings
     from dgxcert.report import comparison_table
 
+    if keep and json_:
+        raise CannotStart("--keep compares nothing, so that there is nothing for --json.", "Leave out one of them.")
     folder = run_names.resolve(other or run, results)
     judged, reference = runs.load(folder), None
     if keep:
@@ -55,7 +60,10 @@ def compare(
         reference = runs.load(against)
         earlier = [timings.of(reference, against)]
     compared = comparison.compare(earlier, timings.of(judged, folder))
-    comparison_table.show(compared, judged, reference, len(earlier), screen.console())
+    if json_:
+        document.say(compared_runs.of(compared, judged, reference, len(earlier)))
+    else:
+        comparison_table.show(compared, judged, reference, len(earlier), screen.console())
     raise typer.Exit(comparison.exit_code(compared))
 
 

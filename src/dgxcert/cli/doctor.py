@@ -1,11 +1,19 @@
 """The command that says what a first run will trip over, before it begins."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import BaseOption, BuildOption, ImageOption, ProfileOption, RuntimeOption, StackOption
+from dgxcert.cli.options import (
+    BaseOption,
+    BuildOption,
+    ImageOption,
+    JsonOption,
+    ProfileOption,
+    RuntimeOption,
+    StackOption,
+)
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import on_one_line, printable
 from dgxcert.machine.runtime import RuntimeChoice, resolve
@@ -24,13 +32,15 @@ def doctor(
     image: ImageOption = "",
     base: BaseOption = "",
     build: BuildOption = True,
-    json_: Annotated[bool, typer.Option("--json", help="Print the findings as JSON, for programs.")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Say what a first run will trip over, within 15 s.
 
     It asks the requirements of the host and of the Hub, and writes no run. Exit code 0: nothing is in the way; 1:
     something will stop a run or reject the machine; 2: something could not be told.
     """
+    from dgxcert.cli.json_output import doctor as documents
+    from dgxcert.cli.json_output import document
     from dgxcert.plan.options import Options
     from dgxcert.runner.doctor import examination
 
@@ -38,7 +48,10 @@ def doctor(
     recipe = {"stack": stack, "image": image, "base": base, "build": build}
     options = Options(profile=profile, runtime=place, runtime_because=because).model_copy(update=recipe)
     examined = examination.examine(options)
-    screen.say(examined.model_dump_json(indent=1) if json_ else told(examined))
+    if json_:
+        document.say(documents.of(examined))
+    else:
+        screen.say(told(examined))
     raise typer.Exit(examined.exit_code)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dgxcert.cli import config, screen
-from dgxcert.cli.options import RESULTS, ResultsOption, RunArgument
+from dgxcert.cli.options import RESULTS, JsonOption, ResultsOption, RunArgument
 from dgxcert.cli.usage.declaration import command
 from dgxcert.outcome import CannotStart
 
@@ -42,11 +42,14 @@ def history(
     machine: Annotated[str, typer.Argument(metavar="MACHINE", help="Host name, or the start of a GPU UUID.")] = "",
     results: ResultsOption = RESULTS,
     last: Annotated[int, typer.Option(min=2, help="With MACHINE: number of runs to show each benchmark over.")] = 20,
+    json_: JsonOption = False,
 ) -> None:
     """List all runs; with MACHINE its speeds over time.
 
     With MACHINE it shows each benchmark over time, and what changed when a speed changed.
     """
+    from dgxcert.cli.json_output import document
+    from dgxcert.cli.json_output import history as listed
     from dgxcert.history import run_index
     from dgxcert.report import history_table
 
@@ -55,7 +58,10 @@ def history(
     if machine and not selected:
         names = ", ".join(sorted({run.hostname for run in index.runs})) or "none"
         raise CannotStart(f"{results} holds no run of {machine!r}.", f"It holds runs of: {names}.")
-    history_table.show(index, selected, machine, last, screen.console())
+    if json_:
+        document.say(listed.of(index, selected, str(results), last, benchmarks=bool(machine)))
+    else:
+        history_table.show(index, selected, machine, last, screen.console())
 
 
 @command(commands, group="look", example="dgxcert site results --out pages")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import RESULTS, QuietOption, ResultsOption, RunArgument, VerboseOption
+from dgxcert.cli.options import RESULTS, JsonOption, QuietOption, ResultsOption, RunArgument, VerboseOption
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
@@ -21,12 +21,17 @@ commands = typer.Typer()
 
 
 @command(commands, name="list", group="look", example="dgxcert list")
-def list_() -> None:
+def list_(json_: JsonOption = False) -> None:
     """List every requirement with its group and tier."""
+    from dgxcert.cli.json_output import document, requirements
     from dgxcert.plan import suite
     from dgxcert.report import requirement_table
 
-    requirement_table.show(suite.collect(suite.root(), gpus=1), screen.console())
+    catalogue = suite.collect(suite.root(), gpus=1)
+    if json_:
+        document.say(requirements.of(catalogue))
+    else:
+        requirement_table.show(catalogue, screen.console())
 
 
 @command(commands, group="look", example="dgxcert explain DECODE-SPEED --profile h200")
@@ -84,19 +89,28 @@ def _to_show(words: list[str]) -> str:
 
 @command(commands, group="look", example="dgxcert show latest")
 def show(
-    run: RunArgument, results: ResultsOption = RESULTS, verbose: VerboseOption = False, quiet: QuietOption = False
+    run: RunArgument,
+    results: ResultsOption = RESULTS,
+    verbose: VerboseOption = False,
+    quiet: QuietOption = False,
+    json_: JsonOption = False,
 ) -> None:
     """Show a finished run again.
 
     Only if it is what its record proves. The exit code is that of the run.
     """
     from dgxcert.certificate import consistency
+    from dgxcert.cli.json_output import document
+    from dgxcert.cli.json_output import run as shown_run
     from dgxcert.history import run_names
     from dgxcert.report import terminal
 
     detail = screen.detail(verbose=verbose, quiet=quiet)
     folder = run_names.resolve(run, results)
     loaded = consistency.load(folder, datetime.now(UTC))
+    if json_:
+        document.say(shown_run.of(loaded.run, str(folder), loaded.unchecked))
+        raise typer.Exit(loaded.run.judgement.exit_code)
     console = screen.console()
     terminal.show(loaded.run, console, str(folder), detail=detail, here=_here(loaded, folder))
     if loaded.unchecked:

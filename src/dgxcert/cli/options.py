@@ -95,5 +95,6 @@ BuildOption = Annotated[bool, typer.Option(help="Build the image if it does not 
 MinutesOption = Annotated[
     float, typer.Option(callback=_minutes, help="Minutes of burn-in on each GPU, for that tier; at most 10,080.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every requirement, and whole remedies.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the verdict and what did not pass.")]

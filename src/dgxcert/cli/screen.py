@@ -54,6 +54,13 @@ def console(file: TextIO | None = None) -> Console:
     return PlainConsole(file=cast("IO[str]", Screen(file or sys.stdout)), markup=False, emoji=False, highlight=False)
 
 
+def say_redacted(text: str) -> None:
+    """Print a text from which secrets were removed by whoever made it, byte for byte."""
+    file = Screen(cast("TextIO", getattr(sys.stdout, "unscrubbed", sys.stdout)))
+    file.write(f"{text}\n")
+    file.flush()
+
+
 def say(text: str) -> None:
     """Print text as it is on standard output.
 

@@ -39,9 +39,9 @@ def resolve(name: str | Path, results: Path) -> Path:
     typed = str(name)
     if os.sep in typed or os.path.lexists(typed):
         return Path(typed)
-    known = _known(results)
-    if typed in {each.folder for each in known}:
+    if typed not in ("", LATEST) and (results / typed).is_dir():
         return results / typed
+    known = _known(results)
     if typed == LATEST:
         return results / _latest(known, results)
     return results / _by_id(typed, known, results)

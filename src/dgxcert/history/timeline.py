@@ -4,6 +4,7 @@ import bisect
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from dgxcert.machine.identity import Machine
 from dgxcert.plan.options import WORKING
@@ -20,6 +21,8 @@ STUDENT = {4: 7.173, 5: 5.893, 6: 5.208, 7: 4.785, 8: 4.501, 9: 4.297, 10: 4.144
 dozens of benchmarks in dozens of runs whether there is a step, and 97.5 % would name one in every report by chance."""
 STUDENT_BEYOND = 4.144
 """The last of them, for more: a little too wide, never too narrow."""
+Line = TypeVar("Line", bound=Earlier)
+"""A line of a history, or one with more in it."""
 UNRECORDED = {"none", "not readable", "unknown"}
 """What a state holds that a run did not record; lines of dgxcert 0.1.0 do."""
 MOST_EARLIER = 60
@@ -103,7 +106,7 @@ def _state(run: Run) -> dict[str, str]:
     return {name: value for name, value in state.items() if value}
 
 
-def series(runs: Iterable[Earlier], requirement: str) -> list[tuple[Earlier, float]]:
+def series(runs: Iterable[Line], requirement: str) -> list[tuple[Line, float]]:
     """The runs that measured a requirement, oldest first, each with its rate."""
     ordered = sorted(runs, key=lambda run: (run.started, run.name))
     return [(run, run.rates[requirement]) for run in ordered if requirement in run.rates]
@@ -114,7 +117,7 @@ def requirements(runs: Iterable[Earlier]) -> list[str]:
     return sorted({key for run in runs for key in run.rates})
 
 
-def completed(runs: Iterable[Earlier]) -> list[Earlier]:
+def completed(runs: Iterable[Line]) -> list[Line]:
     """The runs, each with what it did not record taken from the last run of its machine that did.
 
     So a run that ended before its software was read hides no change between the runs before and after it.

@@ -43,6 +43,12 @@ class Scrubbed:
             self._file.write(scrubber.text(pending))
         self._file.flush()
 
+    @property
+    def unscrubbed(self) -> TextIO:
+        """The stream itself, for what is redacted already: JSON that is redacted as text need not stay JSON."""
+        self.flush()
+        return self._file
+
 
 def install() -> None:
     """Redact all that this process prints from now on."""

@@ -28,8 +28,8 @@ def show(compared: list[Compared], run: Run, reference: Run | None, runs: int, c
     console.print(_table(compared))
     for row in compared:
         if row.reason:
-            reason = _reason(row, run, reference)
-            print_line(console, on_one_line(f"{row.requirement}: {row.change.value}: {reason}"), "yellow")
+            why = reason(row, run, reference)
+            print_line(console, on_one_line(f"{row.requirement}: {row.change.value}: {why}"), "yellow")
     counts = ", ".join(f"{sum(row.change is change for row in compared)} {change.value}" for change in Change)
     console.print(f"{counts}. Changes within `allowed` are not detected.", highlight=False)
 
@@ -57,7 +57,7 @@ def _packages(run: Run) -> dict[str, str]:
     return {name: version or "none" for name, version in work[0].packages.items()} if work else {}
 
 
-def _reason(row: Compared, run: Run, reference: Run | None) -> str:
+def reason(row: Compared, run: Run, reference: Run | None) -> str:
     """Why a benchmark could not be compared, with the outcome and reason in the run that lacks it."""
     lacking = run if row.reason == "not in this run" else reference
     result = next((result for result in lacking.results if result.key == row.requirement), None) if lacking else None

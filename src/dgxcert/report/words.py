@@ -95,17 +95,17 @@ def measured(evidence: Iterable[Evidence]) -> str:
 
 def headline(evidence: Iterable[Evidence]) -> str:
     """The quantity that a requirement is about, with its value."""
-    return measured(_headline(evidence))
+    return measured(about(evidence))
 
 
 def required(evidence: Iterable[Evidence]) -> str:
     """What the headline's quantity was compared with: `>= 13 token/s`."""
-    comparisons = [comparison for item in _headline(evidence) for comparison in item.held_against]
+    comparisons = [comparison for item in about(evidence) for comparison in item.held_against]
     limits = (f"{comparison.sign} {format_quantity(comparison.value, comparison.unit)}" for comparison in comparisons)
     return printable("; ".join(limits))
 
 
-def _headline(evidence: Iterable[Evidence]) -> list[Evidence]:
+def about(evidence: Iterable[Evidence]) -> list[Evidence]:
     """The quantity that was timed; if none was, the last that was compared with something, or the last recorded."""
     items = list(evidence)
     compared = [item for item in items if item.held_against]
