@@ -1,4 +1,4 @@
-"""Check a run folder from outside: `python scripts/check_run.py FOLDER VERDICT [--wheel]`. Exits 1 if it is not whole."""
+"""Check a run folder: `python scripts/check_run.py FOLDER VERDICT [--wheel]`. Exits 1 if it is not whole."""
 
 import argparse
 import json

@@ -25,6 +25,7 @@ SPELLED = {
     "or create one: make lock": "or create one: make lock (in a clone of dgxcert)",
     "make sign RUN=results/a KEY=~/.ssh/id": "dgxcert sign results/a --key ~/.ssh/id",
     "make compare RUN=results/b WITH=results/a": "dgxcert compare results/a results/b",
+    "make site RESULTS=results OUT=site": "dgxcert site results --out site",
     "make validate NO_BUILD=1": "dgxcert validate --no-build",
     "Name another, or make it yours: sudo chown 0 x": "Name another, or make it yours: sudo chown 0 x",
     "Or use the container (`make validate`).": "Or use the container (`dgxcert validate`).",

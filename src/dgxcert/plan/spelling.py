@@ -29,6 +29,7 @@ OPTIONS_OF = {"image": {"IMAGE": "name"}}
 FLAGS = {"NO_BUILD", "KEEP"}
 ARGUMENTS = ("WITH", "RUN", "RUNS", "FILE", "MACHINE")
 """Variables that stand after a command by themselves, in this order."""
+ARGUMENTS_OF = {"site": ("RESULTS",)}
 DROPPED = {"VENV", "TORCH", "PYTHON"}
 """Variables of the checkout's own environment."""
 
@@ -70,8 +71,9 @@ def _command(match: re.Match[str]) -> str:
     if target in ONLY_IN_A_CLONE:
         return match[0] if match.string[match.end() :].startswith(IN_A_CLONE) else match[0] + IN_A_CLONE
     pairs = re.findall(rf"([A-Z_]+)=({VALUE})", given)
-    arguments = [value for name in ARGUMENTS for key, value in pairs if key == name]
-    options = [_words(name, value, target) for name, value in pairs if name not in {*ARGUMENTS, *DROPPED}]
+    alone = (*ARGUMENTS, *ARGUMENTS_OF.get(target, ()))
+    arguments = [value for name in alone for key, value in pairs if key == name]
+    options = [_words(name, value, target) for name, value in pairs if name not in {*alone, *DROPPED}]
     return " ".join(["dgxcert", TARGETS.get(target, target), *arguments, *options])
 
 
