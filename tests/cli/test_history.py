@@ -36,7 +36,13 @@ def test_the_command_lists_runs_and_shows_each_benchmark(tmp_path: Path) -> None
     call = CliRunner().invoke
     listed = call(app, ["history", "--results", str(tmp_path)])
     assert listed.exit_code == 0
-    assert "2026-11-23 18:40  spark-07  CERTIFIED" in listed.output
+    row = re.search(r"^2026-11-23 18:40 .*$", listed.output, re.MULTILINE)
+    assert row is not None
+    _when, host, gpu, profile, tier, verdict, _, decode, *_, run_id = re.split("  +", row.group())
+    assert (host, gpu, profile, tier, verdict, decode) == (
+        *("spark-07", "GB10", "dgx-spark", "standard", "CERTIFIED", "14"),
+    )
+    assert call(app, ["show", run_id, "--results", str(tmp_path)]).exit_code == 0
     shown = call(app, ["history", "spark-07", "--results", str(tmp_path)])
     assert DECODE in shown.output
     assert "14 token/s" in shown.output

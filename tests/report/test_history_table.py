@@ -1,15 +1,95 @@
 """A machine is selected by its host name or the start of a GPU's UUID; bars fit any terminal."""
 
 import io
+import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from rich.console import Console
 from suites.certified import past
 
+from dgxcert.history.listed_run import Listed
 from dgxcert.history.run_index import Known
+from dgxcert.record.figures import Figure
+from dgxcert.record.history_line import Earlier
 from dgxcert.report import history_table
 
-RUNS = past(12, slower_from=8)
+GOOD = Figure(name="matmul", label="matmul bf16", value=612.3, unit="TFLOP/s")
+IN_32 = Figure(name="decode-32bit", label="decode fp32", value=9.87, unit="token/s")
+FAILED = Figure(name="lora-tokens", label="LoRA bf16", value=41220.8, unit="token/s", failed=True)
+
+
+def listed(run: Earlier, **about: Any) -> Listed:
+    """A run of the Spark in a list."""
+    usual: dict[str, Any] = {
+        "folder": run.name,
+        "id": "3f2a91c0",
+        "gpus": ("NVIDIA GB10",),
+        "profile": "dgx-spark",
+        "tier": "standard",
+        "figures": (GOOD, IN_32, FAILED),
+    }
+    return Listed(**dict(run), **usual | about)
+
+
+RUNS = tuple(map(listed, past(12, slower_from=8)))
+
+
+def lines(runs: Sequence[Listed], console: Console) -> list[str]:
+    """What is printed of these runs."""
+    history_table.show(Known(tuple(runs), {}, ()), runs, "", 20, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_a_run_is_a_row_with_its_figures_and_its_id() -> None:
+    heading, first, *_, legend, count = lines(RUNS, Console(file=io.StringIO(), width=20))
+    assert re.split("  +", heading) == [
+        "started",
+        "host",
+        "GPU",
+        "profile",
+        "tier",
+        "verdict",
+        "matmul",
+        "decode",
+        "LoRA",
+        "run",
+    ]
+    assert re.split("  +", first) == [
+        *("2026-01-01 10:00", "spark-07", "GB10", "dgx-spark", "standard", "CERTIFIED"),
+        *("612", "9.87*", "41,221!", "3f2a91c0"),
+    ]
+    assert legend.startswith("matmul in TFLOP/s; decode and LoRA in token/s; * in fp32; ! its requirement failed")
+    assert count == "12 runs of 1 machine"
+
+
+def test_waivers_changes_and_what_was_not_measured_show() -> None:
+    run = listed(past(1)[0].model_copy(update={"waived": 2}), gpus=("NVIDIA H200",) * 8, figures=())
+    (row,) = [line for line in lines([run], Console(file=io.StringIO())) if "CERTIFIED" in line]
+    assert re.split("  +", row)[2:] == [
+        "8 x H200",
+        "dgx-spark",
+        "standard",
+        "CERTIFIED",
+        *"---",
+        "3f2a91c0",
+        "2 waived",
+    ]
+
+
+def test_a_narrow_terminal_is_told_once_what_all_runs_share() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    same, heading, first, *_ = lines(RUNS, console)
+    assert same == "every run: host spark-07, GPU GB10, profile dgx-spark, tier standard"
+    assert "host" not in heading
+    assert len(first) <= 80
+
+
+def test_what_a_name_hides_is_escaped_before_columns_are_aligned() -> None:
+    run = listed(past(1)[0].model_copy(update={"hostname": "spark\x1b[2J"}))
+    assert any("spark\\x1b[2J  GB10" in line for line in lines([run], Console(file=io.StringIO())))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +108,7 @@ def test_a_step_is_printed_with_what_changed() -> None:
     assert "(changed: driver)" in text
     assert "slower since 2026-01-08T10-00-00Z-spark-07; driver 580.95.05 → 590.10" in text
     assert "not readable: broken: run.json cannot be read" in text
-    assert "not finished: cut; continue it with --resume" in text
+    assert "not finished: cut; continue it: dgxcert validate --resume cut" in text
     assert "12 runs of 1 machine" in text
 
 

@@ -6,14 +6,22 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from dgxcert.console import on_one_line, print_line
-from dgxcert.history import timeline
+from dgxcert.history import listed_run, timeline
+from dgxcert.history.listed_run import Listed
 from dgxcert.history.run_index import Known
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.record.history_line import Earlier
+from dgxcert.report import headline_figure, layout
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-=+*#@"
 """For a terminal that cannot print UTF-8."""
+COLUMNS = ("started", "host", "GPU", "profile", "tier", "verdict")
+SHARED = {"host", "GPU", "profile", "tier"}
+"""Columns that a narrow terminal is spared where all runs say the same."""
+FIGURES = {"matmul": ("matmul",), "decode": ("decode-16bit", "decode-32bit"), "LoRA": ("lora-tokens",)}
+"""The headline figures of the table, each by the names of `record.figures`, the one that counts first."""
+LEGEND = "matmul in TFLOP/s; decode and LoRA in token/s; * in fp32; ! its requirement failed"
 UUID_PREFIX_CHARS = 6
 """The least of a GPU's UUID that selects it; `GPU-` alone would select every machine."""
 
@@ -24,27 +32,78 @@ def is_of(run: Earlier, machine: str) -> bool:
     return not machine or run.hostname == machine or by_gpu
 
 
-def show(known: Known, runs: Sequence[Earlier], machine: str, last: int, console: Console) -> None:
+def show(known: Known, runs: Sequence[Listed], machine: str, last: int, console: Console) -> None:
     """Print the runs of a machine, or of all, each with what changed since the one before, then its benchmarks."""
-    width = max((len(run.hostname) for run in runs), default=0)
-    before: dict[str, Earlier] = {}
-    lines = []  # no rich table: it would measure thousands of rows before it prints the first
-    for run in timeline.completed(runs):
-        earlier = before.get(run.machine)
-        changed = ", ".join(timeline.changes(earlier, run)) if earlier else ""
-        waived = f", {run.waived} waived" if run.waived else ""
-        note = f"  (changed: {changed})" if changed else ""
-        moment, host = run.started[:16].replace("T", " "), f"{run.hostname:{width}}"
-        lines.append(on_one_line(f"{moment}  {host}  {run.verdict.value}{waived}{note}"))
-        before[run.machine] = run
-    _print("\n".join(lines), console)
+    rows = [[*COLUMNS, *FIGURES, "run"], *map(_row, runs)]
+    if console.is_terminal and max(map(len, layout.columns(rows))) > console.width:
+        rows, same = _without_what_all_share(rows)
+        if same:
+            print_line(console, on_one_line(f"every run: {same}"), "dim")
+    heading, *lines = layout.columns(rows)  # no rich table: it would measure thousands of rows before it prints one
+    print_line(console, heading, "dim")
+    noted = (f"{line}{note}" for line, note in zip(lines, _notes(runs), strict=True))
+    _print("\n".join(noted), console)
+    if any(run.figures for run in runs):
+        print_line(console, LEGEND, "dim")
     for folder, problem in known.unreadable.items():
         _print(on_one_line(f"not readable: {folder}: {problem}"), console)
     for folder in known.unfinished:
-        _print(on_one_line(f"not finished: {folder}; continue it with --resume"), console)
+        _print(on_one_line(f"not finished: {folder}; continue it: dgxcert validate --resume {folder}"), console)
     if machine:
         _show_benchmarks(runs, last, console)
-    _print(f"{_count(len(runs), 'run')} of {_count(len(before), 'machine')}", console)
+    _print(f"{_count(len(runs), 'run')} of {_count(len({run.machine for run in runs}), 'machine')}", console)
+
+
+def _row(run: Listed) -> list[str]:
+    """The cells of a run, in the order of the headings."""
+    moment = run.started[:16].replace("T", " ")
+    figures = (_figure(run, names) for names in FIGURES.values())
+    return [
+        moment,
+        run.hostname,
+        listed_run.gpus(run.gpus),
+        run.profile,
+        run.tier,
+        run.verdict.value,
+        *figures,
+        run.id,
+    ]
+
+
+def _figure(run: Listed, names: tuple[str, ...]) -> str:
+    """The first of these headline figures that the run has, marked as the legend says; `-` where it has none."""
+    figure = next((figure for name in names for figure in run.figures if figure.name == name), None)
+    if figure is None:
+        return "-"
+    marks = ("*" if "fp32" in figure.label.split() else "") + ("!" if figure.failed else "")
+    return f"{headline_figure.rounded(figure.value)}{marks}"
+
+
+def _without_what_all_share(rows: list[list[str]]) -> tuple[list[list[str]], str]:
+    """The rows without the columns in which all runs are the same, for a narrow terminal; and what those say.
+
+    >>> rows = [["started", "host", "run"], ["06:11", "spark-07", "3f2a91c0"], ["07:24", "spark-07", "77ab01de"]]
+    >>> _without_what_all_share(rows)
+    ([['started', 'run'], ['06:11', '3f2a91c0'], ['07:24', '77ab01de']], 'host spark-07')
+    """
+    heading, *runs = rows
+    values = [{run[at] for run in runs} for at in range(len(heading))]
+    shared = [at for at, name in enumerate(heading) if name in SHARED and len(values[at]) == 1]
+    left = [[cell for at, cell in enumerate(row) if at not in shared] for row in rows]
+    return left, ", ".join(f"{heading[at]} {next(iter(values[at]))}" for at in shared)
+
+
+def _notes(runs: Sequence[Listed]) -> list[str]:
+    """Behind each run: how many requirements are waived, and what else changed since the machine's run before it."""
+    before: dict[str, Listed] = {}
+    notes = []
+    for run in timeline.completed(runs):
+        earlier = before.get(run.machine)
+        changed = ", ".join(timeline.changes(earlier, run)) if earlier else ""
+        waived = f"  {run.waived} waived" if run.waived else ""
+        notes.append(on_one_line(f"{waived}  (changed: {changed})" if changed else waived))
+        before[run.machine] = run
+    return notes
 
 
 def _show_benchmarks(runs: Sequence[Earlier], last: int, console: Console) -> None:
