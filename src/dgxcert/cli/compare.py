@@ -11,6 +11,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, JsonOption, ResultsOption
+from dgxcert.cli.usage import completion
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
@@ -22,8 +23,16 @@ commands = typer.Typer()
 
 @command(commands, group="look", example="dgxcert compare results/A results/B")
 def compare(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run to compare; of two runs, the reference.")],
-    other: Annotated[str | None, typer.Argument(metavar="OTHER", help="The run to compare with the first.")] = None,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="The run to compare; of two runs, the reference.", autocompletion=completion.runs
+        ),
+    ],
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="OTHER", help="The run to compare with the first.", autocompletion=completion.runs),
+    ] = None,
     keep: Annotated[bool, typer.Option(help="Add RUN to the baseline of its machine and image.")] = False,
     baselines: Annotated[Path, typer.Option(help="Folder that holds the baselines.")] = BASELINES,
     results: ResultsOption = RESULTS,
@@ -69,7 +78,10 @@ def compare(
 
 @command(commands, group="keep", example="dgxcert calibrate results/A results/B results/C --write site/h200.yaml")
 def calibrate(
-    named: Annotated[list[str], typer.Argument(metavar="RUN", help="Runs of known-good machines of one kind.")],
+    named: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="Runs of known-good machines of one kind.", autocompletion=completion.runs),
+    ],
     write: Annotated[Path | None, typer.Option(help="Write a site profile, which only tightens limits, here.")] = None,
     who: Annotated[str, typer.Option(help="Who is responsible for it; empty means the name of this account.")] = "",
     results: ResultsOption = RESULTS,

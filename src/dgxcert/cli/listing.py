@@ -9,6 +9,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, JsonOption, QuietOption, ResultsOption, RunArgument, VerboseOption
+from dgxcert.cli.usage import completion
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
 from dgxcert.outcome import CannotStart
@@ -36,7 +37,12 @@ def list_(json_: JsonOption = False) -> None:
 
 @command(commands, group="look", example="dgxcert explain DECODE-SPEED --profile h200")
 def explain(
-    requirement: Annotated[str, typer.Argument(metavar="ID", help="Requirement by id or key, such as DECODE-SPEED.")],
+    requirement: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Requirement by id or key, such as DECODE-SPEED.", autocompletion=completion.requirements
+        ),
+    ],
     profile: Annotated[str, typer.Option(help="Profile by name or file; without it, each that ships.")] = "",
 ) -> None:
     """Explain a requirement: why, limits, remedy, known faults."""

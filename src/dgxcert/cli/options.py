@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from dgxcert.cli.usage import completion
 from dgxcert.console import HIDDEN, on_one_line
 from dgxcert.machine.runtime import RuntimeChoice
 from dgxcert.outcome import CannotStart
@@ -76,18 +77,33 @@ def _reference(value: str) -> str:
     return value
 
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, run id, or `latest`.")]
-SignedArgument = Annotated[
-    str, typer.Argument(metavar="FILE", help="certificate.json in its run folder; or run id, or `latest`.")
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Run folder, run id, or `latest`.", autocompletion=completion.runs)
 ]
-ProfileOption = Annotated[str, typer.Option(help="Profile name or file; `auto` selects by the GPUs found.")]
+SignedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="certificate.json in its run folder; or run id, or `latest`.",
+        autocompletion=completion.runs,
+    ),
+]
+ProfileOption = Annotated[
+    str,
+    typer.Option(help="Profile name or file; `auto` selects by the GPUs found.", autocompletion=completion.profiles),
+]
 ResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 NewResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.", callback=_results)]
 RuntimeOption = Annotated[
     RuntimeChoice, typer.Option(help="Where to work: in the container (docker) or in this environment.")
 ]
 StackOption = Annotated[
-    str, typer.Option(help="The stack to install in the image: course or current.", callback=_reference)
+    str,
+    typer.Option(
+        help="The stack to install in the image: course or current.",
+        callback=_reference,
+        autocompletion=completion.stacks,
+    ),
 ]
 ImageOption = Annotated[str, typer.Option(help="Name of the image; empty means dgxcert:STACK.", callback=_reference)]
 BaseOption = Annotated[str, typer.Option(help="The base image; empty means the pinned one.", callback=_reference)]
