@@ -21,6 +21,7 @@ from dgxcert.container import engine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite
+from dgxcert.record.run import Run
 
 ROOT = Path(__file__).parents[2]
 STANDIN = "dgxcert-standin:amd64"
@@ -103,6 +104,19 @@ def is_of(generation: str, call: tuple[str, ...]) -> bool:
     """Whether a compose answers and is of that generation; newer `docker-compose` programs are of the second."""
     version = subprocess.run([*call, "version", "--short"], capture_output=True, text=True, check=False)
     return version.returncode == 0 and version.stdout.strip().lstrip("v").startswith(f"{generation}.")
+
+
+@pytest.fixture(scope="session")
+def stuck_spark(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of a simulated DGX Spark that is stuck in its low-power state, judged by the real checks."""
+    if shutil.which("cc") is None:
+        missing("a C compiler, which builds the simulated driver", "Run: sudo scripts/system-packages")
+    folder = tmp_path_factory.mktemp("stuck")
+    for name in ("spark-stuck-low-power", "spark-idle"):
+        shutil.copy(ROOT / "tests" / "simulated" / "machines" / f"{name}.yaml", folder)
+    program = [sys.executable, ROOT / "tests/simulated/matrix.py", folder, "--keep", folder]
+    subprocess.run(program, check=True, stdout=subprocess.DEVNULL)
+    return Run.model_validate_json((folder / "spark-stuck-low-power.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 from suites.certified import run as certified
-from suites.example import finished
+from suites.example import HELD, MEASURED, finished, short_of
 
 from dgxcert.outcome import Outcome
 from dgxcert.profiles.waivers import Waiver
@@ -40,6 +40,13 @@ def test_deselected_and_inapplicable_requirements_are_grouped_by_reason(run: Run
         "not applicable, no GPU": "EXCUSED",
         "not run, deselected by --only": "DESELECTED",
     }
+
+
+def test_what_failed_is_headed_by_what_fell_short_whatever_was_measured_after_it() -> None:
+    short, held = short_of(13.0), HELD
+    assert words.headline([short, held]) == "decode 9.8 token/s"
+    assert words.required([short, held]) == ">= 13 token/s"
+    assert words.headline([MEASURED, held]) == "works 1"
 
 
 @pytest.mark.parametrize("longest", [6, 34, 100])

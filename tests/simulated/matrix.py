@@ -1,6 +1,6 @@
 """The fault matrix: every simulated machine against every requirement that reads the driver or the host.
 
-    python matrix.py [FOLDER] [--only REQUIREMENT] [--json FILE] [--write PAGE]
+    python matrix.py [FOLDER] [--only REQUIREMENT] [--json FILE] [--write PAGE] [--keep FOLDER]
 
 Plan, supervisor, plugin, checks, workloads, sampler and nvidia-ml-py are the real ones; only their processes are forked
 from this one, which has torch loaded, instead of being started one by one.
@@ -125,6 +125,8 @@ class Matrix:
     requirements: tuple[str, ...]
     catalogues: dict[tuple[int, tuple[int, ...]], list[Entry]]
     library: Path
+    keep: Path | None = None
+    """Where each machine's run.json is kept, named after the machine."""
 
 
 def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
@@ -169,6 +171,8 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
         if entries:
             supervisor.run_stage(options.stage_name(stage), Forking(entries), entries)  # type: ignore[arg-type]
     done = runs.assemble(journal.read(run_folder), "run")
+    if asked.keep is not None:
+        (asked.keep / f"{machine.name}.json").write_text(done.model_dump_json(indent=1), encoding="utf-8")
     findings = worst(done, asked.requirements)
     if not engine.starts_containers(machine.fields) and STARTS_ONE in findings:
         findings[STARTS_ONE] = Finding(Outcome.NOT_APPLICABLE.value, "its description says nothing of containers", ())
@@ -231,11 +235,16 @@ def _judge_once(machine: machines.Machine, asked: Matrix) -> Row:
         return row_of(json.loads((folder / "row.json").read_text(encoding="utf-8")))
 
 
-def run(described: list[machines.Machine], requirements: tuple[str, ...] = REQUIREMENTS, jobs: int = 6) -> list[Row]:
+def run(
+    described: list[machines.Machine],
+    requirements: tuple[str, ...] = REQUIREMENTS,
+    keep: Path | None = None,
+    jobs: int = 6,
+) -> list[Row]:
     """Judge machines. The environment must already point to the driver library, as `prepared` sets it."""
     counts = {(1, ()), *(_gpus(each) for each in described)}
     catalogues = {(count, displays): suite.collect(suite.root(), count, displays) for count, displays in counts}
-    asked = Matrix(requirements, catalogues, Path(os.environ["SIMULATED_LIBRARY"]))
+    asked = Matrix(requirements, catalogues, Path(os.environ["SIMULATED_LIBRARY"]), keep)
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(lambda each: _judge_apart(each, asked), described))
 
@@ -294,6 +303,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="a requirement; its machines and the healthy ones")
     parser.add_argument("--json", type=Path, help="write every outcome to this file")
     parser.add_argument("--write", type=Path, help="write the matrix between the markers of this page")
+    parser.add_argument("--keep", type=Path, help="keep the run.json of each machine in this folder, which exists")
     options = parser.parse_args()
     only = tuple(options.only)
     if strange := set(only) - set(REQUIREMENTS):
@@ -307,7 +317,7 @@ def main() -> None:
 
     collect_here()
     gc.freeze()  # pytest collects garbage five times at its end: not that of torch, in each fork
-    rows = run(found, only or REQUIREMENTS)
+    rows = run(found, only or REQUIREMENTS, options.keep.resolve() if options.keep else None)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
     if options.write:

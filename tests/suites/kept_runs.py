@@ -1,12 +1,17 @@
-"""The runs in docs/measurements, which an earlier dgxcert wrote, as runs that this one reads."""
+"""The runs in docs/measurements, which an earlier dgxcert wrote, as runs that this one reads; and a kept rehearsal."""
 
 import json
 from pathlib import Path
 
+from dgxcert.judgement.verdict import Ending, count, judge
+from dgxcert.outcome import Outcome
 from dgxcert.profiles import profile as profiles
-from dgxcert.record.run import Run
+from dgxcert.record.run import Judgement, Result, Run
 
-MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
+ROOT = Path(__file__).parents[2]
+MEASUREMENTS = ROOT / "docs" / "measurements"
+REHEARSAL = ROOT / "tests" / "recorded" / "rehearsal.json"
+"""A whole rehearsal in the container, on two cores that did other work as well."""
 
 
 def load(name: str) -> Run:
@@ -14,3 +19,33 @@ def load(name: str) -> Run:
     content = json.loads((MEASUREMENTS / name / "run.json").read_text(encoding="utf-8"))
     content["profile"] = profiles.load(content["profile"]["name"]).model_dump(mode="json")
     return Run.model_validate_json(json.dumps(content))
+
+
+def rehearsal() -> Run:
+    """The kept rehearsal."""
+    return Run.model_validate_json(REHEARSAL.read_text(encoding="utf-8"))
+
+
+def h200() -> Run:
+    """Both runs of 2026-11-27 as one partial run, of what either of them measured.
+
+    What a machine without a clock, a Hub and a lock could not have, as both machines were, counts as deselected.
+    """
+    first, second = load("2026-11-27-h200/first"), load("2026-11-27-h200/second")
+    results = tuple(_measured(*pair) for pair in zip(first.results, second.results, strict=True))
+    endings = [
+        Ending(each.outcome, excluded=each.outcome is Outcome.NOT_APPLICABLE, deselected=not each.wanted)
+        for each in results
+    ]
+    verdict = judge(endings, certifies=False, whole=False)
+    judgement = Judgement(verdict=verdict, exit_code=verdict.exit_code, counts=count(each.outcome for each in results))
+    return first.model_copy(update={"results": results, "judgement": judgement, "notes": ()})
+
+
+def _measured(first: Result, second: Result) -> Result:
+    """What one of both measured, the second where both did."""
+    for each in (second, first):
+        if each.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE):
+            return each
+    unwanted = {"outcome": Outcome.NOT_RUN, "wanted": False, "reason": "deselected by --only", "remedy": ()}
+    return first.model_copy(update={**unwanted, "evidence": (), "traces": ()})

@@ -106,10 +106,11 @@ def required(evidence: Iterable[Evidence]) -> str:
 
 
 def about(evidence: Iterable[Evidence]) -> list[Evidence]:
-    """The quantity that was timed; if none was, the last that was compared with something, or the last recorded."""
+    """The quantity that violates a limit; without any the timed one, the last that was compared or recorded."""
     items = list(evidence)
+    violated, timed = [item for item in items if item.violated], [item for item in items if item.rounds_s]
     compared = [item for item in items if item.held_against]
-    return [item for item in items if item.rounds_s][:1] or compared[-1:] or items[-1:]
+    return violated[:1] or timed[:1] or compared[-1:] or items[-1:]
 
 
 def open_results(run: Run) -> list[Result]:
