@@ -2,6 +2,7 @@
 
 import io
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from dgxcert.judgement.requirement import Stage
 from dgxcert.outcome import Outcome
 from dgxcert.plan.estimate import Estimate
 from dgxcert.record.journal import Said
-from dgxcert.runner import progress
+from dgxcert.report.terminal import Detail
 from dgxcert.runner.progress import Progress
 
 DISK = planned("DISK-SPACE", takes_s=2.0, stage=Stage.HOST)
@@ -52,19 +53,16 @@ def outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def clock() -> SimpleNamespace:
     """Time that a test advances."""
-    clock = SimpleNamespace(now=1000.0)
-    clock.monotonic = lambda: clock.now
-    monkeypatch.setattr(progress, "time", clock)
-    return clock
+    return SimpleNamespace(now=1000.0)
 
 
-def shown_on(screen: Screen, known: dict[str, float] | None = None, **about: bool) -> Progress:
+def shown_on(screen: Screen, known: dict[str, float] | None = None, **about: Any) -> Progress:
     return Progress(screen.console, PLAN, Estimate(PLAN, known or {}), **about)
 
 
-def whole_run(screen: Screen, outcome: Outcome = Outcome.PASSED, **about: bool) -> None:
+def whole_run(screen: Screen, outcome: Outcome = Outcome.PASSED, **about: Any) -> None:
     """A run in which the second case of DECODE-SPEED ends with an outcome, and all else passes."""
     with shown_on(screen, **about) as shown:
         for name, plan in (("host", [DISK]), ("native", WORK), ("after", [AFTER])):
@@ -98,7 +96,7 @@ def test_what_does_not_pass_has_a_line_of_its_own_at_once() -> None:
 
 def test_quietly_each_group_has_one_line() -> None:
     screen = Screen(terminal=False)
-    whole_run(screen, quiet=True)
+    whole_run(screen, detail=Detail.VERDICT)
     assert screen.lines[1:] == [
         "      PASSED      1/6  host       gpu  2.5 s",
         "      PASSED      5/6  native     benchmarks, 4 requirements  10.0 s",
@@ -109,7 +107,7 @@ def test_quietly_each_group_has_one_line() -> None:
 def test_verbosely_each_case_has_one_line_also_on_a_terminal() -> None:
     for terminal in (False, True):
         screen = Screen(terminal=terminal)
-        whole_run(screen, verbose=True)
+        whole_run(screen, detail=Detail.EVERYTHING)
         assert [key for key in (each.key for each in PLAN) if f"  {key}  2.5 s" in screen.text] == [
             each.key for each in PLAN
         ]
@@ -128,7 +126,7 @@ def test_on_a_terminal_one_line_shows_the_whole_run_and_the_sentence_of_what_is_
     clock: SimpleNamespace,
 ) -> None:
     screen = Screen(terminal=True)
-    with shown_on(screen) as shown:
+    with shown_on(screen, clock=lambda: clock.now) as shown:
         shown.stage("host", [DISK], {"DISK-SPACE"})
         shown.stage("native", WORK, set())
         shown.started("DECODE-SPEED[int4]")
@@ -162,7 +160,7 @@ def test_a_terminal_that_cannot_redraw_a_line_and_a_log_of_ci_get_plain_lines(
 
 def test_a_plain_log_says_from_time_to_time_that_the_run_goes_on(clock: SimpleNamespace) -> None:
     screen = Screen(terminal=False)
-    with shown_on(screen) as shown:
+    with shown_on(screen, clock=lambda: clock.now) as shown:
         shown.stage("native", WORK, {entry.key for entry in DECODE})
         shown.started(LORA.key)
         for _ in range(700):
@@ -191,7 +189,7 @@ def test_what_passed_before_an_interruption_is_told() -> None:
 def test_the_time_left_goes_down_while_a_requirement_runs_and_when_it_ends(clock: SimpleNamespace) -> None:
     screen = Screen(terminal=True)
     seen = []
-    with shown_on(screen, {"LORA-SPEED[red]": 40.0}) as shown:
+    with shown_on(screen, {"LORA-SPEED[red]": 40.0}, clock=lambda: clock.now) as shown:
         shown.stage("native", WORK, {DECODE[0].key, DECODE[1].key})
         shown.started(DECODE[2].key)
         for passed_s in (0, 4, 600):

@@ -112,5 +112,6 @@ MinutesOption = Annotated[
     float, typer.Option(callback=_minutes, help="Minutes of burn-in on each GPU, for that tier; at most 10,080.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would run, how long it takes, what it needs.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every requirement, and whole remedies.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the verdict and what did not pass.")]

@@ -14,6 +14,7 @@ from dgxcert.cli.options import (
     RESULTS,
     BaseOption,
     BuildOption,
+    DryRunOption,
     ImageOption,
     MinutesOption,
     NewResultsOption,
@@ -31,6 +32,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan.options import Weights
 
 if TYPE_CHECKING:
+    from dgxcert.plan.options import Options
     from dgxcert.report.terminal import Detail
     from dgxcert.runner.closing import Ended
 
@@ -62,6 +64,7 @@ def validate(
     build: BuildOption = True,
     waivers: Annotated[Path | None, typer.Option(help="File of waivers; ./waivers.yaml if it exists.")] = None,
     site: Annotated[str, typer.Option(help="Site profile with tighter limits: a file, or a folder of them.")] = "",
+    dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -70,26 +73,23 @@ def validate(
     Exit code 0: certified, rehearsed or partial; 1: rejected; 2: inconclusive; 3: could not start or not finish.
     """
     from dgxcert.history import run_names
-    from dgxcert.plan.options import Options
     from dgxcert.runner import interrupts, validation
 
     console, detail = screen.console(), screen.detail(verbose=verbose, quiet=quiet)
     if resume is not None:
         _refuse_other_options(context)
-        work = partial(validation.resume, run_names.resolve(resume, results), console)
+        work = partial(validation.resume, run_names.resolve(resume, results), console, detail)
     else:
-        names = _split(only)
-        if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
-            raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
-        place, because = resolve(runtime, profile)
-        site, given = _site_of_config(context, site, profile)
-        options = Options(profile=profile, site=site, tier=tier, only=names, runtime=place, runtime_because=because)
-        options = options.model_copy(update={"config": given})
+        _require_burn_in(context, tier)
+        options = _options(context, profile, site, tier, only, runtime)
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
-        work = partial(validation.validate, options.model_copy(update=recipe), results, console, waivers)
+        options = options.model_copy(update=recipe)
+        if dry_run:
+            _show_preview(options, results, console)
+            return
+        work = partial(validation.validate, options, results, console, waivers, detail)
     with interrupts.held():
-        ended = work()
-        _show(ended, console, detail)
+        _show(ended := work(), console, detail)
     raise typer.Exit(ended.exit_code)
 
 
@@ -103,6 +103,32 @@ def _site_of_config(context: typer.Context, site: str, profile: str) -> tuple[st
         given = config.used(context, without=["site"])
         return "", f"{given or context.find_root().obj.file}; its site {site!r} has no {profile}.yaml, so none is used"
     return site, config.used(context)
+
+
+def _options(
+    context: typer.Context, profile: str, site: str, tier: Tier, only: str, runtime: RuntimeChoice
+) -> "Options":
+    """What is measured, and where: also by the config file and by what this process runs in."""
+    from dgxcert.plan.options import Options
+
+    place, because = resolve(runtime, profile)
+    site, given = _site_of_config(context, site, profile)
+    options = Options(profile=profile, site=site, tier=tier, only=_split(only), runtime=place, runtime_because=because)
+    return options.model_copy(update={"config": given})
+
+
+def _require_burn_in(context: typer.Context, tier: Tier) -> None:
+    """Raise CannotStart where --minutes was given for a tier that has no burn-in."""
+    if tier is not Tier.BURN_IN and _was_given(context, "minutes"):
+        raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
+
+
+def _show_preview(options: "Options", results: Path, console: Console) -> None:
+    """Print what a run with these options would do."""
+    from dgxcert.report import preview
+    from dgxcert.runner.preview import reading
+
+    preview.show(reading.read(options, results), console)
 
 
 def _show(ended: "Ended", console: Console, detail: "Detail") -> None:

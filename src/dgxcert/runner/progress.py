@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -18,6 +18,7 @@ from dgxcert.plan.estimate import PROCESS_S, Estimate, duration
 from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record.journal import Finished, Said
+from dgxcert.report.terminal import Detail
 
 COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 RANK = {stage.value: rank for rank, stage in enumerate(Stage)} | dict.fromkeys(WORKING, list(Stage).index(Stage.WORK))
@@ -30,7 +31,7 @@ BUILD_LINES = 20
 
 @dataclass
 class _Line:
-    """What becomes one line: the cases of a requirement, or with `quiet` the requirements of a group, that passed."""
+    """What becomes one line: the cases of a requirement, or the requirements of a group, that passed."""
 
     passed: int = 0
     seconds: float = 0.0
@@ -55,8 +56,8 @@ class Progress:
     """Shows what a run does, how far it is and how long it still takes; use as a context manager.
 
     What does not pass gets a line of its own at once. What passes gets none on a terminal, where the live line tells;
-    elsewhere one for each requirement once its last case has ended, with `quiet` one for each group, and with `verbose`
-    one for each case.
+    elsewhere one for each requirement once its last case has ended, or where only the verdict is asked for one for each
+    group. Where everything is asked for, each case has a line everywhere.
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class Progress:
         estimate: Estimate,
         *,
         image: bool = False,
-        quiet: bool = False,
-        verbose: bool = False,
+        detail: Detail = Detail.USUAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`plan` is what still waits of the run or is measured in it; with `image` one may be built on the way."""
         self._console = console
@@ -77,7 +78,8 @@ class Progress:
         self._again: set[str] = set()
         self._lost = 0
         self._image = image
-        self._quiet, self._verbose = quiet, verbose
+        self._quiet, self._verbose = detail is Detail.VERDICT, detail is Detail.EVERYTHING
+        self._clock = clock
         self._is_live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
         self._now = _LiveLine()
         self._live = Live(self._now, console=console, refresh_per_second=4, transient=True)
@@ -85,7 +87,7 @@ class Progress:
         self._lines: dict[str, _Line] = {}
         self._build: deque[str] = deque(maxlen=BUILD_LINES)
         self._current: str | None = None
-        self._since = self._printed = time.monotonic()
+        self._since = self._printed = self._clock()
 
     def __enter__(self) -> "Progress":
         if self._is_live:
@@ -101,7 +103,7 @@ class Progress:
     def stage(self, name: str, plan: Sequence[Planned], done: set[str]) -> None:
         """A stage starts; the requirements in `done` ended before. What earlier stages left is not measured."""
         self._print_lines(finished=False)
-        self._stage, self._current, self._since = name, None, time.monotonic()
+        self._stage, self._current, self._since = name, None, self._clock()
         mine = {entry.key: entry for entry in plan if entry.key not in done}
         for key in done:
             self._waiting.pop(key, None)
@@ -132,7 +134,7 @@ class Progress:
 
     def started(self, key: str) -> None:
         """A requirement starts."""
-        self._current, self._since = key, time.monotonic()
+        self._current, self._since = key, self._clock()
         self.tick()
 
     def said(self, event: Said) -> None:
@@ -149,7 +151,7 @@ class Progress:
             self._again.add(event.key)
         else:
             self._waiting.pop(event.key, None)
-        self._current, self._since = None, time.monotonic()
+        self._current, self._since = None, self._clock()
         if again or repeated or event.outcome is not Outcome.PASSED or self._verbose:
             self._print_ending(event.outcome, on_one_line(event.key), event.duration_s)
         elif entry is not None:
@@ -163,7 +165,7 @@ class Progress:
 
     def tick(self) -> None:
         """Refresh the live line; without a terminal, say from time to time that the run goes on."""
-        now = time.monotonic()
+        now = self._clock()
         if not self._is_live:
             if now - self._printed > SILENT_S:
                 current = on_one_line(self._current or self._stage)
@@ -186,13 +188,18 @@ class Progress:
     @property
     def left(self) -> str:
         """Time left for the whole run; that of an image build is not known before it."""
+        return f"{duration(self.seconds_left)}{' and the image' if self._image else ''}"
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that what waits is expected to take."""
         waiting = self._waiting.values()
         processes = {RANK[entry.stage.value] for entry in waiting} - {RANK.get(self._stage, -1)}
         seconds = self._estimate.left(waiting) + PROCESS_S * len(processes)
         if self._current in self._waiting:
             expected_s = self._estimate.of(self._waiting[self._current])
-            seconds -= min(time.monotonic() - self._since, expected_s)
-        return f"{duration(seconds)}{' and the image' if self._image else ''}"
+            seconds -= min(self._clock() - self._since, expected_s)
+        return seconds
 
     def _unit(self, entry: Planned) -> str:
         """What shares a line: the cases of a requirement, or the requirements of a group."""
@@ -213,8 +220,8 @@ class Progress:
         label = Text(f"{outcome.label.upper():>12}", style=COLOUR.get(outcome, "default"))
         middle = plain(f"{self.done:>9}  {self._stage:9}  {what}  ")
         self._console.print(Text.assemble(label, middle, (f"{seconds:.1f} s", "dim")), soft_wrap=True)
-        self._printed = time.monotonic()
+        self._printed = self._clock()
 
     def _print(self, text: str, style: str = "") -> None:
         print_line(self._console, text, style)
-        self._printed = time.monotonic()
+        self._printed = self._clock()

@@ -6,6 +6,7 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -23,10 +24,13 @@ from dgxcert.plan import environment, selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.estimate import Estimate
 from dgxcert.plan.options import Options
+from dgxcert.plan.selection import Planned
 from dgxcert.profiles import site, waivers
+from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
+from dgxcert.report.terminal import Detail
 from dgxcert.runner import closing, interrupted_runs, interrupts, resumption, session, turn
 from dgxcert.runner.closing import Ended
 from dgxcert.runner.interrupts import Stop
@@ -42,7 +46,13 @@ SHOWN = 3
 """Runs that could not be read and are named before a new one."""
 
 
-def validate(options: Options, results: Path, console: Console, waiver_file: Path | None = None) -> Ended:
+def validate(
+    options: Options,
+    results: Path,
+    console: Console,
+    waiver_file: Path | None = None,
+    detail: Detail = Detail.USUAL,
+) -> Ended:
     """Run a new validation.
 
     Raises CannotStart where nothing can be run or another run is measuring, before anything is written where possible.
@@ -56,28 +66,41 @@ def validate(options: Options, results: Path, console: Console, waiver_file: Pat
         with turn.taken(results):
             folder = _new_folder(results, opened.machine)
             writer = _new_record(folder, opened)
-            return _work(opened, folder, writer, RunState([opened]), console, stop)
+            return _work(opened, folder, writer, RunState([opened]), console, stop, detail)
 
 
-def _opened(options: Options, results: Path, console: Console, waiver_file: Path | None) -> journal.Opened:
-    """All that is decided before anything is measured."""
-    where = suite.root()
+class Decided(NamedTuple):
+    """What is on the machine, what is expected of it, and what of the catalogue is measured."""
+
+    machine: Machine
+    profile: Profile
+    catalogue: list[Entry]
+    plan: list[Planned]
+
+
+def decide(options: Options) -> Decided:
+    """Look at the machine and make the plan of a run; writes nothing. Raises CannotStart where none can start."""
     _require_image(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
     if options.site:
         profile = site.apply(profile, Path(options.site))
+    displays = session.display_adapters(profile, machine)
+    catalogue = suite.collect(suite.root(), session.gpus_to_test(profile, machine), without=displays)
+    return Decided(machine, profile, catalogue, selection.make(catalogue, profile, options))
+
+
+def _opened(options: Options, results: Path, console: Console, waiver_file: Path | None) -> journal.Opened:
+    """All that is decided before anything is measured."""
+    machine, profile, catalogue, planned = decide(options)
     interrupted = interrupted_runs.close_interrupted(
         results, machine, lambda line: print_line(console, line, style="yellow")
     )
     known = run_index.read(results)
     for message in (*interrupted, *_skipped(known.unreadable, results)):
         print_line(console, message, style="yellow")
-    displays = session.display_adapters(profile, machine)
-    catalogue = suite.collect(where, session.gpus_to_test(profile, machine), without=displays)
-    planned = selection.make(catalogue, profile, options)
     return journal.Opened(
-        suite=suite.identity(where),
+        suite=suite.identity(suite.root()),
         options=options,
         profile=profile,
         machine=machine,
@@ -118,7 +141,7 @@ def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tup
     return waivers.load(path, known, machine, datetime.now(UTC).date())
 
 
-def resume(folder: Path, console: Console) -> Ended:
+def resume(folder: Path, console: Console, detail: Detail = Detail.USUAL) -> Ended:
     """Continue a run that ended early or with something inconclusive, which is measured again (`RunState.waits`).
 
     Raises CannotStart where nothing waits or the run is signed, where it was made on another machine or by another
@@ -133,10 +156,12 @@ def resume(folder: Path, console: Console) -> Ended:
                 resumption.require_same(opened, RunState(journal.read(folder)), machine, current)
         except KeyboardInterrupt:
             raise CannotStart(f"interrupted before {folder} was continued; it is as it was.") from None
-        return _continue(opened, machine, folder, console, stop)
+        return _continue(opened, machine, folder, console, stop, detail)
 
 
-def _continue(opened: journal.Opened, machine: Machine, folder: Path, console: Console, stop: Stop) -> Ended:
+def _continue(
+    opened: journal.Opened, machine: Machine, folder: Path, console: Console, stop: Stop, detail: Detail
+) -> Ended:
     writer = journal.Writer(folder)
     writer.claim()
     state = RunState(journal.read(folder))  # once the run is ours: a child of the last process may just have ended
@@ -151,7 +176,7 @@ def _continue(opened: journal.Opened, machine: Machine, folder: Path, console: C
     with turn.taken(folder.parent):
         for event in events:
             writer.append(event)
-        return _work(opened, folder, writer, state, console, stop)
+        return _work(opened, folder, writer, state, console, stop, detail)
 
 
 def _require_image(options: Options) -> None:
@@ -166,15 +191,21 @@ def _require_image(options: Options) -> None:
 
 
 def _work(
-    opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console, stop: Stop
+    opened: journal.Opened,
+    folder: Path,
+    writer: journal.Writer,
+    state: RunState,
+    console: Console,
+    stop: Stop,
+    detail: Detail = Detail.USUAL,
 ) -> Ended:
     """Run what is left, then write the run's reports, whatever ended it."""
-    about = f"profile {opened.profile.name} ({opened.profile.machine}), tier {opened.options.tier.value}"
-    print_line(console, f"{about}\n{_where(opened.options)}\nrun folder {folder}")
+    if detail is not Detail.VERDICT:
+        print_line(console, heading(opened.options, opened.profile, folder))
     trouble: CannotStart | None = None
     unwritten: list[journal.Event] = []
     try:
-        _measure(opened, folder, writer, state, console, stop)
+        _measure(opened, folder, writer, state, console, stop, detail)
     except KeyboardInterrupt:
         print_line(console, "interrupted: writing the reports of what was measured")
         unwritten = _interrupted(writer, state, "the user")
@@ -192,7 +223,13 @@ def _work(
 
 
 def _measure(
-    opened: journal.Opened, folder: Path, writer: journal.Writer, state: RunState, console: Console, stop: Stop
+    opened: journal.Opened,
+    folder: Path,
+    writer: journal.Writer,
+    state: RunState,
+    console: Console,
+    stop: Stop,
+    detail: Detail,
 ) -> None:
     """Run all stages that are left.
 
@@ -202,7 +239,7 @@ def _measure(
     runtime = opened.options.runtime
     known = run_index.durations(folder.parent, opened.machine, opened.profile.name, runtime)
     image = runtime is Runtime.DOCKER and state.image is None
-    with Progress(console, plan, Estimate(plan, known), image=image) as progress:
+    with Progress(console, plan, Estimate(plan, known), image=image, detail=detail) as progress:
         floor = opened.profile.memory.floor
         shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
         supervisor = Supervisor(opened, folder, writer, progress, state, shortage, stop)
@@ -218,6 +255,12 @@ def _interrupted(writer: journal.Writer, state: RunState, by: str) -> list[journ
     except CannotStart:
         return [event]
     return []
+
+
+def heading(options: Options, profile: Profile, folder: Path) -> str:
+    """The first lines of a run: what is measured, where, and the folder that it is kept in."""
+    about = f"profile {profile.name} ({profile.machine}), tier {options.tier.value}"
+    return f"{about}\n{_where(options)}\nrun folder {folder}"
 
 
 def _where(options: Options) -> str:
