@@ -12,8 +12,8 @@ MACHINES ?=
 TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
-TYPED = BASE_IMAGE FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT PROFILE PYTHON REPO \
-	RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV WAIVERS WEIGHTS WHO WITH \
+TYPED = BASE_IMAGE DRY_RUN FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT PROFILE PYTHON \
+	REPO RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV WAIVERS WEIGHTS WHO WITH \
 	WRITE YES
 define NEWLINE
 
@@ -91,10 +91,10 @@ environment: ## set up or restore the environment, without comparing files; what
 
 define VALIDATE
 $(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
-$(ASKED)@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)) $(PASS_ON)
+$(ASKED)@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)) $(if $(DRY_RUN),--dry-run) $(PASS_ON)
 endef
 
-validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME=)
+validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME= DRY_RUN=1)
 	$(VALIDATE)
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
@@ -224,6 +224,9 @@ bench-report: environment ## measure very large reports and histories; the table
 
 bench-site: environment ## measure the site page of thousands of runs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_site.py --write
+
+bench-estimate: environment ## compare the time left, as it was told, with the truth in kept runs; the table goes into docs/performance.md
+	@$(BIN)/python scripts/bench_estimate.py --write
 
 bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_image.py --base $(call quoted,$(BASE_IMAGE)) --write
