@@ -18,21 +18,24 @@ from dgxcert.outcome import CannotStart
 
 BASELINES = RESULTS / "baselines"
 
+FirstArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The run to compare; of two runs, the reference.", autocompletion=completion.runs
+    ),
+]
+SecondArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="OTHER", help="The run to compare with the first.", autocompletion=completion.runs),
+]
+
 commands = typer.Typer()
 
 
 @command(commands, group="look", example="dgxcert compare results/A results/B")
 def compare(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="The run to compare; of two runs, the reference.", autocompletion=completion.runs
-        ),
-    ],
-    other: Annotated[
-        str | None,
-        typer.Argument(metavar="OTHER", help="The run to compare with the first.", autocompletion=completion.runs),
-    ] = None,
+    run: FirstArgument,
+    other: SecondArgument = None,
     keep: Annotated[bool, typer.Option(help="Add RUN to the baseline of its machine and image.")] = False,
     baselines: Annotated[Path, typer.Option(help="Folder that holds the baselines.")] = BASELINES,
     results: ResultsOption = RESULTS,

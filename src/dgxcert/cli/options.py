@@ -92,6 +92,12 @@ ProfileOption = Annotated[
     str,
     typer.Option(help="Profile name or file; `auto` selects by the GPUs found.", autocompletion=completion.profiles),
 ]
+OnlyOption = Annotated[
+    str, typer.Option(help="Requirements or groups to run, separated by commas.", autocompletion=completion.only)
+]
+ResumeOption = Annotated[
+    str | None, typer.Option(metavar="RUN", help="Continue a run that ended early.", autocompletion=completion.runs)
+]
 ResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 NewResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.", callback=_results)]
 RuntimeOption = Annotated[

@@ -18,13 +18,14 @@ from dgxcert.cli.options import (
     ImageOption,
     MinutesOption,
     NewResultsOption,
+    OnlyOption,
     ProfileOption,
     QuietOption,
+    ResumeOption,
     RuntimeOption,
     StackOption,
     VerboseOption,
 )
-from dgxcert.cli.usage import completion
 from dgxcert.cli.usage.declaration import command
 from dgxcert.judgement.requirement import Tier
 from dgxcert.machine.runtime import RuntimeChoice, resolve
@@ -48,15 +49,10 @@ def validate(
     profile: ProfileOption = "auto",
     tier: Annotated[Tier, typer.Option(help="How much to run; only `standard` certifies.")] = Tier.STANDARD,
     minutes: MinutesOption = 30.0,
-    only: Annotated[
-        str,
-        typer.Option(help="Requirements or groups to run, separated by commas.", autocompletion=completion.only),
-    ] = "",
+    only: OnlyOption = "",
     weights: Annotated[Weights, typer.Option(help="`hub` also runs real checkpoints from the Hub.")] = Weights.SEEDED,
     results: NewResultsOption = RESULTS,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Continue a run that ended early.", autocompletion=completion.runs)
-    ] = None,
+    resume: ResumeOption = None,
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
     image: ImageOption = "",
