@@ -110,7 +110,7 @@ def test_every_plot_has_a_text_alternative() -> None:
         "History of this machine",
         "Rounds",
     ]
-    assert "Thermal slowdown in" in labels[1]
+    assert "slowed down for heat in" in labels[1]
     assert "driver 580.95.05 → 590.10" in page.text
 
 

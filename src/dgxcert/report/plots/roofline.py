@@ -65,7 +65,8 @@ def plot(run: Run) -> Plot | None:
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(lambda *_: "")
         axes.grid(visible=True, which="major", color=FAINT)
-        axes.legend(frameon=False, loc="lower right")
+        # Above the plot: within it, a slow workload would be hidden behind the legend.
+        figure.legend(frameon=False, loc="outside upper left", ncols=len(MARKERS), handletextpad=0.1)
 
     alternative = _alternative(run, points, theoretical[1] if theoretical else None, measured)
     return Plot("roofline", "Roofline", alternative, draw("roofline", (WIDTH, 3.0), onto))

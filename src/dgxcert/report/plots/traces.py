@@ -1,5 +1,6 @@
 """Clock, power and temperature of each GPU over the run, shaded where it was throttled."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -12,7 +13,10 @@ MOST = 16
 """GPUs that are drawn."""
 POINTS = 3000
 """Points of all GPUs together; of more, only every n-th is drawn."""
-PANELS = (("clock_mhz", "clock (MHz)"), ("power_w", "power (W)"), ("temperature_c", "temperature (°C)"))
+PANELS = {"clock_mhz": ("clock", "MHz"), "power_w": ("power", "W"), "temperature_c": ("temperature", "°C")}
+"""The fields of a point that are drawn, each with its name and unit."""
+SHORT_S = 120.0
+"""Loads that are over within this time are shown in seconds, others in minutes."""
 LEAST_WIDTH = 0.01
 """Least width of a shaded interval, as a share of the plot: one sample in an hour would be thinner than a pixel."""
 
@@ -30,29 +34,48 @@ def plots(run: Run) -> list[Plot]:
 def _plot(gpu: int, traces: list[Trace], most: int, began: float) -> Plot:
     ordered = sorted((trace.points for trace in traces), key=lambda points: points[0].t)
     step = -(-sum(map(len, ordered)) // most)
-    shown = [(name, label) for name, label in PANELS if any(getattr(p, name) is not None for ps in ordered for p in ps)]
     everything = [point for points in ordered for point in points]
+    shown = [name for name in PANELS if any(getattr(point, name) is not None for point in everything)]
+    axis = TimeAxis.of(everything, began)
 
     def onto(figure: Any) -> None:
         panels = figure.subplots(len(shown) or 1, 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (name, label) in zip(panels, shown, strict=False):
-            axes.plot(*_line(ordered, name, step, began), color=ACCENT, solid_capstyle="round")
-            axes.set_ylabel(label)
+        for axes, name in zip(panels, shown, strict=False):
+            axes.plot(*_line(ordered, name, step, axis), color=ACCENT, solid_capstyle="round")
+            axes.set_ylabel("{} ({})".format(*PANELS[name]))
             axes.grid(visible=True, color=FAINT)
             axes.margins(y=0.15)
-        left, right = _minutes(everything[0], began), _minutes(everything[-1], began)
-        width = max((right - left) * LEAST_WIDTH / 2, 1e-3)
+        width = max((axis.at(everything[-1]) - axis.at(everything[0])) * LEAST_WIDTH / 2, 1e-3)
         for axes in panels:
             for field, colour in (("hot", BAD), ("held_back", WARN)):
-                _shade(axes, _intervals(ordered, field, began, width), colour)
-        panels[-1].set_xlabel("minutes since the start of the run")
+                _shade(axes, _intervals(ordered, field, axis, width), colour)
+        panels[-1].set_xlabel(f"{axis.unit} since the start of the run")
 
     alternative = _alternative(gpu, everything, len(ordered))
     return Plot(f"gpu{gpu}", f"GPU {gpu} under load", alternative, draw(f"gpu{gpu}", (WIDTH, 3.9), onto))
 
 
-def _line(loads: list[tuple[Point, ...]], name: str, step: int, began: float) -> tuple[list[float], list[float]]:
-    """A quantity over minutes: every `step`-th point and the last of each load, with a gap between loads."""
+@dataclass(frozen=True)
+class TimeAxis:
+    """Time since the start of the run, in a unit of so many seconds."""
+
+    began: float
+    unit: str
+    unit_s: float
+
+    @classmethod
+    def of(cls, points: list[Point], began: float) -> "TimeAxis":
+        """Seconds where the points are close together, else minutes."""
+        short = points[-1].t - points[0].t < SHORT_S
+        return cls(began, "seconds", 1.0) if short else cls(began, "minutes", 60.0)
+
+    def at(self, point: Point) -> float:
+        """Where a point is on this axis."""
+        return round((point.t - self.began) / self.unit_s, 4)
+
+
+def _line(loads: list[tuple[Point, ...]], name: str, step: int, axis: TimeAxis) -> tuple[list[float], list[float]]:
+    """A quantity over time: every `step`-th point and the last of each load, with a gap between loads."""
     xs: list[float] = []
     ys: list[float] = []
     for points in loads:
@@ -60,17 +83,17 @@ def _line(loads: list[tuple[Point, ...]], name: str, step: int, began: float) ->
         drawn = [*known[:-1:step], *known[-1:]]
         if len(drawn) == 1:
             drawn *= 2  # matplotlib draws a line from a point to itself as a dot, and a single point not at all
-        xs += [*(_minutes(point, began) for point in drawn), float("nan")]
+        xs += [*(axis.at(point) for point in drawn), float("nan")]
         ys += [*(getattr(point, name) for point in drawn), float("nan")]
     return xs, ys
 
 
-def _intervals(loads: list[tuple[Point, ...]], field: str, began: float, width: float) -> list[tuple[float, float]]:
-    """Intervals in minutes in which a field was set, each `width` longer at both ends, merged where they overlap."""
+def _intervals(loads: list[tuple[Point, ...]], field: str, axis: TimeAxis, width: float) -> list[tuple[float, float]]:
+    """Intervals on the axis in which a field was set, each `width` longer at both ends, merged where they overlap."""
     intervals: list[tuple[float, float]] = []
     for points in loads:
         for throttled, stretch in groupby(points, key=lambda point: bool(getattr(point, field))):
-            at = [_minutes(point, began) for point in stretch]
+            at = [axis.at(point) for point in stretch]
             if throttled and intervals and at[0] - width <= intervals[-1][1]:
                 intervals[-1] = (intervals[-1][0], at[-1] + width)
             elif throttled:
@@ -91,19 +114,29 @@ def _shade(axes: Any, intervals: list[tuple[float, float]], colour: str) -> None
         axes.add_patch(PathPatch(boxes, color=colour, alpha=0.25, linewidth=0, transform=across))
 
 
-def _minutes(point: Point, began: float) -> float:
-    return round((point.t - began) / 60, 4)
-
-
 def _alternative(gpu: int, points: list[Point], loads: int) -> str:
     ranges = []
-    for name, label in PANELS:
+    for name, (label, unit) in PANELS.items():
         values = [value for point in points if (value := getattr(point, name)) is not None]
         if values:
-            ranges.append(f"{label} from {min(values):.0f} to {max(values):.0f}")
-    hot, limited = sum(bool(point.hot) for point in points), sum(bool(point.held_back) for point in points)
+            ends = dict.fromkeys((f"{min(values):.0f}", f"{max(values):.0f}"))
+            ranges.append(f"{label} {' to '.join(ends)} {unit}")
     return (
         f"GPU {gpu} during {loads} load{'' if loads == 1 else 's'}: "
-        f"{', '.join(ranges) or 'the driver reports nothing'}. Thermal slowdown in "
-        f"{hot} of {len(points)} intervals (red), power limited in {limited} (yellow)."
+        f"{', '.join(ranges) or 'the driver reports nothing'}. {_slowed(points)}"
     )
+
+
+def _slowed(points: list[Point]) -> str:
+    """How often the GPU was slowed down, and how that is drawn."""
+    known = [point for point in points if point.hot is not None or point.held_back is not None]
+    if not known:
+        return "The driver does not report whether it was slowed down."
+    hot, limited = sum(bool(point.hot) for point in known), sum(bool(point.held_back) for point in known)
+    parts = [
+        *([f"slowed down for heat in {hot} (red)"] if hot else []),
+        *([f"limited by power in {limited} (amber)"] if limited else []),
+    ]
+    if not parts:
+        return f"Neither slowed down for heat nor limited by power in any of {len(known)} intervals."
+    return f"Of {len(known)} intervals it was {' and '.join(parts)}."
