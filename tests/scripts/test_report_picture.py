@@ -22,7 +22,7 @@ def report_picture(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("report_picture")
 
 
-def test_the_picture_has_the_size_that_the_x:
+def test_the_picture_has_the_size_that_is_drawn_and_stays_small(report_picture: ModuleType) -> None:
     with Image.open(report_picture.PICTURE) as picture:
         assert picture.size == (2 * report_picture.WIDTH + report_picture.GAP, report_picture.HEIGHT)
     assert report_picture.PICTURE.stat().st_size < MOST_BYTES
