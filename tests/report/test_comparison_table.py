@@ -22,7 +22,7 @@ def reference(tmp_path: Path) -> Run:
 
 def printed(compared: list[Compared], run: Run, reference: Run | None, count: int = 1) -> list[str]:
     """The printed lines, their columns separated by one space."""
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=20)  # of a pipe: no line is wrapped or cut
     comparison_table.show(compared, run, reference, count, console)
     assert isinstance(console.file, io.StringIO)
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]

@@ -1,13 +1,13 @@
 """A comparison on the terminal: what else differs between the runs, then each benchmark with its tolerance."""
 
 from rich.console import Console
-from rich.table import Table
 
-from dgxcert.console import on_one_line, plain, print_line
+from dgxcert.console import on_one_line, print_line
 from dgxcert.history.comparison import Change, Compared
 from dgxcert.plan.options import WORKING
 from dgxcert.record.run import Run
 from dgxcert.redaction import models
+from dgxcert.report import layout
 
 STYLE = {
     Change.SAME: "green",
@@ -25,13 +25,13 @@ def show(compared: list[Compared], run: Run, reference: Run | None, runs: int, c
     print_line(console, on_one_line(f"{run.name} compared with {base}"))
     for what, (before, after) in differences(reference, run).items():
         print_line(console, on_one_line(f"differs: {what}: {before}, now {after}"), "yellow")
-    console.print(_table(compared))
+    _show_table(compared, console)
     for row in compared:
         if row.reason:
             why = reason(row, run, reference)
             print_line(console, on_one_line(f"{row.requirement}: {row.change.value}: {why}"), "yellow")
     counts = ", ".join(f"{sum(row.change is change for row in compared)} {change.value}" for change in Change)
-    console.print(f"{counts}. Changes within `allowed` are not detected.", highlight=False)
+    print_line(console, f"{counts}. Changes within `allowed` are not detected.")
 
 
 def differences(reference: Run | None, run: Run) -> dict[str, tuple[str, str]]:
@@ -66,13 +66,13 @@ def reason(row: Compared, run: Run, reference: Run | None) -> str:
     return f"{row.reason}, where it was {result.outcome.value}: {result.reason}"
 
 
-def _table(compared: list[Compared]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("benchmark", no_wrap=True)
-    for heading in ("", "takes", "allowed"):
-        table.add_column(heading, no_wrap=True)
+def _show_table(compared: list[Compared], console: Console) -> None:
+    rows = [["benchmark", "", "takes", "allowed"]]
     for row in compared:
         more = "" if row.more is None else f"{row.more:+.1%}"
         allowed = "" if row.tolerance is None else f"±{row.tolerance:.1%}"
-        table.add_row(plain(on_one_line(row.requirement)), plain(row.change.value, STYLE[row.change]), more, allowed)
-    return table
+        rows.append([row.requirement, row.change.value, more, allowed])
+    heading, *lines = layout.columns(rows)
+    print_line(console, heading, "dim")
+    for row, line in zip(compared, lines, strict=True):
+        print_line(console, line, STYLE[row.change])

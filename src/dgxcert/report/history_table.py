@@ -21,7 +21,10 @@ SHARED = {"host", "GPU", "profile", "tier"}
 """Columns that a narrow terminal is spared where all runs say the same."""
 FIGURES = {"matmul": ("matmul",), "decode": ("decode-16bit", "decode-32bit"), "LoRA": ("lora-tokens",)}
 """The headline figures of the table, each by the names of `record.figures`, the one that counts first."""
-LEGEND = "matmul in TFLOP/s; decode and LoRA in token/s; * in fp32; ! its requirement failed"
+LEGEND = "matmul in TFLOP/s, decode and LoRA in token/s; * in fp32; ! failed"
+OVER_TIME = "over time"
+BESIDE = 33
+"""Columns of a line about a benchmark beside its name and its bars: the last rate, and how it compares."""
 UUID_PREFIX_CHARS = 6
 """The least of a GPU's UUID that selects it; `GPU-` alone would select every machine."""
 
@@ -109,18 +112,32 @@ def _notes(runs: Sequence[Listed]) -> list[str]:
 def _show_benchmarks(runs: Sequence[Earlier], last: int, console: Console) -> None:
     names = timeline.requirements(runs)
     width = max((len(name) for name in names), default=0)
+    most = max((len(timeline.series(runs, name)) for name in names), default=0)
+    last = _points(min(last, most), console.width - width if console.is_terminal else None)
+    over_time = max(last, len(OVER_TIME))
     if names:
-        _print(f"{'':{width}}  {'over time':{last}}  {'last':>18}  relative to the median before it", console)
+        _print(f"{'':{width}}  {OVER_TIME:{over_time}}  {'last':>18}  against the median before", console)
     for name in names:
         points = timeline.series(runs, name)
         rates = [rate for _, rate in points]
         unit = points[-1][0].units.get(name, "")
         more = f"{rates[-1] / statistics.median(rates[:-1]) - 1:+.1%}" if len(rates) > 1 else "first run"
         bars = _bars(rates[-last:], plain=console.encoding.lower() not in {"utf-8", "utf8"})
-        _print(on_one_line(f"{name:{width}}  {bars:{last}}  {format_quantity(rates[-1], unit):>18}  {more}"), console)
+        _print(
+            on_one_line(f"{name:{width}}  {bars:{over_time}}  {format_quantity(rates[-1], unit):>18}  {more}"), console
+        )
     for name in names:
         for step in timeline.steps(runs, name):
             print_line(console, on_one_line(step.description), "bold red" if step.more < 0 else "green")
+
+
+def _points(wanted: int, room: int | None) -> int:
+    """How many points a bar chart shows, where so many columns are left beside the names; None for a pipe.
+
+    >>> _points(20, None), _points(20, 52), _points(20, 40)
+    (20, 19, 9)
+    """
+    return wanted if room is None else max(min(wanted, room - BESIDE), min(wanted, len(OVER_TIME)))
 
 
 def _count(count: int, thing: str) -> str:

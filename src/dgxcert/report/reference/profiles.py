@@ -20,12 +20,16 @@ Written = Mapping[str, Mapping[str, Quantity]]
 
 def show_all(profiles: Iterable[Profile], console: Console) -> None:
     """Print one row for each profile."""
-    rows = [["profile", "certifies", "chosen for", "limits by basis", "machine"]]
+    rows = [["profile", "certifies", "chosen for", *Basis, "machine"]]
     for profile in profiles:
-        counts = ", ".join(f"{count} {basis}" for basis, count in by_basis(profile).items() if count)
-        rows.append([profile.name, "yes" if profile.certifies else "no", chosen_for(profile), counts, profile.machine])
-    for number, line in enumerate(layout.columns(rows)):
+        counts = (str(by_basis(profile)[basis]) for basis in Basis)
+        rows.append([profile.name, "yes" if profile.certifies else "no", chosen_for(profile), *counts, profile.machine])
+    lines = layout.columns(rows)
+    if console.is_terminal and max(map(len, lines)) > console.width:
+        lines = layout.columns([row[:-1] for row in rows])
+    for number, line in enumerate(lines):
         print_line(console, line, "dim" if number == 0 else "")
+    print_line(console, "Limits by basis. Every number and its source: dgxcert profiles show NAME")
 
 
 def chosen_for(profile: Profile) -> str:
