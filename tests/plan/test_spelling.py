@@ -65,7 +65,7 @@ def test_every_target_is_a_command_or_for_a_clone() -> None:
     )
     assert len(recipes) > 40
     for target, summary, _ in recipes:
-        if target in spelling.ONLY_IN_A_CLONE:
+        if spelling.ONLY_IN_A_CLONE.fullmatch(target):
             continue
         names = [name for name in re.findall(r"\b([A-Z_]+)=", summary) if name not in spelling.DROPPED]
         line = " ".join([f"make {target}", *(f"{name}=1" for name in names)])

@@ -15,11 +15,10 @@ TARGETS = {
 }
 """Targets that are a command with options; most others are the command of their name."""
 
-ONLY_IN_A_CLONE = {
-    *("environment", "check", "bench", "test", "test-without-engine", "test-with-engine", "test-arm64", "fault-matrix"),
-    *("hub-matrix", "attack", "mutation", "lint", "audit", "docs", "bench-harness", "bench-peers", "bench-slowdown"),
-    *("bench-report", "bench-image", "bench-sampler", "lock", "tokenizer", "clean", "help", "wheel"),
-}
+ONLY_IN_A_CLONE = re.compile(
+    r"(bench|test)(-.*)?|environment|check|(fault|hub)-matrix|attack|mutation|lint|audit|docs|lock|tokenizer|clean|help"
+    r"|wheel|uninstall"
+)
 """Targets for whoever works on dgxcert itself."""
 IN_A_CLONE = " (in a clone of dgxcert)"
 
@@ -68,7 +67,7 @@ def _command(match: re.Match[str]) -> str:
         return match[0]
     if match["pull"]:
         return NEWER
-    if target in ONLY_IN_A_CLONE:
+    if ONLY_IN_A_CLONE.fullmatch(target):
         return match[0] if match.string[match.end() :].startswith(IN_A_CLONE) else match[0] + IN_A_CLONE
     pairs = re.findall(rf"([A-Z_]+)=({VALUE})", given)
     alone = (*ARGUMENTS, *ARGUMENTS_OF.get(target, ()))
