@@ -44,6 +44,19 @@ def _named(word: str) -> str:
     return f"'{on_one_line(word)[:60]}'"
 
 
+def _existing(context: typer.Context, folder: Path) -> Path:
+    """A folder that holds results; without runs it need not be there, unless it was named. Raises CannotStart."""
+    source = context.get_parameter_source("results")
+    if source is not None and source.name != "DEFAULT":
+        try:
+            folder.stat()
+        except OSError as error:
+            raise CannotStart(
+                f"--results {folder} cannot be read: {error.strerror}.", "Name another folder."
+            ) from error
+    return folder
+
+
 def _results(folder: Path) -> Path:
     """A folder for results that can be written to, or made. Raises CannotStart, before anything is measured."""
     place = folder
@@ -98,7 +111,7 @@ OnlyOption = Annotated[
 ResumeOption = Annotated[
     str | None, typer.Option(metavar="RUN", help="Continue a run that ended early.", autocompletion=completion.runs)
 ]
-ResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.", callback=_existing)]
 NewResultsOption = Annotated[Path, typer.Option(help="Folder that holds the run folders.", callback=_results)]
 RuntimeOption = Annotated[
     RuntimeChoice, typer.Option(help="Where to work: in the container (docker) or in this environment.")

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from suites.certified import folder
+from suites.signing import allowed_signers, make_key
 
 LONGEST = 320
 """Characters of an answer: four lines of a terminal of 80 columns, of which one is the path that was typed."""
@@ -50,12 +52,29 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "no key": ("sign results/run-a", ("Missing --key, for example: dgxcert sign ",)),
     "a run": ("show results/run-b", ("Did you mean results/run-a?",)),
     "a run to resume": ("validate --resume results/run-b", ("Did you mean results/run-a?",)),
-    "a results folder": ("report result/run-a", ("Did you mean results/run-a?",)),
+    "a results folder of a run": ("report result/run-a", ("Did you mean results/run-a?",)),
+    "a results folder": ("history --results result", ("--results result cannot be read", "Did you mean results?")),
+    "a limit": ("validate --profile limits.yaml", ("limits.sprad: unknown name; did you mean 'spread'?",)),
+    "a setting of a profile": ("validate --profile keys.yaml", ("unknown key 'limit'; did you mean 'limits'?",)),
+    "a profile that is extended": ("validate --profile base.yaml", ("Did you mean 'cpu'?",)),
+    "a requirement to explain": ("explain DECODE-SPED", ("did you mean 'DECODE-SPEED'?",)),
+    "a profile to show": ("profiles show h20", ("Did you mean 'h200'?",)),
+    "a run by name": ("show 2026-11-24", ("There is no '2026-11-24'",)),
     "waivers": ("validate --profile cpu --waivers waiver.yaml", ("Did you mean waivers.yaml?",)),
     "waivers after =": ("validate --profile cpu --waivers=waiver.yaml", ("Did you mean waivers.yaml?",)),
     "a profile's file": ("validate --profile mein.yaml", ("Did you mean mine.yaml?",)),
     "a site profile": ("validate --profile cpu --site sites", ("Did you mean site?",)),
     "a certificate": ("verify results/run-a/certificat.json", ("Did you mean results/run-a/certificate.json?",)),
+}
+
+FILES = {
+    "limits.yaml": """extends: cpu
+name: mine
+certifies: false
+limits: {sprad: {max: 0.1, unit: of median, source: mine}}
+""",
+    "keys.yaml": "extends: cpu\nname: mine\nlimit: {}\n",
+    "base.yaml": "extends: cpuu\nname: mine\n",
 }
 
 
@@ -65,8 +84,19 @@ def test_a_wrong_word_is_answered_with_the_right_one(
 ) -> None:
     (tmp_path / "results" / "run-a").mkdir(parents=True)
     (tmp_path / "site").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
     for name in ("results/run-a/certificate.json", "waivers.yaml", "mine.yaml"):
         (tmp_path / name).touch()
     said = dgxcert(*typed.split())
     said.require_refused(*answer)
     assert len(said.err) <= LONGEST
+
+
+def test_a_key_and_a_list_of_signers_that_are_missing_are_named_with_the_near_ones(dgxcert, tmp_path: Path) -> None:
+    key, run = make_key(tmp_path / "ada"), folder(tmp_path / "results")
+    allowed_signers(tmp_path / "signers", key)
+    dgxcert("sign", run, "--key", "adaa").require_refused("adaa", "Did you mean ada")
+    assert not dgxcert("sign", run, "--key", "ada").code
+    missing = dgxcert("verify", run / "certificate.json", "--allowed-signers", "signer")
+    missing.require_refused("signer cannot be read", "Did you mean signers?")

@@ -45,11 +45,13 @@ def sign(path: Path, key: Path, namespace: str, say: Callable[[str], None]) -> P
     Raises CannotStart where ssh-keygen or the key is missing, where it does not sign, or where `verify` would not
     accept the key.
     """
-    if not key.exists():
+    try:
+        key.stat()
+    except FileNotFoundError as error:
         raise CannotStart(
             f"There is no key {key}.",
             "Name a private key, or the public key of one that your agent holds: --key ~/.ssh/id_ed25519.pub",
-        )
+        ) from error
     signed = path.with_name(path.name + SUFFIX)
     arguments = [PROGRAM, "-Y", "sign", "-f", str(key), "-n", namespace, str(path)]
     try:
