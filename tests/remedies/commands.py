@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from importlib import util
+from itertools import pairwise
 
 import typer
 import yaml
@@ -224,10 +225,15 @@ def _python(words: list[str]) -> list[str]:
     return []
 
 
+OF_PIP = ("-r", "-d")
+"""Options of pip that are followed by a file or a folder."""
+
+
 def _pip(words: list[str]) -> list[str]:
     if not words or words[0] not in TABLES["pip"]["commands"]:
         return [f"pip {' '.join(words[:1])} is no command that a remedy needs"]
-    names = [re.split(r"[\[<>=~! ]", word)[0] for word in words[1:] if not word.startswith("-") and "{" not in word]
+    named = [word for option, word in pairwise(words) if option not in OF_PIP and not word.startswith("-")]
+    names = [re.split(r"[\[<>=~! ]", word)[0] for word in named if "{" not in word]
     return [f"no package {name} is known" for name in names if name not in TABLES["pip"]["packages"]]
 
 
