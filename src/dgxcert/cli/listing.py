@@ -115,7 +115,7 @@ def show(
     folder = run_names.resolve(run, results)
     loaded = consistency.load(folder, datetime.now(UTC))
     if json_:
-        document.say(shown_run.of(loaded.run, str(folder), loaded.unchecked))
+        document.say(shown_run.of(loaded.run, folder, loaded.unchecked))
         raise typer.Exit(loaded.run.judgement.exit_code)
     console = screen.console()
     terminal.show(loaded.run, console, str(folder), detail=detail, here=_here(loaded, folder))

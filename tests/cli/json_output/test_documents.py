@@ -25,6 +25,8 @@ from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import run as runs
 from dgxcert.redaction import scrubber
 from dgxcert.runner import session
+from dgxcert.runner.doctor import examination
+from dgxcert.runner.doctor.findings import Effect, Examination, Finding
 
 Command = Callable[..., Result]
 """The command, run in this process: see tests/cli/conftest.py."""
@@ -77,6 +79,7 @@ def test_show_says_what_an_inventory_and_a_gate_ask_for(dgxcert: Command, result
     decode = next(each for each in shown["figures"] if each["name"] == "decode-16bit")
     assert (decode["value"], decode["unit"], decode["failed"]) == (14.0, "token/s", False)
     assert shown["problems"] == []
+    assert shown["signed"] is None
 
 
 def test_show_says_what_did_not_pass_with_measured_required_and_remedy(dgxcert: Command, tmp_path: Path) -> None:
@@ -139,6 +142,7 @@ def test_verify_and_drift_say_what_a_signature_is_worth(
     asked = ("latest", "--results", results, "--allowed-signers", signers, "--json")
     verified = read("verify", dgxcert("verify", *asked), 0)
     assert verified["certifies"] is True
+    assert read("show", dgxcert("show", *asked[:3], "--json"), 0)["signed"] == "certificate.json"
     assert verified["signer"]["principal"] == "ada@lab"
     assert verified["signed"]["verdict"] == "CERTIFIED"
     drifted = read("drift", dgxcert("drift", *asked), 1)
@@ -166,6 +170,14 @@ def test_hub_and_cache(dgxcert: Command, tmp_path: Path, monkeypatch: pytest.Mon
     assert not cached["complete"]
     assert all(each["fetch"].startswith("hf download") for each in cached["checkpoints"] if each["needed"])
     assert read("cache", dgxcert("cache", "--repo", "gpt2", "--json"), 1)["files"] == []
+
+
+def test_doctor_says_what_is_in_the_way(dgxcert: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Finding(name="DISK-SPACE", title="There is room", effect=Effect.REJECTS, problem="12", remedy=("look",))
+    about = {"profile": "cpu", "runtime": "native", "image": "", "seconds": 0.5, "exit_code": 1}
+    monkeypatch.setattr(examination, "examine", lambda options: Examination(findings=(finding,), **about))
+    told = read("doctor", dgxcert("doctor", "--profile", "cpu", "--json"), 1)
+    assert told["findings"][0] == {**finding.model_dump(mode="json")}
 
 
 REFUSED = (

@@ -1,6 +1,8 @@
 """What `dgxcert show --json` prints: a run as CI and a lab's inventory want it; run.json has the rest."""
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from dgxcert.cli.json_output import figure
 from dgxcert.cli.json_output.document import Document, Part
@@ -14,7 +16,7 @@ from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record import figures
-from dgxcert.record.run import EarlierAttempt, Result, Run
+from dgxcert.record.run import SIGNED, EarlierAttempt, Result, Run
 from dgxcert.report import words
 
 
@@ -129,14 +131,16 @@ class ShownRun(Document):
     notes: tuple[str, ...]
     unchecked: str
     """What could not be checked of the run itself."""
+    signed: str | None
+    """The signed file in its folder, which `dgxcert verify` judges; None where there is none."""
 
 
-def of(run: Run, folder: str, unchecked: str) -> ShownRun:
+def of(run: Run, folder: Path, unchecked: str) -> ShownRun:
     """The document of a run in a folder."""
     return ShownRun(
         id=run.id,
         name=run.name,
-        folder=folder,
+        folder=str(folder),
         started=run.started,
         ended=run.ended,
         verdict=run.judgement.verdict,
@@ -156,6 +160,7 @@ def of(run: Run, folder: str, unchecked: str) -> ShownRun:
         waivers=run.waivers,
         notes=run.notes,
         unchecked=unchecked,
+        signed=next((name for name in SIGNED if os.path.lexists(folder / name)), None),
     )
 
 
