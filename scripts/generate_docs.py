@@ -10,6 +10,7 @@ from typing import Any
 import fault_catalogue
 import file_map
 import json_schemas
+import rehearsal_page
 import sensitivity
 import typer
 
@@ -178,6 +179,7 @@ PAGES = {
     DOCS / "sensitivity.md": sensitivity.page,
     **json_schemas.pages(),
     DOCS / "file-map.md": file_map.page,
+    DOCS / "rehearsal.md": rehearsal_page.page,
 }
 
 

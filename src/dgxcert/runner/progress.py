@@ -171,14 +171,19 @@ class Progress:
                 current = on_one_line(self._current or self._stage)
                 self._print(f"              {current} goes on; {self.done} done, about {self.left} left", style="dim")
             return
+        self._now.text = self.line
+
+    @property
+    def line(self) -> str:
+        """The text of the live line: what is most important first, since a narrow terminal shows no more."""
         pieces = [self.done, f"about {self.left} left", self._stage]
         if self._current is None:
             pieces.append("starting")
         else:
             entry = self._plan.get(self._current)
             title = f" · {entry.title}" if entry is not None else ""
-            pieces.append(f"{self._current} {now - self._since:.0f} s{title}")
-        self._now.text = on_one_line(" · ".join(filter(None, pieces)))
+            pieces.append(f"{self._current} {self._clock() - self._since:.0f} s{title}")
+        return on_one_line(" · ".join(filter(None, pieces)))
 
     @property
     def done(self) -> str:

@@ -201,7 +201,7 @@ def _work(
 ) -> Ended:
     """Run what is left, then write the run's reports, whatever ended it."""
     if detail is not Detail.VERDICT:
-        print_line(console, heading(opened.options, opened.profile, folder))
+        print_line(console, heading(opened.options, opened.profile, folder, brief=console.is_terminal))
     trouble: CannotStart | None = None
     unwritten: list[journal.Event] = []
     try:
@@ -257,22 +257,28 @@ def _interrupted(writer: journal.Writer, state: RunState, by: str) -> list[journ
     return []
 
 
-def heading(options: Options, profile: Profile, folder: Path) -> str:
-    """The first lines of a run: what is measured, where, and the folder that it is kept in."""
+def heading(options: Options, profile: Profile, folder: Path, *, brief: bool) -> str:
+    """The first lines of a run: what is measured, where, and the folder that it is kept in.
+
+    A `brief` one fits a terminal; a log also keeps which clients and engine did the work.
+    """
     about = f"profile {profile.name} ({profile.machine}), tier {options.tier.value}"
-    return f"{about}\n{_where(options)}\nrun folder {folder}"
+    return f"{about}\n{_where(options, brief=brief)}\nrun folder {folder}"
 
 
-def _where(options: Options) -> str:
+def _where(options: Options, *, brief: bool) -> str:
     """Where the work is done, and by which Docker clients and engine."""
     if options.runtime is Runtime.NATIVE:
         because = f", since {options.runtime_because}" if options.runtime_because else ""
-        return f"runtime native: the work is done in this environment{because}"
+        return f"runtime native{because}" if brief else f"runtime native: the work is done in this environment{because}"
+    image = f"runtime docker: image {options.image_reference}"
+    if brief:
+        return image
     try:
         clients = f"{engine.docker()}, {' '.join(engine.compose())}"
     except CannotStart as error:
         return f"runtime docker: {error.problem}"
-    return f"runtime docker: image {options.image_reference}, engine {engine.endpoint() or 'unknown'} by {clients}"
+    return f"{image}, engine {engine.endpoint() or 'unknown'} by {clients}"
 
 
 def _new_folder(results: Path, machine: Machine) -> Path:
