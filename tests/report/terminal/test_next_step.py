@@ -134,9 +134,9 @@ def test_every_command_exists_with_its_options_in_a_clone_and_in_a_wheel(
 
 def test_what_is_not_usual_of_a_run_is_part_of_the_next_one() -> None:
     options = {"stack": "current", "site": "site/spark.yaml", "weights": Weights.HUB, "base": "b:1", "image": "i:1"}
-    run = ended(FAILED, **options, **DOCKER)
+    run = ended(FAILED, build=False, **options, **DOCKER)
     assert step(run, "kept here/run").partition(": ")[2] == (
-        "make validate PROFILE=h200 STACK=current IMAGE=i:1 BASE_IMAGE=b:1 WEIGHTS=hub SITE=site/spark.yaml "
+        "make validate PROFILE=h200 NO_BUILD=1 STACK=current IMAGE=i:1 BASE_IMAGE=b:1 WEIGHTS=hub SITE=site/spark.yaml "
         "RESULTS='kept here' ONLY='A-SPEED[bf16]'"
     )
 

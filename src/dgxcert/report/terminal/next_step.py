@@ -117,6 +117,7 @@ def _validate(options: Options, folder: str, only: tuple[str, ...] = ()) -> str:
         "TIER": options.tier.value if burn_in or (only and options.tier is not Tier.STANDARD) else "",
         "MINUTES": f"{options.minutes:g}" if burn_in else "",
         "RUNTIME": "" if usual else options.runtime.value,
+        "NO_BUILD": "" if options.build or options.runtime is Runtime.NATIVE else "1",
         "STACK": "" if options.stack == "course" else options.stack,
         "IMAGE": options.image,
         "BASE_IMAGE": options.base,
