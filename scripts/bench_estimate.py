@@ -2,6 +2,8 @@
 
 import argparse
 import io
+import statistics
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ import performance_page
 import replayed_run
 from rich.console import Console
 
+from dgxcert.history import run_index
 from dgxcert.plan.catalogue import Entry
 from dgxcert.runner.progress import Progress
 
@@ -33,24 +36,32 @@ def errors(run: Mapping[str, Any], known: Mapping[str, float], catalogue: list[E
 
 
 def durations(*runs: Mapping[str, Any]) -> dict[str, float]:
-    """What requirements took in earlier runs; the last one counts."""
-    return {ending.key: ending.took_s for run in runs for ending in replayed_run.endings(run)}
+    """What requirements took in earlier runs, as an estimate knows it: the median of each."""
+    took: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        for ending in replayed_run.endings(run):
+            if not ending.again:
+                took[ending.key].append(ending.took_s)
+    return {key: statistics.median(seconds) for key, seconds in took.items()}
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """Each kept run without a history, and where there is another of the same machine, with that as history."""
+    """Each kept run as if it were the first of its machine, and after earlier ones of the same kind where they are."""
     catalogue = replayed_run.catalogue()
-    folders = sorted(path.parent for path in replayed_run.MEASUREMENTS.rglob("run.json"))
-    runs = {folder: replayed_run.read(folder) for folder in folders}
+    runs = replayed_run.kept()
     made = []
-    for folder, run in runs.items():
-        name = folder.relative_to(replayed_run.MEASUREMENTS)
+    for name, run in runs.items():
         made.append((f"{name}, {_length(run)}, as declared", _said(errors(run, {}, catalogue)), WANTED))
-        others = [other for path, other in runs.items() if path != folder and path.parent == folder.parent]
-        known = durations(*others)
-        if known.keys() & durations(run).keys():
-            made.append((f"{name}, after the other run beside it", _said(errors(run, known, catalogue)), WANTED))
+        earlier = [each for each in runs.values() if _kind(each) == _kind(run) and each["started"] < run["started"]]
+        if known := durations(*earlier[-run_index.TIMED_RUNS :]):
+            row = f"{name}, after {len(earlier)} earlier run{'' if len(earlier) == 1 else 's'}"
+            made.append((row, _said(errors(run, known, catalogue)), WANTED))
     return made
+
+
+def _kind(run: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Machine, profile and runtime: what `run_index.durations` compares."""
+    return run["machine"]["hostname"], run["profile"]["name"], run["options"]["runtime"]
 
 
 def _length(run: Mapping[str, Any]) -> str:

@@ -44,6 +44,43 @@ def read(folder: Path) -> dict[str, Any]:
     return content
 
 
+def kept() -> dict[str, dict[str, Any]]:
+    """All runs in docs/measurements by name, oldest first: whole ones, and those of which only durations are kept."""
+    files = [*MEASUREMENTS.rglob("run.json"), *MEASUREMENTS.rglob("durations-*.json")]
+    runs = {_name(file): json.loads(file.read_text(encoding="utf-8")) for file in files}
+    return dict(sorted(runs.items(), key=lambda item: str(item[1]["started"])))
+
+
+def _name(file: Path) -> str:
+    """`2026-11-27-h200/first`, or `2026-11-30-rehearsal native` for a file of durations."""
+    folder = str(file.parent.relative_to(MEASUREMENTS))
+    return folder if file.stem == "run" else f"{folder} {file.stem.removeprefix('durations-')}"
+
+
+def only_durations(run: Mapping[str, Any], hostname: str) -> dict[str, Any]:
+    """What of a run is needed to replay it, without anything that it measured."""
+    names = ("key", "id", "group", "title", "why", "stage", "started", "duration_s", "outcome")
+    attempts = ("outcome", "started", "duration_s")
+    results = [
+        {name: result[name] for name in names}
+        | {"why": "", "reason": ""}
+        | {
+            "earlier_attempts": [
+                {name: each[name] for name in attempts} | {"reason": ""} for each in result["earlier_attempts"]
+            ]
+        }
+        for result in run["results"]
+        if result["started"]
+    ]
+    return {
+        "started": run["started"],
+        "machine": {"hostname": hostname},
+        "profile": {"name": run["profile"]["name"]},
+        "options": {"runtime": run["options"]["runtime"]},
+        "results": results,
+    }
+
+
 def endings(run: Mapping[str, Any]) -> list[Ending]:
     """All that was measured in a run, in order."""
     found = []
