@@ -78,7 +78,8 @@ unexport MAKEFLAGS MFLAGS
 ASKED = +
 endif
 SET_UP_OR_STOP = $(SET_UP) $1 || exit 3
-PASS_ON = || { code=$$?; [ $$code -lt 2 ] || echo "The next line is how make passes exit code $$code on:" >&2; exit $$code; }
+# The command takes the place of its shell, so that signals reach it, and explains the line of make that follows it.
+ANSWER = $(ASKED)@exec env DGXCERT_CALLER=make $(DGXCERT)
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -91,7 +92,7 @@ environment: ## set up or restore the environment, without comparing files; what
 
 define VALIDATE
 $(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
-$(ASKED)@$(DGXCERT) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)) $(if $(DRY_RUN),--dry-run) $(PASS_ON)
+$(ANSWER) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)) $(if $(DRY_RUN),--dry-run)
 endef
 
 validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME= DRY_RUN=1)
@@ -99,7 +100,7 @@ validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=doc
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)
 	$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
-	$(ASKED)@$(DGXCERT) ready $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) $(GIVEN_RESULTS) $(PASS_ON)
+	$(ANSWER) ready $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) $(GIVEN_RESULTS)
 
 rehearse: override PROFILE := cpu
 rehearse: ## rehearse everything on a machine without a GPU (RUNTIME=docker: in the container)
@@ -121,19 +122,19 @@ bench: environment ## run the benchmarks under plain pytest, without a verdict
 
 doctor: ## say what a first validate will trip over, in under 15 s (PROFILE= RUNTIME= STACK= IMAGE= BASE_IMAGE= NO_BUILD=1)
 	$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
-	$(ASKED)@$(DGXCERT) doctor $(GIVEN_PROFILE) $(PLACE) $(PASS_ON)
+	$(ANSWER) doctor $(GIVEN_PROFILE) $(PLACE)
 
 list: environment ## list every requirement
 	@$(DGXCERT) list
 
 hub: environment ## find out why models cannot be downloaded from the Hub (REPO=org/name asks about it, TYPE=dataset|space)
-	$(ASKED)@$(DGXCERT) hub $(if $(REPO),--repo $(call quoted,$(REPO))) $(if $(TYPE),--type $(call quoted,$(TYPE))) $(PASS_ON)
+	$(ANSWER) hub $(if $(REPO),--repo $(call quoted,$(REPO))) $(if $(TYPE),--type $(call quoted,$(TYPE)))
 
 cache: environment ## list and verify the checkpoints in the Hub cache
-	$(ASKED)@$(DGXCERT) cache $(GIVEN_PROFILE) $(PASS_ON)
+	$(ANSWER) cache $(GIVEN_PROFILE)
 
 compare: environment ## compare a run with another or with its baseline (RUN= [WITH=the reference] [KEEP=1])
-	$(ASKED)@$(DGXCERT) compare $(if $(WITH),$(call quoted,$(WITH))) $(call quoted,$(RUN)) $(if $(KEEP),--keep) $(PASS_ON)
+	$(ANSWER) compare $(if $(WITH),$(call quoted,$(WITH))) $(call quoted,$(RUN)) $(if $(KEEP),--keep)
 
 calibrate: environment ## turn runs of known-good machines into limits (RUNS="results/... results/..." WRITE=site/dgx-spark.yaml WHO=)
 	@$(DGXCERT) calibrate $(call each,$(RUNS)) $(if $(WRITE),--write $(call quoted,$(WRITE))) $(if $(WHO),--who $(call quoted,$(WHO)))
@@ -151,16 +152,16 @@ sign: environment ## sign a run with an SSH key, as a certificate if it is CERTI
 	@$(DGXCERT) sign $(call quoted,$(RUN)) --key $(call quoted,$(KEY))
 
 verify: environment ## verify a signed run, offline (FILE=results/.../certificate.json SIGNERS=allowed_signers)
-	$(ASKED)@$(DGXCERT) verify $(call quoted,$(FILE)) $(if $(SIGNERS),--allowed-signers $(call quoted,$(SIGNERS))) $(PASS_ON)
+	$(ANSWER) verify $(call quoted,$(FILE)) $(if $(SIGNERS),--allowed-signers $(call quoted,$(SIGNERS)))
 
 drift: environment ## show what has changed on this machine since its certificate (FILE=results/.../certificate.json)
-	$(ASKED)@$(DGXCERT) drift $(call quoted,$(FILE)) $(PASS_ON)
+	$(ANSWER) drift $(call quoted,$(FILE))
 
 bundle: environment ## pack a redacted copy of a run for a hardware case (RUN=results/...)
 	@$(DGXCERT) bundle $(call quoted,$(RUN))
 
 show: environment ## show a finished run again (RUN=results/...)
-	$(ASKED)@$(DGXCERT) show $(call quoted,$(RUN)) $(PASS_ON)
+	$(ANSWER) show $(call quoted,$(RUN))
 
 test: environment ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine

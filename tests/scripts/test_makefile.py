@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -182,11 +184,42 @@ def test_an_answer_of_exit_code_1_is_passed_on_without_a_word(checkout: Path, wo
 
 @pytest.mark.parametrize("code", [2, 3])
 def test_higher_exit_codes_are_2_and_the_line_of_make_is_explained(checkout: Path, code: int) -> None:
-    (checkout / ".venv" / "bin" / "dgxcert").write_text(f"#!/bin/sh\nexit {code}\n")
-    done = make(checkout, "rehearse")
+    program = checkout / ".venv" / "bin" / "dgxcert"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import importlib, sys\n"
+        "app = importlib.import_module('dgxcert.cli.app')\n"
+        f"app._code = lambda stop: {code}\n"
+        "app.main()\n"
+    )
+    done = make(checkout, "rehearse", PYTHONPATH=os.pathsep.join(sys.path))
     explained, by_make = done.stderr.splitlines()
     assert (done.returncode, explained) == (2, f"The next line is how make passes exit code {code} on:")
     assert re.fullmatch(rf"make: \*\*\* \[Makefile:\d+: rehearse\] Error {code}", by_make)
+
+
+def test_a_signal_to_make_reaches_the_command_and_make_waits_for_it(checkout: Path) -> None:
+    """As a cancelled CI job sends it: the run that is interrupted is closed before make ends."""
+    program = checkout / ".venv" / "bin" / "dgxcert"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, signal, sys, time\n"
+        "def close(*_):\n"
+        "    time.sleep(0.5)\n"
+        "    pathlib.Path('closed').touch()\n"
+        "    sys.exit(3)\n"
+        "signal.signal(signal.SIGTERM, close)\n"
+        "pathlib.Path('measuring').touch()\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(["make", "validate"], cwd=checkout, stderr=subprocess.PIPE) as started:
+        deadline = time.monotonic() + 60
+        while not (checkout / "measuring").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        started.terminate()
+        started.communicate(timeout=60)
+    assert (checkout / "closed").exists()
+    assert started.returncode != 0
 
 
 @pytest.mark.parametrize("words", ["validate", "hub", "list"])

@@ -1,6 +1,7 @@
 """The application: all groups of commands under one name, and what an error of any of them prints and exits with."""
 
 import atexit
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -31,6 +32,9 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan.spelling import spelled
 from dgxcert.redaction import output
 from dgxcert.runner import interrupts
+
+CALLER = "DGXCERT_CALLER"
+"""The variable by which the Makefile says that it, and no person, typed the command."""
 
 app = typer.Typer(
     cls=Commands,
@@ -75,6 +79,8 @@ def main() -> None:
         # CPython remembers a KeyboardInterrupt that passed through exec() of a text, as in a named tuple, even where it
         # was caught, and ends `python -m` by SIGINT: the next exec() of a text makes it forget.
         exec("")  # noqa: S102 (nothing is run)
+        if os.environ.get(CALLER) == "make" and (code or 0) > 1:
+            print_line(screen.console(sys.stderr), f"The next line is how make passes exit code {code} on:")
         sys.exit(code)
 
 
