@@ -31,8 +31,8 @@ def show(preview: Preview, console: Console) -> None:
 
 
 def _running(preview: Preview, console: Console) -> None:
-    total = duration(preview.seconds)
-    layout.heading(f"Would run: {len(preview.running)} in about {total}{_basis(preview)}", console)
+    layout.heading(f"Would run: {len(preview.running)} in about {duration(preview.seconds)}", console)
+    layout.paragraph(_basis(preview), console)
     rows = [
         [
             group.name,
@@ -52,13 +52,15 @@ def _counted(number: int, noun: str) -> str:
 
 def _basis(preview: Preview) -> str:
     """Where the time comes from, and what it leaves out."""
-    image = " besides downloads and the image build" if any(word == "packages" for word, _ in preview.downloads) else ""
     here, all_ = preview.from_here, len(preview.running)
     if here == all_:
-        return f"{image}, as in earlier runs of this machine"
-    if not here:
-        return f"{image}, as declared: this machine has no earlier run of this kind"
-    return f"{image}, {here} of them by earlier runs of this machine, the rest as declared"
+        source = "as in earlier runs of this machine"
+    elif here:
+        source = f"{here} as in earlier runs of this machine, the rest as declared"
+    else:
+        source = "as declared: this machine has no earlier run of this kind"
+    builds = any(word == "packages" for word, _ in preview.downloads)
+    return f"{source}{'; downloads and the image build come on top' if builds else ''}"
 
 
 def _left_out(preview: Preview, console: Console) -> None:

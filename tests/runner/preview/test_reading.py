@@ -49,7 +49,8 @@ def test_groups_reasons_and_times_are_told() -> None:
         "  profile  cpu (any computer with two cores), tier standard",
         "  work     in this environment",
         "",
-        "Would run: 3 in about 90 s, 1 of them by earlier runs of this machine, the rest as declared",
+        "Would run: 3 in about 90 s",
+        "  1 as in earlier runs of this machine, the rest as declared",
         "  host        1 requirement  1 case   about 60 s",
         "  benchmarks  1 requirement  2 cases  about 20 s",
         "",
@@ -68,6 +69,28 @@ def test_groups_reasons_and_times_are_told() -> None:
 def test_many_reasons_are_counted_together() -> None:
     plan = [DISK, *(example.planned(f"GPU-{number}", not_run=f"reason {number}") for number in range(20))]
     assert "    12  for 12 other reasons" in printed(made(plan))
+
+
+@pytest.mark.parametrize(
+    ("known", "fetched", "told"),
+    [
+        ({}, downloads.NOTHING, "as declared: this machine has no earlier run of this kind"),
+        (dict.fromkeys([DISK.key], 4.0), downloads.NOTHING, "as in earlier runs of this machine"),
+        (
+            dict.fromkeys([DISK.key], 4.0),
+            (("packages", "73 packages"),),
+            "as in earlier runs of this machine; downloads and the image build come on top",
+        ),
+    ],
+)
+def test_where_the_time_comes_from_is_told(known: Any, fetched: Any, told: str) -> None:
+    assert f"  {told}" in printed(made([DISK], known=known, downloads=fetched))
+
+
+def test_what_is_here_needs_no_registry(tmp_path: Path) -> None:
+    options = Options(profile="cpu")
+    fetched = (("base image", "dgxcert-standin:amd64: 1.4 GB, here already"),)
+    assert dict(needs.read(options, CPU, example.MACHINE, tmp_path, fetched))["network"] == "none"
 
 
 class Engine:

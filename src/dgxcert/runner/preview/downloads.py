@@ -12,6 +12,7 @@ from dgxcert.plan.selection import Planned
 from dgxcert.profiles.checkpoints import KNOWN, Checkpoint
 
 NOTHING = (("nothing", "no image is built, and no requirement fetches a model"),)
+HERE = "here already"
 PROBE = "HUB-REACHABLE"
 PROBED = "hf-internal-testing/tiny-random-gpt2"
 """What that requirement downloads."""
@@ -33,7 +34,7 @@ def _image(options: Options) -> tuple[tuple[str, str], ...]:
     if existing is not None and builds.find(existing.id, wanted.labels) and not difference(existing, wanted):
         return ()
     base = builder.find(wanted.base)
-    size = f"{base.size_bytes / 1e9:.1f} GB, here already" if base else "not here; the registry knows its size"
+    size = f"{base.size_bytes / 1e9:.1f} GB, {HERE}" if base else "not here; the registry knows its size"
     why = "does not exist" if existing is None else "does not fit this checkout"
     packages = f"{_packages(options.stack)} of the stack {options.stack}, where the build cache lacks them"
     return ("base image", f"{wanted.base}: {size}"), ("packages", f"{packages}: the image {why}")

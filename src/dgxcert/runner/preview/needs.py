@@ -11,6 +11,7 @@ from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.options import Options
 from dgxcert.profiles.profile import Profile
+from dgxcert.runner.preview.downloads import HERE
 
 HUB = "https://huggingface.co"
 GIB = 1024**3
@@ -54,18 +55,27 @@ def _engine() -> str:
 def _hosts(downloads: tuple[tuple[str, str], ...]) -> str:
     """The hosts of what is downloaded; a mirror of packages is pip's own setting.
 
-    >>> _hosts((("base image", "nvcr.io/nvidia/pytorch:25.11-py3: 12 GB, here already"),))
+    >>> _hosts((("base image", "nvcr.io/nvidia/pytorch:25.11-py3: not here; the registry knows its size"),))
     'nvcr.io'
     >>> _hosts((("nothing", "no image is built"),))
     'none'
     """
     hosts = []
     for word, what in downloads:
-        if word == "base image":
-            first = what.split("/")[0]
-            hosts.append(first if "." in first else "docker.io")
+        if word == "base image" and not what.endswith(HERE):
+            hosts.append(_registry(what.partition(": ")[0]))
         elif word == "packages":
             hosts.append("the package index of pip's settings")
         elif word == "checkpoint":
             hosts.append(urlsplit(os.environ.get("HF_ENDPOINT") or HUB).hostname or HUB)
     return ", ".join(dict.fromkeys(hosts)) or "none"
+
+
+def _registry(image: str) -> str:
+    """The host that an image is pulled from.
+
+    >>> _registry("nvcr.io/nvidia/pytorch:25.11-py3"), _registry("ubuntu:24.04")
+    ('nvcr.io', 'docker.io')
+    """
+    first, slash, _ = image.partition("/")
+    return first if slash and ("." in first or ":" in first) else "docker.io"
