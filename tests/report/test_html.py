@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from suites import kept_runs
 from suites.certified import KEYS, run
 from suites.example import finished, opened, planned
 from suites.report_runs import busy, hostile, many, whole
@@ -127,6 +128,25 @@ def test_omitted_plots_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "PLOT_BYTES", 1000)
     text = Page(html.render(whole())).text
     assert "Omitted to keep this file small: Roofline, GPU 0 under load, History of this machine, Rounds." in text
+
+
+def test_code_in_a_step_is_code_and_what_it_holds_stays_text() -> None:
+    steps = ("Run `nvidia-smi <b>` twice.", "a ` alone <i>")
+    made = run(finished("DISK-SPACE", Outcome.FAILED, reason="full", remedy=steps))
+    text = html.render(made)
+    assert "<li>Run <code>nvidia-smi &lt;b&gt;</code> twice.</li>" in text
+    assert "<li>a ` alone &lt;i&gt;</li>" in text
+
+
+def test_the_same_software_of_several_stages_is_shown_once() -> None:
+    software = kept_runs.rehearsal().software
+    assert len(software) > 1
+    stages = [name for name, _ in html._about(kept_runs.rehearsal()) if name.startswith("software, ")]
+    shown = [stage for names in stages for stage in names.removeprefix("software, ").split(", ")]
+    assert sorted(shown) == sorted(software)
+    alike = dict.fromkeys(("host", "container", "after"), next(iter(software.values())))
+    made = kept_runs.rehearsal().model_copy(update={"software": alike})
+    assert [name for name, _ in html._about(made) if "software" in name] == ["software, host, container, after"]
 
 
 def test_ids_are_unique() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dgxcert.console import printable
 from dgxcert.judgement import basis_count
@@ -173,6 +173,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         text=lambda value: shortened(str(value), TEXT_CHARS),
+        step=_step,
         cell=lambda value: shortened(str(value), CELL_CHARS),
         quantity=_quantity,
         limit=_limit,
@@ -218,6 +219,19 @@ def _quantity(evidence: Evidence) -> str:
     return shortened(format_quantity(evidence.value, evidence.unit), CELL_CHARS)
 
 
+def _step(step: str) -> Markup:
+    """A step of a remedy, with what it says in backticks as code.
+
+    >>> print(_step("Run `nvidia-smi -q` and keep <all> of it."))
+    Run <code>nvidia-smi -q</code> and keep &lt;all&gt; of it.
+    """
+    parts = shortened(step, TEXT_CHARS).split("`")
+    if len(parts) % 2 == 0:
+        return escape(shortened(step, TEXT_CHARS))
+    shown = (Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts))
+    return Markup("").join(shown)
+
+
 def _required(result: Result) -> str:
     """What a row says was required; nothing where it passed by being equal to it."""
     limit = required(result.evidence)
@@ -254,9 +268,12 @@ def _about(run: Run) -> list[tuple[str, str]]:
         standin = "; its base is a stand-in" if image.standin else ""
         rows.append(("image", f"{image.reference} {image.id}, from {image.base} {image.base_digest}{standin}"))
         rows.append(("stack", f"{image.stack}, lock {image.lock_sha256}"))
+    stages: dict[str, list[str]] = {}
     for stage, software in run.software.items():
         packages = ", ".join(f"{name} {version}" for name, version in software.packages.items() if version)
-        rows.append((f"software, {stage}", f"Python {software.python}, CUDA {software.cuda or 'none'}, {packages}"))
+        described = f"Python {software.python}, CUDA {software.cuda or 'none'}, {packages}"
+        stages.setdefault(described, []).append(stage)
+    rows += [(f"software, {', '.join(names)}", described) for described, names in stages.items()]
     local = " with local changes" if run.suite.modified else ""
     rows.append(("suite", f"{run.suite.version}, commit {run.suite.commit or 'unknown'}{local}, {run.suite.sha256}"))
     return rows

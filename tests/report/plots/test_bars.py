@@ -66,6 +66,7 @@ def test_where_the_peaks_are_not_the_machines_it_is_a_share_of_the_ceiling(profi
     without = ended(timed(), profile=profile)
     assert (the(without).fill, the(without).mark) == (None, None)
     assert "Each bar" not in drawn(without).caption
+    assert (drawn(run).title, drawn(without).title) == ("Benchmarks against this run's own ceilings", "Benchmarks")
     assert "line across" not in drawn(without).caption
 
 

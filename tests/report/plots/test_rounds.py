@@ -28,6 +28,7 @@ def test_without_a_round_at_the_edge_nothing_is_said_of_it() -> None:
     plot = rounds.plot(timed(**{CALM: (1.0, 1.0, 1.02)}))
     assert plot is not None
     assert "edge" not in plot.alternative
+    assert "The rounds of 1 benchmark, " in plot.alternative
     assert "from +0.0% to +2.0%." in plot.alternative
 
 

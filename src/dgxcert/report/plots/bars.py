@@ -59,12 +59,16 @@ def bars(run: Run) -> Bars | None:
         groups.setdefault(name.group, []).append(_bar(run, result, item, name.label, widest))
     measured = ceilings.are_measured(run)
     return Bars(
-        title="Benchmarks against this run's own ceilings" if measured else "Benchmarks against theoretical peaks",
+        title=_title(measured=measured) if shares else "Benchmarks",
         caption=_caption(run, [result for result, _ in chosen.values()], shares, any_mark=_has_mark(groups)),
         share_of="of ceiling" if measured else "of peak",
         groups={name: tuple(each) for name, each in groups.items()},
         omitted=len(timed) - len(chosen),
     )
+
+
+def _title(*, measured: bool) -> str:
+    return "Benchmarks against " + ("this run's own ceilings" if measured else "theoretical peaks")
 
 
 def _bar(run: Run, result: Result, item: Evidence, label: str, widest: float) -> Bar:

@@ -76,7 +76,8 @@ def _locator() -> Any:
 def _alternative(strips: list[Strip], of: int) -> str:
     """What the strips show, from every round: what is drawn at the edge is further away, and named."""
     widest = max(strips, key=lambda strip: strip.spread)
-    shown = f"{len(strips)} benchmarks" if len(strips) == of else f"{len(strips)} of {of} benchmarks"
+    benchmarks = "1 benchmark" if of == 1 else f"{of} benchmarks"
+    shown = benchmarks if len(strips) == of else f"{len(strips)} of {benchmarks}"
     beyond = sum(abs(deviation) > EDGE for strip in strips for deviation in strip.deviations)
     edge = f" Rounds beyond {EDGE:.0%} are drawn at the edge: {beyond}." if beyond else ""
     return (
