@@ -33,6 +33,12 @@ def test_verifying_prints_signer_dates_and_what_is_not_covered() -> None:
     assert lines[-2:] == ["not part of the certificate: notes.txt", "VERIFIED"]
 
 
+def test_verifying_names_the_suite_by_its_hash_so_that_it_can_be_compared_with_a_release() -> None:
+    signed = statement()
+    (line,) = [line for line in summary.of_verification(Verified(signed, SIGNER, "", ())) if line.startswith("suite: ")]
+    assert line.endswith(f"SHA-256 {signed.extension.suite_sha256}")
+
+
 def test_a_report_is_never_called_verified() -> None:
     report = statement(finished("DISK-SPACE", Outcome.FAILED))
     lines = summary.of_verification(Verified(report, SIGNER, "REJECTED: as the run gives it.", ()))

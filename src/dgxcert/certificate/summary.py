@@ -44,6 +44,8 @@ def of_verification(verified: Verified) -> list[str]:
         f"state: driver {machine.driver or 'none'}, firmware {machine.firmware or 'not readable'}, "
         f"image {signed.software.image_id or 'none'}",
         f"measured {_minute(signed.measured)}, run {signed.run}, profile {signed.profile}",
+        f"suite: version {signed.suite_version}, commit {signed.suite_commit or 'none, a wheel'}, "
+        f"SHA-256 {signed.suite_sha256}",
         *([f"limits tightened by {signed.site.description}"] if signed.site else []),
         f"signed by {signer.principal} with {signer.fingerprint} on {_minute(signed.issued)}",
         *([f"by its {signer.certified}"] if signer.certified else []),

@@ -8,6 +8,12 @@ import typer
 from dgxcert.cli import screen
 from dgxcert.cli.usage.declaration import command
 
+INTACT = {
+    False: "Every file of it is as its wheel lists it.",
+    True: "It is not as its wheel lists it, so that it certifies nothing: {reason}",
+    None: "It cannot be told whether it is as it was released, so that it certifies nothing: {reason}",
+}
+
 commands = typer.Typer()
 
 
@@ -22,18 +28,22 @@ def setup(
     from dgxcert.container import builder
     from dgxcert.plan import suite
 
-    if not suite.is_installed():
+    ours = suite.identity(suite.root())
+    screen.say(f"dgxcert {ours.version}; its suite has SHA-256 {ours.sha256}")
+    if not ours.installed:
         of_stack = "" if stack == "course" else f" STACK={stack}"
         screen.say(f"This is a clone, which sets up its own environment: make setup{of_stack}")
         return
     lock = builder.lock_of(stack)
     pip = f"{sys.executable} -m pip install"
     for line in (
-        f"This dgxcert is installed in {sys.prefix}. In the container (dgxcert validate) it needs nothing more.",
+        INTACT[ours.modified].format(reason=ours.reason),
+        f"It is installed in {sys.prefix}. In the container (dgxcert validate) it needs nothing more than that:",
+        f"  {pip} 'DGXCERT.whl[host]'",
         "Outside of it, where a run certifies nothing, type these:",
         f"  {pip} torch    # the build for your GPU; no lock of dgxcert pins it here",
         f"  {pip} --no-deps --require-hashes -r {lock}",
         "To restore dgxcert itself, install its wheel again:",
-        f"  {pip} --force-reinstall DGXCERT.whl",
+        f"  {pip} --force-reinstall --no-deps DGXCERT.whl",
     ):
         screen.say(line)
