@@ -146,6 +146,17 @@ def test_the_live_line_never_wraps(width: int) -> None:
     assert line.startswith("0/6 · about 2 min"[: width - 3])
 
 
+def test_a_terminal_without_unicode_gets_a_line_that_it_can_show() -> None:
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding="latin-1", write_through=True)
+    console = Console(file=file, force_terminal=True, width=30, color_system=None)
+    with Progress(console, PLAN, Estimate(PLAN, {})) as shown:
+        shown.stage("native", WORK, set())
+        shown.started("DECODE-SPEED[int4]")
+        console.print("printing redraws it")
+    assert "0/6 \xb7 about 2 min left" in written.getvalue().decode("latin-1")
+
+
 @pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"CI": "true"}])
 def test_a_terminal_that_cannot_redraw_a_line_and_a_log_of_ci_get_plain_lines(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]

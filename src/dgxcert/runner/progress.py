@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
@@ -40,15 +40,18 @@ class _Line:
 class _LiveLine:
     """A spinner and a text on one line of a terminal of any width: the most important stands first."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str) -> None:
+        """`encoding` is the terminal's: one that is no Unicode lacks the dots and the ellipsis."""
         self.text = ""
-        self._spinner = Spinner("dots")
+        unicode = encoding.lower().startswith("utf")
+        self._spinner = Spinner("dots" if unicode else "line")
+        self._overflow: OverflowMethod = "ellipsis" if unicode else "crop"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        line = Text(no_wrap=True, overflow="ellipsis")
+        line = Text(no_wrap=True)
         line.append(str(self._spinner.render(console.get_time())))
         line.append(f" {self.text}")
-        line.truncate(options.max_width)
+        line.truncate(options.max_width, overflow=self._overflow)
         yield line
 
 
@@ -81,7 +84,7 @@ class Progress:
         self._quiet, self._verbose = detail is Detail.VERDICT, detail is Detail.EVERYTHING
         self._clock = clock
         self._is_live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
-        self._now = _LiveLine()
+        self._now = _LiveLine(console.encoding)
         self._live = Live(self._now, console=console, refresh_per_second=4, transient=True)
         self._stage = ""
         self._lines: dict[str, _Line] = {}
