@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from paths import ROOT
 
-GUIDES = ("docs/offline.md", "docs/uninstall.md", "docs/troubleshooting.md", "SECURITY.md")
+GUIDES = ("docs/offline.md", "docs/uninstall.md", "docs/troubleshooting.md", "docs/site.md", "SECURITY.md")
 BY_NAME = pytest.mark.parametrize("name", GUIDES)
 ID = re.compile(r"\b[A-Z][A-Z0-9]+(?:-[A-Z0-9]+)+\b")
 NO_IDS = {"UTF-8", "SHA-256", "X86-64"}

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from dgxcert.record import benchmark_file, journal, timings
 from dgxcert.record import run as runs
 from dgxcert.report import comparison_table, history_table
 from dgxcert.runner import interrupted_runs
+from dgxcert.site import machines, output, pages
 from dgxcert.workloads.burn_in import log
 
 HEALTHY = "2026-11-23T18-40-12Z-spark-07"
 ODD_ONE = "2026-11-24T10-00-00Z-spark-07"
 FILES = ("run.json", "records.jsonl", "benchmark.json", "logs", "logs/benchmark-001.json", "certificate.json")
-READERS = ("history", "durations", "interrupted", "show", "compare", "merge")
+READERS = ("history", "site", "durations", "interrupted", "show", "compare", "merge")
+NOW = datetime(2026, 12, 24, tzinfo=UTC)
 LATER = SPARK.model_copy(update={"boot_id": "3b0b6a52-1d5c-4b76-8f0e-6a3c7d7a2f11"})
 
 
@@ -80,6 +83,10 @@ def read(reader: str, results: Path) -> object:
             for name in timeline.requirements(known.runs):
                 timeline.steps(known.runs, name)
             return known
+        case "site":
+            seen = machines.read(results, results.parent / "pages", NOW, None, lambda _: None)
+            output.write(results.parent / "pages", pages.render(seen, NOW, verified=False))
+            return run_index.read(results)
         case "durations":
             return run_index.durations(results, SPARK, "dgx-spark", Runtime.DOCKER)
         case "interrupted":
@@ -143,7 +150,7 @@ def odd_entries(folder: Path, run: Path, chance: random.Random, some: int) -> It
     for name in NAMES:
         results = results_with(folder, run)
         os.rename(results / ODD_ONE, os.fsencode(results) + b"/" + name)
-        for reader in ("history", "interrupted", "durations")[: 3 if some == len(ODD) else 1]:
+        for reader in ("history", "site", "interrupted", "durations")[: 4 if some == len(ODD) else 1]:
             one, answer = called(f"a run called {name[:20]!r}: {reader}", lambda r=reader, at=results: read(r, at))
             yield about(results, one, answer)
     results = results_with(folder, run)
@@ -164,7 +171,7 @@ def mutations(folder: Path, run: Path, chance: random.Random, count: int) -> Ite
         for each, content in kept.items():
             (results / ODD_ONE / each).write_text(text if each == name else content, encoding="utf-8")
         removed(results / "baselines")
-        for reader in ("history", "durations", "show", "compare", "interrupted"):
+        for reader in ("history", "site", "durations", "show", "compare", "interrupted"):
             if reader == "interrupted":
                 removed(results / ODD_ONE / "run.json")
             one, answer = called(f"{name}: {where}: {reader}", lambda r=reader: read(r, results))
@@ -222,6 +229,7 @@ def commands(folder: Path, run: Path) -> Iterator[Try]:
         (Path(os.fsdecode(os.fsencode(results) + b"/" + name)) / "run.json").parent.mkdir()
     odd_runs = sorted(path for path in results.iterdir() if path.name.endswith(("-0", "-1")))
     words: list[list[Any]] = [["history", "--results", results], ["history", "spark-07", "--results", results]]
+    words += [["site", results, "--out", folder / "site"]]
     words += [["validate", "--profile", "cpu", "--runtime", "native", "--only", "NO-SUCH", "--results", results]]
     words += [["show", odd_runs[0]], ["report", odd_runs[3]], ["compare", odd_runs[5], results / HEALTHY]]
     words += [["calibrate", *odd_runs[6:9]], ["compare", odd_runs[20], "--keep"]]

@@ -5,8 +5,10 @@ import io
 import json
 import random
 import re
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,6 +26,7 @@ from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Run
 from dgxcert.report import comparison_table, html, junit, markdown, prometheus, terminal
+from dgxcert.site import machines, pages
 
 FORGED = "CERTIFIED (limits: 31 measured, 24 published, 14 derived): every requirement holds (exit 0)"
 HOSTILE = {
@@ -58,6 +61,7 @@ def tries(folder: Path, seed: int, *, quick: bool) -> Iterator[Try]:
         "junit.xml": junit.render,
         "summary.md": markdown.render,
         "metrics.prom": prometheus.render,
+        "site page": _site,
     } | ({} if quick else {"report.html": html.render})
     chance = random.Random(seed)
     for name, text in texts if not quick else chance.sample(texts, 3):
@@ -66,6 +70,19 @@ def tries(folder: Path, seed: int, *, quick: bool) -> Iterator[Try]:
         run = _hostile(usual, lambda: chance.choice(texts)[1] if chance.random() < 0.5 else None)
         yield from _of_run(f"mixture {number}", run, outputs)
     yield from _lone_surrogate(usual)
+
+
+def _site(run: Run) -> str:
+    """The index and the machine's page of a results folder with this run alone."""
+    now = datetime(2026, 12, 24, tzinfo=UTC)
+    with tempfile.TemporaryDirectory() as results:
+        folder = Path(results) / "run"
+        folder.mkdir()
+        (folder / runs.NAME).write_text(run.model_dump_json(), encoding="utf-8")
+        seen = machines.read(Path(results), Path(results) / "pages", now, None, lambda _: None)
+    if not seen.machines:
+        raise AssertionError(seen.unreadable)
+    return "".join(pages.render(seen, now, verified=False).values())
 
 
 def _usual() -> dict[str, Any]:
@@ -139,7 +156,7 @@ def _harm(output: str, shown: str) -> tuple[Harm | None, str]:
         list(text_string_to_metric_families(shown))
         if any(line.startswith("forged") for line in lines):
             return Harm.WRONG, "a forged metric"
-    if output == "report.html" and re.search(r"<script|<img|\s7\*7\s=\s49|<failure", shown):
+    if output in ("report.html", "site page") and re.search(r"<script|<img|\s7\*7\s=\s49|<failure", shown):
         return Harm.ESCAPE, "an element of the hostile text"
     return None, ""
 
@@ -182,5 +199,5 @@ def _lone_surrogate(usual: dict[str, Any]) -> Iterator[Try]:
 
 
 ATTACK = Attack(
-    "texts of a run", "every field with escapes, overrides, markup, HTML, forged lines, in six outputs", tries
+    "texts of a run", "every field with escapes, overrides, markup, HTML, forged lines, in seven outputs", tries
 )

@@ -71,6 +71,7 @@ def test_a_machine_page_shows_figures_over_time_changes_and_steps(tmp_path: Path
         keep(results, made(newer, week, 12.0))
     page = page_of(render(results), "spark-01")
     assert "decode bf16 : 12 token/s 12 to 14, median 14, in 9 runs" in text(page)
+    assert "prefill bf16 : 15 token/s 15 in each of 9 runs" in text(page)
     assert "driver 580.95.05 → 590.10" in text(page)
     assert "is 14.3% slower since" in text(page)
     assert page.count('class="mark"') == 2, "one in each chart"

@@ -151,6 +151,7 @@ def _course(measured: Sequence[tuple[datetime, Figure]], marks: Sequence[datetim
     scale = 100 if measured[-1][1].unit == OF_TIME else 1
     values = [scale * figure.value for _, figure in measured]
     least, most, middle = map(headline_figure.rounded, (min(values), max(values), statistics.median(values)))
-    about = f"{least} to {most}, median {middle}, in {len(measured)} runs"
+    span = f"{least} to {most}, median {middle}, in" if least != most else f"{least} in each of"
+    about = f"{span} {len(measured)} runs"
     points = [(moment, figure.value) for moment, figure in measured]
     return Course(last.label, now, about, chart.draw(points, marks))
