@@ -109,8 +109,6 @@ def test_charts_are_visible_and_have_alternatives(browser: Any, site: Path) -> N
     for at in range(charts.count()):
         label = charts.nth(at).get_attribute("aria-label")
         assert re.search(r" over time: [\d.]+ (to [\d.]+, median|in each of)", label)
-            r" over time: [\d.]+ (to [\d.]+, median|in each of)", charts.nth(at).get_attribute("aria-label")
-        )
         box = charts.nth(at).locator("svg").bounding_box()
         assert 250 < box["width"] <= PHONE["width"]
         stroke = charts.nth(at).locator("polyline").evaluate("each => getComputedStyle(each).stroke")
