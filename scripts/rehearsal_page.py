@@ -30,7 +30,7 @@ from dgxcert.profiles import profile as profiles
 from dgxcert.record.run import Run
 from dgxcert.report import terminal
 from dgxcert.runner import validation
-from dgxcert.runner.progress import Progress
+from dgxcert.runner.progress import ECHO, Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = replayed_run.MEASUREMENTS / "2026-11-30-rehearsal"
@@ -107,7 +107,8 @@ def live(kept: dict[str, Any]) -> list[str]:
     planned = replayed_run.plan(kept, replayed_run.catalogue())
     replayed_run.play(kept, planned, {}, Console(file=io.StringIO()), look)
     lines = [f"⠋ {seen[share]}" for share in SHARES]
-    return [line if len(line) <= COLUMNS else f"{line[: COLUMNS - 1]}…" for line in lines]
+    most = COLUMNS - ECHO
+    return [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines]
 
 
 def shown(kept: dict[str, Any], columns: int, *, terminal_: bool, folder: Path | None = None) -> list[str]:

@@ -25,6 +25,8 @@ RANK = {stage.value: rank for rank, stage in enumerate(Stage)} | dict.fromkeys(W
 """The order of the stages, by the names that they have in a plan and in a run."""
 SILENT_S = 300.0
 """Without a terminal a line is printed at least this often: some runners of CI end a job that prints nothing."""
+ECHO = 3
+"""Columns that the live line leaves free: there a terminal echoes Ctrl-C as ^C, which would begin another line."""
 BUILD_LINES = 20
 """Lines of a build that are shown where it fails; the log of the run has all."""
 
@@ -51,7 +53,7 @@ class _LiveLine:
         line = Text(no_wrap=True)
         line.append(str(self._spinner.render(console.get_time())))
         line.append(f" {self.text}")
-        line.truncate(options.max_width, overflow=self._overflow)
+        line.truncate(max(options.max_width - ECHO, 1), overflow=self._overflow)
         yield line
 
 
