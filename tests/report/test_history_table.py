@@ -79,6 +79,10 @@ def test_waivers_changes_and_what_was_not_measured_show() -> None:
     ]
 
 
+def test_without_runs_there_is_no_table() -> None:
+    assert lines([], Console(file=io.StringIO())) == ["0 runs of 0 machines"]
+
+
 def test_a_narrow_terminal_is_told_once_what_all_runs_share() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     same, heading, first, *_ = lines(RUNS, console)

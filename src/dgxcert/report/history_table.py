@@ -37,6 +37,19 @@ def is_of(run: Earlier, machine: str) -> bool:
 
 def show(known: Known, runs: Sequence[Listed], machine: str, last: int, console: Console) -> None:
     """Print the runs of a machine, or of all, each with what changed since the one before, then its benchmarks."""
+    if runs:
+        _show_runs(runs, console)
+    for folder, problem in known.unreadable.items():
+        _print(on_one_line(f"not readable: {folder}: {problem}"), console)
+    for folder in known.unfinished:
+        _print(on_one_line(f"not finished: {folder}; continue it: dgxcert validate --resume {folder}"), console)
+    if machine:
+        _show_benchmarks(runs, last, console)
+    _print(f"{_count(len(runs), 'run')} of {_count(len({run.machine for run in runs}), 'machine')}", console)
+
+
+def _show_runs(runs: Sequence[Listed], console: Console) -> None:
+    """One row for each run."""
     rows = [[*COLUMNS, *FIGURES, "run"], *map(_row, runs)]
     if console.is_terminal and max(map(len, layout.columns(rows))) > console.width:
         rows, same = _without_what_all_share(rows)
@@ -48,13 +61,6 @@ def show(known: Known, runs: Sequence[Listed], machine: str, last: int, console:
     _print("\n".join(noted), console)
     if any(run.figures for run in runs):
         print_line(console, LEGEND, "dim")
-    for folder, problem in known.unreadable.items():
-        _print(on_one_line(f"not readable: {folder}: {problem}"), console)
-    for folder in known.unfinished:
-        _print(on_one_line(f"not finished: {folder}; continue it: dgxcert validate --resume {folder}"), console)
-    if machine:
-        _show_benchmarks(runs, last, console)
-    _print(f"{_count(len(runs), 'run')} of {_count(len({run.machine for run in runs}), 'machine')}", console)
 
 
 def _row(run: Listed) -> list[str]:
