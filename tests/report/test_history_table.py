@@ -59,9 +59,9 @@ def test_a_run_is_a_row_with_its_figures_and_its_id() -> None:
     ]
     assert re.split("  +", first) == [
         *("2026-01-01 10:00", "spark-07", "GB10", "dgx-spark", "standard", "CERTIFIED"),
-        *("612", "9.87*", "41,221!", "3f2a91c0"),
+        *("612", "9.87 fp32", "41,221!", "3f2a91c0"),
     ]
-    assert legend.startswith("matmul in TFLOP/s, decode and LoRA in token/s; * in fp32; ! failed")
+    assert legend.startswith("matmul TFLOP/s, else token/s; bf16 and the large model if not said; ! failed")
     assert count == "12 runs of 1 machine"
 
 

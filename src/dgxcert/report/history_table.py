@@ -17,11 +17,14 @@ BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-=+*#@"
 """For a terminal that cannot print UTF-8."""
 COLUMNS = ("started", "host", "GPU", "profile", "tier", "verdict")
+YEAR = len("2026-")
 SHARED = {"host", "GPU", "profile", "tier"}
 """Columns that a narrow terminal is spared where all runs say the same."""
 FIGURES = {"matmul": ("matmul",), "decode": ("decode-16bit", "decode-32bit"), "LoRA": ("lora-tokens",)}
 """The headline figures of the table, each by the names of `record.figures`, the one that counts first."""
-LEGEND = "matmul in TFLOP/s, decode and LoRA in token/s; * in fp32; ! failed"
+LEGEND = "matmul TFLOP/s, else token/s; bf16 and the large model if not said; ! failed"
+USUAL = {"bf16", "large"}
+"""Words of a figure's label that go without saying."""
 OVER_TIME = "over time"
 BESIDE = 33
 """Columns of a line about a benchmark beside its name and its bars: the last rate, and how it compares."""
@@ -80,25 +83,30 @@ def _row(run: Listed) -> list[str]:
 
 
 def _figure(run: Listed, names: tuple[str, ...]) -> str:
-    """The first of these headline figures that the run has, marked as the legend says; `-` where it has none."""
+    """The first of these headline figures that the run has, with what is unusual about it; `-` where it has none.
+
+    Runs of other profiles measure other precisions and models: their numbers must not look alike.
+    """
     figure = next((figure for name in names for figure in run.figures if figure.name == name), None)
     if figure is None:
         return "-"
-    marks = ("*" if "fp32" in figure.label.split() else "") + ("!" if figure.failed else "")
-    return f"{headline_figure.rounded(figure.value)}{marks}"
+    _, *case = figure.label.split()
+    failed = "!" if figure.failed else ""
+    return " ".join([f"{headline_figure.rounded(figure.value)}{failed}", *(word for word in case if word not in USUAL)])
 
 
 def _without_what_all_share(rows: list[list[str]]) -> tuple[list[list[str]], str]:
     """The rows without the columns in which all runs are the same, for a narrow terminal; and what those say.
 
-    >>> rows = [["started", "host", "run"], ["06:11", "spark-07", "3f2a91c0"], ["07:24", "spark-07", "77ab01de"]]
-    >>> _without_what_all_share(rows)
-    ([['started', 'run'], ['06:11', '3f2a91c0'], ['07:24', '77ab01de']], 'host spark-07')
+    >>> _without_what_all_share([["started", "host", "run"], ["2026-11-30 06:11", "spark-07", "3f2a91c0"]])
+    ([['started', 'run'], ['11-30 06:11', '3f2a91c0']], 'host spark-07')
     """
     heading, *runs = rows
     values = [{run[at] for run in runs} for at in range(len(heading))]
     shared = [at for at, name in enumerate(heading) if name in SHARED and len(values[at]) == 1]
     left = [[cell for at, cell in enumerate(row) if at not in shared] for row in rows]
+    if len({row[0][:YEAR] for row in left[1:]}) == 1:
+        left = [left[0], *([moment[YEAR:], *more] for moment, *more in left[1:])]
     return left, ", ".join(f"{heading[at]} {next(iter(values[at]))}" for at in shared)
 
 
