@@ -125,7 +125,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made = World(tmp_path / "run")
     monkeypatch.setattr(builder, "ensure", made.ensure)
 
-    def in_container(image: Image, service: str, token: str, limits: dict[str, str]) -> tuple[object, ...]:
+    def in_container(
+        image: Image, service: str, token: str, limits: dict[str, str], own: object = None
+    ) -> tuple[object, ...]:
         made.token, made.limits = token, limits
         return "container", image.id, service
 

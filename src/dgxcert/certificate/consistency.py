@@ -15,6 +15,7 @@ from dgxcert import report
 from dgxcert.certificate import bounds, origin
 from dgxcert.certificate.refusal import BY_SIGN, Refused
 from dgxcert.certificate.statement import Extension, Statement, make
+from dgxcert.judgement.requirement import OWN
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record import chain, clock, contradictions, journal
@@ -239,6 +240,7 @@ def _judged(run: Run, *, certifies: bool) -> Verdict:
             excluded=result.outcome is Outcome.NOT_APPLICABLE,
             deselected=not result.wanted,
             waived=result.waiver is not None,
+            own=result.group == OWN,
         )
         for result in run.results
     ]

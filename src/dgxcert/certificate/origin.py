@@ -1,9 +1,11 @@
 """The origin of a run: whether its plan and its profile are those of the suite that it names."""
 
 from dgxcert.container import builder
+from dgxcert.judgement.requirement import OWN_ID
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import selection, suite
+from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
@@ -33,7 +35,7 @@ def another_suite(made_by: Suite) -> CannotStart:
 
 def problems(opened: Opened, image: Image | None) -> list[str]:
     """How plan, profile, image and suite of a run differ from those of this suite, which made it; empty if nowhere."""
-    found = [*filter(None, [profile_problem(opened.profile)]), *_plan_problems(opened)]
+    found = [*filter(None, [profile_problem(opened.profile)]), *_plan_problems(opened), *own_problems(opened)]
     if image is not None and (wrong := builder.contradiction(image, opened.suite.package_sha256)):
         found.append(wrong)
     here = ours()
@@ -70,6 +72,7 @@ def _plan_problems(opened: Opened) -> list[str]:
     profile = profiles.load(name) if name in profiles.names() and not opened.profile.own else opened.profile
     gpus, displays = session.gpus_to_test(profile, opened.machine), session.display_adapters(profile, opened.machine)
     catalogue = suite.collect(suite.root(), gpus, without=displays)
+    catalogue += [Entry(**entry.model_dump(include=set(Entry.model_fields))) for entry in opened.plan if entry.own]
     due = {entry.key: entry for entry in selection.make(catalogue, profile, opened.options)}
     planned = {entry.key: entry for entry in opened.plan}
     found = []
@@ -80,6 +83,15 @@ def _plan_problems(opened: Opened) -> list[str]:
     if changed := [key for key, entry in planned.items() if key in due and entry != due[key]]:
         found.append(f"its plan differs from that of its suite in {_shown(changed)}")
     return found
+
+
+def own_problems(opened: Opened) -> list[str]:
+    """How what a plan says of a lab's own checks cannot be: they have ids of their own, and are those of a folder."""
+    own = [entry for entry in opened.plan if entry.own]
+    found = [f"{entry.key[:100]} is said to be a lab's own check" for entry in own if not entry.id.startswith(OWN_ID)]
+    if bool(own) != (opened.own is not None):
+        found.append("its plan and its folder of own checks do not fit")
+    return found[:1]
 
 
 def _shown(names: list[str]) -> str:

@@ -14,6 +14,7 @@ from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.identity import Gpu
 from dgxcert.outcome import Outcome
 from dgxcert.plan.options import WORKING
+from dgxcert.plan.own_checks import OwnChecks
 from dgxcert.profiles.site_record import Site
 from dgxcert.profiles.waivers import Waiver
 from dgxcert.record.run import Run
@@ -93,6 +94,8 @@ class Extension(Part):
     profile_sha256: str
     site: Site | None = None
     """What a site has tightened, and from which runs; None where the limits are those that ship."""
+    own: OwnChecks | None = None
+    """The lab's own checks, whose requirements begin with `OWN-`: they could reject, and certify nothing."""
     suite_version: str
     suite_commit: str | None
     suite_sha256: str
@@ -163,6 +166,7 @@ def make(run: Run, digests: Digests, issued: datetime, days: int, record_hash: s
         profile=run.profile.name,
         profile_sha256=run.profile_sha256,
         site=run.profile.site,
+        own=run.own,
         suite_version=run.suite.version,
         suite_commit=run.suite.commit,
         suite_sha256=run.suite.sha256,
@@ -250,6 +254,8 @@ def _configuration(run: Run) -> tuple[Descriptor, ...]:
     ]
     if site := run.profile.site:
         descriptors.append(Descriptor(name=f"site profile {site.name}", digest={"sha256": site.sha256}))
+    if run.own:
+        descriptors.append(Descriptor(name=f"own checks {run.own.name}", digest={"sha256": run.own.sha256}))
     if run.suite.commit:
         descriptors.append(Descriptor(name="dgxcert source", digest={"gitCommit": run.suite.commit}))
     if image := run.image:

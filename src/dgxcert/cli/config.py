@@ -25,7 +25,7 @@ from dgxcert.outcome import CannotStart
 OWN, SHARED = "dgxcert.toml", "pyproject.toml"
 """A file of its own, or the table `[tool.dgxcert]` of a project's."""
 SIGNERS = "allowed-signers"
-KEYS = ("profile", "site", "results", "waivers", SIGNERS)
+KEYS = ("profile", "site", "results", "waivers", SIGNERS, "checks")
 """What a file may say: where things are and what the machine is, never how much of it is measured."""
 AT_MOST = 64 * 1024
 WITHOUT = ("stage", "-h", "--help", "--version")

@@ -42,6 +42,8 @@ WITH_RESUME = ("resume", "results", "verbose", "quiet")
 
 commands = typer.Typer()
 
+ChecksOption = Annotated[str, typer.Option(metavar="DIR", help="Folder of your own checks; they certify nothing.")]
+
 
 @command(commands, group="validate", example="dgxcert validate --tier quick")
 def validate(
@@ -60,6 +62,7 @@ def validate(
     build: BuildOption = True,
     waivers: Annotated[Path | None, typer.Option(help="File of waivers; ./waivers.yaml if it exists.")] = None,
     site: Annotated[str, typer.Option(help="Site profile with tighter limits: a file, or a folder of them.")] = "",
+    checks: ChecksOption = "",
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
@@ -79,6 +82,7 @@ def validate(
         _require_burn_in(context, tier)
         options = _options(context, profile, site, tier, only, runtime)
         recipe = {"stack": stack, "image": image, "base": base, "build": build, "minutes": minutes, "weights": weights}
+        recipe["checks"] = os.path.abspath(checks) if checks else ""
         options = options.model_copy(update=recipe)
         if dry_run:
             _show_preview(options, results, console)
@@ -206,11 +210,12 @@ def ready(
 @commands.command(hidden=True)
 def stage(
     inside: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the run for what its work keeps.")],
+    own: Annotated[Path | None, typer.Option(help="A lab's own checks, to be measured instead of the suite's.")] = None,
 ) -> None:
     """Work for the supervisor outside the container, which says on standard input what to do."""
     from dgxcert.plan import suite
 
-    environment = suite.environment()
+    environment = suite.environment(own)
     os.chdir(suite.root())
-    command = suite.stage_command(suite.root(), inside, parent=0)
+    command = suite.stage_command(suite.root(), inside, parent=0, own=own)
     os.execve(sys.executable, command, environment)  # noqa: S606 (an argument list; this process becomes that child)

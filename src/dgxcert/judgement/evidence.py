@@ -183,7 +183,10 @@ class Quantity:
             wanted, source, unit = _edge(sign, required), _origin(required), required.unit
             mine = self._in_unit_of(required)
         else:
-            raise TypeError(f"compare {self.evidence.name} with a limit or another quantity, not with {required!r}")
+            raise Inconclusive(
+                f"{self.evidence.name} is compared with the bare {required!r}, which says neither unit nor source",
+                f"Write `{sign} profile.limit('NAME')`, and declare NAME with number, unit and source in the profile.",
+            )
         return self._keep(sign, wanted, unit, source, mine, compare(mine, wanted))
 
     def _in_unit_of(self, limit: Limit) -> float:

@@ -30,6 +30,8 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 ID = re.compile(r"[A-Z0-9]+(-[A-Z0-9]+)*")
 MIN_BUDGET_S = 60.0
+OWN, OWN_ID, OWN_LIMIT = "own", "OWN-", "own."
+"""The group of a lab's own checks, and how their ids and the limits for them begin. Nothing of the suite begins so."""
 
 
 class Tier(StrEnum):

@@ -34,6 +34,8 @@ class Ending:
     """The tier or --only deselected it before the run."""
     waived: bool = False
     """A waiver accepts that it failed or was inconclusive."""
+    own: bool = False
+    """It is a lab's own check, whose pass proves nothing about a whole run."""
 
 
 def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict:
@@ -41,7 +43,8 @@ def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict
 
     `certifies` comes from the profile; `whole` says that the whole standard tier was asked for. Anything planned that
     neither passed nor is excluded by the profile or a waiver keeps the run from passing. A waiver does not cover what
-    was never measured: its author could not know what it accepts.
+    was never measured: its author could not know what it accepts. A lab's own checks can keep a run from passing, and
+    do not count as what passed where it is whole.
 
     >>> judge([Ending(Outcome.PASSED), Ending(Outcome.NOT_RUN, deselected=True)], certifies=True, whole=False)
     <Verdict.PARTIAL: 'PARTIAL'>
@@ -51,7 +54,8 @@ def judge(endings: Iterable[Ending], *, certifies: bool, whole: bool) -> Verdict
     ends = list(endings)
     if any(end.outcome is Outcome.FAILED and not end.waived for end in ends):
         return Verdict.REJECTED
-    if not any(end.outcome is Outcome.PASSED for end in ends) or any(_open(end) for end in ends):
+    passed = any(end.outcome is Outcome.PASSED and not (end.own and whole) for end in ends)
+    if not passed or any(_open(end) for end in ends):
         return Verdict.INCONCLUSIVE
     if not whole:
         return Verdict.PARTIAL

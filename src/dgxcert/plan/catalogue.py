@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgxcert.judgement.requirement import Requirement
+from dgxcert.judgement.requirement import OWN, OWN_ID, Requirement, Stage
 
 if TYPE_CHECKING:
     import pytest
@@ -19,6 +19,11 @@ class Entry(Requirement):
     """The folder that its test is in."""
     nodeid: str
     """The test, as pytest names it."""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a lab's own: it can reject a machine, and certifies nothing."""
+        return self.group == OWN
 
 
 def declared(function: object) -> Requirement | None:
@@ -35,9 +40,12 @@ def declared_by(item: "pytest.Item") -> Requirement:
     return requirement
 
 
-def entries(items: "list[pytest.Item]") -> list[Entry]:
-    """One entry per collected requirement, in collection order. Raises ValueError where two tests share an id."""
-    catalogue = [_entry(item) for item in items]
+def entries(items: "list[pytest.Item]", *, own: bool = False) -> list[Entry]:
+    """One entry per collected requirement, in collection order; `own` says that they are a lab's own.
+
+    Raises ValueError where two tests share an id, and where what a lab's own check declares is the suite's to declare.
+    """
+    catalogue = [_own_entry(item) if own else _entry(item) for item in items]
     tests: dict[str, str] = {}
     for entry in catalogue:
         test = entry.nodeid.partition("[")[0]
@@ -51,6 +59,20 @@ def _entry(item: "pytest.Item") -> Entry:
     variant = getattr(getattr(item, "callspec", None), "id", None)
     key = f"{requirement.id}[{variant}]" if variant else requirement.id
     return Entry(key=key, group=item.path.parent.name, nodeid=item.nodeid, **requirement.model_dump())
+
+
+def _own_entry(item: "pytest.Item") -> Entry:
+    """The entry of a lab's own check. Raises ValueError, with file and line, for what only the suite may."""
+    entry = _entry(item)
+    path, line, _ = item.location
+    where = f"{path}:{(line or 0) + 1}: requirement {entry.id}"
+    if not entry.id.startswith(OWN_ID):
+        raise ValueError(f"{where}: the ids of a lab's own checks begin with {OWN_ID}, as in {OWN_ID}{entry.id}")
+    if entry.gate:
+        raise ValueError(f"{where}: gate=True is for checks of the suite: what fails rejects the machine anyway")
+    if entry.stage not in (Stage.HOST, Stage.WORK):
+        raise ValueError(f"{where}: stage {entry.stage.value!r} is for checks of the suite: take 'host' or 'work'")
+    return entry.model_copy(update={"group": OWN})
 
 
 def write(catalogue: list[Entry], path: Path) -> None:

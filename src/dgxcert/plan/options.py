@@ -4,14 +4,15 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dgxcert.judgement.requirement import Stage, Tier
+from dgxcert.judgement.requirement import OWN, Stage, Tier
 from dgxcert.machine.runtime import Runtime
+from dgxcert.plan.catalogue import Entry
 
 CONTAINER = "container"
 """Name of the work stage of a run whose work is done in the container image."""
 NATIVE = "native"
 """Name of the work stage of a run whose work is done in this environment."""
-WORKING = (CONTAINER, NATIVE)
+WORKING = (CONTAINER, NATIVE, f"{OWN}-{CONTAINER}", f"{OWN}-{NATIVE}")
 """The stages whose requirements allocate memory that the machine may need for itself."""
 
 
@@ -36,6 +37,8 @@ class Options(BaseModel):
     profile: str
     site: str = ""
     """File or folder of a site profile, as it was given; empty where no site tightens the limits."""
+    checks: str = ""
+    """The folder of a lab's own checks; empty without any."""
     config: str = ""
     """What a config file gave of this, and which: `dgxcert.toml: profile = 'h200'`; empty where none did."""
     tier: Tier = Tier.STANDARD
@@ -68,6 +71,11 @@ class Options(BaseModel):
         if stage is Stage.WORK:
             return CONTAINER if self.runtime is Runtime.DOCKER else NATIVE
         return stage.value
+
+    def stage_of(self, entry: Entry) -> str:
+        """The stage in which a requirement is measured; a lab's own have stages, and processes, of their own."""
+        name = self.stage_name(entry.stage)
+        return f"{OWN}-{name}" if entry.own else name
 
     @property
     def whole(self) -> bool:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert import command
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import catalogue, installation, source
+from dgxcert.plan import catalogue, installation, own_checks, source
 from dgxcert.plan import environment as variables
 from dgxcert.plan.catalogue import Entry
 
@@ -61,13 +61,17 @@ def root() -> Path:
     raise CannotStart(f"The checks were not found beside {PACKAGE}.", "Run from a checkout, or reinstall the package.")
 
 
-def environment() -> dict[str, str]:
-    """The environment of a child: what `plan.environment` keeps, and with GPUs numbered in PCI bus order."""
+def environment(own: Path | None = None) -> dict[str, str]:
+    """The environment of a child: what `plan.environment` keeps, and with GPUs numbered in PCI bus order.
+
+    Of a lab's `own` checks no compiled module is used, so that what is hashed is what runs.
+    """
     kept = variables.kept(os.environ)
-    own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    settings = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     started_in = {"DGXCERT_STARTED_IN": os.getcwd()}  # children run in the suite's folder, and some check this one
     # CUDA numbers the fastest GPU first by default, NVML counts in bus order: index 1 must mean the same GPU to both.
-    return {**kept, **own, **started_in, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    unused = {"PYTHONPYCACHEPREFIX": "/dev/null/no-cache"} if own is not None else {}
+    return {**kept, **settings, **started_in, **unused, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def ignored_environment() -> tuple[str, ...]:
@@ -75,18 +79,21 @@ def ignored_environment() -> tuple[str, ...]:
     return variables.ignored()
 
 
-def pytest_command(suite: Path, *options: str) -> list[str]:
-    """A pytest command that depends on nothing but the suite: no user's configuration, and no cache is left behind."""
+def pytest_command(suite: Path, *options: str, own: Path | None = None) -> list[str]:
+    """A pytest command that depends on nothing but the suite: no user's configuration, and no cache is left behind.
+
+    With `own` it is about the checks in that folder alone, which are a lab's own.
+    """
     # A conftest.py in any folder above would be loaded too, and could turn failures into passes. So could other
     # installed plugins, which PYTEST_DISABLE_PLUGIN_AUTOLOAD in `environment` keeps out. -P keeps the current folder
     # out of sys.path.
-    own_settings = ["-c", os.devnull, f"--rootdir={suite}", "--noconftest", "-p", "no:cacheprovider"]
-    paths = [str(suite / name) for name in FOLDERS]
+    own_settings = ["-c", os.devnull, f"--rootdir={(own or suite).resolve()}", "--noconftest", "-p", "no:cacheprovider"]
+    paths = [str(suite / name) for name in FOLDERS] if own is None else ["--dgxcert-own", str(own.resolve())]
     plugins = ["-p", "pytest_benchmark.plugin", "-p", "dgxcert.runner.plugin"]
     return [sys.executable, "-P", "-m", "pytest", "--strict-markers", *own_settings, *plugins, *options, *paths]
 
 
-def stage_command(suite: Path, inside: Path, *, parent: int) -> list[str]:
+def stage_command(suite: Path, inside: Path, *, parent: int, own: Path | None = None) -> list[str]:
     """The pytest command of a supervisor's child, which may write in `inside` and is told the rest on standard input.
 
     `parent` is 0 where the supervisor is outside the container.
@@ -98,21 +105,24 @@ def stage_command(suite: Path, inside: Path, *, parent: int) -> list[str]:
         f"--dgxcert-inside={inside}",
         f"--dgxcert-parent={parent}",
         "--benchmark-columns=min,median,max,iqr,rounds",
+        own=own,
     )
 
 
-def collect(suite: Path, gpus: int, without: tuple[int, ...] = ()) -> list[Entry]:
+def collect(suite: Path, gpus: int, without: tuple[int, ...] = (), own: Path | None = None) -> list[Entry]:
     """Every requirement of the suite, for a machine with that many GPUs, of which `without` are display adapters.
 
-    Raises CannotStart where a check cannot be collected.
+    With `own`, those of a lab's own folder alone. Raises CannotStart where a check cannot be collected.
     """
     with _temporary_file() as file:
         listing = Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")  # without a name, so that a kill leaves nothing
         options = ["--collect-only", "-q", f"--dgxcert-catalogue={listing}", f"--gpus={gpus}"]
         options += [f"--no-gpu={index}" for index in without]
-        collected = command.run(pytest_command(suite, *options), timeout_s=60, cwd=suite, env=environment())
+        collected = command.run(pytest_command(suite, *options, own=own), timeout_s=60, cwd=suite, env=environment(own))
         if os.fstat(file.fileno()).st_size and collected.returncode == 0:
             return catalogue.read(listing)
+    if own is not None:
+        raise _broken(own, collected)
     if collected.returncode == 5:
         raise CannotStart(
             f"No requirement was found in {suite}.", "Run from a complete checkout, or reinstall the wheel."
@@ -122,6 +132,20 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = ()) -> list[Entry
     raise CannotStart(
         f"The suite in {suite} cannot be collected: {'; '.join(complaints[:3]) or collected.complaint}.",
         "Fix that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",
+    )
+
+
+def _broken(own: Path, collected: command.Completed) -> CannotStart:
+    """Why a lab's own checks cannot be collected, with file and line."""
+    if collected.returncode == 5:
+        return CannotStart(
+            f"No check was found in {own}: wanted files test_*.py with tests that carry @requirement.",
+            "An example is in docs/own-checks.md",
+        )
+    lines = (collected.stdout + collected.stderr).splitlines()
+    return CannotStart(
+        f"The own checks in {own} cannot be used: {own_checks.place_of(lines) or collected.complaint}.",
+        "Fix that file; nothing was measured.",
     )
 
 

@@ -49,6 +49,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from dgxcert import near_miss
 from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.limit import Bound, Limit
+from dgxcert.judgement.requirement import OWN_LIMIT
 from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.machine.runtime import Runtime
@@ -57,7 +58,7 @@ from dgxcert.profiles import inheritance, schema_errors, site_record
 from dgxcert.profiles.checkpoints import KNOWN
 from dgxcert.profiles.inheritance import BASES, SHIPPED, is_file, names_in
 from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
-from dgxcert.profiles.site_record import Site
+from dgxcert.profiles.site_record import Lab, Site
 from dgxcert.profiles.workload_sizes import LARGEST, Part, Workloads
 
 FALLBACK = "generic-nvidia"
@@ -136,6 +137,8 @@ class Profile(Part):
     """Requirements that do not apply where the suite runs without a container."""
     own: bool = False
     """Whether it is read from a user's file: such a profile certifies nothing, whatever it says."""
+    lab: Lab | None = None
+    """What a lab has declared for its own checks; None where it has not. It changes no limit of the profile."""
     site: Site | None = None
     """What a site has tightened, and from which runs; None where the limits are those that ship."""
 
@@ -183,8 +186,8 @@ class Profile(Part):
     def without_site(self) -> "Profile":
         """The profile as it ships, without what a site tightened."""
         if self.site is None:
-            return self
-        return self.model_copy(update={"limits": self.limits | self.site.shipped, "site": None})
+            return self.model_copy(update={"lab": None})
+        return self.model_copy(update={"limits": self.limits | self.site.shipped, "site": None, "lab": None})
 
     @property
     def uses_gpu(self) -> bool:
@@ -227,12 +230,19 @@ class Profile(Part):
         >>> load("h200").limit("bandwidth.copy").min
         3800.0
         """
-        if name not in self.limits:
+        known = self.all_limits
+        if name not in known:
+            place = "`own:` in the site profile of --site" if name.startswith(OWN_LIMIT) else "`limits:` in the profile"
             raise Inconclusive(
-                f"profile {self.name} has no limit {name!r}: a missing limit is never a pass",
-                f"Add `{name}` with its number, unit and source under `limits:` in the profile.",
+                f"profile {self.name} has no limit {name!r}: a missing limit is never a pass{_near(name, known)}",
+                f'Declare it under {place}, as in {name}: {{min: 1, unit: GiB, basis: derived, source: "why 1"}}',
             )
-        return self.limits[name]
+        return known[name]
+
+    @property
+    def all_limits(self) -> dict[str, Limit]:
+        """The limits of the profile, and what a lab has declared for its own checks."""
+        return self.limits | (self.lab.limits if self.lab else {})
 
     def peak(self, name: str) -> Bound:
         """The physical peak of that name. Raises Inconclusive where the profile has none.
@@ -252,8 +262,15 @@ class Profile(Part):
         """Hash of what the profile says, without its comments, spacing and `extends`."""
         # What is not stated is left out, so that profiles of runs before 0.2 keep their hashes.
         unstated: dict[str, Any] = {name: {"basis"} for name, limit in self.limits.items() if limit.basis is None}
-        without: dict[str, Any] = {"limits": unstated} | ({"site": True} if self.site is None else {})
+        # What a lab declares for its own checks is beside the profile: its own hash is in every report.
+        without: dict[str, Any] = {"limits": unstated, "lab": True} | ({"site": True} if self.site is None else {})
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """What was meant by a limit that is missing, if anything is like it."""
+    close = near_miss.closest(name, known)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _require_known(name: str, known: list[str], section: str) -> None:
@@ -316,6 +333,8 @@ def _of(document: Document, path: Path) -> Profile:
     content.setdefault("name", path.stem)
     if content.get("site") is not None:
         raise _wrong_keys(documents, ["site: a profile holds no site profile; name its file with --site"])
+    if content.get("lab") is not None:
+        raise _wrong_keys(documents, ["lab: limits of own checks are declared in a site profile, under `own:`"])
     for section, entries in _quantities(content, documents).items():
         if entries:
             content[section] = content[section] | _recorded(entries, section, documents)

@@ -18,8 +18,13 @@
         basis: measured
         source: 3 runs of 3 good machines
 
-It holds limits and where they come from, and nothing else: a `min` may only be higher than the shipped one and a `max`
-only lower. So it can reject a machine that the shipped profile would certify, and never the other way round.
+    own:
+      own.scratch.free: {min: 500, unit: GiB, basis: derived, source: the data sets of the course}
+
+It holds limits and where they come from, and nothing else. `own` declares limits for a lab's own checks (`--checks`);
+it may stand without the rest, which comes from runs. Of the shipped limits a `min` may only be higher than the shipped
+one and a `max` only lower. So it can reject a machine that the shipped profile
+would certify, and never the other way round.
 """
 
 import hashlib
@@ -27,7 +32,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from dgxcert import near_miss
 from dgxcert.files import untrusted, yaml_document
@@ -38,20 +43,29 @@ from dgxcert.profiles import inheritance, schema_errors
 from dgxcert.profiles.day import Day
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.quantity import WrittenLimit
-from dgxcert.profiles.site_record import LEAST_RUNS, Sha256, Site, SiteRun, Text, problem
+from dgxcert.profiles.site_record import LEAST_RUNS, Lab, OwnName, Sha256, Site, SiteRun, Text, problem
 from dgxcert.profiles.workload_sizes import Part
 
 
 class SiteFile(Part):
-    """The content of a site profile's file."""
+    """The content of a site profile's file: limits that it tightens, limits for the lab's own checks, or both."""
 
     tightens: str
-    profile_sha256: Sha256
-    suite_sha256: Sha256
     who: Text
     made: Day
-    runs: Annotated[tuple[SiteRun, ...], Field(min_length=LEAST_RUNS)]
-    limits: Annotated[dict[str, WrittenLimit], Field(min_length=1)]
+    profile_sha256: Sha256 | None = None
+    suite_sha256: Sha256 | None = None
+    runs: Annotated[tuple[SiteRun, ...], Field(min_length=LEAST_RUNS)] | None = None
+    limits: Annotated[dict[str, WrittenLimit], Field(min_length=1)] | None = None
+    own: Annotated[dict[OwnName, WrittenLimit], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SiteFile":
+        of_runs = ("profile_sha256", "suite_sha256", "runs", "limits")
+        missing = [name for name in of_runs if getattr(self, name) is None]
+        if missing and (self.own is None or len(missing) < len(of_runs)):
+            raise ValueError(f"missing key {missing[0]!r}")
+        return self
 
 
 def apply(profile: Profile, file_or_folder: Path) -> Profile:
@@ -69,15 +83,29 @@ def apply(profile: Profile, file_or_folder: Path) -> Profile:
     document = _document(text, path)
     content = _content(document)
     _require_for(profile, content, path, document)
-    tightened = _tightened(profile, content, path, document)
+    about = {"name": path.stem, "sha256": hashlib.sha256(text).hexdigest(), "who": content.who, "made": content.made}
+    lab = Lab(**about, limits=own) if (own := _own(content, document)) else None
+    if content.limits is None:
+        return Profile.model_validate(dict(profile) | {"lab": lab})
+    tightened = _tightened(profile, content.limits, path, document, content.who)
     site = Site(
-        name=path.stem,
-        sha256=hashlib.sha256(text).hexdigest(),
+        **about,
         shipped_sha256=profile.sha256,
         shipped={name: profile.limits[name] for name in tightened},
-        **{name: getattr(content, name) for name in ("who", "made", "suite_sha256", "runs")},
+        **{name: getattr(content, name) for name in ("suite_sha256", "runs")},
     )
-    return Profile.model_validate(dict(profile) | {"limits": profile.limits | tightened, "site": site})
+    return Profile.model_validate(dict(profile) | {"limits": profile.limits | tightened, "site": site, "lab": lab})
+
+
+def _own(content: SiteFile, document: Document) -> dict[str, Limit]:
+    """The limits that a site declares for its own checks. Raises CannotStart for one that is none."""
+    declared: dict[str, Limit] = {}
+    for name, written in (content.own or {}).items():
+        try:
+            declared[name] = written.recorded(name)
+        except ValidationError as error:
+            raise _wrong(document, schema_errors.problems(error, Limit, ("own", name))) from error
+    return declared
 
 
 def tightens(path: Path) -> str | None:
@@ -119,26 +147,26 @@ def _require_for(profile: Profile, content: SiteFile, path: Path, document: Docu
             f"Site profile {path} tightens {content.tightens}, and this machine is validated by {profile.name}.",
             f"Name another with --site, or add --profile {content.tightens}.",
         )
-    if content.profile_sha256 != profile.sha256:
+    if content.profile_sha256 is not None and content.profile_sha256 != profile.sha256:
         raise CannotStart(
             f"Site profile {path} was made for another version of {profile.name} ({content.profile_sha256[:12]}) than "
             f"the one that ships here ({profile.sha256[:12]}).",
             "Calibrate again with runs of this version, or leave out --site.",
         )
-    for what, values in (
-        ("name", [run.name for run in content.runs]),
-        ("sha256", [run.sha256 for run in content.runs]),
-    ):
+    runs = content.runs or ()
+    for what, values in (("name", [run.name for run in runs]), ("sha256", [run.sha256 for run in runs])):
         counted = Counter(values)
         if twice := [value for value in values if counted[value] > 1]:
             raise _wrong(document, [f"runs: two of them have the {what} {twice[0]}"])
 
 
-def _tightened(profile: Profile, content: SiteFile, path: Path, document: Document) -> dict[str, Limit]:
+def _tightened(
+    profile: Profile, limits: dict[str, WrittenLimit], path: Path, document: Document, who: str
+) -> dict[str, Limit]:
     """The limits of the file, each as tight as the shipped one at both edges, and tighter at one of them."""
     tightened: dict[str, Limit] = {}
     problems: list[str] = []
-    for name, written in content.limits.items():
+    for name, written in limits.items():
         if (shipped := profile.limits.get(name)) is None:
             problems.append(f"limits.{name}: the profile has no such limit; {near_miss.hint(name, profile.limits)}")
             continue
@@ -155,7 +183,7 @@ def _tightened(profile: Profile, content: SiteFile, path: Path, document: Docume
             continue
         if reason := problem(shipped, limit):
             problems.append(f"limits.{name}: {reason}")
-        source = f"{limit.source}; site profile {path.stem} of {content.who}"
+        source = f"{limit.source}; site profile {path.stem} of {who}"
         tightened[name] = limit.model_copy(update={"source": source})
     if problems:
         raise _wrong(document, problems)

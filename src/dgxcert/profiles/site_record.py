@@ -4,11 +4,13 @@ A profile with it is a shipped one whose limits are replaced by tighter ones, an
 read, so that neither a file nor a changed record makes it certify with a looser limit.
 """
 
+import re
 from typing import Annotated
 
 from pydantic import Field
 
 from dgxcert.judgement.limit import Limit
+from dgxcert.judgement.requirement import OWN_LIMIT
 from dgxcert.profiles.day import Day
 from dgxcert.profiles.workload_sizes import Part
 
@@ -17,6 +19,9 @@ LEAST_RUNS = 3
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+OwnName = Annotated[str, Field(pattern=rf"^{re.escape(OWN_LIMIT)}[a-z0-9_]+(\.[a-z0-9_]+)*$", max_length=100)]
+"""The name of a limit for a lab's own check: no limit of the suite begins so."""
 
 
 class SiteRun(Part):
@@ -27,6 +32,24 @@ class SiteRun(Part):
     machine: Text
     """UUIDs of its GPUs, or the host name of a machine without one."""
     sha256: Sha256
+
+
+class Lab(Part):
+    """The limits that a lab has declared for its own checks, as runs record them; none of the profile's own changes."""
+
+    name: Text
+    """Of the file that they were read from, without its ending."""
+    sha256: Sha256
+    """Of that file, as `sha256sum` prints it."""
+    who: Text
+    made: Day
+    limits: Annotated[dict[OwnName, Limit], Field(min_length=1)]
+
+    @property
+    def description(self) -> str:
+        """Where the limits are from, on one line, for every report."""
+        count = f"{len(self.limits)} limit{'' if len(self.limits) == 1 else 's'} for own checks"
+        return f"{count} by site profile {self.name} of {self.who}, {self.made}, SHA-256 {self.sha256}"
 
 
 class Site(Part):

@@ -35,6 +35,7 @@ from dgxcert.machine.software import Software
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.options import Options
+from dgxcert.plan.own_checks import OwnChecks
 from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
@@ -91,6 +92,8 @@ class Opened(Event):
     """Messages about earlier runs that went down together with this machine."""
     waivers: tuple[Waiver, ...] = ()
     """The waivers of this machine."""
+    own: OwnChecks | None = None
+    """The lab's own checks, of which the plan has the requirements."""
     earlier: tuple[Earlier, ...] = ()
     """What earlier runs of this machine measured, so that reports show its history from this record alone."""
 

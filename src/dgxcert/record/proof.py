@@ -93,7 +93,7 @@ def _limit(made: Comparison, profile: Profile) -> Limit | None:
     name = made.source.removeprefix(OF_LIMIT).partition(": ")[0]
     if name == profile.gpu_count.name:
         return profile.device_count if made.unit == profile.device_count.unit else profile.gpu_count
-    return profile.limits.get(name)
+    return profile.all_limits.get(name)
 
 
 def _text(item: Evidence, made: Comparison) -> str:

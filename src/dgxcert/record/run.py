@@ -12,7 +12,7 @@ from dgxcert.files import untrusted
 from dgxcert.files.untrusted import MIB
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
-from dgxcert.judgement.requirement import Tier
+from dgxcert.judgement.requirement import OWN, Tier
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.machine import trait
 from dgxcert.machine.identity import Machine
@@ -22,6 +22,7 @@ from dgxcert.machine.software import Software
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import UNEXPLAINED, CannotStart, Outcome
 from dgxcert.plan.options import Options
+from dgxcert.plan.own_checks import OwnChecks
 from dgxcert.plan.selection import Planned, any_gpu
 from dgxcert.plan.spelling import spelled
 from dgxcert.plan.suite import Suite
@@ -148,6 +149,8 @@ class Run(Part):
     """When its first measurement began; None where nothing was measured."""
     ended: Moment
     options: Options
+    own: OwnChecks | None = None
+    """The lab's own checks that this run measured with; their requirements are in the group `own`."""
     profile: Profile
     profile_sha256: str
     machine: Machine
@@ -213,6 +216,7 @@ def _assembled(events: list[Event], opened: Opened, name: str) -> Run:
         measured=clock.first_measurement(events),
         ended=events[-1].at,
         options=opened.options,
+        own=opened.own,
         profile=opened.profile,
         profile_sha256=opened.profile.sha256,
         machine=opened.machine,
@@ -351,7 +355,7 @@ def _of_make(options: Options) -> str:
 
 def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:
     """Why a requirement was never started."""
-    stage = opened.options.stage_name(entry.stage)
+    stage = opened.options.stage_of(entry)
     problem = problems.get(stage)
     return f"the {stage} stage could not run it: {problem}" if problem else "the run ended before it was measured"
 
@@ -382,6 +386,7 @@ def _judgement(opened: Opened, results: tuple[Result, ...], used: Image | None, 
             excluded=bool(entry.not_applicable),
             deselected=bool(entry.not_run),
             waived=result.waiver is not None,
+            own=entry.own,
         )
         for entry, result in zip(opened.plan, results, strict=True)
     ]
@@ -410,6 +415,12 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
     notes = _environment_notes(events, opened)
     if opened.options.config:
         notes.append(f"set by {opened.options.config}")
+    if opened.own:
+        notes.append(
+            f"group {OWN} are {opened.own.description}: what fails there rejects, what passes there certifies nothing"
+        )
+    if lab := opened.profile.lab:
+        notes.append(lab.description)
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")

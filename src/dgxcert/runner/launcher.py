@@ -18,12 +18,15 @@ from dgxcert.container.handover import Handover
 from dgxcert.files.folder import Folder
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import suite
+from dgxcert.plan import own_checks, suite
+from dgxcert.plan.own_checks import OwnChecks
 
 GRACE_S = 10.0
 CA_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 CA_BUNDLE_INSIDE = "/run/secrets/authority"
 """Where the container finds the CA certificates that its user trusts."""
+EXCHANGE = "/run/dgxcert"
+"""Where the container finds what the host hands over, and cannot change it."""
 INSIDE = "/results"
 """Where the container finds the one folder of the run that it sees."""
 GPU = "gpu"
@@ -58,9 +61,13 @@ class Launcher(ABC):
 class Here(Launcher):
     """Children run in this environment."""
 
+    def __init__(self, own: Path | None = None) -> None:
+        """`own` is the folder of a lab's own checks, where the children measure these and nothing else."""
+        self._own = own
+
     def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":  # noqa: ARG002
-        args = suite.stage_command(suite.root(), inside.resolve(), parent=os.getpid())
-        return command.start_piped(args, output=output, cwd=suite.root(), env=suite.environment())
+        args = suite.stage_command(suite.root(), inside.resolve(), parent=os.getpid(), own=self._own)
+        return command.start_piped(args, output=output, cwd=suite.root(), env=suite.environment(self._own))
 
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
         return command.end_group(process, grace_s)
@@ -76,8 +83,19 @@ class InContainer(Launcher):
     itself when its standard input ends, as it does with this process.
     """
 
-    def __init__(self, image: Image, service: str, token: str, limits: Mapping[str, str]) -> None:
-        """`token` is the Hub's, or ""; `limits` are variables of compose.yaml (`container.limits`)."""
+    def __init__(
+        self,
+        image: Image,
+        service: str,
+        token: str,
+        limits: Mapping[str, str],
+        own: tuple[Path, OwnChecks] | None = None,
+    ) -> None:
+        """`token` is the Hub's, or ""; `limits` are variables of compose.yaml (`container.limits`).
+
+        `own` is the folder of a lab's own checks and its version, where the children measure these and nothing else.
+        """
+        self._own = own
         self._image = image
         self._service = service
         self._handover = Handover(token, proxies.find())
@@ -94,6 +112,7 @@ class InContainer(Launcher):
         args = [*engine.compose(), "-p", "dgxcert", "-f", str(suite.root() / "compose.yaml")]
         ca_options = [word for name in CA_BUNDLES if _ca_bundle() for word in ("-e", f"{name}={CA_BUNDLE_INSIDE}")]
         args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service, "stage", INSIDE]
+        args += ["--own", f"{EXCHANGE}/{own_checks.INSIDE}"] if self._own else []
         settings = engine.environment(**self._settings(inside, exchange))
         return command.start_piped(args, output=output, cwd=suite.root(), env=settings)
 
@@ -102,6 +121,8 @@ class InContainer(Launcher):
         try:
             folder = Path(tempfile.mkdtemp(prefix="dgxcert-"))
             self._open.callback(shutil.rmtree, folder, ignore_errors=True)
+            if self._own:
+                own_checks.copy(self._own[0], folder / own_checks.INSIDE, self._own[1])
             handover.offer(folder, self._handover)
         except OSError as error:
             raise CannotStart(

@@ -12,6 +12,7 @@ from dgxcert.files.untrusted import UnfitError
 from dgxcert.judgement.requirement import Stage
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
+from dgxcert.plan import own_checks
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
@@ -35,6 +36,8 @@ class Step(NamedTuple):
     """Opened for as long as the stage runs: where its processes are started."""
     obstacle: Callable[[], str] = lambda: ""
     """Asked when it is the stage's turn: why it cannot begin, or "" where it can."""
+    own: bool = False
+    """Whether it is about a lab's own checks, which are measured after the suite's of the same stage."""
 
 
 class Pipeline:
@@ -76,26 +79,32 @@ class Pipeline:
         self._run_stages(self._steps())
 
     def _steps(self) -> list[Step]:
-        host, after = Step(Stage.HOST, self._here), Step(Stage.AFTER, self._here, self._unfinished_work)
+        after = Step(Stage.AFTER, self._here, self._unfinished_work)
+        host = [Step(Stage.HOST, self._here), Step(Stage.HOST, self._own_here, self._own_problem, own=True)]
         if self._options.runtime is Runtime.NATIVE:
-            return [host, Step(Stage.IMAGE, self._here), Step(Stage.WORK, self._here), after]
+            work = [Step(Stage.WORK, self._here), Step(Stage.WORK, self._own_here, self._own_problem, own=True)]
+            return [*host, Step(Stage.IMAGE, self._here), *work, after]
         if not self._waiting(Stage.IMAGE, Stage.WORK):
-            return [host, after]  # nothing needs an image, so that none is built
+            return [*host, after]  # nothing needs an image, so that none is built
         return [
-            host,
+            *host,
             Step(Stage.IMAGE, self._here, lambda: self._image_problem),
             Step(Stage.WORK, self._container, self._container_problem),
+            Step(Stage.WORK, self._own_container, lambda: self._container_problem() or self._own_problem(), own=True),
             after._replace(obstacle=lambda: self._unfinished_work(self._container_problem())),
         ]
 
     def _run_stages(self, steps: Sequence[Step]) -> None:
-        for stage, launcher, obstacle in steps:
+        for stage, launcher, obstacle, own in steps:
             self._stop.check()
-            planned, name = self._planned(stage), self._options.stage_name(stage)
+            planned = [entry for entry in self._planned(stage) if entry.own is own]
+            if not planned:
+                continue
+            name = self._options.stage_of(planned[0]) if own else self._options.stage_name(stage)
             if problem := self._suite_changed() or obstacle():
-                if self._waiting(stage):
+                if any(self._state.waits(entry.key, name) for entry in planned):
                     self._record(journal.StageEnded(stage=name, problem=problem))
-            elif planned:
+            else:
                 with launcher() as place:
                     self._supervisor.run_stage(name, place, planned)
 
@@ -126,13 +135,26 @@ class Pipeline:
     def _here(self) -> AbstractContextManager[Launcher]:
         return nullcontext(Here())
 
+    def _own_here(self) -> AbstractContextManager[Launcher]:
+        return nullcontext(Here(Path(self._options.checks)))
+
+    def _own_problem(self) -> str:
+        return own_checks.difference(self._options.checks, self._opened.own)
+
     @contextmanager
-    def _container(self) -> Iterator[Launcher]:
+    def _own_container(self) -> Iterator[Launcher]:
+        with self._container(own=True) as launcher:
+            yield launcher
+
+    @contextmanager
+    def _container(self, *, own: bool = False) -> Iterator[Launcher]:
         if self._state.image is None:
             raise TypeError("the container stage begins after the image was recorded")
         service = GPU if self._opened.profile.uses_gpu else "cpu"
-        token = hub_token.for_container() if self._needs_token() else ""
-        yield InContainer(self._state.image, service, token, limits.read(self._opened.profile.memory.floor.value))
+        token = hub_token.for_container() if self._needs_token() and not own else ""
+        checks = (Path(self._options.checks), self._opened.own) if own and self._opened.own else None
+        floor = limits.read(self._opened.profile.memory.floor.value)
+        yield InContainer(self._state.image, service, token, floor, checks)
 
     def _needs_token(self) -> bool:
         """Whether anything of the work is about the Hub."""

@@ -50,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--weights", default="seeded", choices=[weights.value for weights in Weights], help="seeded or hub")
     group.addoption("--gpus", type=int, default=None, help="number of GPUs to collect requirements for")
     group.addoption("--no-gpu", type=int, default=[], action="append", help="index of a display adapter among them")
+    group.addoption("--dgxcert-own", action="store_true", help="what is named are a lab's own checks")
     group.addoption("--dgxcert-catalogue", metavar="FILE", help="write what was collected and run nothing")
     group.addoption("--dgxcert-inside", metavar="FOLDER", help="the folder for files, of a run that is supervised")
     group.addoption(
@@ -133,7 +134,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     _refuse_false_passes(config)
     try:
-        entries = catalogue.entries(ours)
+        entries = catalogue.entries(ours, own=config.getoption("--dgxcert-own"))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
     if config.getoption("--dgxcert-catalogue"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from dgxcert.machine import software
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import MOST_REPEATS, CannotStart, Outcome
-from dgxcert.plan import suite
+from dgxcert.plan import own_checks, suite
 from dgxcert.plan.options import CONTAINER
 from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
@@ -113,6 +113,8 @@ def require_same(opened: Opened, state: RunState, machine: Machine, current: Sui
                 "Resume it there, or start a new run here.",
             )
     _require_same_suite(opened.suite, current)
+    if changed := own_checks.difference(opened.options.checks, opened.own):
+        raise CannotStart(f"{changed}.", "Restore them to resume, or start a new run.")
     _require_same_software(state)
     waivers.require_valid(opened.waivers, datetime.now(UTC).date())
 

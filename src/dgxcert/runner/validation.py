@@ -20,7 +20,7 @@ from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import difference
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import environment, selection, suite
+from dgxcert.plan import environment, own_checks, selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.estimate import Estimate
 from dgxcert.plan.options import Options
@@ -86,7 +86,10 @@ def decide(options: Options) -> Decided:
     if options.site:
         profile = site.apply(profile, Path(options.site))
     displays = session.display_adapters(profile, machine)
-    catalogue = suite.collect(suite.root(), session.gpus_to_test(profile, machine), without=displays)
+    gpus = session.gpus_to_test(profile, machine)
+    catalogue = suite.collect(suite.root(), gpus, without=displays)
+    if options.checks:
+        catalogue += suite.collect(suite.root(), gpus, without=displays, own=Path(options.checks))
     return Decided(machine, profile, catalogue, selection.make(catalogue, profile, options))
 
 
@@ -109,6 +112,7 @@ def _opened(options: Options, results: Path, console: Console, waiver_file: Path
         unusual_environment=environment.unusual(),
         fallen=interrupted,
         waivers=_waivers(waiver_file, catalogue, machine),
+        own=own_checks.read(Path(options.checks)) if options.checks else None,
         earlier=known.of(timeline.known_as(machine)),
     )
 

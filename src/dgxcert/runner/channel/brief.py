@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Value
+from dgxcert.judgement.requirement import OWN
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.plan.options import Options
@@ -50,7 +51,7 @@ def write(opened: Opened, state: RunState, stage: str, number: int, keys: tuple[
         stage=stage,
         number=number,
         keys=keys,
-        reads_software=stage not in state.software,
+        reads_software=stage not in state.software and not stage.startswith(f"{OWN}-"),
         package_sha256=opened.suite.package_sha256,
         options=opened.options,
         profile=opened.profile,
