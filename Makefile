@@ -12,9 +12,9 @@ MACHINES ?=
 TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
-TYPED = BASE_IMAGE DRY_RUN FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT PROFILE PYTHON \
-	REPO RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV WAIVERS WEIGHTS WHO WITH \
-	WRITE YES
+TYPED = BASE_IMAGE CHECKS DRY_RUN FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT \
+	PROFILE PYTHON REPO RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV \
+	WAIVERS WEIGHTS WHO WITH WRITE YES
 define NEWLINE
 
 
@@ -92,10 +92,10 @@ environment: ## set up or restore the environment, without comparing files; what
 
 define VALIDATE
 $(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
-$(ANSWER) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)) $(if $(DRY_RUN),--dry-run)
+$(ANSWER) validate $(if $(RESUME),--resume $(call quoted,$(RESUME)),$(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(if $(CHECKS),--checks $(call quoted,$(CHECKS))) $(PLACE)) $(if $(DRY_RUN),--dry-run)
 endef
 
-validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= RESUME= DRY_RUN=1)
+validate: ## validate this machine (PROFILE= TIER= ONLY= WEIGHTS=hub RUNTIME=docker|native IMAGE= STACK= NO_BUILD=1 RESULTS= WAIVERS= SITE= CHECKS= RESUME= DRY_RUN=1)
 	$(VALIDATE)
 
 ready: ## check the prerequisites of the course module, for a student, in under a minute (PROFILE= RUNTIME= STACK= RESULTS=)

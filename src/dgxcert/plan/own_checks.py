@@ -74,19 +74,22 @@ def changed(folder: Path) -> str:
     return f"the own checks in {folder} were changed since the run began"
 
 
-def place_of(lines: list[str]) -> str:
-    """Where pytest could not collect a check, and why: `test_disk.py:3: ModuleNotFoundError: No module named 'x'`.
+def place_of(lines: list[str], folder: Path, printed_in: Path) -> str:
+    """Where pytest, started in another folder, could not collect a check, and why.
 
-    >>> place_of(["test_a.py:1: in <module>", "    import x", "E   ModuleNotFoundError: No module named 'x'"])
-    "test_a.py:1: ModuleNotFoundError: No module named 'x'"
-    >>> place_of(['E     File "/lab/test_a.py", line 2', "E       def", "E   SyntaxError: invalid syntax"])
-    '/lab/test_a.py:2: SyntaxError: invalid syntax'
+    >>> printed = ["../lab/test_a.py:1: in <module>", "src/b.py:9: in c", "E   ImportError: No module named 'x'"]
+    >>> place_of(printed, Path("/home/lab"), Path("/home/dgxcert"))
+    "test_a.py:1: ImportError: No module named 'x'"
+    >>> printed = ['E     File "/home/lab/test_a.py", line 2', "E       def", "E   SyntaxError: invalid syntax"]
+    >>> place_of(printed, Path("/home/lab"), Path("/home/dgxcert"))
+    'test_a.py:2: SyntaxError: invalid syntax'
     """
     place = why = ""
     for line in lines:
         if found := PLACE.match(line) or SYNTAX.match(line):
-            if not why:
-                place = f"{found[1]}:{found[2]}"
+            path = os.path.relpath(os.path.join(printed_in, found[1]), folder)
+            if not why and not path.startswith(".."):
+                place = f"{path}:{found[2]}"
         elif not why and re.match(r"^E\s+\w+(\.\w+)*(Error|Exception|Warning)\b", line):
             why = line[1:].strip()
         elif not why and line.startswith("ERROR: "):

@@ -122,7 +122,7 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = (), own: Path | N
         if os.fstat(file.fileno()).st_size and collected.returncode == 0:
             return catalogue.read(listing)
     if own is not None:
-        raise _broken(own, collected)
+        raise _broken(own, collected, suite)
     if collected.returncode == 5:
         raise CannotStart(
             f"No requirement was found in {suite}.", "Run from a complete checkout, or reinstall the wheel."
@@ -135,7 +135,7 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = (), own: Path | N
     )
 
 
-def _broken(own: Path, collected: command.Completed) -> CannotStart:
+def _broken(own: Path, collected: command.Completed, started_in: Path) -> CannotStart:
     """Why a lab's own checks cannot be collected, with file and line."""
     if collected.returncode == 5:
         return CannotStart(
@@ -143,8 +143,9 @@ def _broken(own: Path, collected: command.Completed) -> CannotStart:
             "An example is in docs/own-checks.md",
         )
     lines = (collected.stdout + collected.stderr).splitlines()
+    why = own_checks.place_of(lines, own.resolve(), started_in) or collected.complaint
     return CannotStart(
-        f"The own checks in {own} cannot be used: {own_checks.place_of(lines) or collected.complaint}.",
+        f"The own checks in {own} cannot be used: {why}.",
         "Fix that file; nothing was measured.",
     )
 

@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from dgxcert.console import on_one_line, plain, print_line
-from dgxcert.judgement.requirement import Stage
+from dgxcert.judgement.requirement import OWN, Stage
 from dgxcert.outcome import Outcome
 from dgxcert.plan.estimate import PROCESS_S, Estimate, duration
 from dgxcert.plan.options import WORKING
@@ -21,8 +21,10 @@ from dgxcert.record.journal import Finished, Said
 from dgxcert.report.terminal import Detail
 
 COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
-RANK = {stage.value: rank for rank, stage in enumerate(Stage)} | dict.fromkeys(WORKING, list(Stage).index(Stage.WORK))
-"""The order of the stages, by the names that they have in a plan and in a run."""
+RANK = {stage.value: 2 * rank for rank, stage in enumerate(Stage)}
+RANK |= {name: RANK[Stage.WORK.value] + name.startswith(f"{OWN}-") for name in WORKING}
+RANK[f"{OWN}-{Stage.HOST.value}"] = RANK[Stage.HOST.value] + 1
+"""The order of the stages, by the names that they have in a plan and a run; those of own checks follow the suite's."""
 SILENT_S = 300.0
 """Without a terminal a line is printed at least this often: some runners of CI end a job that prints nothing."""
 ECHO = 3
@@ -112,7 +114,7 @@ class Progress:
         mine = {entry.key: entry for entry in plan if entry.key not in done}
         for key in done:
             self._waiting.pop(key, None)
-        later = {key: entry for key, entry in self._waiting.items() if RANK[entry.stage.value] > RANK[name]}
+        later = {key: entry for key, entry in self._waiting.items() if RANK[entry.stage.value] + entry.own > RANK[name]}
         self._lost += len(self._waiting.keys() - later.keys() - mine.keys())
         self._waiting = mine | later
         self._image = self._image and RANK[name] < RANK[Stage.IMAGE.value]

@@ -123,6 +123,7 @@ def _validate(options: Options, folder: str, only: tuple[str, ...] = ()) -> str:
         "BASE_IMAGE": options.base,
         "WEIGHTS": "" if options.weights is Weights.SEEDED else options.weights.value,
         "SITE": options.site,
+        "CHECKS": options.checks,
         "RESULTS": "" if results == RESULTS else results,
         "ONLY": ",".join(only),
     }
