@@ -57,9 +57,9 @@ def committed() -> Iterator[None]:
     mine, every, root = certified.ours(), certified.catalogue(), suite.root()
     identity, collect = suite.identity, suite.collect
 
-    def collected(where: Path, gpus: int, without: tuple[int, ...] = ()) -> "list[Entry]":
-        known = (where, gpus, tuple(without)) == (root, 1, ())
-        return every if known else collect(where, gpus, without=without)
+    def collected(where: Path, gpus: int, without: tuple[int, ...] = (), own: Path | None = None) -> "list[Entry]":
+        known = (where, gpus, tuple(without), own) == (root, 1, (), None)
+        return list(every) if known else collect(where, gpus, without=without, own=own)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(suite, "identity", lambda where: mine if where == root else identity(where))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert.files import untrusted
 from dgxcert.files.untrusted import MIB
+from dgxcert.judgement.requirement import OWN
 from dgxcert.outcome import CannotStart
 
 MOST_FILES, MOST_BYTES = 1000, 64 * MIB
@@ -36,8 +37,11 @@ class OwnChecks(BaseModel):
 
     @property
     def description(self) -> str:
-        """The checks on one line, for every report."""
-        return f"the lab's own checks {self.name}, SHA-256 {self.sha256}"
+        """The checks and what they count for, on one line, for every report."""
+        version = f"{self.name}, SHA-256 {self.sha256}"
+        return (
+            f"group {OWN} are the lab's own checks {version}: what fails there rejects, what passes certifies nothing"
+        )
 
 
 def read(folder: Path) -> OwnChecks:

@@ -12,7 +12,7 @@ from dgxcert.files import untrusted
 from dgxcert.files.untrusted import MIB
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
-from dgxcert.judgement.requirement import OWN, Tier
+from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.machine import trait
 from dgxcert.machine.identity import Machine
@@ -415,12 +415,7 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
     notes = _environment_notes(events, opened)
     if opened.options.config:
         notes.append(f"set by {opened.options.config}")
-    if opened.own:
-        notes.append(
-            f"group {OWN} are {opened.own.description}: what fails there rejects, what passes there certifies nothing"
-        )
-    if lab := opened.profile.lab:
-        notes.append(lab.description)
+    notes.extend(each.description for each in (opened.own, opened.profile.lab) if each)
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")
