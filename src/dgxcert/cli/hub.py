@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dgxcert import near_miss
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import Cache, Hub
 from dgxcert.cli.options import JsonOption, ProfileOption
@@ -109,7 +110,7 @@ def hub(
     from dgxcert.profiles.checkpoints import KNOWN
 
     if kind not in repository.TYPES:
-        raise CannotStart(f"--type is {kind!r}; it is one of {', '.join(repository.TYPES)}")
+        raise CannotStart(f"--type is {kind[:60]!r}; {near_miss.hint(kind, repository.TYPES)}")
     if repo and not REPO.fullmatch(repo):
         raise CannotStart(f"--repo is {repo!r}; it is a name like org/name")
     found = diagnoses.diagnose(KNOWN)

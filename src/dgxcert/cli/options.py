@@ -45,9 +45,9 @@ def _named(word: str) -> str:
 
 
 def _existing(context: typer.Context, folder: Path) -> Path:
-    """A folder that holds results; without runs it need not be there, unless it was named. Raises CannotStart."""
+    """A folder that holds results; without runs it need not be there, unless it was typed. Raises CannotStart."""
     source = context.get_parameter_source("results")
-    if source is not None and source.name != "DEFAULT":
+    if source is not None and source.name == "COMMANDLINE":
         try:
             folder.stat()
         except OSError as error:

@@ -57,6 +57,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "a limit": ("validate --profile limits.yaml", ("limits.sprad: unknown name; did you mean 'spread'?",)),
     "a setting of a profile": ("validate --profile keys.yaml", ("unknown key 'limit'; did you mean 'limits'?",)),
     "a profile that is extended": ("validate --profile base.yaml", ("Did you mean 'cpu'?",)),
+    "a type of repository": ("hub --type modle --repo a/b", ("did you mean 'model'?",)),
     "a requirement to explain": ("explain DECODE-SPED", ("did you mean 'DECODE-SPEED'?",)),
     "a profile to show": ("profiles show h20", ("Did you mean 'h200'?",)),
     "a run by name": ("show 2026-11-24", ("There is no '2026-11-24'",)),
