@@ -40,7 +40,9 @@ def test_certificates_are_valid_only_by_a_list_of_signers(dgxcert, tmp_path: Pat
     ("arguments", "problem"),
     [
         (["--out", "results/run"], "results/run is a run folder. Name a folder of its own: --out pages"),
-        (["missing", "--out", "pages"], "There is no results folder missing"),
+        (["missing", "--out", "pages"], "There is no folder missing"),
+        (["resluts", "--out", "pages"], "Did you mean results?"),
+        (["--out", "pages", "--allowed-signers", "nobody"], "There is no file nobody"),
         (["--out", "file"], "--out file is not a folder"),
         (["--out", "other"], "other has files that `dgxcert site` did not write"),
         (["--out", "pages", "--revoked", "keys"], "--revoked is about signatures, and none is verified"),

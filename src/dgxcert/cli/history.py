@@ -1,5 +1,6 @@
 """Commands about earlier runs: their reports, a history, pages of all, a packed run for a support case."""
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -88,7 +89,12 @@ def site(
         raise CannotStart("--revoked is about signatures, and none is verified.", "Add --allowed-signers FILE.")
     folder = results or _configured(context)
     if not folder.is_dir():
-        raise CannotStart(f"There is no results folder {folder}.", "Name the folder that holds the run folders.")
+        missing = FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
+        raise CannotStart(f"There is no folder {folder}.", "Name the one that holds the run folders.") from missing
+    for file in filter(None, (allowed_signers, revoked)):
+        if not file.is_file():
+            missing = FileNotFoundError(errno.ENOENT, "no such file", str(file))
+            raise CannotStart(f"There is no file {file}.", "Name a list of signers, or leave it out.") from missing
     if by_file := config.used(context):
         screen.say(by_file)
     now = datetime.now(UTC)
