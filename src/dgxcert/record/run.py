@@ -413,9 +413,6 @@ def _varied(results: Iterable[Result]) -> list[str]:
 def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[str]) -> list[str]:
     """What a reader of the verdict should know about how the run was made."""
     notes = _environment_notes(events, opened)
-    if opened.options.config:
-        notes.append(f"set by {opened.options.config}")
-    notes.extend(each.description for each in (opened.own, opened.profile.lab) if each)
     notes.extend(opened.fallen)
     if site := opened.profile.site:
         notes.append(f"limits tightened by {site.description}")
@@ -459,10 +456,12 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
 
 
 def _environment_notes(events: list[Event], opened: Opened) -> list[str]:
-    """What of the environment can change a result: variables, and code that Python runs at its start."""
+    """What beside the suite can change a result: a config file, own checks, variables, code that Python runs at its start."""
     read = [event.software for event in events if isinstance(event, SoftwareRead)]
     startup_code = sorted({path for software in read for path in software.startup_code})
     return [
+        *([f"set by {opened.options.config}"] if opened.options.config else []),
+        *(each.description for each in (opened.own, opened.profile.lab) if each),
         *(f"{name} was set and is ignored: it could change what the suite runs" for name in opened.ignored_environment),
         *(f"{variable} is set, which can change what is measured" for variable in opened.unusual_environment),
         *(
