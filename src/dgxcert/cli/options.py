@@ -44,6 +44,16 @@ def _named(word: str) -> str:
     return f"'{on_one_line(word)[:60]}'"
 
 
+def existing(path: str) -> str:
+    """A path that is there, or "". Raises CannotStart."""
+    try:
+        if path:
+            os.stat(path)
+    except OSError as error:
+        raise CannotStart(f"{path} cannot be read: {error.strerror}.", "Name another folder.") from error
+    return path
+
+
 def _existing(context: typer.Context, folder: Path) -> Path:
     """A folder that holds results; without runs it need not be there, unless it was typed. Raises CannotStart."""
     source = context.get_parameter_source("results")

@@ -25,6 +25,7 @@ from dgxcert.cli.options import (
     RuntimeOption,
     StackOption,
     VerboseOption,
+    existing,
 )
 from dgxcert.cli.usage.declaration import command
 from dgxcert.judgement.requirement import Tier
@@ -42,7 +43,9 @@ WITH_RESUME = ("resume", "results", "verbose", "quiet")
 
 commands = typer.Typer()
 
-ChecksOption = Annotated[str, typer.Option(metavar="DIR", help="Folder of your own checks; they certify nothing.")]
+ChecksOption = Annotated[
+    str, typer.Option(metavar="DIR", help="Folder of your own checks; they certify nothing.", callback=existing)
+]
 
 
 @command(commands, group="validate", example="dgxcert validate --tier quick")

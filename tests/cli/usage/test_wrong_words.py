@@ -64,6 +64,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "waivers": ("validate --profile cpu --waivers waiver.yaml", ("Did you mean waivers.yaml?",)),
     "waivers after =": ("validate --profile cpu --waivers=waiver.yaml", ("Did you mean waivers.yaml?",)),
     "a profile's file": ("validate --profile mein.yaml", ("Did you mean mine.yaml?",)),
+    "own checks": ("validate --profile cpu --checks sites", ("sites cannot be read", "Did you mean site?")),
     "a site profile": ("validate --profile cpu --site sites", ("Did you mean site?",)),
     "a certificate": ("verify results/run-a/certificat.json", ("Did you mean results/run-a/certificate.json?",)),
 }

@@ -87,9 +87,9 @@ def of_missing(error: BaseException, words: list[str]) -> tuple[str, ...]:
         if cause.__cause__ is None:
             return ()
         cause = cause.__cause__
-    missing = Path(cause.filename or "")
+    missing = Path(os.path.abspath(cause.filename or ""))
     typed = {Path(os.path.expanduser(part)) for word in words for part in (word, word.partition("=")[2]) if part}
-    named = typed & {missing, *missing.parents}
+    named = [path for path in typed if Path(os.path.abspath(path)) in (missing, *missing.parents)]
     near = [str(each) for path in named for each in near_paths.closest(path)]
     return (f"Did you mean {' or '.join(near)}?",) if near else ()
 
