@@ -456,7 +456,7 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
 
 
 def _environment_notes(events: list[Event], opened: Opened) -> list[str]:
-    """What beside the suite can change a result: a config file, own checks, variables, code that Python runs at its start."""
+    """What beside the suite can change a result: config file, own checks, variables, code that Python starts with."""
     read = [event.software for event in events if isinstance(event, SoftwareRead)]
     startup_code = sorted({path for software in read for path in software.startup_code})
     return [
