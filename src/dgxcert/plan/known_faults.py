@@ -121,7 +121,24 @@ def noticed_by(requirement: str, catalogue: Catalogue) -> dict[str, Fault]:
 
 
 def parse(text: str, name: str) -> Catalogue:
-    """Check the text of a catalogue; `name` stands for it in errors. Raises ValueError."""
+    """Check the text of a catalogue; `name` stands for it in errors. Raises ValueError.
+
+    >>> text = '''
+    ... A:
+    ...   title: GPU and driver
+    ...   faults:
+    ...     A1:
+    ...       symptom: It is slow
+    ...       signature: half of it
+    ...       versions: all
+    ...       remedy: [Look]
+    ...       sources: [a log]
+    ...       confidence: single
+    ...       caught_by: [MATMUL-SPEED]
+    ... '''
+    >>> parse(text, "faults.yaml").faults["A1"].requirements
+    ('MATMUL-SPEED',)
+    """
     try:
         content = yaml_document.parse(text, name).content
     except CannotStart as error:

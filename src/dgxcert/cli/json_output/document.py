@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from dgxcert.cli import screen
+from dgxcert.files import untrusted
 from dgxcert.redaction import scrubber
 
 
@@ -33,7 +34,7 @@ def text(document: BaseModel) -> str:
     }
     """
     dumped = json.dumps(document.model_dump(mode="json", by_alias=True), allow_nan=False)
-    return json.dumps(json.loads(scrubber.json_text(dumped)), indent=1, allow_nan=False)
+    return json.dumps(untrusted.parse_json(scrubber.json_text(dumped)), indent=1, allow_nan=False)
 
 
 def say(document: BaseModel) -> None:
