@@ -17,6 +17,7 @@ from dgxcert.cli.options import (
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import on_one_line, printable
 from dgxcert.machine.runtime import RuntimeChoice, resolve
+from dgxcert.plan.spelling import spelled
 
 if TYPE_CHECKING:
     from dgxcert.runner.doctor.findings import Examination, Finding
@@ -70,7 +71,7 @@ def _lines(finding: "Finding") -> list[str]:
     """One finding: what it does, what was found, what to do, and what waits for it."""
     problem = printable(finding.problem).splitlines() or [""]
     head = [f"{finding.effect.upper():8} {finding.name}: {finding.title}", *(f"  {line.strip()}" for line in problem)]
-    steps = [f"  {number}. {on_one_line(step)}" for number, step in enumerate(finding.remedy, start=1)]
+    steps = [f"  {number}. {on_one_line(spelled(step))}" for number, step in enumerate(finding.remedy, start=1)]
     behind = [f"  then look again at {', '.join(finding.behind)}"] if finding.behind else []
     return [on_one_line(head[0]), *head[1:], *steps, *behind]
 

@@ -13,6 +13,7 @@ from dgxcert.cli.exit_code import Cache, Hub
 from dgxcert.cli.options import JsonOption, ProfileOption
 from dgxcert.cli.usage.declaration import command
 from dgxcert.outcome import CannotStart
+from dgxcert.plan.spelling import spelled
 
 if TYPE_CHECKING:
     from dgxcert.probes.hub.diagnosis import Diagnosis
@@ -130,7 +131,7 @@ def _told(found: "Diagnosis") -> str:
     lines = [f"{step.state:8} {step.name:11} {step.detail}" for step in found.steps]
     lines += [f"noticed  {note}" for note in found.notes]
     lines.append(found.meaning if found.failure is None else f"step {found.failed}: {found.meaning}")
-    return "\n".join([*lines, *(f"  - {step}" for step in found.remedy)])
+    return "\n".join([*lines, *(f"  - {spelled(step)}" for step in found.remedy)])
 
 
 def _described(cached: "CachedCheckpoint", *, needed: bool) -> str:

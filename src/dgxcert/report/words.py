@@ -8,6 +8,7 @@ from dgxcert.judgement.evidence import Evidence, format_quantity
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
 from dgxcert.plan.options import Weights
+from dgxcert.plan.spelling import spelled
 from dgxcert.record.run import Result, Run
 
 MEANING = {
@@ -146,4 +147,4 @@ def keys(results: list[Result]) -> str:
 def rehearse_hint(run: Run) -> str | None:
     """How to rehearse, where a run was rejected because the machine has no GPU."""
     absent = any(result.id == "GPU-PRESENT" and result.outcome is Outcome.FAILED for result in run.results)
-    return HOW_TO_REHEARSE if absent and not run.machine.gpus else None
+    return spelled(HOW_TO_REHEARSE, installed=run.suite.installed) if absent and not run.machine.gpus else None
