@@ -5,6 +5,7 @@ import os
 import py_compile
 import zipfile
 from collections.abc import Callable
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,10 @@ def test_what_cannot_be_told_is_not_taken_for_unmodified(site: Path, change: Cal
     compared = compare(site)
     assert compared.modified is None
     assert compared.reason
+
+
+def test_packages_that_an_extra_brings_and_that_are_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"docker", "jinja2"} <= set(installation.names_of("host", requires("dgxcert") or ()))
+    asked = ["pytest>=9", "no-such-package>=1; extra == 'host'", "pytest>=9; extra == 'host'"]
+    monkeypatch.setattr(installation.metadata, "requires", lambda _: asked)
+    assert installation.lacks("host") == ["no-such-package"]

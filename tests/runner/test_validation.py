@@ -14,8 +14,10 @@ from suites import driver, example
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine import software
+from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.plan import suite
+from dgxcert.plan import installation, suite
+from dgxcert.plan.options import Options
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
@@ -195,6 +197,14 @@ def at_rest(cut: Cut, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def resume(folder: Path) -> Run:
     return validation.resume(folder, Console(file=StringIO())).run
+
+
+def test_a_wheel_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "is_installed", lambda: True)
+    monkeypatch.setattr(installation, "lacks", lambda extra: ["docker", "jinja2"] if extra == "host" else [])
+    with pytest.raises(CannotStart, match=r"extra `host`, found no docker, jinja2") as raised:
+        validation.decide(Options(profile="cpu", runtime=Runtime.DOCKER))
+    assert "pip install 'DGXCERT.whl[host]'" in " ".join(raised.value.remedy)
 
 
 def test_a_finished_run_is_not_resumed(at_rest: Path) -> None:

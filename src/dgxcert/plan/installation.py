@@ -7,6 +7,8 @@ by accident or behind its back. Which suite it is, its hash says, in the record 
 import base64
 import csv
 import re
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 from dgxcert.files import untrusted
@@ -32,6 +34,25 @@ def compare(package: Path) -> Compared:
     except OSError as error:
         return Compared(None, None, f"{error.filename} cannot be read: {error.strerror}")
     return Compared(None, bool(differing), source.shown(differing))
+
+
+def lacks(extra: str) -> list[str]:
+    """The packages that an extra of dgxcert brings, and this environment has not."""
+    return [name for name in names_of(extra, metadata.requires(NAME) or ()) if not _is_there(name)]
+
+
+def names_of(extra: str, requirements: Iterable[str]) -> list[str]:
+    """The names of the packages that an extra brings, from a distribution's `Requires-Dist`.
+
+    >>> names_of("host", ["rich>=14.0", "docker>=7.2; extra == 'host'", 'ruff>=0.14; extra == "dev"'])
+    ['docker']
+    """
+    brought = [each for each in requirements if re.search(rf"extra == ['\"]{extra}['\"]", each)]
+    return [re.split(r"[^A-Za-z0-9._-]", each, maxsplit=1)[0] for each in brought]
+
+
+def _is_there(name: str) -> bool:
+    return any(metadata.distributions(name=name))
 
 
 def _metadata_folder(package: Path) -> Path:

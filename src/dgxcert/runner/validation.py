@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import difference
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import environment, own_checks, selection, suite
+from dgxcert.plan import environment, installation, own_checks, selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.estimate import Estimate
 from dgxcert.plan.options import Options
@@ -80,6 +81,7 @@ class Decided(NamedTuple):
 
 def decide(options: Options) -> Decided:
     """Look at the machine and make the plan of a run; writes nothing. Raises CannotStart where none can start."""
+    _require_host_packages(options)
     _require_image(options)
     machine = session.read_machine()
     profile = session.choose_profile(options.profile, machine)
@@ -181,6 +183,17 @@ def _continue(
         for event in events:
             writer.append(event)
         return _work(opened, folder, writer, state, console, stop, detail)
+
+
+def _require_host_packages(options: Options) -> None:
+    """Refuse a wheel without its extra `host`: it would find neither engine nor anything to write reports with."""
+    missing = installation.lacks("host") if suite.is_installed() and options.runtime is Runtime.DOCKER else []
+    if missing:
+        raise CannotStart(
+            f"wanted the packages of dgxcert's extra `host`, found no {', '.join(missing)}.",
+            f"Install the wheel with it: {sys.executable} -m pip install 'DGXCERT.whl[host]'; "
+            "or uvx --from 'DGXCERT.whl[host]' dgxcert validate",
+        )
 
 
 def _require_image(options: Options) -> None:
