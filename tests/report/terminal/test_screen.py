@@ -328,3 +328,13 @@ def test_a_reason_of_megabytes_is_shortened() -> None:
 def test_without_a_folder_nothing_is_said_of_one(run: Run) -> None:
     assert "kept in" not in shown(run, folder="")
     assert "make validate" not in shown(run, folder="")
+
+
+@pytest.mark.parametrize("detail", [Detail.USUAL, Detail.EVERYTHING])
+def test_a_step_that_is_longer_than_the_terminal_is_copied_as_one_line(detail: Detail) -> None:
+    step = (
+        "Read it: python -c 'import torch; print(torch.version.cuda); torch.cuda.init()' 2>&1 | tail -1 | tee torch.txt"
+    )
+    failed = finished("A", Outcome.FAILED, reason="it is too low", remedy=(step, "mend"))
+    printed = shown(runs.assemble([opened(planned("A")), failed], "run"), 80, detail=detail)
+    assert step in printed

@@ -24,6 +24,8 @@ class Line:
     indent: int = 2
     cut: bool = False
     """Whether a terminal of usual width shows its beginning alone."""
+    whole: bool = False
+    """Whether the terminal itself wraps it: a command that is copied out of it stays one line."""
 
 
 def fitted(lines: Iterable[Line], width: int | None) -> list[Line]:
@@ -37,7 +39,7 @@ def fitted(lines: Iterable[Line], width: int | None) -> list[Line]:
 
 def _parts(line: Line, width: int | None) -> list[Line]:
     text = on_one_line(line.text if len(line.text) <= LONGEST else f"{line.text[:LONGEST]}…")
-    if width is None or len(text) <= width:
+    if width is None or len(text) <= width or line.whole:
         return [Line(text, line.style)]
     if line.cut and width >= NARROW:
         return [Line(text[: width - 1] + "…", line.style)]

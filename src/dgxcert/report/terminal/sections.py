@@ -188,7 +188,7 @@ def not_passed(run: Run) -> list[Line]:
         lines += [Line(f"  {text}") for text in _findings(first.reason)]
         if first.remedy:
             of = f"step 1 of {len(first.remedy)}" if len(first.remedy) > 1 else "do"
-            lines.append(Line(f"  {of}: {first.remedy[0]}", indent=4))
+            lines.append(Line(f"  {of}: {first.remedy[0]}", whole=True))
     return lines
 
 
@@ -204,7 +204,7 @@ def whole_problems(run: Run) -> list[Line]:
             lines.append(Line(f"  why it matters: {first.why}", "dim", 4))
         if first.remedy:
             lines.append(Line(f"--- {keys(results[:1])}: what to do ---"))
-            lines += [Line(f"{number}. {step}", indent=3) for number, step in enumerate(first.remedy, start=1)]
+            lines += [Line(f"{number}. {step}", whole=True) for number, step in enumerate(first.remedy, start=1)]
     return lines
 
 
