@@ -91,6 +91,16 @@ def test_a_narrow_terminal_is_told_once_what_all_runs_share() -> None:
     assert len(first) <= 80
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_row_that_is_wider_than_the_terminal_has_its_figures_below(width: int) -> None:
+    other = listed(past(1)[0].model_copy(update={"waived": 2}), profile="generic-nvidia", tier="burn-in")
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    printed = lines([*RUNS, other], console)
+    assert max(map(len, printed[:-2])) <= width
+    assert "  matmul 612, decode 9.87 fp32, LoRA 41,221!" in printed
+    assert all(line.endswith("3f2a91c0") for line in printed if "CERTIFIED" in line)
+
+
 def test_what_a_name_hides_is_escaped_before_columns_are_aligned() -> None:
     run = listed(past(1)[0].model_copy(update={"hostname": "spark\x1b[2J"}))
     assert any("spark\\x1b[2J  GB10" in line for line in lines([run], Console(file=io.StringIO())))

@@ -12,6 +12,7 @@ from dgxcert.history.run_index import Known
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.record.history_line import Earlier
 from dgxcert.report import headline_figure, layout
+from dgxcert.report.terminal.lines import Line, fitted
 
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "_.-=+*#@"
@@ -52,18 +53,54 @@ def show(known: Known, runs: Sequence[Listed], machine: str, last: int, console:
 
 
 def _show_runs(runs: Sequence[Listed], console: Console) -> None:
-    """One row for each run."""
+    """One row for each run; in a terminal that is too narrow for it, the figures stand below."""
     rows = [[*COLUMNS, *FIGURES, "run"], *map(_row, runs)]
-    if console.is_terminal and max(map(len, layout.columns(rows))) > console.width:
+    beside = [[note] for note in _notes(runs)]
+    width = console.width if console.is_terminal else None
+    if width is not None and _needed(rows) > width:
         rows, same = _without_what_all_share(rows)
         if same:
             print_line(console, on_one_line(f"every run: {same}"), "dim")
+        if _needed(rows) > width:
+            rows, figures = _without_figures(rows)
+            beside = [[f"  {of_it}" if of_it else "", *notes] for of_it, notes in zip(figures, beside, strict=True)]
     heading, *lines = layout.columns(rows)  # no rich table: it would measure thousands of rows before it prints one
     print_line(console, heading, "dim")
-    noted = (f"{line}{note}" for line, note in zip(lines, _notes(runs), strict=True))
-    _print("\n".join(noted), console)
+    _print("\n".join(_beside(line, more, width) for line, more in zip(lines, beside, strict=True)), console)
     if any(run.figures for run in runs):
         print_line(console, LEGEND, "dim")
+
+
+def _needed(rows: list[list[str]]) -> int:
+    """The columns of a terminal that a table takes."""
+    return max(map(len, layout.columns(rows)))
+
+
+def _without_figures(rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """The rows without their headline figures, and those of each run in words.
+
+    >>> _without_figures([["tier", "matmul", "decode", "LoRA", "run"], ["quick", "612", "9.87 fp32", "-", "3f2a91c0"]])
+    ([['tier', 'run'], ['quick', '3f2a91c0']], ['matmul 612, decode 9.87 fp32'])
+    """
+    first, last = -1 - len(FIGURES), -1
+    figures = [
+        [f"{name} {cell}" for name, cell in zip(FIGURES, row[first:last], strict=True) if cell != "-"]
+        for row in rows[1:]
+    ]
+    return [[*row[:first], *row[last:]] for row in rows], list(map(", ".join, figures))
+
+
+def _beside(line: str, more: list[str], width: int | None) -> str:
+    """A row with what else there is to say of its run: behind it where there is room, else below it.
+
+    >>> _beside("11-30 06:11  3f2a91c0", ["  (changed: driver)"], 30)
+    '11-30 06:11  3f2a91c0\\n  (changed: driver)'
+    """
+    behind = "".join(more)
+    if width is None or len(line) + len(behind) <= width:
+        return f"{line}{behind}"
+    below = (Line(f"  {each.strip()}", indent=4) for each in more if each)
+    return "\n".join([line, *(part.text for part in fitted(below, width))])
 
 
 def _row(run: Listed) -> list[str]:
