@@ -26,7 +26,8 @@ quoted = '$(subst ','\'',$1)'
 each = $(foreach word,$1,$(call quoted,$(word)))
 
 BIN = $(call quoted,$(VENV)/bin)
-DGXCERT = $(BIN)/dgxcert
+# Names what called it: an error is in make's words, and the line of make that follows it is explained.
+DGXCERT = env DGXCERT_CALLER=make $(BIN)/dgxcert
 SET_UP = $(PYTHON) scripts/setup.py --venv $(call quoted,$(VENV)) --stack $(call quoted,$(STACK)) --torch $(call quoted,$(TORCH))
 SELECT = $(if $(ONLY),--only $(call quoted,$(ONLY)))
 # What is not typed is left to dgxcert.toml, and to dgxcert's own defaults.
@@ -78,11 +79,11 @@ unexport MAKEFLAGS MFLAGS
 ASKED = +
 endif
 SET_UP_OR_STOP = $(SET_UP) $1 || exit 3
-# The command takes the place of its shell, so that signals reach it, and explains the line of make that follows it.
-ANSWER = $(ASKED)@exec env DGXCERT_CALLER=make $(DGXCERT)
+# The command takes the place of its shell, so that signals reach it.
+ANSWER = $(ASKED)@exec $(DGXCERT)
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@$(PYTHON) scripts/make_help.py $(call quoted,$(firstword $(MAKEFILE_LIST)))
 
 setup: ## install everything from the locks into .venv, or restore what was changed there (STACK=course|current TORCH=another build)
 	@$(SET_UP) --verify
@@ -113,12 +114,6 @@ quick: ## validate with the quick tier, in under a minute
 burn-in: override TIER := burn-in
 burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= continues
 	$(VALIDATE)
-
-check: environment ## run the checks under plain pytest, without a verdict
-	@$(BIN)/python -m pytest checks $(GIVEN_PROFILE)
-
-bench: environment ## run the benchmarks under plain pytest, without a verdict
-	@$(BIN)/python -m pytest benchmarks $(GIVEN_PROFILE)
 
 doctor: ## say what a first validate will trip over, in under 15 s (PROFILE= RUNTIME= STACK= IMAGE= BASE_IMAGE= NO_BUILD=1)
 	$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))
@@ -163,8 +158,33 @@ bundle: environment ## pack a redacted copy of a run for a hardware case (RUN=re
 show: environment ## show a finished run again (RUN=results/...)
 	$(ANSWER) show $(call quoted,$(RUN))
 
+image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
+	@$(SET_UP) --runtime docker
+	@$(DGXCERT) image $(IMAGE_OPTIONS) --name $(call quoted,$(IMAGE))
+
+shell: ## open a shell where the work of a run is done (PROFILE= RUNTIME=docker|native STACK= IMAGE= RESULTS=)
+	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
+	@$(DGXCERT) shell $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --image $(call quoted,$(IMAGE)) $(GIVEN_RESULTS)
+
+wheel: environment ## build dist/dgxcert-*.whl, which validates a machine without a checkout
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+
+clean: ## remove the environment that setup made, and the caches of its tools; run folders stay
+	@$(SET_UP) --clean
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache
+
+uninstall: ## list what dgxcert made here (environment, images, volume) and remove it after a question; results and keys stay (YES=1)
+	@$(PYTHON) scripts/uninstall.py --venv $(call quoted,$(VENV)) $(if $(YES),--yes)
+
+##@ To work on dgxcert itself
 test: environment ## run all tests of dgxcert, in two halves side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
+
+check: environment ## run the checks under plain pytest, without a verdict
+	@$(BIN)/python -m pytest checks $(GIVEN_PROFILE)
+
+bench: environment ## run the benchmarks under plain pytest, without a verdict
+	@$(BIN)/python -m pytest benchmarks $(GIVEN_PROFILE)
 
 # The tests start thousands of processes: each would compile every module again where bytecode is not kept.
 TESTS = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
@@ -235,28 +255,10 @@ bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the
 bench-sampler: environment ## measure the cost of sampling a GPU; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
 
-wheel: environment ## build dist/dgxcert-*.whl, which validates a machine without a checkout
-	@$(BIN)/python -m hatchling build -t wheel -d dist
-
-image: ## build the container image (STACK= BASE_IMAGE= IMAGE=)
-	@$(SET_UP) --runtime docker
-	@$(DGXCERT) image $(IMAGE_OPTIONS) --name $(call quoted,$(IMAGE))
-
-shell: ## open a shell where the work of a run is done (PROFILE= RUNTIME=docker|native STACK= IMAGE= RESULTS=)
-	@$(SET_UP) --runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE)
-	@$(DGXCERT) shell $(GIVEN_PROFILE) --runtime $(call quoted,$(RUNTIME)) --stack $(call quoted,$(STACK)) --image $(call quoted,$(IMAGE)) $(GIVEN_RESULTS)
-
 lock: environment ## pin every package again, with hashes; UPGRADE=1 takes the newest versions
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 tokenizer: environment ## train the shipped tokenizer on the shipped prose
 	@$(BIN)/python scripts/train_tokenizer.py
-
-clean: ## remove the environment that setup made, and the caches of its tools; run folders stay
-	@$(SET_UP) --clean
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache
-
-uninstall: ## list what dgxcert made here (environment, images, volume) and remove it after a question; results and keys stay (YES=1)
-	@$(PYTHON) scripts/uninstall.py --venv $(call quoted,$(VENV)) $(if $(YES),--yes)
 
 .PHONY: $(TARGETS)
