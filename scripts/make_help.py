@@ -28,7 +28,7 @@ def lines(makefile: str, width: int | None) -> list[str]:
         if heading := HEADING.match(line):
             shown += ["", f"{heading[1]}:"]
         elif target := TARGET.match(line):
-            shown += _row(*target.groups(), width)
+            shown += _row(target[1], target[2], width)
     return shown
 
 
