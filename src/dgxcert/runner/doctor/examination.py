@@ -33,7 +33,7 @@ from dgxcert.runner.doctor.findings import Effect, Examination, Finding
 from dgxcert.runner.doctor.later import Later
 from dgxcert.runner.doctor.preparation import Answer
 
-LIMIT_S = 12.5
+LIMIT_S = 11.0
 """For all of it; the rest of 15 s is for Python's start, and for killing what hangs."""
 MACHINE_S = 5.0
 """For the driver to say which machine this is: without an answer the fallback profile is examined."""
