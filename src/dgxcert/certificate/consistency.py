@@ -18,7 +18,7 @@ from dgxcert.certificate.statement import Extension, Statement, make
 from dgxcert.judgement.requirement import OWN
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.outcome import CannotStart, Outcome
-from dgxcert.record import chain, clock, contradictions, journal
+from dgxcert.record import chain, clock, contradictions, journal, run_folders
 from dgxcert.record import run as runs
 from dgxcert.record.journal import Event
 from dgxcert.record.run import Run
@@ -102,12 +102,11 @@ def require_signable(folder: Path, now: datetime) -> tuple[Run, str | None]:
 
 def require_unsigned(folder: Path) -> None:
     """Raise CannotStart where a run is signed: its reports must stay as they are, byte for byte."""
-    for name in runs.SIGNED:
-        if (folder / name).exists():
-            raise CannotStart(
-                f"{folder} is signed ({name}), and the signature covers its reports.",
-                f"Open {folder / 'report.html'}; to make them again, do so in a copy of the folder without {name}.",
-            )
+    if signed := run_folders.signed_file(folder):
+        raise CannotStart(
+            f"{folder} is signed ({signed.name}), and the signature covers its reports.",
+            f"Open {folder / 'report.html'}; to make them again, do so in a copy of the folder without {signed.name}.",
+        )
 
 
 def require_true(statement: Statement, covered: Covered, now: datetime) -> Truth:

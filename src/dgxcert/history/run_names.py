@@ -10,7 +10,7 @@ from dgxcert import near_miss
 from dgxcert.files import untrusted
 from dgxcert.history import run_index
 from dgxcert.outcome import CannotStart
-from dgxcert.record import journal
+from dgxcert.record import journal, run_folders
 from dgxcert.record import run as runs
 
 LATEST = "latest"
@@ -53,7 +53,7 @@ def resolve_file(name: str | Path, results: Path) -> Path:
     if os.sep in typed or os.path.lexists(typed):
         return Path(typed)
     folder = resolve(typed, results)
-    found = next((folder / signed for signed in runs.SIGNED if os.path.lexists(folder / signed)), None)
+    found = run_folders.signed_file(folder)
     if found is None:
         raise CannotStart(f"{folder} is not signed.", f"Sign it: dgxcert sign {folder} --key KEY")
     return found

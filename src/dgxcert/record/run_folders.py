@@ -14,6 +14,14 @@ from dgxcert.record import journal
 from dgxcert.record import run as runs
 
 
+def signed_file(folder: Path) -> Path | None:
+    """The signed file of a run folder, a certificate before a report; None where there is none.
+
+    A link counts as one, wherever it leads: whoever reads it refuses it.
+    """
+    return next((folder / name for name in runs.SIGNED if os.path.lexists(folder / name)), None)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A folder that holds a run.json, a record or both, each a regular file."""

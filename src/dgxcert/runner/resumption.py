@@ -15,7 +15,7 @@ from dgxcert.plan.options import CONTAINER
 from dgxcert.plan.selection import Planned
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles import waivers
-from dgxcert.record import journal
+from dgxcert.record import journal, run_folders
 from dgxcert.record import run as runs
 from dgxcert.record.journal import Opened
 from dgxcert.record.state import RunState, lost
@@ -43,14 +43,13 @@ def would_measure(folder: Path, boot_id: str | None) -> bool:
     state = RunState(events)
     for event in beginning(opened, state, opened.machine.model_copy(update={"boot_id": boot_id})):
         state.take(event)
-    return bool(waiting(opened, state)) and not any((folder / name).exists() for name in runs.SIGNED)
+    return bool(waiting(opened, state)) and not run_folders.signed_file(folder)
 
 
 def require_waiting(opened: Opened, state: RunState, folder: Path) -> None:
     """Raise CannotStart where a resumed run would measure nothing, or would no longer be what was signed."""
-    signed = [name for name in runs.SIGNED if (folder / name).exists()]
-    if signed:
-        raise CannotStart(f"{folder} is signed ({signed[0]}): to resume it would break its signature.", NEW_RUN)
+    if signed := run_folders.signed_file(folder):
+        raise CannotStart(f"{folder} is signed ({signed.name}): to resume it would break its signature.", NEW_RUN)
     if waiting(opened, state):
         return
     left = [entry.key for entry in opened.plan if entry.runs and entry.key not in state.endings]
@@ -81,7 +80,7 @@ def _last_ending(folder: Path) -> str:
 
 def only_reports_are_missing(opened: Opened, state: RunState, folder: Path) -> bool:
     """Whether a run ended with its last measurement, and its verdict could not be written, or only an older one."""
-    if waiting(opened, state) or any((folder / name).exists() for name in runs.SIGNED):
+    if waiting(opened, state) or run_folders.signed_file(folder):
         return False
     try:
         written = runs.load(folder)

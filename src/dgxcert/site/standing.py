@@ -9,7 +9,7 @@ from dgxcert.certificate import signed_run
 from dgxcert.certificate.refusal import Refused
 from dgxcert.certificate.statement import CERTIFICATE
 from dgxcert.outcome import CannotStart
-from dgxcert.record import run as runs
+from dgxcert.record import run_folders
 
 REASON_CHARS = 300
 
@@ -71,7 +71,7 @@ class Standing:
 
 def read(folder: Path, now: datetime) -> Standing | None:
     """The standing of a signed run by its own statement, which nobody vouches for; None for an unsigned run."""
-    path = _signed_file(folder)
+    path = run_folders.signed_file(folder)
     if path is None:
         return None
     kind = CERTIFICATE if path.name == signed_run.FILES[CERTIFICATE] else "report"
@@ -87,7 +87,7 @@ def read(folder: Path, now: datetime) -> Standing | None:
 
 def verified(folder: Path, unverified: Standing, now: datetime, signers: Signers) -> Standing:
     """The standing after signature, signer and every file of the run folder were verified, which takes a second."""
-    path = _signed_file(folder)
+    path = run_folders.signed_file(folder)
     if path is None or unverified.state is not State.UNVERIFIED:
         return unverified
     kind, expires = unverified.kind, unverified.expires
@@ -98,16 +98,3 @@ def verified(folder: Path, unverified: Standing, now: datetime, signers: Signers
     except CannotStart as error:
         return Standing(State.UNCHECKED, kind, expires, error.problem[:REASON_CHARS])
     return Standing(State.VALID, kind, expires, found.signer.principal[:REASON_CHARS])
-
-
-def _signed_file(folder: Path) -> Path | None:
-    """The signed file of a run folder, a certificate before a report; a link is one too: it is refused when read."""
-    return next((folder / name for name in runs.SIGNED if _exists(folder / name)), None)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except OSError:
-        return False
-    return True

@@ -1,6 +1,5 @@
 """What `dgxcert show --json` prints: a run as CI and a lab's inventory want it; run.json has the rest."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from dgxcert.plan.options import WORKING, Options
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import figures
-from dgxcert.record.run import SIGNED, EarlierAttempt, Result, Run
+from dgxcert.record import figures, run_folders
+from dgxcert.record.run import EarlierAttempt, Result, Run
 from dgxcert.report import words
 
 
@@ -160,7 +159,7 @@ def of(run: Run, folder: Path, unchecked: str) -> ShownRun:
         waivers=run.waivers,
         notes=run.notes,
         unchecked=unchecked,
-        signed=next((name for name in SIGNED if os.path.lexists(folder / name)), None),
+        signed=signed.name if (signed := run_folders.signed_file(folder)) else None,
     )
 
 

@@ -15,7 +15,8 @@ from dgxcert.outcome import Outcome
 from dgxcert.plan import suite
 from dgxcert.plan.options import Options, Weights
 from dgxcert.plan.spelling import spelled
-from dgxcert.record.run import SIGNED, Run
+from dgxcert.record import run_folders
+from dgxcert.record.run import Run
 from dgxcert.report.words import HOW_TO_REHEARSE, open_results, rehearse_hint
 
 MOST_NAMED = 4
@@ -48,8 +49,8 @@ def next_step(run: Run, folder: str, here: Here) -> str:
         text = f"To measure what is left: make validate RESUME={shlex.quote(folder)}{_stack(run)}"
     elif run.judgement.verdict is Verdict.INCONCLUSIVE:
         text = f"Once that is mended, to begin again{at}: {_validate(run.options, folder, run.options.only)}"
-    elif signed := next((name for name in SIGNED if (Path(folder) / name).exists()), ""):
-        text = f"To see what has changed since{at}: make drift FILE={shlex.quote(f'{folder}/{signed}')}"
+    elif signed := run_folders.signed_file(Path(folder)):
+        text = f"To see what has changed since{at}: make drift FILE={shlex.quote(str(signed))}"
     elif run.judgement.verdict is Verdict.CERTIFIED and here.ours:
         text = f"To sign it: make sign RUN={shlex.quote(folder)} KEY={_key()}"
     elif run.judgement.verdict is Verdict.PARTIAL:
