@@ -115,6 +115,29 @@ def test_a_gpu_that_could_not_be_measured_is_counted_and_one_that_failed_marks_t
     assert (decode.value, decode.failed, decode.gpus, decode.unmeasured) == (9.8, True, 2, 1)
 
 
+def test_a_gpu_that_failed_without_a_reading_marks_the_figure_of_the_others() -> None:
+    run = measured(
+        **{
+            "DECODE-SPEED[bf16-tuned-single-gpu0]": [reading("decode", 212.0, "token/s")],
+            "DECODE-SPEED[bf16-tuned-single-gpu1]": (Outcome.FAILED, []),
+        }
+    )
+    decode = the("decode-16bit", run)
+    assert (decode.value, decode.failed, decode.gpus) == (212.0, True, 1)
+
+
+def test_what_a_labs_own_check_records_is_no_figure_and_counts_no_limit() -> None:
+    limit = next(name for name, each in profiles.load("h200").limits.items() if each.basis)
+    hot = reading("highest temperature", 480.0, "°C")
+    held = tuple(each.model_copy(update={"source": f"limit {limit}: x"}) for each in hot.held_against)
+    hot = hot.model_copy(update={"held_against": held})
+    plan = [planned("A", group="gpu"), planned("OWN-HOT", group="own")]
+    ended = [finished("A", Outcome.PASSED), finished("OWN-HOT", Outcome.PASSED, evidence=(hot,))]
+    run = runs.assemble([opened(*plan, profile=profiles.load("h200")), *ended], "run")
+    assert figures(run) == ()
+    assert set((run.limits or {}).values()) == {0}, "its comparisons are not those of the certificate"
+
+
 def test_another_case_takes_the_place_of_one_that_was_not_measured_and_is_named() -> None:
     stock = measured(
         **{DECODE: (Outcome.INCONCLUSIVE, []), "DECODE-SPEED[fp16-stock-single]": [reading("decode", 40.6, "token/s")]}

@@ -1,15 +1,17 @@
 """Figures: the few measurements of a run that a lab reads aloud, from its evidence alone.
 
 A figure is given only where its requirement ended conclusively: what was inconclusive or not run has none, and that of
-a requirement that failed is marked. Of several GPUs the worst counts.
+a requirement that failed is marked. Of several GPUs the worst counts, and one that failed without a reading marks the
+figure of the others. What a lab's own checks record is no figure.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgxcert.judgement.benchmark_cases import COURSE, INT4, LARGE, NF4, SINGLE, SMALL, STOCK, TUNED
 from dgxcert.judgement.evidence import Evidence, Value
+from dgxcert.judgement.requirement import OWN
 from dgxcert.judgement.units import OF_CEILING, OF_ROOFLINE, OF_TIME
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
@@ -102,7 +104,8 @@ class Reading:
 def figures(run: Run) -> tuple[Figure, ...]:
     """The headline figures of a run, in the order in which every report shows them."""
     has_peaks = has_own_peaks(run.profile)
-    found = {wanted.name: figure for wanted in WANTED if (figure := _figure(wanted, run.results, has_peaks))}
+    ours = tuple(result for result in run.results if result.group != OWN)
+    found = {wanted.name: figure for wanted in WANTED if (figure := _figure(wanted, ours, has_peaks))}
     for usual, instead in INSTEAD.items():
         if usual in found:
             found.pop(instead, None)
@@ -179,7 +182,9 @@ def _figure(wanted: Wanted, results: tuple[Result, ...], has_peaks: bool) -> Fig
         named = [result for result in results if not name or any_gpu(result.key) == name]
         if readings := wanted.readings(result for result in named if result.outcome in CONCLUSIVE):
             unmeasured = sum(each.wanted and each.outcome not in CONCLUSIVE for each in named) if name else 0
-            return _worst(wanted, _label(wanted, name), readings, unmeasured, has_peaks)
+            figure = _worst(wanted, _label(wanted, name), readings, unmeasured, has_peaks)
+            # a GPU that failed before it gave a reading is no better than one whose reading is too low
+            return replace(figure, failed=True) if name and _has_failed(named) else figure
     return None
 
 
@@ -229,6 +234,10 @@ def _share(reading: Reading, has_peaks: bool) -> tuple[float | None, str]:
 def _failed(reading: Reading, *, whole: bool) -> bool:
     """Whether its requirement failed: for whatever reason, or only by this very value unless `whole`."""
     return reading.result.outcome is Outcome.FAILED and (whole or bool(reading.evidence.violated))
+
+
+def _has_failed(results: Iterable[Result]) -> bool:
+    return any(result.outcome is Outcome.FAILED for result in results)
 
 
 def _is_number(value: Value) -> bool:

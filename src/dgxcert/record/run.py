@@ -12,7 +12,7 @@ from dgxcert.files import untrusted
 from dgxcert.files.untrusted import MIB
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
-from dgxcert.judgement.requirement import Tier
+from dgxcert.judgement.requirement import OWN, Tier
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.machine import trait
 from dgxcert.machine.identity import Machine
@@ -223,7 +223,9 @@ def _assembled(events: list[Event], opened: Opened, name: str) -> Run:
         image=state.image,
         software={event.stage: event.software for event in events if isinstance(event, SoftwareRead)},
         judgement=_judgement(opened, results, state.image, at_once=not broken),
-        limits=basis_count.count(opened.profile.limits, (item for result in results for item in result.evidence)),
+        limits=basis_count.count(
+            opened.profile.limits, (item for result in results if result.group != OWN for item in result.evidence)
+        ),
         notes=tuple(
             spelled(note, installed=opened.suite.installed)
             for note in (*_notes(events, opened, state, broken), *_varied(results))
