@@ -58,6 +58,23 @@ def test_a_copy_a_redacted_and_a_resumed_run_keep_their_id(results: Path) -> Non
     assert hidden.id == run_id
 
 
+def test_no_folder_takes_over_the_id_of_another_run(results: Path) -> None:
+    run_id = runs.load(results / NAME).id
+    for name in (run_id, run_id[:4], run_id[:5].upper()):
+        (results / name).mkdir()
+        with pytest.raises(CannotStart, match=rf"{name} is a folder, and the id of {run_id} \({NAME}\) begins so"):
+            run_names.resolve(name, results)
+        assert run_names.resolve(results / name, results) == results / name
+    (results / NAME).rename(results / run_id[:6])
+    assert run_names.resolve(run_id[:6], results) == results / run_id[:6], "it is its own"
+
+
+def test_a_run_of_the_future_is_not_the_latest(results: Path) -> None:
+    unfinished(results, "planted", "2999-01-01T00:00:00.000Z")
+    with pytest.raises(CannotStart, match=r"planted, which began in the future: 2999-01-01"):
+        run_names.resolve("latest", results)
+
+
 def test_two_runs_of_one_id_are_both_named(results: Path) -> None:
     run_id = runs.load(results / NAME).id
     shutil.copytree(results / NAME, results / "copy")

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dgxcert import near_miss
@@ -17,6 +18,8 @@ LATEST = "latest"
 LEAST_CHARS = 4
 """The shortest beginning of an id."""
 ID = re.compile(rf"[0-9a-f]{{{LEAST_CHARS},{runs.ID_CHARS}}}", re.IGNORECASE)
+AHEAD = timedelta(days=1)
+"""How far the clocks of machines may be apart."""
 SHOWN = 5
 """Candidates that are named."""
 
@@ -34,13 +37,13 @@ def resolve(name: str | Path, results: Path) -> Path:
     """The folder of a run, by its path, `latest`, at least four digits that its id begins with, or its folder's name.
 
     A path that is there is taken first, and one with a slash is never looked for elsewhere. Raises CannotStart with the
-    candidates where nothing or more than one is called so.
+    candidates where nothing or more than one is called so, and where the latest run began in the future.
     """
     typed = str(name)
     if os.sep in typed or os.path.lexists(typed):
         return Path(typed)
     if typed not in ("", LATEST) and (results / typed).is_dir():
-        return results / typed
+        return _by_folder(typed, results)
     known = _known(results)
     if typed == LATEST:
         return results / _latest(known, results)
@@ -73,16 +76,43 @@ def _known(results: Path) -> list[Name]:
     return sorted(known, key=lambda each: (each.started, each.folder))
 
 
+def _by_folder(typed: str, results: Path) -> Path:
+    """The folder of that name. Raises CannotStart where other runs have an id that begins so."""
+    others = (
+        [each for each in _known(results) if _is_id(typed, each) and each.folder != typed] if _may_be(typed) else []
+    )
+    if others:
+        raise CannotStart(
+            f"{results / typed} is a folder, and the id of {_candidates(others)} begins so.",
+            f"Name a folder: {results / typed} or {results / others[0].folder}",
+        )
+    return results / typed
+
+
 def _latest(known: list[Name], results: Path) -> str:
     if not known:
         raise CannotStart(f"{results} holds no run.", "Name another folder with --results, or validate first.")
-    return known[-1].folder
+    last = known[-1]
+    if last.started[:10] > f"{datetime.now(UTC) + AHEAD:%Y-%m-%d}":  # it would be the latest for ever
+        raise CannotStart(
+            f"The latest run in {results} is {last.folder}, which began in the future: {last.started[:10]}.",
+            "Name a run by its id or folder, or move that one away.",
+        )
+    return last.folder
+
+
+def _may_be(typed: str) -> bool:
+    return ID.fullmatch(typed) is not None
+
+
+def _is_id(typed: str, run: Name) -> bool:
+    return _may_be(typed) and run.id.startswith(typed.lower())
 
 
 def _by_id(typed: str, known: list[Name], results: Path) -> str:
     """The folder of the one run whose id begins so. Raises CannotStart."""
     named = f"{untrusted.shown(typed)[:60]!r}"
-    found = [each for each in known if ID.fullmatch(typed) and each.id.startswith(typed.lower())]
+    found = [each for each in known if _is_id(typed, each)]
     if len(found) == 1:
         return found[0].folder
     if found:
