@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,11 @@ def main() -> None:
     command = environment(given, results)
     before = _folders(results)
     code = run([*command, *arguments(given, results)]) if command else CANNOT_START
-    new = sorted(_folders(results) - before)
-    folder = results / new[-1] if new else None
-    finished = _run_of(folder)
+    folder, finished = own_run([results / name for name in sorted(_folders(results) - before)], code)
     verdict = str(finished.get("judgement", {}).get("verdict", ""))
     say("GITHUB_OUTPUT", f"verdict={plain(verdict)}\nrun={plain(str(folder or ''))}\nexit-code={code}\n")
     if not finished:
-        print("::error title=dgxcert::The run could not start, or has no verdict: read the log above.")
+        print("::error title=dgxcert::The run could not start, or has no verdict of its own: read the log above.")
         say("GITHUB_STEP_SUMMARY", f"dgxcert could not validate this machine (exit code {code}); see the log.\n")
         return
     print("\n".join(annotations(finished)))
@@ -87,6 +85,18 @@ def run(command: list[str]) -> int:
         signal.signal(number, lambda received, _: process.send_signal(received))
     code = process.wait()
     return code if code >= 0 else CANNOT_START
+
+
+def own_run(new: Sequence[Path], code: int) -> tuple[Path | None, dict[str, Any]]:
+    """The folder of the run that ended with an exit code, and its content where its verdict has that code.
+
+    Other machines may have written to the same results meanwhile: no verdict is better than the one of another run.
+    """
+    read = [(folder, _run_of(folder)) for folder in new]
+    fitting = [(folder, run) for folder, run in read if run and run["judgement"]["exit_code"] == code]
+    if len(fitting) == 1:
+        return fitting[0]
+    return (new[0] if len(new) == 1 else None), {}
 
 
 def annotations(finished: Mapping[str, Any]) -> list[str]:
@@ -144,12 +154,16 @@ def _folders(results: Path) -> set[str]:
     return {path.name for path in results.iterdir() if path.is_dir() and not path.is_symlink() and path.name[:1] == "2"}
 
 
-def _run_of(folder: Path | None) -> dict[str, Any]:
-    """The content of run.json; empty where there is none."""
-    path = folder / "run.json" if folder else None
-    if path is None or not path.is_file() or path.stat().st_size > RUN_BYTES:
+def _run_of(folder: Path) -> dict[str, Any]:
+    """The content of run.json; empty where there is none, or none that a run has written."""
+    path = folder / "run.json"
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > RUN_BYTES:
         return {}
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        run = dict(json.loads(path.read_text(encoding="utf-8")))
+        return run if {"verdict", "exit_code"} <= run["judgement"].keys() and "results" in run else {}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import os
 import re
 import shlex
@@ -173,6 +174,27 @@ def test_earlier_runs_stay_and_none_of_them_is_taken_for_this_one(
     assert not runner.uploaded
     assert "::error title=dgxcert::The run could not start" in runner.printed
     assert "exit code 3" in runner.summary
+
+
+def test_a_run_that_another_machine_wrote_meanwhile_is_not_taken_for_this_one(
+    program: ModuleType, tmp_path: Path
+) -> None:
+    def written(name: str, verdict: str, code: object) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        run = {"judgement": {"verdict": verdict, "exit_code": code}, "results": []}
+        (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+        return folder
+
+    ours, other = written("2026-a", "REJECTED", 1), written("2026-b", "CERTIFIED", 0)
+    assert program.own_run([ours, other], 1)[0] == ours
+    assert program.own_run([other], 1) == (other, {}), "its verdict is not what the command has answered"
+    assert program.own_run([ours, other], 3) == (None, {})
+    assert program.own_run([other, written("2026-c", "REHEARSED", 0)], 0) == (None, {})
+    (tmp_path / "2026-d").mkdir()
+    for content in ("[]", "{}", "{", '{"judgement": 1}', '{"judgement": {"exit_code": 0}}'):
+        (tmp_path / "2026-d" / "run.json").write_text(content, encoding="utf-8")
+        assert program.own_run([tmp_path / "2026-d"], 0)[1] == {}
 
 
 @pytest.mark.parametrize("name", sorted(set(ACTION["inputs"]) - {"python", "results", "environment", "name"}))
