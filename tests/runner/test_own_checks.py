@@ -93,6 +93,23 @@ def test_a_check_that_speaks_for_the_suite_is_refused(tmp_path: Path, checks) ->
     assert run.judgement.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("names", ["GPU-PRESENT", ""])
+def test_a_folder_that_writes_the_list_of_its_checks_itself_is_refused(tmp_path: Path, checks, names: str) -> None:
+    folder = checks()
+    entries = [
+        {"id": name, "key": name, "group": "gpu", "nodeid": "x", "title": "t", "why": "w", "remedy": ["r"]}
+        for name in names.split()
+    ]
+    (folder / "test_a.py").write_text(
+        "import json, os, sys\n"
+        "place = next(word for word in sys.argv if word.startswith('--dgxcert-catalogue=')).partition('=')[2]\n"
+        f"open(place, 'w').write(json.dumps({entries!r}))\n"
+        "os._exit(0)\n"
+    )
+    with pytest.raises(CannotStart, match=f"list {names or 'nothing'}: wanted ids that begin with OWN-"):
+        suite.collect(suite.root(), 1, own=folder)
+
+
 def test_own_passes_count_only_where_nothing_can_be_certified() -> None:
     own = [Ending(Outcome.PASSED, own=True), Ending(Outcome.NOT_APPLICABLE, excluded=True)]
     assert judge(own, certifies=True, whole=True) is Verdict.INCONCLUSIVE

@@ -11,6 +11,7 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict
 
 from dgxcert import command
+from dgxcert.judgement.requirement import OWN_ID
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import catalogue, installation, own_checks, source
 from dgxcert.plan import environment as variables
@@ -120,7 +121,8 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = (), own: Path | N
         options += [f"--no-gpu={index}" for index in without]
         collected = command.run(pytest_command(suite, *options, own=own), timeout_s=60, cwd=suite, env=environment(own))
         if os.fstat(file.fileno()).st_size and collected.returncode == 0:
-            return catalogue.read(listing)
+            found = catalogue.read(listing)
+            return found if own is None else _own_alone(found, own)
     if own is not None:
         raise _broken(own, collected, suite)
     if collected.returncode == 5:
@@ -133,6 +135,17 @@ def collect(suite: Path, gpus: int, without: tuple[int, ...] = (), own: Path | N
         f"The suite in {suite} cannot be collected: {'; '.join(complaints[:3]) or collected.complaint}.",
         "Fix that file; `pytest checks benchmarks --collect-only` shows the whole traceback.",
     )
+
+
+def _own_alone(found: list[Entry], own: Path) -> list[Entry]:
+    """What a folder of own checks has listed: code in it could have written the list, and named the suite's."""
+    strange = [entry.key for entry in found if not (entry.own and entry.id.startswith(OWN_ID) and not entry.gate)]
+    if strange or not found:
+        raise CannotStart(
+            f"The own checks in {own} list {', '.join(strange[:3]) or 'nothing'}: wanted ids that begin with {OWN_ID}.",
+            "Nothing was measured; look what writes to dgxcert's own files there.",
+        )
+    return found
 
 
 def _broken(own: Path, collected: command.Completed, started_in: Path) -> CannotStart:
