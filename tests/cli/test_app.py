@@ -8,6 +8,7 @@ import pytest
 from suites.commands import Result
 
 from dgxcert import command
+from dgxcert.cli.app import CALLER
 from dgxcert.outcome import CannotStart
 from dgxcert.runner import interrupts, validation
 
@@ -75,3 +76,11 @@ def test_ctrl_c_while_its_packages_are_imported_is_one_line() -> None:
     code = "import sys; sys.modules['typer'] = None; import builtins, dgxcert.cli as cli; cli._interrupted()"
     completed = command.run([sys.executable, "-c", code], timeout_s=30)
     Result(completed.returncode, completed.stdout, completed.stderr).require_refused("interrupted")
+
+
+def test_an_error_of_make_is_in_its_words(dgxcert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CALLER, "make")
+    wrong = dgxcert("validate", "--only", "decode-speed", "--profile", "cpu")
+    error, explained = wrong.err.splitlines()
+    assert error.startswith("dgxcert: ONLY: no requirement is called 'decode-speed'; did you mean 'DECODE-SPEED'?")
+    assert explained == "The next line is how make passes exit code 3 on:"

@@ -38,7 +38,7 @@ from dgxcert.runner.closing import Ended
             ["validate", "--resume", "nowhere", "--tier", "quick"],
             ["--resume continues a run with the options it began with", "--tier"],
         ),
-        (["show", "./nowhere"], ["nowhere/run.json cannot be read", "--resume nowhere"]),
+        (["show", "./nowhere"], ["nowhere/run.json cannot be read", "`dgxcert history` lists"]),
         (["show", "nowhere"], ["There is no 'nowhere', and results holds no run"]),
         (["verify", "nowhere"], ["There is no 'nowhere', and results holds no run"]),
         (["show"], ["Missing"]),

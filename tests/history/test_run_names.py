@@ -88,10 +88,10 @@ def test_two_runs_of_one_id_are_both_named(results: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("ltest", "did you mean 'latest'"),
+        ("ltest", r"did you mean 'latest'\? `dgxcert history`"),
         (NAME.replace("18-40", "18-41"), f"did you mean '{NAME}'"),
         ("zzz", rf"the last ones: [0-9a-f]{{8}} \({NAME}\)"),
-        ("0", "the last ones: "),
+        ("0", "an id needs 4 digits; the last ones: "),
         ("\x1b[2Jx", r"'\\\\x1b\[2Jx'"),
     ],
 )

@@ -198,9 +198,14 @@ def test_run_json_is_read_back_as_it_was_written(tmp_path) -> None:
     assert runs.load(tmp_path) == run
 
 
-def test_a_missing_run_json_is_named_with_a_remedy(tmp_path) -> None:
-    with pytest.raises(CannotStart, match=rf"run.json cannot be read: No such file .*--resume {tmp_path}"):
-        runs.load(tmp_path)
+def test_a_missing_run_json_is_named_with_a_remedy_that_works(tmp_path) -> None:
+    folder = tmp_path / "a run"
+    with pytest.raises(CannotStart, match=r"run.json cannot be read: No such file .*`dgxcert history` lists"):
+        runs.load(folder)
+    folder.mkdir()
+    (folder / journal.NAME).touch()
+    with pytest.raises(CannotStart, match=rf"run.json cannot be read: No such file .*--resume '{folder}'"):
+        runs.load(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "not JSON", '{"format": 2}', "\x00"])

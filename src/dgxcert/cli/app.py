@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -29,7 +30,7 @@ from dgxcert.cli.usage import version, wrong_words
 from dgxcert.cli.usage.declaration import Commands
 from dgxcert.console import on_one_line, print_line
 from dgxcert.outcome import CannotStart
-from dgxcert.plan.spelling import spelled
+from dgxcert.plan.spelling import for_make, spelled
 from dgxcert.redaction import output
 from dgxcert.runner import interrupts
 
@@ -79,7 +80,7 @@ def main() -> None:
         # CPython remembers a KeyboardInterrupt that passed through exec() of a text, as in a named tuple, even where it
         # was caught, and ends `python -m` by SIGINT: the next exec() of a text makes it forget.
         exec("")  # noqa: S102 (nothing is run)
-        if os.environ.get(CALLER) == "make" and (code or 0) > 1:
+        if _called_by_make() and (code or 0) > 1:
             print_line(screen.console(sys.stderr), f"The next line is how make passes exit code {code} on:")
         sys.exit(code)
 
@@ -114,9 +115,16 @@ def _code(stop: interrupts.Stop) -> int:
     return _fail("interrupted.") if code == CannotRun.INTERRUPTED else code
 
 
+def _called_by_make() -> bool:
+    return os.environ.get(CALLER) == "make"
+
+
 def _fail(message: str) -> int:
+    message = spelled(message)
+    if _called_by_make():
+        message = for_make(message, shlex.quote(sys.argv[0]))
     with interrupts.held():  # a second Ctrl-C does not take the message away
-        print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(spelled(message))}")
+        print_line(screen.console(sys.stderr), f"dgxcert: {on_one_line(message)}")
     return CannotRun.CANNOT_START
 
 

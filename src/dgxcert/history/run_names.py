@@ -123,8 +123,11 @@ def _by_id(typed: str, known: list[Name], results: Path) -> str:
     hint = near_miss.hint(typed, [*words, LATEST])
     if not hint.startswith("did you mean"):
         hint = f"the last ones: {_candidates(known[-SHOWN:])}"
+    if re.fullmatch(rf"[0-9a-f]{{1,{LEAST_CHARS - 1}}}", typed, re.IGNORECASE):
+        hint = f"an id needs {LEAST_CHARS} digits; {hint}"
+    hint += "" if hint.endswith("?") else "."
     raise CannotStart(
-        f"There is no {named}, and no run in {results} is called so; {hint}.", "`dgxcert history` lists all."
+        f"There is no {named}, and no run in {results} is called so; {hint}", "`dgxcert history` lists all."
     )
 
 

@@ -42,6 +42,22 @@ ASSIGNMENT = re.compile(rf"(?<![\w=])(?P<name>BASE_IMAGE|IMAGE|PROFILE|RUNTIME)=
 """A variable that a sentence names without its target, such as `or name another image: IMAGE=NAME`."""
 IN_THE_CHECKOUT = re.compile(r"In the checkout, (\w)")
 
+COMMAND = re.compile(r"(?:(?<=: )|(?<=`))dgxcert (?=[a-z-])")
+"""Where the words for somebody who types dgxcert begin a command."""
+NAMES = {**{option: name for name, option in OPTIONS.items()}, "dry-run": "DRY_RUN"} | {
+    name.lower(): name
+    for name in (
+        *("CHECKS", "IMAGE", "KEEP", "KEY", "MINUTES", "ONLY", "OUT", "PROFILE", "REPO", "RESULTS", "RESUME"),
+        *("RUNTIME", "SITE", "STACK", "TIER", "TYPE", "WAIVERS", "WEIGHTS", "WHO", "WRITE"),
+    )
+}
+"""The variable of make for each option that has one."""
+GIVEN = re.compile(rf"(?<![\w-])--(?P<option>{'|'.join(NAMES)})(?![\w-])")
+SET_TO = re.compile(
+    rf"(?:(?<=Add )|(?<=: )){GIVEN.pattern} (?=[\w~/])|(?<=with ){GIVEN.pattern.replace('<option>', '<to>')}"
+)
+"""An option that is to be given, which make's variable is with a `=`."""
+
 
 def spelled(text: str, *, installed: bool | None = None) -> str:
     """A text with each target of make as the command of an installed dgxcert, or as it is in a checkout.
@@ -59,6 +75,23 @@ def spelled(text: str, *, installed: bool | None = None) -> str:
         return text
     anywhere = IN_THE_CHECKOUT.sub(lambda match: match[1].upper(), text)
     return ASSIGNMENT.sub(_option, WRITTEN.sub(_command, anywhere))
+
+
+def for_make(text: str, program: str) -> str:
+    """An error for somebody who typed `make`: its variables in place of options, and `program` as a shell finds it.
+
+    >>> for_make("--only: nothing is called 'A'. `dgxcert list` shows all.", ".venv/bin/dgxcert")
+    "ONLY: nothing is called 'A'. `.venv/bin/dgxcert list` shows all."
+    >>> for_make("results is not a folder. Name another with --results.", "dgxcert")
+    'results is not a folder. Name another with RESULTS=.'
+    >>> for_make("a is not signed. Sign it: dgxcert sign a --key KEY", ".venv/bin/dgxcert")
+    'a is not signed. Sign it: .venv/bin/dgxcert sign a --key KEY'
+    """
+    command = COMMAND.search(text)
+    at = command.start() if command else len(text)
+    before = SET_TO.sub(lambda match: f"{NAMES[match['option'] or match['to']]}=", text[:at])
+    before = GIVEN.sub(lambda match: NAMES[match["option"]], before)
+    return before + COMMAND.sub(lambda _: f"{program} ", text)[at:]
 
 
 def _command(match: re.Match[str]) -> str:

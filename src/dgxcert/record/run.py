@@ -1,6 +1,7 @@
 """A run: everything about one validation of one machine, as `run.json` keeps it. Rebuilt from the record alone."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from dgxcert.plan.spelling import spelled
 from dgxcert.plan.suite import Suite
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.waivers import Waiver
-from dgxcert.record import clock, economy
+from dgxcert.record import clock, economy, journal
 from dgxcert.record.history_line import Earlier
 from dgxcert.record.journal import (
     ChildStarted,
@@ -247,10 +248,9 @@ def load_hashed(folder: Path) -> tuple[Run, str]:
     try:
         content = untrusted.read_bytes(path, AT_MOST)
     except OSError as error:
-        raise CannotStart(
-            f"{path} cannot be read: {error.strerror}.",
-            f"Name a folder under results/; an unfinished run continues with `dgxcert validate --resume {folder}`.",
-        ) from error
+        resume = f"Continue it: dgxcert validate --resume {shlex.quote(str(folder))}"
+        way_on = resume if (folder / journal.NAME).is_file() else "Name a run folder, which `dgxcert history` lists."
+        raise CannotStart(f"{path} cannot be read: {error.strerror}.", way_on) from error
     return load_content(content, path), hashlib.sha256(content).hexdigest()
 
 
