@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +31,12 @@ PROJECT = "dgxcert"
 STANDIN, LABEL_STANDIN = "dgxcert-standin", "org.dgxcert.standin"
 """The stand-in for the base image, by the name and the label that `container/standin/build.py` gives it."""
 OF_PROJECT = "com.docker.compose.project"
+OURS = {
+    "container": re.compile("-[0-9]+-[0-9]+|[-_](cpu|gpu)[-_]run[-_].+"),
+    "network": re.compile("_default"),
+    "volume": re.compile("_cache"),
+}
+"""How the names go on that a run and `compose.yaml` give: any compose file in a folder `dgxcert` has our project's name."""
 SIZES_S = 120.0
 """How long the engine may add up the size of a volume: it looks at every file."""
 REMOVE_S = 600.0
@@ -152,6 +159,7 @@ def _tree(group: str, path: Path) -> Item:
 def engine_items() -> list[Item]:
     """What the engine holds of ours. Raises CannotStart where it does not answer, or a run is in progress."""
     containers = _json_lines("ps", "--all", "--filter", f"label={OF_PROJECT}={PROJECT}", "--format", "{{json .}}")
+    containers = [each for each in containers if _is_ours("container", each["Names"])]
     running = [each["Names"] for each in containers if each["State"] == "running"]
     if running:
         raise CannotStart(f"a container of dgxcert is running: {', '.join(running)}.", "Wait for its run to end.")
@@ -221,9 +229,13 @@ def _forget(image: str) -> str:
 
 
 def _named(kind: str) -> list[str]:
-    """The networks or volumes of the compose project."""
+    """The networks or volumes of the compose project that are ours."""
     listed = _json_lines(kind, "ls", "--filter", f"label={OF_PROJECT}={PROJECT}", "--format", "{{json .}}")
-    return sorted(each["Name"] for each in listed)
+    return sorted(each["Name"] for each in listed if _is_ours(kind, each["Name"]))
+
+
+def _is_ours(kind: str, name: str) -> bool:
+    return name.startswith(PROJECT) and OURS[kind].fullmatch(name.removeprefix(PROJECT)) is not None
 
 
 def _volume_size(name: str) -> int | None:

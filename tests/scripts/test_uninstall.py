@@ -146,6 +146,15 @@ def test_everything_is_listed_with_its_size_before_the_first_question(
     assert "results with their certificates" in listed
 
 
+def test_another_project_of_our_name_keeps_what_it_has(uninstall: ModuleType, engine: Engine) -> None:
+    engine.lists["ps"] += [{"Names": f"dgxcert-{name}-1", "ID": name, "State": "running"} for name in ("db", "web")]
+    engine.lists["ps"] += [{"Names": "dgxcert-4711-2", "ID": "c2", "State": "exited"}]
+    engine.lists["volume"] += [{"Name": "dgxcert_pgdata"}]
+    engine.lists["network"] += [{"Name": "dgxcert_backend"}]
+    names = [item.name for item in uninstall.engine_items() if item.group != "image"]
+    assert names == ["dgxcert-gpu-run-1", "dgxcert-4711-2", "dgxcert_default", "dgxcert_cache"]
+
+
 def test_yes_removes_what_is_ours_and_nothing_else(
     uninstall: ModuleType, engine: Engine, checkout: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
