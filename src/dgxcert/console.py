@@ -59,6 +59,25 @@ def on_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def clipped(text: str, longest: int) -> str:
+    """Printable text on one line, of at most `longest` characters.
+
+    >>> clipped("spark-07", 6)
+    'spark…'
+    """
+    line = on_one_line(text[: longest + 1])
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "run"), counted(12, "run")
+    ('1 run', '12 runs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def plain(text: str, style: str = "") -> Text:
     r"""Printable text for rich, as it is: "[bold]" is shown and is no markup.
 

@@ -13,7 +13,7 @@ from dgxcert.cli import screen
 from dgxcert.cli.options import RESULTS, JsonOption, ResultsOption
 from dgxcert.cli.usage import completion
 from dgxcert.cli.usage.declaration import command
-from dgxcert.console import print_line
+from dgxcert.console import counted, print_line
 from dgxcert.outcome import CannotStart
 
 BASELINES = RESULTS / "baselines"
@@ -141,7 +141,7 @@ def _write_site(folders: list[Path], path: Path, who: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, made.text, mode=SHARED)  # other accounts validate by it
     site.apply(profiles.load(candidates[0].run.profile.name), path)  # what is written must be what --site accepts
-    limits = f"{len(made.tightened)} limit{'' if len(made.tightened) == 1 else 's'} tightened"
+    limits = f"{counted(len(made.tightened), 'limit')} tightened"
     screen.say(f"{path}: {limits}, by {who}. Use it: dgxcert validate --site {path}")
 
 

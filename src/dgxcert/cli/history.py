@@ -10,6 +10,7 @@ import typer
 from dgxcert.cli import config, screen
 from dgxcert.cli.options import RESULTS, JsonOption, ResultsOption, RunArgument
 from dgxcert.cli.usage.declaration import command
+from dgxcert.console import counted
 from dgxcert.outcome import CannotStart
 
 commands = typer.Typer()
@@ -104,22 +105,13 @@ def site(
     index = output.write(out, pages.render(seen, now, verified=signers is not None))
     for line in seen.unreadable:
         screen.say(f"not readable: {line}")
-    screen.say(f"{index}: {_count(seen.runs, 'run')} of {_count(len(seen.machines), 'machine')}")
+    screen.say(f"{index}: {counted(seen.runs, 'run')} of {counted(len(seen.machines), 'machine')}")
 
 
 def _configured(context: typer.Context) -> Path:
     """The results folder that the config file names, or the usual one."""
     settings = context.find_root().obj
     return Path(settings.values.get("results", RESULTS)) if isinstance(settings, config.Config) else RESULTS
-
-
-def _count(count: int, thing: str) -> str:
-    """A number with its noun.
-
-    >>> _count(1, "run"), _count(12, "run")
-    ('1 run', '12 runs')
-    """
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 @command(commands, group="keep", example="dgxcert bundle results/2026-11-24T07-24-20Z-spark-07 --hide-host")

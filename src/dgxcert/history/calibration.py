@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from dgxcert.console import counted
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.units import QUANTITIES
 from dgxcert.outcome import CannotStart
@@ -89,16 +90,12 @@ def lines(by_limit: dict[str, list[Reading]], about: str) -> Iterable[str]:
             "digits": DIGITS,
             "unit": slowest.unit,
             "basis": "measured",
-            "source": f"{_count(len(items), 'run')} of {_count(machines, 'known-good machine')}, {about}",
+            "source": f"{counted(len(items), 'run')} of {counted(machines, 'known-good machine')}, {about}",
             "note": f"{provisional}slowest in {slowest.run}; the margin is {reason}",
         }
         # flow style for lists only: each field has a line of its own, all readings share one
         text = yaml.safe_dump({name: limit}, sort_keys=False, default_flow_style=None, allow_unicode=True, width=WIDTH)
         yield from (f"  {line}" for line in text.splitlines())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _margin(items: list[Reading]) -> tuple[float, str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from dgxcert.console import counted
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.requirement import OWN_LIMIT
 from dgxcert.profiles.day import Day
@@ -48,7 +49,7 @@ class Lab(Part):
     @property
     def description(self) -> str:
         """Where the limits are from, on one line, for every report."""
-        count = f"{len(self.limits)} limit{'' if len(self.limits) == 1 else 's'} for own checks"
+        count = f"{counted(len(self.limits), 'limit')} for own checks"
         return f"{count} by site profile {self.name} of {self.who}, {self.made}, SHA-256 {self.sha256}"
 
 
@@ -80,8 +81,8 @@ class Site(Part):
 
         `site profile dgx-spark of Ada Lovelace, 2026-11-30, from 3 runs of 3 machines, 24 limits tightened, SHA-256 …`
         """
-        machines = f"{self.machines} machine{'' if self.machines == 1 else 's'}"
-        limits = f"{len(self.shipped)} limit{'' if len(self.shipped) == 1 else 's'} tightened"
+        machines = counted(self.machines, "machine")
+        limits = f"{counted(len(self.shipped), 'limit')} tightened"
         return (
             f"site profile {self.name} of {self.who}, {self.made}, from {len(self.runs)} runs of {machines}, {limits}, "
             f"SHA-256 {self.sha256}"

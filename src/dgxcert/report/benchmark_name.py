@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dgxcert.console import on_one_line
+from dgxcert.console import clipped
 
 KINDS: dict[str, tuple[str, str]] = {
     "DECODE-SPEED": ("Decode", ""),
@@ -40,7 +40,7 @@ class BenchmarkName:
         'decode int4 tuned single'
         """
         group = {"LoRA training": "LoRA "}.get(self.group, f"{self.group.lower()} ")
-        return _short(self.label if self.group in ("Hardware", OTHER) else group + self.label)
+        return clipped(self.label if self.group in ("Hardware", OTHER) else group + self.label, LABEL_CHARS)
 
 
 def names(keys: Iterable[str]) -> dict[str, BenchmarkName]:
@@ -71,14 +71,9 @@ def _name(key: str, id_: str, parameters: list[str], gpu: int | None, *, several
     of_gpu = f", GPU {gpu}" if several and gpu is not None else ""
     kind = [*KINDS].index(id_) if id_ in KINDS else len(KINDS)
     place = (kind, _first(parameters, SETTINGS), _first(parameters, PRECISIONS), _first(parameters, PATHS), gpu or 0)
-    return BenchmarkName(group, _short(label, LABEL_CHARS - len(of_gpu)) + of_gpu, place)
+    return BenchmarkName(group, clipped(label, LABEL_CHARS - len(of_gpu)) + of_gpu, place)
 
 
 def _first(parameters: list[str], known: tuple[str, ...]) -> int:
     """Index of the parameter that is known; those that are not known come last."""
     return next((known.index(each) for each in parameters if each in known), len(known))
-
-
-def _short(text: str, longest: int = LABEL_CHARS) -> str:
-    line = on_one_line(text)
-    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dgxcert.console import on_one_line
+from dgxcert.console import counted, on_one_line
 from dgxcert.judgement.units import OF_CEILING, OF_TIME
 from dgxcert.record import figures
 from dgxcert.record.figures import Figure
@@ -63,4 +63,4 @@ def _other_gpus(figure: Figure) -> str:
 def _unmeasured(figure: Figure) -> str:
     if not figure.unmeasured:
         return ""
-    return f"{figure.unmeasured} GPU{'' if figure.unmeasured == 1 else 's'} could not be measured"
+    return f"{counted(figure.unmeasured, 'GPU')} could not be measured"

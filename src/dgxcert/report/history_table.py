@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from dgxcert.console import on_one_line, print_line
+from dgxcert.console import counted, on_one_line, print_line
 from dgxcert.history import listed_run, timeline
 from dgxcert.history.listed_run import Listed
 from dgxcert.history.run_index import Known
@@ -49,7 +49,7 @@ def show(known: Known, runs: Sequence[Listed], machine: str, last: int, console:
         _print(on_one_line(f"not finished: {folder}; continue it: dgxcert validate --resume {folder}"), console)
     if machine:
         _show_benchmarks(runs, last, console)
-    _print(f"{_count(len(runs), 'run')} of {_count(len({run.machine for run in runs}), 'machine')}", console)
+    _print(f"{counted(len(runs), 'run')} of {counted(len({run.machine for run in runs}), 'machine')}", console)
 
 
 def _show_runs(runs: Sequence[Listed], console: Console) -> None:
@@ -189,15 +189,6 @@ def _points(wanted: int, room: int | None) -> int:
     (20, 19, 9)
     """
     return wanted if room is None else max(min(wanted, room - BESIDE), min(wanted, len(OVER_TIME)))
-
-
-def _count(count: int, thing: str) -> str:
-    """A number with its noun.
-
-    >>> _count(1, "run"), _count(12, "run")
-    ('1 run', '12 runs')
-    """
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _bars(rates: list[float], *, plain: bool) -> str:

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from dgxcert.console import print_line
+from dgxcert.console import counted, print_line
 from dgxcert.machine.runtime import Runtime
 from dgxcert.plan.estimate import duration
 from dgxcert.plan.preview import Preview
@@ -36,18 +36,14 @@ def _running(preview: Preview, console: Console) -> None:
     rows = [
         [
             group.name,
-            _counted(group.requirements, "requirement"),
-            _counted(group.cases, "case"),
+            counted(group.requirements, "requirement"),
+            counted(group.cases, "case"),
             f"about {duration(group.seconds)}",
         ]
         for group in preview.groups
     ]
     for row in layout.columns(rows):
         layout.paragraph(row, console)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _basis(preview: Preview) -> str:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dgxcert import report
-from dgxcert.console import on_one_line, printable
+from dgxcert.console import clipped, printable
 from dgxcert.history import timeline
 from dgxcert.history.listed_run import gpus
 from dgxcert.judgement.units import OF_TIME
@@ -95,16 +95,6 @@ def _environment(now: datetime, *, verified: bool) -> Environment:
         index=INDEX,
     )
     return environment
-
-
-def clipped(text: str, longest: int) -> str:
-    """Printable text on one line, of at most `longest` characters.
-
-    >>> clipped("spark-07", 6)
-    'spark…'
-    """
-    line = on_one_line(text[: longest + 1])
-    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _in_index(run: SeenRun | None) -> list[HeadlineFigure]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from dgxcert.console import counted
 from dgxcert.machine.trace import Point, Trace
 from dgxcert.record.run import Run
 from dgxcert.report.plots.canvas import ACCENT, BAD, FAINT, WARN, WIDTH, Plot, draw
@@ -122,7 +123,7 @@ def _alternative(gpu: int, points: list[Point], loads: int) -> str:
             ends = dict.fromkeys((f"{min(values):.0f}", f"{max(values):.0f}"))
             ranges.append(f"{label} {' to '.join(ends)} {unit}")
     return (
-        f"GPU {gpu} during {loads} load{'' if loads == 1 else 's'}: "
+        f"GPU {gpu} during {counted(loads, 'load')}: "
         f"{', '.join(ranges) or 'the driver reports nothing'}. {_slowed(points)}"
     )
 
