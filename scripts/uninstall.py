@@ -36,7 +36,7 @@ OURS = {
     "network": re.compile("_default"),
     "volume": re.compile("_cache"),
 }
-"""How the names go on that a run and `compose.yaml` give: any compose file in a folder `dgxcert` has our project's name."""
+"""How names go on that a run and `compose.yaml` give: any project in a folder `dgxcert` has the name of ours."""
 SIZES_S = 120.0
 """How long the engine may add up the size of a volume: it looks at every file."""
 REMOVE_S = 600.0
