@@ -26,6 +26,7 @@ def test_a_dry_run_names_what_would_run_and_writes_nothing(dgxcert, own_suite: N
     [
         (["--profile", "cpu", "--only", "NOSUCH"], ["NOSUCH"]),
         (["--profile", "nowhere.yaml"], ["nowhere.yaml"]),
+        (["--profile", "cpu", "--waivers", "nofile"], ["Waivers in nofile cannot be read"]),
         (["--resume", "latest"], ["--resume continues a run", "--dry-run"]),
     ],
 )

@@ -88,7 +88,7 @@ def validate(
         recipe["checks"] = os.path.abspath(checks) if checks else ""
         options = options.model_copy(update=recipe)
         if dry_run:
-            _show_preview(options, results, console)
+            _show_preview(options, results, waivers, console)
             return
         work = partial(validation.validate, options, results, console, waivers, detail)
     with interrupts.held():
@@ -126,12 +126,12 @@ def _require_burn_in(context: typer.Context, tier: Tier) -> None:
         raise CannotStart(f"--minutes is for the burn-in, and tier {tier.value} has none.", "Add --tier burn-in.")
 
 
-def _show_preview(options: "Options", results: Path, console: Console) -> None:
+def _show_preview(options: "Options", results: Path, waivers: Path | None, console: Console) -> None:
     """Print what a run with these options would do."""
     from dgxcert.report import preview
     from dgxcert.runner.preview import reading
 
-    preview.show(reading.read(options, results), console)
+    preview.show(reading.read(options, results, waivers), console)
 
 
 def _show(ended: "Ended", console: Console, detail: "Detail") -> None:

@@ -113,7 +113,7 @@ def _opened(options: Options, results: Path, console: Console, waiver_file: Path
         ignored_environment=suite.ignored_environment(),
         unusual_environment=environment.unusual(),
         fallen=interrupted,
-        waivers=_waivers(waiver_file, catalogue, machine),
+        waivers=read_waivers(waiver_file, catalogue, machine),
         own=own_checks.read(Path(options.checks)) if options.checks else None,
         earlier=known.of(timeline.known_as(machine)),
     )
@@ -138,7 +138,7 @@ def _skipped(unreadable: dict[str, str], results: Path) -> list[str]:
     return [*lines[:SHOWN], *([more] if len(lines) > SHOWN else [])]
 
 
-def _waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
+def read_waivers(file: Path | None, catalogue: list[Entry], machine: Machine) -> tuple[Waiver, ...]:
     """The waivers of this machine; without a named file, the one in the current folder counts if there is one."""
     path = file or Path(waivers.NAME)
     if file is None and not path.exists():

@@ -10,9 +10,10 @@ from dgxcert.runner import validation
 from dgxcert.runner.preview import downloads, needs
 
 
-def read(options: Options, results: Path) -> Preview:
+def read(options: Options, results: Path, waiver_file: Path | None = None) -> Preview:
     """What a run with these options would do. Raises CannotStart where it could not start."""
     decided = validation.decide(options)
+    validation.read_waivers(waiver_file, decided.catalogue, decided.machine)
     try:
         fetched = downloads.read(options, decided.plan)
     except CannotStart as error:  # the run would start all the same, and say so by its requirements
