@@ -1,5 +1,6 @@
 """`explain` says why, what, how much and what to do; `profiles` shows every number; near misses are named."""
 
+import io
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 import yaml
 from suites.site_profile import write as site_profile
 
+from dgxcert.cli import screen
+from dgxcert.console import PlainConsole
 from dgxcert.plan import known_faults, suite
 from dgxcert.profiles import profile as profiles
 
@@ -24,6 +27,16 @@ def test_a_requirement_is_explained_with_limits_remedy_and_faults(dgxcert) -> No
     assert "  B6  The GPU overheats and slows down: " in done.out
     assert "GPU-CLOCK-UNDER-LOAD, GPU-STEADY" in done.out
     assert "ONLY='GPU-THERMAL'" in done.out
+
+
+def test_a_step_is_one_line_that_can_be_copied_however_narrow_the_terminal(
+    dgxcert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = PlainConsole(file=io.StringIO(), width=40, force_terminal=True, color_system=None)
+    monkeypatch.setattr(screen, "console", lambda *_: narrow)
+    dgxcert("explain", "CLOCK-SYNCHRONISED")
+    assert isinstance(narrow.file, io.StringIO)
+    assert "\n  1. Read its state: timedatectl timesync-status; chronyc tracking\n" in narrow.file.getvalue()
 
 
 def test_every_fault_that_a_requirement_catches_is_named(dgxcert) -> None:

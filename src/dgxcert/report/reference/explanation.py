@@ -35,11 +35,11 @@ def show(explained: Explanation, console: Console) -> None:
     else:
         _section("Limits", _limits(explained), console)
     steps = [f"{number}. {spelled(step)}" for number, step in enumerate(first.remedy, start=1)]
-    _section("What to do if it does not pass", steps, console, hanging=3)
+    _commands("What to do if it does not pass", steps, console)
     _section("Known faults that it notices", [_fault(*item) for item in explained.faults.items()], console, hanging=4)
     beside = [", ".join(explained.related)] if explained.related else []
     _section("Beside it", beside, console)
-    _section("Measure it alone", [spelled(f"make validate ONLY='{name}'")], console)
+    _commands("Measure it alone", [spelled(f"make validate ONLY='{name}'")], console)
 
 
 def _section(title: str, lines: list[str], console: Console, hanging: int = 0) -> None:
@@ -47,6 +47,13 @@ def _section(title: str, lines: list[str], console: Console, hanging: int = 0) -
         layout.heading(title, console)
     for line in lines:
         layout.paragraph(line, console, hanging)
+
+
+def _commands(title: str, lines: list[str], console: Console) -> None:
+    """A section of commands, each on one line, whatever the terminal's width: so it is copied."""
+    layout.heading(title, console)
+    for line in lines:
+        print_line(console, f"  {line}")
 
 
 def _when(explained: Explanation) -> list[str]:

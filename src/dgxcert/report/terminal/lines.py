@@ -48,7 +48,7 @@ def _parts(line: Line, width: int | None) -> list[Line]:
         text.strip(),
         width,
         initial_indent=indent,
-        subsequent_indent=" " * line.indent,
+        subsequent_indent=" " * min(line.indent, width // 2),
         break_long_words=False,
         break_on_hyphens=False,
     )
