@@ -20,6 +20,10 @@ class Figure(Part):
     """The GPU that did worst, where several were measured."""
     spread: float | None
     """How far the best GPU was from it, in `unit`."""
+    gpus: int
+    """How many GPUs were measured."""
+    unmeasured: int
+    """How many more were to be measured, and were not: the figure says nothing about them."""
     keys: tuple[str, ...]
     """The requirements that measured it."""
     failed: bool
