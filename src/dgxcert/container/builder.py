@@ -110,10 +110,9 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
     """
     wanted = recipe(stack, base)
     existing = find(reference)
-    build_of_it = builds.find(existing.id, wanted.labels) if existing else None
-    if existing is not None and build_of_it is not None and not difference(existing, wanted):
+    if existing is not None and fits(existing, wanted):
         show(f"image {reference} fits this checkout ({existing.id[:19]}), reused")
-        return proved(existing, build_of_it)
+        return proved(existing, builds.find(existing.id, wanted.labels))
     why = f"does not fit this checkout: {_misfit(existing, wanted)}" if existing else "does not exist yet"
     if not build:
         raise CannotStart(f"Image {reference} {why}.", "Build it: make image")
@@ -131,6 +130,11 @@ def ensure(reference: str, stack: str, base: str, *, build: bool, show: Show) ->
     if problem := builds.keep(build_of_it):
         show(problem)
     return proved(built, build_of_it)
+
+
+def fits(existing: Image | None, wanted: Recipe) -> bool:
+    """Whether an image is what a recipe makes, and this builder made it: labels can be inherited."""
+    return existing is not None and bool(builds.find(existing.id, wanted.labels)) and not difference(existing, wanted)
 
 
 def _misfit(existing: Image, wanted: Recipe) -> str:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from suites import example
 
-from dgxcert.container import builder, builds, engine
+from dgxcert.container import builder, engine
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite
@@ -101,8 +101,7 @@ class Engine:
         self.fits = True
         monkeypatch.setattr(builder, "recipe", lambda _stack, _base: RECIPE)
         monkeypatch.setattr(builder, "find", self.images.get)
-        monkeypatch.setattr(builds, "find", lambda _id, _labels: "built here")
-        monkeypatch.setattr(downloads, "difference", lambda _image, _recipe: "" if self.fits else "another lock")
+        monkeypatch.setattr(builder, "fits", lambda image, _recipe: image is not None and self.fits)
 
 
 @pytest.fixture

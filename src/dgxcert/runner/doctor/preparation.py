@@ -4,8 +4,7 @@ import platform
 from datetime import datetime
 from typing import NamedTuple
 
-from dgxcert.container import builder, builds, engine
-from dgxcert.machine.image import difference
+from dgxcert.container import builder, engine
 from dgxcert.outcome import CannotStart
 from dgxcert.plan.options import Options
 from dgxcert.runner.doctor.findings import Effect, Finding
@@ -56,7 +55,7 @@ def image(options: Options) -> Answer:
     reference = options.image_reference
     wanted = builder.recipe(options.stack, options.base)
     existing = builder.find(reference)
-    if existing and builds.find(existing.id, wanted.labels) and not difference(existing, wanted):
+    if builder.fits(existing, wanted):
         return Answer(f"image {reference} fits this suite and will be reused", [])
     why = "does not exist yet" if existing is None else "does not fit this suite"
     if options.build:

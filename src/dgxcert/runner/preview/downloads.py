@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from dgxcert.container import builder, builds
-from dgxcert.machine.image import difference
+from dgxcert.container import builder
 from dgxcert.machine.runtime import Runtime
 from dgxcert.plan import suite
 from dgxcert.plan.options import Options
@@ -31,7 +30,7 @@ def read(options: Options, plan: Iterable[Planned]) -> tuple[tuple[str, str], ..
 def _image(options: Options) -> tuple[tuple[str, str], ...]:
     """What an image build would download; nothing where the image fits."""
     wanted, existing = builder.recipe(options.stack, options.base), builder.find(options.image_reference)
-    if existing is not None and builds.find(existing.id, wanted.labels) and not difference(existing, wanted):
+    if builder.fits(existing, wanted):
         return ()
     base = builder.find(wanted.base)
     size = f"{base.size_bytes / 1e9:.1f} GB, {HERE}" if base else "not here; the registry knows its size"
