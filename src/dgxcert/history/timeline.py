@@ -25,6 +25,8 @@ Line = TypeVar("Line", bound=Earlier)
 """A line of a history, or one with more in it."""
 UNRECORDED = {"none", "not readable", "unknown"}
 """What a state holds that a run did not record; lines of dgxcert 0.1.0 do."""
+MARKED = ("driver", "firmware", "image", "kernel", "torch", "suite", "profile")
+"""What is marked in a plot over time where it changed between two runs."""
 MOST_EARLIER = 60
 """Earlier runs that a run keeps for its report; `dgxcert history` shows all."""
 
@@ -163,6 +165,13 @@ def steps(runs: Sequence[Earlier], requirement: str) -> list[Step]:
             level, previous = (previous, Level()) if back else (Level(), level)
         level.add(run.name, rate)
     return _described(requirement, runs, jumps)
+
+
+def all_steps(runs: Sequence[Earlier]) -> list[Step]:
+    """The steps of every requirement, the latest first."""
+    order = {run.name: at for at, run in enumerate(runs)}
+    found = [step for name in requirements(runs) for step in steps(runs, name)]
+    return sorted(found, key=lambda step: (-order[step.run], step.requirement))
 
 
 def _described(requirement: str, runs: Sequence[Earlier], jumps: list[tuple[str, Earlier, float]]) -> list[Step]:

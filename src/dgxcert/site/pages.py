@@ -39,8 +39,6 @@ MOST_LINES = 200
 MOST_STEPS = 20
 IN_INDEX = ("matmul", "memory-bandwidth", "prefill-16bit", "decode-16bit", "decode-32bit", "decode-4bit", "lora-steps")
 """The figures of a machine that the index has room for."""
-MARKED = ("driver", "firmware", "image", "kernel", "torch", "suite", "profile")
-"""Changes between runs that a chart marks."""
 SIGNS = {"good": "✔", "bad": "✘", "warn": "?", "other": "○"}
 """Beside the name of a verdict, never in its place."""
 
@@ -103,13 +101,10 @@ def _in_index(run: SeenRun | None) -> list[HeadlineFigure]:
 
 def _machine_page(template: Any, machine: SeenMachine) -> str:
     lines = [run.line for run in machine.runs]
-    steps = [step for name in timeline.requirements(lines) for step in timeline.steps(lines, name)]
-    order = {line.name: at for at, line in enumerate(lines)}
-    steps.sort(key=lambda step: (-order[step.run], step.requirement))
     text = template.render(
         machine=machine,
         courses=_courses(machine.runs),
-        steps=[step.description for step in steps[:MOST_STEPS]],
+        steps=[step.description for step in timeline.all_steps(lines)[:MOST_STEPS]],
         runs=machine.runs[: -MOST_RUNS - 1 : -1],
         older=max(0, len(machine.runs) - MOST_RUNS),
     )
@@ -130,7 +125,7 @@ def _courses(runs: Sequence[SeenRun]) -> list[Course]:
 
 
 def _is_marked(changed: Iterable[str]) -> bool:
-    return any(change.startswith(MARKED) for change in changed)
+    return any(change.startswith(timeline.MARKED) for change in changed)
 
 
 def _course(measured: Sequence[tuple[datetime, Figure]], marks: Sequence[datetime]) -> Course:

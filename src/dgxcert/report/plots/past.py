@@ -21,7 +21,6 @@ ROW_IN = 0.2
 """Height of one benchmark."""
 APART = 0.09
 """Numbers of changes are this part of the plot apart, so that they do not collide."""
-MARKED = ("driver", "firmware", "image", "kernel", "torch", "suite", "profile")
 
 
 def plot(run: Run) -> Plot | None:
@@ -96,17 +95,11 @@ def _alternative(drawn: tuple[int, int], runs: int, beyond: int, steps: int, mar
 def steps(run: Run) -> list[str]:
     """Every step in the history of this machine as a sentence, the latest first."""
     runs = [*run.earlier, timeline.of(run)]
-    order = {earlier.name: at for at, earlier in enumerate(runs)}
-    all_steps = [step for name in timeline.requirements(runs) for step in timeline.steps(runs, name)]
-    return [
-        printable(step.description) for step in sorted(all_steps, key=lambda step: (-order[step.run], step.requirement))
-    ]
+    return [printable(step.description) for step in timeline.all_steps(runs)]
 
 
 def _changes(runs: list[Earlier]) -> list[tuple[int, list[str]]]:
     """Indices of the runs before which something in MARKED changed, and what."""
     pairs = enumerate(pairwise(timeline.completed(runs)), start=1)
-    changed = [
-        (at, [name for name in timeline.changes(before, after) if name in MARKED]) for at, (before, after) in pairs
-    ]
+    changed = [(at, [name for name in timeline.changes(*pair) if name in timeline.MARKED]) for at, pair in pairs]
     return [(at, names) for at, names in changed if names]
