@@ -91,6 +91,20 @@ def test_the_figures_of_the_last_run_that_has_any_are_shown_with_its_date(tmp_pa
     assert "in the run of 2026-01-05 06:00" in text(render(results)["index.html"])
 
 
+def test_a_figure_that_failed_or_is_not_of_the_last_run_is_no_present_one(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    run = made(machine(1), 1, 14.0)
+    failed = tuple(each.model_copy(update={"outcome": Outcome.FAILED}) for each in run.results)
+    keep(results, run.model_copy(update={"results": failed}))
+    assert "decode bf16 : 14 token/s, failed measured in one run" in text(page_of(render(results), "spark-01"))
+    bare = made(machine(1), 4)
+    bare = bare.model_copy(update={"results": tuple(each.model_copy(update={"evidence": ()}) for each in bare.results)})
+    keep(results, bare)
+    assert re.search(
+        r"decode bf16 : 14 token/s, failed, on 2026-01-\d\d measured", text(page_of(render(results), "spark-01"))
+    )
+
+
 @pytest.mark.parametrize("out", ["pages", "results/pages", "results", "a/pages", "results/../b"])
 def test_reports_are_linked_by_a_relative_path_that_leads_to_them(tmp_path: Path, out: str) -> None:
     results, place = tmp_path / "results", tmp_path / out

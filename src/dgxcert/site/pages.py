@@ -49,7 +49,7 @@ class Course:
 
     label: str
     last: str
-    """With its unit: `14.2 token/s`."""
+    """With its unit, whether it failed, and the day where that is not the last run's: `9.8 token/s, failed`."""
     about: str
     """`13.9 to 14.3 token/s in 12 runs`."""
     svg: Markup | None
@@ -121,16 +121,20 @@ def _courses(runs: Sequence[SeenRun]) -> list[Course]:
     marks = [datetime.fromisoformat(run.line.started) for run in runs if _is_marked(run.changed)]
     known = {name: at for at, name in enumerate(each.name for each in WANTED)}
     ordered = sorted(figures, key=lambda key: (known.get(key[0], len(known)), key))
-    return [_course(figures[key], marks) for key in ordered]
+    latest = datetime.fromisoformat(runs[-1].line.started)
+    return [_course(figures[key], marks, latest) for key in ordered]
 
 
 def _is_marked(changed: Iterable[str]) -> bool:
     return any(change.startswith(timeline.MARKED) for change in changed)
 
 
-def _course(measured: Sequence[tuple[datetime, Figure]], marks: Sequence[datetime]) -> Course:
-    last = headline_figure.shown(measured[-1][1])
-    now = f"{last.number} {last.unit}"
+def _course(measured: Sequence[tuple[datetime, Figure]], marks: Sequence[datetime], latest: datetime) -> Course:
+    """One figure; `latest` is when the machine's last run began, which need not have measured it."""
+    moment, figure = measured[-1]
+    last = headline_figure.shown(figure)
+    old = f", on {moment:%Y-%m-%d}" if moment < latest else ""
+    now = f"{last.number} {last.unit}{', failed' if last.failed else ''}{old}"
     if len(measured) == 1:
         return Course(last.label, now, "measured in one run", None)
     scale = 100 if measured[-1][1].unit == OF_TIME else 1
