@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = place / "results"
     weeks = fill(results, machine(1), [14.0, 14.1, 13.9, 14.0, 14.0, 14.0])
     for week in (7, 8):
-        keep(results, made(machine(1, driver="590.10"), week, 12.0))
+        keep(results, made(machine(1, driver="590.10", kernel="6.18.44-nvidia", firmware="5.36" * 30), week, 12.0))
     write_text(weeks[0] / "report.html", html.render(made(machine(1), 0)))
     failed = finished("DISK-SPACE", Outcome.FAILED, reason="12 GiB free")
     keep(results, made(machine(2, hostname="x" * 10_000), 3, 9.0, failed))
@@ -70,6 +70,15 @@ def test_it_opens_silently_fits_and_axe_finds_nothing(
     assert visit.page.locator("script, img, link, iframe, object").count() == 0
     visit.require_silence()
     assert axe(visit.page) == []
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_verdict_is_broken_within_its_word(browser: Any, site: Path, viewport: dict[str, int]) -> None:
+    (path,) = site.glob("machine-spark-01-*.html")
+    page = Visit(browser, path, viewport=viewport).page
+    verdicts = page.locator("td[data-label=verdict] > span:first-child")
+    lines = "verdict => new Set([...verdict.getClientRects()].map(box => box.top)).size"
+    assert set(verdicts.evaluate_all(f"each => each.map({lines})")) == {1}
 
 
 def test_every_cell_of_a_phone_says_what_it_is(browser: Any, site: Path) -> None:

@@ -215,6 +215,15 @@ def test_a_file_that_is_no_run_is_refused(tmp_path, content: str) -> None:
         runs.load(tmp_path)
 
 
+def test_how_many_problems_a_file_has_is_said_in_words(tmp_path) -> None:
+    (tmp_path / runs.NAME).write_text("{")
+    with pytest.raises(CannotStart, match=r"reads \(1 problem: Invalid JSON: EOF"):
+        runs.load(tmp_path)
+    (tmp_path / runs.NAME).write_text("{}")
+    with pytest.raises(CannotStart, match=r"reads \(\d+ problems, first: name: Field required\)"):
+        runs.load(tmp_path)
+
+
 def test_a_field_that_this_version_does_not_know_is_refused(tmp_path) -> None:
     run = assemble(*every_event()).model_dump_json()
     (tmp_path / runs.NAME).write_text(run.replace('{"format"', '{"waived":true,"format"', 1))

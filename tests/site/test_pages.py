@@ -45,7 +45,7 @@ def test_the_index_has_a_line_for_each_machine_and_a_page_behind_it(tmp_path: Pa
     rendered = render(results)
     index = text(rendered["index.html"])
     assert "2 machines, 3 runs, as of 2026-12-24 12:00 UTC" in index
-    assert "1 CERTIFIED 1 REJECTED" in index
+    assert "1 REJECTED 1 CERTIFIED" in index
     assert "spark-01 2 runs ✔ CERTIFIED 2026-01-12 06:00 UTC, standard GB10 dgx-spark" in index
     assert "decode bf16 14.2 token/s" in index
     links = set(re.findall(r'href="(machine-[^"]*)"', rendered["index.html"]))

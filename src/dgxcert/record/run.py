@@ -261,8 +261,9 @@ def load_content(content: bytes, path: Path) -> Run:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = untrusted.shown(".".join(map(str, first["loc"])))[:SHOWN]
+        problems = "1 problem" if error.error_count() == 1 else f"{error.error_count()} problems, first"
         raise CannotStart(
-            f"{path} is not a run that this dgxcert reads ({error.error_count()} problems, first: {where}: "
+            f"{path} is not a run that this dgxcert reads ({problems}: {f'{where}: ' if where else ''}"
             f"{untrusted.shown(first['msg'])[:SHOWN]}).",
             "Use the dgxcert version named in the file.",
         ) from error

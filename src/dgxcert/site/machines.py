@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +16,14 @@ from dgxcert import report
 from dgxcert.certificate.statement import CERTIFICATE
 from dgxcert.history import run_index, timeline
 from dgxcert.history.listed_run import Listed
+from dgxcert.judgement.verdict import Verdict
 from dgxcert.record.history_line import Earlier
 from dgxcert.redaction import models
 from dgxcert.site import standing
 from dgxcert.site.standing import Signers, Standing, State
 
 NAME_CHARS = 40
+BY_WORK = (Verdict.REJECTED, Verdict.INCONCLUSIVE, Verdict.PARTIAL, Verdict.REHEARSED, Verdict.CERTIFIED)
 HASH = 8
 """Hexadecimal digits of a hash: enough to tell machines of one name apart."""
 MOST_VERIFIED = 3
@@ -178,9 +181,6 @@ def _page(hostname: str, identity: str) -> str:
 
 
 def last_verdicts(machines: Iterable[SeenMachine]) -> dict[str, int]:
-    """How many machines have which verdict in their last run, in the order in which they appear."""
-    counts: dict[str, int] = {}
-    for machine in machines:
-        verdict = machine.last.line.verdict.value
-        counts[verdict] = counts.get(verdict, 0) + 1
-    return counts
+    """How many machines have which verdict in their last run, what needs work first."""
+    counts = Counter(machine.last.line.verdict for machine in machines)
+    return {verdict.value: counts[verdict] for verdict in BY_WORK if counts[verdict]}

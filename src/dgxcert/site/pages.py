@@ -18,6 +18,7 @@ from dgxcert.console import clipped, printable
 from dgxcert.history import timeline
 from dgxcert.history.listed_run import gpus
 from dgxcert.judgement.units import OF_TIME
+from dgxcert.judgement.verdict import Verdict
 from dgxcert.record.figures import WANTED, Figure
 from dgxcert.report import headline_figure
 from dgxcert.report.headline_figure import HeadlineFigure
@@ -82,7 +83,7 @@ def _environment(now: datetime, *, verified: bool) -> Environment:
         text=lambda value: clipped(str(value), TEXT_CHARS),
         moment=lambda value: clipped(str(value)[:16].replace("T", " "), CELL_CHARS),
         gpus=lambda products: clipped(gpus(products), CELL_CHARS),
-        tone=lambda verdict: TONES[verdict],
+        tone=lambda verdict: TONES[Verdict(verdict)],
     )
     environment.globals.update(
         stylesheet=Markup(style),  # noqa: S704 (our own files)
