@@ -81,6 +81,27 @@ def test_it_prints_to_two_pages_with_every_figure(browser: Any, report: Path, tm
     assert page.locator(".brief").bounding_box()["height"] > 200
 
 
+def test_no_workload_hides_a_name_of_the_roofline(browser: Any, report: Path) -> None:
+    page = Visit(browser, report, viewport=DESK).page
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll('#plot-roofline svg')].flatMap(svg => {
+             const marks = [...svg.querySelectorAll('use')].map(each => each.getBoundingClientRect())
+             return [...svg.querySelectorAll('text')].filter(text => {
+               const a = text.getBoundingClientRect()
+               return marks.some(b => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+                 Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2) }).map(each => each.textContent) })"""
+    )
+    assert hidden == []
+
+
+def test_an_outcome_that_none_had_is_not_told_in_its_colour(browser: Any, report: Path, run: Run) -> None:
+    page = Visit(browser, report, viewport=DESK).page
+    quiet = page.locator(".small").first.evaluate("each => getComputedStyle(each).color")
+    for outcome, number in run.judgement.counts.items():
+        colour = page.locator(f".counts li.{outcome}").evaluate("each => getComputedStyle(each).color")
+        assert (colour == quiet) == (number == 0), outcome
+
+
 def test_texts_of_a_plot_do_not_collide(browser: Any, report: Path) -> None:
     page = Visit(browser, report, viewport=PHONE).page
     collisions = page.evaluate(

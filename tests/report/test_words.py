@@ -49,6 +49,12 @@ def test_what_failed_is_headed_by_what_fell_short_whatever_was_measured_after_it
     assert words.headline([MEASURED, held]) == "works 1"
 
 
+def test_a_limit_that_was_compared_twice_is_said_once() -> None:
+    short = short_of(13)
+    twice = short.model_copy(update={"held_against": short.held_against * 2})
+    assert words.required([twice]) == ">= 13 token/s"
+
+
 @pytest.mark.parametrize("longest", [6, 34, 100])
 def test_shortened_text_names_what_is_missing(longest: int) -> None:
     text = "Xid 79: GPU has fallen off the bus"

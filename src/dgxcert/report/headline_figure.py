@@ -8,6 +8,14 @@ from dgxcert.record import figures
 from dgxcert.record.figures import Figure
 from dgxcert.record.run import Run
 
+OVER_CEILING = (
+    "More than 100% of a ceiling: a ceiling is measured at another moment of the run, and came out too low "
+    "because something else was working then, or because the workload fits into a cache."
+)
+"""What a share of more than everything means. No run has one of a profile's peaks."""
+THROTTLED_BY = {"throttling": "for heat or by the power brake"}
+"""A plot of the same load may show it at its usual power limit, which is no throttling."""
+
 
 @dataclass(frozen=True)
 class HeadlineFigure:
@@ -25,12 +33,18 @@ def of(run: Run) -> list[HeadlineFigure]:
     return [shown(figure) for figure in figures.figures(run)]
 
 
+def explained(run: Run) -> str:
+    """What must be said below the figures, that no share looks impossible; empty where none does."""
+    over = any(each.share_of == OF_CEILING and (each.share or 0.0) >= 1.005 for each in figures.figures(run))
+    return OVER_CEILING if over else ""
+
+
 def shown(figure: Figure) -> HeadlineFigure:
     """A figure as it is shown."""
     percent = figure.unit == OF_TIME
     number = rounded(100 * figure.value if percent else figure.value)
     unit = "% of the time" if percent else figure.unit
-    remarks = (_share(figure), _other_gpus(figure), _unmeasured(figure))
+    remarks = (_share(figure), THROTTLED_BY.get(figure.name, ""), _other_gpus(figure), _unmeasured(figure))
     label = on_one_line(figure.label)
     return HeadlineFigure(label, number, unit, figure.failed, tuple(filter(None, remarks)))
 

@@ -124,6 +124,7 @@ def render(run: Run) -> str:
         explained=basis_count.EXPLAINED,
         hint=rehearse_hint(run),
         figures=headline_figure.of(run),
+        explained_figures=headline_figure.explained(run),
         problems=_within([_problem(results) for results in problems(run)], macros.problem, PROBLEM_BYTES),
         waived=waived(run)[:MOST_WAIVED],
         folds=_within(folded, macros.fold, FOLD_BYTES),

@@ -81,7 +81,9 @@ def _figures(run: Run) -> list[str]:
         f"| {_cell('; '.join(each.remarks))} |"
         for each in found
     ]
-    return ["| headline figure | measured | |", "| --- | --- | --- |", *rows, ""]
+    explained = headline_figure.explained(run)
+    table = ["| headline figure | measured | |", "| --- | --- | --- |", *rows, ""]
+    return [*table, explained, ""] if explained else table
 
 
 def _requirements(run: Run) -> list[str]:

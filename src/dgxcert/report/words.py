@@ -100,10 +100,10 @@ def headline(evidence: Iterable[Evidence]) -> str:
 
 
 def required(evidence: Iterable[Evidence]) -> str:
-    """What the headline's quantity was compared with: `>= 13 token/s`."""
+    """What the headline's quantity was compared with, each limit once: `>= 13 token/s`."""
     comparisons = [comparison for item in about(evidence) for comparison in item.held_against]
     limits = (f"{comparison.sign} {format_quantity(comparison.value, comparison.unit)}" for comparison in comparisons)
-    return printable("; ".join(limits))
+    return printable("; ".join(dict.fromkeys(limits)))
 
 
 def about(evidence: Iterable[Evidence]) -> list[Evidence]:

@@ -61,7 +61,7 @@ def test_where_the_peaks_are_not_the_machines_it_is_a_share_of_the_ceiling(profi
     ceiling = Bound(value=16.0, unit="token/s", source="measured")
     run = ended(timed(ceiling=ceiling), profile=profile)
     assert (the(run).fill, the(run).share, the(run).mark) == (87.5, "88%", 62.5)
-    assert f"measured in this run: profile {profile} knows no peak of this machine" in drawn(run).caption
+    assert f"measured in this run allow; profile {profile} knows no peak of this machine" in drawn(run).caption
     assert drawn(run).share_of == "of ceiling"
     without = ended(timed(), profile=profile)
     assert (the(without).fill, the(without).mark) == (None, None)

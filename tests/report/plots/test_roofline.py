@@ -32,9 +32,9 @@ def test_a_workload_is_drawn_at_its_intensity_and_rate() -> None:
 def test_a_profile_that_knows_no_peak_of_the_machine_is_drawn_under_what_the_run_measured(profile: str) -> None:
     plot = roofline.plot(decoded(profile))
     assert plot is not None
-    assert "the ceilings measured in this run (dashed, 200 GB/s and 0.4 TFLOP/s)" in plot.alternative
+    assert "the highest ceilings measured in this run (dashed, 200 GB/s and 0.4 TFLOP/s)" in plot.alternative
     assert f"Profile {profile} knows no peak of this machine." in plot.alternative
-    assert "Highest share of its ceiling: DECODE-SPEED[bf16-tuned-single], 88%." in plot.alternative
+    assert "Highest share of its own ceiling: DECODE-SPEED[bf16-tuned-single], 88%." in plot.alternative
     assert "theoretical" not in plot.alternative
     assert "peak" not in plot.svg
 
@@ -43,7 +43,8 @@ def test_a_profile_of_a_machine_is_drawn_under_its_own_peaks_and_those_measured(
     plot = roofline.plot(decoded("h200"))
     assert plot is not None
     assert (
-        "profile h200 (solid, 4,800 GB/s and 989.5 TFLOP/s) and the ceilings measured in this run" in plot.alternative
+        "profile h200 (solid, 4,800 GB/s and 989.5 TFLOP/s) and the highest ceilings measured in this run"
+        in plot.alternative
     )
     assert plot.alternative.endswith("Highest share of its roofline: DECODE-SPEED[bf16-tuned-single], 70%.")
     unmeasured = roofline.plot(decoded("h200", ceiling=None))

@@ -96,7 +96,8 @@ def _caption(run: Run, shown: list[Result], shares: list[float], *, any_mark: bo
     """What the bars are, from what they show."""
     if ceilings.are_measured(run):
         name = printable(run.profile.name)
-        of = f"the matmul rate and memory bandwidth measured in this run: profile {name} knows no peak of this machine"
+        rates = "the matmul rate and memory bandwidth that were measured in this run"
+        of = f"what {rates} allow; profile {name} knows no peak of this machine"
     else:
         of = f"the peak that profile {printable(run.profile.name)} states"
     words = [f"Each bar is the share of {of}."] if shares else ["Nothing is known that these rates could be shares of."]

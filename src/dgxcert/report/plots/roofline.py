@@ -5,6 +5,7 @@ architectures", CACM 52 (4), 2009.
 """
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from dgxcert.console import printable
@@ -51,10 +52,7 @@ def plot(run: Run) -> Plot | None:
         ridges = [roof.tflops * 1e3 / roof.gb_s for roof, *_ in roofs]
         ends = min(*xs, *ridges) / MARGIN, max(*xs, *ridges) * MARGIN
         for roof, colour, line, name in roofs:
-            _roof(axes, ends, roof, colour, line)
-            above = name != "measured" or len(roofs) == 1
-            text = f"{name} {roof.tflops:.3g} "
-            axes.text(ends[1], roof.tflops, text, va="bottom" if above else "top", ha="right", color=colour)
+            _roof(axes, ends, roof, colour, line, f"{name} {roof.tflops:.3g}")
         for id_, marker in MARKERS.items():
             shown = [(point.intensity, point.tflops) for point in points if point.id == id_]
             if shown:
@@ -65,8 +63,7 @@ def plot(run: Run) -> Plot | None:
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(lambda *_: "")
         axes.grid(visible=True, which="major", color=FAINT)
-        # Above the plot: within it, a slow workload would be hidden behind the legend.
-        figure.legend(frameon=False, loc="outside upper left", ncols=len(MARKERS), handletextpad=0.1)
+        _legend(figure, axes.get_lines(), len(roofs))
 
     alternative = _alternative(run, points, theoretical[1] if theoretical else None, measured)
     return Plot("roofline", "Roofline", alternative, draw("roofline", (WIDTH, 3.0), onto))
@@ -78,12 +75,12 @@ def _alternative(run: Run, points: list[Point], theoretical: Roof | None, measur
     if theoretical:
         drawn.append(f"the theoretical peak of profile {profile} (solid, {_described(theoretical)})")
     if measured:
-        drawn.append(f"the ceilings measured in this run (dashed, {_described(measured)})")
+        drawn.append(f"the highest ceilings measured in this run (dashed, {_described(measured)})")
     nearest = max(points, key=lambda point: point.share)
     workloads = "1 workload" if len(points) == 1 else f"{len(points)} workloads"
     none = "" if measured else "; no ceiling was measured in this run"
     because = "" if theoretical else f" Profile {profile} knows no peak of this machine."
-    of = "roofline" if theoretical else "ceiling"
+    of = "roofline" if theoretical else "own ceiling"
     return (
         f"{workloads} by arithmetic intensity and TFLOP/s reached, under {' and '.join(drawn)}{none}.{because} "
         f"Highest share of its {of}: {printable(nearest.key)}, {nearest.share:.0%}."
@@ -94,11 +91,18 @@ def _described(roof: Roof) -> str:
     return f"{roof.gb_s:,.4g} GB/s and {roof.tflops:,.4g} TFLOP/s"
 
 
-def _roof(axes: Any, ends: tuple[float, float], roof: Roof, colour: str, line: str) -> None:
+def _roof(axes: Any, ends: tuple[float, float], roof: Roof, colour: str, line: str, label: str) -> None:
     """Attainable TFLOP/s over arithmetic intensity: bound by bandwidth up to the ridge point, by compute beyond."""
     ridge = roof.tflops * 1e3 / roof.gb_s
     xs = sorted({ends[0], min(max(ridge, ends[0]), ends[1]), ends[1]})
-    axes.plot(xs, [min(roof.tflops, x * roof.gb_s / 1e3) for x in xs], line, color=colour, linewidth=1.1)
+    axes.plot(xs, [min(roof.tflops, x * roof.gb_s / 1e3) for x in xs], line, color=colour, linewidth=1.1, label=label)
+
+
+def _legend(figure: Any, lines: list[Any], roofs: int) -> None:
+    """Name workloads in one row and roofs in the next, above the plot: within it, a name would hide a workload."""
+    rows = lines[roofs:], lines[:roofs]
+    by_column = [line for column in zip_longest(*rows) for line in column if line is not None]
+    figure.legend(handles=by_column, frameon=False, loc="outside upper left", ncols=max(map(len, rows)))
 
 
 def _points(run: Run, result: Result) -> list[Point]:
