@@ -215,12 +215,12 @@ def test_a_file_that_is_no_run_is_refused(tmp_path, content: str) -> None:
         runs.load(tmp_path)
 
 
-def test_how_many_problems_a_file_has_is_said_in_words(tmp_path) -> None:
+def test_the_first_problem_of_a_file_is_said_with_its_field_where_it_has_one(tmp_path) -> None:
     (tmp_path / runs.NAME).write_text("{")
-    with pytest.raises(CannotStart, match=r"reads \(1 problem: Invalid JSON: EOF"):
+    with pytest.raises(CannotStart, match=r"reads \(Invalid JSON: EOF .*; problems: 1\)"):
         runs.load(tmp_path)
     (tmp_path / runs.NAME).write_text("{}")
-    with pytest.raises(CannotStart, match=r"reads \(\d+ problems, first: name: Field required\)"):
+    with pytest.raises(CannotStart, match=r"reads \(name: Field required; problems: \d+\)"):
         runs.load(tmp_path)
 
 

@@ -260,11 +260,10 @@ def load_content(content: bytes, path: Path) -> Run:
         return Run.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = untrusted.shown(".".join(map(str, first["loc"])))[:SHOWN]
-        problems = "1 problem" if error.error_count() == 1 else f"{error.error_count()} problems, first"
+        said = (".".join(map(str, first["loc"])), first["msg"])
+        what = ": ".join(untrusted.shown(text)[:SHOWN] for text in said if text)
         raise CannotStart(
-            f"{path} is not a run that this dgxcert reads ({problems}: {f'{where}: ' if where else ''}"
-            f"{untrusted.shown(first['msg'])[:SHOWN]}).",
+            f"{path} is not a run that this dgxcert reads ({what}; problems: {error.error_count()}).",
             "Use the dgxcert version named in the file.",
         ) from error
 
