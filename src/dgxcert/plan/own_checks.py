@@ -33,7 +33,7 @@ class OwnChecks(BaseModel):
     name: str
     """Of their folder."""
     sha256: str
-    """Hash over the names and contents of all its files."""
+    """Hash over the names and contents of all its files but hidden ones and caches."""
 
     @property
     def description(self) -> str:
