@@ -1,4 +1,4 @@
-"""The runs in docs/measurements, which an earlier dgxcert wrote, as runs that this one reads; and a kept rehearsal."""
+"""The runs in docs/measurements as runs that this dgxcert reads, though an earlier one wrote some."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,6 @@ from dgxcert.record.run import Judgement, Result, Run
 
 ROOT = Path(__file__).parents[2]
 MEASUREMENTS = ROOT / "docs" / "measurements"
-REHEARSAL = ROOT / "tests" / "recorded" / "rehearsal.json"
-"""A whole rehearsal in the container, on two cores that did other work as well."""
 
 
 def load(name: str) -> Run:
@@ -22,8 +20,8 @@ def load(name: str) -> Run:
 
 
 def rehearsal() -> Run:
-    """The kept rehearsal."""
-    return Run.model_validate_json(REHEARSAL.read_text(encoding="utf-8"))
+    """The kept rehearsal in the container, as it was written."""
+    return Run.model_validate_json((MEASUREMENTS / "2026-11-30-rehearsal" / "run.json").read_text(encoding="utf-8"))
 
 
 def h200() -> Run:
