@@ -7,6 +7,7 @@ from dgxcert.judgement.units import OF_CEILING, OF_TIME
 from dgxcert.record import figures
 from dgxcert.record.figures import Figure
 from dgxcert.record.run import Run
+from dgxcert.report.words import percent
 
 OVER_CEILING = (
     "More than 100% of a ceiling: a ceiling is measured at another moment of the run, and came out too low "
@@ -62,7 +63,7 @@ def _share(figure: Figure) -> str:
     if figure.share is None:
         return ""
     of = "this run's ceiling" if figure.share_of == OF_CEILING else "peak"
-    return f"{figure.share:.0%} of {of}" if figure.share >= 0.1 else f"{figure.share:.1%} of {of}"
+    return f"{percent(figure.share)} of {of}"
 
 
 def _other_gpus(figure: Figure) -> str:

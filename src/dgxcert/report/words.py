@@ -82,6 +82,15 @@ def repeated(result: Result) -> str:
     return printable(f"{times}; before: {before}")
 
 
+def percent(share: float) -> str:
+    """A share in percent, with a decimal where it is small: 0.4 % is not 0 %.
+
+    >>> percent(0.78), percent(0.004)
+    ('78%', '0.4%')
+    """
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+
+
 def measured(evidence: Iterable[Evidence]) -> str:
     """The quantities of a requirement on one line, without the spreads of their rounds.
 

@@ -19,8 +19,8 @@ from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record.journal import Finished, Said
 from dgxcert.report.terminal import Detail
+from dgxcert.report.terminal.sections import OUTCOME_STYLE
 
-COLOUR = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 RANK = {stage.value: 2 * rank for rank, stage in enumerate(Stage)}
 RANK |= {name: RANK[Stage.WORK.value] + name.startswith(f"{OWN}-") for name in WORKING}
 RANK[f"{OWN}-{Stage.HOST.value}"] = RANK[Stage.HOST.value] + 1
@@ -229,7 +229,7 @@ class Progress:
                 self._print_ending(Outcome.PASSED, f"{on_one_line(unit)}{several}", line.seconds)
 
     def _print_ending(self, outcome: Outcome, what: str, seconds: float) -> None:
-        label = Text(f"{outcome.label.upper():>12}", style=COLOUR.get(outcome, "default"))
+        label = Text(f"{outcome.label.upper():>12}", style=OUTCOME_STYLE.get(outcome, "default"))
         middle = plain(f"{self.done:>9}  {self._stage:9}  {what}  ")
         self._console.print(Text.assemble(label, middle, (f"{seconds:.1f} s", "dim")), soft_wrap=True)
         self._printed = self._clock()

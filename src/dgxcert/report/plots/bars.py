@@ -11,6 +11,7 @@ from dgxcert.outcome import Outcome
 from dgxcert.record.run import Result, Run
 from dgxcert.report import benchmark_name
 from dgxcert.report.plots import ceilings
+from dgxcert.report.words import percent
 
 MOST = 80
 """Bars that are drawn; of more, those of benchmarks that did not pass come first."""
@@ -78,7 +79,7 @@ def _bar(run: Run, result: Result, item: Evidence, label: str, widest: float) ->
         label=label,
         outcome=result.outcome,
         figure=on_one_line(format_quantity(item.value, item.unit))[:FIGURE_CHARS],
-        share="" if share is None else f"{share:.0%}" if share >= 0.1 else f"{share:.1%}",
+        share="" if share is None else percent(share),
         fill=None if share is None else _percent(share, widest),
         mark=None if limit is None else _percent(limit, widest),
     )

@@ -12,7 +12,7 @@ from dgxcert.record.figures import Figure, figures
 from dgxcert.record.run import Result, Run
 from dgxcert.report.headline_figure import rounded
 from dgxcert.report.terminal.lines import Line
-from dgxcert.report.words import headline, keys, open_results, problems, repeated, required, waived
+from dgxcert.report.words import headline, keys, open_results, percent, problems, repeated, required, waived
 
 OUTCOME_STYLE = {Outcome.PASSED: "green", Outcome.FAILED: "bold red", Outcome.INCONCLUSIVE: "yellow"}
 OTHER_STYLE = "yellow"
@@ -98,7 +98,7 @@ def _rows(found: tuple[Figure, ...]) -> Iterator[Row]:
             continue
         other = beside.get(figure.name)
         also = [_value(other) if other.unit != OF_TIME else f"{other.label} {_value(other)}"] if other else []
-        share = "" if figure.share is None else f"{figure.share:.0%}"
+        share = "" if figure.share is None else percent(figure.share)
         yield figure, (figure.label, _value(figure), share, "; ".join([*_apart(figure), *also]))
 
 
