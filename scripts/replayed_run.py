@@ -57,30 +57,6 @@ def _name(file: Path) -> str:
     return folder if file.stem == "run" else f"{folder} {file.stem.removeprefix('durations-')}"
 
 
-def only_durations(run: Mapping[str, Any], hostname: str) -> dict[str, Any]:
-    """What of a run is needed to replay it, without anything that it measured."""
-    names = ("key", "id", "group", "title", "why", "stage", "started", "duration_s", "outcome")
-    attempts = ("outcome", "started", "duration_s")
-    results = [
-        {name: result[name] for name in names}
-        | {"why": "", "reason": ""}
-        | {
-            "earlier_attempts": [
-                {name: each[name] for name in attempts} | {"reason": ""} for each in result["earlier_attempts"]
-            ]
-        }
-        for result in run["results"]
-        if result["started"]
-    ]
-    return {
-        "started": run["started"],
-        "machine": {"hostname": hostname},
-        "profile": {"name": run["profile"]["name"]},
-        "options": {"runtime": run["options"]["runtime"]},
-        "results": results,
-    }
-
-
 def endings(run: Mapping[str, Any]) -> list[Ending]:
     """All that was measured in a run, in order."""
     found = []
