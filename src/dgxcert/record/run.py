@@ -363,7 +363,7 @@ def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> 
 
 
 NEVER_STARTED = (
-    "Where the run was cut short or something was inconclusive, continue it: dgxcert validate --resume RUN",
+    "Where the run was cut short or something was inconclusive, continue it: make validate RESUME=latest",
     "Where something failed, fix it and start a new run: in this run a failure stays.",
 )
 OUTDATED = "work was measured again after this check of what it leaves behind, and the run ended before the next check"
