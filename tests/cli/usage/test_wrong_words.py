@@ -54,6 +54,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "a run to resume": ("validate --resume results/run-b", ("Did you mean results/run-a?",)),
     "a results folder of a run": ("report result/run-a", ("Did you mean results/run-a?",)),
     "a results folder": ("history --results result", ("--results result cannot be read", "Did you mean results?")),
+    "the value of an option alone": ("validate quick", ("did you mean '--tier quick'?",)),
     "a limit": ("validate --profile limits.yaml", ("limits.sprad: unknown name; did you mean 'spread'?",)),
     "a setting of a profile": ("validate --profile keys.yaml", ("unknown key 'limit'; did you mean 'limits'?",)),
     "a profile that is extended": ("validate --profile base.yaml", ("Did you mean 'cpu'?",)),
@@ -78,6 +79,10 @@ limits: {sprad: {max: 0.1, unit: of median, source: mine}}
     "keys.yaml": "extends: cpu\nname: mine\nlimit: {}\n",
     "base.yaml": "extends: cpuu\nname: mine\n",
 }
+
+
+def test_dashes_alone_make_no_option_like_another(dgxcert) -> None:
+    dgxcert("list", "--only", "hub").require_refused("There is no option '--only'. All options: dgxcert list -h")
 
 
 @pytest.mark.parametrize(("typed", "answer"), WRONG.values(), ids=WRONG.keys())

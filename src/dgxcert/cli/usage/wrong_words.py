@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from enum import EnumType
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +45,17 @@ def _of_option(error: Any, option: str, message: str, command: Any, words: list[
         return message
     typed = next((word for word in words if word.startswith(option)), option).partition("=")[0]
     if isinstance(command, TyperCommand):
-        return f"There is no option {typed[:60]!r}{_meant(near_miss.closest(_dashed(typed), options(command)))}"
+        return f"There is no option {typed[:60]!r}{_meant(_near_options(typed, command))}"
     owners = [name for name, each in getattr(command, "commands", {}).items() if typed in options(each)]
     if owners:
         return f"{typed} is an option of {', '.join(owners)}, and is written after the command"
-    return f"There is no option {typed[:60]!r}{_meant(near_miss.closest(_dashed(typed), options(command)))}"
+    return f"There is no option {typed[:60]!r}{_meant(_near_options(typed, command))}"
 
 
-def _dashed(word: str) -> str:
-    """An option with the two dashes that its name begins with.
-
-    >>> _dashed("-profile")
-    '--profile'
-    """
-    return f"--{word.lstrip('-')}" if len(word.lstrip("-")) > 1 else word
+def _near_options(typed: str, command: Any) -> list[str]:
+    """The options that are like a wrong one, compared without their dashes: `--only` is not like `--json`."""
+    names = {option.lstrip("-"): option for option in options(command) if option.startswith("--")}
+    return [names[name] for name in near_miss.closest(typed.lstrip("-"), names)]
 
 
 def options(command: Any) -> list[str]:
@@ -67,11 +65,20 @@ def options(command: Any) -> list[str]:
 
 
 def _instead(word: str, command: Any) -> Iterable[str]:
-    """The option that is likely meant by a word without dashes: `PROFILE=cpu`, as make takes it, or `profile`."""
+    """The option that is likely meant by a word without dashes: `PROFILE=cpu`, as make takes it, `profile`, `quick`."""
+    if takes := [each.opts[0] for each in command.params if word in _choices(each)]:
+        return [f"{takes[0]} {word}"]
     name, _, value = word.partition("=")
     known = [option for option in options(command) if option.startswith("--")]
     close = near_miss.closest(f"--{name}", known)
     return [f"{option} {value}".rstrip() for option in close[:1]]
+
+
+def _choices(option: Any) -> list[str]:
+    """The values of an option that takes one of a few."""
+    annotation = getattr(getattr(option, "type_descriptor", None), "annotation", None)
+    members: Iterable[Any] = annotation if isinstance(annotation, EnumType) else ()
+    return [str(each.value) for each in members]
 
 
 def _meant(close: Iterable[str]) -> str:
