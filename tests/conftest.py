@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts commands in the background so, and nohup keeps it: the tests of Ctrl-C would wait for nothing.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell ignores these for commands in the background, and nohup keeps it: the tests of Ctrl-C would wait for nothing.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 KEPT = {"SHELL", "NO_COLOR", "GITHUB_ACTIONS"}
 """Variables that say nothing about a download."""

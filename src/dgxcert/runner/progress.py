@@ -52,7 +52,8 @@ class _LiveLine:
         self._overflow: OverflowMethod = "ellipsis" if unicode else "crop"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        line = Text(no_wrap=True)
+        line = plain("")
+        line.no_wrap = True
         line.append(str(self._spinner.render(console.get_time())))
         line.append(f" {self.text}")
         line.truncate(max(options.max_width - ECHO, 1), overflow=self._overflow)
@@ -229,7 +230,7 @@ class Progress:
                 self._print_ending(Outcome.PASSED, f"{on_one_line(unit)}{several}", line.seconds)
 
     def _print_ending(self, outcome: Outcome, what: str, seconds: float) -> None:
-        label = Text(f"{outcome.label.upper():>12}", style=OUTCOME_STYLE.get(outcome, "default"))
+        label = plain(f"{outcome.label.upper():>12}", OUTCOME_STYLE.get(outcome, "default"))
         middle = plain(f"{self.done:>9}  {self._stage:9}  {what}  ")
         self._console.print(Text.assemble(label, middle, (f"{seconds:.1f} s", "dim")), soft_wrap=True)
         self._printed = self._clock()
