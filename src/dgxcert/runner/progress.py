@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from dgxcert.console import on_one_line, plain, print_line
+from dgxcert.console import counted, on_one_line, plain, print_line
 from dgxcert.judgement.requirement import OWN, Stage
 from dgxcert.outcome import Outcome
 from dgxcert.plan.estimate import PROCESS_S, Estimate, duration
@@ -101,7 +101,7 @@ class Progress:
         if self._is_live:
             self._live.start()
         else:
-            self._print(f"{len(self._plan)} requirements to measure, about {self.left}")
+            self._print(f"{counted(len(self._plan), 'requirement')} to measure, about {self.left}")
         return self
 
     def __exit__(self, *_: object) -> None:
