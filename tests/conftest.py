@@ -1,5 +1,6 @@
 """Fixtures for every test: pytester, which runs small suites of requirements, and one thread for torch."""
 
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ pytest_plugins = ["pytester"]
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+# `make test` is a make above those that tests start: they would take its mode and its messages from it.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"):
+    os.environ.pop(name, None)
 
 KEPT = {"SHELL", "NO_COLOR", "GITHUB_ACTIONS"}
 """Variables that say nothing about a download."""
