@@ -58,7 +58,7 @@ def doctor(
 
 def told(examined: "Examination") -> str:
     """The examination in lines: what is in the way, worst last, and what it comes to."""
-    lines = [line for finding in reversed(examined.troubles) for line in (*_lines(finding), "")]
+    lines = [line for alike in reversed(_grouped(examined.troubles)) for line in (*_lines(alike), "")]
     if examined.image:
         lines.append(on_one_line(examined.image))
     about = f"{len(examined.findings)} things looked at for profile {examined.profile}, {examined.seconds} s"
@@ -67,12 +67,24 @@ def told(examined: "Examination") -> str:
     return "\n".join([*lines, f"{_counted(examined)} ({about}, exit {examined.exit_code})"])
 
 
-def _lines(finding: "Finding") -> list[str]:
-    """One finding: what it does, what was found, what to do, and what waits for it."""
+def _grouped(troubles: "list[Finding]") -> "list[list[Finding]]":
+    """The findings that one cause has, such as a kernel log that cannot be read, stand together."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Finding]] = {}
+    for finding in troubles:
+        groups.setdefault((finding.effect, finding.problem, finding.remedy), []).append(finding)
+    return list(groups.values())
+
+
+def _lines(alike: "list[Finding]") -> list[str]:
+    """Findings with one cause: what they do, what was found, what to do, and what waits for them."""
+    finding = alike[0]
+    title = f": {finding.title}" if len(alike) == 1 else ""
+    names = ", ".join(each.name for each in alike)
     problem = printable(finding.problem).splitlines() or [""]
-    head = [f"{finding.effect.upper():8} {finding.name}: {finding.title}", *(f"  {line.strip()}" for line in problem)]
+    head = [f"{finding.effect.upper():8} {names}{title}", *(f"  {line.strip()}" for line in problem)]
     steps = [f"  {number}. {on_one_line(spelled(step))}" for number, step in enumerate(finding.remedy, start=1)]
-    behind = [f"  then look again at {', '.join(finding.behind)}"] if finding.behind else []
+    waiting = ", ".join(name for each in alike for name in each.behind)
+    behind = [f"  then look again at {waiting}"] if waiting else []
     return [on_one_line(head[0]), *head[1:], *steps, *behind]
 
 

@@ -158,3 +158,15 @@ def test_text_of_a_machine_steers_no_terminal() -> None:
     found = Examination(profile="p", runtime="native", image="", findings=(finding,), seconds=1, exit_code=1)
     assert "\x1b" not in doctor.told(found)
     assert "\x07" not in doctor.told(found)
+
+
+def test_what_one_cause_keeps_from_being_told_is_told_once() -> None:
+    log = {"effect": Effect.UNKNOWN, "problem": "no kernel log", "remedy": ("Get access to it: sudo dmesg",)}
+    alike = [Finding(name="GPU-XID", title="no Xid", **log), Finding(name="CPU-HEALTHY", title="healthy", **log)]
+    other = Finding(name="LAST-BOOT", title="ended well", effect=Effect.UNKNOWN, problem="no journal")
+    found = Examination(profile="p", runtime="native", image="", findings=(*alike, other), seconds=1, exit_code=2)
+    told = doctor.told(found)
+    assert "UNKNOWN  GPU-XID, CPU-HEALTHY\n  no kernel log\n" in told
+    assert told.count("sudo dmesg") == 1
+    assert "UNKNOWN  LAST-BOOT: ended well\n" in told
+    assert told.endswith("3 could not be told (3 things looked at for profile p, 1.0 s, exit 2)")
