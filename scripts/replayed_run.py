@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from dgxcert.judgement.requirement import Stage
+from dgxcert.machine.identity import Machine
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import Outcome
 from dgxcert.plan import selection, suite
@@ -72,7 +73,8 @@ def plan(run: Mapping[str, Any], catalogue: list[Entry]) -> list[Planned]:
     """What a run measured, with the durations that are declared today; one that is gone is as quick as most."""
     profile = profiles.load(run["profile"]["name"])
     options = Options(profile=profile.name, runtime=Runtime(run["options"]["runtime"]))
-    today = {entry.key: selection.decide(entry, profile, options) for entry in catalogue}
+    gpus = profile.gpus_in(Machine.model_validate(run["machine"]))
+    today = {entry.key: selection.decide(entry, profile, options, gpus) for entry in catalogue}
     ended = {ending.key for ending in endings(run)}
     return [_planned(result, today) for result in run["results"] if result["key"] in ended]
 

@@ -53,7 +53,8 @@ EXCLUDES_NONE = excluding()
 
 
 def make(profile: Profile, *only: str, tier: str = "standard") -> list[Planned]:
-    return selection.make(CATALOGUE, profile, Options.model_validate({"profile": "mine", "only": only, "tier": tier}))
+    options = Options.model_validate({"profile": "mine", "only": only, "tier": tier})
+    return selection.make(CATALOGUE, profile, options, gpus=1)
 
 
 def run_by(planned: list[Planned]) -> list[str]:
@@ -106,7 +107,8 @@ def test_a_name_with_a_star_matches_all_keys_with_that_prefix_and_must_match_one
     exclusions = {"DECODE-SPEED[int4-*]": "no 4 bits", "DECODE-SPEED": "no model"}
     catalogue = [entry(f"DECODE-SPEED[{case}]") for case in ("int4-tuned", "int4", "int42-tuned", "fp16-tuned")]
     profile = EXCLUDES_NONE.model_copy(update={"not_applicable": exclusions})
-    found = {each.key: selection.decide(each, profile, Options(profile="x")).not_applicable for each in catalogue}
+    options = Options(profile="x")
+    found = {each.key: selection.decide(each, profile, options, gpus=1).not_applicable for each in catalogue}
     assert found == {
         "DECODE-SPEED[int4-tuned]": "no 4 bits",
         "DECODE-SPEED[int4]": "no model",
@@ -199,7 +201,7 @@ def test_a_run_without_requirements_does_not_start(excluded: tuple[str, ...], on
 
 def test_an_empty_catalogue_does_not_start() -> None:
     with pytest.raises(CannotStart, match="No requirement was found"):
-        selection.make([], EXCLUDES_NONE, Options(profile="mine"))
+        selection.make([], EXCLUDES_NONE, Options(profile="mine"), gpus=1)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +221,13 @@ def test_a_key_can_be_written_without_its_gpu(key: str, without: str) -> None:
 @pytest.mark.parametrize(("weights", "runs"), [(Weights.SEEDED, False), (Weights.HUB, True)])
 def test_real_checkpoints_are_used_only_with_weights_hub(weights: Weights, runs: bool) -> None:
     real = entry("CHECKPOINT-FILES[gpt2]", group="hub").model_copy(update={"real_weights": True})
-    found = selection.decide(real, EXCLUDES_NONE, Options(profile="cpu", weights=weights))
+    found = selection.decide(real, EXCLUDES_NONE, Options(profile="cpu", weights=weights), gpus=1)
     assert found.runs is runs
     assert runs or found.not_run == "needs real checkpoints: --weights hub"
+
+
+@pytest.mark.parametrize(("gpus", "reason"), [(1, "one GPU"), (2, ""), (8, "")])
+def test_what_joins_gpus_does_not_apply_where_there_is_one(gpus, reason):
+    profile = profiles.load("h200").model_copy(update={"not_applicable_alone": {"BF16-CORRECT": "one GPU"}})
+    entry = next(each for each in CATALOGUE if each.id == "BF16-CORRECT")
+    assert selection.decide(entry, profile, Options(profile="x"), gpus=gpus).not_applicable == reason

@@ -149,7 +149,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     # The engine is asked as by a run in the container, though what it works on here is simulated.
     in_container = options.model_copy(update={"runtime": Runtime.DOCKER})
     planned = [
-        selection.decide(entry, chosen, in_container if entry.id in OF_THE_ENGINE else options)
+        selection.decide(entry, chosen, in_container if entry.id in OF_THE_ENGINE else options, chosen.gpus_in(read))
         for entry in asked.catalogues[gpus]
     ]
     run_folder = folder / "run"

@@ -162,7 +162,7 @@ def whole(*endings: journal.Finished, **about: Any) -> list[journal.Event]:
         "machine": SPARK,
     }
     given = usual | about
-    plan = selection.make(catalogue(), given["profile"], given["options"])
+    plan = selection.make(catalogue(), given["profile"], given["options"], given["profile"].gpus_in(given["machine"]))
     replaced = {ending.key: ending for ending in endings}
     seen = {any_gpu(each.key): each.evidence for each in events() if isinstance(each, journal.Finished)}
     made: list[journal.Event] = [opened(*plan, **given), image_ready(**_pinned())]

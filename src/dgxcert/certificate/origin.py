@@ -73,7 +73,8 @@ def _plan_problems(opened: Opened) -> list[str]:
     gpus, displays = session.gpus_to_test(profile, opened.machine), session.display_adapters(profile, opened.machine)
     catalogue = suite.collect(suite.root(), gpus, without=displays)
     catalogue += [Entry(**entry.model_dump(include=set(Entry.model_fields))) for entry in opened.plan if entry.own]
-    due = {entry.key: entry for entry in selection.make(catalogue, profile, opened.options)}
+    plan = selection.make(catalogue, profile, opened.options, profile.gpus_in(opened.machine))
+    due = {entry.key: entry for entry in plan}
     planned = {entry.key: entry for entry in opened.plan}
     found = []
     if lacking := [key for key in due if key not in planned]:

@@ -99,7 +99,7 @@ def _entries(name: str, catalogue: list[Entry]) -> tuple[Entry, ...]:
 def _excluded(entries: tuple[Entry, ...], profile: Profile) -> str:
     """Why a profile applies none of these entries, or ""."""
     options = Options(profile=profile.name, runtime=Runtime.DOCKER)
-    reasons = [selection.decide(entry, profile, options).not_applicable for entry in entries]
+    reasons = [selection.decide(entry, profile, options, profile.gpu.expected).not_applicable for entry in entries]
     return reasons[0] if all(reasons) else ""
 
 

@@ -33,8 +33,8 @@ class Planned(Entry):
         return not (self.not_applicable or self.not_run)
 
 
-def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Planned]:
-    """Decide for every requirement of the catalogue.
+def make(catalogue: list[Entry], profile: Profile, options: Options, gpus: int) -> list[Planned]:
+    """Decide for every requirement of the catalogue, on a machine with so many GPUs (`Profile.gpus_in`).
 
     Raises CannotStart where a name in `--only` or in the profile matches nothing, and where nothing is left to run:
     an empty run must not look like a run.
@@ -42,7 +42,7 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
     if not catalogue:
         raise CannotStart("No requirement was found.", "Run from a checkout, or reinstall the package.")
     _check_names(catalogue, profile, options)
-    planned = [decide(entry, profile, options) for entry in catalogue]
+    planned = [decide(entry, profile, options, gpus) for entry in catalogue]
     if not any(entry.runs for entry in planned):
         raise CannotStart(
             f"Nothing is left to run: profile {profile.name} with tier {options.tier.value}"
@@ -52,9 +52,9 @@ def make(catalogue: list[Entry], profile: Profile, options: Options) -> list[Pla
     return planned
 
 
-def decide(entry: Entry, profile: Profile, options: Options) -> Planned:
+def decide(entry: Entry, profile: Profile, options: Options, gpus: int) -> Planned:
     """Decide for one requirement. Only the profile can make it not applicable."""
-    not_applicable = _not_applicable(entry, profile.exclusions(options.runtime))
+    not_applicable = _not_applicable(entry, profile.exclusions(options.runtime, gpus))
     not_run = "" if not_applicable else _not_run(entry, options)
     burn_in_s = 60 * options.minutes if entry.resumes else 0.0
     share = REHEARSED if entry.id in SIZED and not profile.uses_gpu else 1.0
@@ -113,7 +113,7 @@ def _matches(entry: Entry, name: str) -> bool:
 def _check_names(catalogue: list[Entry], profile: Profile, options: Options) -> None:
     """Raise CannotStart for a name that matches nothing. A profile names ids and keys, `--only` groups too."""
     ids = {word for entry in catalogue for word in (entry.id, any_gpu(entry.key))}
-    for section in ("not_applicable", "not_applicable_native"):
+    for section in ("not_applicable", "not_applicable_native", "not_applicable_alone"):
         for name in getattr(profile, section):
             if not any(_is_excluded(entry, name) for entry in catalogue):
                 raise _unknown(f"profile {profile.name}: {section}", name, ids)

@@ -135,6 +135,8 @@ class Profile(Part):
     """Requirements that do not apply to this machine, each with the reason."""
     not_applicable_native: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
     """Requirements that do not apply where the suite runs without a container."""
+    not_applicable_alone: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+    """Requirements about what joins several GPUs, which do not apply where there is one, each with the reason."""
     own: bool = False
     """Whether it is read from a user's file: such a profile certifies nothing, whatever it says."""
     lab: Lab | None = None
@@ -203,9 +205,22 @@ class Profile(Part):
             raise Inconclusive("the driver lists no GPU", "See GPU-PRESENT first.")
         return machine.gpus if self.uses_gpu else ()
 
-    def exclusions(self, runtime: Runtime) -> dict[str, str]:
-        """Requirements that do not apply with this runtime, each with the reason."""
-        return {**self.not_applicable, **(self.not_applicable_native if runtime is Runtime.NATIVE else {})}
+    def gpus_in(self, machine: Machine) -> int:
+        """How many GPUs a run on this machine is about: those that the profile expects, or more if it has more.
+
+        A machine that has lost GPUs is judged as what it was sold as.
+        """
+        return max([self.gpu.expected, *(gpu.index + 1 for gpu in machine.gpus)]) if self.uses_gpu else 0
+
+    def exclusions(self, runtime: Runtime, gpus: int) -> dict[str, str]:
+        """Requirements that do not apply with this runtime and so many GPUs, each with the reason.
+
+        >>> load("h200").exclusions(Runtime.DOCKER, gpus=2) == load("h200").not_applicable
+        True
+        """
+        native = self.not_applicable_native if runtime is Runtime.NATIVE else {}
+        alone = self.not_applicable_alone if self.uses_gpu and gpus <= 1 else {}
+        return {**self.not_applicable, **native, **alone}
 
     @property
     def gpu_count(self) -> Limit:
@@ -264,6 +279,7 @@ class Profile(Part):
         unstated: dict[str, Any] = {name: {"basis"} for name, limit in self.limits.items() if limit.basis is None}
         # What a lab declares for its own checks is beside the profile: its own hash is in every report.
         without: dict[str, Any] = {"limits": unstated, "lab": True} | ({"site": True} if self.site is None else {})
+        without |= {"not_applicable_alone": True} if not self.not_applicable_alone else {}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
 
 

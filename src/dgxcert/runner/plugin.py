@@ -34,6 +34,9 @@ SESSION: pytest.StashKey[session.Session] = pytest.StashKey()
 CHANNEL: pytest.StashKey[tuple[Callable[[], speaker.Speaker], dict[str, Any]]] = pytest.StashKey()
 """Only until the session has it."""
 
+CPU_RANKS = 2
+"""Processes that stand for the GPUs of a machine, in a profile without one."""
+
 CATEGORY = {
     Outcome.PASSED: ("passed", ".", "PASSED"),
     Outcome.FAILED: ("failed", "F", "FAILED"),
@@ -310,12 +313,41 @@ def gpu(request: pytest.FixtureRequest, gpu_index: int) -> Device:
 
     Inconclusive where there is none: then it is GPU-PRESENT that fails.
     """
-    gpus = {gpu.index: gpu for gpu in _session(request.config).machine.gpus}
-    if gpu_index not in gpus:
-        raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
-    profile = _session(request.config).profile
-    product, unified = gpus[gpu_index].product, profile.gpu.unified_memory
-    return Device("cuda", gpu_index, product, unified_memory=unified, margin_gib=profile.memory.margin.value)
+    return _gpu(_session(request.config), gpu_index)
+
+
+def _gpu(working: session.Session, index: int) -> Device:
+    gpus = {gpu.index: gpu for gpu in working.machine.gpus}
+    if index not in gpus:
+        raise Inconclusive(f"there is no GPU {index} to measure", "See GPU-PRESENT first.")
+    profile = working.profile
+    product, unified = gpus[index].product, profile.gpu.unified_memory
+    return Device("cuda", index, product, unified_memory=unified, margin_gib=profile.memory.margin.value)
+
+
+@pytest.fixture
+def gpus(request: pytest.FixtureRequest) -> tuple[Device, ...]:
+    """All GPUs of the machine, in the order of NVML, for what they do together: `[gpu.index for gpu in gpus]`.
+
+    Inconclusive where one that the profile expects is not there: then it is GPU-PRESENT that fails.
+    """
+    working = _session(request.config)
+    return tuple(_gpu(working, index) for index in working.gpus)
+
+
+@pytest.fixture
+def devices(request: pytest.FixtureRequest, profile: Profile) -> tuple[Device, ...]:
+    """The devices that work together, one rank each: all GPUs, or with a profile without a GPU the CPU twice.
+
+        launch.run("distributed.collectives", devices, settings, limit_s=60)
+
+    So the same code is proved where there is no GPU: two processes that share the processors.
+    """
+    if profile.uses_gpu:
+        found: tuple[Device, ...] = request.getfixturevalue("gpus")
+        return found
+    product = _session(request.config).machine.cpu or "CPU"
+    return tuple(Device("cpu", index, product, margin_gib=profile.memory.margin.value) for index in range(CPU_RANKS))
 
 
 @pytest.fixture

@@ -106,7 +106,9 @@ class Direct(Session):
         return Path(folder)
 
     def select(self, entries: list[Entry]) -> None:
-        self.planned = [decide(entry, self.profile, self.options) for entry in entries]
+        self.planned = [
+            decide(entry, self.profile, self.options, self.profile.gpus_in(self.machine)) for entry in entries
+        ]
 
     def runs(self, key: str) -> bool:
         return any(entry.key == key and entry.runs for entry in self.planned)

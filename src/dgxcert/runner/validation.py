@@ -92,7 +92,7 @@ def decide(options: Options) -> Decided:
     catalogue = suite.collect(suite.root(), gpus, without=displays)
     if options.checks:
         catalogue += suite.collect(suite.root(), gpus, without=displays, own=Path(options.checks))
-    return Decided(machine, profile, catalogue, selection.make(catalogue, profile, options))
+    return Decided(machine, profile, catalogue, selection.make(catalogue, profile, options, profile.gpus_in(machine)))
 
 
 def _opened(options: Options, results: Path, console: Console, waiver_file: Path | None) -> journal.Opened:

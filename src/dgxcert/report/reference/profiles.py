@@ -90,6 +90,7 @@ def _show_excluded(profile: Profile, console: Console) -> None:
     for title, excluded in (
         ("Does not apply", profile.not_applicable),
         ("Does not apply outside the container", profile.not_applicable_native),
+        ("Does not apply where there is one GPU", profile.not_applicable_alone),
     ):
         reasons: dict[str, list[str]] = {}
         for name, reason in excluded.items():

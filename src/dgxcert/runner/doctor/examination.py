@@ -60,7 +60,7 @@ def examine(options: Options) -> Examination:
         catalogue = Later(lambda: suite.collect(suite.root(), 1))
         machine, found = _machine()
         profile = _profile(options, machine)
-        planned = _planned(catalogue, profile, options, begun + LIMIT_S)
+        planned = _planned(catalogue, profile, options, profile.gpus_in(machine), begun + LIMIT_S)
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="dgxcert-doctor-")))
         children = ends.enter_context(_children(planned, options, profile, machine, folder))
         sentence, prepared = _heard(children, options, begun + LIMIT_S)
@@ -84,13 +84,15 @@ def part_of(entry: Planned) -> str:
     return PART_OF_FILE.get(file) or groups.get(entry.group, MACHINE)
 
 
-def _planned(catalogue: Later[list[Entry]], profile: Profile, options: Options, deadline: float) -> list[Planned]:
+def _planned(
+    catalogue: Later[list[Entry]], profile: Profile, options: Options, gpus: int, deadline: float
+) -> list[Planned]:
     """What is asked: the host stage, the Hub, and outside the container the quick checks of packages."""
     try:
         entries = catalogue.result(deadline - time.monotonic())
     except TimeoutError:
         raise CannotStart("the suite could not be read in time: this machine is very busy.", "Try again.") from None
-    asked = [entry for entry in selection.make(entries, profile, options) if entry.runs]
+    asked = [entry for entry in selection.make(entries, profile, options, gpus) if entry.runs]
     return [entry for entry in asked if _is_asked(entry, options)]
 
 

@@ -1,0 +1,1 @@
+"""Distributed: work that one process per GPU does together, through torch.distributed."""
