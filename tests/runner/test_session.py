@@ -277,7 +277,7 @@ def test_collecting_the_whole_suite_imports_no_torch(collected: Path) -> None:
 @pytest.mark.parametrize("name", ["generic-nvidia", "h200"])
 def test_a_profile_excludes_the_same_requirements_on_every_gpu(collected: Path, name: str) -> None:
     profile = profiles.load(name)
-    planned = make(catalogue.read(collected / "list.json"), profile, Options(profile=name))
+    planned = make(catalogue.read(collected / "list.json"), profile, Options(profile=name), gpus=2)
     of_the_machine = {each.key for each in planned if any_gpu(each.key) == each.key}
     for key in (key for key in profile.not_applicable if not key.endswith(ALL)):
         of_gpus = [f"{key[:-1]}-gpu{index}]" if key.endswith("]") else f"{key}[gpu{index}]" for index in range(2)]
