@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dgxcert.probes.gpu.sharing import outside_view
+from dgxcert.probes.links import nvlink_answers
 
 Read = Callable[[Any, Any], Any]
 """Reads one field with nvidia-ml-py and a device handle."""
@@ -225,6 +226,7 @@ FIELDS: dict[str, Read] = {
     "recovery_action": _recovery_action,
     "fabric": _fabric,
     "inforom": _inforom,
+    **nvlink_answers.FIELDS,
 }
 """The fields of one GPU by our names. Clocks in MHz, power in W (NVML has mW), temperature in °C, memory in bytes.
 
