@@ -1,17 +1,22 @@
 """Subprocesses, all of them: an argument list, a time limit, captured output, and the whole process group killed."""
 
 import contextlib
+import ctypes
 import io
 import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that this process gets when its parent ends."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,15 @@ def start_piped(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str,
     )
 
 
+def ends(process: "subprocess.Popen[bytes]", limit_s: float) -> bool:
+    """Wait for a process that `start` made; False where it still runs after the limit."""
+    try:
+        process.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def end_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", grace_s: float = 10.0) -> bool:
     """Kill a process with its group and everything that it started; False where it still exists after `grace_s`.
 
@@ -250,3 +264,11 @@ def _groups_below(pid: int) -> set[int]:
                 waiting.extend(children)
                 groups.update(os.getpgid(child) for child in children)
     return groups - {os.getpgid(0)}
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, so that it never runs without time limits."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # the parent ended before prctl took effect, so that no signal will come
+        os.kill(os.getpid(), signal.SIGKILL)

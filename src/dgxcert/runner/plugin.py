@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dgxcert import command
 from dgxcert.files.folder import PRIVATE_FOLDER
 from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Recorder
@@ -78,7 +79,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.collectonly = True
     if inside := config.getoption("--dgxcert-inside"):
         if parent := config.getoption("--dgxcert-parent"):
-            session.die_with_parent(parent)
+            command.die_with_parent(parent)
         speak, handed = config.stash[CHANNEL]
         del config.stash[CHANNEL]
         brief = Brief.model_validate(handed["brief"])

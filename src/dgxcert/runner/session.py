@@ -1,12 +1,9 @@
 """The session of one pytest process: what it must run, where its outcomes go, and when it must end."""
 
 import atexit
-import ctypes
 import functools
 import json
-import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -32,8 +29,6 @@ from dgxcert.record.benchmark_file import BenchmarkFile
 from dgxcert.runner.channel.brief import Brief
 from dgxcert.runner.channel.speaker import Speaker, end
 
-PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal that this process gets when its parent ends."""
 LONGEST_REASON = 20_000
 """Characters: the channel takes a line of 4 MiB, and refuses who says more."""
 
@@ -259,11 +254,3 @@ def gpus_to_test(profile: Profile, machine: Machine) -> int:
 def display_adapters(profile: Profile, machine: Machine) -> tuple[int, ...]:
     """The indexes below `gpus_to_test` that no requirement is made for."""
     return tuple(gpu.index for gpu in machine.display_adapters) if profile.uses_gpu else ()
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the supervisor ends, so that it never runs without time limits."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # the supervisor ended before prctl took effect, so that no signal will come
-        os.kill(os.getpid(), signal.SIGKILL)

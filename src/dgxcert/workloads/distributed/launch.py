@@ -1,22 +1,128 @@
 """Launch: one process per device by torch's own launcher, each calling one function, all ended together.
 
-A module that works so has a function `work(rank, settings)`, which returns what can be written as JSON.
+A module of `workloads` that works so has a function `work(rank, settings)`, which returns what can be written as JSON.
 """
 
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dgxcert import command
 from dgxcert.machine.device import Device
+from dgxcert.workloads.distributed import agent, ending, phase
+from dgxcert.workloads.distributed.rank import Rank
+from dgxcert.workloads.distributed.task import RankFiles, Task
+
+PACKAGE = "dgxcert.workloads"
+"""Where the modules of work are."""
+GRACE_S = 10.0
+STACKS_S = 0.5
+"""How long the ranks that are late have to write where they are, before they are killed."""
+LOOPBACK = "lo"
+"""The one network interface of every Linux: data goes over it only where ranks share no memory, and within a machine a
+user's settings for its networks must change nothing."""
+REMOVED = ("TORCHELASTIC_", "PET_", "NCCL_COMM_ID", "NCCL_HOSTID", "NCCL_DEBUG", "NCCL_LAUNCH_MODE")
+"""Variables of another launcher, and those that would lead ranks elsewhere. Others of NCCL, torch and gloo are kept,
+and named in every report: plan/environment.py."""
 
 
 def run(
-    module: str, devices: Sequence[Device], settings: Mapping[str, Any], *, limit_s: float, backend: str = ""
+    module: str,
+    devices: Sequence[Device],
+    settings: Mapping[str, Any],
+    *,
+    limit_s: float,
+    backend: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], ...]:
     """What `dgxcert.workloads.MODULE.work(rank, settings)` returned on each device, in the order of the devices.
 
     `backend` is torch.distributed's; without one, NCCL on GPUs and gloo on the CPU. Each process is bound to its device
-    and to the processors beside it, and has its process group before `work` is called. Raises Wrong as the rank that
-    raised it; Inconclusive, by name, where a rank died, did not arrive or did not end within `limit_s`: no process is
-    left then.
+    and to the processors beside it, and has its process group before `work` is called. `variables` are added to their
+    environment: what NCCL says goes to a file of each rank, `NCCL_DEBUG_FILE`. Raises Wrong as the rank that raised it;
+    Inconclusive, by name, where a rank died, did not arrive or did not end within `limit_s`: no process is left then.
     """
-    raise NotImplementedError
+    with tempfile.TemporaryDirectory(prefix="dgxcert-ranks-", ignore_cleanup_errors=True) as name:
+        folder, chosen = Path(name), backend or ("nccl" if devices[0].kind == "cuda" else "gloo")
+        task = Task(f"{PACKAGE}.{module}", tuple(devices), settings, chosen, limit_s)
+        task.write(folder)
+        late, died = _start_and_wait(folder, task, environment(os.environ, variables or {}))
+        left = [_left(folder, Rank(index, task.devices)) for index in range(len(devices))]
+        error = ending.judge(left, late_s=limit_s if late else None, agent=died)
+        if error is not None:
+            sys.stderr.write("".join(f"--- {each.rank.name} printed:\n{each.printed}\n" for each in left))
+            raise error
+        return tuple(each.answer["returned"] for each in left)
+
+
+def environment(variables: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the ranks.
+
+    >>> environment({"NCCL_SOCKET_IFNAME": "eth0", "NCCL_DEBUG": "TRACE", "TORCHELASTIC_RUN_ID": "1"}, {})
+    {'NCCL_SOCKET_IFNAME': 'lo', 'GLOO_SOCKET_IFNAME': 'lo', 'NCCL_DEBUG': 'WARN', 'CUDA_DEVICE_ORDER': 'PCI_BUS_ID'}
+    """
+    kept = {name: value for name, value in variables.items() if not name.startswith(REMOVED)}
+    own = {"NCCL_SOCKET_IFNAME": LOOPBACK, "GLOO_SOCKET_IFNAME": LOOPBACK, "NCCL_DEBUG": "WARN"}
+    return {**kept, **own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **added}
+
+
+def _start_and_wait(folder: Path, task: Task, variables: dict[str, str]) -> tuple[bool, str]:
+    """Run the ranks to their end or to the limit: whether they were late, and how torch's launcher died, or ""."""
+    args = [sys.executable, "-P", "-m", agent.__name__, str(folder), str(os.getpid())]
+    with (folder / "agent.log").open("wb") as output:
+        process = command.start(args, output=output, cwd=folder, env=variables)
+    try:
+        late = not command.ends(process, task.limit_s)
+        if late:
+            _ask_for_stacks(folder, len(task.devices))
+    finally:
+        command.end_group(process, GRACE_S)
+    if late or (folder / agent.EXITS).is_file():
+        return late, ""
+    said = (folder / "agent.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return late, f"torch's launcher ended with {process.returncode}: {said[-1][:300] if said else 'it printed nothing'}"
+
+
+def _ask_for_stacks(folder: Path, size: int) -> None:
+    """Have each rank write where its Python code is; a rank that has not begun would die of the signal."""
+    for index in range(size):
+        begun = _phases(RankFiles(folder, index))
+        if len(begun) > 1:
+            _signal(begun[0].pid)
+    time.sleep(STACKS_S)
+
+
+def _signal(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGUSR1)
+
+
+def _phases(files: RankFiles) -> tuple[phase.Phase, ...]:
+    return phase.parse(_text(files.phases))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _left(folder: Path, rank: Rank) -> ending.Left:
+    files = RankFiles(folder, rank.index)
+    exits = ending.exits(_text(folder / agent.EXITS) or "{}")
+    return ending.Left(
+        rank,
+        _phases(files),
+        ending.answer(_text(files.answer)),
+        exits.get(rank.index),
+        files.output("stdout") + files.output("stderr"),
+        _text(files.stack),
+        _text(files.nccl),
+    )

@@ -1,0 +1,67 @@
+"""Task: what the launcher hands to its ranks, and the files in a private folder by which they answer."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dgxcert.machine.device import Device
+
+LIBRARY_PATIENCE_S = 60.0
+"""How much longer torch waits for another rank than the launcher does, which names the one that is missing."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work for several ranks."""
+
+    module: str
+    devices: tuple[Device, ...]
+    settings: Mapping[str, Any]
+    backend: str
+    limit_s: float
+
+    def write(self, folder: Path) -> None:
+        """Keep it in the folder of its ranks."""
+        (folder / "task.json").write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Task":
+        """The task of a folder."""
+        kept = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+        return cls(**{**kept, "devices": tuple(Device(**device) for device in kept["devices"])})
+
+
+@dataclass(frozen=True)
+class RankFiles:
+    """The files of one rank."""
+
+    folder: Path
+    index: int
+
+    @property
+    def phases(self) -> Path:
+        """What it was at."""
+        return self.folder / f"rank-{self.index}.phases"
+
+    @property
+    def answer(self) -> Path:
+        """How its work ended: what it returned, or what it raised."""
+        return self.folder / f"rank-{self.index}.json"
+
+    @property
+    def stack(self) -> Path:
+        """Where its Python code was when it was asked."""
+        return self.folder / f"rank-{self.index}.stack"
+
+    @property
+    def nccl(self) -> Path:
+        """What NCCL says."""
+        return self.folder / f"rank-{self.index}.nccl"
+
+    def output(self, stream: str) -> str:
+        """What it printed to `stdout` or `stderr`, which torch's launcher redirects."""
+        found = sorted(self.folder.glob(f"logs/*/attempt_0/{self.index}/{stream}.log"))
+        return found[-1].read_text(encoding="utf-8", errors="replace") if found else ""
