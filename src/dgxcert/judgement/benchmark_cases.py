@@ -22,6 +22,19 @@ TRAINING = (*IN_FULL, NF4)
 DIRECTIONS = ("read", "copy")
 TRANSFERS = ("to_device", "to_host")
 LOADS = ("mmap", "read")
+ALL_TO_ALL, SENDRECV = "all_to_all", "sendrecv"
+GLOO, NVLS, RING, TREE, PAT, P2P = "gloo", "nvls", "ring", "tree", "pat", "p2p"
+"""How data goes: by gloo on a CPU, by NCCL through the switches (NVLS), along a ring or tree, in parallel trees (PAT),
+or from each to each, where NCCL chooses no algorithm."""
+COLLECTIVES = {
+    "all_reduce": (NVLS, RING, TREE, GLOO),
+    "all_gather": (NVLS, RING, PAT, GLOO),
+    "reduce_scatter": (NVLS, RING, PAT, GLOO),
+    ALL_TO_ALL: (P2P, GLOO),
+    "broadcast": (RING, GLOO),
+    SENDRECV: (P2P, GLOO),
+}
+"""What all GPUs do together, each with the algorithms by which it can be done within one machine."""
 
 
 @dataclass(frozen=True)

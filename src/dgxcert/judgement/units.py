@@ -93,6 +93,12 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     **{f"bandwidth.{direction}": ("GB/s",) for direction in benchmark_cases.DIRECTIONS},
     **{f"transfer.{direction}": ("GB/s",) for direction in benchmark_cases.TRANSFERS},
     **{f"load.{way}": ("GB/s",) for way in benchmark_cases.LOADS},
+    **{
+        f"collectives.{operation}.{algorithm}": ("GB/s",)
+        for operation, algorithms in benchmark_cases.COLLECTIVES.items()
+        for algorithm in algorithms
+    },
+    "collectives.slowest": (OF_MEDIAN,),
     **{f"matmul.{precision}": ("TFLOP/s",) for precision in benchmark_cases.MATMUL},
     **{case.limit("prefill"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.PREFILL},
     **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.DECODE},
@@ -103,7 +109,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
 """The units of each limit, so that a wrong unit is an error and not a factor of 1000. Shares are of a bound that the
 workload computes. What begins with `advice` chooses words in a report, and rejects nothing."""
 
-SPEEDS = ("bandwidth", "transfer", "load", "matmul", "prefill", "decode", "lora")
+SPEEDS = ("bandwidth", "transfer", "load", "collectives", "matmul", "prefill", "decode", "lora")
 """First part of the names of limits that are speeds."""
 
 PEAKS: dict[str, str] = {
