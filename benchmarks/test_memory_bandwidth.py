@@ -46,6 +46,7 @@ def test_memory_bandwidth_reaches_its_rate(benchmark, device, profile, evidence,
     tier="standard",
     takes_s=5,
     budget_s=120,
+    alone=True,
 )
 @pytest.mark.parametrize("direction", benchmark_cases.TRANSFERS)
 def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, profile, evidence, direction):
@@ -71,8 +72,8 @@ def test_transfers_between_host_and_device_reach_their_rate(benchmark, device, p
     budget_s=240,
 )
 @pytest.mark.parametrize("way", benchmark_cases.LOADS)
-def test_a_cold_file_of_weights_loads_at_its_rate(benchmark, device, profile, evidence, way):
-    workload = weight_file.prepare(device, profile, way)
+def test_a_cold_file_of_weights_loads_at_its_rate(benchmark, any_device, profile, evidence, way):
+    workload = weight_file.prepare(any_device, profile, way)
     rounds = time_rounds(benchmark, workload, profile, evidence)
     workload.verify(evidence)
     spread = profile.limit("spread.storage")

@@ -80,6 +80,8 @@ class Requirement(BaseModel):
     gate: bool = False
     resumes: bool = False
     real_weights: bool = False
+    alone: bool = False
+    """Whether nothing is measured beside it, though it is about one GPU of several: see `plan.lanes`."""
 
 
 def requirement(
@@ -95,6 +97,7 @@ def requirement(
     gate: bool = False,
     resumes: bool = False,
     real_weights: bool = False,
+    alone: bool = False,
 ) -> Callable[[Test], Test]:
     """Mark a test as a requirement.
 
@@ -104,7 +107,8 @@ def requirement(
     inconclusive. `stage` is where it is measured: host, image, work or after. Unless every `gate` passes, no image is
     built and no container is started. A requirement that `resumes` works for the minutes that the user asks for, in
     addition to `takes_s` and `budget_s`, and continues where it was killed. One with `real_weights` needs a checkpoint
-    from the Hub, and runs only with `--weights hub`.
+    from the Hub, and runs only with `--weights hub`. On a machine with several GPUs what is about one of them is
+    measured beside the others, unless it is `alone`: where it measures what they share, as the host's memory and links.
 
     Raises ValueError for an id that is not UPPER-CASE-WORDS, an empty title, why or remedy, a title with a full stop,
     or a budget that a healthy machine would exceed.
@@ -121,6 +125,7 @@ def requirement(
         gate=gate,
         resumes=resumes,
         real_weights=real_weights,
+        alone=alone,
     )
     _check(declared)
     return _marking(declared)

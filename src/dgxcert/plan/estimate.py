@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dgxcert.plan import lanes
 from dgxcert.plan.selection import Planned
 
 PROCESS_S = 3.0
@@ -13,6 +14,8 @@ DOUBT_OF_ALL, DOUBT_OF_CASES = 0.1, 3.0
 
 HALF_LIFE_S = 60.0
 """After which what was seen counts half: who else works on a machine comes and goes."""
+
+NOTHING: Mapping[str, float] = {}
 
 
 @dataclass
@@ -73,9 +76,12 @@ class Estimate:
     def _at(self, pace: _Pace) -> _Pace:
         return pace.at(self._now_s)
 
-    def left(self, waiting: Iterable[Planned]) -> float:
-        """Seconds that are expected of several, without the starts of processes."""
-        return sum(self.of(entry) for entry in waiting)
+    def left(self, waiting: Iterable[Planned], spent_s: Mapping[str, float] = NOTHING) -> float:
+        """Seconds that pass until several have ended, without the starts of processes: lanes run at the same time.
+
+        `spent_s` are the seconds that what is being measured has taken, by key.
+        """
+        return lanes.elapsed_s(waiting, lambda entry: max(self.of(entry) - spent_s.get(entry.key, 0.0), 0.0))
 
 
 def duration(seconds: float) -> str:

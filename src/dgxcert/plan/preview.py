@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dgxcert.plan import lanes
 from dgxcert.plan.estimate import PROCESS_S, Estimate
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
@@ -40,8 +41,7 @@ class Preview:
     @property
     def seconds(self) -> float:
         """How long the measuring takes, without downloads and an image build."""
-        stages = {entry.stage for entry in self.running}
-        return self._seconds(self.running) + PROCESS_S * len(stages)
+        return self._seconds(self.running) + PROCESS_S * lanes.starts(self.running)
 
     @property
     def from_here(self) -> int:

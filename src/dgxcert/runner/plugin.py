@@ -327,6 +327,24 @@ def _gpu(working: session.Session, index: int) -> Device:
 
 
 @pytest.fixture
+def any_device(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Device]:
+    """One device, for what a machine has once, as a disk: its first GPU, or the CPU.
+
+        weight_file.prepare(any_device, profile, "mmap")
+
+    So it is measured once and not for each GPU. Its memory is released when the requirement ends.
+    """
+    working = _session(request.config)
+    chosen = _gpu(working, working.gpus[0]) if profile.uses_gpu else _cpu(working)
+    yield chosen
+    chosen.release()
+
+
+def _cpu(working: session.Session) -> Device:
+    return Device("cpu", 0, working.machine.cpu or "CPU", margin_gib=working.profile.memory.margin.value)
+
+
+@pytest.fixture
 def gpus(request: pytest.FixtureRequest) -> tuple[Device, ...]:
     """All GPUs of the machine, in the order of NVML, for what they do together: `[gpu.index for gpu in gpus]`.
 
@@ -366,7 +384,6 @@ def device(
     if profile.uses_gpu:
         chosen: Device = request.getfixturevalue("gpu")  # on a CPU the gpu fixture would be inconclusive
     else:
-        product = _session(request.config).machine.cpu or "CPU"
-        chosen = Device("cpu", 0, product, margin_gib=profile.memory.margin.value)
+        chosen = _cpu(_session(request.config))
     yield chosen
     chosen.release()

@@ -9,9 +9,9 @@ import pytest
 import typer
 
 from dgxcert import command
-from dgxcert.cli.usage import completion
+from dgxcert.cli.usage import completion, declared_names
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import declared_names, suite
+from dgxcert.plan import suite
 
 BASH = shutil.which("bash")
 ASK = """

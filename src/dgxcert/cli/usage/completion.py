@@ -20,7 +20,8 @@ def profiles(incomplete: str) -> list[str]:
 
 def only(incomplete: str) -> list[str]:
     """Groups and requirements; of several with commas the last one is completed."""
-    from dgxcert.plan import declared_names, suite
+    from dgxcert.cli.usage import declared_names
+    from dgxcert.plan import suite
 
     before, comma, last = incomplete.rpartition(",")
     try:
