@@ -22,7 +22,7 @@ HELD = (
 def test_enough_memory_is_available(profile, evidence):
     system, usable = memory.read(), memory.usable()
     evidence.advise(*usable.remedy, *HELD)
-    available = evidence.record("MemAvailable", system.available_gib, unit="GiB", source="/proc/meminfo")
+    available = evidence.record("MemAvailable", system.available_gib, unit="GiB", source=memory.source())
     allowed = evidence.record("memory that this process may take", usable.gib, unit="GiB", source=usable.source)
     assert available >= profile.limit("memory.available")
     assert allowed >= profile.limit("memory.available")

@@ -3,7 +3,7 @@
 import pytest
 
 from dgxcert.machine import trait
-from dgxcert.machine.identity import Gpu, Machine
+from dgxcert.machine.identity import Gpu, Machine, MemoryKind
 from dgxcert.machine.trait import Trait
 
 
@@ -15,23 +15,26 @@ def machine(product: str | None, **fields: object) -> Machine:
 
 
 @pytest.mark.parametrize(
-    ("product", "unified", "card", "soldered", "spark"),
+    ("product", "memory", "card", "soldered", "spark"),
     [
-        ("NVIDIA GB10", True, False, True, True),
-        ("NVIDIA H200", False, False, False, False),
-        ("NVIDIA A100-SXM4-80GB", False, False, False, False),
-        ("NVIDIA H100 80GB HBM3", False, False, False, False),
-        ("NVIDIA H200 NVL", False, True, False, False),
-        ("NVIDIA A100 80GB PCIe", False, True, False, False),
-        ("NVIDIA GeForce RTX 5090", False, True, False, False),
-        ("NVIDIA X9000", False, None, False, False),
-        (None, False, None, None, None),
+        ("NVIDIA GB10", "unified", False, True, True),
+        ("NVIDIA H200", "separate", False, False, False),
+        ("NVIDIA A100-SXM4-80GB", "separate", False, False, False),
+        ("NVIDIA H100 80GB HBM3", "separate", False, False, False),
+        ("NVIDIA H200 NVL", "separate", True, False, False),
+        ("NVIDIA A100 80GB PCIe", "separate", True, False, False),
+        ("NVIDIA GeForce RTX 5090", "separate", True, False, False),
+        ("NVIDIA GB200", "coherent", False, True, False),
+        ("NVIDIA GB300", "coherent", False, True, False),
+        ("NVIDIA GH200 480GB", "separate", False, False, False),
+        ("NVIDIA X9000", "separate", None, False, False),
+        (None, "separate", None, None, None),
     ],
 )
 def test_how_a_gpu_is_mounted_follows_from_its_name_and_memory(
-    product: str | None, unified: bool, card: bool | None, soldered: bool | None, spark: bool | None
+    product: str | None, memory: str, card: bool | None, soldered: bool | None, spark: bool | None
 ) -> None:
-    traits = trait.of(machine(product), unified_memory=unified, in_container=True)
+    traits = trait.of(machine(product), memory=MemoryKind(memory), in_container=True)
     assert (traits.get(Trait.CARD), traits.get(Trait.SOLDERED), traits.get(Trait.SPARK)) == (card, soldered, spark)
 
 
@@ -40,7 +43,9 @@ def test_how_a_gpu_is_mounted_follows_from_its_name_and_memory(
 def test_operating_system_and_hypervisor(
     release: str | None, dgx_os: bool, virtual: bool | None, physical: bool | None
 ) -> None:
-    traits = trait.of(machine(None, dgx_release=release, virtual=virtual), unified_memory=False, in_container=False)
+    traits = trait.of(
+        machine(None, dgx_release=release, virtual=virtual), memory=MemoryKind.SEPARATE, in_container=False
+    )
     assert (traits[Trait.DGX_OS], traits[Trait.OTHER_OS]) == (dgx_os, not dgx_os)
     assert (traits.get(Trait.VIRTUAL), traits.get(Trait.PHYSICAL)) == (virtual, physical)
     assert (traits[Trait.CONTAINER], traits[Trait.NATIVE]) == (False, True)

@@ -14,6 +14,7 @@ from paths import ROOT
 
 from dgxcert.judgement import benchmark_cases
 from dgxcert.judgement.units import QUANTITIES
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import CannotStart, Inconclusive
 from dgxcert.profiles import profile as profiles
 
@@ -242,36 +243,6 @@ def test_a_users_profile_is_named_after_its_file(tmp_path: Path) -> None:
     assert profiles.load(str(tmp_path / "lab-7.yml")).name == "lab-7"
 
 
-GB10 = ("NVIDIA GB10", "12.1")
-H200 = ("NVIDIA H200", "9.0")
-
-
-@pytest.mark.parametrize(
-    ("gpus", "name"),
-    [
-        ([GB10], "dgx-spark"),
-        ([H200], "h200"),
-        ([H200] * 8, "h200"),
-        ([("NVIDIA H200 NVL", "9.0")], "generic-nvidia"),
-        ([("NVIDIA A100-SXM4-80GB", "8.0")], "generic-nvidia"),
-        ([("NVIDIA GB10", "12.0")], "generic-nvidia"),
-        ([GB10, H200], "generic-nvidia"),
-        ([], "generic-nvidia"),
-    ],
-)
-def test_the_machine_chooses_its_profile_and_never_a_rehearsal(gpus: list[tuple[str, str]], name: str) -> None:
-    chosen = profiles.choose(gpus)
-    assert chosen.name == name
-    assert chosen.uses_gpu
-
-
-def test_two_profiles_that_both_match_are_named() -> None:
-    candidates = [profiles.parse(changed(lambda c: None), Path(name)) for name in ("one.yaml", "two.yaml")]
-    with pytest.raises(CannotStart, match="Profiles one and two both match NVIDIA GB10"):
-        profiles.choose([GB10], candidates)
-    assert profiles.choose([GB10], candidates[:1]).name == "one"
-
-
 def test_a_missing_limit_or_peak_is_inconclusive_and_its_place_is_named() -> None:
     spark = profiles.load("dgx-spark")
     with pytest.raises(Inconclusive, match=r"dgx-spark has no limit 'decode\.fp32': a missing limit is never a pass"):
@@ -296,7 +267,7 @@ def test_the_number_of_gpus_comes_from_the_profile(gpu: dict[str, int], expected
 def test_every_shipped_profile_leaves_memory_free_for_the_system(name: str) -> None:
     """On unified memory an allocation that does not fit hangs the machine."""
     profile = profiles.load(name)
-    assert profile.memory.margin.value >= (16 if profile.gpu.unified_memory else 1)
+    assert profile.memory.margin.value >= (16 if profile.gpu.memory is MemoryKind.UNIFIED else 1)
     assert 0 < profile.memory.floor.value < profile.memory.margin.value
 
 
@@ -373,6 +344,7 @@ def test_a_basis_that_is_not_stated_changes_no_hash() -> None:
     for limit in content["limits"].values():
         del limit["basis"]
     del content["site"], content["lab"], content["not_applicable_alone"]
+    content["gpu"] = {"count": 0, "at_least": None, "unified_memory": False}
     assert (
         old.sha256
         == hashlib.sha256(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
@@ -387,3 +359,31 @@ def test_a_limit_copied_from_a_run_keeps_its_source(tmp_path: Path) -> None:
         f"extends: h200\ncertifies: false\nlimits:\n  bandwidth.copy: {limit.model_dump_json()}\n", encoding="utf-8"
     )
     assert profiles.load(str(path)).limits["bandwidth.copy"] == limit
+
+
+def test_the_three_kinds_of_memory_and_how_one_was_written_before() -> None:
+    """A run that recorded `unified_memory: true` keeps its profile, and its hash."""
+    spark = profiles.parse(changed(lambda c: None), MINE)
+    before = profiles.parse(changed(lambda c: c.update(gpu={"count": 1, "unified_memory": True})), MINE)
+    assert (spark.gpu.memory, before) == (MemoryKind.UNIFIED, spark)
+    separate = profiles.parse(changed(lambda c: c.update(gpu={"count": 1, "unified_memory": False})), MINE)
+    coherent = profiles.parse(changed(lambda c: c.update(gpu={"count": 1, "memory": "coherent"})), MINE)
+    assert (separate.gpu.memory, coherent.gpu.memory) == (MemoryKind.SEPARATE, MemoryKind.COHERENT)
+    assert len({spark.sha256, separate.sha256, coherent.sha256}) == 3
+    for both in ({"unified_memory": True, "memory": "unified"}, {"unified_memory": "yes"}):
+        with pytest.raises(CannotStart, match="gpu: unified_memory: write `memory: unified` in its place"):
+            profiles.parse(changed(lambda c, both=both: c.update(gpu={"count": 1, **both})), MINE)
+
+
+@pytest.mark.parametrize("range_", [[80, 40], [0, 40]])
+def test_memory_that_a_profile_is_told_by_has_a_least_and_a_most(range_: list[float]) -> None:
+    with pytest.raises(CannotStart, match=r"match: memory_gib: wanted the least and the most, found \["):
+        profiles.parse(changed(lambda c: c["match"].update(memory_gib=range_)), MINE)
+
+
+def test_what_a_match_does_not_state_changes_no_hash() -> None:
+    spark = profiles.parse(changed(lambda c: None), MINE)
+    named = profiles.parse(changed(lambda c: c["match"].update(systems=["DGX Spark"])), MINE)
+    assert spark.sha256 != named.sha256
+    bare = named.model_copy(update={"match": spark.match})
+    assert bare.sha256 == spark.sha256

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dgxcert.machine.device import Device
-from dgxcert.machine.identity import Machine
+from dgxcert.machine.identity import Machine, MemoryKind
 from dgxcert.profiles.profile import Profile
 
 SPEED_UP = 20.0
@@ -28,7 +28,7 @@ class SimulatedGpu(Device):
 
     @property
     def shares_system_memory(self) -> bool:
-        return self.unified_memory
+        return self.memory is MemoryKind.UNIFIED
 
     def cuda_free_bytes(self) -> int:
         return int(float(os.environ["SIMULATED_CUDA_FREE_GIB"]) * 1024**3)
@@ -69,5 +69,4 @@ def gpu(gpu_index: int, machine: Machine, profile: Profile) -> SimulatedGpu:
     gpus = {listed.index: listed for listed in machine.gpus}
     if gpu_index not in gpus:
         raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
-    unified, margin = profile.gpu.unified_memory, profile.memory.margin.value
-    return SimulatedGpu("cuda", gpu_index, gpus[gpu_index].product, unified, margin)
+    return SimulatedGpu("cuda", gpu_index, gpus[gpu_index].product, profile.gpu.memory, profile.memory.margin.value)

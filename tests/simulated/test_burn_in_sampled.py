@@ -26,7 +26,7 @@ sizes = {
 profile = shipped.model_copy(update={"workloads": shipped.workloads.model_copy(update=sizes)})
 folder, minutes = pathlib.Path(sys.argv[1]), float(sys.argv[2])
 loop.MAX_NOT_COUNTED = 2
-device = SimulatedGpu("cuda", 0, "NVIDIA GB10", unified_memory=False, margin_gib=0.1)
+device = SimulatedGpu("cuda", 0, "NVIDIA GB10", margin_gib=0.1)
 said = ""
 try:
     loop.run(device, profile, minutes, folder, lambda text: None)

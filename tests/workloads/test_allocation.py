@@ -8,6 +8,7 @@ import pytest
 
 from dgxcert.machine import memory_limits
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
 from dgxcert.workloads import allocation
@@ -15,7 +16,7 @@ from dgxcert.workloads.allocation import GIB
 
 CPU = Device("cpu", 0, "CPU", margin_gib=1.0)
 CARD = Device("cuda", 1, "NVIDIA H200", margin_gib=4.0)
-UNIFIED = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=20.0)
+UNIFIED = Device("cuda", 0, "NVIDIA GB10", memory=MemoryKind.UNIFIED, margin_gib=20.0)
 
 World = Callable[..., None]
 
@@ -72,7 +73,7 @@ def test_unified_memory_uses_the_figure_of_the_system(world: World) -> None:
 @pytest.mark.parametrize("margin_gib", [0.0, 2.0, 15.9])
 def test_unified_memory_keeps_16_gib_free_with_any_profile(world: World, margin_gib: float) -> None:
     world(system=100.0)
-    device = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=margin_gib)
+    device = Device("cuda", 0, "NVIDIA GB10", memory=MemoryKind.UNIFIED, margin_gib=margin_gib)
     assert allowed_gib(device) == 84.0
     with pytest.raises(Inconclusive, match="beside a margin of 16 GiB"):
         allocation.require(device, 84.1 * GIB, "a model")

@@ -7,6 +7,8 @@ process maps, and on unified memory only a part of what a GPU allocates; what th
 
 from pathlib import Path
 
+from dgxcert.machine import gpu_memory_nodes
+
 MEMINFO = Path("/proc/meminfo")
 GIB, KIB = 1024**3, 1024
 OF_MEMORY = {"DGXCERT_SHM": 2, "DGXCERT_TMP": 2}
@@ -18,7 +20,8 @@ LEAST = 64 * 1024**2
 def read(floor_gib: float) -> dict[str, str]:
     """The variables of compose.yaml for this machine; none where the kernel tells no size, and compose.yaml's hold."""
     try:
-        return of(parse(MEMINFO.read_text(encoding="ascii")), floor_gib)
+        gpus = gpu_memory_nodes.read().total_kib * KIB
+        return of(parse(MEMINFO.read_text(encoding="ascii")) - gpus, floor_gib)
     except (OSError, UnicodeDecodeError):
         return {}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dgxcert.machine import driver_query
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 
 SHARING_ANSWER_S = 15.0
@@ -24,8 +25,7 @@ class Device:
     index: int
     """In PCI bus order, as NVML counts. CUDA counts so only with CUDA_DEVICE_ORDER=PCI_BUS_ID, which every run sets."""
     product: str
-    unified_memory: bool = False
-    """The GPU uses the system's memory (GB10), so /proc/meminfo has the true figures."""
+    memory: MemoryKind = MemoryKind.SEPARATE
     margin_gib: float = 2.0
 
     @property
@@ -42,9 +42,12 @@ class Device:
 
     @property
     def shares_system_memory(self) -> bool:
-        """Whether this GPU uses the system's memory, by the profile or by the GPU's own properties."""
-        if self.kind == "cpu" or self.unified_memory:
-            return self.unified_memory
+        """Whether this GPU uses the system's memory, by the profile or by the GPU's own properties.
+
+        A coherent GPU does not: it computes in its own.
+        """
+        if self.kind == "cpu" or self.memory is not MemoryKind.SEPARATE:
+            return self.memory is MemoryKind.UNIFIED
         import torch
 
         return bool(torch.cuda.get_device_properties(self.index).is_integrated)

@@ -1,6 +1,7 @@
 """The identity of the machine under test, which ties a verdict to it; for what could not be read, the reason."""
 
 import re
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +19,18 @@ def is_display_adapter(product: str) -> bool:
     (True, False)
     """
     return DISPLAY_ADAPTERS.fullmatch(product) is not None
+
+
+class MemoryKind(StrEnum):
+    """Whose memory a GPU computes in."""
+
+    SEPARATE = "separate"
+    """Its own, behind PCIe: a card or a module on a baseboard."""
+    COHERENT = "coherent"
+    """Its own, beside a CPU that reads and writes it over NVLink-C2C (GH200, GB200, GB300): two memories, one address
+    space. The kernel may count it as the system's; see `machine.gpu_memory_nodes`."""
+    UNIFIED = "unified"
+    """The system's, which it has no other beside (GB10), so /proc/meminfo has the true figures."""
 
 
 class Gpu(BaseModel):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from dgxcert.machine import memory_limits
+from dgxcert.machine import gpu_memory_nodes, memory_limits
 from dgxcert.machine.memory_limits import GroupLimit
 
 MEMINFO = Path("/proc/meminfo")
@@ -62,4 +62,7 @@ def _available_gib() -> float | None:
     except OSError:
         return None
     available_kib = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return int(available_kib) / KIB_PER_GIB if available_kib else None
+    if not available_kib:
+        return None
+    # A GPU's memory does not help a host that runs out of its own: the kernel takes it, and the GPU's work dies.
+    return max(0, int(available_kib) - gpu_memory_nodes.read().available_kib) / KIB_PER_GIB

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from dgxcert.machine.identity import Machine
+from dgxcert.machine.identity import Machine, MemoryKind
 
-MODULE = re.compile(r"SXM|HBM3|NVIDIA (H200|B200|B300|H20)$")
-"""Products that are mounted on NVIDIA's own baseboard, so that only its service replaces them."""
+MODULE = re.compile(r"SXM|HBM3|NVIDIA (H200|B200|B300|H20)$|NVIDIA G[HB]\d")
+"""Products that are mounted on NVIDIA's own baseboard, so that only its service replaces them. Superchips too: GH200,
+GB200, GB300."""
 CARD = re.compile(r"PCIe|NVL\b|GeForce|RTX|NVIDIA (L4|L40S?|A2|A10|A16|A30|A40|T4)$", re.IGNORECASE)
 
 
@@ -37,15 +38,15 @@ class Trait(StrEnum):
         return f"{self}: {step}"
 
 
-def of(machine: Machine, *, unified_memory: bool, in_container: bool) -> dict[Trait, bool]:
+def of(machine: Machine, *, memory: MemoryKind, in_container: bool) -> dict[Trait, bool]:
     """The traits that are known to hold, or not to hold."""
     products = [gpu.product for gpu in machine.gpus]
     known: dict[Trait, bool | None] = {
         Trait.DGX_OS: machine.dgx_release is not None,
         Trait.OTHER_OS: machine.dgx_release is None,
         Trait.SPARK: any("GB10" in product for product in products) if products else None,
-        Trait.CARD: _is_card(products, unified_memory=unified_memory),
-        Trait.SOLDERED: unified_memory if products else None,
+        Trait.CARD: _is_card(products, memory),
+        Trait.SOLDERED: memory is not MemoryKind.SEPARATE if products else None,
         Trait.VIRTUAL: machine.virtual,
         Trait.PHYSICAL: None if machine.virtual is None else not machine.virtual,
         Trait.CONTAINER: in_container,
@@ -54,9 +55,9 @@ def of(machine: Machine, *, unified_memory: bool, in_container: bool) -> dict[Tr
     return {trait: holds for trait, holds in known.items() if holds is not None}
 
 
-def _is_card(products: list[str], *, unified_memory: bool) -> bool | None:
+def _is_card(products: list[str], memory: MemoryKind) -> bool | None:
     """Whether the GPUs are cards in slots; None where their names do not tell."""
-    if unified_memory or any(MODULE.search(product) for product in products):
+    if memory is not MemoryKind.SEPARATE or any(MODULE.search(product) for product in products):
         return False
     return True if any(CARD.search(product) for product in products) else None
 

@@ -38,6 +38,7 @@ never inherited. `digits` are the significant digits that a computed limit is ro
 """
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -51,7 +52,7 @@ from dgxcert.files.yaml_document import Document
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.requirement import OWN_LIMIT
 from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS
-from dgxcert.machine.identity import Gpu, Machine
+from dgxcert.machine.identity import Gpu, Machine, MemoryKind
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
 from dgxcert.profiles import inheritance, schema_errors, site_record
@@ -66,10 +67,21 @@ FALLBACK = "generic-nvidia"
 
 
 class Match(Part):
-    """What the driver must report of every GPU for `--profile auto` to choose this profile."""
+    """What `--profile auto` chooses this profile by: see `profiles.matching`."""
 
     product: str
+    """The name of each GPU, as the driver reports it."""
     compute_capability: str
+    memory_gib: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    """Least and most memory of each GPU, where two products share a name."""
+    systems: tuple[str, ...] = ()
+    """Names of the machine in its firmware (DMI), without its maker; none where the GPU alone tells the machine."""
+
+    @model_validator(mode="after")
+    def _least_first(self) -> "Match":
+        if self.memory_gib is not None and not 0 < self.memory_gib[0] < self.memory_gib[1]:
+            raise ValueError(f"memory_gib: wanted the least and the most, found {list(self.memory_gib)}")
+        return self
 
 
 class Gpus(Part):
@@ -81,7 +93,19 @@ class Gpus(Part):
 
     count: int | None = Field(default=None, ge=0)
     at_least: int | None = Field(default=None, ge=1)
-    unified_memory: bool = False
+    memory: MemoryKind = MemoryKind.SEPARATE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_before(cls, content: Any) -> Any:
+        """Take `unified_memory`, as it was written before a GPU could have coherent memory."""
+        if not isinstance(content, dict) or "unified_memory" not in content:
+            return content
+        unified = content["unified_memory"]
+        if not isinstance(unified, bool) or "memory" in content:
+            raise ValueError("unified_memory: write `memory: unified` in its place")
+        kind = MemoryKind.UNIFIED if unified else MemoryKind.SEPARATE
+        return {name: value for name, value in content.items() if name != "unified_memory"} | {"memory": kind}
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Gpus":
@@ -280,7 +304,14 @@ class Profile(Part):
         # What a lab declares for its own checks is beside the profile: its own hash is in every report.
         without: dict[str, Any] = {"limits": unstated, "lab": True} | ({"site": True} if self.site is None else {})
         without |= {"not_applicable_alone": True} if not self.not_applicable_alone else {}
-        return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
+        content = self.model_dump(mode="json", exclude=without)
+        for name in ("memory_gib", "systems"):
+            if content["match"] and not content["match"][name]:
+                del content["match"][name]
+        kind = content["gpu"].pop("memory")
+        content["gpu"]["unified_memory"] = kind == MemoryKind.UNIFIED  # as it was written before there were three kinds
+        content["gpu"] |= {"memory": kind} if kind == MemoryKind.COHERENT else {}
+        return hashlib.sha256(json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
 def _near(name: str, known: Iterable[str]) -> str:
@@ -435,27 +466,3 @@ def _sorted(names: Iterable[str], order: list[str]) -> list[str]:
 def _wrong_keys(documents: tuple[Document, ...], problems: list[str]) -> CannotStart:
     where = inheritance.place(documents, problems[0])
     return CannotStart(f"{where}: {schema_errors.summary(problems)}", "Fix the file; nothing was run.")
-
-
-def choose(gpus: list[tuple[str, str]], candidates: list[Profile] | None = None) -> Profile:
-    """The profile for a machine whose driver lists GPUs as (product, compute capability).
-
-    No GPU, or none that a profile matches, gives `generic-nvidia`, whose GPU-PRESENT then fails: a machine without a
-    GPU is never silently rehearsed. Raises CannotStart where two profiles match.
-
-    >>> choose([("NVIDIA H200", "9.0")] * 8).name, choose([("NVIDIA A10G", "8.6")]).name, choose([]).name
-    ('h200', 'generic-nvidia', 'generic-nvidia')
-    """
-    known = [load(name) for name in names()] if candidates is None else candidates
-    matching = [profile for profile in known if gpus and all(_matches(profile, gpu) for gpu in gpus)]
-    if len(matching) > 1:
-        raise CannotStart(
-            f"Profiles {' and '.join(profile.name for profile in matching)} both match {gpus[0][0]}.",
-            "Name one with --profile, or make their `match` differ.",
-        )
-    return matching[0] if matching else load(FALLBACK)
-
-
-def _matches(profile: Profile, gpu: tuple[str, str]) -> bool:
-    match = profile.match
-    return match is not None and (match.product, match.compute_capability) == gpu

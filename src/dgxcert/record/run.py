@@ -330,7 +330,7 @@ def _log(started: Started | None, logs: Logs) -> str | None:
 def _steps(opened: Opened) -> Steps:
     traits = trait.of(
         opened.machine,
-        unified_memory=opened.profile.gpu.unified_memory,
+        memory=opened.profile.gpu.memory,
         in_container=opened.options.runtime is Runtime.DOCKER,
     )
     options = _of_make(opened.options)

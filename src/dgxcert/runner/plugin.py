@@ -322,8 +322,7 @@ def _gpu(working: session.Session, index: int) -> Device:
     if index not in gpus:
         raise Inconclusive(f"there is no GPU {index} to measure", "See GPU-PRESENT first.")
     profile = working.profile
-    product, unified = gpus[index].product, profile.gpu.unified_memory
-    return Device("cuda", index, product, unified_memory=unified, margin_gib=profile.memory.margin.value)
+    return Device("cuda", index, gpus[index].product, profile.gpu.memory, profile.memory.margin.value)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import WORKING, Options, Weights
 from dgxcert.plan.selection import Planned, decide
+from dgxcert.profiles import matching
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal
@@ -237,7 +238,7 @@ def choose_profile(name: str, machine: Machine) -> Profile:
     """The profile of that name, or for `auto` the one that fits the machine. Raises CannotStart."""
     if name != "auto":
         return profiles.load(name)
-    return profiles.choose([(gpu.product, gpu.compute_capability) for gpu in machine.gpus])
+    return matching.choose(machine)
 
 
 def gpus_to_test(profile: Profile, machine: Machine) -> int:

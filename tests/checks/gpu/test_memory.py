@@ -7,6 +7,7 @@ from suites.judged import judge
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine import memory_limits
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import device_memory
 from dgxcert.probes.gpu.device_memory import DeviceMemory, Free
@@ -17,7 +18,7 @@ from dgxcert.profiles import profile as profiles
 
 CHECKS = check_file.load("gpu/test_memory")
 H200, SPARK = profiles.load("h200"), profiles.load("dgx-spark")
-GB10 = Device("cuda", 0, "NVIDIA GB10", unified_memory=True)
+GB10 = Device("cuda", 0, "NVIDIA GB10", memory=MemoryKind.UNIFIED)
 GPU = Device("cuda", 0, "NVIDIA H200")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import Answers
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import device_memory, nvml
 from dgxcert.probes.host import memory
@@ -35,6 +36,7 @@ def memory_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., device_memory.De
     return read
 
 
+UNIFIED = Device("cuda", 0, "GB10", memory=MemoryKind.UNIFIED)
 NO_FIGURE = Refusal(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
 
@@ -44,9 +46,14 @@ NO_FIGURE = Refusal(pynvml.NVML_ERROR_NOT_SUPPORTED)
         (Device("cpu", 0, "CPU"), 80.0, 121.5, "MemTotal of /proc/meminfo"),
         (Device("cuda", 0, "H200"), 140.5, 140.5, "NVML"),
         (Device("cuda", 3, "H200"), 140.5, 140.5, "NVML"),
-        (Device("cuda", 0, "GB10", unified_memory=True), NO_FIGURE, 121.5, "memory is unified, NVML has no figure"),
-        (Device("cuda", 0, "GB10", unified_memory=True), 0, 121.5, "memory is unified, NVML has no figure"),
-        (Device("cuda", 0, "GB10", unified_memory=True), 119.75, 119.75, "NVML"),
+        (
+            UNIFIED,
+            NO_FIGURE,
+            121.5,
+            "memory is unified, NVML has no figure",
+        ),
+        (UNIFIED, 0, 121.5, "memory is unified, NVML has no figure"),
+        (UNIFIED, 119.75, 119.75, "NVML"),
     ],
     ids=["cpu", "card", "another card", "unified", "unified with a zero", "unified with a figure"],
 )
@@ -67,7 +74,7 @@ def test_memory_without_a_figure_is_inconclusive(memory_of: Callable[..., Any], 
 @pytest.mark.parametrize("code", [pynvml.NVML_ERROR_UNKNOWN, pynvml.NVML_ERROR_GPU_IS_LOST])
 def test_an_error_of_the_driver_is_inconclusive(memory_of: Callable[..., Any], code: int) -> None:
     with pytest.raises(Inconclusive, match="does not report memory total of GPU 0: No"):
-        memory_of(Device("cuda", 0, "GB10", unified_memory=True), Refusal(code))
+        memory_of(UNIFIED, Refusal(code))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from dgxcert.machine import driver_query, nvml_errors
 from dgxcert.machine.device import Device
-from dgxcert.machine.identity import Gpu
+from dgxcert.machine.identity import Gpu, MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import device_memory, driver_answers, nvml
 
@@ -132,7 +132,7 @@ def test_a_gpu_whose_memory_errs_is_still_listed(driver: Callable[..., None]) ->
     driver(nvmlDeviceGetMemoryInfo=Refusal(pynvml.NVML_ERROR_UNKNOWN))
     assert [(gpu.product, gpu.memory_gib) for gpu in nvml.read().gpus] == [("NVIDIA GB10", None)]
     with pytest.raises(Inconclusive, match="does not report memory total of GPU 0: Unknown Error"):
-        device_memory.read(Device("cuda", 0, "GB10", unified_memory=True))
+        device_memory.read(Device("cuda", 0, "GB10", memory=MemoryKind.UNIFIED))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the workloads need torch: make setu
 pytest.importorskip("transformers", reason="the workloads need transformers: make setup")
 
 from dgxcert.machine.device import Device
-from dgxcert.machine.identity import Gpu, Machine
+from dgxcert.machine.identity import Gpu, Machine, MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
 from dgxcert.profiles import profile as profiles
@@ -26,7 +26,7 @@ def test_the_device_is_the_one_that_trainer_takes() -> None:
     spark = profiles.load("dgx-spark")
     gpu = Gpu(index=0, product="NVIDIA GB10", uuid="GPU-1", compute_capability="12.1")
     device = distilbert_lab.first_device(spark, MACHINE.model_copy(update={"gpus": (gpu,)}))
-    assert device == Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=spark.memory.margin.value)
+    assert device == Device("cuda", 0, "NVIDIA GB10", memory=MemoryKind.UNIFIED, margin_gib=spark.memory.margin.value)
     assert distilbert_lab.first_device(profiles.load("cpu"), MACHINE).name == "cpu"
     with pytest.raises(Inconclusive, match="no GPU"):
         distilbert_lab.first_device(spark, MACHINE)

@@ -15,6 +15,7 @@ from dgxcert.judgement.limit import Bound
 from dgxcert.machine import driver_query
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import NOT_SUPPORTED, Answers
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.gpu.sampler import HERTZ
@@ -33,7 +34,7 @@ from dgxcert.workloads.hardware.clock_lock import Standing
 from dgxcert.workloads.hardware.sustained import CAPPED, HOT, LOCKED, STUCK, STUCK_W, WRONG, Load
 
 SPARK = profiles.load("dgx-spark")
-GPU = Device("cuda", 0, "NVIDIA GB10", unified_memory=True, margin_gib=16.0)
+GPU = Device("cuda", 0, "NVIDIA GB10", memory=MemoryKind.UNIFIED, margin_gib=16.0)
 MOVES = (2411, 2380, 2411, 2450, 2411)
 CONSTANT = (1005, 1005, 1020, 1005, 1005)
 LOW = (510, 611, 690, 540, 858)

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.workloads.models import linear_kernels
 
-CPU = Device("cpu", 0, "CPU", unified_memory=True, margin_gib=1.0)
+CPU = Device("cpu", 0, "CPU", memory=MemoryKind.UNIFIED, margin_gib=1.0)
 
 
 @pytest.mark.parametrize("rows", [(1, 1), (1, 7), (4, 1), (2, 33)])
@@ -26,7 +27,7 @@ def test_a_view_of_a_joined_matrix_is_multiplied_like_a_matrix() -> None:
 
 
 def test_only_fp32_on_a_cpu_is_computed_by_onednn() -> None:
-    gpu = Device("cuda", 0, "a GPU", unified_memory=True, margin_gib=1.0)
+    gpu = Device("cuda", 0, "a GPU", memory=MemoryKind.UNIFIED, margin_gib=1.0)
     assert (
         linear_kernels.dense(CPU, torch.float32) is linear_kernels.onednn_linear
     ) == torch.backends.mkl.is_available()

@@ -1,8 +1,9 @@
-"""Device memory: NVML's figure for a card, the system's where memory is unified or there is no GPU."""
+"""Device memory: NVML's figure for a GPU with its own, the system's where memory is unified or there is no GPU."""
 
 from dataclasses import dataclass
 
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
 from dgxcert.probes.host import memory
@@ -40,9 +41,9 @@ def read(device: Device) -> DeviceMemory:
     total = nvml.ask(device.index, "memory_total").if_supported("memory_total")
     if total:  # GB10 has no framebuffer: most drivers answer Not Supported, some answer 0
         return DeviceMemory(total / nvml.BYTES_PER_GIB, "NVML")
-    if device.unified_memory:
+    if device.memory is MemoryKind.UNIFIED:
         return DeviceMemory(memory.read().total_gib, "MemTotal of /proc/meminfo: memory is unified, NVML has no figure")
     raise Inconclusive(
         f"the driver has no memory figure for {device.product}, and its profile does not say that memory is unified",
-        "Run `nvidia-smi -q -d MEMORY`. If memory is unified, write `unified_memory: true` in the profile's `gpu:`.",
+        "Run `nvidia-smi -q -d MEMORY`. If memory is unified, write `memory: unified` in the profile's `gpu:`.",
     )

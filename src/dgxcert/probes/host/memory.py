@@ -1,16 +1,21 @@
-"""System memory, from /proc/meminfo; with unified memory also the only correct figure for the GPU's memory."""
+"""System memory, from /proc/meminfo; with unified memory also the only correct figure for the GPU's memory.
+
+Memory of GPUs that the kernel counts as the system's is left out: `machine.gpu_memory_nodes`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgxcert.machine import memory_limits
+from dgxcert.machine import gpu_memory_nodes, memory_limits
+from dgxcert.machine.gpu_memory_nodes import Held
 from dgxcert.machine.memory_limits import MemoryLimit
 from dgxcert.outcome import Inconclusive
 
 MEMINFO = Path("/proc/meminfo")
 KIB_PER_GIB = 1024**2
 BYTES_PER_GIB = 1024**3
+NOTHING = Held()
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,16 @@ class Memory:
 def read() -> Memory:
     """The memory of this machine; raises Inconclusive where /proc/meminfo cannot be read."""
     try:
-        return parse(MEMINFO.read_text(encoding="ascii"))
+        return parse(MEMINFO.read_text(encoding="ascii"), gpu_memory_nodes.read())
     except OSError as error:
         raise Inconclusive(
             f"{MEMINFO} cannot be read: {error.strerror}", "Run on Linux, with /proc mounted."
         ) from error
+
+
+def source() -> str:
+    """Where the figures of `read` are from, and what of them is left out."""
+    return f"/proc/meminfo{gpu_memory_nodes.read().described}"
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,12 @@ class Usable:
 
 def usable() -> Usable:
     """What this process may still take; raises Inconclusive where /proc/meminfo cannot be read."""
-    return _within(read().available_gib, "MemAvailable of /proc/meminfo", lambda limit: limit.available)
+    return _within(read().available_gib, f"MemAvailable of {source()}", lambda limit: limit.available)
 
 
 def usable_at_most() -> Usable:
     """What this process could use if nothing were in use; raises Inconclusive where /proc/meminfo cannot be read."""
-    return _within(read().total_gib, "MemTotal of /proc/meminfo", lambda limit: limit.size)
+    return _within(read().total_gib, f"MemTotal of {source()}", lambda limit: limit.size)
 
 
 def _within(gib: float, source: str, allows: Callable[[MemoryLimit], int]) -> Usable:
@@ -65,8 +75,8 @@ def _within(gib: float, source: str, allows: Callable[[MemoryLimit], int]) -> Us
     return Usable(allows(tightest) / BYTES_PER_GIB, limited, limited, tightest.remedy)
 
 
-def parse(meminfo: str) -> Memory:
-    """The memory from the text of /proc/meminfo; raises Inconclusive when a figure is missing or not in kB.
+def parse(meminfo: str, gpus: Held = NOTHING) -> Memory:
+    """The memory from the text of /proc/meminfo, less what `gpus` hold of it; raises Inconclusive when one is missing.
 
     >>> parse('''MemTotal:       127535596 kB
     ... MemFree:         3145728 kB
@@ -86,8 +96,8 @@ def parse(meminfo: str) -> Memory:
     if missing:
         raise Inconclusive(f"{MEMINFO} has no {', '.join(sorted(missing))} in kB", "Read the file: cat /proc/meminfo")
     return Memory(
-        total_gib=kib["MemTotal"] / KIB_PER_GIB,
-        available_gib=kib["MemAvailable"] / KIB_PER_GIB,
+        total_gib=max(0, kib["MemTotal"] - gpus.total_kib) / KIB_PER_GIB,
+        available_gib=max(0, kib["MemAvailable"] - gpus.available_kib) / KIB_PER_GIB,
         swap_gib=kib["SwapTotal"] / KIB_PER_GIB,
         swap_used_gib=(kib["SwapTotal"] - kib["SwapFree"]) / KIB_PER_GIB,
     )

@@ -9,11 +9,17 @@ from dgxcert.console import on_one_line, print_line
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.limit import NOT_STATED, Basis
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.profiles.profile import FALLBACK, Profile
 from dgxcert.profiles.quantity import Quantity
 from dgxcert.report import layout
 from dgxcert.report.reference.explanation import edges
 
+MEMORY = {
+    MemoryKind.SEPARATE: "",
+    MemoryKind.COHERENT: ", with memory of their own that the CPU shares",
+    MemoryKind.UNIFIED: ", whose memory is the machine's",
+}
 Written = Mapping[str, Mapping[str, Quantity]]
 """The quantities of a profile's file by section and name."""
 
@@ -77,7 +83,7 @@ def _about(profile: Profile) -> list[str]:
     else:
         certifies = "certifies" if profile.certifies else "does not certify"
     count = edges(profile.gpu_count) if profile.uses_gpu else "none"
-    memory = ", whose memory is the machine's" if profile.gpu.unified_memory else ""
+    memory = MEMORY[profile.gpu.memory]
     lines = [
         f"{certifies}; chosen for: {chosen_for(profile)}; GPUs: {count}{memory}",
         basis_count.described(by_basis(profile)),

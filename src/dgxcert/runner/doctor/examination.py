@@ -24,8 +24,7 @@ from dgxcert.plan import selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
-from dgxcert.profiles import profile as profiles
-from dgxcert.profiles.profile import FALLBACK, Profile
+from dgxcert.profiles.profile import Profile
 from dgxcert.runner import session
 from dgxcert.runner.doctor import findings, preparation
 from dgxcert.runner.doctor.child import Child
@@ -59,7 +58,7 @@ def examine(options: Options) -> Examination:
         ends.callback(command.kill_below)  # what still hangs
         catalogue = Later(lambda: suite.collect(suite.root(), 1))
         machine, found = _machine()
-        profile = _profile(options, machine)
+        profile = session.choose_profile(options.profile, machine)
         planned = _planned(catalogue, profile, options, profile.gpus_in(machine), begun + LIMIT_S)
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="dgxcert-doctor-")))
         children = ends.enter_context(_children(planned, options, profile, machine, folder))
@@ -118,12 +117,6 @@ def _machine() -> tuple[Machine, list[Finding]]:
         return bare, [hangs]
 
 
-def _profile(options: Options, machine: Machine) -> Profile:
-    if options.profile == "auto" and not machine.gpus:
-        return profiles.load(FALLBACK)
-    return session.choose_profile(options.profile, machine)
-
-
 @contextmanager
 def _children(
     planned: list[Planned], options: Options, profile: Profile, machine: Machine, inside: Path
@@ -170,7 +163,7 @@ def _engine_answers(children: Mapping[str, Child]) -> bool:
 def _told(children: Mapping[str, Child], profile: Profile, machine: Machine, options: Options) -> list[Finding]:
     """A finding of each requirement that was asked, ended or not."""
     in_container = options.runtime is Runtime.DOCKER
-    traits = trait.of(machine, unified_memory=profile.gpu.unified_memory, in_container=in_container)
+    traits = trait.of(machine, memory=profile.gpu.memory, in_container=in_container)
 
     def applicable(steps: tuple[str, ...]) -> tuple[str, ...]:
         return trait.applicable(steps, traits)

@@ -96,7 +96,7 @@ def first_device(profile: Profile, machine: Machine) -> Device:
     if not machine.gpus:
         raise Inconclusive("there is no GPU to train on", "Run `make validate ONLY=GPU-PRESENT` first.")
     first = machine.gpus[0]
-    return Device("cuda", first.index, first.product, profile.gpu.unified_memory, margin_gib)
+    return Device("cuda", first.index, first.product, profile.gpu.memory, margin_gib)
 
 
 @intruder.named()

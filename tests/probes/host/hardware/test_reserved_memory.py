@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
 from dgxcert.probes.host.hardware import reserved_memory
@@ -101,4 +102,4 @@ def test_only_unified_memory_is_held_to_it(monkeypatch: pytest.MonkeyPatch) -> N
     reserved_memory.require_little(Device("cuda", 0, "NVIDIA H200"), spark)
     reserved_memory.require_little(Device("cpu", 0, "CPU"), spark)
     with pytest.raises(Inconclusive, match="12 % of the memory is reserved"):
-        reserved_memory.require_little(Device("cuda", 0, "NVIDIA GB10", unified_memory=True), spark)
+        reserved_memory.require_little(Device("cuda", 0, "NVIDIA GB10", memory=MemoryKind.UNIFIED), spark)

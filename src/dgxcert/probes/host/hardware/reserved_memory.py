@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgxcert.judgement.limit import Limit
+from dgxcert.machine import gpu_memory_nodes
 from dgxcert.machine.device import Device
+from dgxcert.machine.gpu_memory_nodes import Held
+from dgxcert.machine.identity import MemoryKind
 from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
@@ -137,11 +140,11 @@ def read() -> Reserved:
         meminfo = memory.MEMINFO.read_text(encoding="ascii")
     except OSError as error:
         raise Inconclusive(f"{memory.MEMINFO} cannot be read: {error.strerror}", "Run on Linux, with /proc.") from error
-    return parse(meminfo, _text(CMDLINE), _boot_line(), _text(CRASH_SIZE))
+    return parse(meminfo, _text(CMDLINE), _boot_line(), _text(CRASH_SIZE), gpu_memory_nodes.read())
 
 
-def parse(meminfo: str, cmdline: str, boot_line: str, crash_size: str) -> Reserved:
-    """What is reserved, from four texts of which all but the first may be empty.
+def parse(meminfo: str, cmdline: str, boot_line: str, crash_size: str, gpus: Held = memory.NOTHING) -> Reserved:
+    """What is reserved, from four texts of which all but the first may be empty; `gpus` hold a part of MemTotal.
 
     >>> found = parse("MemTotal: 127598544 kB\\nMemAvailable: 1 kB\\nSwapTotal: 0 kB\\nSwapFree: 0 kB\\n"
     ...     "CmaTotal: 0 kB\\nCmaFree: 9750528 kB\\n", "ro quiet crashkernel=1G-:0M",
@@ -153,7 +156,7 @@ def parse(meminfo: str, cmdline: str, boot_line: str, crash_size: str) -> Reserv
     huge_kib = max(kib.get("Hugetlb", 0), kib.get("HugePages_Total", 0) * kib.get("Hugepagesize", 0))
     line = BOOT_LINE.search(boot_line)
     return Reserved(
-        total_gib=memory.parse(meminfo).total_gib,
+        total_gib=memory.parse(meminfo, gpus).total_gib,
         physical_gib=int(line.group(2)) / KIB_PER_GIB if line else None,
         at_boot_gib=int(line.group(3)) / KIB_PER_GIB if line else None,
         handover_gib=max(0, kib.get("CmaFree", 0) - kib.get("CmaTotal", 0)) / KIB_PER_GIB,
@@ -191,7 +194,7 @@ def require_little(device: Device, profile: Profile) -> None:
 
     Such memory counts in MemTotal and cannot be used: its size proves nothing.
     """
-    if not device.unified_memory:
+    if device.memory is not MemoryKind.UNIFIED:
         return
     reserved, most = read(), profile.limit("memory.reserved").max
     handed = profile.limit("memory.handover").max
