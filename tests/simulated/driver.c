@@ -1,12 +1,13 @@
 /* A simulated NVIDIA driver: NVML's functions, answered from a table in the file that SIMULATED_DRIVER names.
  *
- * Each line of the table is `GPU FIELD VALUE`, with `-` for a field of the driver and `GPU*` for a field of a GPU under
- * load. A VALUE is text, a number, or an action: `!3` returns that NVML error, `!hangs` never returns, `!crashes` crashes
+ * Each line of the table is `GPU FIELD VALUE`, with `-` for a field of the driver, `GPU*` for a field of a GPU under load
+ * and `GPU+` for one of a GPU while all GPUs are under load. A VALUE is text, a number, or an action: `!3` returns that NVML error, `!hangs` never returns, `!crashes` crashes
  * the process. A list of numbers is played over ten seconds of load. A field that is not in the table is not supported.
  * machine.py writes the table.
  *
- * The GPU is under load while the file that SIMULATED_WORK names is at most FRESH_S old. The file holds the process id
- * of the workload and the seconds of load so far, in simulated time, which may run faster, and in real time.
+ * A GPU is under load while its file, which SIMULATED_WORK names with `.GPU` after it, is at most FRESH_S old. The file
+ * holds the process id of the workload and the seconds of load so far: in simulated time, which may run faster, in real
+ * time, and in real time of every process that has worked on this GPU.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -27,21 +28,25 @@ typedef struct { char unused; } *device_t;
 static device_t handle(int gpu) { return (device_t)(size_t)(gpu + 1); }
 static int gpu_of(device_t device) { return (int)(size_t)device - 1; }
 
-/* Seconds of load so far and the process id of the workload, which is 0 when the file is older than FRESH_S. */
+/* Seconds of load of a GPU so far and the process id of the workload, which is 0 when the file is older than FRESH_S. */
 #define FRESH_S 2.0
-enum { SIMULATED_TIME, REAL_TIME };
-static double work(unsigned *pid, int clock) {
-    const char *path = getenv("SIMULATED_WORK");
+enum { SIMULATED_TIME, REAL_TIME, EVER };
+static double work(int gpu, unsigned *pid, int clock) {
+    const char *base = getenv("SIMULATED_WORK");
+    char path[LINE];
     struct stat about;
     struct timespec now;
-    double seconds[2] = {0, 0};
+    double seconds[3] = {0, 0, 0};
     FILE *file;
+    int fresh;
     *pid = 0;
-    if (!path || stat(path, &about)) return 0;
+    if (!base) return 0;
+    snprintf(path, sizeof path, "%s.%d", base, gpu);
+    if (stat(path, &about)) return 0;
     clock_gettime(CLOCK_REALTIME, &now);
-    if ((now.tv_sec - about.st_mtim.tv_sec) + (now.tv_nsec - about.st_mtim.tv_nsec) / 1e9 > FRESH_S) return 0;
-    if (!(file = fopen(path, "r"))) return 0;
-    if (fscanf(file, "%u %lf %lf", pid, seconds, seconds + 1) != 3) *pid = 0;
+    fresh = (now.tv_sec - about.st_mtim.tv_sec) + (now.tv_nsec - about.st_mtim.tv_nsec) / 1e9 <= FRESH_S;
+    if ((!fresh && clock != EVER) || !(file = fopen(path, "r"))) return 0;
+    if (fscanf(file, "%u %lf %lf %lf", pid, seconds, seconds + 1, seconds + 2) != 4 || !fresh) *pid = 0;
     fclose(file);
     return seconds[clock];
 }
@@ -56,25 +61,38 @@ static void choose_by_time(char *value, double seconds) {
     memmove(value, starts[index < count ? index : count - 1], strlen(starts[index < count ? index : count - 1]) + 1);
 }
 
+static int all_work(int count) {
+    unsigned pid;
+    for (int gpu = 0; gpu < count; gpu++) {
+        work(gpu, &pid, SIMULATED_TIME);
+        if (!pid) return 0;
+    }
+    return count > 0;
+}
+
 /* The table is read again for each call, so that a test can change the machine while it runs. */
 static int look(int gpu, const char *field, char *value) {
     const char *path = getenv("SIMULATED_DRIVER");
     FILE *table = path ? fopen(path, "r") : NULL;
-    char line[LINE], resting[LINE], working[LINE];
+    char line[LINE], resting[LINE], working[LINE], together[LINE];
     unsigned pid;
-    double seconds = work(&pid, SIMULATED_TIME);
-    int result = NOT_SUPPORTED;
+    double seconds = work(gpu, &pid, SIMULATED_TIME);
+    int result = NOT_SUPPORTED, gpus = 0, found_by = 0;
     if (!table) return UNKNOWN;
     if (gpu == THE_DRIVER) snprintf(resting, sizeof resting, "- %s ", field);
     else snprintf(resting, sizeof resting, "%d %s ", gpu, field);
     snprintf(working, sizeof working, "%d* %s ", gpu, field);
+    snprintf(together, sizeof together, "%d+ %s ", gpu, field);
     while (fgets(line, sizeof line, table)) {
-        int at_work = pid && !strncmp(line, working, strlen(working));
-        if (!at_work && strncmp(line, resting, strlen(resting))) continue;
+        int by = !strncmp(line, resting, strlen(resting)) ? 1
+            : pid && !strncmp(line, working, strlen(working)) ? 2
+            : pid && !strncmp(line, together, strlen(together)) && all_work(gpus) ? 3 : 0;
+        if (!strncmp(line, "- count ", 8)) gpus = atoi(line + 8);
+        if (by <= found_by) continue;
         line[strcspn(line, "\n")] = 0;
-        strcpy(value, line + strlen(at_work ? working : resting));
+        strcpy(value, line + strlen(by == 1 ? resting : by == 2 ? working : together));
         result = SUCCESS;
-        if (at_work) break;
+        found_by = by;
     }
     fclose(table);
     if (!result && strchr(value, ',') && !strstr(field, "processes")) choose_by_time(value, seconds);
@@ -136,6 +154,17 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, device_t *out) {
     if (result && result != NOT_SUPPORTED) return result;
     *out = handle((int)index);
     return SUCCESS;
+}
+
+int nvmlDeviceGetIndex(device_t d, unsigned *out) { *out = (unsigned)gpu_of(d); return SUCCESS; }
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, device_t *out) {
+    unsigned count = 0;
+    char own[LINE];
+    int result = nvmlDeviceGetCount_v2(&count);
+    for (unsigned gpu = 0; !result && gpu < count; gpu++)
+        if (!text((int)gpu, "uuid", own, sizeof own) && !strcmp(own, uuid)) return nvmlDeviceGetHandleByIndex_v2(gpu, out);
+    return result ? result : NOT_FOUND;
 }
 
 TEXT(nvmlDeviceGetName, "name")
@@ -219,7 +248,7 @@ static int processes(device_t d, const char *field, int ours, unsigned *count, p
     if (result) return result;
     for (char *word = strtok_r(value, ",", &rest); word; word = strtok_r(NULL, ",", &rest), found++)
         if (out && found < *count) out[found] = (process_t){(unsigned)atoi(word), 0, ~0u, ~0u};
-    work(&pid, SIMULATED_TIME);
+    work(gpu_of(d), &pid, SIMULATED_TIME);
     if (ours && pid) {
         if (out && found < *count) out[found] = (process_t){pid, 0, ~0u, ~0u};
         found++;
@@ -248,7 +277,7 @@ int nvmlDeviceGetProcessUtilization(device_t d, process_sample_t *out, unsigned 
     if (result) return result;
     for (char *word = strtok_r(value, ",", &rest); word; word = strtok_r(NULL, ",", &rest), found++)
         if (out && found < *count) out[found] = (process_sample_t){(unsigned)atoi(word), 1, (unsigned)atoi(strchr(word, ':') + 1), 0, 0, 0};
-    work(&pid, SIMULATED_TIME);
+    work(gpu_of(d), &pid, SIMULATED_TIME);
     if (pid) {
         if (out && found < *count) out[found] = (process_sample_t){pid, 1, 93, 0, 0, 0};
         found++;
@@ -287,6 +316,8 @@ static const char *field_name(unsigned field) {
     }
 }
 
+#include "driver_links.c"
+
 int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
     for (int i = 0; i < count; i++) {
         const char *name = counter_name(fields[i].field);
@@ -294,6 +325,7 @@ int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
         unsigned pid;
         u64 base = 0, per_s = 0;
         fields[i].type = UNSIGNED_LONG_LONG;
+        if (link_field(gpu_of(d), fields + i)) continue;
         if (field_name(fields[i].field)) {
             fields[i].type = UNSIGNED_INT;
             fields[i].result = number(gpu_of(d), field_name(fields[i].field), &fields[i].value);
@@ -303,7 +335,7 @@ int nvmlDeviceGetFieldValues(device_t d, int count, field_t *fields) {
         if (fields[i].result) continue;
         snprintf(growth, sizeof growth, "%s.per_s", name);
         if (number(gpu_of(d), growth, &per_s)) per_s = 0;
-        fields[i].value = (base + (u64)(work(&pid, REAL_TIME) * (double)per_s)) * 1000;
+        fields[i].value = (base + (u64)(work(gpu_of(d), &pid, REAL_TIME) * (double)per_s)) * 1000;
     }
     return SUCCESS;
 }
@@ -343,12 +375,15 @@ int nvmlDeviceValidateInforom(device_t d) { u64 unused; return number(gpu_of(d),
 
 const char *nvmlErrorString(int result) {
     switch (result) {
+        case 2: return "Invalid Argument";
         case 3: return "Not Supported";
         case 4: return "Insufficient Permissions";
+        case 6: return "Not Found";
         case 8: return "Insufficient External Power";
         case 9: return "Driver Not Loaded";
         case 10: return "Timeout";
         case 11: return "Interrupt Request Issue";
+        case 13: return "Function Not Found";
         case 14: return "Corrupted infoROM";
         case 15: return "GPU is lost";
         case 16: return "GPU requires reset";

@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from simulated import engine
+from simulated import engine, links
 from simulated.machine import Machine, refusal
 
 from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import cuda_devices, pci
-from dgxcert.probes.host import kernel_module, memory
+from dgxcert.probes.host import identity, kernel_module, memory
 from dgxcert.probes.host.hardware import cpu_clock, firmware, known_versions, reserved_memory, sensors
 from dgxcert.probes.host.log import counters, last_boot
 
@@ -32,23 +32,36 @@ def play(machine: Machine, folder: Path) -> None:
     reserved_memory.CRASH_SIZE = _written(folder / "kexec_crash_size", f"{crash_kernel}\n")
     parts = firmware.Firmware(dict(fields.get("firmware_parts", {})))
     firmware.read = lambda: parts
-    known_versions.VENDOR = _written(folder / "sys_vendor", f"{fields.get('system_vendor', 'NVIDIA')}\n")
+    identity.DMI = _dmi(fields, folder / "dmi")
+    known_versions.VENDOR = identity.DMI / "sys_vendor"
     _play_processors(fields, folder / "cpu")
     _play_sensors(fields, folder / "sys")
     kernel_module.VERSION = _written(folder / "version", _kernel_module(fields))
     pci.DEVICES = folder / "pci"
     listed = fields.get("pci_devices", max(1, machine.gpus))
     for index in range(0 if refusal(listed) else int(listed)):
-        device = folder / "pci" / f"000{index:x}:01:00.0"
+        device = folder / "pci" / links.bus_id(index)
         device.mkdir(parents=True)
-        (device / "vendor").write_text("0x10de\n", encoding="ascii")
-        (device / "class").write_text("0x030200\n", encoding="ascii")
+        node = links.node_of(index, machine.gpus, {**fields, **fields.get("each", {}).get(index, {})})
+        says = {"vendor": "0x10de", "class": "0x030200", "numa_node": str(node)}
+        for name, value in says.items():
+            _written(device / name, f"{value}\n")
     cuda_devices.DEVICE_FILES = _device_files(machine, folder / "dev")
     modules = fields.get("kernel_modules", ["nvidia", "nvidia_uvm"])
     cuda_devices.MODULES = _written(folder / "modules", "".join(f"{name} 1 0 - Live 0x0\n" for name in modules))
     _play_logs(fields, folder)
     engine.play(fields)
     _play_counters(fields, folder)
+
+
+def _dmi(fields: dict[str, Any], folder: Path) -> Path:
+    """The firmware's table of names; a machine whose description gives no product has none that can be read."""
+    folder.mkdir()
+    names = {"product_name": "system_product", "sys_vendor": "system_vendor", "board_name": "board_name"}
+    known = {file: fields[field] for file, field in names.items() if field in fields}
+    for file, text in {"sys_vendor": "NVIDIA", **known}.items():
+        _written(folder / file, f"{text}\n")
+    return folder
 
 
 def _play_counters(fields: dict[str, Any], folder: Path) -> None:
@@ -120,7 +133,8 @@ def _play_sensors(fields: dict[str, Any], folder: Path) -> None:
             _written(path, f"{value[moment]}\n")
 
     def read() -> sensors.Sensors:
-        write(-1 if Path(os.environ["SIMULATED_WORK"]).exists() else 0)
+        work = Path(os.environ["SIMULATED_WORK"])
+        write(-1 if list(work.parent.glob(f"{work.name}.[0-9]*")) else 0)
         return actual()
 
     actual = sensors.read

@@ -14,7 +14,7 @@ from typing import Any
 
 import pynvml
 import yaml
-from simulated import engine
+from simulated import engine, links
 
 from dgxcert.machine import cuda_errors
 
@@ -216,6 +216,12 @@ OF_A_GPU: dict[str, tuple[str, Form]] = {
     "fabric_health_summary": ("fabric.health.summary", named("NVML_GPU_FABRIC_HEALTH_SUMMARY_")),
     "fabric_interface": ("fabric.interface", int),
     "cuda_context": ("cuda.context", cuda_error),
+    "nvlink_count": ("nvlink.count", int),
+    "nvlink_state": ("nvlink.state", links.state),
+    "nvlink_speed_gbs": ("nvlink.speed", MILLI),
+    "nvlink_version": ("nvlink.version", links.version),
+    "nvlink_remote": ("nvlink.remote", links.remote),
+    "nvlink_fields": ("nvlink.fields", switch),
     "inforom": ("inforom", lambda value: int(value != "valid")),
     "compute_processes": ("processes.compute", pids),
     "graphics_processes": ("processes.graphics", pids),
@@ -256,6 +262,8 @@ OF_THE_HOST = {
     "power_supplies",
     "prochot",
     "system_vendor",
+    "system_product",
+    "board_name",
     "cpus_offline",
     "cpus_isolated",
     "kernel_release",
@@ -285,12 +293,17 @@ ABOUT = {
     "like",
     "each",
     "under_load",
+    "under_common_load",
     "cuda_compute_capability",
     "profile",
     "meant_for",
     "cannot_tell",
 }
 
+MOMENTS = {"*": "under_load", "+": "under_common_load"}
+"""The mark of a GPU in the table, and the field that holds its readings then."""
+
+KNOWN = {*OF_THE_SYSTEM, *OF_A_GPU, *OF_THE_HOST, *links.FIELDS, *ABOUT}
 NOT_PLAYED = set((HERE / "not_played.txt").read_text(encoding="ascii").splitlines()[1:])
 """Fields of real machines' listings that no requirement reads."""
 
@@ -322,7 +335,9 @@ class Machine:
             if "cuda_init" in each:  # of a single GPU it is what its context returns
                 own["cuda_context"] = each["cuda_init"]
             lines += _lines(str(index), OF_A_GPU, own)
-            lines += _lines(f"{index}*", OF_A_GPU, {**self.fields.get("under_load", {}), **each.get("under_load", {})})
+            lines += links.lines(index, self.gpus, own, self.fields, _value)
+            for mark, when in MOMENTS.items():
+                lines += _lines(f"{index}{mark}", OF_A_GPU, {**self.fields.get(when, {}), **each.get(when, {})})
         return "\n".join(lines) + "\n"
 
     def played(self, folder: Path, library: Path) -> dict[str, str]:
@@ -356,16 +371,14 @@ def _said(name: str, folder: Path) -> Fields:
     path = path if path.exists() else MACHINES / path.name
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
     fields = _understood({name: value for name, value in own.items() if not _is_unsaid(value)})
-    strange = sorted(
-        set(fields) - {*OF_THE_SYSTEM, *OF_A_GPU, *OF_THE_HOST, *ABOUT, *NOT_PLAYED} - set(_remarks(fields))
-    )
+    strange = sorted(set(fields) - {*KNOWN, *NOT_PLAYED} - set(_remarks(fields)))
     if strange:
-        known = sorted({*OF_THE_SYSTEM, *OF_A_GPU, *OF_THE_HOST, *ABOUT})
-        raise ValueError(f"{path}: no such field: {', '.join(strange)}; played are: {', '.join(known)}")
+        raise ValueError(f"{path}: no such field: {', '.join(strange)}; played are: {', '.join(sorted(KNOWN))}")
     if "like" not in fields:
         return fields
     other = _said(str(fields["like"]), folder)
-    return {**other, **fields, "under_load": {**other.get("under_load", {}), **fields.get("under_load", {})}}
+    moments = {when: {**other.get(when, {}), **fields.get(when, {})} for when in MOMENTS.values()}
+    return {**other, **fields, **moments}
 
 
 def _is_unsaid(value: object) -> bool:

@@ -4,6 +4,7 @@ Only what torch would read from a real GPU is replaced; checks, workloads, sampl
 """
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine, MemoryKind
+from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.profile import Profile
+from dgxcert.runner import plugin
 
 SPEED_UP = 20.0
 """Simulated seconds per second of load: in real time the loads of all machines would take an hour."""
@@ -34,9 +37,9 @@ class SimulatedGpu(Device):
         return int(float(os.environ["SIMULATED_CUDA_FREE_GIB"]) * 1024**3)
 
     def wait(self) -> None:
-        """Tell the driver that there is load, and for how long."""
+        """Tell the driver that there is load on this GPU, and for how long."""
         time.sleep(ROUND_S)
-        _tell(Path(os.environ["SIMULATED_WORK"]))
+        _tell(self.index)
 
     def release(self) -> None:
         """torch holds no memory on a GPU."""
@@ -46,27 +49,46 @@ ROUND_S = 0.01
 """A round of work sleeps for so long: the CPU is needed by the other machines that are judged at the same time."""
 PAUSE_S = 0.2
 """After a longer pause between two rounds the GPU counts as idle in between."""
-_worked_s = 0.0
-_last = 0.0
+_worked: dict[int, tuple[float, float, float]] = {}
+"""By GPU: seconds of load in this process, those of the processes before it, and when it was told last."""
 
 
-def _tell(path: Path) -> None:
-    """Write the process id and the seconds of load so far, in simulated and in real time."""
-    global _worked_s, _last
+def _tell(index: int) -> None:
+    """Write the process id and the seconds of load of a GPU so far: in simulated time, in real time, and ever."""
+    path = Path(f"{os.environ['SIMULATED_WORK']}.{index}")
     now = time.monotonic()
-    _worked_s += now - _last if now - _last < PAUSE_S else 0.0
-    _last = now
-    new = path.with_suffix(".new")
-    new.write_text(f"{os.getpid()} {_worked_s * SPEED_UP} {_worked_s}", encoding="ascii")
+    worked, before, last = _worked.get(index) or (0.0, _worked_before(path), now)
+    worked += now - last if now - last < PAUSE_S else 0.0
+    _worked[index] = worked, before, now
+    new = path.with_name(f"{path.name}.new{os.getpid()}-{threading.get_ident()}")
+    new.write_text(f"{os.getpid()} {worked * SPEED_UP} {worked} {before + worked}", encoding="ascii")
     new.rename(path)
+
+
+def _worked_before(path: Path) -> float:
+    return float(path.read_text(encoding="ascii").split()[-1]) if path.exists() else 0.0
+
+
+def _gpu(index: int, machine: Machine, profile: Profile) -> SimulatedGpu:
+    gpus = {listed.index: listed for listed in machine.gpus}
+    if index not in gpus:
+        raise Inconclusive(f"there is no GPU {index} to measure", "See GPU-PRESENT first.")
+    return SimulatedGpu("cuda", index, gpus[index].product, profile.gpu.memory, profile.memory.margin.value)
 
 
 @pytest.fixture
 def gpu(gpu_index: int, machine: Machine, profile: Profile) -> SimulatedGpu:
     """The `gpu` fixture of dgxcert, with a simulated GPU. Raises Inconclusive where the driver lists none."""
-    from dgxcert.outcome import Inconclusive
+    return _gpu(gpu_index, machine, profile)
 
-    gpus = {listed.index: listed for listed in machine.gpus}
-    if gpu_index not in gpus:
-        raise Inconclusive(f"there is no GPU {gpu_index} to measure", "See GPU-PRESENT first.")
-    return SimulatedGpu("cuda", gpu_index, gpus[gpu_index].product, profile.gpu.memory, profile.memory.margin.value)
+
+@pytest.fixture
+def gpus(request: pytest.FixtureRequest, machine: Machine, profile: Profile) -> tuple[SimulatedGpu, ...]:
+    """The `gpus` fixture of dgxcert, as above. Raises Inconclusive where a GPU that the profile expects is missing."""
+    return tuple(_gpu(index, machine, profile) for index in request.config.stash[plugin.SESSION].gpus)
+
+
+@pytest.fixture
+def devices(gpus: tuple[SimulatedGpu, ...]) -> tuple[SimulatedGpu, ...]:
+    """The devices that work together: all GPUs."""
+    return gpus

@@ -135,7 +135,7 @@ def test_recovery_actions_are_read_by_name(mine: Callable[[str, str], Any], said
 
 
 def test_a_driver_without_recovery_actions_says_so(mine: Callable[[str, str], Any]) -> None:
-    assert mine("", ASK.format("recovery_action", "refused"))["recovery_action"]["code"] == 3
+    assert mine("gpu_recovery_action: absent", ASK.format("recovery_action", "refused"))["recovery_action"]["code"] == 3
 
 
 @pytest.mark.parametrize("interface", [1, 2, 3])
@@ -151,7 +151,7 @@ def test_the_fabric_is_read_in_the_version_that_the_driver_knows(
 
 
 def test_a_gpu_without_a_fabric_says_so(mine: Callable[[str, str], Any]) -> None:
-    assert mine("", ASK.format("fabric", "refused"))["fabric"]["code"] == 3
+    assert mine("fabric_state: absent", ASK.format("fabric", "refused"))["fabric"]["code"] == 3
 
 
 PLAYED = (*machine.OF_THE_SYSTEM, *machine.OF_A_GPU)
@@ -219,3 +219,121 @@ def test_synonyms_are_normalised(describe: Callable[..., dict[str, Any]]) -> Non
     assert describe("nvml_return: NVML_ERROR_GPU_IS_LOST (15)")["device_handle"] == "error 15"
     counts = "ecc_errors_dram_uncorrectable_volatile: 1\necc_errors_sram_uncorrectable_parity_volatile: 2"
     assert describe(counts)["ecc_errors_uncorrectable_volatile"] == 3
+
+
+ASK_LINKS = """
+import json, pynvml
+pynvml.nvmlInit()
+gpu = pynvml.nvmlDeviceGetHandleByIndex({gpu})
+def told(read, *given):
+    try:
+        return read(*given)
+    except pynvml.NVMLError as error:
+        return f"!{{error.value}}"
+def field(name, link=0):
+    (value,) = pynvml.nvmlDeviceGetFieldValues(gpu, [(getattr(pynvml, f"NVML_FI_DEV_NVLINK_{{name}}"), link)])
+    return f"!{{value.nvmlReturn}}" if value.nvmlReturn else value.value.ullVal
+def state(link): return told(pynvml.nvmlDeviceGetNvLinkState, gpu, link)
+def errors(link, counter): return told(pynvml.nvmlDeviceGetNvLinkErrorCounter, gpu, link, counter)
+def peer(other, capability):
+    return told(pynvml.nvmlDeviceGetP2PStatus, gpu, pynvml.nvmlDeviceGetHandleByIndex(other), capability)
+def remote(link): return told(lambda: pynvml.nvmlDeviceGetNvLinkRemotePciInfo(gpu, link).busId)
+print(json.dumps([{asked}]))
+"""
+"""What nvidia-ml-py answers about links."""
+TWO = "device_count: 2\n"
+
+
+def links(asked: str, gpu: int = 0) -> str:
+    return ASK_LINKS.format(asked=asked, gpu=gpu)
+
+
+def test_a_link_is_read_by_function_and_by_field(mine: Callable[[str, str], Any]) -> None:
+    asked = 'state(0), state(17), state(18), field("LINK_COUNT"), field("GET_STATE", 3), field("GET_SPEED", 3)'
+    asked += ', field("GET_VERSION", 3), field("SPEED_MBPS_COMMON"), field("SPEED_MBPS_L7"), remote(3)'
+    told = [1, 1, "!2", 18, 1, 26562, 6, 26562, 26562, "00000000:C0:00.0"]
+    assert mine("", links(asked)) == told
+
+
+def test_a_link_that_is_down_has_neither_speed_nor_far_end(mine: Callable[[str, str], Any]) -> None:
+    said = "nvlinks: {3: {state: down}, 4: {speed_gbs: 12.5}, 5: {state: sleeps}, 6: {state: error 999}}"
+    asked = 'state(3), field("GET_STATE", 3), field("GET_SPEED", 3), remote(3), field("GET_SPEED", 4), state(5)'
+    asked += ', field("GET_STATE", 5), state(6), field("GET_STATE", 6)'
+    assert mine(said, links(asked)) == [0, 0, 0, "!3", 12500, 1, 2, "!999", "!999"]
+
+
+@pytest.mark.parametrize("count", ["not_supported", "0"])
+def test_a_gpu_without_nvlink_says_so(mine: Callable[[str, str], Any], count: str) -> None:
+    told = mine(
+        f"{TWO}nvlink_count: {count}", links('state(0), field("LINK_COUNT"), errors(0, 0), peer(1, 2), peer(1, 0)')
+    )
+    assert told == ["!3", 0 if count == "0" else "!3", "!3", 5, 0]
+
+
+def test_counters_are_those_of_the_version_of_nvlink(mine: Callable[[str, str], Any]) -> None:
+    said = "nvlink_errors: {replay: 2, symbol: 7, recovery: 1}\nnvlinks: {4: {errors: {replay: 5, crc_data: 3}}}"
+    asked = 'errors(0, 0), errors(4, 0), errors(4, 3), field("ERROR_DL_REPLAY", 4), field("COUNT_SYMBOL_ERRORS", 4)'
+    asked += ', field("REPLAY_ERROR_COUNT_TOTAL"), field("COUNT_LINK_RECOVERY_EVENTS"), field("ERROR_DL_RECOVERY")'
+    assert mine(said, links(asked)) == [2, 5, 3, 5, "!3", 2 * 17 + 5, "!3", 1]
+    five = f"{said}\nnvlink_version: '5.0'"
+    assert mine(five, links(asked)) == ["!3", "!3", "!3", "!3", 7, "!3", 1, "!3"]
+
+
+def test_a_gpu_before_hopper_knows_the_functions_alone(mine: Callable[[str, str], Any]) -> None:
+    asked = 'state(0), errors(0, 0), field("GET_STATE"), field("ERROR_DL_REPLAY"), field("LINK_COUNT")'
+    assert mine("nvlink_fields: Disabled", links(asked)) == [1, 0, "!3", "!3", 18]
+
+
+def test_pairs_may_lack_access_in_one_direction_or_both(mine: Callable[[str, str], Any]) -> None:
+    said = "device_count: 3\npeers: {0-1: CNS, 2>0: {read: NS, nvlink: error 13}}"
+    asked = "peer(1, 0), peer(1, 4), peer(2, 0), peer(2, 2)"
+    assert mine(said, links(asked)) == [1, 0, 0, 0]
+    assert mine(said, links("peer(0, 0), peer(0, 1), peer(0, 2), peer(2, 0)", gpu=1)) == [1, 1, 1, 0]
+    assert mine(said, links("peer(0, 0), peer(0, 1), peer(0, 2), peer(1, 0)", gpu=2)) == [5, 0, "!13", 0]
+    assert mine(f"{TWO}peer_access: GNS", links("peer(1, 0), peer(1, 2)")) == [2, 2]
+
+
+WORKS = """
+import os, pathlib, time
+def work(gpu, seconds):
+    path = pathlib.Path(os.environ["SIMULATED_WORK"] + f".{gpu}")
+    path.write_text(f"{os.getpid()} 0 {seconds} {seconds}")
+def rest(gpu):
+    os.utime(os.environ["SIMULATED_WORK"] + f".{gpu}", (0, 0))
+"""
+
+
+def test_errors_grow_with_the_work_of_their_gpu_and_stay(mine: Callable[[str, str], Any]) -> None:
+    said = f"{TWO}nvlinks: {{3: {{errors: {{replay: 5, replay_per_s: 4}}}}}}"
+    asked = "errors(3, 0), work(1, 9), errors(3, 0), work(0, 2), errors(3, 0), errors(2, 0), rest(0), errors(3, 0)"
+    assert mine(said, WORKS + links(asked)) == [5, None, 5, None, 13, 0, None, 13]
+
+
+def test_a_machine_may_differ_only_while_all_of_its_gpus_work(mine: Callable[[str, str], Any]) -> None:
+    said = f"{TWO}under_load: {{power_draw_w: 600}}\nunder_common_load: {{power_draw_w: 400}}"
+    power = "pynvml.nvmlDeviceGetPowerUsage(gpu)"
+    asked = f"{power}, work(0, 1), {power}, work(1, 1), {power}, rest(1), {power}, rest(0), {power}"
+    assert mine(said, WORKS + links(asked)) == [70000, None, 600000, None, 400000, None, 600000, None, 70000]
+
+
+def test_where_a_gpu_is_told_by_the_bus_and_by_its_processors(mine: Callable[[str, str], Any]) -> None:
+    asked = "pynvml.nvmlDeviceGetPciInfo(gpu).busId, list(pynvml.nvmlDeviceGetCpuAffinity(gpu, 1))"
+    asked += ", list(pynvml.nvmlDeviceGetMemoryAffinity(gpu, 1, 0)), pynvml.nvmlDeviceGetIndex(gpu)"
+    assert mine("device_count: 4", links(asked)) == ["00000000:01:00.0", [0xFFFF], [1], 0]
+    assert mine("device_count: 4", links(asked, gpu=3)) == ["00000003:01:00.0", [0xFFFF0000], [2], 3]
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("nvlinks: {3: {colour: red}}", "no such field of a link: colour"),
+        ("nvlink_errors: {colour: 3}", "no such counter: colour"),
+        ("nvlink_state: purple", "nvlink_state: 'purple' cannot be played"),
+    ],
+)
+def test_a_link_that_cannot_be_played_is_refused(
+    describe: Callable[..., dict[str, Any]], tmp_path: Path, said: str, named: str
+) -> None:
+    describe(f"name: NVIDIA H100 80GB HBM3\n{said}", "h100-mine")
+    with pytest.raises(ValueError, match=named):
+        machine.load("h100-mine", tmp_path).table()
