@@ -196,3 +196,10 @@ def test_a_temperature_above_its_limit_is_marked() -> None:
 
 def test_a_run_that_measured_nothing_has_no_figures() -> None:
     assert figures(measured(**{"GPU-PRESENT": []})) == ()
+
+
+def test_the_slowest_gpu_at_work_with_all_is_a_figure_of_the_machine() -> None:
+    reached = [reading("slowest beside its siblings", 0.96, "of median")]
+    figure = the("slowest-gpu", measured(**{"ALL-GPUS-LOAD": reached}))
+    assert (figure.value, figure.unit, figure.gpus, figure.lowest_gpu) == (0.96, "of median", 1, None)
+    assert "slowest-gpu" not in names(measured(**{"ALL-GPUS-MEMORY": reached}))

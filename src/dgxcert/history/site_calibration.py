@@ -44,7 +44,7 @@ FEW_MACHINES = 0.08
 """The least margin for runs of fewer than `LEAST_RUNS` machines."""
 TOLERANCE = {3: 10.55, 4: 7.04, 5: 5.74, 6: 5.06, 7: 4.64, 8: 4.35, 9: 4.14, 10: 3.98}
 """One-sided tolerance factors for 99 % of a normal distribution with 95 % confidence, by number of readings."""
-ALSO = ("clock.under_load",)
+ALSO = ("clock.under_load", *(name for name in QUANTITIES if name.startswith("together.")))
 """Quantities besides speeds that say how good a machine is. Temperatures follow the room, free disk space its user."""
 
 

@@ -5,6 +5,7 @@ from dgxcert.judgement import benchmark_cases
 OF_ROOFLINE = "of roofline"
 OF_CEILING = "of ceiling"
 OF_MEDIAN = "of median"
+OF_ALONE = "of alone"
 OF_TIME = "of time"
 OF_START = "of start"
 OF_DEFAULT = "of default"
@@ -104,6 +105,12 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     **{case.limit("decode"): ("token/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.DECODE},
     **{case.limit("lora"): ("step/s", OF_ROOFLINE, OF_CEILING) for case in benchmark_cases.LORA},
     **{f"advice.load.{way}": ("GB/s",) for way in benchmark_cases.LOADS},
+    "together.load.drop": (OF_ALONE,),
+    "together.load.siblings": (OF_MEDIAN,),
+    "together.memory.drop": (OF_ALONE,),
+    "together.memory.siblings": (OF_MEDIAN,),
+    "together.transfer.drop": (OF_ALONE,),
+    "together.transfer.siblings": (OF_MEDIAN,),
     "advice.kernels": (OF_LIMIT,),
 }
 """The units of each limit, so that a wrong unit is an error and not a factor of 1000. Shares are of a bound that the

@@ -69,10 +69,18 @@ class Device:
 
             torch.cuda.empty_cache()  # torch caches freed memory, which the driver counts as used
 
-    def other_processes(self) -> str | None:
-        """A description of the other compute processes on this GPU, or None where this process is alone.
+    def is_open_here(self) -> bool:
+        """Whether this process has a context on this GPU, so that the driver lists it there."""
+        torch = sys.modules.get("torch")
+        if self.kind == "cpu" or torch is None or not torch.cuda.is_initialized():
+            return False
+        return bool(torch._C._cuda_hasPrimaryContext(self.index))
 
-        Raises Inconclusive where the driver does not report them.
+    def other_processes(self, ours: int = 1) -> str | None:
+        """A description of the other compute processes on this GPU, or None beside the processes of this run.
+
+        `ours` is how many of them are there: this one, and with ranks perhaps the one that started them. Raises
+        Inconclusive where the driver does not report them.
         """
         if self.kind == "cpu":
             return None
@@ -90,5 +98,5 @@ class Device:
             raise Inconclusive(
                 f"cannot tell whether GPU {self.index} was shared: the driver lists no process, not even this one"
             )
-        shared = bool(foreign) or len(pids) > 1
+        shared = bool(foreign) or len(pids) > ours
         return f"GPU {self.index} was shared: {len(pids)} compute processes ({pids})" if shared else None

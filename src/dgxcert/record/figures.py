@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from dgxcert.judgement.benchmark_cases import COURSE, INT4, LARGE, NF4, SINGLE, SMALL, STOCK, TUNED
 from dgxcert.judgement.evidence import Evidence, Value
 from dgxcert.judgement.requirement import OWN
-from dgxcert.judgement.units import OF_CEILING, OF_ROOFLINE, OF_TIME
+from dgxcert.judgement.units import OF_CEILING, OF_MEDIAN, OF_ROOFLINE, OF_TIME
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles.profile import Profile
@@ -151,6 +151,7 @@ DECODE_32 = _cases("DECODE-SPEED", THIRTY_TWO, PATHS, (SINGLE,))
 LORA = _cases("LORA-SPEED", (*SIXTEEN, *THIRTY_TWO, *FOUR), PATHS, (LARGE, SMALL, COURSE))
 MATMUL = tuple(f"MATMUL-SPEED[{precision}]" for precision in ("bf16", "fp16", "tf32", "fp32"))
 BANDWIDTH = ("MEMORY-BANDWIDTH[read]", "MEMORY-BANDWIDTH[copy]")
+ALL_GPUS = ("ALL-GPUS-LOAD",)
 WEIGHTS = ("WEIGHTS-LOAD[mmap]", "WEIGHTS-LOAD[read]")
 
 WANTED = (
@@ -167,6 +168,9 @@ WANTED = (
     _rate("lora-steps", "LoRA", "step/s", "LoRA", *LORA),
     Wanted("lora-tokens", "LoRA", "token/s", re.compile("tokens"), LORA),
     Wanted("load-from-disk", "load from disk", "GB/s", re.compile("load by .*"), WEIGHTS),
+    Wanted(
+        "slowest-gpu", "slowest GPU at work with all", OF_MEDIAN, re.compile("slowest beside its siblings"), ALL_GPUS
+    ),
     _cost("temperature", "highest temperature", "°C", "highest temperature"),
     _cost("throttling", "throttled", OF_TIME, r"slowed down for (heat|power)( of .*)?|power brake"),
     _cost("energy-per-token", "energy per token", "J/token", "energy of decode", *DECODE_16, *DECODE_32),

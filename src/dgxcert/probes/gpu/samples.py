@@ -107,12 +107,13 @@ class Samples:
         """Whether the driver reports a field."""
         return any(name in reading for reading in self.readings)
 
-    def neighbours(self, index: int) -> str | None:
+    def neighbours(self, index: int, ours: int = 1) -> str | None:
         """A description of the other processes that used the GPU at any time of the samples; None without any.
 
-        One compute process is the sampled workload itself: inside a container NVML gives the host's process ids, which
-        cannot be told from it by their numbers, unless they were seen from outside (`sharing.watch`). A process that
-        only draws is a neighbour once it keeps the GPU busy; a desktop at rest is none.
+        As many compute processes as `ours` are the sampled workload itself: inside a container NVML gives the host's
+        process ids, which cannot be told from it by their numbers, unless they were seen from outside
+        (`sharing.watch`). A process that only draws is a neighbour once it keeps the GPU busy; a desktop at rest is
+        none.
 
         Raises Inconclusive where the driver does not report compute processes.
         """
@@ -120,7 +121,7 @@ class Samples:
         if not looks:
             raise self._refusal(f"cannot tell whether GPU {index} was shared: ", "compute_processes")
         computing = sorted({pid for reading in looks for pid in reading["compute_processes"]})
-        if len(computing) > 1 or any(reading.get("foreign_processes") for reading in looks):
+        if len(computing) > ours or any(reading.get("foreign_processes") for reading in looks):
             return f"GPU {index} was shared: {len(computing)} compute processes ({computing})"
         shares = [reading["process_utilization"] for reading in looks if "process_utilization" in reading]
         percent = {
