@@ -97,3 +97,25 @@ def test_a_cpu_asks_no_driver(driver: Callable[..., list[list[str]]]) -> None:
     commands = driver(1)
     assert CPU.other_processes() is None
     assert not commands
+
+
+def test_other_processes_are_those_beside_the_processes_of_this_run(driver: Callable[..., list[list[str]]]) -> None:
+    driver(0, listed(4711, 4712))
+    assert GPU.other_processes(2) is None
+    assert GPU.other_processes() == "GPU 1 was shared: 2 compute processes ([4711, 4712])"
+    driver(0, listed(4711, foreign_processes=[4711]))
+    assert GPU.other_processes(2) == "GPU 1 was shared: 1 compute processes ([4711])"
+
+
+@pytest.mark.parametrize(
+    ("initialised", "context", "is_open"), [(False, True, False), (True, False, False), (True, True, True)]
+)
+def test_a_gpu_is_open_here_where_this_process_has_a_context_on_it(
+    monkeypatch: pytest.MonkeyPatch, initialised: bool, context: bool, is_open: bool
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: initialised)
+    monkeypatch.setattr(torch._C, "_cuda_hasPrimaryContext", lambda index: context, raising=False)
+    assert GPU.is_open_here() == is_open
+    assert not CPU.is_open_here()

@@ -238,6 +238,11 @@ def test_a_process_that_computes_only_in_the_middle_is_a_neighbour() -> None:
     assert samples.neighbours(0) == "GPU 0 was shared: 2 compute processes ([7, 4711])"
 
 
+def test_as_many_processes_as_are_of_this_run_are_no_neighbours() -> None:
+    samples = looked(ALONE, ALONE | {"compute_processes": [7, 4711]}, ALONE)
+    assert samples.neighbours(0, ours=2) is None
+
+
 def test_processes_that_follow_each_other_are_neighbours() -> None:
     assert looked(ALONE, ALONE | {"compute_processes": [4711]}).neighbours(0) is not None
 
