@@ -19,6 +19,7 @@ NO_KNOWN_FAULT = {
     "GRADIENTS-CORRECT": "no report of wrong gradients, which is what it tests for",
     "MEMORY-PATTERN": "no report of wrong memory without an error, which is what it tests for",
     "TRAINING-REPEATS": "no report of training that differs from run to run, which is what it tests for",
+    "SAME-BITS": "no report of one GPU of several that computes other bits, which is what it tests for",
     "DRIVER-CUDA": "a driver that is too old is caught by DRIVER-BRANCH; this compares it with the torch in use",
     "GPU-XID-AFTER": "tests for the faults of GPU-XID again, after the work",
     "HOST-LOG-AFTER": "tests for the faults of drives, memory, PCIe, CPUs and power again, after the work",

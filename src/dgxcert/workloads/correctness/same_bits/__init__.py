@@ -1,0 +1,1 @@
+"""Do all GPUs of one kind compute the same bits?"""
