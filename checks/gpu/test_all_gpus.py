@@ -12,7 +12,7 @@ from dgxcert.workloads.hardware.together import load, memory, transfer
     "all GPUs work is seen in no test of one GPU, and costs every Trainer and Accelerate run on the machine.",
     remedy=load.SLOW,
     tier="standard",
-    takes_s=36,
+    takes_s=32,
     budget_s=300,
 )
 def test_all_gpus_at_work_hold_their_rate(gpus, profile, evidence):
@@ -45,7 +45,7 @@ def test_all_gpus_at_work_hold_their_rate(gpus, profile, evidence):
         "Open a hardware case with this run folder, and name the GPU, if its memory stays slower.",
     ),
     tier="standard",
-    takes_s=14,
+    takes_s=13,
     budget_s=240,
 )
 def test_all_gpus_at_work_keep_their_memory_bandwidth(gpus, profile, evidence):

@@ -14,7 +14,7 @@ from dgxcert.probes.gpu.samples import Samples
 from dgxcert.profiles import profile as profiles
 from dgxcert.workloads.distributed import launch
 from dgxcert.workloads.hardware import transfer as transfers
-from dgxcert.workloads.hardware.together import load, neighbours
+from dgxcert.workloads.hardware.together import load, neighbours, transfer
 from dgxcert.workloads.hardware.together.load import Sampled
 from dgxcert.workloads.hardware.together.transfer import Transferred
 from dgxcert.workloads.hardware.together.turns import Rounds, Stretch
@@ -86,7 +86,7 @@ def of_transfer(gpu: int, to_host: dict[str, Any] | None = None, **said: Any) ->
     """What a rank returns of its transfers; what is said is of those to the device."""
     ways = {"to_device": said, "to_host": to_host or {}}
     rounds = {way: Rounds(**noted(gpu, **each) | {"amount": 2.0}) for way, each in ways.items()}
-    return Transferred(rounds=rounds, nodes=(gpu // 4,), allowed=2).model_dump(mode="json")
+    return Transferred(rounds=rounds, nodes=(gpu // 4,), beside=(gpu // 4,), known=2).model_dump(mode="json")
 
 
 MADE = {LOAD: of_load, MEMORY: of_memory, TRANSFER: of_transfer}
@@ -220,8 +220,22 @@ def test_evidence_names_the_memory_of_each_buffer(launched: Any) -> None:
     launched(answers(TRANSFER, GPUS, {}))
     evidence = judge(TRANSFER, GPUS, H200, fault=None)
     (place,) = [each.value for each in evidence.kept if each.name == "pinned host memory"]
-    assert str(place).startswith("GPU 0 NUMA node 0, GPU 1 NUMA node 0")
-    assert str(place).endswith("GPU 7 NUMA node 1")
+    assert str(place).startswith("GPU 0 NUMA node 0, beside it, GPU 1 NUMA node 0, beside it")
+    assert str(place).endswith("GPU 7 NUMA node 1, beside it")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "beside", "known", "place"),
+    [
+        ((), (), 0, "an unknown place: the kernel reports no NUMA nodes"),
+        ((0,), (), 1, "NUMA node 0, the only one"),
+        ((0, 1), (), 2, "NUMA node 0 or 1; the kernel does not report which is beside it"),
+        ((1,), (1,), 2, "NUMA node 1, beside it"),
+        ((0,), (1,), 2, "NUMA node 0, where this process may run, and not 1, which is beside it"),
+    ],
+)
+def test_it_is_said_where_a_buffer_was(nodes: tuple[int, ...], beside: tuple[int, ...], known: int, place: str) -> None:
+    assert transfer.where(Transferred(rounds={}, nodes=nodes, beside=beside, known=known)) == place
 
 
 def test_ranks_are_told_how_many_processes_of_this_run_use_their_gpu(

@@ -23,7 +23,7 @@ from dgxcert.workloads.hardware.together.turns import Rounds
 
 MODULE = "hardware.together.load"
 LIMIT_S = 240.0
-AT_ONCE, ALONE, WARM_UP = 0.8, 0.15, 0.05
+AT_ONCE, ALONE, WARM_UP = 0.8, 0.12, 0.05
 """Shares of the seconds of the profile's sustained load: with all GPUs at work, and for each of them alone."""
 BUSY_SHARE = 0.9
 """Share of the samples of the common time in which each GPU must have been busy."""
@@ -103,6 +103,8 @@ class Load:
             evidence.keep_trace(samples.trace(device.index))
         self.rates.keep(evidence, "bf16 matmul")
         source = self.samples[0].source
+        cost = sum(each.cpu_share for each in self.samples)
+        evidence.record("sampling of all GPUs", cost, unit="of a core", source=source)
         clocks = [each.median("clock") for each in self.samples]
         self._worst(clocks, source, highest=False).record(evidence, "lowest clock of a GPU", "MHz")
         capped = [each.power_capped for each in self.samples]

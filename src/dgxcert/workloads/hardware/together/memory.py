@@ -17,7 +17,7 @@ from dgxcert.workloads.hardware.together.turns import Rounds
 
 MODULE = "hardware.together.memory"
 LIMIT_S = 180.0
-AT_ONCE_S, ALONE_S, WARM_UP_S = 2.0, 0.4, 0.2
+AT_ONCE_S, ALONE_S, WARM_UP_S = 2.0, 0.3, 0.1
 """Seconds of copies with all GPUs at work, and of each alone: memory reaches its speed within milliseconds."""
 
 

@@ -12,7 +12,7 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.probes.host import numa
 from dgxcert.profiles.profile import Profile
-from dgxcert.workloads.distributed import launch
+from dgxcert.workloads.distributed import launch, placement
 from dgxcert.workloads.distributed.rank import Rank
 from dgxcert.workloads.hardware import transfer
 from dgxcert.workloads.hardware.bandwidth import MIB
@@ -24,7 +24,7 @@ from dgxcert.workloads.hardware.transfer import Transfer
 
 MODULE = "hardware.together.transfer"
 LIMIT_S = 180.0
-AT_ONCE_S, ALONE_S, WARM_UP_S = 1.5, 0.4, 0.1
+AT_ONCE_S, ALONE_S, WARM_UP_S = 1.5, 0.3, 0.1
 """Seconds of transfers in each direction, with all GPUs at work, and of each alone."""
 LARGEST_MIB = 256
 """A larger buffer is no faster, and every rank pins one."""
@@ -37,9 +37,11 @@ class Transferred(BaseModel):
 
     rounds: dict[str, Rounds]
     nodes: tuple[int, ...] = ()
-    """NUMA nodes of the processors that the rank was bound to; none where the kernel does not report them."""
-    allowed: int = 0
-    """How many NUMA nodes this run may use."""
+    """NUMA nodes of the processors that the rank ran on; none where the kernel does not report them."""
+    beside: tuple[int, ...] = ()
+    """NUMA nodes of the processors beside the GPU; none where the kernel does not report them."""
+    known: int = 0
+    """How many NUMA nodes the machine has."""
 
 
 @dataclass(frozen=True)
@@ -98,20 +100,27 @@ def judged(gpus: Sequence[Device], noted: Sequence[Transferred], plan: Plan) -> 
         comparison.compare(gpus, [each.rounds[way] for each in noted], plan, "GB/s") for way in TRANSFERS
     )
     differing = tuple(sum(each.rounds[way].differing for way in TRANSFERS) for each in noted)
-    return Transfers(to_device, to_host, differing, tuple(where(each.nodes, each.allowed) for each in noted))
+    return Transfers(to_device, to_host, differing, tuple(map(where, noted)))
 
 
-def where(nodes: Sequence[int], allowed: int) -> str:
-    """The place of a buffer, by the NUMA nodes of the processors that wrote it.
+def where(noted: Transferred) -> str:
+    """The place of a rank's buffer, by the processors that wrote it.
 
-    >>> where([1], allowed=2), where([0], allowed=1), where([0, 1], allowed=2)
-    ('NUMA node 1', 'NUMA node 0, the only one', 'any of 2 NUMA nodes: the kernel does not report which is beside it')
+    >>> where(Transferred(rounds={}, nodes=(1,), beside=(1,), known=2))
+    'NUMA node 1, beside it'
+    >>> where(Transferred(rounds={}, nodes=(0, 1), known=2))
+    'NUMA node 0 or 1; the kernel does not report which is beside it'
     """
-    if not nodes:
+    if not noted.nodes:
         return "an unknown place: the kernel reports no NUMA nodes"
-    if len(nodes) == 1:
-        return f"NUMA node {nodes[0]}{', the only one' if allowed == 1 else ''}"
-    return f"any of {len(nodes)} NUMA nodes: the kernel does not report which is beside it"
+    place = f"NUMA node {' or '.join(map(str, noted.nodes))}"
+    if noted.known == 1:
+        return f"{place}, the only one"
+    if not noted.beside:
+        return f"{place}; the kernel does not report which is beside it"
+    if set(noted.nodes) <= set(noted.beside):
+        return f"{place}, beside it"
+    return f"{place}, where this process may run, and not {' or '.join(map(str, noted.beside))}, which is beside it"
 
 
 def work(rank: Rank, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +129,11 @@ def work(rank: Rank, settings: Mapping[str, Any]) -> dict[str, Any]:
     rounds = {
         way: copies.rounds(rank, plan, Transfer(rank.device, plan.size_bytes, plan.peak, way)) for way in TRANSFERS
     }
-    processors = sorted(os.sched_getaffinity(0))
-    noted = Transferred(rounds=rounds, nodes=numa.nodes_of(processors), allowed=len(numa.nodes()))
+    beside = placement.beside(rank.device.index) if rank.device.kind == "cuda" else ()
+    noted = Transferred(
+        rounds=rounds,
+        nodes=numa.nodes_of(os.sched_getaffinity(0)),
+        beside=numa.nodes_of(beside),
+        known=len(numa.nodes()),
+    )
     return noted.model_dump(mode="json")

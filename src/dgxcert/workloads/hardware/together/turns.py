@@ -107,10 +107,10 @@ def wait_for_all() -> None:
 
 
 def _timed(run: Callable[[], None], seconds: float) -> Stretch:
-    """Rounds for so many seconds, one at least."""
+    """Rounds for so many seconds, and more than LEAST_ROUNDS."""
     began = time.monotonic()
     ended: list[float] = []
-    while not ended or ended[-1] < began + seconds:
+    while len(ended) <= LEAST_ROUNDS or ended[-1] < began + seconds:
         run()
         ended.append(time.monotonic())
     return Stretch(began=began, ended=tuple(ended))
