@@ -37,6 +37,7 @@ def schema() -> str:
 GROUPS = {
     "host": "Host",
     "gpu": "GPU",
+    "links": "Links",
     "hub": "Hub",
     "stack": "Stack",
     "course": "Course",

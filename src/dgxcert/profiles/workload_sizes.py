@@ -121,6 +121,21 @@ class Load(Part):
     size_mib: int = Field(ge=1)
 
 
+class Collectives(Part):
+    """Sizes of what several GPUs do together.
+
+    `counts` are the elements of 8 bytes of a block that each collective is proven with, odd ones among them, and
+    `bf16_count` those of a sum in bf16. Timed sizes double from `smallest_bytes` until the bus bandwidth grows by no
+    more than `growth`, or up to `largest_mib`, which is never more than fits beside the margin.
+    """
+
+    counts: tuple[int, ...] = Field(default=(1, 3, 1023, 65_537, 1_048_583), min_length=1)
+    bf16_count: int = Field(default=262_147, ge=1)
+    smallest_bytes: int = Field(default=1024, ge=64)
+    largest_mib: int = Field(default=8192, ge=1)
+    growth: float = Field(default=0.02, gt=0, lt=1)
+
+
 class Sustained(Part):
     """Seconds of matmul of this size while the GPU is sampled, `products` of them in a round."""
 
@@ -199,5 +214,6 @@ class Workloads(Part):
     lora: Lora
     weights_memory: WeightsMemory
     loading: Loading = Loading()
+    collectives: Collectives = Collectives()
     distillation: Distillation
     lab: Lab

@@ -44,3 +44,14 @@ def parse(text: str) -> tuple[int, ...]:
         if first:
             found.extend(range(int(first), int(last or first) + 1))
     return tuple(found)
+
+
+def identity(rank: Rank) -> str:
+    """What this rank really works on: the UUID of its process's current GPU, or its number among the ranks on a CPU."""
+    import torch
+    import torch.distributed as dist
+
+    if rank.device.kind != "cuda":
+        return f"rank {dist.get_rank()}"
+    there = torch.zeros(1, device="cuda")  # not by its number: where what names no device goes
+    return f"GPU-{torch.cuda.get_device_properties(there.device).uuid}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dgxcert.machine.device import Device
+from dgxcert.machine.identity import MemoryKind
 
 LIBRARY_PATIENCE_S = 60.0
 """How much longer torch waits for another rank than the launcher does, which names the one that is missing."""
@@ -31,7 +32,7 @@ class Task:
     def read(cls, folder: Path) -> "Task":
         """The task of a folder."""
         kept = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-        return cls(**{**kept, "devices": tuple(Device(**device) for device in kept["devices"])})
+        return cls(**{**kept, "devices": tuple(_device(device) for device in kept["devices"])})
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,7 @@ class RankFiles:
         """What it printed to `stdout` or `stderr`, which torch's launcher redirects."""
         found = sorted(self.folder.glob(f"logs/*/attempt_0/{self.index}/{stream}.log"))
         return found[-1].read_text(encoding="utf-8", errors="replace") if found else ""
+
+
+def _device(kept: dict[str, Any]) -> Device:
+    return Device(**{**kept, "memory": MemoryKind(kept["memory"])})

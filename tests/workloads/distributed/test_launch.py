@@ -1,0 +1,123 @@
+"""Ranks that die, hang, raise or never arrive are named, and no process is left; with real processes and gloo."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dgxcert.machine.device import Device
+from dgxcert.outcome import DgxcertError, Inconclusive, Wrong
+from dgxcert.workloads.distributed import launch
+
+pytestmark = pytest.mark.usefixtures("planted")
+Ranks = tuple[Device, ...]
+
+
+def left_behind() -> list[str]:
+    """The command lines of agents and ranks that live."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            said = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if "dgxcert.workloads.distributed." in said and "dgxcert-ranks-" in said:
+            lines.append(said)
+    return lines
+
+
+def ended(ranks: Ranks, kind: str, limit_s: float = 60) -> DgxcertError:
+    with pytest.raises((Wrong, Inconclusive)) as raised:
+        launch.run("faults", ranks, {"kind": kind}, limit_s=limit_s)
+    assert not left_behind()
+    error: DgxcertError = raised.value
+    return error
+
+
+def test_each_rank_returns_what_it_did_in_the_order_of_devices(ranks: Ranks) -> None:
+    said = launch.run("faults", ranks, {}, limit_s=60)
+    assert [(each["rank"], each["size"], each["total"]) for each in said] == [(0, 2, [2.0] * 4), (1, 2, [2.0] * 4)]
+    assert len({each["pid"] for each in said} | {os.getpid()}) == 3
+    assert not left_behind()
+
+
+def test_one_rank_alone_works(ranks: Ranks) -> None:
+    assert launch.run("faults", ranks[:1], {}, limit_s=60)[0]["total"] == [1.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("ends", r"^rank 1 ended, last at: computing"),
+        ("exits", r"^rank 1 ended with exit code 3, last at: computing"),
+        ("killed", r"^rank 1 was killed by signal 9, last at: computing"),
+        ("crashes", r"^rank 1 was killed by signal 11, last at: computing"),
+        ("raises", r"^rank 1 met an error at: computing: ValueError: not today"),
+        ("inconclusive", r"^rank 1: no data$"),
+    ],
+)
+def test_a_rank_that_dies_is_named_with_its_phase(ranks: Ranks, kind: str, named: str) -> None:
+    began = time.monotonic()
+    error = ended(ranks, kind)
+    assert isinstance(error, Inconclusive)
+    assert re.search(named, error.problem), error.problem
+    assert time.monotonic() - began < 45  # far from its limit: nobody waits for the dead
+
+
+def test_a_rank_that_finds_something_wrong_fails_by_name(ranks: Ranks) -> None:
+    error = ended(ranks, "wrong")
+    assert isinstance(error, Wrong)
+    assert (error.problem, error.remedy) == ("rank 1: element 3 is 4", ("Look at element 3.",))
+
+
+@pytest.mark.parametrize("kind", ["hangs", "ignores"])
+def test_a_rank_that_hangs_is_named_within_the_limit(ranks: Ranks, kind: str) -> None:
+    began = time.monotonic()
+    error = ended(ranks, kind, limit_s=15)
+    assert error.problem.startswith("rank 1 did not end within 15 s, last at: computing (faults.py:")
+    assert "while rank 0 waited at: adding" in error.problem
+    assert time.monotonic() - began < 25
+
+
+def test_a_rank_that_never_arrives_is_named(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLANTED", "never arrives")
+    problem = ended(ranks, "", limit_s=15).problem
+    assert problem.startswith("rank 1 did not end within 15 s, last at: loading the work (faults.py:")
+    assert "while rank 0 waited at: joining the others" in problem
+
+
+def test_what_the_ranks_printed_is_kept(ranks: Ranks, capfd: pytest.CaptureFixture[str]) -> None:
+    ended(ranks, "raises")
+    said = capfd.readouterr().err
+    assert "--- rank 1 printed:" in said
+    assert "the reason stands here" in said
+
+
+def test_settings_for_other_networks_change_nothing(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"GLOO_SOCKET_IFNAME": "eth7", "NCCL_SOCKET_IFNAME": "eth7", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert len(launch.run("faults", ranks, {}, limit_s=60)) == 2
+
+
+def test_no_process_outlives_a_parent_that_is_killed(ranks: Ranks) -> None:
+    program = (
+        "from dgxcert.machine.device import Device; from dgxcert.workloads.distributed import launch; "
+        "launch.PACKAGE = 'planted'; ranks = [Device('cpu', i, 'CPU') for i in range(2)]; "
+        "launch.run('faults', ranks, {'kind': 'ignores'}, limit_s=60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 30
+    while len(left_behind()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(left_behind()) == 3
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while left_behind() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left_behind()
