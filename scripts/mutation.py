@@ -36,7 +36,7 @@ def in_folder(name: str) -> list[str]:
 
 COMPILED, NUMERICS = "tests/checks/gpu/test_compiled.py", "tests/checks/gpu/test_numerics.py"
 TESTS: dict[str, tuple[str, ...]] = {
-    **{path: (f"tests/{path}",) for path in in_folder("gpu")},
+    **{path: (f"tests/{path}",) for path in (*in_folder("gpu"), *in_folder("links"))},
     **{path: (f"tests/{path}", "-k", "{id} or healthy") for path in in_folder("host")},
     "checks/host/test_driver.py": ("tests/checks/host/test_driver.py",),
     "checks/host/test_kernel_log.py": ("tests/checks/host/test_kernel_log.py",),

@@ -1,8 +1,7 @@
-"""GPU recovery: the driver asks for no reset or restart, and the NVLink fabric has admitted every GPU."""
+"""GPU recovery: the driver asks for no reset or restart of a GPU."""
 
 from dgxcert import requirement
 from dgxcert.probes.gpu import recovery
-from dgxcert.probes.links import fabric
 
 
 @requirement(
@@ -21,27 +20,6 @@ def test_the_driver_asks_for_no_recovery(machine, evidence):
     evidence.advise(*asked.remedy)
     wanted = evidence.record("GPUs that want to be recovered", len(asked.wanted), unit="GPU", source=asked.source)
     assert wanted == 0
-
-
-@requirement(
-    "FABRIC-READY",
-    title="The NVLink fabric has admitted every GPU that it links",
-    why="Until the fabric manager has set up the links, torch finds no GPU at all: CUDA refuses with error 802.",
-    remedy=(
-        "Read how far it has come: nvidia-smi -q | grep -A 4 Fabric",
-        "Look whether the fabric manager runs: systemctl status nvidia-fabricmanager",
-        "Start it, in the driver's own version: sudo systemctl enable --now nvidia-fabricmanager",
-    ),
-    stage="host",
-)
-def test_the_fabric_has_admitted_every_gpu(machine, evidence):
-    links = fabric.read(machine)
-    evidence.advise(*links.remedy)
-    evidence.record("GPUs with a fabric", len(links.linked), unit="GPU", source=links.source)
-    waiting = evidence.record("GPUs that wait for the fabric", len(links.waiting), unit="GPU", source=links.source)
-    ill = evidence.record("GPUs that are ill in the fabric", len(links.ill), unit="GPU", source=links.source)
-    assert waiting == 0
-    assert ill == 0
 
 
 @requirement(

@@ -17,6 +17,7 @@ OF_HIGHEST = "of highest"
 OF_PROCESSORS = "of processors"
 OF_LIMIT = "of limit"
 OF_WEIGHTS = "of weights"
+OF_BITS = "of bits"
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "board.critical": ("part",),
@@ -41,6 +42,13 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "memory.pattern": (OF_MEMORY,),
     "link.width": ("lane", OF_CEILING),
     "link.generation": ("PCIe generation", OF_CEILING),
+    "links.count": ("link",),
+    "links.speed": ("GB/s",),
+    "links.errors": ("error",),
+    "links.replays": ("error/s",),
+    "links.bit_errors": (OF_BITS,),
+    "links.pairs": ("pair",),
+    "links.without_fabric": ("GPU",),
     "clock.under_load": ("MHz", OF_CEILING),
     "clock.still": ("MHz",),
     "clock.free": ("MHz", OF_CEILING),

@@ -1,7 +1,6 @@
-"""A GPU that wants a recovery, waits for the fabric or is ill in it fails by that count alone."""
+"""A GPU that wants a recovery fails by that count alone."""
 
 from collections.abc import Callable
-from typing import Any
 
 import check_file
 import pytest
@@ -10,8 +9,6 @@ from suites.judged import judge
 
 from dgxcert.probes.gpu import recovery
 from dgxcert.probes.gpu.recovery import Recovery
-from dgxcert.probes.links import fabric
-from dgxcert.probes.links.fabric import Fabric
 
 CHECKS = check_file.load("gpu/test_recovery")
 RECOVERY = (CHECKS.test_the_driver_asks_for_no_recovery, CHECKS.test_the_work_has_left_no_gpu_to_recover)
@@ -32,19 +29,3 @@ def test_a_gpu_that_wants_a_recovery_fails(
     monkeypatch.setattr(recovery, "read", lambda machine: found)
     evidence = judge(check, example.MACHINE, fault=fault)
     assert evidence.advice == found.remedy
-
-
-@pytest.mark.parametrize(
-    ("found", "fault"),
-    [
-        (Fabric((0, 1), {}, {}), None),
-        (Fabric((), {}, {}), None),
-        (Fabric((0, 1), {1: "in progress"}, {}), "GPUs that wait for the fabric"),
-        (Fabric((0, 1), {}, {0: "degraded bw"}), "GPUs that are ill in the fabric"),
-    ],
-)
-def test_a_gpu_that_the_fabric_does_not_serve_fails(
-    monkeypatch: pytest.MonkeyPatch, found: Any, fault: str | None
-) -> None:
-    monkeypatch.setattr(fabric, "read", lambda machine: found)
-    judge(CHECKS.test_the_fabric_has_admitted_every_gpu, example.MACHINE, fault=fault)

@@ -21,17 +21,25 @@ def machine(gpus: int) -> Machine:
     return example.MACHINE.model_copy(update={"gpus": tuple(cards)})
 
 
-def told(monkeypatch: pytest.MonkeyPatch, *answers: dict[str, Any] | int, cuda: int = 0) -> Fabric:
+def told(
+    monkeypatch: pytest.MonkeyPatch,
+    *answers: dict[str, Any] | int,
+    cuda: int = 0,
+    error: int = 0,
+    links: tuple[dict[str, Any], ...] = (),
+) -> Fabric:
     """What is read where the GPUs answer so, or refuse with NVML's code, and CUDA starts on that many."""
 
     def ask(index: int, field: str) -> Answers:
+        if field == "nvlinks":
+            return Answers(index, {field: list(links)})
         answer = answers[index]
         if isinstance(answer, int):
             return Answers(index, {}, {field: {"code": answer, "says": "No"}})
         return Answers(index, {field: answer})
 
     monkeypatch.setattr(nvml, "ask", ask)
-    monkeypatch.setattr(cuda_devices, "read", lambda machine: CudaDevices(cuda))
+    monkeypatch.setattr(cuda_devices, "read", lambda machine: CudaDevices(cuda, error=error))
     return fabric.read(machine(len(answers)))
 
 
@@ -80,7 +88,40 @@ def test_a_gpu_without_a_fabric_or_with_an_old_driver_is_not_linked(
     monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any] | int
 ) -> None:
     found = told(monkeypatch, answer, answer)
-    assert (found.linked, found.waiting, found.ill) == ((), {}, {})
+    assert (found.linked, found.waiting, found.ill, found.apart) == ((), {}, {}, (0, 1))
+    assert list(found.unknown) == ([0, 1] if answer in (13, 2, 25) else [])
+    assert "systemctl status nvidia-fabricmanager" in " ".join(found.remedy)
+
+
+def test_a_gpu_without_a_fabric_beside_others_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told(monkeypatch, WELL, 3)
+    assert (found.linked, found.apart) == ((0,), (1,))
+
+
+SWITCHED = {"state": "ACTIVE", "remote": "SWITCH"}
+DOWN, BRIDGED = {"state": "INACTIVE", "remote": None}, {"state": "ACTIVE", "remote": "GPU"}
+
+
+@pytest.mark.parametrize(
+    ("links", "error", "waits"),
+    [
+        ((SWITCHED,), 802, True),
+        ((DOWN,), 802, True),
+        ((SWITCHED,), 0, False),
+        ((SWITCHED,), 803, False),
+        ((BRIDGED,), 802, False),
+        ((), 802, False),
+    ],
+)
+def test_gpus_without_a_state_of_their_own_wait_where_cuda_says_so(
+    monkeypatch: pytest.MonkeyPatch, links: tuple[dict[str, Any], ...], error: int, waits: bool
+) -> None:
+    """An A100 has NVSwitch and a fabric manager, and no fabric state."""
+    found = told(monkeypatch, 3, 3, error=error, links=links)
+    assert list(found.waiting) == ([0, 1] if waits else [])
+    assert waits == ("CUDA error 802" in found.source)
+    assert told(monkeypatch, 3, error=error, links=links).waiting == {}, "one GPU has no other to wait for"
+    assert told(monkeypatch, WELL, 3, error=error, links=links).waiting == {}
 
 
 def test_a_health_that_is_not_supported_is_no_fault() -> None:

@@ -39,6 +39,8 @@ class CudaDevices:
     started: int
     problem: str = ""
     remedy: tuple[str, ...] = ()
+    error: int = 0
+    """CUDA's code, 0 where it returned none."""
 
     @property
     def source(self) -> str:
@@ -81,14 +83,14 @@ fabric manager, or a GPU wants a reset'
         return CudaDevices(0, f"CUDA's library could not be loaded: {answer['missing']}{also}", NO_LIBRARY)
     if "error" in answer:
         error = cuda_errors.find(answer["error"])
-        return CudaDevices(0, f"{error.description}{also}", error.remedy)
+        return CudaDevices(0, f"{error.description}{also}", error.remedy, error.code)
     devices = [each for each in answer["devices"] if not is_display_adapter(each["product"])]
     failed = [each for each in devices if each["error"]]
     started = len(devices) - len(failed)
     if failed:
         error = cuda_errors.find(failed[0]["error"])
         names = ", ".join(_name(each, machine) for each in failed)
-        return CudaDevices(started, f"{names}: {error.description}{also}", error.remedy)
+        return CudaDevices(started, f"{names}: {error.description}{also}", error.remedy, error.code)
     if started < len(machine.gpus):
         offered = {each["uuid"] for each in devices}
         hidden = [f"GPU {gpu.index}" for gpu in machine.gpus if _plain(gpu.uuid) not in offered]

@@ -1,20 +1,25 @@
 """The NVLink fabric: whether each GPU that NVSwitch links to others has been admitted to it, and is healthy there.
 
 Since Hopper a GPU registers with the fabric when its driver starts. Until the fabric manager has completed that, CUDA
-refuses to start with error 802 (Fabric Manager User Guide; NVIDIA/gpu-operator#2781, NVIDIA/gpu-operator#2511).
+refuses to start with error 802 (Fabric Manager User Guide; NVIDIA/gpu-operator#2781, NVIDIA/gpu-operator#2511). An A100
+has a fabric manager too, and no state of its own: CUDA's error alone tells. The links come up without either.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from dgxcert.judgement.limit import Limit
 from dgxcert.machine.cuda_errors import BY_FABRIC
 from dgxcert.machine.identity import Machine
-from dgxcert.machine.nvml_errors import BY_RESET
+from dgxcert.machine.nvml_errors import ABSENT, BY_RESET, BY_UPDATE
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import cuda_devices, nvml
+from dgxcert.probes.links.nvlink_answers import UP
 
 NO_FABRIC, COMPLETED, SUCCESS = "NOT_SUPPORTED", "COMPLETED", 0
+NOT_READY = 802
+"""cudaErrorSystemNotReady."""
 SOUND = {
     "INCORRECT_CONFIGURATION": {"NOT_SUPPORTED", "NONE"},
     "PARTITION_ASSIGNED": {"NOT_SUPPORTED", "TRUE"},
@@ -37,6 +42,10 @@ class Fabric:
     linked: tuple[int, ...]
     waiting: Mapping[int, str]
     ill: Mapping[int, str]
+    apart: tuple[int, ...] = ()
+    """GPUs that have no fabric."""
+    unknown: Mapping[int, str] = field(default_factory=dict)
+    """Of these, those whose driver is older than the question, and its message."""
 
     @property
     def source(self) -> str:
@@ -46,31 +55,63 @@ class Fabric:
         'NVML: no GPU of this machine has a fabric, or its driver reports none'
         >>> Fabric((0, 1), {1: "in progress"}, {}).source
         'NVML, of 2 GPUs with a fabric: GPU 1: in progress'
+        >>> Fabric((), {0: "CUDA error 802"}, {}).source
+        'NVML: no GPU of this machine has a fabric, or its driver reports none; GPU 0: CUDA error 802'
         """
         if not self.linked:
-            return "NVML: no GPU of this machine has a fabric, or its driver reports none"
+            waits = "".join(f"; GPU {index}: {said}" for index, said in sorted(self.waiting.items()))
+            return f"NVML: no GPU of this machine has a fabric, or its driver reports none{waits}"
         found = [f"GPU {index}: {said}" for index, said in sorted({**self.waiting, **self.ill}.items())]
         return f"NVML, of {len(self.linked)} GPUs with a fabric: {', '.join(found) or 'none waits'}"
 
     @property
     def remedy(self) -> tuple[str, ...]:
-        """The fabric manager's where GPUs wait for it, a reset where the fabric is ill."""
-        if self.waiting:
+        """The fabric manager's where GPUs wait for it or have none, a reset where the fabric is ill."""
+        if self.waiting or (self.apart and not self.ill):
             return BY_FABRIC
         return tuple(step.replace("-i N", f"-i {index}") for index in list(self.ill)[:1] for step in ILL)
+
+    def require_known(self, allowed: Limit) -> None:
+        """Raise Inconclusive where GPUs must have a fabric and their driver is older than the question."""
+        if self.unknown and allowed.max is not None and len(self.apart) > allowed.max:
+            index, says = next(iter(self.unknown.items()))
+            raise Inconclusive(f"the driver does not report the fabric of GPU {index}: {says}", *BY_UPDATE)
 
 
 def read(machine: Machine) -> Fabric:
     """The fabric of each GPU. Raises Inconclusive without a GPU, and where the driver fails to tell."""
     if not machine.gpus:
         raise Inconclusive("the driver lists no GPU", "See GPU-PRESENT first.")
-    told = {gpu.index: nvml.ask(gpu.index, "fabric").if_known("fabric") for gpu in machine.gpus}
+    answers = {gpu.index: nvml.ask(gpu.index, "fabric") for gpu in machine.gpus}
+    told = {index: each.if_known("fabric") for index, each in answers.items()}
     linked = {index: fabric for index, fabric in told.items() if fabric and fabric["state"] != NO_FABRIC}
+    apart = tuple(index for index in told if index not in linked)
+    refusals = {index: answers[index].refused["fabric"] for index in apart if told[index] is None}
     waiting = {index: _words(each["state"]) for index, each in linked.items() if each["state"] != COMPLETED}
     if len(machine.gpus) == 1 and waiting and cuda_devices.read(machine).started:
         waiting = {}  # a GPU that a host passes through alone has no one to talk to: NVIDIA/nvrc#159
     faults = {index: faults_of(each) for index, each in linked.items() if each["state"] == COMPLETED}
-    return Fabric(tuple(linked), waiting, {index: said for index, said in faults.items() if said})
+    return Fabric(
+        linked=tuple(linked),
+        waiting=waiting or _refused_by_cuda(machine, apart),
+        ill={index: said for index, said in faults.items() if said},
+        apart=apart,
+        unknown={index: each["says"] for index, each in refusals.items() if each["code"] in ABSENT},
+    )
+
+
+def _refused_by_cuda(machine: Machine, apart: tuple[int, ...]) -> dict[int, str]:
+    """GPUs without a state of their own that wait for the fabric manager all the same, as CUDA alone says (A100).
+
+    Asked only where their links lead to a switch, or are all down: a start of CUDA takes seconds.
+    """
+    if len(apart) < 2 or len(apart) < len(machine.gpus):
+        return {}
+    links = [link for index in apart for link in nvml.ask(index, "nvlinks").answered.get("nvlinks", ())]
+    switched = any(link["remote"] == "SWITCH" for link in links) or not any(link["state"] in UP for link in links)
+    if not links or not switched or cuda_devices.read(machine).error != NOT_READY:
+        return {}
+    return dict.fromkeys(apart, f"CUDA error {NOT_READY}, system not yet initialized: no fabric manager has run")
 
 
 def faults_of(fabric: Mapping[str, Any]) -> str:

@@ -79,7 +79,7 @@ def examine(options: Options) -> Examination:
 def part_of(entry: Planned) -> str:
     """The part of a machine that a requirement is about, by the file of its check."""
     file = PurePosixPath(entry.nodeid.partition("::")[0]).name
-    groups = {"hub": HUB, "gpu": DRIVER}
+    groups = {"hub": HUB, "gpu": DRIVER, "links": DRIVER}
     return PART_OF_FILE.get(file) or groups.get(entry.group, MACHINE)
 
 
