@@ -18,7 +18,7 @@ from dgxcert.workloads.hardware.together import load, memory, transfer
 def test_all_gpus_at_work_hold_their_rate(gpus, profile, evidence):
     together = load.measured(gpus, profile)
     together.keep(evidence)
-    evidence.advise(*together.remedy)
+    evidence.advise(*together.remedy(profile.limit("temperature.under_load")))
     differing = together.differing.record(evidence, "values that differ from the first product")
     braked = together.braked.record(evidence, "power brake with all GPUs at work", "of time")
     hot = together.hot.record(evidence, "slowed down for heat with all GPUs at work", "of time")

@@ -27,6 +27,8 @@ MIXED = (*TWO, *(replace(gpu, product="NVIDIA H200 NVL") for gpu in GPUS[2:4]))
 
 WORKING = {"clock": 1740, "utilization": 100, "temperature": 62, "power_w": 695, "event_reasons": 0x4}
 BEGAN, SECONDS = 100.0, 8.0
+UNIX = 1.7e9
+"""When sampling began, half a second before the common time."""
 ROUND_S = 0.1
 """Seconds of a round alone."""
 
@@ -59,7 +61,7 @@ def sampled(gpu: int, **changed: Any) -> Samples:
     readings = [
         {"t": t, **(idle if t < BEGAN else {name: value(each, t) for name, each in fields.items()})} for t in times
     ]
-    return Samples(tuple(readings), {}, {}, elapsed_s=9.5, cpu_s=0.1)
+    return Samples(tuple(readings), {}, {}, elapsed_s=9.5, cpu_s=0.1, began=UNIX)
 
 
 def noted(gpu: int, slower: float = 1.0, alone: float = 1.0, late_s: float = 0.0, **said: Any) -> dict[str, Any]:
@@ -196,12 +198,13 @@ def test_a_gpu_without_samples_is_inconclusive(launched: Any) -> None:
         ({5: {"slower": 1.3}}, load.SLOW),
         ({5: {"samples": {"event_reasons": 0x80}, "slower": 1.3}}, load.BRAKED),
         ({5: {"samples": {"event_reasons": 0x20}}}, load.HOT),
+        ({5: {"samples": {"temperature": 88}}}, load.HOT),
         ({5: {"differing": 2, "samples": {"event_reasons": 0x80}}}, load.WRONG),
     ],
 )
 def test_the_remedy_is_that_of_the_cause(launched: Any, faults: dict[int, dict[str, Any]], remedy: Any) -> None:
     launched(answers(LOAD, GPUS, faults))
-    assert load.measured(GPUS, H200).remedy == remedy
+    assert load.measured(GPUS, H200).remedy(H200.limit("temperature.under_load")) == remedy
 
 
 def test_evidence_has_the_figures_of_every_gpu_and_a_trace_of_each(launched: Any) -> None:
@@ -209,7 +212,7 @@ def test_evidence_has_the_figures_of_every_gpu_and_a_trace_of_each(launched: Any
     evidence = judge(LOAD, GPUS, H200, fault=None)
     kept = {each.name: each for each in evidence.kept}
     assert [trace.gpu for trace in evidence.traces] == list(range(8))
-    assert min(point.t for point in evidence.traces[0].points) >= 0
+    assert evidence.traces[0].points[0].t == pytest.approx(UNIX + 0.5)
     assert kept["lowest bf16 matmul at once"].source.count("GPU ") == 9
     assert kept["bf16 matmul of all GPUs together"].value == pytest.approx(8 * 600 / 1.02, rel=0.02)
     assert kept["power of all GPUs"].value == 8 * 695

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.rounds import SLOWED
 from dgxcert.judgement.units import OF_TIME
 from dgxcert.machine.device import Device
@@ -114,14 +115,14 @@ class Load:
             power = self._worst(watts, source)
             evidence.record("power of all GPUs", sum(watts), unit="W", source=power.source)
 
-    @property
-    def remedy(self) -> tuple[str, ...]:
+    def remedy(self, warmest: Limit) -> tuple[str, ...]:
         """The remedy by what is most telling: products that differ, a power brake, heat, or one that is slow."""
         if self.differing.value:
             return WRONG
         if self.braked.value > SLOWED:
             return BRAKED
-        return HOT if self.hot.value > SLOWED else SLOW
+        too_warm = warmest.max is not None and self.hottest.value > warmest.max
+        return HOT if too_warm or self.hot.value > SLOWED else SLOW
 
 
 def measured(gpus: Sequence[Device], profile: Profile) -> Load:
@@ -200,4 +201,5 @@ def _while_all_worked(gpu: Device, samples: Samples | None, rates: Rates) -> Sam
             f"{BUSY_SHARE:.0%}: an idle GPU proves nothing",
             "Check whether the CPU is busy with something else: top; then run this again.",
         )
-    return replace(samples, readings=tuple(within))
+    began = samples.began + within[0]["t"] - samples.readings[0]["t"]
+    return replace(samples, readings=tuple(within), began=began)
