@@ -191,6 +191,13 @@ def test_a_gpu_without_samples_is_inconclusive(launched: Any) -> None:
         LOAD(GPUS, H200, Recorder())
 
 
+def test_a_gpu_that_reports_no_utilisation_is_named(launched: Any) -> None:
+    mute = [{name: value for name, value in one.items() if name != "utilization"} for one in sampled(3).readings]
+    launched(answers(LOAD, GPUS, {3: {"samples": replace(sampled(3), readings=tuple(mute))}}))
+    with pytest.raises(Inconclusive, match="GPU 3: the driver reports no utilization"):
+        LOAD(GPUS, H200, Recorder())
+
+
 @pytest.mark.parametrize(
     ("faults", "remedy"),
     [

@@ -193,7 +193,11 @@ def _while_all_worked(gpu: Device, samples: Samples | None, rates: Rates) -> Sam
             *comparison.QUIET,
         )
     settled = rates.since + min(SETTLES_S, SETTLED * (rates.until - rates.since))
-    percent = replace(samples, readings=tuple(one for one in within if one["t"] >= settled)).values("utilization")
+    working = replace(samples, readings=tuple(one for one in within if one["t"] >= settled))
+    try:
+        percent = working.values("utilization")
+    except Inconclusive as unreported:
+        raise Inconclusive(f"GPU {gpu.index}: {unreported.problem}", *unreported.remedy) from unreported
     busy = sum(value >= BUSY_PERCENT for value in percent) / len(percent)
     if busy < BUSY_SHARE:
         raise Inconclusive(
