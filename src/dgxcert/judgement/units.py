@@ -6,6 +6,7 @@ OF_ROOFLINE = "of roofline"
 OF_CEILING = "of ceiling"
 OF_MEDIAN = "of median"
 OF_ALONE = "of alone"
+OF_LINEAR = "of linear"
 OF_TIME = "of time"
 OF_START = "of start"
 OF_DEFAULT = "of default"
@@ -95,6 +96,7 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "training.attention.size": (OF_EXACT,),
     **{f"training.direction.{precision}": ("°",) for precision in benchmark_cases.TRAINING},
     **{f"training.size.{precision}": (OF_EXACT,) for precision in benchmark_cases.TRAINING},
+    "training.scaling": (OF_LINEAR,),
     "spread": (OF_MEDIAN,),
     "spread.host": (OF_MEDIAN,),
     "spread.storage": (OF_MEDIAN,),

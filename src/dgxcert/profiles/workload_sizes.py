@@ -95,6 +95,20 @@ class Lora(Part):
     large: LoraModel
 
 
+class DataParallel(Part):
+    """Steps of LoRA training on several devices: timed on each `alone`, in turn, and then `together`.
+
+    The first steps together are `compared` with those of one device that trains on the rows of all. `model` is that of
+    `lora.large` where none is given.
+    """
+
+    model: LoraModel | None = None
+    warm_up: int = Field(default=2, ge=1)
+    alone: int = Field(default=3, ge=3)
+    compared: int = Field(default=2, ge=2)
+    together: int = Field(default=10, ge=6)
+
+
 class Matmul(Part):
     """Edge of the square matrices, how many are multiplied in one round, and the edges tried for the highest rate."""
 
@@ -212,6 +226,7 @@ class Workloads(Part):
     prefill: Inference
     decode: Inference
     lora: Lora
+    data_parallel: DataParallel = DataParallel()
     weights_memory: WeightsMemory
     loading: Loading = Loading()
     collectives: Collectives = Collectives()

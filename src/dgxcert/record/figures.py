@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from dgxcert.judgement.benchmark_cases import COURSE, INT4, LARGE, NF4, SINGLE, SMALL, STOCK, TUNED
 from dgxcert.judgement.evidence import Evidence, Value
 from dgxcert.judgement.requirement import OWN
-from dgxcert.judgement.units import OF_CEILING, OF_MEDIAN, OF_ROOFLINE, OF_TIME
+from dgxcert.judgement.units import OF_CEILING, OF_LINEAR, OF_MEDIAN, OF_ROOFLINE, OF_TIME
 from dgxcert.outcome import Outcome
 from dgxcert.plan.selection import any_gpu
 from dgxcert.profiles.profile import Profile
@@ -167,6 +167,7 @@ WANTED = (
     _cost("time-per-token", "time per token", "ms", "time per output token", *DECODE_16, *DECODE_32),
     _rate("lora-steps", "LoRA", "step/s", "LoRA", *LORA),
     Wanted("lora-tokens", "LoRA", "token/s", re.compile("tokens"), LORA),
+    Wanted("lora-scaling", "LoRA on all GPUs", OF_LINEAR, re.compile("LoRA scaling"), ("LORA-SCALING",)),
     Wanted("load-from-disk", "load from disk", "GB/s", re.compile("load by .*"), WEIGHTS),
     Wanted(
         "slowest-gpu", "slowest GPU at work with all", OF_MEDIAN, re.compile("slowest beside its siblings"), ALL_GPUS

@@ -42,15 +42,15 @@ def lengths(batch: int, longest: int) -> list[int]:
     return [longest - index * (longest // 2) // max(1, batch - 1) for index in range(batch)]
 
 
-def prose(batch: int, longest: int, vocabulary: int) -> tuple[Batch, ...]:
+def prose(batch: int, longest: int, vocabulary: int, batches: int = BATCHES) -> tuple[Batch, ...]:
     """Batches of the shipped prose for a causal model; token ids are below `vocabulary`."""
     # Collators that mask padding by its token id would mask real end-of-text tokens too, so none is in the rows.
     eos = text.tokenizer().eos_token_id
     stream = [token for row in text.rows(longest, vocabulary)["input_ids"] for token in row.tolist() if token != eos]
     sizes = lengths(batch, longest)
-    stream *= BATCHES * sum(sizes) // len(stream) + 1
+    stream *= batches * sum(sizes) // len(stream) + 1
     tokens = iter(stream)
-    return tuple(tuple(Row(tuple(itertools.islice(tokens, size))) for size in sizes) for _ in range(BATCHES))
+    return tuple(tuple(Row(tuple(itertools.islice(tokens, size))) for size in sizes) for _ in range(batches))
 
 
 def classified(batch: int, longest: int, vocabulary: int) -> tuple[Batch, ...]:

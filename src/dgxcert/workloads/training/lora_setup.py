@@ -10,7 +10,7 @@ from typing import Any
 from dgxcert.judgement.benchmark_cases import COURSE, TUNED, Case
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
-from dgxcert.profiles.workload_sizes import Lab
+from dgxcert.profiles.workload_sizes import Lab, LoraModel
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.course import distilbert_lab
 from dgxcert.workloads.hardware import rooflines
@@ -101,7 +101,9 @@ class Setup:
 
 def find(device: Device, profile: Profile, case: Case) -> Setup:
     """The set-up of a case with the sizes of a profile."""
-    return _course(device, profile, case) if case.setting == COURSE else _causal(device, profile, case)
+    if case.setting == COURSE:
+        return _course(device, profile, case)
+    return causal(device, getattr(profile.workloads.lora, case.setting), case)
 
 
 def _vocabulary() -> int:
@@ -123,17 +125,22 @@ def _course(device: Device, profile: Profile, case: Case) -> Setup:
     return Setup(device, case, compute, batches, sizes.learning_rate, cost, flops, weights, activations, sizes)
 
 
-def _causal(device: Device, profile: Profile, case: Case) -> Setup:
-    sizes = getattr(profile.workloads.lora, case.setting)
+def causal(device: Device, sizes: LoraModel, case: Case) -> Setup:
+    """The set-up of a causal model of these sizes."""
     shape = architectures.find(sizes.model)
     compute = numerics.compute_precision(case.precision, device.kind)
     batches = lora_batches.prose(sizes.batch, sizes.length, shape.vocabulary)
-    tokens, width = lora_batches.tokens(batches[0]), architectures.BYTES[compute]
-    # Logits, their softmax and its gradient, in fp32 whatever the model computes in.
-    logits = 3 * 4.0 * sizes.batch * sizes.length * shape.vocabulary
-    activations = ACTIVATION_VALUES * width * sizes.batch * sizes.length * shape.hidden * shape.layers
-    activations += logits + allocation.GIB / 4
+    tokens = lora_batches.tokens(batches[0])
+    weights, activations = causal_bytes(sizes, case.precision, compute)
     cost = rooflines.lora(shape, case.precision, compute, tokens)
     flops = 4.0 * (shape.layer_parameters + shape.head_parameters) * tokens
-    weights = seeded.size_bytes(shape, case.precision, compute)
     return Setup(device, case, compute, batches, sizes.learning_rate, cost, flops, weights, activations, sizes)
+
+
+def causal_bytes(sizes: LoraModel, precision: str, compute: str) -> tuple[float, float]:
+    """Bytes of the weights of a causal model, and of the activations that a step keeps for its backward pass."""
+    shape = architectures.find(sizes.model)
+    # Logits, their softmax and its gradient, in fp32 whatever the model computes in.
+    logits = 3 * 4.0 * sizes.batch * sizes.length * shape.vocabulary
+    layers = ACTIVATION_VALUES * architectures.BYTES[compute] * sizes.batch * sizes.length * shape.hidden * shape.layers
+    return seeded.size_bytes(shape, precision, compute), layers + logits + allocation.GIB / 4

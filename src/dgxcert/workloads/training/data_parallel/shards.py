@@ -63,7 +63,7 @@ def digest(batch: Rows) -> str:
     """SHA-256 of rows.
 
     >>> digest(((5, 6, 7),))[:8], digest(((5, 6, 8),))[:8]
-    ('a5ea3a50', '9a2b5d0c')
+    ('bf2f661c', '9ed3aad8')
     """
     return hashlib.sha256(json.dumps(batch).encode()).hexdigest()
 
