@@ -184,6 +184,22 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "both": (lambda c: c["gpu"].update(at_least=1), "gpu: give exactly one of `count` and `at_least`"),
     "neither": (lambda c: c["gpu"].pop("count"), "gpu: give exactly one of `count` and `at_least`"),
+    "assumed": (
+        lambda c: c["limits"]["transfer.to_host"].update(assumed=True),
+        "limits.transfer.to_host: what is assumed certifies nothing",
+    ),
+    "assumed and published": (
+        lambda c: c["limits"]["bandwidth.copy"].update(assumed=True),
+        "limits.bandwidth.copy: assumed: what is not derived is not assumed, found basis published",
+    ),
+    "its own ceiling": (
+        lambda c: c["limits"]["decode.nf4.tuned.long"].update(unit="of ceiling"),
+        "limits.decode.nf4.tuned.long: wanted no share of its own ceiling",
+    ),
+    "eight without links": (
+        lambda c: c.update(gpu={"count": 8}, not_applicable={"NVLINK-COUNT": "nobody looks"}),
+        "not_applicable.NVLINK-COUNT: several GPUs are certified only with what joins them",
+    ),
     "certifies any number": (
         lambda c: c.update(gpu={"at_least": 1}),
         "gpu.count: a profile that certifies must say exactly how many GPUs there are",
@@ -221,7 +237,12 @@ def test_a_file_that_is_no_profile_is_named(text: str, complaint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("dgx-sparc", "Did you mean 'dgx-spark'?"), ("h20", "Did you mean 'h200'?"), ("zzz", "Known: ")]
+    ("name", "hint"),
+    [
+        ("dgx-sparc", "Did you mean 'dgx-spark'?"),
+        ("h20", "Did you mean 'h200'?"),
+        ("zzz", "None of the 19 known names is like it."),
+    ],
 )
 def test_an_unknown_profile_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(CannotStart) as raised:

@@ -41,7 +41,7 @@ from dgxcert.plan.selection import Planned
 from dgxcert.probes.gpu import cuda_devices, nvml, sampler
 from dgxcert.probes.gpu.samples import TOO_SLOW
 from dgxcert.probes.host import identity as machine_probe
-from dgxcert.profiles import profile
+from dgxcert.profiles import matching, profile
 from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal
 from dgxcert.record import run as runs
@@ -188,14 +188,15 @@ def _is_of(entry: Planned, stage: Stage, run_folder: Path) -> bool:
 
 
 def _profile(machine: machines.Machine) -> Profile:
-    """The shipped profile of the machine's product, however wrong the driver's answers are."""
+    """The shipped profile of the machine's name in its firmware, else of its product, however wrong the driver is."""
     if "profile" in machine.fields:
         return profile.load(str(machine.fields["profile"]))
-    product = machine.fields.get("name")
-    known = [profile.load(name) for name in profile.names()]
-    fitting = [each for each in known if each.match is not None and each.match.product == product]
-    bought = [each for each in known if each.name == "dgx-spark" and machine.name.startswith("spark")]
-    return (fitting or bought or [profile.load(profile.FALLBACK)])[0]
+    product, system = machine.fields.get("name"), machine.fields.get("system_product")
+    of_product = {name: match for name, match in matching.shipped().items() if match.product == product}
+    named = [name for name, match in of_product.items() if matching.is_named(system, match.systems)]
+    bare = [name for name, match in of_product.items() if not match.systems]
+    bought = ["dgx-spark"] if machine.name.startswith("spark") else []
+    return profile.load([*named, *bare, *bought, profile.FALLBACK][0])
 
 
 def _shortened(found: Profile) -> Profile:
@@ -250,10 +251,10 @@ def run(
 
 
 def _gpus(machine: machines.Machine) -> tuple[int, tuple[int, ...]]:
-    """How many GPUs a machine lists, and which of them are display adapters."""
+    """How many GPUs a machine lists or should list, and which of them are display adapters."""
     each = machine.fields.get("each", {})
     displays = [index for index, own in each.items() if is_display_adapter(str(own.get("name", "")))]
-    return max(1, machine.gpus), tuple(displays)
+    return max(1, machine.gpus, _profile(machine).gpu.expected + len(displays)), tuple(displays)
 
 
 def described(folder: Path, only: tuple[str, ...]) -> list[machines.Machine]:

@@ -133,6 +133,7 @@ PEAKS: dict[str, str] = {
     "memory_bandwidth": "GB/s",
     "host_link": "GB/s",
     "storage": "GB/s",
+    "nvlink": "GB/s",
     **{f"matmul.{precision}": "TFLOP/s" for precision in benchmark_cases.MATMUL},
 }
-"""The unit of each physical peak."""
+"""The unit of each physical peak. `nvlink` is all links of one GPU, in one direction."""

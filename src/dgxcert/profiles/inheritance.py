@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def chain(document: Document, path: Path) -> tuple[Document, ...]:
                 f"{document.at('extends')}: wanted at most {MOST_EXTENDED} files that extend each other, found more.",
                 "Write what they say into fewer files.",
             )
-        documents.append(read(base, follow=_ships(base)))
+        documents.append(_shipped(base) if _ships(base) else read(base, follow=False))
         paths.append(base)
     return tuple(documents)
 
@@ -150,6 +151,12 @@ def _inside(base: Path, first: Path, at: str) -> Path:
             "Put the files into one folder.",
         )
     return base
+
+
+@cache
+def _shipped(path: Path) -> Document:
+    """A file that ships, read once: most profiles extend the same ones. Nothing changes its content."""
+    return read(path)
 
 
 def _ships(path: Path) -> bool:

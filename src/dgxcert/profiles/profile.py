@@ -55,7 +55,7 @@ from dgxcert.judgement.units import PEAKS, QUANTITIES, SPEEDS
 from dgxcert.machine.identity import Gpu, Machine, MemoryKind
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart, Inconclusive
-from dgxcert.profiles import inheritance, schema_errors, site_record
+from dgxcert.profiles import certifying, inheritance, schema_errors, site_record
 from dgxcert.profiles.checkpoints import KNOWN
 from dgxcert.profiles.inheritance import BASES, SHIPPED, is_file, names_in
 from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
@@ -76,6 +76,8 @@ class Match(Part):
     """Least and most memory of each GPU, where two products share a name."""
     systems: tuple[str, ...] = ()
     """Names of the machine in its firmware (DMI), without its maker; none where the GPU alone tells the machine."""
+    display_adapter: str | None = None
+    """An adapter for a monitor, which only this machine has beside GPUs of this product."""
 
     @model_validator(mode="after")
     def _least_first(self) -> "Match":
@@ -194,6 +196,8 @@ class Profile(Part):
             _require_known(name, list(KNOWN), "checkpoints")
         if self.certifies and self.gpu.count is None:
             raise ValueError("gpu.count: a profile that certifies must say exactly how many GPUs there are")
+        if self.certifies and self.gpu.expected > 1 and (left := certifying.unjoined(self.not_applicable)):
+            raise ValueError(f"not_applicable.{left[0]}: several GPUs are certified only with what joins them")
         return self
 
     @model_validator(mode="after")
@@ -305,7 +309,7 @@ class Profile(Part):
         without: dict[str, Any] = {"limits": unstated, "lab": True} | ({"site": True} if self.site is None else {})
         without |= {"not_applicable_alone": True} if not self.not_applicable_alone else {}
         content = self.model_dump(mode="json", exclude=without)
-        for name in ("memory_gib", "systems"):
+        for name in ("memory_gib", "systems", "display_adapter"):
             if content["match"] and not content["match"][name]:
                 del content["match"][name]
         if self.workloads.data_parallel == DataParallel():
@@ -330,8 +334,8 @@ def _require_known(name: str, known: list[str], section: str) -> None:
 def names() -> list[str]:
     """The profiles that ship with the package.
 
-    >>> names()
-    ['cpu', 'dgx-spark', 'generic-nvidia', 'h200']
+    >>> names()  # doctest: +ELLIPSIS
+    ['cpu', 'dgx-a100-40', 'dgx-a100-80', 'dgx-b200', 'dgx-b300', 'dgx-h100', 'dgx-h200', 'dgx-spark', ...]
     """
     return names_in(SHIPPED)
 
@@ -361,6 +365,7 @@ def _path(name_or_path: str) -> Path:
         raise CannotStart(
             f"There is no profile {name_or_path[:200]!r}.",
             f"{near_miss.sentence(name_or_path, [*names(), 'auto'])} A file of your own must end in .yaml.",
+            "List them: dgxcert profiles",
         )
     return SHIPPED / f"{name_or_path}.yaml"
 
@@ -384,7 +389,10 @@ def _of(document: Document, path: Path) -> Profile:
         raise _wrong_keys(documents, ["site: a profile holds no site profile; name its file with --site"])
     if content.get("lab") is not None:
         raise _wrong_keys(documents, ["lab: limits of own checks are declared in a site profile, under `own:`"])
-    for section, entries in _quantities(content, documents).items():
+    quantities = _quantities(content, documents)
+    if content.get("certifies") is True and (problems := certifying.suppositions(quantities["limits"])):
+        raise _wrong_keys(documents, problems)
+    for section, entries in quantities.items():
         if entries:
             content[section] = content[section] | _recorded(entries, section, documents)
     for section, order in (("limits", list(QUANTITIES)), ("physical", list(PEAKS))):

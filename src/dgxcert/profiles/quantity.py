@@ -82,6 +82,11 @@ class WrittenLimit(Quantity):
     """How far from the reading the limit is, as a share of it."""
     direction: Literal["min", "max"] = "min"
     """Whether the limit is a minimum, `margin` below the lowest reading, or a maximum, above the highest."""
+    assumed: bool = False
+    """Whether it was set without a figure of a machine of this type at this work: of another type, or of paper.
+
+    What is assumed rejects nothing but what is clearly slow, so that no profile with one certifies.
+    """
     digits: int = Field(default=DIGITS, ge=1)
     """Significant digits that the computed limit is rounded to."""
 
@@ -99,6 +104,8 @@ class WrittenLimit(Quantity):
         unused = [name for name in ("margin", "direction", "digits") if name in self.model_fields_set]
         if not self.reading and unused:
             raise ValueError(f"`{unused[0]}` is for a limit that is computed from a `reading`, and there is none")
+        if self.assumed and self.basis is not Basis.DERIVED:
+            raise ValueError(f"assumed: what is not derived is not assumed, found basis {self.basis or 'not stated'}")
         if self.reading and self.direction == "min" and (self.margin or 0) >= 1:
             raise ValueError(f"margin: wanted less than 1 below a reading, found {self.margin:g}")
         return self
@@ -136,6 +143,7 @@ class WrittenLimit(Quantity):
         if self.basis is None:
             return self.origin
         provisional = self.basis is Basis.DERIVED and name.split(".")[0] in SPEEDS
-        label = f"{self.basis}{' (provisional)' if provisional else ''}: "
+        label = f"{self.basis}{' (assumed)' if self.assumed else ' (provisional)' if provisional else ''}: "
         # the source of a limit that was copied from a run.json begins with its basis already
-        return self.origin if self.origin.startswith(label) else f"{label}{self.origin}"
+        copied = self.origin.startswith((f"{self.basis}: ", f"{self.basis} ("))
+        return self.origin if copied else f"{label}{self.origin}"

@@ -1,5 +1,7 @@
 """The explanation of a requirement on the terminal: why, when, its limits, what to do, which faults it notices."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
 
 from dgxcert.console import print_line
@@ -12,7 +14,7 @@ from dgxcert.plan.spelling import spelled
 from dgxcert.report import layout
 
 MOST_WITH_SOURCES = 20
-"""Numbers of several profiles that are shown with their sources; of more, a table of the numbers alone."""
+"""Different numbers of several profiles that are shown with their sources; of more, the numbers alone."""
 PLACES = {
     "host": "on the machine itself, before anything is built",
     "image": "on the machine itself, once the image is built",
@@ -29,11 +31,9 @@ def show(explained: Explanation, console: Console) -> None:
     _section("Why it matters", [first.why], console)
     _section("When it is measured", _when(explained), console)
     profiles = {each.profile for required in explained.limits.values() for each in required}
-    if len(profiles) > 1 and sum(map(len, explained.limits.values())) > MOST_WITH_SOURCES:
-        layout.heading("Limits", console)
-        _table(explained, console)
-    else:
-        _section("Limits", _limits(explained), console)
+    different = sum(len(set(map(_value, required))) for required in explained.limits.values())
+    alone = len(profiles) > 1 and different > MOST_WITH_SOURCES
+    _section("Limits", _numbers(explained) if alone else _limits(explained), console, hanging=4)
     steps = [f"{number}. {spelled(step)}" for number, step in enumerate(first.remedy, start=1)]
     _commands("What to do if it does not pass", steps, console)
     _section("Known faults that it notices", [_fault(*item) for item in explained.faults.items()], console, hanging=4)
@@ -77,12 +77,38 @@ def _limits(explained: Explanation) -> list[str]:
     """Each limit in each profile with its basis and source; profiles that say the same share a line."""
     lines = []
     for name, required in explained.limits.items():
-        said: dict[str, list[str]] = {}
-        for each in required:
-            said.setdefault(_value(each), []).append(each.profile)
-        lines += [name, *(f"  {', '.join(profiles)}: {value}" for value, profiles in said.items())]
-    lines += [f"does not apply to {profile}: {why}" for profile, why in explained.excluded.items()]
+        said = _by_text((_value(each), each.profile) for each in required)
+        lines += [name, *(f"  {profiles}: {value}" for value, profiles in said.items())]
+    lines += _excluded(explained)
     return lines or ["none of a profile: it is compared with a fact, or with a tolerance of arithmetic"]
+
+
+def _numbers(explained: Explanation) -> list[str]:
+    """The numbers alone, each with the profiles that require it."""
+    lines = []
+    for name, required in explained.limits.items():
+        said = _by_text((_number(each), each.profile) for each in required if each.limit is not None)
+        lines += [name, *(f"  {number}: {profiles}" for number, profiles in said.items())]
+    last = [each.profile for required in explained.limits.values() for each in required][-1]
+    source = f"with basis and source: dgxcert explain {explained.first.id} --profile {last}"
+    return [*lines, *_excluded(explained), source]
+
+
+def _excluded(explained: Explanation) -> list[str]:
+    said = _by_text((why, profile) for profile, why in explained.excluded.items())
+    return [f"does not apply to {profiles}: {why}" for why, profiles in said.items()]
+
+
+def _by_text(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The profiles of each text, which they share.
+
+    >>> _by_text([(">= 2", "h100"), (">= 3", "h200"), (">= 2", "l40s")])
+    {'>= 2': 'h100, l40s', '>= 3': 'h200'}
+    """
+    profiles: dict[str, list[str]] = {}
+    for text, profile in pairs:
+        profiles.setdefault(text, []).append(profile)
+    return {text: ", ".join(names) for text, names in profiles.items()}
 
 
 def _value(required: Required) -> str:
@@ -107,32 +133,11 @@ def edges(limit: Limit) -> str:
     return f"{', '.join(said)} {limit.unit}".rstrip()
 
 
-def _table(explained: Explanation, console: Console) -> None:
-    """The numbers alone: a row for each limit, a column for each profile; a table for each where they do not fit."""
-    cells = {name: {each.profile: _number(each) for each in every} for name, every in explained.limits.items()}
-    names = list(dict.fromkeys(profile for row in cells.values() for profile in row))
-    lines = layout.columns(
-        [["", *names], *([name, *(row[profile] for profile in names)] for name, row in cells.items())]
-    )
-    if console.is_terminal and max(map(len, lines)) + 2 > console.width:
-        alone = [[[profile, ""], *([f"  {name}", row[profile]] for name, row in cells.items())] for profile in names]
-        lines = [line for rows in alone for line in layout.columns([row for row in rows if row[1] != NONE])]
-    for line in lines:
-        print_line(console, f"  {line}")
-    for profile, why in explained.excluded.items():
-        layout.paragraph(f"does not apply to {profile}: {why}", console)
-    layout.paragraph(f"with basis and source: dgxcert explain {explained.first.id} --profile {names[-1]}", console)
-
-
-NONE = "-"
-"""In a table, where a profile does not apply a limit."""
-
-
 def _number(required: Required) -> str:
     """`>= 13 token/s, derived`."""
     limit = required.limit
     if limit is None:
-        return NONE
+        return required.origin
     signs = (("==", limit.equals), (">=", limit.min), ("<=", limit.max))
     numbers = " ".join(f"{sign} {format_quantity(edge)}" for sign, edge in signs if edge is not None)
     return f"{numbers} {limit.unit}, {limit.basis.value if limit.basis else NOT_STATED}"

@@ -39,9 +39,13 @@ def show_all(profiles: Iterable[Profile], console: Console) -> None:
 
 
 def chosen_for(profile: Profile) -> str:
-    """The GPU for which `--profile auto` takes a profile."""
+    """The machine for which `--profile auto` takes a profile: number, model and memory of its GPUs, and its names."""
     if profile.match is not None and not profile.own:
-        return f"{profile.match.product} ({profile.match.compute_capability})"
+        count = f"{profile.gpu.count} x " if profile.gpu.count else ""
+        gib = profile.match.memory_gib
+        memory = f" with {gib[0]:g} to {gib[1]:g} GiB" if gib else ""
+        systems = f", {' or '.join(profile.match.systems)}" if profile.match.systems else ""
+        return f"{count}{profile.match.product}{memory}{systems}"
     return "any other GPU" if profile.name == FALLBACK and not profile.own else "only by name"
 
 
