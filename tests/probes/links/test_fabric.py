@@ -27,6 +27,7 @@ def told(
     cuda: int = 0,
     error: int = 0,
     links: tuple[dict[str, Any], ...] = (),
+    virtual: bool | None = None,
 ) -> Fabric:
     """What is read where the GPUs answer so, or refuse with NVML's code, and CUDA starts on that many."""
 
@@ -40,7 +41,7 @@ def told(
 
     monkeypatch.setattr(nvml, "ask", ask)
     monkeypatch.setattr(cuda_devices, "read", lambda machine: CudaDevices(cuda, error=error))
-    return fabric.read(machine(len(answers)))
+    return fabric.read(machine(len(answers)).model_copy(update={"virtual": virtual}))
 
 
 def test_gpus_that_the_fabric_has_admitted_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +97,17 @@ def test_a_gpu_without_a_fabric_or_with_an_old_driver_is_not_linked(
 def test_a_gpu_without_a_fabric_beside_others_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = told(monkeypatch, WELL, 3)
     assert (found.linked, found.apart) == ((0,), (1,))
+
+
+def test_gpus_that_a_host_passes_through_without_links_wait_only_where_cuda_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = WELL | {"state": "NOT_STARTED"}
+    assert told(monkeypatch, waits, waits, cuda=2, links=(DOWN,), virtual=True).waiting == {}
+    assert len(told(monkeypatch, waits, waits, cuda=1, links=(DOWN,), virtual=True).waiting) == 2
+    assert len(told(monkeypatch, waits, waits, cuda=2, links=(DOWN,), virtual=False).waiting) == 2
+    linked = told(monkeypatch, waits, waits, cuda=2, links=(SWITCHED,), virtual=True)
+    assert len(linked.waiting) == 2, "links that are up carry nothing without a fabric: Dstack-TEE/dstack#1167"
 
 
 SWITCHED = {"state": "ACTIVE", "remote": "SWITCH"}

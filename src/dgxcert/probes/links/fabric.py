@@ -5,7 +5,7 @@ refuses to start with error 802 (Fabric Manager User Guide; NVIDIA/gpu-operator#
 has a fabric manager too, and no state of its own: CUDA's error alone tells. The links come up without either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,8 +88,8 @@ def read(machine: Machine) -> Fabric:
     apart = tuple(index for index in told if index not in linked)
     refusals = {index: answers[index].refused["fabric"] for index in apart if told[index] is None}
     waiting = {index: _words(each["state"]) for index, each in linked.items() if each["state"] != COMPLETED}
-    if len(machine.gpus) == 1 and waiting and cuda_devices.read(machine).started:
-        waiting = {}  # a GPU that a host passes through alone has no one to talk to: NVIDIA/nvrc#159
+    if waiting and _needs_none(machine) and cuda_devices.read(machine).started == len(machine.gpus):
+        waiting = {}
     faults = {index: faults_of(each) for index, each in linked.items() if each["state"] == COMPLETED}
     return Fabric(
         linked=tuple(linked),
@@ -100,6 +100,17 @@ def read(machine: Machine) -> Fabric:
     )
 
 
+def _needs_none(machine: Machine) -> bool:
+    """Whether these GPUs have no one to talk to over NVLink, as those that a host passes through (NVIDIA/nvrc#159)."""
+    if len(machine.gpus) == 1:
+        return True
+    return bool(machine.virtual) and not any(link["state"] in UP for link in _links(gpu.index for gpu in machine.gpus))
+
+
+def _links(indexes: Iterable[int]) -> list[dict[str, Any]]:
+    return [link for index in indexes for link in nvml.ask(index, "nvlinks").answered.get("nvlinks", ())]
+
+
 def _refused_by_cuda(machine: Machine, apart: tuple[int, ...]) -> dict[int, str]:
     """GPUs without a state of their own that wait for the fabric manager all the same, as CUDA alone says (A100).
 
@@ -107,7 +118,7 @@ def _refused_by_cuda(machine: Machine, apart: tuple[int, ...]) -> dict[int, str]
     """
     if len(apart) < 2 or len(apart) < len(machine.gpus):
         return {}
-    links = [link for index in apart for link in nvml.ask(index, "nvlinks").answered.get("nvlinks", ())]
+    links = _links(apart)
     switched = any(link["remote"] == "SWITCH" for link in links) or not any(link["state"] in UP for link in links)
     if not links or not switched or cuda_devices.read(machine).error != NOT_READY:
         return {}
