@@ -112,7 +112,7 @@ quick: ## validate with the quick tier, in under a minute
 	$(VALIDATE)
 
 burn-in: override TIER := burn-in
-burn-in: ## run the standard tier, then load each GPU for MINUTES=30; RESUME= continues
+burn-in: ## run the standard tier, then load all GPUs at once for MINUTES=30; RESUME= continues
 	$(VALIDATE)
 
 doctor: ## say what a first validate will trip over, in under 15 s (PROFILE= RUNTIME= STACK= IMAGE= BASE_IMAGE= NO_BUILD=1)

@@ -1,17 +1,17 @@
 """Burn-in: for the requested time, every result stays the same, and the machine neither slows down nor overheats.
 
-The GPUs of a machine are loaded one after the other, not all at once.
+The GPUs of a machine are loaded all at once, and compared with each other in each cycle.
 """
 
 from dgxcert import requirement
-from dgxcert.workloads.burn_in import log, loop
+from dgxcert.workloads.burn_in import loop, together
 
 
 @requirement(
     "BURN-IN",
-    title="The device works for the requested time, always correctly, and stays fast",
+    title="All devices work for the requested time, always correctly, and stay fast",
     why="A training that runs for a week meets what ten minutes do not: heat, a weak power supply, a flipped bit. "
-    "GPUs are loaded one after the other: a fault that needs all of them at once does not show.",
+    "Several GPUs work at the same time, as in training, and must give the same results as each other.",
     remedy=(
         "Find out when it began: kept/burn-in-*.jsonl in the run folder has every cycle, *.samples.jsonl every sample.",
         "See BURN-IN-THERMAL if it became slower and hotter, BURN-IN-CLOCK and GPU-POWER if it stayed cool.",
@@ -23,30 +23,36 @@ from dgxcert.workloads.burn_in import log, loop
     budget_s=900,
     resumes=True,
 )
-def test_the_device_works_for_the_requested_time(device, profile, minutes, keeps, evidence):
-    burn_in = loop.run(device, profile, minutes, keeps, evidence.say)
-    evidence.keep_trace(burn_in.trace(device.index))
+def test_all_devices_work_for_the_requested_time(devices, profile, minutes, keeps, evidence):
+    burn_in = together.run(devices, profile, minutes, keeps, evidence.say)
+    evidence.keep_trace(*burn_in.traces)
     worked = evidence.record("time worked", burn_in.minutes, unit="min", source=burn_in.source)
     requested = evidence.record("requested time", minutes, unit="min", source="--minutes")
     source = "the driver's list of processes; these cycles do not count"
-    evidence.record("shared cycles", burn_in.shared_cycles, source=source)
-    evidence.record("pauses", burn_in.pauses, source="continued after Ctrl-C")
-    evidence.record("interruptions", burn_in.interruptions, source="continued after anything else")
-    evidence.record("restarts of the machine", burn_in.reboots, source="boot_id of each interruption")
-    source = "the driver did not answer; these cycles do not count"
-    evidence.record("unobserved cycles", burn_in.unobserved_cycles, source=source)
-    wrong = evidence.record("wrong values", burn_in.wrong_values, source="every result, compared on the device")
-    source = "SHA-256 of the last result of each cycle"
-    changed = evidence.record("changed results", burn_in.changed_results, source=source)
-    errors = evidence.record("new memory errors", burn_in.new_memory_errors, unit="error", source="NVML")
+    source = burn_in.each("shared_cycles", source)
+    evidence.record("shared cycles", burn_in.total("shared_cycles"), source=source)
+    evidence.record("pauses", burn_in.most("pauses"), source="continued after Ctrl-C")
+    evidence.record("interruptions", burn_in.most("interruptions"), source="continued after anything else")
+    evidence.record("restarts of the machine", burn_in.most("reboots"), source="boot_id of each interruption")
+    source = burn_in.each("unobserved_cycles", "the driver did not answer; these cycles do not count")
+    evidence.record("unobserved cycles", burn_in.total("unobserved_cycles"), source=source)
+    source = burn_in.each("wrong_values", "every result, compared on the device")
+    wrong = evidence.record("wrong values", burn_in.total("wrong_values"), source=source)
+    source = burn_in.each("changed_results", "SHA-256 of the last result of each cycle")
+    changed = evidence.record("changed results", burn_in.total("changed_results"), source=source)
+    differing = evidence.record("differing results", len(burn_in.differences), source=burn_in.compared)
+    source = burn_in.each("new_memory_errors", "NVML")
+    errors = evidence.record("new memory errors", burn_in.total("new_memory_errors"), unit="error", source=source)
     assert wrong == 0
     assert changed == 0
+    assert differing == 0
     assert errors == 0
     assert worked >= requested
-    log.require_observed(burn_in)
+    burn_in.require_observed()
     source = f"the slowest three cycles in a row, or all of them, divided by the first three; {burn_in.source}"
-    matmul = evidence.record("slowest matmul", burn_in.steadiness("matmul"), unit="of start", source=source)
-    copy = evidence.record("slowest copy", burn_in.steadiness("copy"), unit="of start", source=source)
+    of_matmul, of_copy = burn_in.slowest("matmul", source), burn_in.slowest("copy", source)
+    matmul = evidence.record("slowest matmul", burn_in.steadiness("matmul"), unit="of start", source=of_matmul)
+    copy = evidence.record("slowest copy", burn_in.steadiness("copy"), unit="of start", source=of_copy)
     assert matmul >= profile.limit("burn_in.steadiness")
     assert copy >= profile.limit("burn_in.steadiness")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from dgxcert.judgement.requirement import Stage
 from dgxcert.outcome import CannotStart
-from dgxcert.plan import selection
+from dgxcert.plan import lanes, selection, suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options, Weights
 from dgxcert.plan.selection import Planned
@@ -231,3 +232,19 @@ def test_what_joins_gpus_does_not_apply_where_there_is_one(gpus, reason):
     profile = profiles.load("h200").model_copy(update={"not_applicable_alone": {"BF16-CORRECT": "one GPU"}})
     entry = next(each for each in CATALOGUE if each.id == "BF16-CORRECT")
     assert selection.decide(entry, profile, Options(profile="x"), gpus=gpus).not_applicable == reason
+
+
+@pytest.mark.parametrize("gpus", [1, 8])
+def test_all_gpus_burn_in_at_once_for_the_minutes_of_one(gpus: int) -> None:
+    options = Options.model_validate({"profile": "generic-nvidia", "tier": "burn-in", "minutes": 30.0})
+    catalogue = suite.collect(suite.root(), gpus=gpus)
+    planned = selection.make(catalogue, profiles.load("generic-nvidia"), options, gpus=gpus)
+    (burn_in,) = (each for each in planned if each.resumes)
+    assert burn_in.key == "BURN-IN"
+    assert (burn_in.takes_s, burn_in.budget_s) == (60 + 1800, 900 + 1.25 * 1800)
+    assert len([each for each in planned if each.id == "BURN-IN-THERMAL"]) == gpus
+    assert "BURN-IN" in {key for phase in lanes.phases(work(planned))[:1] for lane in phase for key in lane.keys}
+
+
+def work(planned: list[Planned]) -> list[Planned]:
+    return [each for each in planned if each.runs and each.stage is Stage.WORK]

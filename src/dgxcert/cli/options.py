@@ -138,7 +138,8 @@ ImageOption = Annotated[str, typer.Option(help="Name of the image; empty means d
 BaseOption = Annotated[str, typer.Option(help="The base image; empty means the pinned one.", callback=_reference)]
 BuildOption = Annotated[bool, typer.Option(help="Build the image if it does not match this checkout.")]
 MinutesOption = Annotated[
-    float, typer.Option(callback=_minutes, help="Minutes of burn-in on each GPU, for that tier; at most 10,080.")
+    float,
+    typer.Option(callback=_minutes, help="Minutes of burn-in, of all GPUs at once, for that tier; at most 10,080."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would run, how long it takes, what it needs.")]

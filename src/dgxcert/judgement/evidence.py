@@ -332,15 +332,15 @@ class Recorder:
         undisturbed = names - self._disturbed.keys()
         return "" if undisturbed else "; ".join(sorted({self._disturbed[name] for name in names}))
 
-    def keep_trace(self, trace: Trace) -> None:
-        """Keep samples of a GPU under load, for a plot; they are not compared with anything.
+    def keep_trace(self, *traces: Trace) -> None:
+        """Keep samples of GPUs under load, for a plot; they are not compared with anything.
 
         >>> evidence = Recorder()
         >>> evidence.keep_trace(Trace(gpu=0, points=()))
         >>> evidence.traces
         [Trace(gpu=0, points=())]
         """
-        self.traces.append(trace)
+        self.traces.extend(traces)
 
     def require(self, holds: bool) -> None:
         """Fail the requirement unless a comparison holds; for code in `src`, which must not `assert`.

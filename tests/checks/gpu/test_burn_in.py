@@ -13,8 +13,9 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.profiles import profile as profiles
-from dgxcert.workloads.burn_in import loop
+from dgxcert.workloads.burn_in import loop, together
 from dgxcert.workloads.burn_in.log import Cycle, Summary
+from dgxcert.workloads.burn_in.siblings import BurnIn
 
 PROFILE = profiles.load("dgx-spark")
 GPU = Device("cuda", 0, "NVIDIA GB10")
@@ -48,7 +49,7 @@ def burnt(monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], times: int =
     own = {name: value for name, value in changed.items() if name not in OF_THE_WHOLE}
     cycles = (*(GOOD,) * (CYCLES - times), *(replace(GOOD, **own),) * times)
     summary = Summary(cycles, **{"interruptions": 1, "pauses": 1, "error_counts": (1,) * CYCLES, **whole})
-    monkeypatch.setattr(loop, "run", lambda *_: summary)
+    monkeypatch.setattr(together, "run", lambda *_: BurnIn({"GPU 0": summary}))
     monkeypatch.setattr(loop, "finished", lambda *_: summary)
 
 
@@ -83,7 +84,7 @@ def test_each_fault_of_a_burn_in_fails_alone(
     check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
 ) -> None:
     burnt(monkeypatch, changed)
-    judge(check.test_the_device_works_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
+    judge(check.test_all_devices_work_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=fault)
 
 
 @pytest.mark.parametrize(
@@ -129,14 +130,14 @@ def test_a_limit_of_the_highest_clock_is_compared_with_the_gpus_own(
 
 def test_one_slow_cycle_of_many_passes(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     burnt(monkeypatch, {"matmul": 10.0, "copy": 10.0}, times=1)
-    judge(check.test_the_device_works_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=None)
+    judge(check.test_all_devices_work_for_the_requested_time, GPU, PROFILE, MINUTES, Path("kept"), fault=None)
 
 
 def test_wrong_values_fail_even_with_too_few_cycles(check: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    test = check.test_the_device_works_for_the_requested_time
+    test = check.test_all_devices_work_for_the_requested_time
     for cycle, fault in ((replace(GOOD, wrong=1), "wrong values"), (GOOD, None)):
         few = Summary((cycle,) * 3)
-        monkeypatch.setattr(loop, "run", lambda *_, summary=few: summary)
+        monkeypatch.setattr(together, "run", lambda *_, summary=few: BurnIn({"GPU 0": summary}))
         if fault:
             judge(test, GPU, PROFILE, 1.0, Path("kept"), fault=fault)
             continue
@@ -150,4 +151,4 @@ def test_a_restart_or_a_silent_driver_is_inconclusive(
 ) -> None:
     burnt(monkeypatch, {"seconds": GOOD.seconds, **changed}, times)
     with pytest.raises(Inconclusive):
-        check.test_the_device_works_for_the_requested_time(GPU, PROFILE, 2.0, Path("kept"), Recorder())
+        check.test_all_devices_work_for_the_requested_time(GPU, PROFILE, 2.0, Path("kept"), Recorder())

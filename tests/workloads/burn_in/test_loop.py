@@ -84,7 +84,7 @@ def test_it_works_and_reports_progress(short: Profile, tmp_path: Path) -> None:
 def test_results_of_another_torch_or_size_are_not_compared(
     short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_Worker", Simulated(GOOD))
+    monkeypatch.setattr(loop, "Worker", Simulated(GOOD))
     loop.run(CPU, short, 0.5, tmp_path, lambda _: None)
     matmul = short.workloads.matmul.model_copy(update={"size": 512})
     larger = short.model_copy(update={"workloads": short.workloads.model_copy(update={"matmul": matmul})})
@@ -102,11 +102,11 @@ def test_after_ctrl_c_it_resumes_and_a_reboot_does_not_count(
     boot = tmp_path / "boot"
     monkeypatch.setattr(boots, "ID", boot)
     boot.write_text("a", encoding="ascii")
-    monkeypatch.setattr(loop, "_Worker", Simulated(GOOD))
+    monkeypatch.setattr(loop, "Worker", Simulated(GOOD))
     with pytest.raises(KeyboardInterrupt):
         loop.run(CPU, short, 100.0, tmp_path, lambda _: None)
     boot.write_text("b", encoding="ascii")
-    monkeypatch.setattr(loop, "_Worker", Simulated(GOOD, GOOD))
+    monkeypatch.setattr(loop, "Worker", Simulated(GOOD, GOOD))
     burnt = loop.run(CPU, short, 1.5, tmp_path, lambda _: None)
     assert (burnt.pauses, burnt.interruptions, burnt.reboots, len(burnt.cycles)) == (1, 0, 0, 3)
 
@@ -118,13 +118,13 @@ def test_earlier_memory_errors_are_not_new_ones(
     had = health.EccErrors(counted=True, uncorrected=2, corrected=0, uncorrected_ever=2, source="NVML")
     monkeypatch.setattr(health, "ecc_errors", lambda _: had)
     monkeypatch.setattr(nvml, "ask", lambda index, name: Answers(index, {name: 1980}))
-    monkeypatch.setattr(loop, "_Worker", Simulated(replace(GOOD, errors=3)))
+    monkeypatch.setattr(loop, "Worker", Simulated(replace(GOOD, errors=3)))
     burnt = loop.run(gpu, short, 0.5, tmp_path, lambda _: None)
     assert (burnt.error_counts, burnt.new_memory_errors, burnt.highest_mhz) == ((2, 3), 1, 1980.0)
     refused = {"highest_clock": {"code": NOT_SUPPORTED, "says": "Not Supported"}}
     monkeypatch.setattr(nvml, "ask", lambda index, _: Answers(index, refused=refused))
     other = replace(gpu, index=1)
-    monkeypatch.setattr(loop, "_Worker", Simulated(GOOD))
+    monkeypatch.setattr(loop, "Worker", Simulated(GOOD))
     assert loop.run(other, short, 0.5, tmp_path, lambda _: None).highest_clock is None
 
 
@@ -132,10 +132,10 @@ def test_cycles_with_other_processes_do_not_count_and_many_of_them_end_it(
     short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = replace(GOOD, shared=SHARED)
-    monkeypatch.setattr(loop, "_Worker", Simulated(*(shared,) * 9, GOOD, *(shared,) * 9, GOOD))
+    monkeypatch.setattr(loop, "Worker", Simulated(*(shared,) * 9, GOOD, *(shared,) * 9, GOOD))
     burnt = loop.run(CPU, short, 1.0, tmp_path, lambda _: None)
     assert (burnt.shared_cycles, burnt.minutes) == (18, 1.0)
-    monkeypatch.setattr(loop, "_Worker", Simulated(*(shared,) * 10))
+    monkeypatch.setattr(loop, "Worker", Simulated(*(shared,) * 10))
     with pytest.raises(Inconclusive, match="GPU 0 was shared: 2 compute processes") as raised:
         loop.run(CPU, short, 100.0, tmp_path, lambda _: None)
     assert raised.value.remedy == ("End other work on this GPU; then burn in again.",)
@@ -154,10 +154,10 @@ class Silent(Simulated):
 def test_a_wrong_value_is_a_finding_also_where_the_driver_stops_answering(
     short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_Worker", Silent(GOOD))
+    monkeypatch.setattr(loop, "Worker", Silent(GOOD))
     with pytest.raises(Inconclusive, match="did not answer"):
         loop.run(CPU, short, 100.0, tmp_path, lambda _: None)
-    monkeypatch.setattr(loop, "_Worker", Silent(replace(GOOD, wrong=5)))
+    monkeypatch.setattr(loop, "Worker", Silent(replace(GOOD, wrong=5)))
     with pytest.raises(Wrong, match="5 wrong values"):
         loop.run(CPU, short, 100.0, tmp_path, lambda _: None)
     with pytest.raises(Wrong, match="5 wrong values"):
@@ -166,7 +166,7 @@ def test_a_wrong_value_is_a_finding_also_where_the_driver_stops_answering(
 
 def test_a_driver_that_stays_silent_ends_it(short: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = replace(GOOD, unseen="the driver does not answer")
-    monkeypatch.setattr(loop, "_Worker", Simulated(*(silent,) * 10))
+    monkeypatch.setattr(loop, "Worker", Simulated(*(silent,) * 10))
     with pytest.raises(Inconclusive, match="the driver does not answer") as raised:
         loop.run(CPU, short, 100.0, tmp_path, lambda _: None)
     assert "nvidia-smi" in raised.value.remedy[0]
@@ -176,11 +176,11 @@ def test_results_are_kept_where_the_driver_stops_answering(monkeypatch: pytest.M
     class Blind:
         kind, index = "cuda", 0
 
-        def other_processes(self) -> str:
+        def other_processes(self, ours: int) -> str:
             raise Inconclusive("the driver does not list processes")
 
-    worker: Any = object.__new__(loop._Worker)
-    worker._device, worker._samples, worker._work = Blind(), None, lambda: replace(GOOD, wrong=2)
+    worker: Any = object.__new__(loop.Worker)
+    worker._device, worker._samples, worker._ours, worker._work = Blind(), None, 1, lambda: replace(GOOD, wrong=2)
     monkeypatch.setattr(loop, "sampling", lambda *_, **__: contextlib.nullcontext())
     monkeypatch.setattr(loop, "_errors", lambda _: 4)
     assert worker.cycle() == replace(GOOD, wrong=2, errors=4, unseen="the driver does not list processes")

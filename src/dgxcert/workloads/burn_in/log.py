@@ -68,6 +68,8 @@ class Cycle:
     capped: float | None = None
     """Share of the time in which its power was capped."""
     power_w: float | None = None
+    number: int | None = None
+    """The same for all GPUs that worked at the same time; None where one worked alone."""
 
     @property
     def counts(self) -> bool:
@@ -324,6 +326,11 @@ def parse_line(line: str) -> Entry | None:
         return PAUSE.validate_python(entry) if "paused" in entry else None
     except ValueError:
         return None
+
+
+def summary_of(path: Path) -> Summary:
+    """The summary of a log file; an empty one where there is no file."""
+    return summarise(read_log(path))
 
 
 def summarise(entries: Iterable[Entry]) -> Summary:

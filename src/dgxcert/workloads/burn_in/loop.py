@@ -1,7 +1,6 @@
 """Burn-in loop: matmuls, copies and training steps in turn for the set minutes, each result compared with the first.
 
-It works on one GPU. On a machine with several GPUs each is loaded in turn, for as many minutes: faults that need all
-of them at once (the power supply, the heat of the whole machine) do not show.
+It works on one device: the only one of a machine, or that of a rank, which works beside its siblings (`together`).
 """
 
 import time
@@ -36,19 +35,17 @@ def run(device: Device, profile: Profile, minutes: float, keeps: Path, say: Call
     Raises Inconclusive where other processes stay on the GPU, or where the log was started with other settings; Wrong
     where the first matmul is wrong.
     """
-    path = _path(device, keeps)
-    before, settings = _summary(path), _settings(device, profile)
-    _require_same(before.settings or settings, settings)
-    log.append_start(path, settings, _errors(device), _highest_mhz(device))
+    path = path_of(device, keeps)
+    begin(device, path, settings_of(device, profile))
     try:
-        _work(path, _Worker(device, profile, path.with_suffix(".samples.jsonl")), minutes, say)
+        _work(path, Worker(device, profile, path), minutes, say)
     except KeyboardInterrupt:
         log.append_pause(path)
         raise
     except Exception:
-        log.require_correct(_summary(path))  # a wrong value is a finding, also where a later cycle failed
+        log.require_correct(log.summary_of(path))  # a wrong value is a finding, also where a later cycle failed
         raise
-    return _summary(path)
+    return log.summary_of(path)
 
 
 def finished(device: Device, keeps: Path, minutes: float) -> Summary:
@@ -57,21 +54,24 @@ def finished(device: Device, keeps: Path, minutes: float) -> Summary:
     Raises Wrong where a result was wrong, also if something killed it afterwards; Inconclusive where it was cut
     short or has too few cycles.
     """
-    summary = _summary(_path(device, keeps))
+    summary = log.summary_of(path_of(device, keeps))
     log.require_correct(summary)
     log.require_duration(summary, minutes)
     return summary
 
 
-def _summary(path: Path) -> Summary:
-    return log.summarise(log.read_log(path))
-
-
-def _path(device: Device, keeps: Path) -> Path:
+def path_of(device: Device, keeps: Path) -> Path:
+    """The log of a device."""
     return keeps / f"burn-in-{device.kind}{device.index}.jsonl"
 
 
-def _settings(device: Device, profile: Profile) -> dict[str, Any]:
+def begin(device: Device, path: Path, settings: dict[str, Any]) -> None:
+    """Write that the burn-in of a device starts or resumes; raises Inconclusive where it had other settings before."""
+    require_same(path, settings)
+    log.append_start(path, settings, _errors(device), _highest_mhz(device))
+
+
+def settings_of(device: Device, profile: Profile) -> dict[str, Any]:
     """The settings that determine the results: with others a healthy machine gives other bits."""
     import torch
 
@@ -87,7 +87,9 @@ def _settings(device: Device, profile: Profile) -> dict[str, Any]:
     }
 
 
-def _require_same(started: dict[str, Any], current: dict[str, Any]) -> None:
+def require_same(path: Path, current: dict[str, Any]) -> None:
+    """Raise Inconclusive where a log was started with other settings."""
+    started = log.summary_of(path).settings or current
     changed = [
         f"{name} {started.get(name)!r}, now {value!r}" for name, value in current.items() if started.get(name) != value
     ]
@@ -109,8 +111,8 @@ def _highest_mhz(device: Device) -> float | None:
     return float(clock_mhz) if clock_mhz else None
 
 
-def _work(path: Path, worker: "_Worker", minutes: float, say: Callable[[str], None]) -> None:
-    summary, last_line, not_counted = _summary(path), 0.0, 0
+def _work(path: Path, worker: "Worker", minutes: float, say: Callable[[str], None]) -> None:
+    summary, last_line, not_counted = log.summary_of(path), 0.0, 0
     while summary.minutes < minutes:
         cycle = worker.cycle()
         log.append_cycle(path, cycle)
@@ -120,16 +122,25 @@ def _work(path: Path, worker: "_Worker", minutes: float, say: Callable[[str], No
             say(f"{summary.minutes:.1f} of {minutes:g} min; {cycle.line}")
         not_counted = 0 if cycle.counts else not_counted + 1
         if not_counted >= MAX_NOT_COUNTED:
-            fix = "End other work on this GPU" if cycle.shared else "Check that the driver answers: nvidia-smi"
-            raise Inconclusive(cycle.shared or cycle.unseen, f"{fix}; then burn in again.")
+            raise disturbed(cycle)
 
 
-class _Worker:
-    """The three kinds of work, prepared once."""
+def disturbed(cycle: Cycle) -> Inconclusive:
+    """The error that ends a burn-in after too many cycles like this one, which does not count."""
+    fix = "End other work on this GPU" if cycle.shared else "Check that the driver answers: nvidia-smi"
+    return Inconclusive(cycle.shared or cycle.unseen, f"{fix}; then burn in again.")
 
-    def __init__(self, device: Device, profile: Profile, samples: Path) -> None:
+
+class Worker:
+    """The three kinds of work, prepared once; samples of the GPU go beside its log.
+
+    `ours` is how many processes of this run are on the GPU: with ranks perhaps the one that started them too.
+    """
+
+    def __init__(self, device: Device, profile: Profile, path: Path, ours: int = 1) -> None:
         sizes, precision = profile.workloads.burn_in, PRECISION[device.kind]
-        self._device, self._samples, self._cycle_s = device, samples, sizes.cycle_s
+        self._device, self._samples, self._ours = device, path.with_suffix(".samples.jsonl"), ours
+        self._cycle_s = sizes.cycle_s
         self._matmuls = Matmuls(device, profile, precision)
         self._copies = Copies(device, profile)
         self._training = Training(device, precision, sizes.steps)
@@ -144,7 +155,7 @@ class _Worker:
             with sampling(self._device.index, keep=self._samples) as samples:
                 cycle = replace(self._work(), errors=None)
             cycle = replace(cycle, errors=_errors(self._device))
-            cycle = replace(cycle, shared=self._device.other_processes() or "")
+            cycle = replace(cycle, shared=self._device.other_processes(self._ours) or "")
             return _with_samples(cycle, samples())
         except Inconclusive as unknown:
             if cycle is None:

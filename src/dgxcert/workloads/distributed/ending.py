@@ -6,6 +6,7 @@ a word comes first, then who is behind the others, then whose error came first.
 
 import json
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,8 @@ from dgxcert.workloads.distributed.rank import Rank
 
 WAITS = re.compile(r"torch/(?:distributed|cuda)/|/subprocess\.py|/threading\.py")
 """Files of the innermost frame of a rank that waits: for the others, or for what its GPU does with them."""
+ENDED = -signal.SIGTERM
+"""The exit code of a rank that torch's launcher has ended because another one had died or met an error."""
 SHOWN_LINES, SHOWN = 4, 600
 """How much of the end of what a rank printed is quoted: lines, and characters."""
 CONSEQUENCE = re.compile(
@@ -78,12 +81,15 @@ def judge(left: Sequence[Left], *, late_s: float | None, agent: str) -> DgxcertE
     if wrong:
         return _raised(min(wrong, key=_at))
     silent = _silent(left)
-    if silent:
-        return _died(silent)
+    by_itself = [each for each in silent if each.exit_code != ENDED]
+    if by_itself:
+        return _died(by_itself)
     if raised:
         return _raised(min(raised, key=lambda each: (_is_consequence(each), _at(each))))
     if late_s is not None:
         return _hung(left, late_s)
+    if silent:
+        return _died(silent)
     missing = [each for each in left if "returned" not in each.answer]
     if missing:
         how = f"; {agent}" if agent else ""
