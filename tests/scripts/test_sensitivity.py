@@ -12,6 +12,7 @@ from dgxcert.plan import suite
 JUDGES_NUMBERS = {
     *("MATMUL-CORRECT", "NF4-CORRECT", "MEMORY-PATTERN", "TRAINING-REPEATS", "TRITON-KERNEL", "COMPILE-CORRECT"),
     *("MATMUL-SPEED", "MEMORY-BANDWIDTH", "PREFILL-SPEED", "DECODE-SPEED", "LORA-SPEED", "GPU-CLOCK-UNDER-LOAD"),
+    *("LORA-SCALING", "DATA-PARALLEL-CORRECT"),
     *("BURN-IN", "PEFT-LORA", "COURSE-LORA-LAB", "COURSE-DISTILLATION", "ATTENTION-CORRECT", "GRADIENTS-CORRECT"),
 }
 """Requirements that compare what a device computed, copied or kept with what is right."""
