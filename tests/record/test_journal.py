@@ -281,7 +281,7 @@ def test_a_record_of_format_4_is_read(tmp_path: Path) -> None:
     assert isinstance(finished, journal.Finished)
     assert (child.number, started.child, finished.child, finished.repeats) == (2, 2, None, 0)
     state = RunState(journal.read(tmp_path))
-    assert (state.children, state.in_flight, state.waits("A")) == (2, None, False)
+    assert (state.children, state.in_flight, state.waits("A")) == (2, (), False)
 
 
 def test_a_text_with_bytes_that_are_no_text_is_kept_as_escapes(tmp_path: Path) -> None:

@@ -42,16 +42,20 @@ def test_the_boot_is_that_of_the_last_start_or_resume_with_a_boot_id(events: lis
 
 def test_a_started_requirement_at_the_end_of_the_record_is_in_flight() -> None:
     events = [OPENED, example.started("A"), example.finished("A"), example.started("B")]
-    assert RunState(events).in_flight == example.started("B")
-    assert RunState([*events, RESUMED]).in_flight == example.started("B"), "a crash of the resumed run changes nothing"
-    assert RunState([*events, example.finished("B")]).in_flight is None
-    assert RunState([OPENED]).in_flight is None
+    assert RunState(events).in_flight == (example.started("B"),)
+    assert RunState([*events, RESUMED]).in_flight == (example.started("B"),), (
+        "a crash of the resumed run changes nothing"
+    )
+    assert RunState([*events, example.finished("B")]).in_flight == ()
+    assert RunState([OPENED]).in_flight == ()
 
 
 def test_a_requirement_that_the_user_interrupted_is_not_in_flight() -> None:
     interrupted = journal.Interrupted(by="the user", key="A")
-    assert RunState([OPENED, example.started("A"), interrupted]).in_flight is None
-    assert RunState([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]).in_flight is not None
+    assert RunState([OPENED, example.started("A"), interrupted]).in_flight == ()
+    assert RunState([OPENED, example.started("A"), interrupted, RESUMED, example.started("B")]).in_flight == (
+        example.started("B"),
+    )
 
 
 @pytest.mark.parametrize(("rebooted", "how"), [(True, "the machine was restarted"), (False, "the run was killed")])
@@ -111,7 +115,7 @@ def test_there_are_two_repeats_at_most_however_often_a_run_is_resumed() -> None:
         assert not RunState(events).waits("A")
     run = RunState([*events, *attempt("A", Outcome.PASSED, 4)])
     assert (run.endings, len(run.attempts["A"])) == ({"A": Outcome.INCONCLUSIVE}, 3)
-    assert run.in_flight is None
+    assert run.in_flight == ()
 
 
 def test_rounds_that_vary_without_a_cause_are_repeated_once_and_with_a_neighbour_twice() -> None:
@@ -148,24 +152,24 @@ def test_what_was_in_flight_when_only_the_run_was_killed_is_measured_again() -> 
 
 def test_a_repeat_that_was_in_flight_when_the_machine_went_down_stays_inconclusive() -> None:
     killed = [OPENED, *inconclusive("A", **DISTURBED), example.started("A", 2)]
-    assert RunState(killed).in_flight == example.started("A", 2)
+    assert RunState(killed).in_flight == (example.started("A", 2),)
     restarted = RESUMED.model_copy(update={"rebooted": True})
     run = RunState([*killed, restarted, state.lost(example.started("A", 2), rebooted=True)])
-    assert (run.in_flight, run.waits("A"), len(run.attempts["A"])) == (None, False, 2)
+    assert (run.in_flight, run.waits("A"), len(run.attempts["A"])) == ((), False, 2)
 
 
 def test_a_process_that_outlived_its_kill_does_not_end_the_next_attempt() -> None:
     events = [OPENED, *inconclusive("A"), RESUMED, started("A", 2)]
     run = RunState([*events, example.finished("A", child=1)])
-    assert (run.endings["A"], run.in_flight) == (Outcome.INCONCLUSIVE, started("A", 2))
+    assert (run.endings["A"], run.in_flight) == (Outcome.INCONCLUSIVE, (started("A", 2),))
     run.take(example.finished("A", child=2))
-    assert (run.endings["A"], run.in_flight) == (Outcome.PASSED, None)
+    assert (run.endings["A"], run.in_flight) == (Outcome.PASSED, ())
 
 
 def test_an_interrupted_repeat_leaves_the_ending_before_it() -> None:
     interrupted = journal.Interrupted(by="the user", key="A")
     run = RunState([OPENED, *inconclusive("A", **DISTURBED), started("A", 2), interrupted])
-    assert (run.endings, run.in_flight) == ({"A": Outcome.INCONCLUSIVE}, None)
+    assert (run.endings, run.in_flight) == ({"A": Outcome.INCONCLUSIVE}, ())
     assert run.waits("A")
 
 
@@ -188,3 +192,25 @@ def test_repeats_that_are_taken_twice_change_nothing() -> None:
         twice.take(event)
         twice.take(event)
     assert vars(twice) == vars(once)
+
+
+def test_each_child_measures_one_requirement_and_several_children_several() -> None:
+    run = RunState([OPENED, started("A", 1), started("B", 2)])
+    assert run.in_flight == (started("A", 1), started("B", 2))
+    run.take(example.finished("A", child=2))
+    assert run.in_flight == (started("A", 1), started("B", 2)), "the one that does not measure it cannot end it"
+    run.take(example.finished("A", child=1))
+    assert (run.in_flight, run.endings) == ((started("B", 2),), {"A": Outcome.PASSED})
+
+
+def test_all_that_was_in_flight_is_lost_with_the_run_and_measured_again() -> None:
+    killed = [OPENED, started("A", 1), started("B", 2), RESUMED]
+    lost = [state.lost(each, rebooted=False) for each in RunState(killed).in_flight]
+    assert [event.key for event in lost] == ["A", "B"]
+    run = RunState([*killed, *lost])
+    assert (run.in_flight, run.waits("A"), run.waits("B")) == ((), True, True)
+
+
+def test_what_an_earlier_process_measured_is_no_longer_in_flight_once_the_resumed_one_measures() -> None:
+    assert RunState([OPENED, started("A", 1), RESUMED, started("B", 2)]).in_flight == (started("B", 2),)
+    assert RunState([OPENED, started("A", 1), started("B", 1)]).in_flight == (started("B", 1),)

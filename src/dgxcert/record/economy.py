@@ -3,9 +3,11 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from pydantic import BaseModel
 
+Model = TypeVar("Model", bound=BaseModel)
 FIELDS_SET = "__pydantic_fields_set__"
 _fields: dict[frozenset[str], set[str]] = {}
 
@@ -29,3 +31,13 @@ def share(model: BaseModel) -> None:
     """
     own = model.model_fields_set
     object.__setattr__(model, FIELDS_SET, _fields.setdefault(frozenset(own), own))
+
+
+def shared(model: Model) -> Model:
+    """The model, in less memory with all models that are in its tuples."""
+    share(model)
+    for part in vars(model).values():
+        for item in part if isinstance(part, tuple) else ():
+            if isinstance(item, BaseModel):
+                shared(item)
+    return model

@@ -107,6 +107,12 @@ class ChildStarted(Event):
     number: int
     pid: int
     log: str
+    phase: int = 0
+    """Which phase of its stage, counted from 0: see `plan.lanes`."""
+    gpu: int | None = None
+    """The GPU of its lane, where others work at the same time; None where it has the machine for itself."""
+    bound: str = ""
+    """The processors that it is bound to, and why these; "" where it may use all."""
 
 
 class SoftwareRead(Event):
@@ -191,11 +197,18 @@ class StageEnded(Event):
 
 
 class Interrupted(Event):
-    """The user ended the run; `key` was being measured and may be measured again."""
+    """The user ended the run; what was being measured may be measured again."""
 
     event: Literal["interrupted"] = "interrupted"
     by: str
     key: str | None = None
+    beside: tuple[str, ...] = ()
+    """What was being measured beside it, on other GPUs."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All that was being measured."""
+        return (self.key, *self.beside) if self.key else ()
 
 
 class Resumed(Event):
@@ -380,27 +393,10 @@ def read_content(content: bytes, path: Path) -> list[Event]:
     """All events in the bytes of a record; `path` is where they were read, for messages. Raises as `read` does."""
     _check_format(content, path)
     with economy.uncollected():
-        events = [*map(_shared, (_chained if chain.is_chained(content) else _unchained)(content, path))]
+        events = [*map(economy.shared, (_chained if chain.is_chained(content) else _unchained)(content, path))]
     if not events or not isinstance(events[0], Opened):
         raise CannotStart(f"{path} does not begin with an opened run.", "Start a new run.")
     return events
-
-
-def _shared(event: Event) -> Event:
-    """The event, with its parts, in less memory."""
-    economy.share(event)
-    if isinstance(event, Finished):
-        for item in event.evidence:
-            economy.share(item)
-            for made in item.held_against:
-                economy.share(made)
-        for trace in event.traces:
-            for point in trace.points:
-                economy.share(point)
-    elif isinstance(event, Opened):
-        for entry in event.plan:
-            economy.share(entry)
-    return event
 
 
 def _chained(content: bytes, path: Path) -> Iterator[Event]:

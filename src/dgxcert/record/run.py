@@ -440,10 +440,10 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
         notes.append("the work was done outside the container, so this run certifies nothing")
     notes.extend(f"{reason}, so this run certifies nothing" for reason in broken if opened.profile.certifies)
     notes.extend(_waived_gates(opened, state.endings))
-    stages_seen: set[str] = set()
+    seen: set[tuple[str, int, int | None]] = set()
     for event in events:
         if isinstance(event, Interrupted):
-            notes.append(f"interrupted by {event.by}" + (f" during {event.key}" if event.key else ""))
+            notes.append(f"interrupted by {event.by}" + (f" during {', '.join(event.keys)}" if event.key else ""))
         elif isinstance(event, Resumed):
             notes.append(f"resumed at {event.at}" + (" after the machine was restarted" if event.rebooted else ""))
         elif isinstance(event, StageEnded) and event.problem:
@@ -451,9 +451,9 @@ def _notes(events: list[Event], opened: Opened, state: RunState, broken: list[st
         elif isinstance(event, Refused):
             notes.append(f"process {event.child} of stage {event.stage} said what it may not: {event.why}")
         elif isinstance(event, ChildStarted):
-            if event.stage in stages_seen:
+            if (lane := (event.stage, event.phase, event.gpu)) in seen:
                 notes.append(f"stage {event.stage} continued in a fresh process ({event.log})")
-            stages_seen.add(event.stage)
+            seen.add(lane)
     return notes
 
 

@@ -45,11 +45,11 @@ class RunState:
 
     >>> state = RunState()
     >>> state.take(Started(key="GPU-PRESENT", stage="native", child=1))
-    >>> state.in_flight.key
-    'GPU-PRESENT'
+    >>> [started.key for started in state.in_flight]
+    ['GPU-PRESENT']
     >>> state.take(Finished(key="GPU-PRESENT", outcome=Outcome.PASSED, duration_s=0.4))  # without evidence
     >>> state.endings, state.in_flight
-    ({'GPU-PRESENT': <Outcome.INCONCLUSIVE: 'inconclusive'>}, None)
+    ({'GPU-PRESENT': <Outcome.INCONCLUSIVE: 'inconclusive'>}, ())
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
@@ -67,7 +67,10 @@ class RunState:
         """How many processes have worked on the run."""
         self.boot_id: str | None = None
         """The boot in which the run was last started or resumed; None where the record does not contain it."""
-        self._in_flight: tuple[Started, str] | None = None
+        self._in_flight: dict[str, tuple[Started, str]] = {}
+        """What is being measured, one requirement of each child that works, with the boot that it started in."""
+        self._left: set[str] = set()
+        """Of these, what an earlier process of the run was measuring: it has ended, and all of its children with it."""
         self._boot = ""
         self._profile: Profile | None = None
         self._resumed = False
@@ -95,7 +98,7 @@ class RunState:
             case ImageReady():
                 self.image = self.image or event.image
             case Interrupted():
-                self._in_flight = None
+                self._in_flight = {}
 
     @property
     def finished(self) -> set[str]:
@@ -108,9 +111,9 @@ class RunState:
         return {key for key, outcome in self.endings.items() if outcome is Outcome.PASSED}
 
     @property
-    def in_flight(self) -> Started | None:
-        """The requirement that was being measured when the record stops; None where the user interrupted it."""
-        return self._in_flight[0] if self._in_flight is not None else None
+    def in_flight(self) -> tuple[Started, ...]:
+        """The requirements that were being measured when the record stops; none where the user interrupted them."""
+        return tuple(started for started, _ in self._in_flight.values())
 
     def waits(self, key: str, stage: str = AFTER) -> bool:
         """Whether a requirement is still to be measured: it has not ended, or its ending allows another attempt.
@@ -161,9 +164,14 @@ class RunState:
             self._boot = event.at
         self._resumed = True
         self._started_since_resume = set()
+        self._left = set(self._in_flight)
 
     def _start(self, event: Started) -> None:
-        self._in_flight = event, self._boot
+        gone = {
+            key for key, (started, _) in self._in_flight.items() if key in self._left or started.child == event.child
+        }
+        self._in_flight = {key: each for key, each in self._in_flight.items() if key not in gone}
+        self._in_flight[event.key], self._left = (event, self._boot), set()
         self.started[event.key] = event
         self._started_since_resume.add(event.key)
         if event.stage != AFTER:
@@ -180,8 +188,8 @@ class RunState:
         started, boot = None, self._boot
         # A process that outlived its kill may still report: its ending was recorded for it, and is not that of the
         # child that measures the same requirement now.
-        if self._in_flight is not None and _same(self._in_flight[0], event):
-            (started, boot), self._in_flight = self._in_flight, None
+        if event.key in self._in_flight and _same(self._in_flight[event.key][0], event):
+            started, boot = self._in_flight.pop(event.key)
         if event.key in self.endings and (started is None or not self._repeatable(event.key, boot)):
             return
         counts = proof.doubted(event, proof.doubts(event.outcome, event.evidence, self._profile))

@@ -36,7 +36,7 @@ def _close(folder: Path, machine: Machine, say: Callable[[str], None]) -> str:
         events = journal.read_content(content, folder / journal.NAME)
         state, opened = RunState(events), events[0]
         in_flight = state.in_flight
-        if in_flight is None or not isinstance(opened, Opened):
+        if not in_flight or not isinstance(opened, Opened):
             return ""
         if not _went_down(opened.machine, state.boot_id, machine):
             return ""
@@ -50,8 +50,9 @@ def _close(folder: Path, machine: Machine, say: Callable[[str], None]) -> str:
     with contextlib.suppress(CannotStart, OSError, ValueError):  # only its reports are lost; its record is complete
         benchmark_file.merge(folder)
         report.write(runs.assemble(journal.read(folder), folder.name), folder)
+    measuring = ", ".join(f"{started.key} (started {started.at})" for started in in_flight)
     return (
-        f"run {folder.name} was measuring {in_flight.key} (started {in_flight.at}) and had not ended when this machine "
+        f"run {folder.name} was measuring {measuring} and had not ended when this machine "
         f"was restarted: read `journalctl -b -1 -k | tail -100` before you measure it again"
     )
 
@@ -70,12 +71,13 @@ def _may_have_gone_down(content: bytes, machine: Machine) -> bool:
     return hostname in first and STARTED.search(rest) is not None and re.search(here, content) is None
 
 
-def _record_lost(folder: Path, in_flight: Started) -> None:
-    """Record how the requirement in flight ended. Raises CannotStart where another process works on the run."""
+def _record_lost(folder: Path, in_flight: tuple[Started, ...]) -> None:
+    """Record how the requirements in flight ended. Raises CannotStart where another process works on the run."""
     writer = journal.Writer(folder)
     try:
         writer.claim()
-        writer.append(lost(in_flight, rebooted=True))
+        for started in in_flight:
+            writer.append(lost(started, rebooted=True))
     finally:
         writer.close()
 

@@ -91,12 +91,11 @@ def only_reports_are_missing(opened: Opened, state: RunState, folder: Path) -> b
 
 def beginning(opened: Opened, state: RunState, machine: Machine) -> list[journal.Event]:
     """The events with which a run continues: that it does, and how what was being measured ended."""
-    in_flight, rebooted = state.in_flight, machine.boot_id != state.boot_id
+    rebooted = machine.boot_id != state.boot_id
     continues = {entry.key for entry in opened.plan if entry.resumes}
     events: list[journal.Event] = [journal.Resumed(rebooted=rebooted, boot_id=machine.boot_id)]
-    if in_flight is not None and (rebooted or in_flight.key not in continues):
-        events.append(lost(in_flight, rebooted=rebooted))
-    return events
+    ended = (started for started in state.in_flight if rebooted or started.key not in continues)
+    return [*events, *(lost(started, rebooted=rebooted) for started in ended)]
 
 
 def require_same(opened: Opened, state: RunState, machine: Machine, current: Suite) -> None:

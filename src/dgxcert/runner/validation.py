@@ -266,7 +266,8 @@ def _measure(
 
 def _interrupted(writer: journal.Writer, state: RunState, by: str) -> list[journal.Event]:
     """Record what ended the run, and what was being measured: that is measured again. What the record did not take."""
-    event = journal.Interrupted(by=by, key=state.in_flight.key if state.in_flight is not None else None)
+    keys = tuple(started.key for started in state.in_flight)
+    event = journal.Interrupted(by=by, key=keys[0] if keys else None, beside=keys[1:])
     try:
         writer.append(event, last=True)
     except CannotStart:
