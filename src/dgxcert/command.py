@@ -253,17 +253,36 @@ def _signal(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
+def resident_bytes(pid: int) -> int:
+    """What a process has in memory, with all that it started; what has ended counts nothing."""
+    total = 0
+    for each in (pid, *_below(pid)):
+        with contextlib.suppress(OSError, IndexError):  # it ended meanwhile
+            pages = Path(f"/proc/{each}/statm").read_text(encoding="ascii").split()[1]
+            total += int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return total
+
+
 def _groups_below(pid: int) -> set[int]:
-    """The process groups of a process's descendants, from /proc/PID/task/*/children."""
+    """The process groups of a process's descendants."""
     groups: set[int] = set()
+    for child in _below(pid):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            groups.add(os.getpgid(child))
+    return groups - {os.getpgid(0)}
+
+
+def _below(pid: int) -> list[int]:
+    """The descendants of a process, from /proc/PID/task/*/children."""
+    found: list[int] = []
     waiting = [pid]
     while waiting:
         for listing in Path(f"/proc/{waiting.pop()}/task").glob("*/children"):
             with contextlib.suppress(OSError):  # it ended meanwhile
                 children = [int(child) for child in listing.read_text(encoding="ascii").split()]
                 waiting.extend(children)
-                groups.update(os.getpgid(child) for child in children)
-    return groups - {os.getpgid(0)}
+                found.extend(children)
+    return found
 
 
 def die_with_parent(parent: int) -> None:

@@ -5,6 +5,7 @@ but the floor: a program that does is ended by its container's limit, and the ma
 process maps, and on unified memory only a part of what a GPU allocates; what they miss, the memory guard sees.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from dgxcert.machine import gpu_memory_nodes
@@ -37,6 +38,15 @@ def of(total_bytes: int, floor_gib: float) -> dict[str, str]:
     memory = max(total_bytes - int(floor_gib * GIB), total_bytes // 2)
     shares = {name: str(max(LEAST, total_bytes // part)) for name, part in OF_MEMORY.items()}
     return {"DGXCERT_MEMORY": str(memory), **shares}
+
+
+def shared(limits: Mapping[str, str], lanes: int) -> dict[str, str]:
+    """The variables for each of several containers that work at the same time: an equal part of all.
+
+    >>> shared(of(128 * GIB, floor_gib=4), lanes=4)
+    {'DGXCERT_MEMORY': '33285996544', 'DGXCERT_SHM': '17179869184', 'DGXCERT_TMP': '17179869184'}
+    """
+    return {name: size if lanes == 1 else str(max(LEAST, int(size) // lanes)) for name, size in limits.items()}
 
 
 def parse(meminfo: str) -> int:

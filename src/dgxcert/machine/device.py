@@ -27,11 +27,20 @@ class Device:
     product: str
     memory: MemoryKind = MemoryKind.SEPARATE
     margin_gib: float = 2.0
+    lanes: int = 1
+    """How many lanes share the host's memory, each with a GPU of its own."""
 
     @property
     def name(self) -> str:
         """torch's name of it: `cuda:0` or `cpu`."""
         return f"cuda:{self.index}" if self.kind == "cuda" else "cpu"
+
+    def make_current(self) -> None:
+        """Have what names no GPU use this one, as pinned memory does: its context would lie on that of another lane."""
+        if self.kind == "cuda":
+            import torch
+
+            torch.cuda.set_device(self.index)
 
     def wait(self) -> None:
         """Block until the device is idle. Kernels run asynchronously: without this a timer measures their launch."""

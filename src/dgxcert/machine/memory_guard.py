@@ -43,11 +43,23 @@ def limits_of_groups() -> tuple[GroupLimit, ...]:
     return memory_limits.groups()
 
 
-def start(shortage: Callable[[], str], busy: Callable[[], bool], stop: Callable[[str], None]) -> threading.Thread:
-    """Start a thread that calls `stop` once, with the description of the first shortage that is found while `busy`."""
+def start(
+    shortage: Callable[[], str], busy: Callable[[], bool], stop: Callable[[str], None], patience_s: float = 0.0
+) -> threading.Thread:
+    """Start a thread that calls `stop` once, with the description of the first shortage that is found while `busy`.
+
+    With patience only where it lasts so long: another process may end first.
+    """
+
+    def lasting() -> str:
+        description = shortage()
+        if description and patience_s:
+            time.sleep(patience_s)
+            description = shortage()
+        return description
 
     def watch() -> None:
-        while not (busy() and (description := shortage())):
+        while not (busy() and (description := lasting())):
             time.sleep(POLL_S)
         stop(description)
 

@@ -21,6 +21,8 @@ from dgxcert.redaction import scrubber
 
 NAME = "benchmark.json"
 FOLDERS = ("inside", "logs")
+LANE = re.compile(r"gpu\d{1,4}")
+"""A folder in `inside/`, of the children that measured one of several GPUs at the same time."""
 PART = re.compile(r"benchmark-\d{1,9}\.json")
 AT_MOST = 64 * MIB
 """All that is read of one run's benchmarks: 400 benchmarks of 1,000 rounds make 10 MiB."""
@@ -104,7 +106,7 @@ def _damaged(name: str, problem: str) -> str:
 def _parts(folder: Path) -> list[str]:
     """The files of a run's processes, oldest first, by their path in the run folder."""
     found = []
-    for place in FOLDERS:
+    for place in (*FOLDERS, *_of_lanes(folder)):
         with contextlib.suppress(OSError):  # a run that measured nothing yet
             found += [f"{place}/{name}" for name in os.listdir(folder / place) if PART.fullmatch(name)]
     return sorted(found, key=lambda path: path.rpartition("/")[2])
@@ -165,3 +167,11 @@ def _requirement(benchmark: dict[str, Any]) -> str | None:
     info = benchmark.get("extra_info")
     name = info.get("requirement") if isinstance(info, dict) else None
     return name if isinstance(name, str) else None
+
+
+def _of_lanes(folder: Path) -> list[str]:
+    inside = FOLDERS[0]
+    try:
+        return [f"{inside}/{name}" for name in sorted(os.listdir(folder / inside)) if LANE.fullmatch(name)]
+    except OSError:
+        return []

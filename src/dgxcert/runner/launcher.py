@@ -1,12 +1,15 @@
 """Launchers: how a stage's child process is started and killed, and what its exit code means."""
 
 import contextlib
+import copy
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +17,10 @@ from typing import IO
 
 from dgxcert import command
 from dgxcert.container import engine, handover, proxies
+from dgxcert.container import limits as container_limits
 from dgxcert.container.handover import Handover
 from dgxcert.files.folder import Folder
+from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import own_checks, suite
@@ -38,6 +43,10 @@ SEEN = "gpu-processes.jsonl"
 TAIL = 65536
 """Bytes at the end of a log that are read: the inside may print without end."""
 
+STARTING = threading.Lock()
+"""Containers of lanes are started one after another."""
+THERE_S, POLL_S = 20.0, 0.1
+
 FIRST_SIGNAL = 128
 """A container whose process was killed by signal N exits with 128 + N."""
 
@@ -48,6 +57,10 @@ class Launcher(ABC):
     @abstractmethod
     def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
         """Start a child that may write in `inside`, with pipes for its channel; what it prints goes to a file."""
+
+    def for_share(self, share: Share) -> "Launcher":  # noqa: ARG002 (only a container is given its share here)
+        """The launcher of a lane, which has this share of the host; the share of the whole is this launcher's own."""
+        return self
 
     @abstractmethod
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
@@ -100,12 +113,21 @@ class InContainer(Launcher):
         self._service = service
         self._handover = Handover(token, proxies.find())
         self._limits = limits
+        self._share = WHOLE
         self._name = ""
         self._open = contextlib.ExitStack()
         """What lives as long as the child: the folder of its exchange with the host, and the watch."""
 
+    def for_share(self, share: Share) -> Launcher:
+        if share == WHOLE:
+            return self
+        own = copy.copy(self)
+        own._share, own._limits = share, container_limits.shared(self._limits, share.lanes)
+        own._name, own._open = "", contextlib.ExitStack()
+        return own
+
     def start(self, child: int, inside: Path, output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        self._name = f"dgxcert-{os.getpid()}-{child}"
+        self._name = f"{_names()}{child}"
         exchange = self._exchange()
         if self._service == GPU:
             self._open.callback(command.end_group, self._watch(exchange), 1.0)
@@ -114,7 +136,20 @@ class InContainer(Launcher):
         args += ["run", "--rm", "-T", "--name", self._name, *ca_options, self._service, "stage", INSIDE]
         args += ["--own", f"{EXCHANGE}/{own_checks.INSIDE}"] if self._own else []
         settings = engine.environment(**self._settings(inside, exchange))
-        return command.start_piped(args, output=output, cwd=suite.root(), env=settings)
+        with STARTING:
+            process = command.start_piped(args, output=output, cwd=suite.root(), env=settings)
+            if self._share.lanes > 1:
+                self._await(process)
+        return process
+
+    def _await(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait until the container is there: compose makes a missing network or volume, and fails where two do."""
+        deadline = time.monotonic() + THERE_S
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if engine.run("inspect", "--type", "container", self._name).returncode == 0:
+                    return
+            time.sleep(POLL_S)
 
     def _exchange(self) -> Path:
         """A folder for this child, with mode 0700, in which token and proxies are offered. Raises CannotStart."""
@@ -136,6 +171,7 @@ class InContainer(Launcher):
         with Folder.opened(exchange) as folder:
             folder.create(SEEN).close()  # before the container starts, which takes it for the sign to ask there
         args = [sys.executable, "-P", "-m", WATCH, self._name, str(exchange / SEEN)]
+        args += [_names()] if self._share.lanes > 1 else []
         with open(os.devnull, "wb") as nowhere:
             return command.start(args, output=nowhere, cwd=suite.root(), env=suite.environment())
 
@@ -171,6 +207,11 @@ class InContainer(Launcher):
             return _ending(FIRST_SIGNAL - returncode)
         ending, sigkill = _ending(returncode)
         return f"{ending} ({_last_line(log)})" if returncode else ending, sigkill
+
+
+def _names() -> str:
+    """How the names of this run's containers begin."""
+    return f"dgxcert-{os.getpid()}-"
 
 
 def _ca_bundle() -> str:

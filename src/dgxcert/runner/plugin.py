@@ -322,7 +322,8 @@ def _gpu(working: session.Session, index: int) -> Device:
     if index not in gpus:
         raise Inconclusive(f"there is no GPU {index} to measure", "See GPU-PRESENT first.")
     profile = working.profile
-    return Device("cuda", index, gpus[index].product, profile.gpu.memory, profile.memory.margin.value)
+    margin, lanes = profile.memory.margin.value, working.share.lanes
+    return Device("cuda", index, gpus[index].product, profile.gpu.memory, margin, lanes)
 
 
 @pytest.fixture
@@ -384,5 +385,7 @@ def device(
         chosen: Device = request.getfixturevalue("gpu")  # on a CPU the gpu fixture would be inconclusive
     else:
         chosen = _cpu(_session(request.config))
+    if _session(request.config).share.lanes > 1:
+        chosen.make_current()
     yield chosen
     chosen.release()

@@ -14,6 +14,7 @@ from rich.text import Text
 from dgxcert.console import counted, on_one_line, plain, print_line
 from dgxcert.judgement.requirement import OWN, Stage
 from dgxcert.outcome import Outcome
+from dgxcert.plan import lanes
 from dgxcert.plan.estimate import PROCESS_S, Estimate, duration
 from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
@@ -94,8 +95,9 @@ class Progress:
         self._stage = ""
         self._lines: dict[str, _Line] = {}
         self._build: deque[str] = deque(maxlen=BUILD_LINES)
-        self._current: str | None = None
-        self._since = self._printed = self._clock()
+        self._running: dict[str, float] = {}
+        """Since when each requirement is being measured: one, or one of each lane."""
+        self._printed = self._clock()
 
     def __enter__(self) -> "Progress":
         if self._is_live:
@@ -111,7 +113,7 @@ class Progress:
     def stage(self, name: str, plan: Sequence[Planned], done: set[str]) -> None:
         """A stage starts; the requirements in `done` ended before. What earlier stages left is not measured."""
         self._print_lines(finished=False)
-        self._stage, self._current, self._since = name, None, self._clock()
+        self._stage, self._running = name, {}
         mine = {entry.key: entry for entry in plan if entry.key not in done}
         for key in done:
             self._waiting.pop(key, None)
@@ -142,7 +144,7 @@ class Progress:
 
     def started(self, key: str) -> None:
         """A requirement starts."""
-        self._current, self._since = key, self._clock()
+        self._running[key] = self._clock()
         self.tick()
 
     def said(self, event: Said) -> None:
@@ -159,7 +161,7 @@ class Progress:
             self._again.add(event.key)
         else:
             self._waiting.pop(event.key, None)
-        self._current, self._since = None, self._clock()
+        self._running.pop(event.key, None)
         if again or repeated or event.outcome is not Outcome.PASSED or self._verbose:
             self._print_ending(event.outcome, on_one_line(event.key), event.duration_s)
         elif entry is not None:
@@ -176,7 +178,8 @@ class Progress:
         now = self._clock()
         if not self._is_live:
             if now - self._printed > SILENT_S:
-                current = on_one_line(self._current or self._stage)
+                beside = f" and {len(self._running) - 1} beside it" if len(self._running) > 1 else ""
+                current = f"{on_one_line(next(iter(self._running), self._stage))}{beside}"
                 self._print(f"              {current} goes on; {self.done} done, about {self.left} left", style="dim")
             return
         self._now.text = self.line
@@ -185,12 +188,14 @@ class Progress:
     def line(self) -> str:
         """The text of the live line: what is most important first, since a narrow terminal shows no more."""
         pieces = [self.done, f"about {self.left} left", self._stage]
-        if self._current is None:
+        if not self._running:
             pieces.append("starting")
         else:
-            entry = self._plan.get(self._current)
+            key, since = next(iter(self._running.items()))  # the one that has run longest
+            entry = self._plan.get(key)
             title = f" · {entry.title}" if entry is not None else ""
-            pieces.append(f"{self._current} {self._clock() - self._since:.0f} s{title}")
+            pieces.append(f"{len(self._running)} at once" if len(self._running) > 1 else "")
+            pieces.append(f"{key} {self._clock() - since:.0f} s{title}")
         return on_one_line(" · ".join(filter(None, pieces)))
 
     @property
@@ -206,13 +211,12 @@ class Progress:
     @property
     def seconds_left(self) -> float:
         """Seconds that what waits is expected to take."""
+        rank, now = RANK.get(self._stage, -1), self._clock()
         waiting = self._waiting.values()
-        processes = {RANK[entry.stage.value] for entry in waiting} - {RANK.get(self._stage, -1)}
-        seconds = self._estimate.left(waiting) + PROCESS_S * len(processes)
-        if self._current in self._waiting:
-            expected_s = self._estimate.of(self._waiting[self._current])
-            seconds -= min(self._clock() - self._since, expected_s)
-        return seconds
+        here = lanes.starts(entry for entry in waiting if RANK[entry.stage.value] == rank)
+        later = lanes.starts(entry for entry in waiting if RANK[entry.stage.value] != rank)
+        spent_s = {key: now - since for key, since in self._running.items()}
+        return self._estimate.left(waiting, spent_s) + PROCESS_S * (max(here - 1, 0) + later)
 
     def _unit(self, entry: Planned) -> str:
         """What shares a line: the cases of a requirement, or the requirements of a group."""

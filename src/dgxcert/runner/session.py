@@ -16,6 +16,7 @@ from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.trial import Trial
 from dgxcert.judgement.verdict import count
 from dgxcert.machine import memory_guard, software
+from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart, Outcome
@@ -30,6 +31,8 @@ from dgxcert.record.benchmark_file import BenchmarkFile
 from dgxcert.runner.channel.brief import Brief
 from dgxcert.runner.channel.speaker import Speaker, end
 
+PATIENCE_S = 0.25
+"""Between two lanes that stop themselves since the machine is short of memory: what the first frees may be enough."""
 LONGEST_REASON = 20_000
 """Characters: the channel takes a line of 4 MiB, and refuses who says more."""
 
@@ -50,6 +53,11 @@ class Session(ABC):
         """The indexes of the GPUs that requirements are made for."""
         displays = display_adapters(self.profile, self.machine)
         return [index for index in range(gpus_to_test(self.profile, self.machine)) if index not in displays]
+
+    @property
+    def share(self) -> Share:
+        """What this process may use of the host."""
+        return WHOLE
 
     @property
     @abstractmethod
@@ -133,13 +141,20 @@ class Supervised(Session):
         self._speaker = speaker
         self._started_at = 0.0
         self._current: str | None = None
+        if unbound := self.share.take():
+            sys.stderr.write(f"{unbound}\n")
         if brief.stage in WORKING:
             floor = self.profile.memory.floor
             shortage = functools.partial(memory_guard.shortage, floor.value, floor.source)
-            memory_guard.start(shortage, lambda: self._current is not None, self._stop)
+            patience_s = PATIENCE_S * (1 + self.share.place) if self.share.lanes > 1 else 0.0
+            memory_guard.start(shortage, lambda: self._current is not None, self._stop, patience_s)
         self._benchmark_file = BenchmarkFile(inside / f"benchmark-{brief.number:03}.json")
         if brief.reads_software:
             speaker.say(journal.SoftwareRead(stage=brief.stage, software=software.read()))
+
+    @property
+    def share(self) -> Share:
+        return self._brief.share
 
     @property
     def keeps(self) -> Path:

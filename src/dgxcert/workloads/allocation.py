@@ -5,6 +5,8 @@ that of CUDA or NVML, which do not count the page cache as free, and never more 
 The margin that stays free comes from the profile.
 """
 
+from dataclasses import replace
+
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
@@ -53,4 +55,5 @@ def _available(device: Device) -> memory.Usable:
     """CUDA's figure for a card with its own memory; for all else what this process may take of the system's."""
     if device.kind == "cuda" and not device.shares_system_memory:
         return memory.Usable(device.cuda_free_bytes() / GIB, "cudaMemGetInfo")
-    return memory.usable()
+    usable = memory.usable()
+    return usable if device.lanes == 1 else replace(usable, gib=usable.gib / device.lanes)

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Value
 from dgxcert.judgement.requirement import OWN
+from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.plan.options import Options
@@ -24,6 +25,8 @@ class Brief(BaseModel):
     """The number of this child, counted over the whole run."""
     keys: tuple[str, ...]
     """The requirements that it measures."""
+    share: Share = WHOLE
+    """What it may use of the host."""
     reads_software: bool
     """Whether it is the first of its stage, which says what software it runs on."""
     package_sha256: str
@@ -45,12 +48,15 @@ class Brief(BaseModel):
         return Computation(planned, frozenset(self.passed), {(key, name): value for key, name, value in self.read})
 
 
-def write(opened: Opened, state: RunState, stage: str, number: int, keys: tuple[str, ...]) -> Brief:
+def write(
+    opened: Opened, state: RunState, stage: str, number: int, keys: tuple[str, ...], share: Share = WHOLE
+) -> Brief:
     """The brief of a child that is about to start."""
     return Brief(
         stage=stage,
         number=number,
         keys=keys,
+        share=share,
         reads_software=stage not in state.software and not stage.startswith(f"{OWN}-"),
         package_sha256=opened.suite.package_sha256,
         options=opened.options,
