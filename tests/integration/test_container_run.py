@@ -16,7 +16,7 @@ from dgxcert.outcome import Outcome
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.run import Result, Run
-from dgxcert.runner.supervisor import INSIDE
+from dgxcert.runner.lanes.child import INSIDE
 
 MakeImage = Callable[[str], tuple[Image, Path]]
 

@@ -12,7 +12,8 @@ from suites import driver, example
 
 from dgxcert.machine import memory_guard
 from dgxcert.record import run as runs
-from dgxcert.runner.supervisor import Child, Supervisor
+from dgxcert.runner.lanes.child import Child
+from dgxcert.runner.supervisor import Supervisor
 
 FLOOR = (4.0, "below this the kernel writes pages out")
 

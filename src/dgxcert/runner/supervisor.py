@@ -12,7 +12,6 @@ one waits for, as the end of a process that hangs, delays no other. Record, stat
 
 import functools
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,11 +24,9 @@ from dgxcert.files import place
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.folder import Folder
 from dgxcert.machine import host_share
-from dgxcert.machine.host_share import WHOLE, Share
+from dgxcert.machine.host_share import WHOLE
 from dgxcert.outcome import Outcome
 from dgxcert.plan import lanes
-from dgxcert.plan.lanes import Lane
-from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
 from dgxcert.record.state import RunState
@@ -39,19 +36,16 @@ from dgxcert.runner.channel.listener import Listener, Unfit
 from dgxcert.runner.child_log import ChildLog
 from dgxcert.runner.excess import Excess
 from dgxcert.runner.interrupts import Stop
+from dgxcert.runner.lanes import together
+from dgxcert.runner.lanes.child import INSIDE, Child, Work
 from dgxcert.runner.launcher import GRACE_S, Launcher
 from dgxcert.runner.progress import Progress
 
 POLL_S = 0.05
-START_BUDGET_S = 120.0
-"""From a child's start to its first requirement, and between two: Python and pytest start, nothing else."""
-END_BUDGET_S = 60.0
-"""From the last requirement to the child's end: pytest-benchmark writes its file."""
 INTERRUPT_GRACE_S = 5.0
 IMPATIENT = 2
 """Signals that say: at once."""
-INSIDE, LOGS = "inside", "logs"
-"""The folder of a run that its children may write: samples that are kept, and pytest-benchmark's own files."""
+LOGS = "logs"
 STOPPED_S = 3.0
 """Between two looks at a child lie 0.05 s and what is recorded; after longer, this process was stopped."""
 WRITTEN = f"something wrote into {journal.NAME}"
@@ -61,82 +55,11 @@ FREED_S = 1.0
 """How long a child that was killed for its memory takes to free it: until then no other lane's is killed."""
 
 
-class Child:
-    """One pytest process, and which requirement it measures."""
-
-    def __init__(
-        self,
-        process: "subprocess.Popen[bytes]",
-        plan: dict[str, Planned],
-        stage: str,
-        number: int,
-        excess: Callable[[], str],
-        share: Share = WHOLE,
-    ) -> None:
-        """`excess` says what it has filled the disk with, or ""; `share` is what it may use of the host."""
-        self.process = process
-        self.share = share
-        self.excess = excess
-        self.stage = stage
-        self.number = number
-        self.works = stage in WORKING
-        """Whether it allocates memory. Other children only read the machine, also one that is out of memory."""
-        self.current: str | None = None
-        self.started_any = False
-        self.done: set[str] = set()
-        self.stopped = ""
-        """Why it ended itself, if it did."""
-        self.refused = ""
-        """Why what it said was refused, if it was."""
-        self._plan = plan
-        self.since = self.looked = time.monotonic()
-        """Since when its budget counts, and when this process last looked at it."""
-
-    def take(self, event: journal.Event) -> None:
-        """Follow what the child says."""
-        if isinstance(event, journal.Started):
-            self.current, self.started_any = event.key, True
-        elif isinstance(event, journal.Finished):
-            self.current = None
-            self.done.add(event.key)
-        elif isinstance(event, journal.Stopped):
-            self.stopped = event.reason
-        if not isinstance(event, journal.Said):  # a message does not extend a budget: a hung loop can print too
-            self.since = time.monotonic()
-
-    @property
-    def budget_s(self) -> float:
-        """How long its current requirement may take, or its start, or its end."""
-        if self.current is not None:
-            return self._plan[self.current].budget_s
-        return END_BUDGET_S if self.done >= set(self._plan) else START_BUDGET_S
-
-    @property
-    def overdue(self) -> bool:
-        """Whether it has exceeded that budget."""
-        return time.monotonic() - self.since > self.budget_s
-
-
 class Ear(NamedTuple):
     """How a child is heard."""
 
     listener: Listener
     admission: Admission
-
-
-class Work(NamedTuple):
-    """What one lane measures, and where."""
-
-    stage: str
-    phase: int
-    launcher: Launcher
-    lane: Lane
-    share: Share
-
-    @property
-    def inside(self) -> Path:
-        """The folder that its children may write, in the run's: one of its own beside other lanes."""
-        return Path(INSIDE, self.lane.name if self.share.lanes > 1 else "")
 
 
 class Supervisor:
@@ -202,7 +125,8 @@ class Supervisor:
         while any(moving(work) for phase in phases for work in phase):
             for phase in phases:
                 working = [work for work in phase if moving(work)]
-                ends = self._together([functools.partial(self._run_lane, work, len(phases) == 1) for work in working])
+                calls = [functools.partial(self._run_lane, work, len(phases) == 1) for work in working]
+                ends = together.make(calls, self._over)
                 still |= {(work.phase, work.lane.gpu): why for work, why in zip(working, ends, strict=True) if why}
         return list(still.values())
 
@@ -214,38 +138,6 @@ class Supervisor:
         shares = host_share.of_lanes(gpus, on_bus) if len(gpus) > 1 else (WHOLE,) * len(phase)
         pairs = zip(phase, shares, strict=True)
         return [Work(stage, number, launcher.for_share(share), lane, share) for lane, share in pairs]
-
-    def _together(self, calls: list[Callable[[], str]]) -> list[str]:
-        """Make calls at the same time and return what they return; one alone is made in this thread.
-
-        Raises what the first of them raises that raises, once all have ended.
-        """
-        if len(calls) < 2:
-            return [call() for call in calls]
-        answers = [""] * len(calls)
-        raised: list[BaseException] = []
-
-        def make(place: int, call: Callable[[], str]) -> None:
-            try:
-                answers[place] = call()
-            except BaseException as error:
-                raised.append(error)
-                self._over.set()
-
-        threads = [threading.Thread(target=make, args=each, name=f"lane {each[0]}") for each in enumerate(calls)]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        except BaseException:
-            self._over.set()
-            for thread in threads:
-                thread.join()
-            raise
-        if raised:
-            raise raised[0]
-        return answers
 
     def _run_lane(self, work: Work, at_once: bool) -> str:
         """Measure what waits of a lane, in child after child; returns why it stands still, or "".
