@@ -170,7 +170,7 @@ def test_probes_and_workloads_never_import_pytest(package: str) -> None:
 
 def test_subprocesses_are_started_in_one_module_only() -> None:
     users = {path.name for path in MODULES if "subprocess" in imports(path, everywhere=False)}
-    assert users <= {"command.py", "supervisor.py", "launcher.py", "torch_compile.py"}  # the latter name types of it
+    assert users <= {"command.py", "child.py", "launcher.py", "torch_compile.py"}  # the latter name types of it
 
 
 def test_src_never_asserts() -> None:

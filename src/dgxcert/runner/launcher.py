@@ -20,11 +20,11 @@ from dgxcert.container import engine, handover, proxies
 from dgxcert.container import limits as container_limits
 from dgxcert.container.handover import Handover
 from dgxcert.files.folder import Folder
-from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import own_checks, suite
 from dgxcert.plan.own_checks import OwnChecks
+from dgxcert.runner.lanes.host_share import WHOLE, Share
 
 GRACE_S = 10.0
 CA_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")

@@ -16,7 +16,6 @@ from dgxcert.judgement.requirement import Tier
 from dgxcert.judgement.trial import Trial
 from dgxcert.judgement.verdict import count
 from dgxcert.machine import memory_guard, software
-from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.outcome import CannotStart, Outcome
@@ -30,6 +29,7 @@ from dgxcert.record import journal
 from dgxcert.record.benchmark_file import BenchmarkFile
 from dgxcert.runner.channel.brief import Brief
 from dgxcert.runner.channel.speaker import Speaker, end
+from dgxcert.runner.lanes.host_share import WHOLE, Share
 
 PATIENCE_S = 0.25
 """Between two lanes that stop themselves since the machine is short of memory: what the first frees may be enough."""

@@ -23,8 +23,6 @@ from dgxcert import command
 from dgxcert.files import place
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.folder import Folder
-from dgxcert.machine import host_share
-from dgxcert.machine.host_share import WHOLE
 from dgxcert.outcome import Outcome
 from dgxcert.plan import lanes
 from dgxcert.plan.selection import Planned
@@ -36,8 +34,9 @@ from dgxcert.runner.channel.listener import Listener, Unfit
 from dgxcert.runner.child_log import ChildLog
 from dgxcert.runner.excess import Excess
 from dgxcert.runner.interrupts import Stop
-from dgxcert.runner.lanes import together
+from dgxcert.runner.lanes import host_share, together
 from dgxcert.runner.lanes.child import INSIDE, Child, Work
+from dgxcert.runner.lanes.host_share import WHOLE
 from dgxcert.runner.launcher import GRACE_S, Launcher
 from dgxcert.runner.progress import Progress
 

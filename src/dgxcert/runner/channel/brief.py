@@ -5,7 +5,6 @@ from pydantic import BaseModel, ConfigDict
 from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Value
 from dgxcert.judgement.requirement import OWN
-from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.plan.options import Options
@@ -13,6 +12,7 @@ from dgxcert.plan.selection import Planned
 from dgxcert.profiles.profile import Profile
 from dgxcert.record.journal import Opened
 from dgxcert.record.state import RunState
+from dgxcert.runner.lanes.host_share import WHOLE, Share
 
 
 class Brief(BaseModel):

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from dgxcert.machine.host_share import WHOLE, Share
 from dgxcert.plan.lanes import Lane
 from dgxcert.plan.options import WORKING
 from dgxcert.plan.selection import Planned
 from dgxcert.record import journal
+from dgxcert.runner.lanes.host_share import WHOLE, Share
 from dgxcert.runner.launcher import Launcher
 
 INSIDE = "inside"
