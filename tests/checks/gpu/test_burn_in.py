@@ -152,3 +152,35 @@ def test_a_restart_or_a_silent_driver_is_inconclusive(
     burnt(monkeypatch, {"seconds": GOOD.seconds, **changed}, times)
     with pytest.raises(Inconclusive):
         check.test_all_devices_work_for_the_requested_time(GPU, PROFILE, 2.0, Path("kept"), Recorder())
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault", "named"),
+    [
+        ({}, None, "common cycles"),
+        (
+            {"product": "zz"},
+            "differing results",
+            "GPU 1: other product than its siblings in 9 cycles, first in cycle 1",
+        ),
+        ({"wrong": 1}, "wrong values", "GPU 1: 9"),
+        ({"seconds": 19.0}, "time worked", "9 cycles of matmuls, copies and training steps on 3 devices"),
+    ],
+)
+def test_the_gpu_that_differs_from_its_siblings_is_named(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None, named: str
+) -> None:
+    numbered = tuple(replace(GOOD, number=number) for number in range(1, CYCLES + 1))
+    others = tuple(replace(cycle, **changed) for cycle in numbered)
+    whole = BurnIn({f"GPU {index}": Summary(others if index == 1 else numbered) for index in range(3)})
+    monkeypatch.setattr(together, "run", lambda *_: whole)
+    evidence = Recorder()
+    arguments = ((GPU,) * 3, PROFILE, MINUTES, Path("kept"), evidence)
+    if fault is None:
+        check.test_all_devices_work_for_the_requested_time(*arguments)
+    else:
+        with pytest.raises(AssertionError):
+            check.test_all_devices_work_for_the_requested_time(*arguments)
+    assert [kept.name for kept, _ in evidence.violated] == ([] if fault is None else [fault])
+    assert any(named in kept.source for kept in evidence.kept)
+    assert len(evidence.traces) == 3
