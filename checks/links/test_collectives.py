@@ -31,3 +31,26 @@ def test_collectives_of_all_gpus_are_right(devices, machine, profile, evidence):
     assert wrong == 0
     assert rounding.within(collectives.sum_tolerance())
     assert apart == 0
+
+
+@requirement(
+    "PAIR-SPEED",
+    title="Every pair of GPUs exchanges data as fast as the others",
+    why="One slow pair slows every all_reduce of a training, since each step of the ring waits for it; offloading with "
+    "device_map moves activations over it.",
+    remedy=(
+        "Read in the evidence which pair it is, and how its GPUs are joined: nvidia-smi topo -m",
+        "Look at the links of both: nvidia-smi nvlink -s; nvidia-smi nvlink -e",
+        "Check the slots if they are joined by PCIe: nvidia-smi -q -d PCI",
+        "Restart the machine: sudo reboot; then open a hardware case with the run folder if it is still slow.",
+    ),
+    tier="standard",
+    takes_s=20,
+    budget_s=300,
+)
+def test_every_pair_of_gpus_is_as_fast_as_the_others(devices, profile, evidence):
+    pairs = collectives.exchanged(devices, profile)
+    wrong = evidence.record("wrong elements", pairs.wrong, source="all that the last exchange of each pair has moved")
+    slowest = evidence.record("slowest pair", pairs.slowest, unit="of median", source=pairs.source)
+    assert wrong == 0
+    assert slowest >= profile.limit("collectives.slowest")

@@ -75,18 +75,27 @@ def time_rounds(benchmark: Any, workload: Workload, profile: Profile, evidence: 
             benchmark.pedantic(workload.run_rounds, args=(timer.add_round,))
     finally:
         timer.monitor.stop()  # it still runs where a round raises, and where the workload ends by itself
+    rounds = keep_rounds(benchmark, timer.rounds, workload.work, evidence)
+    if timer.monitor.trace is not None:
+        evidence.keep_trace(timer.monitor.trace)
+    return rounds
+
+
+def keep_rounds(benchmark: Any, rounds: Callable[[], Rounds], work: Work, evidence: Recorder) -> Rounds:
+    """Put rounds into pytest-benchmark's statistics, in place of what it timed itself.
+
+    Raises Inconclusive where its timing is switched off.
+    """
     if benchmark.stats is None:
         raise Inconclusive(
             "the benchmark timed nothing",
             "Run without --benchmark-disable, --benchmark-skip and other options that switch timing off.",
         )
-    rounds = timer.rounds()
-    benchmark.stats.stats.data[:] = rounds.seconds
-    if timer.monitor.trace is not None:
-        evidence.keep_trace(timer.monitor.trace)
-    info = {"requirement": evidence.key, "amount": workload.work.amount, "device": device.kind}
-    benchmark.extra_info.update(info | rounds.as_info)
-    return rounds
+    timed = rounds()
+    benchmark.stats.stats.data[:] = timed.seconds
+    info = {"requirement": evidence.key, "amount": work.amount, "device": work.device.kind}
+    benchmark.extra_info.update(info | timed.as_info)
+    return timed
 
 
 class RoundTimer:

@@ -1,18 +1,28 @@
 """Collectives: all ranks of a machine prove and time what they do together; what they say is put together here."""
 
+import dataclasses
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dgxcert.judgement.benchmark_cases import COLLECTIVES
-from dgxcert.judgement.limit import Limit
+from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.limit import Bound, Limit
+from dgxcert.judgement.rounds import Around, Rounds, Work
 from dgxcert.judgement.units import OF_ROUNDING
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine
+from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Collectives
-from dgxcert.workloads.distributed import launch
+from dgxcert.workloads.distributed import launch, nccl_log, operations, speed
 from dgxcert.workloads.distributed.rank import Rank
+from dgxcert.workloads.hardware.together import neighbours
+from dgxcert.workloads.quiet import PATIENCE
+from dgxcert.workloads.round_timer import keep_rounds
 
+LIMIT_S = 240.0
+"""A sweep of twenty sizes and the rounds take about 30 s, beside the start."""
 PROOF_LIMIT_S = 150.0
 """Sixteen processes start torch, make a context and join each other in about 40 s on a slow disk; the rest computes."""
 SHOWN = 4
@@ -107,3 +117,140 @@ def _expected(device: Device, machine: Machine) -> str:
 def _place(said: str, machine: Machine) -> str:
     """The number of the GPU that a rank is on, where the driver lists it."""
     return next((f"GPU {gpu.index}" for gpu in machine.gpus if gpu.uuid == said), said)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One collective that was timed."""
+
+    work: Work
+    rounds: Rounds
+    algorithm: str
+    """As limits name it; "unknown" where NCCL's log does not say it."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How fast each pair of ranks exchanges data while the others wait."""
+
+    slowest: float
+    """The bandwidth of the slowest pair, as a share of the median pair's."""
+    wrong: int
+    source: str
+
+
+def measure(
+    benchmark: Any, devices: Sequence[Device], profile: Profile, evidence: Recorder, operation: str
+) -> Measured:
+    """Time a collective of all devices in rounds; `benchmark` is pytest-benchmark's fixture.
+
+    The time of a round is that of the slowest rank, and the work is bytes times nccl-tests' factor, so that the rate is
+    the bus bandwidth. Raises Wrong where the last result is, and what `launch.run` raises.
+    """
+    PATIENCE.wait(devices[0], evidence.say)
+    said: list[dict[str, Any]] = []
+    settings = _settings(devices, profile, operation)
+
+    def once() -> None:
+        said.extend(launch.run("distributed.speed", devices, settings, limit_s=LIMIT_S, variables=nccl_log.VARIABLES))
+
+    benchmark.pedantic(once)
+    lead = said[0]
+    factor = operations.factor(operation, len(devices))
+    work = Work(devices[0], lead["bytes"] * factor / 1e9, link_peak(profile, operation))
+    rounds = keep_rounds(benchmark, lambda: rounds_of(devices, said), work, evidence)
+    wrong = evidence.record(
+        "wrong elements", sum(each["wrong"] for each in said), source="the last result of each rank"
+    )
+    evidence.require(wrong == 0)
+    algorithm = lead["algorithm"] or "unknown"
+    evidence.record(f"algorithm of {operation}", algorithm, source=f"{lead['how']}, for {lead['bytes']} bytes")
+    _keep_sweep(evidence, operation, lead["swept"], factor)
+    return Measured(work, rounds, algorithm)
+
+
+def _settings(devices: Sequence[Device], profile: Profile, operation: str) -> dict[str, Any]:
+    sizes = profile.workloads.collectives
+    return {
+        "operation": operation,
+        "smallest_bytes": sizes.smallest_bytes,
+        "largest_bytes": sizes.largest_mib * 2**20,
+        "growth": sizes.growth,
+        "timing": profile.workloads.timing.model_dump(),
+        "ours": neighbours.ours(devices),
+    }
+
+
+def link_peak(profile: Profile, operation: str) -> Bound:
+    """What bounds a bus bandwidth: the links of a GPU, or the memory where the profile knows of no links.
+
+    Where the switches add up, a GPU sends and receives each byte once, and the bus bandwidth of all_reduce counts it
+    up to twice.
+    """
+    peak = profile.peak("nvlink" if "nvlink" in profile.physical else "memory_bandwidth")
+    if operation != "all_reduce":
+        return peak
+    return peak.model_copy(update={"value": 2 * peak.value, "source": f"twice {peak.source}, added up in the switches"})
+
+
+def rounds_of(devices: Sequence[Device], said: Sequence[dict[str, Any]]) -> Rounds:
+    """The rounds of the slowest rank, with what went on around any of them."""
+    names = [Rank(index, tuple(devices)).name for index in range(len(devices))]
+    around = [Around(**each["around"]) for each in said]
+    ours = sum(each["own_share"] for each in said[1:])  # to the first rank these are other processes
+
+    def worst(name: str) -> float | None:
+        return max((value for each in around if (value := getattr(each, name)) is not None), default=None)
+
+    merged = dataclasses.replace(
+        around[0],
+        others=max(0.0, (around[0].others or 0.0) - ours),
+        busiest=max(0.0, (around[0].busiest or 0.0) - ours),
+        compiled=max(each.compiled for each in around),
+        peak_bytes=max(each.peak_bytes for each in around),
+        power_w=worst("power_w"),
+        hot=worst("hot"),
+        braked=worst("braked"),
+    )
+    seen = "; ".join(
+        f"{name}: {each['disturbance']}" for name, each in zip(names, said, strict=True) if each["disturbance"]
+    )
+    unknown = next((each["unknown"] for each in said if each["unknown"]), "")
+    return Rounds(tuple(said[0]["seconds"]), seen or None, merged, unknown)
+
+
+def _keep_sweep(evidence: Recorder, operation: str, swept: Sequence[Sequence[float]], factor: float) -> None:
+    """Record the time of the smallest size, and the bus bandwidth of each size: compared with nothing."""
+    size, seconds = swept[0]
+    source = f"median of rounds on {size:.0f} bytes, the slowest rank"
+    evidence.record(f"latency of {operation}", seconds * 1e6, unit="µs", source=source)
+    for size, seconds in swept:
+        rate = size * factor / seconds / 1e9
+        evidence.record(f"{operation} of {_in_words(int(size))}", rate, unit="GB/s", source="median on the way up")
+
+
+def _in_words(size: int) -> str:
+    """A size in the unit of nccl-tests' tables.
+
+    >>> _in_words(1024), _in_words(8 * 2**30), _in_words(2**20 - 4)
+    ('1 KiB', '8 GiB', '1 MiB')
+    """
+    power = max(0, (size + size // 100).bit_length() - 1) // 10
+    return f"{size / 2 ** (10 * power):.0f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
+
+
+def exchanged(devices: Sequence[Device], profile: Profile) -> Pairs:
+    """How fast each pair of devices exchanges data both ways. Raises what `launch.run` raises."""
+    said = launch.run("distributed.speed", devices, _settings(devices, profile, speed.PAIRS), limit_s=LIMIT_S)
+    return compare_pairs(devices, said)
+
+
+def compare_pairs(devices: Sequence[Device], said: Sequence[dict[str, Any]]) -> Pairs:
+    """The slowest pair beside the median pair; pure."""
+    names = [Rank(index, tuple(devices)).name for index in range(len(devices))]
+    times = {(int(first), int(second)): seconds for first, second, seconds in said[0]["pairs"]}
+    median_s = statistics.median(times.values())
+    slow = max(times, key=lambda pair: times[pair])
+    share = median_s / times[slow]
+    source = f"{names[slow[0]]} and {names[slow[1]]}, the slowest of {len(times)} pairs, each while the others wait"
+    return Pairs(share, sum(each["wrong"] for each in said), source)
