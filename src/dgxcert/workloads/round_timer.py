@@ -41,6 +41,14 @@ AddRound = Callable[[float], bool]
 """Takes the seconds of one round; returns whether another round is wanted."""
 
 
+class HasWork(Protocol):
+    """What knows the work of one of its rounds."""
+
+    @property
+    def work(self) -> Work:
+        """The work of one round."""
+
+
 class Workload(Protocol):
     """One piece of timed work."""
 
@@ -75,13 +83,13 @@ def time_rounds(benchmark: Any, workload: Workload, profile: Profile, evidence: 
             benchmark.pedantic(workload.run_rounds, args=(timer.add_round,))
     finally:
         timer.monitor.stop()  # it still runs where a round raises, and where the workload ends by itself
-    rounds = keep_rounds(benchmark, timer.rounds, workload.work, evidence)
+    rounds = keep_rounds(benchmark, timer.rounds, workload, evidence)
     if timer.monitor.trace is not None:
         evidence.keep_trace(timer.monitor.trace)
     return rounds
 
 
-def keep_rounds(benchmark: Any, rounds: Callable[[], Rounds], work: Work, evidence: Recorder) -> Rounds:
+def keep_rounds(benchmark: Any, rounds: Callable[[], Rounds], workload: HasWork, evidence: Recorder) -> Rounds:
     """Put rounds into pytest-benchmark's statistics, in place of what it timed itself.
 
     Raises Inconclusive where its timing is switched off.
@@ -91,7 +99,7 @@ def keep_rounds(benchmark: Any, rounds: Callable[[], Rounds], work: Work, eviden
             "the benchmark timed nothing",
             "Run without --benchmark-disable, --benchmark-skip and other options that switch timing off.",
         )
-    timed = rounds()
+    timed, work = rounds(), workload.work
     benchmark.stats.stats.data[:] = timed.seconds
     info = {"requirement": evidence.key, "amount": work.amount, "device": work.device.kind}
     benchmark.extra_info.update(info | timed.as_info)

@@ -119,14 +119,40 @@ def _place(said: str, machine: Machine) -> str:
     return next((f"GPU {gpu.index}" for gpu in machine.gpus if gpu.uuid == said), said)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One collective that was timed."""
+class Collective:
+    """One collective of all devices: timed in their processes, so that its work is known only after that."""
 
-    work: Work
-    rounds: Rounds
-    algorithm: str
-    """As limits name it; "unknown" where NCCL's log does not say it."""
+    def __init__(self, devices: Sequence[Device], profile: Profile, operation: str) -> None:
+        self.devices, self.operation = tuple(devices), operation
+        self._settings = _settings(devices, profile, operation)
+        self._peak = link_peak(profile, operation)
+        self._factor = operations.factor(operation, len(devices))
+        self.said: tuple[dict[str, Any], ...] = ()
+        """What each rank said, after `run`."""
+
+    def run(self) -> None:
+        """Time it on all ranks. Raises what `launch.run` raises."""
+        variables = nccl_log.VARIABLES
+        self.said = launch.run("distributed.speed", self.devices, self._settings, limit_s=LIMIT_S, variables=variables)
+
+    @property
+    def work(self) -> Work:
+        """Bytes times nccl-tests' factor, so that the rate is the bus bandwidth."""
+        return Work(self.devices[0], self.said[0]["bytes"] * self._factor / 1e9, self._peak)
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm, as limits name it; "unknown" where NCCL's log does not say it."""
+        return str(self.said[0]["algorithm"]) or "unknown"
+
+    def verify(self, evidence: Recorder) -> None:
+        """Record what was chosen and how it grew with the size; raises Wrong where the last result is."""
+        lead = self.said[0]
+        wrong = sum(each["wrong"] for each in self.said)
+        evidence.require(evidence.record("wrong elements", wrong, source="the last result of each rank") == 0)
+        source = f"{lead['how']}, for {lead['bytes']} bytes"
+        evidence.record(f"algorithm of {self.operation}", self.algorithm, source=source)
+        _keep_sweep(evidence, self.operation, lead["swept"], self._factor)
 
 
 @dataclass(frozen=True)
@@ -139,34 +165,19 @@ class Pairs:
     source: str
 
 
-def measure(
-    benchmark: Any, devices: Sequence[Device], profile: Profile, evidence: Recorder, operation: str
-) -> Measured:
-    """Time a collective of all devices in rounds; `benchmark` is pytest-benchmark's fixture.
+def prepare(devices: Sequence[Device], profile: Profile, operation: str) -> Collective:
+    """A collective of a profile's sizes."""
+    return Collective(devices, profile, operation)
 
-    The time of a round is that of the slowest rank, and the work is bytes times nccl-tests' factor, so that the rate is
-    the bus bandwidth. Raises Wrong where the last result is, and what `launch.run` raises.
+
+def time_rounds(benchmark: Any, workload: Collective, profile: Profile, evidence: Recorder) -> Rounds:  # noqa: ARG001
+    """The rounds of a collective, each as long as on the slowest rank; `benchmark` is pytest-benchmark's fixture.
+
+    Raises what `launch.run` raises, and Inconclusive where nothing was timed.
     """
-    PATIENCE.wait(devices[0], evidence.say)
-    said: list[dict[str, Any]] = []
-    settings = _settings(devices, profile, operation)
-
-    def once() -> None:
-        said.extend(launch.run("distributed.speed", devices, settings, limit_s=LIMIT_S, variables=nccl_log.VARIABLES))
-
-    benchmark.pedantic(once)
-    lead = said[0]
-    factor = operations.factor(operation, len(devices))
-    work = Work(devices[0], lead["bytes"] * factor / 1e9, link_peak(profile, operation))
-    rounds = keep_rounds(benchmark, lambda: rounds_of(devices, said), work, evidence)
-    wrong = evidence.record(
-        "wrong elements", sum(each["wrong"] for each in said), source="the last result of each rank"
-    )
-    evidence.require(wrong == 0)
-    algorithm = lead["algorithm"] or "unknown"
-    evidence.record(f"algorithm of {operation}", algorithm, source=f"{lead['how']}, for {lead['bytes']} bytes")
-    _keep_sweep(evidence, operation, lead["swept"], factor)
-    return Measured(work, rounds, algorithm)
+    PATIENCE.wait(workload.devices[0], evidence.say)
+    benchmark.pedantic(workload.run)
+    return keep_rounds(benchmark, lambda: rounds_of(workload.devices, workload.said), workload, evidence)
 
 
 def _settings(devices: Sequence[Device], profile: Profile, operation: str) -> dict[str, Any]:

@@ -27,7 +27,9 @@ from dgxcert.workloads.distributed import collectives
 )
 @pytest.mark.parametrize("operation", benchmark_cases.COLLECTIVES)
 def test_a_collective_reaches_its_bus_bandwidth(benchmark, devices, profile, evidence, operation):
-    timed = collectives.measure(benchmark, devices, profile, evidence, operation)
-    name = f"{operation} by {timed.algorithm}"
-    measured = rate(evidence, name, timed.work, timed.rounds, unit="GB/s", spread=profile.limit("spread"))
-    assert measured >= profile.limit(f"collectives.{operation}.{timed.algorithm}")
+    workload = collectives.prepare(devices, profile, operation)
+    rounds = collectives.time_rounds(benchmark, workload, profile, evidence)
+    workload.verify(evidence)
+    name = f"{operation} by {workload.algorithm}"
+    measured = rate(evidence, name, workload.work, rounds, unit="GB/s", spread=profile.limit("spread"))
+    assert measured >= profile.limit(f"collectives.{operation}.{workload.algorithm}")
