@@ -20,7 +20,7 @@ from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.limit import Basis, Limit
 from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
-from dgxcert.profiles import profile
+from dgxcert.profiles import certifying, profile
 from dgxcert.profiles.quantity import Quantity
 from dgxcert.record.run import Run
 
@@ -92,6 +92,8 @@ def profiles() -> str:
             "",
             f"Limits: {counts}.",
             "",
+            _certifies(loaded, written["limits"]),
+            "",
             "| limit | required | basis | where the number comes from |",
         ]
         lines += ["| --- | --- | --- | --- |", f"| {gpus.name} | {_edges(gpus)} | | {gpus.source} |"]
@@ -106,6 +108,17 @@ def profiles() -> str:
             lines.append(_row(peak, format_quantity(at.value, at.unit), written["physical"][peak]))
         lines += ["", "Does not apply:", "", *(f"- {key}: {why}" for key, why in loaded.not_applicable.items()), ""]
     return "\n".join(lines)
+
+
+def _certifies(loaded: profile.Profile, limits: dict[str, Quantity]) -> str:
+    """Whether a profile certifies, and why."""
+    if not loaded.uses_gpu:
+        return "It certifies nothing: it uses no GPU."
+    supposed = certifying.reasons(limits)
+    if loaded.certifies:
+        return f"It certifies: {supposed}"
+    number = "" if loaded.gpu.count is not None else " It takes any number of GPUs."
+    return f"It certifies nothing: {supposed}{number} Runs of known-good machines may replace what is not measured."
 
 
 def _row(name: str, value: str, entry: Quantity) -> str:

@@ -31,5 +31,17 @@ def suppositions(limits: Mapping[str, Quantity]) -> list[str]:
     return [*assumed, *(f"limits.{name}: {why}" for name in own)]
 
 
+def reasons(limits: Mapping[str, Quantity]) -> str:
+    """Why a profile with these limits certifies nothing, in one sentence; it may, where neither number is above none.
+
+    >>> reasons({"decode.bf16.tuned.single": WrittenLimit(min=0.2, unit="of ceiling", source="fused steps")})
+    "0 limits are assumed, and 1 speed is a share of the machine's own ceiling."
+    """
+    assumed = sum(map(_assumed, limits.values()))
+    own = len(suppositions(limits)) - assumed
+    speeds = f"{own} speed{' is a share' if own == 1 else 's are shares'} of the machine's own ceiling"
+    return f"{assumed} limit{' is' if assumed == 1 else 's are'} assumed, and {speeds}."
+
+
 def _assumed(limit: Quantity) -> bool:
     return isinstance(limit, WrittenLimit) and limit.assumed
