@@ -118,3 +118,14 @@ def test_each_look_is_a_line_that_the_container_reads(
         }
     }
     assert json.loads(written.getvalue().splitlines()[0])["t"] <= look["t"]
+
+
+def test_a_process_of_another_lane_is_no_stranger_and_one_of_nobody_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {1: "/docker/mine", 2: "/docker/other-lane", 3: "/user.slice"}
+    monkeypatch.setattr(watch, "_groups", lambda pid: groups[pid])
+    monkeypatch.setattr(watch, "has_ended", lambda _pid: False)
+    members = watch.Membership(lambda: "mine", lambda: ["mine", "other-lane"])
+    assert members.without_lanes([1, 2, 3]) == [1, 3]
+    assert members.foreign([1, 3]) == [3]
+    unknown = watch.Membership(lambda: "", lambda: ["mine", "other-lane"])
+    assert unknown.without_lanes([1, 2]) == [1, 2], "which of them is its own is not known yet"

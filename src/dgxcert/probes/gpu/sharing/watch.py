@@ -1,6 +1,8 @@
 """The watch: looks twice a second which processes are on the GPUs, outside of the container that works on them.
 
-    python -P -m dgxcert.probes.gpu.sharing.watch CONTAINER FILE
+    python -P -m dgxcert.probes.gpu.sharing.watch CONTAINER FILE [RUN]
+
+RUN is how the names of the run's containers begin, where each GPU has one: those of other lanes are no strangers.
 
 A process of its own, since the driver can hang or crash its caller. It ends with its parent, and where the driver
 refuses to start; then the container knows no more, and says so.
@@ -29,9 +31,24 @@ class Membership:
     The engine is asked for the id when there is a process to tell, and again until it knows the container.
     """
 
-    def __init__(self, find_id: Callable[[], str]) -> None:
-        self._find_id = find_id
+    def __init__(self, find_id: Callable[[], str], find_others: Callable[[], list[str]] = list) -> None:
+        """`find_others` lists the ids of the run's other containers, which measure other GPUs at the same time."""
+        self._find_id, self._find_others = find_id, find_others
         self._id = ""
+        self._others: dict[int, bool] = {}
+        """Of the processes that are not the container's: whether they are of another lane."""
+
+    def without_lanes(self, pids: list[int]) -> list[int]:
+        """Those of the host's process ids that are not another lane's: its context on this GPU computes nothing."""
+        if pids and not self._id:
+            self._id = self._find_id()
+        return [pid for pid in pids if not (self._id and self._is_of_lane(pid))]
+
+    def _is_of_lane(self, pid: int) -> bool:
+        if pid not in self._others:
+            groups = _groups(pid)
+            self._others[pid] = self._id not in groups and any(each in groups for each in self._find_others())
+        return self._others[pid]
 
     def foreign(self, pids: list[int]) -> list[int]:
         """Those of the host's process ids that are not the container's."""
@@ -83,6 +100,7 @@ def look(nvml: Any, gpus: dict[str, Any], members: Membership) -> dict[str, Any]
         answers = driver_answers.ask_here(nvml, gpu)
         answered = answers["answered"]
         if "compute_processes" in answered:
+            answered["compute_processes"] = members.without_lanes(answered["compute_processes"])
             answered["foreign_processes"] = members.foreign(answered["compute_processes"])
         seen[uuid] = answers
     return {"t": time.monotonic(), "gpus": seen}
@@ -99,13 +117,24 @@ def watch(nvml: Any, members: Membership, file: IO[str], parent: int) -> None:
         time.sleep(EVERY_S)
 
 
-def main(container: str, path: str) -> None:
+def container_ids(names: str) -> list[str]:
+    """The engine's ids of all containers whose names begin so; none where it does not answer."""
+    try:
+        listed = engine.run("ps", "--no-trunc", "--filter", f"name={names}", "--format", "{{.ID}} {{.Names}}")
+    except OSError:
+        return []
+    pairs = (line.split() for line in listed.stdout.splitlines())
+    return [pair[0] for pair in pairs if len(pair) == 2 and pair[1].startswith(names)]
+
+
+def main(container: str, path: str, run: str = "") -> None:
     """Watch for a container of that name; the file is there already."""
     import pynvml
 
     parent = os.getppid()
     with open(path, "a", encoding="ascii") as file:
-        watch(pynvml, Membership(lambda: container_id(container)), file, parent)
+        members = Membership(lambda: container_id(container), lambda: container_ids(run) if run else [])
+        watch(pynvml, members, file, parent)
 
 
 if __name__ == "__main__":
