@@ -6,6 +6,7 @@ import check_file
 import pytest
 from suites.judged import judge
 
+from dgxcert.judgement.limit import Limit
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Gpu, Machine
 from dgxcert.profiles import profile as profiles
@@ -69,3 +70,20 @@ def test_the_guilty_rank_is_named_in_the_evidence(monkeypatch: pytest.MonkeyPatc
         "all_gather of 1023 integers: GPU 1 got in run 3: 1 of 1023 elements are wrong"
     )
     assert sources["ranks with other bits"] == "all_reduce in bf16, its bits on every rank: GPU 1"
+
+
+SLOWEST = Limit(name="collectives.slowest", min=0.8, unit="of median", source="a test")
+PAIRS = check_file.load("links/test_collectives").test_every_pair_of_gpus_is_as_fast_as_the_others
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wrong", "fault"),
+    [(1.0, 0, None), (1.25, 0, None), (1.3, 0, "slowest pair"), (1.0, 1, "wrong elements")],
+)
+def test_one_slow_pair_fails(monkeypatch: pytest.MonkeyPatch, seconds: float, wrong: int, fault: str | None) -> None:
+    times = {"pairs": [[0, 1, 1.0], [0, 2, seconds], [1, 2, 1.0]], "wrong": 0}
+    monkeypatch.setattr(launch, "run", lambda *arguments, **options: (times, times | {"wrong": wrong}, times))
+    strict = H200.model_copy(update={"limits": H200.limits | {"collectives.slowest": SLOWEST}})
+    evidence = judge(PAIRS, GPUS, strict, fault=fault)
+    if seconds > 1:
+        assert any("GPU 0 and GPU 2, the slowest of 3 pairs" in kept.source for kept in evidence.kept) or fault
