@@ -3,6 +3,7 @@
 import atexit
 import functools
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,8 @@ from dgxcert.runner.channel.brief import Brief
 from dgxcert.runner.channel.speaker import Speaker, end
 from dgxcert.runner.lanes.host_share import WHOLE, Share
 
+LANE = "DGXCERT_LANE"
+"""Tells the questions to the driver which processes are of other lanes (`probes.gpu.sharing.siblings`)."""
 PATIENCE_S = 0.25
 """Between two lanes that stop themselves since the machine is short of memory: what the first frees may be enough."""
 LONGEST_REASON = 20_000
@@ -141,6 +144,9 @@ class Supervised(Session):
         self._speaker = speaker
         self._started_at = 0.0
         self._current: str | None = None
+        os.environ.pop(LANE, None)
+        if self.share.lanes > 1:
+            os.environ[LANE] = f"{os.getppid()} {os.getpid()}"
         if unbound := self.share.take():
             sys.stderr.write(f"{unbound}\n")
         if brief.stage in WORKING:

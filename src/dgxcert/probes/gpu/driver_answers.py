@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dgxcert.probes.gpu.sharing import outside_view
+from dgxcert.probes.gpu.sharing import outside_view, siblings
 from dgxcert.probes.links import nvlink_answers
 
 Read = Callable[[Any, Any], Any]
@@ -152,7 +152,7 @@ def _compute_processes(nvml: Any, gpu: Any) -> list[int]:
     pids = [process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)]
     if outside_view.hides_others(pids, own=os.getppid()):
         raise outside_view.Unseen("this container sees no process of others: start it with --pid=host")
-    return pids
+    return siblings.without(pids)
 
 
 def _no_foreign(nvml: Any, _gpu: Any) -> list[int]:
