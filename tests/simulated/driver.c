@@ -28,23 +28,27 @@ typedef struct { char unused; } *device_t;
 static device_t handle(int gpu) { return (device_t)(size_t)(gpu + 1); }
 static int gpu_of(device_t device) { return (int)(size_t)device - 1; }
 
+static double age_of(const char *path) {
+    struct stat about;
+    struct timespec now;
+    if (stat(path, &about)) return 1e9;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (now.tv_sec - about.st_mtim.tv_sec) + (now.tv_nsec - about.st_mtim.tv_nsec) / 1e9;
+}
+
 /* Seconds of load of a GPU so far and the process id of the workload, which is 0 when the file is older than FRESH_S. */
 #define FRESH_S 2.0
 enum { SIMULATED_TIME, REAL_TIME, EVER };
 static double work(int gpu, unsigned *pid, int clock) {
     const char *base = getenv("SIMULATED_WORK");
     char path[LINE];
-    struct stat about;
-    struct timespec now;
     double seconds[3] = {0, 0, 0};
     FILE *file;
     int fresh;
     *pid = 0;
     if (!base) return 0;
     snprintf(path, sizeof path, "%s.%d", base, gpu);
-    if (stat(path, &about)) return 0;
-    clock_gettime(CLOCK_REALTIME, &now);
-    fresh = (now.tv_sec - about.st_mtim.tv_sec) + (now.tv_nsec - about.st_mtim.tv_nsec) / 1e9 <= FRESH_S;
+    fresh = age_of(path) <= FRESH_S;
     if ((!fresh && clock != EVER) || !(file = fopen(path, "r"))) return 0;
     if (fscanf(file, "%u %lf %lf %lf", pid, seconds, seconds + 1, seconds + 2) != 4 || !fresh) *pid = 0;
     fclose(file);
@@ -61,13 +65,16 @@ static void choose_by_time(char *value, double seconds) {
     memmove(value, starts[index < count ? index : count - 1], strlen(starts[index < count ? index : count - 1]) + 1);
 }
 
+/* Whether all GPUs work at this moment: what one has done a second ago is no common load. */
+#define TOGETHER_S 0.5
 static int all_work(int count) {
-    unsigned pid;
-    for (int gpu = 0; gpu < count; gpu++) {
-        work(gpu, &pid, SIMULATED_TIME);
-        if (!pid) return 0;
+    const char *base = getenv("SIMULATED_WORK");
+    char path[LINE];
+    for (int gpu = 0; base && gpu < count; gpu++) {
+        snprintf(path, sizeof path, "%s.%d", base, gpu);
+        if (age_of(path) > TOGETHER_S) return 0;
     }
-    return count > 0;
+    return base && count > 0;
 }
 
 /* The table is read again for each call, so that a test can change the machine while it runs. */

@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import runpy
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -47,11 +49,19 @@ class Forked:
         return self.returncode
 
 
+SILICON = "simulated.silicon"
+
+
 class Forking:
     """A launcher that forks its children, which collect only the checks that they run."""
 
-    def __init__(self, entries: list[Planned]) -> None:
+    def __init__(self, entries: list[Planned], plugins: tuple[str, ...] = (SILICON,)) -> None:
+        self._plugins = [word for name in plugins for word in ("-p", name)]
         self._checks = sorted({entry.nodeid.partition("::")[0] for entry in entries})
+
+    def for_share(self, _share: object) -> "Forking":
+        """The same one: of a simulated GPU's work the host has enough."""
+        return self
 
     def start(self, child: int, inside: Path, output: IO[bytes]) -> Any:
         import pytest
@@ -62,7 +72,7 @@ class Forking:
         def work() -> int:
             for mine in (to_child, from_child):
                 mine.close()  # or it would never see the end of its own standard input
-            return int(pytest.main([*options, "-p", "simulated.silicon", *self._checks]))
+            return int(pytest.main([*options, *self._plugins, *self._checks]))
 
         (given, to), (from_, said) = os.pipe(), os.pipe()
         to_child, from_child = io.FileIO(to, "wb"), io.FileIO(from_, "rb")
@@ -106,7 +116,25 @@ def answered_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> comm
         return command.Completed(tuple(args), process.returncode, stdout.read().decode(), stderr.read().decode())
 
 
-RUN = command.run
+def started_by_fork(args: list[str], *, output: Output, cwd: Path, env: dict[str, str]) -> Any:
+    """`command.start`, with a sampler forked, which starts ten times faster."""
+    if args[1:4] != ["-P", "-m", SAMPLER]:
+        return START(args, output=output, cwd=cwd, env=env)
+
+    def work() -> int:
+        sys.argv = args[3:]
+        try:
+            runpy.run_module(SAMPLER, run_name="__main__")
+        except SystemExit as end:
+            sys.stderr.write(f"{end.code}\n")
+            return 1
+        return 0
+
+    return Forked(work, output, output)
+
+
+RUN, START = command.run, command.start
+SAMPLER = "dgxcert.probes.gpu.driver_samples"
 ANSWERS: dict[str, Callable[..., Any]] = {
     "dgxcert.probes.gpu.driver_answers": driver_answers.main,
     "dgxcert.probes.gpu.cuda_start": cuda_start.start,

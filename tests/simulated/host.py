@@ -7,6 +7,7 @@ from typing import Any
 
 from simulated import engine, links
 from simulated.machine import Machine, refusal
+from simulated.silicon import ONE_WORKED
 
 from dgxcert.machine import memory_limits
 from dgxcert.probes.gpu import cuda_devices, pci
@@ -133,8 +134,7 @@ def _play_sensors(fields: dict[str, Any], folder: Path) -> None:
             _written(path, f"{value[moment]}\n")
 
     def read() -> sensors.Sensors:
-        work = Path(os.environ["SIMULATED_WORK"])
-        write(-1 if list(work.parent.glob(f"{work.name}.[0-9]*")) else 0)
+        write(-1 if Path(f"{os.environ['SIMULATED_WORK']}{ONE_WORKED}").exists() else 0)
         return actual()
 
     actual = sensors.read

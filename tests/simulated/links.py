@@ -52,7 +52,7 @@ def bus_id(index: int) -> str:
 
 
 def node_of(index: int, gpus: int, fields: Fields) -> int:
-    """The NUMA node that a GPU is beside."""
+    """The NUMA node that a GPU is beside; -1 as in a virtual machine, where nobody tells."""
     return int(fields.get("numa_node", index * NODES // gpus if gpus > 1 else 0))
 
 
@@ -60,8 +60,9 @@ def lines(index: int, gpus: int, fields: Fields, machine: Fields, value: Callabl
     """The lines of one GPU: `fields` are its own, `machine` those of all; `value` makes one for the table."""
     yield f"{index} pci {bus_id(index)}"
     node = node_of(index, gpus, fields)
-    yield f"{index} numa {node}"
-    yield f"{index} processors {node * CORES}-{node * CORES + CORES - 1}"
+    if node >= 0:
+        yield f"{index} numa {node}"
+        yield f"{index} processors {node * CORES}-{node * CORES + CORES - 1}"
     has_links = str(fields.get("nvlink_count", "absent")) not in (*NO_NVLINK, "0")
     if has_links:
         yield f"{index} nvlink.pci 0000:{0xC0 + index:02x}:00.0"

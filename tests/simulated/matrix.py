@@ -23,15 +23,15 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simulated import engine, host
+from simulated import engine, host, ranks
 from simulated import machine as machines
 from simulated.findings import Finding, Row, grid, row_of, table, worst, written, wrong
-from simulated.forks import Forking, answered_by_fork
+from simulated.forks import SILICON, Forking, answered_by_fork, started_by_fork
 from suites import example
 
 from dgxcert import command
 from dgxcert.judgement.requirement import Stage
-from dgxcert.machine.identity import is_display_adapter
+from dgxcert.machine.identity import Machine, is_display_adapter
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import Outcome
 from dgxcert.plan import selection, suite
@@ -48,6 +48,7 @@ from dgxcert.record import run as runs
 from dgxcert.record.state import RunState
 from dgxcert.runner import session
 from dgxcert.runner.supervisor import Supervisor
+from dgxcert.workloads.hardware import peer_copies
 
 OF_THE_ENGINE = ("DOCKER-REACHABLE", "DOCKER-GPU", "ENGINE-SETTINGS", "CDI-CURRENT", "CONTAINER-COMPUTES")
 STARTS_ONE = "CONTAINER-COMPUTES"
@@ -63,6 +64,9 @@ REQUIREMENTS = (
     "HOST-GPU-IDLE",
     "GPU-RECOVERY-ACTION",
     "FABRIC-READY",
+    "NVLINK-COUNT",
+    "NVLINK-SPEED",
+    "PEER-ACCESS",
     "CUDA-INITIALISES",
     "GPU-XID",
     "STORAGE-HEALTHY",
@@ -96,15 +100,18 @@ REQUIREMENTS = (
     "GPU-THERMAL",
     "FANS-TURN",
     "GPU-POWER",
+    "NVLINK-ERRORS",
+    "ALL-GPUS-LOAD",
     "GPU-XID-AFTER",
     "HOST-LOG-AFTER",
     "BOARD-TEMPERATURE-AFTER",
     "GPU-RECOVERY-AFTER",
     "GPU-ECC-AFTER",
+    "NVLINK-ERRORS-AFTER",
 )
 KERNEL = "6.17.0-1021-nvidia"
 """Release of the kernel of a machine whose description names none."""
-SECONDS, SIZE = 0.8, 64
+SECONDS, SIZE, COPY_MIB = 0.8, 64, 1
 """The load: shorter and smaller than in a profile, since simulated time runs faster and a CPU computes."""
 
 ANSWER_S = 3.0
@@ -134,43 +141,27 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     os.environ.update(machine.played(folder, asked.library))
     os.environ["SIMULATED_CUDA_FREE_GIB"] = str(machine.fields["cuda_free_gib"])
     os.environ.update(suite.environment())
-    command.run = answered_by_fork
+    command.run, command.start = answered_by_fork, started_by_fork
+    ranks.play()
+    _shorten_copies()
     nvml.ANSWER_S = sampler.ANSWER_S = cuda_devices.START_S = ANSWER_S
     os.chdir(suite.root())
     host.play(machine, folder)
     # Of the machine that plays, not of the one played: whether it is virtual, and its operating system.
     dgx_release = machine.fields.get("dgx_release", "7.4.0" if "GB10" in str(machine.fields["name"]) else None)
     kernel = str(machine.fields.get("kernel_release", KERNEL))
-    played = {"virtual": False, "dgx_release": dgx_release, "kernel": kernel}
+    played = {"virtual": bool(machine.fields.get("virtual", False)), "dgx_release": dgx_release, "kernel": kernel}
     read = machine_probe.read().model_copy(update=played)
-    chosen = _shortened(_profile(machine))
+    chosen = _shortened(_profile(machine, read))
     gpus = session.gpus_to_test(chosen, read), session.display_adapters(chosen, read)
     options = Options(profile=chosen.name, only=asked.requirements)
     # The engine is asked as by a run in the container, though what it works on here is simulated.
     in_container = options.model_copy(update={"runtime": Runtime.DOCKER})
     planned = [
         selection.decide(entry, chosen, in_container if entry.id in OF_THE_ENGINE else options, chosen.gpus_in(read))
-        for entry in asked.catalogues[gpus]
+        for entry in asked.catalogues.get(gpus) or suite.collect(suite.root(), *gpus)
     ]
-    run_folder = folder / "run"
-    (run_folder / "logs").mkdir(parents=True)
-    writer = journal.Writer(run_folder)
-    identity = suite.Suite(version="0", modified=False, sha256="0")
-    opened = journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned))
-    writer.append(opened)
-    state = RunState([opened])
-    supervisor = Supervisor(opened, run_folder, writer, Quiet(), state)  # type: ignore[arg-type]
-    stages = [Stage.HOST, Stage.WORK, Stage.AFTER]
-    if engine.starts_containers(machine.fields):
-        image = example.image_ready()
-        writer.append(image)
-        state.take(image)
-        stages.insert(1, Stage.IMAGE)
-    for stage in stages:
-        entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, run_folder)]
-        if entries:
-            supervisor.run_stage(options.stage_name(stage), Forking(entries), entries)  # type: ignore[arg-type]
-    done = runs.assemble(journal.read(run_folder), "run")
+    done = measured(planned, options, chosen, read, folder / "run", contained=engine.starts_containers(machine.fields))
     if asked.keep is not None:
         (asked.keep / f"{machine.name}.json").write_text(done.model_dump_json(indent=1), encoding="utf-8")
     findings = worst(done, asked.requirements)
@@ -180,6 +171,37 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     return Row(machine.name, str(machine.fields["summary"]), chosen.name, findings, *said)
 
 
+def measured(
+    planned: list[Planned],
+    options: Options,
+    chosen: Profile,
+    read: Machine,
+    folder: Path,
+    *,
+    contained: bool = False,
+    plugins: tuple[str, ...] = (SILICON,),
+) -> runs.Run:
+    """A run by the real supervisor, whose children are forked; `contained` with an image for the stage that looks."""
+    (folder / "logs").mkdir(parents=True)
+    writer = journal.Writer(folder)
+    identity = suite.Suite(version="0", modified=False, sha256="0")
+    opened = journal.Opened(suite=identity, options=options, profile=chosen, machine=read, plan=tuple(planned))
+    writer.append(opened)
+    state = RunState([opened])
+    supervisor = Supervisor(opened, folder, writer, Quiet(), state)  # type: ignore[arg-type]
+    stages = [Stage.HOST, Stage.WORK, Stage.AFTER]
+    if contained:
+        image = example.image_ready()
+        writer.append(image)
+        state.take(image)
+        stages.insert(1, Stage.IMAGE)
+    for stage in stages:
+        entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, folder)]
+        if entries:
+            supervisor.run_stage(options.stage_name(stage), Forking(entries, plugins), entries)  # type: ignore[arg-type]
+    return runs.assemble(journal.read(folder), "run")
+
+
 def _is_of(entry: Planned, stage: Stage, run_folder: Path) -> bool:
     """Whether a stage measures a requirement; what only the work decides is one of the stage after it too."""
     if entry.stage is stage:
@@ -187,22 +209,29 @@ def _is_of(entry: Planned, stage: Stage, run_folder: Path) -> bool:
     return stage is Stage.AFTER and RunState(journal.read(run_folder)).decided_after_work(entry.key)
 
 
-def _profile(machine: machines.Machine) -> Profile:
-    """The shipped profile of the machine's name in its firmware, else of its product, however wrong the driver is."""
+def _profile(machine: machines.Machine, read: Machine) -> Profile:
+    """The profile that a run chooses; of a machine without a name in its firmware that of its product, if any."""
     if "profile" in machine.fields:
         return profile.load(str(machine.fields["profile"]))
-    product, system = machine.fields.get("name"), machine.fields.get("system_product")
-    of_product = {name: match for name, match in matching.shipped().items() if match.product == product}
-    named = [name for name, match in of_product.items() if matching.is_named(system, match.systems)]
-    bare = [name for name, match in of_product.items() if not match.systems]
+    if "system_product" in machine.fields:
+        return matching.choose(read)
+    product = machine.fields.get("name")
+    bare = [name for name, match in matching.shipped().items() if match.product == product and not match.systems]
     bought = ["dgx-spark"] if machine.name.startswith("spark") else []
-    return profile.load([*named, *bare, *bought, profile.FALLBACK][0])
+    return profile.load([*bare, *bought, profile.FALLBACK][0])
 
 
 def _shortened(found: Profile) -> Profile:
     """A profile with a load that a CPU can compute in time."""
     sustained = found.workloads.sustained.model_copy(update={"seconds": SECONDS, "size": SIZE, "products": 1})
     return found.model_copy(update={"workloads": found.workloads.model_copy(update={"sustained": sustained})})
+
+
+def _shorten_copies() -> None:
+    """Let copies between GPUs take a CPU's time."""
+    for copies in (peer_copies.load, peer_copies.between):
+        copies.__kwdefaults__ = {**(copies.__kwdefaults__ or {}), "size_mib": COPY_MIB}
+    peer_copies.LOAD_S = SECONDS
 
 
 ATTEMPTS = 3
@@ -254,7 +283,7 @@ def _gpus(machine: machines.Machine) -> tuple[int, tuple[int, ...]]:
     """How many GPUs a machine lists or should list, and which of them are display adapters."""
     each = machine.fields.get("each", {})
     displays = [index for index, own in each.items() if is_display_adapter(str(own.get("name", "")))]
-    return max(1, machine.gpus, _profile(machine).gpu.expected + len(displays)), tuple(displays)
+    return max(1, machine.gpus), tuple(displays)
 
 
 def described(folder: Path, only: tuple[str, ...]) -> list[machines.Machine]:

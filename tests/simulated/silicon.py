@@ -3,11 +3,14 @@
 Only what torch would read from a real GPU is replaced; checks, workloads, sampler and nvidia-ml-py are the real ones.
 """
 
+import functools
 import os
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -37,20 +40,81 @@ class SimulatedGpu(Device):
         return int(float(os.environ["SIMULATED_CUDA_FREE_GIB"]) * 1024**3)
 
     def wait(self) -> None:
-        """Tell the driver that there is load on this GPU, and for how long."""
-        time.sleep(ROUND_S)
+        """Let a round take its time, and tell the driver that there is load on this GPU, and for how long."""
+        _keep_pace(self.index)
         _tell(self.index)
+
+    def make_current(self) -> None:
+        """torch has no GPU to bind."""
 
     def release(self) -> None:
         """torch holds no memory on a GPU."""
 
 
+@dataclass(frozen=True)
+class OneGpu(SimulatedGpu):
+    """A GPU that a requirement about one GPU loads: what the host's sensors show of a load is shown from then on."""
+
+    def wait(self) -> None:
+        Path(f"{os.environ['SIMULATED_WORK']}{ONE_WORKED}").touch()
+        super().wait()
+
+
+ONE_WORKED = ".one"
+"""The end of the name of a file that is there once a GPU was loaded by a requirement about one."""
 ROUND_S = 0.01
-"""A round of work sleeps for so long: the CPU is needed by the other machines that are judged at the same time."""
+"""A round of work takes so long, however fast the CPU is, which other machines need at the same time."""
 PAUSE_S = 0.2
 """After a longer pause between two rounds the GPU counts as idle in between."""
 _worked: dict[int, tuple[float, float, float]] = {}
 """By GPU: seconds of load in this process, those of the processes before it, and when it was told last."""
+
+
+_next: dict[int, float] = {}
+"""By GPU: when its last round ended, by a clock that a busy computer does not hold up."""
+_timing = False
+
+
+def _keep_pace(index: int) -> None:
+    now = time.monotonic()
+    last = _next.get(index, now)
+    _next[index] = (last if _timing or now - last < PAUSE_S else now) + ROUND_S / _speed(index)
+    time.sleep(max(0.0, _next[index] - now))
+
+
+def time_rounds(module: Any, index: int) -> None:
+    """Have `turns` time the rounds of a rank by its GPU's clock, which runs on with its rounds alone.
+
+    Eight ranks on two cores end each round late, now one and now another; how fast a GPU is, its description says.
+    """
+    timed = module._timed
+
+    def from_now(*given: Any) -> Any:
+        global _timing
+        _next[index], _timing = time.monotonic(), True
+        return timed(*given)
+
+    module._timed, module.time = from_now, SimpleNamespace(monotonic=lambda: _next[index])
+
+
+def _speed(index: int) -> float:
+    """How fast a GPU is beside a healthy one, as the table of the driver has it for this moment."""
+    speeds = {key: float(value) for key, value in _speeds() if key.rstrip("*+") == str(index)}
+    together = speeds.get(f"{index}+") if f"{index}+" in speeds and _all_work() else None
+    return together or speeds.get(f"{index}*") or speeds.get(str(index), 1.0)
+
+
+@functools.cache
+def _speeds() -> tuple[tuple[str, str], ...]:
+    lines = Path(os.environ["SIMULATED_DRIVER"]).read_text(encoding="utf-8").splitlines()
+    return tuple((gpu, value) for gpu, field, value in (line.split(" ", 2) for line in lines) if field == "speed")
+
+
+def _all_work() -> bool:
+    lines = Path(os.environ["SIMULATED_DRIVER"]).read_text(encoding="utf-8").splitlines()
+    gpus = next(int(line.split()[2]) for line in lines if line.startswith("- count "))
+    told = [Path(f"{os.environ['SIMULATED_WORK']}.{index}") for index in range(gpus)]
+    return all(path.exists() and time.time() - path.stat().st_mtime < PAUSE_S for path in told)
 
 
 def _tell(index: int) -> None:
@@ -69,17 +133,34 @@ def _worked_before(path: Path) -> float:
     return float(path.read_text(encoding="ascii").split()[-1]) if path.exists() else 0.0
 
 
-def _gpu(index: int, machine: Machine, profile: Profile) -> SimulatedGpu:
+def _gpu(index: int, machine: Machine, profile: Profile, kind: type[SimulatedGpu] = SimulatedGpu) -> SimulatedGpu:
     gpus = {listed.index: listed for listed in machine.gpus}
     if index not in gpus:
         raise Inconclusive(f"there is no GPU {index} to measure", "See GPU-PRESENT first.")
-    return SimulatedGpu("cuda", index, gpus[index].product, profile.gpu.memory, profile.memory.margin.value)
+    return kind("cuda", index, gpus[index].product, profile.gpu.memory, profile.memory.margin.value)
+
+
+def _may_reach(one: int, other: int) -> bool:
+    """What CUDA says of a pair of GPUs: whether the driver lets the first read the other's memory."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in (one, other)]
+    return bool(pynvml.nvmlDeviceGetP2PStatus(*handles, 0) == pynvml.NVML_P2P_STATUS_OK)
+
+
+@pytest.fixture(autouse=True)
+def _cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch asks CUDA about GPUs that are not there."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "can_device_access_peer", _may_reach)
 
 
 @pytest.fixture
 def gpu(gpu_index: int, machine: Machine, profile: Profile) -> SimulatedGpu:
     """The `gpu` fixture of dgxcert, with a simulated GPU. Raises Inconclusive where the driver lists none."""
-    return _gpu(gpu_index, machine, profile)
+    return _gpu(gpu_index, machine, profile, OneGpu)
 
 
 @pytest.fixture
