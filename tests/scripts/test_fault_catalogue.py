@@ -20,7 +20,7 @@ NO_KNOWN_FAULT = {
     "MEMORY-PATTERN": "no report of wrong memory without an error, which is what it tests for",
     "TRAINING-REPEATS": "no report of training that differs from run to run, which is what it tests for",
     "SAME-BITS": "no report of one GPU of several that computes other bits, which is what it tests for",
-    "ALL-GPUS-LOAD": "one GPU of several that is slower than its siblings: its reports are to be written down",
+    "DATA-PARALLEL-CORRECT": "no report of a machine that exchanges wrong gradients, which is what it tests for",
     "ALL-GPUS-MEMORY": "no report of a GPU whose memory is slow only while all work, which is what it tests for",
     "ALL-GPUS-TRANSFER": "no report of a link that is slow only while all work, which is what it tests for",
     "DRIVER-CUDA": "a driver that is too old is caught by DRIVER-BRANCH; this compares it with the torch in use",
