@@ -422,3 +422,14 @@ def test_what_a_match_does_not_state_changes_no_hash() -> None:
     assert spark.sha256 != named.sha256
     bare = named.model_copy(update={"match": spark.match})
     assert bare.sha256 == spark.sha256
+
+
+def test_sizes_of_several_gpus_that_are_not_stated_change_no_hash() -> None:
+    """Profiles of runs before several GPUs worked together have no sizes for it; the hashes they recorded must stay."""
+    spark = profiles.parse(changed(lambda c: None), MINE)
+    for name, stated in (("collectives", {"largest_mib": 8}), ("data_parallel", {"alone": 4})):
+        other = profiles.parse(changed(lambda c, name=name, stated=stated: c["workloads"].update({name: stated})), MINE)
+        assert other.sha256 != spark.sha256
+        whole = getattr(spark.workloads, name).model_dump(mode="json")
+        same = profiles.parse(changed(lambda c, name=name, whole=whole: c["workloads"].update({name: whole})), MINE)
+        assert same.sha256 == spark.sha256

@@ -60,7 +60,7 @@ from dgxcert.profiles.checkpoints import KNOWN
 from dgxcert.profiles.inheritance import BASES, SHIPPED, is_file, names_in
 from dgxcert.profiles.quantity import Quantity, WrittenLimit, WrittenPeak
 from dgxcert.profiles.site_record import Lab, Site
-from dgxcert.profiles.workload_sizes import LARGEST, DataParallel, Part, Workloads
+from dgxcert.profiles.workload_sizes import LARGEST, Collectives, DataParallel, Part, Workloads
 
 FALLBACK = "generic-nvidia"
 """The profile of a machine that no other profile matches."""
@@ -312,8 +312,9 @@ class Profile(Part):
         for name in ("memory_gib", "systems", "display_adapter"):
             if content["match"] and not content["match"][name]:
                 del content["match"][name]
-        if self.workloads.data_parallel == DataParallel():
-            del content["workloads"]["data_parallel"]
+        for name, standard in (("data_parallel", DataParallel()), ("collectives", Collectives())):
+            if getattr(self.workloads, name) == standard:
+                del content["workloads"][name]
         kind = content["gpu"].pop("memory")
         content["gpu"]["unified_memory"] = kind == MemoryKind.UNIFIED  # as it was written before there were three kinds
         content["gpu"] |= {"memory": kind} if kind == MemoryKind.COHERENT else {}
