@@ -60,6 +60,16 @@ def test_a_pair_that_is_not_told_is_not_known(monkeypatch: pytest.MonkeyPatch, a
         found.require_known(limit(0))
 
 
+def test_a_pair_of_which_the_driver_knows_nothing_is_not_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = REACHED | {"read": "UNKNOWN", "write": "UNKNOWN"}
+    found = read(monkeypatch, {"1": unknown}, {"0": REACHED})
+    assert (found.apart, found.apart_on_nvlink, found.unknown) == ({}, {}, {(0, 1): "unknown"})
+    with pytest.raises(Inconclusive, match="does not say whether GPU 0 and GPU 1 may reach"):
+        found.require_known(limit(0))
+    half = read(monkeypatch, {"1": unknown | {"write": "GPU_NOT_SUPPORTED"}}, {"0": REACHED})
+    assert half.apart == {(0, 1): "read: unknown, write: gpu not supported"}
+
+
 def test_a_refusal_for_another_reason_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Inconclusive, match="peers of GPU 0: No"):
         read(monkeypatch, 16, {"0": REACHED})

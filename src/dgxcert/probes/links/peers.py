@@ -16,7 +16,7 @@ from dgxcert.machine.trait import Trait
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.gpu import nvml
 
-OK = "OK"
+OK, UNKNOWN = "OK", "UNKNOWN"
 REMEDY = (
     "Read which pair may not, and why: nvidia-smi topo -p2p r; nvidia-smi topo -p2p w; nvidia-smi topo -m",
     "Look for settings that switch it off: cat /proc/driver/nvidia/params | grep -i RegistryDwords; "
@@ -109,7 +109,9 @@ def parse(answers: Mapping[int, Answers]) -> Peers:
         told: Mapping[str, Any] | None = answers[index].if_known("peers")
         for other in whole:
             said = (told or {}).get(str(other)) if other != index else None
-            if said and "read" in said:
+            if said and {said.get("read"), said.get("write")} - {OK} == {UNKNOWN}:
+                unknown[index, other] = _words(UNKNOWN)
+            elif said and "read" in said:
                 pairs[index, other] = said
             elif other != index:
                 refusal = answers[index].refused.get("peers", {}) if told is None else said or {}
