@@ -108,6 +108,19 @@ def test_a_gpu_that_does_not_repeat_itself_has_no_vote() -> None:
     assert [difference.odd for difference in among.differences] == [("GPU 2",)]
 
 
+def test_a_result_that_some_of_a_kind_lack_is_inconclusive_and_names_them() -> None:
+    ranks: list[dict[str, Any]] = [
+        {"name": f"GPU {index}", "kind": H200, "results": {"a": answer("aa", None, False)}} for index in range(3)
+    ]
+    ranks[0]["results"]["fp8 product"] = ranks[2]["results"]["fp8 product"] = answer("aa", None, False)
+    found = answers.parse(ranks)
+    assert found.differences == ()
+    with pytest.raises(Inconclusive, match="GPU 1 lacks 1 result that others of its kind have, first fp8 product"):
+        found.require_compared()
+    ranks[1]["kind"] = L40S
+    answers.parse(ranks).require_compared()
+
+
 def test_one_value_has_a_place_and_several_have_two() -> None:
     assert str(Apart(1, 9, (2, 1), (2, 1), "GPU 0")) == "1 of 9 values, at [2, 1]"
     assert str(Apart(2, 9, (0, 0), (2, 1), "GPU 0")) == "2 of 9 values, from [0, 0] to [2, 1]"

@@ -143,8 +143,24 @@ class Answers:
             "Take that GPU out of service and open a hardware case with this run folder if it returns.",
         )
 
+    @property
+    def lacking(self) -> dict[str, tuple[str, ...]]:
+        """The results that a GPU lacks and another one of its kind has, by the name of the GPU."""
+        found: dict[str, tuple[str, ...]] = {}
+        for names in self._groups:
+            of_kind = {name: [result for result, each in self.results.items() if name in each] for name in names}
+            wanted = [result for result in self.results if any(result in has for has in of_kind.values())]
+            found |= {name: lacks for name in names if (lacks := tuple(r for r in wanted if r not in of_kind[name]))}
+        return found
+
     def require_compared(self) -> None:
-        """Raise Inconclusive where no GPU has another one of its kind."""
+        """Raise Inconclusive where no GPU has another one of its kind, or one lacks a result that the others have."""
+        for name, lacks in self.lacking.items():
+            raise Inconclusive(
+                f"{name} lacks {len(lacks)} result{'s' * (len(lacks) > 1)} that others of its kind have, first "
+                f"{lacks[0]}",
+                "Read what the ranks printed: the newest log in the run folder, and `sudo dmesg | tail -50`.",
+            )
         if not self.compared:
             raise Inconclusive(
                 f"no two GPUs are of one kind, so that none can be compared: {'; '.join(self.kinds.values())}",
