@@ -43,6 +43,7 @@ def test_every_nvlink_runs_at_its_full_speed(machine, profile, evidence):
     if links.slowest is not None:
         slowest = evidence.record("slowest NVLink", links.slowest, unit="GB/s", source=links.slow_source)
         assert slowest >= profile.limit("links.speed")
+    links.require_all_speeds()
 
 
 @requirement(
@@ -61,8 +62,10 @@ def test_no_nvlink_counts_an_error_while_it_works(gpus, machine, profile, eviden
         peer_copies.load(gpus, seconds=peer_copies.LOAD_S)
     after = link_errors.read(machine)
     grown = link_errors.growth(before, after)
+    lost = evidence.record("NVLinks that went down", len(grown.lost), unit="link", source=grown.source)
     errors = evidence.record("new errors", grown.errors, unit="error", source=grown.source)
     replays = evidence.record("packets sent again, worst link", grown.replays, unit="error/s", source=grown.source)
+    assert lost == 0
     assert errors <= profile.limit("links.errors")
     assert replays <= profile.limit("links.replays")
     if after.worst_rate is not None:
@@ -81,7 +84,9 @@ def test_no_nvlink_counts_an_error_while_it_works(gpus, machine, profile, eviden
 )
 def test_the_work_has_left_no_error_on_an_nvlink(machine, profile, computation, evidence):
     grown = link_errors.since_before_work(machine, computation)
+    lost = evidence.record("NVLinks that went down", len(grown.lost), unit="link", source=grown.source)
     errors = evidence.record("new errors", grown.errors, unit="error", source=grown.source)
     replays = evidence.record("packets sent again, worst link", grown.replays, unit="error/s", source=grown.source)
+    assert lost == 0
     assert errors <= profile.limit("links.errors")
     assert replays <= profile.limit("links.replays")

@@ -105,6 +105,7 @@ def test_links_that_the_driver_does_not_report_or_that_may_train_are_inconclusiv
         (board(links(0, gbs=20.0), links(1, gbs=20.0)), HGX, "slowest NVLink"),
         (board(links(0, gbs=13.0), links(1, gbs=13.0)), ANY, "slowest NVLink"),
         (board(links(0), [*links(1)[:2], Link(1, 2, gbs=25.5)]), ANY, "NVLinks slower than others"),
+        (board(links(0), [Link(1, 1), Link(1, 2, gbs=25.5)]), ANY, "NVLinks slower than others"),
     ],
 )
 def test_a_slow_link_fails(read: Any, found: NvLinks, profile: Profile, fault: str | None) -> None:
@@ -114,7 +115,13 @@ def test_a_slow_link_fails(read: Any, found: NvLinks, profile: Profile, fault: s
 
 @pytest.mark.parametrize(
     ("found", "profile"),
-    [(board(links(0, gbs=None)), ANY), (board(links(0, up=0, down=3)), HGX), (board([], []), HGX)],
+    [
+        (board(links(0, gbs=None)), ANY),
+        (board(links(0), links(1, gbs=None)), HGX),
+        (board(links(0), [*links(1)[:2], Link(1, 2)]), ANY),
+        (board(links(0, up=0, down=3)), HGX),
+        (board([], []), HGX),
+    ],
 )
 def test_a_speed_that_nothing_reports_is_inconclusive(read: Any, found: NvLinks, profile: Profile) -> None:
     read(found)
@@ -122,6 +129,7 @@ def test_a_speed_that_nothing_reports_is_inconclusive(read: Any, found: NvLinks,
         CHECKS.test_every_nvlink_runs_at_its_full_speed(example.MACHINE, profile, Recorder())
 
 
+DOWN = "NVLinks that went down"
 OLD = {"crc": 100.0, "recovery": 2.0, "replay": 3.0}
 
 
@@ -146,6 +154,22 @@ def test_errors_that_a_link_counts_under_load_fail(
     read(None, Reading({0: {3: OLD}}, 50.0), Reading({0: {3: OLD | grown}}, 60.0))
     judge(CHECKS.test_no_nvlink_counts_an_error_while_it_works, GPUS, example.MACHINE, ANY, fault=fault)
     assert loaded == [(GPUS, peer_copies.LOAD_S)]
+
+
+def test_a_link_that_goes_down_under_load_fails(monkeypatch: pytest.MonkeyPatch, read: Any) -> None:
+    monkeypatch.setattr(peer_copies, "load", lambda gpus, seconds: None)
+    read(None, Reading({0: {3: OLD, 4: OLD}}, 50.0), Reading({0: {3: OLD}}, 60.0))
+    judge(CHECKS.test_no_nvlink_counts_an_error_while_it_works, GPUS, example.MACHINE, ANY, fault=DOWN)
+    read(None, Reading({0: {3: OLD}}, 50.0), Reading({0: {}}, 60.0))
+    judge(CHECKS.test_no_nvlink_counts_an_error_while_it_works, GPUS, example.MACHINE, ANY, fault=DOWN)
+
+
+@pytest.mark.parametrize("now", [{3: OLD}, {}])
+def test_a_link_that_the_work_has_left_down_fails(read: Any, now: dict[int, Any]) -> None:
+    kept = Reading({0: {3: OLD, 4: {}}}).text(0)
+    before = Computation(before={(KEY, READ_AT): 100.0, (KEY, "counted by GPU 0"): kept})
+    read(None, Reading({0: now}, 300.0))
+    judge(CHECKS.test_the_work_has_left_no_error_on_an_nvlink, example.MACHINE, ANY, before, fault=DOWN)
 
 
 def test_where_no_link_is_up_none_is_loaded_and_one_without_counters_is_inconclusive(

@@ -58,6 +58,26 @@ def test_only_growth_counts_and_a_counter_that_was_reset_counts_from_nothing() -
     assert link_errors.growth(after, after).source == "NVML, 2 links in 1 s: no counter grew"
 
 
+def test_a_link_that_went_down_in_between_is_named() -> None:
+    before = Reading({0: {0: {"crc": 1}, 17: {}}, 1: {3: {}}}, 10.0)
+    grown = link_errors.growth(before, Reading({0: {0: {"crc": 1}}, 1: {}}, 20.0))
+    assert grown.lost == ("GPU 0 link 17", "GPU 1 link 3")
+    assert grown.source == "NVML, 1 links in 10 s: went down: GPU 0 link 17, GPU 1 link 3; no counter grew"
+    gone = link_errors.growth(before, Reading({0: {}, 1: {}}, 20.0))
+    assert gone.source == "NVML, 0 links in 10 s: went down: GPU 0 link 0, GPU 0 link 17, GPU 1 link 3; no counter grew"
+    assert link_errors.growth(before, before).lost == ()
+
+
+def test_links_that_went_down_since_before_the_work_are_known_by_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Reading({0: {0: {"crc": 1}, 17: {"crc": 0}}, 1: {}})
+    kept = {(KEY, link_errors.NAME.format(gpu)): before.text(gpu) for gpu in (0, 1)}
+    read = Computation(before=kept | {(KEY, READ_AT): 0.0})
+    planted(monkeypatch, {"0": {"crc": 1}}, {})
+    assert link_errors.since_before_work(MACHINE, read).lost == ("GPU 0 link 17",)
+    planted(monkeypatch, {}, {})
+    assert link_errors.since_before_work(MACHINE, read).lost == ("GPU 0 link 0", "GPU 0 link 17")
+
+
 @pytest.mark.parametrize(
     "name", dict.fromkeys(name for name, _ in (*nvlink_answers.COUNTERS[:-1], *nvlink_answers.BY_FUNCTION))
 )
@@ -88,7 +108,7 @@ def test_links_without_a_reading_before_the_work_are_inconclusive(monkeypatch: p
     planted(monkeypatch, {"0": {"crc": 1}}, {})
     with pytest.raises(Inconclusive, match="not read before the work"):
         link_errors.since_before_work(MACHINE, Computation())
-    read = Computation(before={(KEY, READ_AT): 0.0, (KEY, "counted by GPU 0"): "none"})
+    read = Computation(before={(KEY, READ_AT): 0.0, (KEY, "counted by GPU 0"): "none; links up 0"})
     assert link_errors.since_before_work(MACHINE, read).counted == {"GPU 0 link 0": {"crc": 1}}
     planted(monkeypatch, {"0": {}}, {})
     with pytest.raises(Inconclusive, match="no error counter"):

@@ -23,6 +23,7 @@ SENT_AGAIN = ("crc", "crc_flit", "crc_data", "replay", "effective", "symbol")
 """A packet that arrived damaged and was sent again, or a symbol that was corrected: nothing is lost but time."""
 RATE = "effective_ber"
 COUNTED = re.compile(r"link (\d+) ([a-z_]+) (\d+)")
+WERE_UP = re.compile(r"links up (\d+(?: \d+)*)")
 
 REMEDY = (
     "Read the counters of each link: nvidia-smi nvlink --errorcounters",
@@ -57,20 +58,22 @@ class Reading:
         return max((counted[RATE] for *_, counted in self._each() if RATE in counted), default=None)
 
     def text(self, gpu: int) -> str:
-        """What a GPU's links have counted, so that a later process can read it from the record.
+        """Which links of a GPU are up and what they have counted, so that a later process can read it from the record.
 
         >>> Reading({0: {3: {"crc": 4, "replay": 0}, 5: {"replay": 1}}}).text(0)
-        'link 3 crc 4, link 5 replay 1'
+        'link 3 crc 4, link 5 replay 1; links up 3 5'
         >>> Reading({0: {3: {"crc": 0}}}).text(0)
-        'none'
+        'none; links up 3'
         """
+        links = self.counters.get(gpu, {})
         counted = [
             f"link {link} {name} {count:.0f}"
-            for link, counters in self.counters.get(gpu, {}).items()
+            for link, counters in links.items()
             for name, count in counters.items()
             if count and name != RATE
         ]
-        return ", ".join(counted) or "none"
+        up = f"; links up {' '.join(map(str, links))}" if links else ""
+        return f"{', '.join(counted) or 'none'}{up}"
 
     def require_counters(self) -> None:
         """Raise Inconclusive where links are up whose errors the driver does not count."""
@@ -92,6 +95,8 @@ class Growth:
     counted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float = 1.0
     links: int = 0
+    lost: tuple[str, ...] = ()
+    """Links that were up at the first reading and not at the second: nothing counts what they lost."""
 
     @property
     def errors(self) -> int:
@@ -120,13 +125,18 @@ class Growth:
         'NVML, 36 links in 2 s: GPU 0 link 3 crc 4'
         >>> Growth({}, 2.0, links=0).source
         'NVML: no NVLink is up, so nothing is counted'
+        >>> Growth({}, 2.0, links=35, lost=("GPU 0 link 3",)).source
+        'NVML, 35 links in 2 s: went down: GPU 0 link 3; no counter grew'
         """
-        if not self.links:
+        if not (self.links or self.lost):
             return "NVML: no NVLink is up, so nothing is counted"
         worst = sorted(self.counted.items(), key=lambda item: -max(item[1].values()))
         named = [f"{link} {name} {count:.0f}" for link, each in worst for name, count in each.items()]
         more = f" and {len(named) - 6} more" if len(named) > 6 else ""
-        return f"NVML, {self.links} links in {self.seconds:.0f} s: {', '.join(named[:6]) or 'no counter grew'}{more}"
+        others = f" and {len(self.lost) - 6} more" if len(self.lost) > 6 else ""
+        down = f"went down: {', '.join(self.lost[:6])}{others}; " if self.lost else ""
+        grown = f"{', '.join(named[:6]) or 'no counter grew'}{more}"
+        return f"NVML, {self.links} links in {self.seconds:.0f} s: {down}{grown}"
 
 
 def read(machine: Machine) -> Reading:
@@ -147,7 +157,7 @@ def parse(answers: Mapping[int, Answers], at_s: float = 0.0) -> Reading:
 
 
 def growth(before: Reading, after: Reading) -> Growth:
-    """What was counted from one reading to the next; a counter that is lower has been reset in between.
+    """What was counted from one reading to the next, and which links went down; a lower counter has been reset.
 
     >>> growth(Reading({0: {3: {"crc": 4}}}, 10.0), Reading({0: {3: {"crc": 9}}}, 20.0)).source
     'NVML, 1 links in 10 s: GPU 0 link 3 crc 5'
@@ -161,7 +171,13 @@ def growth(before: Reading, after: Reading) -> Growth:
                 more = count if more < 0 else more
                 if more and name != RATE:
                     counted.setdefault(_name(gpu, link), {})[name] = more
-    return Growth(counted, max(after.at_s - before.at_s, 1.0), after.links)
+    lost = tuple(
+        _name(gpu, link)
+        for gpu, links in before.counters.items()
+        for link in links
+        if link not in after.counters.get(gpu, {})
+    )
+    return Growth(counted, max(after.at_s - before.at_s, 1.0), after.links, lost)
 
 
 NAME = "counted by GPU {}"
@@ -173,7 +189,7 @@ KEY = "NVLINK-COUNT"
 def before_work(computation: Computation) -> Reading | None:
     """What had been counted before the work of this run, from its record; None where nothing was read.
 
-    >>> kept = {(KEY, NAME.format(0)): "link 3 crc 4", (KEY, READ_AT): 300.0}
+    >>> kept = {(KEY, NAME.format(0)): "link 3 crc 4; links up 3", (KEY, READ_AT): 300.0}
     >>> before_work(Computation(before=kept))
     Reading(counters={0: {3: {'crc': 4.0}}}, at_s=300.0)
     """
@@ -185,6 +201,8 @@ def before_work(computation: Computation) -> Reading | None:
         found = re.fullmatch(NAME.format(r"(\d+)"), name)
         if key == KEY and found:
             links = counters.setdefault(int(found[1]), {})
+            up = WERE_UP.search(str(value))
+            links |= {int(link): {} for link in (up[1].split() if up else ())}
             for link, counter, count in COUNTED.findall(str(value)):
                 links.setdefault(int(link), {})[counter] = float(count)
     return Reading(counters, float(at_s))
@@ -195,11 +213,10 @@ def since_before_work(machine: Machine, computation: Computation) -> Growth:
 
     Raises Inconclusive where links are up and were not read then, and as `read` does.
     """
-    after = read(machine)
-    if not after.links:
-        return Growth(seconds=1.0)
+    after, before = read(machine), before_work(computation)
     after.require_counters()
-    before = before_work(computation)
+    if before is None and not after.links:
+        return Growth()
     if before is None:
         raise Inconclusive(
             "the NVLinks' errors were not read before the work, so nothing tells what is new",

@@ -194,6 +194,16 @@ class NvLinks:
                 "Run `nvidia-smi nvlink --status` and read the speeds.",
             )
 
+    def require_all_speeds(self) -> None:
+        """Raise Inconclusive where a link is up without a reported speed, which may be lower than the others'."""
+        up = [link for links in self.up.values() for link in links]
+        unknown = [link.name for link in up if link.gbs is None]
+        if unknown:
+            raise Inconclusive(
+                f"no speed of an NVLink is known of {len(unknown)} of {len(up)}: {', '.join(unknown[:MOST_NAMED])}",
+                "Run `nvidia-smi nvlink --status` and read the speeds.",
+            )
+
     def require_trained(self) -> None:
         """Raise Inconclusive where the machine has been started so lately that links may not have come up yet."""
         if self.uptime_s is not None and self.uptime_s < TRAINED_S:
