@@ -22,7 +22,7 @@ from dgxcert.workloads.distributed import collectives
         "Restart the machine: sudo reboot; then open a hardware case with the run folder if it is still slow.",
     ),
     tier="standard",
-    takes_s=25,
+    takes_s=10,
     budget_s=300,
 )
 @pytest.mark.parametrize("operation", benchmark_cases.COLLECTIVES)

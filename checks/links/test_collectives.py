@@ -18,7 +18,7 @@ from dgxcert.workloads.distributed import collectives
         "Open a hardware case with the run folder if the same one is named again.",
     ),
     tier="standard",
-    takes_s=25,
+    takes_s=12,
     budget_s=240,
 )
 def test_collectives_of_all_gpus_are_right(devices, machine, profile, evidence):
@@ -45,7 +45,7 @@ def test_collectives_of_all_gpus_are_right(devices, machine, profile, evidence):
         "Restart the machine: sudo reboot; then open a hardware case with the run folder if it is still slow.",
     ),
     tier="standard",
-    takes_s=20,
+    takes_s=1,
     budget_s=300,
 )
 def test_every_pair_of_gpus_is_as_fast_as_the_others(devices, profile, evidence):

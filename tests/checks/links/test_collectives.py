@@ -49,15 +49,15 @@ def test_what_one_rank_says_decides(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], fault: str | None
 ) -> None:
     answers = (said(0), said(1, **changed), said(2))
-    monkeypatch.setattr(launch, "run", lambda *arguments, **options: answers)
+    monkeypatch.setattr(launch.Batch, "answer", lambda *arguments: answers)
     judge(CHECK, GPUS, MACHINE, H200, fault=fault)
 
 
 def test_the_guilty_rank_is_named_in_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        launch,
-        "run",
-        lambda *a, **o: (said(0), said(1, device="GPU-0", bits="b", wrong=1, findings=[FINDING]), said(2)),
+        launch.Batch,
+        "answer",
+        lambda *arguments: (said(0), said(1, device="GPU-0", bits="b", wrong=1, findings=[FINDING]), said(2)),
     )
     from dgxcert.judgement.evidence import Recorder
 
@@ -82,7 +82,7 @@ PAIRS = check_file.load("links/test_collectives").test_every_pair_of_gpus_is_as_
 )
 def test_one_slow_pair_fails(monkeypatch: pytest.MonkeyPatch, seconds: float, wrong: int, fault: str | None) -> None:
     times = {"pairs": [[0, 1, 1.0], [0, 2, seconds], [1, 2, 1.0]], "wrong": 0}
-    monkeypatch.setattr(launch, "run", lambda *arguments, **options: (times, times | {"wrong": wrong}, times))
+    monkeypatch.setattr(launch.Batch, "answer", lambda *arguments: (times, times | {"wrong": wrong}, times))
     strict = H200.model_copy(update={"limits": H200.limits | {"collectives.slowest": SLOWEST}})
     evidence = judge(PAIRS, GPUS, strict, fault=fault)
     if seconds > 1:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from dgxcert.judgement.benchmark_cases import COLLECTIVES
@@ -14,9 +15,11 @@ from dgxcert.judgement.units import OF_ROUNDING
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine
 from dgxcert.profiles.profile import Profile
-from dgxcert.profiles.workload_sizes import Collectives
-from dgxcert.workloads.distributed import launch, nccl_log, operations, speed
+from dgxcert.profiles.workload_sizes import Collectives, Timing
+from dgxcert.workloads.distributed import nccl_log, operations, speed
+from dgxcert.workloads.distributed.launch import Batch, Said
 from dgxcert.workloads.distributed.rank import Rank
+from dgxcert.workloads.distributed.task import Job
 from dgxcert.workloads.hardware.together import neighbours
 from dgxcert.workloads.quiet import PATIENCE
 from dgxcert.workloads.round_timer import keep_rounds
@@ -26,6 +29,9 @@ LIMIT_S = 240.0
 PROOF_LIMIT_S = 150.0
 """Sixteen processes start torch, make a context and join each other in about 40 s on a slow disk; the rest computes."""
 SHOWN = 4
+PROOF = "proof"
+BEHIND, BEHIND_OF_ROUND = 0.5, 0.1
+"""A rank is behind where it works so much longer by itself than the others, and by this share of a round at least."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,30 @@ def sum_tolerance() -> Limit:
 
 
 def prove(devices: Sequence[Device], machine: Machine, sizes: Collectives) -> Proof:
-    """Every collective on integers and in bf16, on all devices. Raises what `launch.run` raises."""
-    settings = {"counts": list(sizes.counts), "bf16_count": sizes.bf16_count}
-    return put_together(devices, machine, launch.run("distributed.proof", devices, settings, limit_s=PROOF_LIMIT_S))
+    """Every collective on integers and in bf16, on all devices. Raises what `Batch.answer` raises."""
+    return put_together(devices, machine, _compared(tuple(devices), sizes).answer(PROOF, PROOF_LIMIT_S))
+
+
+@cache
+def _compared(devices: tuple[Device, ...], sizes: Collectives) -> Batch:
+    """What checks ask: the proof, and the pairs, kept so that one launch serves both."""
+    proof = Job("distributed.proof", {"counts": list(sizes.counts), "bf16_count": sizes.bf16_count})
+    pairs = {"operation": speed.PAIRS, "largest_bytes": sizes.largest_mib * 2**20}
+    return Batch(devices, {PROOF: proof, speed.PAIRS: Job("distributed.speed", pairs)}, nccl_log.VARIABLES)
+
+
+@cache
+def _timed(devices: tuple[Device, ...], sizes: Collectives, timing: Timing) -> Batch:
+    """What benchmarks ask: every collective, kept so that one launch serves them all."""
+    settings = {
+        "smallest_bytes": sizes.smallest_bytes,
+        "largest_bytes": sizes.largest_mib * 2**20,
+        "growth": sizes.growth,
+        "timing": timing.model_dump(),
+        "ours": neighbours.ours(devices),
+    }
+    jobs = {operation: Job("distributed.speed", {**settings, "operation": operation}) for operation in COLLECTIVES}
+    return Batch(devices, jobs, nccl_log.VARIABLES)
 
 
 def put_together(devices: Sequence[Device], machine: Machine, said: Sequence[dict[str, Any]]) -> Proof:
@@ -124,16 +151,15 @@ class Collective:
 
     def __init__(self, devices: Sequence[Device], profile: Profile, operation: str) -> None:
         self.devices, self.operation = tuple(devices), operation
-        self._settings = _settings(devices, profile, operation)
+        self._batch = _timed(self.devices, profile.workloads.collectives, profile.workloads.timing)
         self._peak = link_peak(profile, operation)
         self._factor = operations.factor(operation, len(devices))
-        self.said: tuple[dict[str, Any], ...] = ()
+        self.said: Said = ()
         """What each rank said, after `run`."""
 
-    def run(self) -> None:
-        """Time it on all ranks. Raises what `launch.run` raises."""
-        variables = nccl_log.VARIABLES
-        self.said = launch.run("distributed.speed", self.devices, self._settings, limit_s=LIMIT_S, variables=variables)
+    def run(self, before: Callable[[], object] = lambda: None) -> None:
+        """Time it on all ranks, with all that is not timed yet. Raises what `Batch.answer` raises."""
+        self.said = self._batch.answer(self.operation, LIMIT_S, before)
 
     @property
     def work(self) -> Work:
@@ -148,8 +174,13 @@ class Collective:
     def verify(self, evidence: Recorder) -> None:
         """Record what was chosen and how it grew with the size; raises Wrong where the last result is."""
         lead = self.said[0]
-        wrong = sum(each["wrong"] for each in self.said)
-        evidence.require(evidence.record("wrong elements", wrong, source="the last result of each rank") == 0)
+        wrong = {Rank(index, self.devices).name: each["wrong"] for index, each in enumerate(self.said)}
+        where = "".join(f"; {count} on {name}" for name, count in wrong.items() if count)
+        source = f"the last result of each rank{where}"
+        evidence.require(evidence.record("wrong elements", sum(wrong.values()), source=source) == 0)
+        own = behind(self.devices, self.said)
+        evidence.record("rank behind the others", own.name or "none", source=own.source)
+        evidence.advise(*own.remedy)
         source = f"{lead['how']}, for {lead['bytes']} bytes"
         evidence.record(f"algorithm of {self.operation}", self.algorithm, source=source)
         _keep_sweep(evidence, self.operation, lead["swept"], self._factor)
@@ -173,32 +204,60 @@ def prepare(devices: Sequence[Device], profile: Profile, operation: str) -> Coll
 def time_rounds(benchmark: Any, workload: Collective, profile: Profile, evidence: Recorder) -> Rounds:  # noqa: ARG001
     """The rounds of a collective, each as long as on the slowest rank; `benchmark` is pytest-benchmark's fixture.
 
-    Raises what `launch.run` raises, and Inconclusive where nothing was timed.
+    Raises what `Batch.answer` raises, and Inconclusive where nothing was timed.
     """
-    PATIENCE.wait(workload.devices[0], evidence.say)
-    benchmark.pedantic(workload.run)
+    benchmark.pedantic(workload.run, (lambda: PATIENCE.wait(workload.devices[0], evidence.say),))
     return keep_rounds(benchmark, lambda: rounds_of(workload.devices, workload.said), workload, evidence)
 
 
-def _settings(devices: Sequence[Device], profile: Profile, operation: str) -> dict[str, Any]:
-    sizes = profile.workloads.collectives
-    return {
-        "operation": operation,
-        "smallest_bytes": sizes.smallest_bytes,
-        "largest_bytes": sizes.largest_mib * 2**20,
-        "growth": sizes.growth,
-        "timing": profile.workloads.timing.model_dump(),
-        "ours": neighbours.ours(devices),
-    }
+@dataclass(frozen=True)
+class Behind:
+    """The rank that the others wait for, if there is one; `source` says how long each works by itself in a round."""
+
+    name: str
+    source: str
+
+    @property
+    def remedy(self) -> tuple[str, ...]:
+        """What to do about that rank; nothing where there is none."""
+        if not self.name:
+            return ()
+        return (
+            f"{self.name} is behind: it works longer by itself than the others ({self.source}), and all wait for it.",
+            "See what this run says of that GPU alone, its clock and its memory; look for its heat and its power: "
+            "nvidia-smi -q -d CLOCK,PERFORMANCE,TEMPERATURE",
+            "Look for other work on the processors beside it: top; then run it again.",
+            "Restart the machine: sudo reboot; then open a hardware case with the run folder if the same one is named.",
+        )
+
+
+def behind(devices: Sequence[Device], said: Sequence[dict[str, Any]]) -> Behind:
+    """Which rank is behind the others by what it does itself, which they wait for in every round; pure.
+
+    What the ranks do together takes as long on all of them, so only this tells a slow one from a slow link.
+    """
+    names = [Rank(index, tuple(devices)).name for index in range(len(devices))]
+    own_s = [each["own_s"] for each in said]
+    slow = max(range(len(own_s)), key=lambda index: own_s[index])
+    others_s = statistics.median([*own_s[:slow], *own_s[slow + 1 :]] or own_s)
+    late_s = own_s[slow] - others_s
+    is_behind = late_s > BEHIND * others_s and late_s > BEHIND_OF_ROUND * statistics.median(said[0]["seconds"])
+    told = ", ".join(f"{name} {seconds * 1e3:.3g} ms" for name, seconds in zip(names, own_s, strict=True))
+    return Behind(names[slow] if is_behind else "", f"median of what each does itself in a round: {told}")
 
 
 def link_peak(profile: Profile, operation: str) -> Bound:
-    """What bounds a bus bandwidth: the links of a GPU, or the memory where the profile knows of no links.
+    """What bounds a bus bandwidth: the NVLinks of a GPU, or its slot where the profile says that it has none.
 
     Where the switches add up, a GPU sends and receives each byte once, and the bus bandwidth of all_reduce counts it
-    up to twice.
+    up to twice; a PCIe switch adds nothing. Memory bounds only what ranks on a CPU copy: on a GPU its bandwidth is many
+    times that of the links, and an impossible rate would pass. Raises Inconclusive where no peak is known.
     """
-    peak = profile.peak("nvlink" if "nvlink" in profile.physical else "memory_bandwidth")
+    if not profile.uses_gpu:
+        return profile.peak("memory_bandwidth")
+    if "nvlink" not in profile.physical:
+        return profile.peak("host_link")
+    peak = profile.peak("nvlink")
     if operation != "all_reduce":
         return peak
     return peak.model_copy(update={"value": 2 * peak.value, "source": f"twice {peak.source}, added up in the switches"})
@@ -251,9 +310,8 @@ def _in_words(size: int) -> str:
 
 
 def exchanged(devices: Sequence[Device], profile: Profile) -> Pairs:
-    """How fast each pair of devices exchanges data both ways. Raises what `launch.run` raises."""
-    said = launch.run("distributed.speed", devices, _settings(devices, profile, speed.PAIRS), limit_s=LIMIT_S)
-    return compare_pairs(devices, said)
+    """How fast each pair of devices exchanges data both ways. Raises what `Batch.answer` raises."""
+    return compare_pairs(devices, _compared(tuple(devices), profile.workloads.collectives).answer(speed.PAIRS, LIMIT_S))
 
 
 def compare_pairs(devices: Sequence[Device], said: Sequence[dict[str, Any]]) -> Pairs:

@@ -167,7 +167,16 @@ def exits(text: str) -> dict[int, int]:
 def answer(text: str) -> dict[str, Any]:
     """What a rank has said at its end; empty where it said nothing.
 
-    >>> answer('{"returned": {"steps": 3}, "at_s": 12.5}')["returned"]
-    {'steps': 3}
+    >>> answer('{"returned": 1, "at_s": 12.5}')["returned"]
+    1
     """
     return dict(json.loads(text)) if text else {}
+
+
+def done(text: str) -> list[dict[str, Any]]:
+    r"""What the jobs of a rank have returned, in turn; a line that was cut off by its death is none.
+
+    >>> done('{"steps": 3}\n{"ste')
+    [{'steps': 3}]
+    """
+    return [dict(json.loads(line)) for line in text.splitlines(keepends=True) if line.endswith("\n")]

@@ -9,15 +9,16 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dgxcert import command
 from dgxcert.machine.device import Device
+from dgxcert.outcome import DgxcertError
 from dgxcert.workloads.distributed import agent, ending, phase
 from dgxcert.workloads.distributed.rank import Rank
-from dgxcert.workloads.distributed.task import RankFiles, Task
+from dgxcert.workloads.distributed.task import Job, RankFiles, Task
 
 PACKAGE = "dgxcert.workloads"
 """Where the modules of work are."""
@@ -31,6 +32,9 @@ REMOVED = ("TORCHELASTIC_", "PET_", "NCCL_COMM_ID", "NCCL_HOSTID", "NCCL_DEBUG",
 """Variables of another launcher, and those that would lead ranks elsewhere. Others of NCCL, torch and gloo are kept,
 and named in every report: plan/environment.py."""
 
+Said = tuple[dict[str, Any], ...]
+"""What each rank said of one job, in the order of ranks."""
+
 
 def run(
     module: str,
@@ -40,7 +44,7 @@ def run(
     limit_s: float,
     backend: str = "",
     variables: Mapping[str, str] | None = None,
-) -> tuple[dict[str, Any], ...]:
+) -> Said:
     """What `dgxcert.workloads.MODULE.work(rank, settings)` returned on each device, in the order of the devices.
 
     `backend` is torch.distributed's; without one, NCCL on GPUs and gloo on the CPU. Each process is bound to its device
@@ -48,17 +52,72 @@ def run(
     environment: what NCCL says goes to a file of each rank, `NCCL_DEBUG_FILE`. Raises Wrong as the rank that raised it;
     Inconclusive, by name, where a rank died, did not arrive or did not end within `limit_s`: no process is left then.
     """
+    said, error = in_turn([Job(module, settings)], devices, limit_s=limit_s, backend=backend, variables=variables)
+    if error is not None:
+        raise error
+    return said[0]
+
+
+def in_turn(
+    jobs: Sequence[Job],
+    devices: Sequence[Device],
+    *,
+    limit_s: float,
+    backend: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> tuple[list[Said], DgxcertError | None]:
+    """Several jobs of the same processes, as `run` does one: what those returned that were done by all ranks.
+
+    The error is that of the job after them, if the processes did not end well; it is returned so that what was done
+    before it is kept.
+    """
     with tempfile.TemporaryDirectory(prefix="dgxcert-ranks-", ignore_cleanup_errors=True) as name:
         folder, chosen = Path(name), backend or ("nccl" if devices[0].kind == "cuda" else "gloo")
-        task = Task(f"{PACKAGE}.{module}", tuple(devices), settings, chosen, limit_s)
+        named = tuple(Job(f"{PACKAGE}.{job.module}", job.settings) for job in jobs)
+        task = Task(named, tuple(devices), chosen, limit_s)
         task.write(folder)
         late, died = _start_and_wait(folder, task, environment(os.environ, variables or {}))
         left = [_left(folder, Rank(index, task.devices)) for index in range(len(devices))]
         error = ending.judge(left, late_s=limit_s if late else None, agent=died)
         if error is not None:
             sys.stderr.write("".join(f"--- {each.rank.name} printed:\n{each.printed}\n" for each in left))
-            raise error
-        return tuple(each.answer["returned"] for each in left)
+        said = list(zip(*(ending.done(_text(RankFiles(folder, each.rank.index).done)) for each in left), strict=False))
+        # Processes that did not end well after their last job leave a doubt about that one.
+        return said[: len(jobs) - (error is not None)], error
+
+
+class Batch:
+    """Jobs of the same ranks, by name, done in one launch when the first of them is asked for: a start takes longer.
+
+    Each answer is handed out once: who asks again, as a run does after a disturbance, has it measured again.
+    """
+
+    def __init__(self, devices: Sequence[Device], jobs: Mapping[str, Job], variables: Mapping[str, str]) -> None:
+        self._devices, self._jobs, self._variables = tuple(devices), dict(jobs), variables
+        self._tried: set[str] = set()
+        self._kept: dict[str, Said | DgxcertError] = {}
+
+    def answer(self, name: str, limit_s: float, before: Callable[[], object] = lambda: None) -> Said:
+        """What each rank said of a job; `before` is called where it has to be measured first.
+
+        Raises what `launch.run` raises where the processes died or hung in this job. Those after it are measured by the
+        next launch, when one of them is asked for.
+        """
+        if name not in self._kept:
+            before()
+            self._measure(name, limit_s)
+        kept = self._kept.pop(name)
+        if isinstance(kept, DgxcertError):
+            raise kept
+        return kept
+
+    def _measure(self, first: str, limit_s: float) -> None:
+        names = [first, *(name for name in self._jobs if name != first and name not in self._tried)]
+        jobs = [self._jobs[name] for name in names]
+        said, error = in_turn(jobs, self._devices, limit_s=limit_s, variables=self._variables)
+        ended: list[Said | DgxcertError] = [*said, *([error] if error else [])]
+        self._kept |= zip(names, ended, strict=False)
+        self._tried |= set(names[: len(ended)])
 
 
 def environment(variables: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:

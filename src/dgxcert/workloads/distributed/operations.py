@@ -1,5 +1,6 @@
 """Operations: what all ranks do together, through torch.distributed, with the sizes and factors of nccl-tests."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
 ROOT = 0
 """The rank that broadcasts while it is timed, as in nccl-tests."""
+
+
+arrived_s = 0.0
+"""When this rank handed its last operation to torch: until then nobody else could make it wait."""
 
 
 def factor(operation: str, ranks: int) -> float:
@@ -63,6 +68,8 @@ def run(operation: str, given: "torch.Tensor", result: "torch.Tensor", root: int
         ALL_TO_ALL: lambda: dist.all_to_all_single(result, given),
         SENDRECV: lambda: exchange(given, result, 1),
     }
+    global arrived_s
+    arrived_s = time.perf_counter()
     steps[operation]()
 
 

@@ -39,7 +39,7 @@ def main(folder: Path) -> int:
     with files.stack.open("w") as stack:
         faulthandler.register(signal.SIGUSR1, file=stack, all_threads=False)  # the launcher asks one that hangs
         try:
-            answer: dict[str, Any] = {"returned": _work(Task.read(folder), index)}
+            answer: dict[str, Any] = {"returned": _work(Task.read(folder), index, files)}
         except (Wrong, Inconclusive) as error:
             answer = {"raised": type(error).__name__, "problem": error.problem, "remedy": error.remedy}
         except Exception as error:
@@ -62,7 +62,8 @@ def _keep(files: RankFiles, answer: dict[str, Any]) -> None:
     written.replace(files.answer)
 
 
-def _work(task: Task, index: int) -> Any:
+def _work(task: Task, index: int, files: RankFiles) -> int:
+    """Do the jobs in turn, and keep what each returned as soon as it has; the number of jobs."""
     rank = Rank(index, task.devices)
     phase.enter("loading torch")
     import torch
@@ -70,7 +71,7 @@ def _work(task: Task, index: int) -> Any:
 
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // rank.size))  # as torchrun says: all share them
     phase.enter("loading the work")
-    work = importlib.import_module(task.module).work
+    works = [importlib.import_module(job.module).work for job in task.jobs]
     phase.enter("starting its device")
     if rank.device.kind == "cuda":
         placement.bind(rank)
@@ -80,8 +81,14 @@ def _work(task: Task, index: int) -> Any:
     bound = {"device_id": torch.device(rank.device.name)} if task.backend == "nccl" else {}
     patience = datetime.timedelta(seconds=task.limit_s + LIBRARY_PATIENCE_S)
     dist.init_process_group(task.backend, timeout=patience, **bound)
-    phase.enter("beginning its work")
-    return work(rank, task.settings)
+    with files.done.open("w", encoding="utf-8") as done:
+        for work, job in zip(works, task.jobs, strict=True):
+            phase.enter("beginning its work")
+            done.write(f"{json.dumps(work(rank, job.settings))}\n")
+            done.flush()
+            if len(works) > 1:
+                rank.device.release()  # memory that the next job needs
+    return len(works)
 
 
 def _leave() -> None:

@@ -114,6 +114,8 @@ class Timed:
         self.count = max(1, size_bytes // ELEMENT // self._shape.blocks)
         self.size_bytes = self.count * self._shape.blocks * ELEMENT
         self.calls = CALLS if size_bytes < SMALL else 1
+        self.own_s = 0.0
+        """Seconds of the last round that this rank worked by itself, while no other one could make it wait."""
         device = rank.device.name
         self._given = torch.empty(self.count * self._shape.blocks_in, device=device)
         self._result = torch.full((self.count * self._shape.blocks_out,), -1.0, device=device)
@@ -126,13 +128,20 @@ class Timed:
         """Seconds of one call on this rank, begun together with the others."""
         import torch.distributed as dist
 
+        began = time.perf_counter()
         if operations.in_place(self._operation):
             self._result.copy_(self._given)
+        else:
+            self._given.mul_(1)  # changes nothing: shows how fast this rank works alone
+        self._rank.device.wait()
+        self.own_s = time.perf_counter() - began
         dist.all_reduce(self._tiny)  # a rank that begins late would make the others wait for it
         self._rank.device.wait()
-        start = time.perf_counter()
+        start = last = time.perf_counter()
         for _ in range(self.calls):
             operations.run(self._operation, self._given, self._result)
+            self.own_s += operations.arrived_s - last
+            last = time.perf_counter()
         self._rank.device.wait()
         return (time.perf_counter() - start) / self.calls
 
@@ -230,10 +239,11 @@ def _rounds(rank: Rank, timed: Timed, agreement: Agreement, sizes: Timing, ours:
     monitor, timer = RankMonitor(rank, ours), RoundTimer(rank.device, sizes)
     timer.monitor = monitor
     lead = rank.index == 0
-    wanted = True
+    wanted, own_s = True, []
     try:
         while wanted:
             seconds = agreement.most(timed.round())
+            own_s.append(timed.own_s)
             wanted, started = agreement.told(lead and timer.add_round(seconds), lead and monitor.started)
             if not lead:
                 _follow(monitor, started)
@@ -244,6 +254,7 @@ def _rounds(rank: Rank, timed: Timed, agreement: Agreement, sizes: Timing, ours:
     return {
         "seconds": rounds.seconds if rounds else (),
         "around": dataclasses.asdict(around),
+        "own_s": statistics.median(own_s),
         "own_share": monitor.own_share,
         "disturbance": monitor.disturbance or "",
         "unknown": monitor.unknown,

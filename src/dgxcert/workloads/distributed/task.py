@@ -15,12 +15,19 @@ LIBRARY_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
-class Task:
-    """One piece of work for several ranks."""
+class Job:
+    """What all ranks do together: `work(rank, settings)` of a module of `workloads`."""
 
     module: str
-    devices: tuple[Device, ...]
     settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Jobs for several ranks, done one after the other, each with an answer of its own."""
+
+    jobs: tuple[Job, ...]
+    devices: tuple[Device, ...]
     backend: str
     limit_s: float
 
@@ -32,7 +39,8 @@ class Task:
     def read(cls, folder: Path) -> "Task":
         """The task of a folder."""
         kept = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-        return cls(**{**kept, "devices": tuple(_device(device) for device in kept["devices"])})
+        jobs = tuple(Job(**job) for job in kept["jobs"])
+        return cls(**{**kept, "jobs": jobs, "devices": tuple(_device(device) for device in kept["devices"])})
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,13 @@ class RankFiles:
         return self.folder / f"rank-{self.index}.phases"
 
     @property
+    def done(self) -> Path:
+        """What each job has returned, a line for each."""
+        return self.folder / f"rank-{self.index}.done"
+
+    @property
     def answer(self) -> Path:
-        """How its work ended: what it returned, or what it raised."""
+        """How its work ended: that all jobs have returned, or what it raised."""
         return self.folder / f"rank-{self.index}.json"
 
     @property
