@@ -65,6 +65,15 @@ sources: [where the readings come from]
   or `reset_required` and `drain_and_reset_recommended` of older drivers; `fabric_state` (`Not Started`, `In Progress`,
   `Completed`), `fabric_status`, `fabric_health` (`{degraded_bw: "true"}`, by NVML's names), `fabric_health_summary` and
   `fabric_interface` (1 to 3: the newest form of the question that the driver knows); `inforom` (`valid`).
+- Of NVLink: `nvlink_count` (links of a GPU; `not_supported` or 0 without NVLink), and of each of its links
+  `nvlink_state` (`up`, `down`, `sleeps`, `no traffic`), `nvlink_speed_gbs` (each way), `nvlink_version` (`"4.0"`),
+  `nvlink_remote` (`switch`, `gpu`, `unknown`), `nvlink_errors` (counters by name: `{replay: 2, replay_per_s: 1}`, of
+  which `_per_s` is added for each second of load, and stays). `nvlinks` holds what differs on single links:
+  `{3: {state: down}, 4: {speed_gbs: 12.5, errors: {symbol: 7}}}`. NVLink 5 has other counters than those before.
+  `nvlink_fields: Disabled` is a GPU before Hopper, asked by functions alone.
+- Of pairs of GPUs: `peer_access` (of all) and `peers` (`{1-3: CNS, 2>0: {read: NS}}`, both directions or one), in
+  nvidia-smi's words: `OK`, `CNS`, `GNS`, `TNS`, `NS`, `DR` (disabled by registry key), `U`. `numa_node` of a GPU is the
+  processors' node beside it; without it each of two nodes has half of the GPUs.
 - Of power: `power_limit_requested_w` (what `nvidia-smi -pl` sets; the enforced one if it is not given),
   `power_limit_enforced_w`, `power_limit_default_w`, `power_limit_min_w` and `power_limit_max_w`.
 - `cuda_init` is what CUDA returns when it starts, by number or name (`802`, `CUDA_ERROR_NO_DEVICE`, `hangs`); within
@@ -72,6 +81,9 @@ sources: [where the readings come from]
   `device_files_missing` (`[nvidia-uvm]`) and `kernel_modules` are what is looked at then.
 - `under_load` holds the readings under load; a list of numbers is played over ten seconds of work. A machine described
   under load (P0 and busy, or with an event reason) reports the same readings all the time.
+- `under_common_load` holds what differs while the ranks of one piece of work load all GPUs at once. `speed` is how fast
+  a GPU works beside a healthy one (0.75), at any time or under either load: the CPU computes, and each round takes so
+  much longer.
 - `event_counter_*_us` are constant at rest. Under load they grow by `event_counter_*_us_per_s`; in a description of a
   machine under load without that, as if they had counted for the last ten seconds.
 - `each` holds the readings that differ on single GPUs, by index; `device_count: 8` makes eight GPUs. `device_handle` is
@@ -89,7 +101,8 @@ sources: [where the readings come from]
   More of the host: `meminfo` (more lines of /proc/meminfo: `{CmaTotal: 0, HugePages_Total: 4096}`),
   `kernel_command_line`, `kernel_release`, `dgx_release` and `crash_kernel_mib`; groups of cores in `cpufreq`
   (`[{count: 10, min_mhz: 1378, max_mhz: 4004, busy_mhz: 1378, limit_mhz: 4004, governor: schedutil}]`),
-  `cpus_offline` and `cpus_isolated` (numbers); `firmware_parts` (versions by part) and `system_vendor`.
+  `cpus_offline` and `cpus_isolated` (numbers); `firmware_parts` (versions by part); `system_product`, `system_vendor`
+  and `board_name` of DMI; `virtual`.
 - Sensors, with the names and units of sysfs: `hwmon` (`[{name: acpi_fan, fan1_input: [2100, 0]}]`; of two values the
   second holds once there was load), `thermal_zones` (`[{type: acpitz, temp: 41700}]`), `power_supplies` (files by the
   name of each) and `prochot`. A machine that gives none has no sensors.
@@ -98,7 +111,8 @@ sources: [where the readings come from]
   texts of daemon.json and config.toml), `toolkit_version`, `cdi_files` (texts by path), and `container_refused` or
   `container_says` (the error with which a container does not start, or ends); without these two none is started.
 - `X_range: [lowest, highest]` beside a single reading under load lets it vary so: a healthy clock does not stand still.
-- `profile` names the profile, if it is not the one of the product.
+- `profile` names the profile, if it is not the one that a run would choose by `system_product` and the GPUs; without
+  `system_product` it is that of the product.
 
 A fault found on a real machine becomes a file there, and an entry in `faults.yaml`.
 """

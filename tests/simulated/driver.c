@@ -65,13 +65,14 @@ static void choose_by_time(char *value, double seconds) {
     memmove(value, starts[index < count ? index : count - 1], strlen(starts[index < count ? index : count - 1]) + 1);
 }
 
-/* Whether all GPUs work at this moment: what one has done a second ago is no common load. */
+/* Whether the ranks of one piece of work load all GPUs at this moment, as a file of each says. Loads of several
+ * requirements side by side are none: whether they overlap is chance. */
 #define TOGETHER_S 0.5
 static int all_work(int count) {
     const char *base = getenv("SIMULATED_WORK");
     char path[LINE];
     for (int gpu = 0; base && gpu < count; gpu++) {
-        snprintf(path, sizeof path, "%s.%d", base, gpu);
+        snprintf(path, sizeof path, "%s.%d.together", base, gpu);
         if (age_of(path) > TOGETHER_S) return 0;
     }
     return base && count > 0;

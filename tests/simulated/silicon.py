@@ -73,6 +73,8 @@ _worked: dict[int, tuple[float, float, float]] = {}
 _next: dict[int, float] = {}
 """By GPU: when its last round ended, by a clock that a busy computer does not hold up."""
 _timing = False
+TOGETHER = ".together"
+"""The end of the name of a file that is new while a rank of several loads its GPU."""
 
 
 def _keep_pace(index: int) -> None:
@@ -113,7 +115,7 @@ def _speeds() -> tuple[tuple[str, str], ...]:
 def _all_work() -> bool:
     lines = Path(os.environ["SIMULATED_DRIVER"]).read_text(encoding="utf-8").splitlines()
     gpus = next(int(line.split()[2]) for line in lines if line.startswith("- count "))
-    told = [Path(f"{os.environ['SIMULATED_WORK']}.{index}") for index in range(gpus)]
+    told = [Path(f"{os.environ['SIMULATED_WORK']}.{index}{TOGETHER}") for index in range(gpus)]
     return all(path.exists() and time.time() - path.stat().st_mtime < PAUSE_S for path in told)
 
 
@@ -124,6 +126,8 @@ def _tell(index: int) -> None:
     worked, before, last = _worked.get(index) or (0.0, _worked_before(path), now)
     worked += now - last if now - last < PAUSE_S else 0.0
     _worked[index] = worked, before, now
+    if _timing:
+        Path(f"{path}{TOGETHER}").touch()
     new = path.with_name(f"{path.name}.new{os.getpid()}-{threading.get_ident()}")
     new.write_text(f"{os.getpid()} {worked * SPEED_UP} {worked} {before + worked}", encoding="ascii")
     new.rename(path)

@@ -20,7 +20,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, findings.Row]:
     kept = tmp_path_factory.mktemp("matrix") / "rows.json"
     program = [sys.executable, matrix.__file__, "--json", str(kept)]
     env = {name: value for name, value in os.environ.items() if name != "SIMULATED_LIBRARY"}
-    done = subprocess.run(program, env=env, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(program, env=env, capture_output=True, text=True, check=False, timeout=900)
     assert kept.exists(), done.stderr[-3000:]
     found = [findings.row_of(row) for row in json.loads(kept.read_text(encoding="utf-8"))]
     assert bool(done.returncode) == bool(findings.wrong(found))

@@ -298,8 +298,10 @@ import os, pathlib, time
 def work(gpu, seconds):
     path = pathlib.Path(os.environ["SIMULATED_WORK"] + f".{gpu}")
     path.write_text(f"{os.getpid()} 0 {seconds} {seconds}")
+    pathlib.Path(f"{path}.together").touch()
 def rest(gpu):
-    os.utime(os.environ["SIMULATED_WORK"] + f".{gpu}", (0, 0))
+    for end in ("", ".together"):
+        os.utime(os.environ["SIMULATED_WORK"] + f".{gpu}{end}", (0, 0))
 """
 
 
