@@ -1,10 +1,13 @@
 """Near misses: what somebody who typed a wrong word is likely to have meant, in a few words."""
 
+import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 ALIKE = 0.6
 """Share of characters in common from which two words are alike; difflib's own for `get_close_matches`."""
+WHOLE = 0.95
+"""Share that a word has in common with one of which it is a whole part, and not only some letters."""
 TIE = 0.02
 """A word that is less alike than the best one by more than this is left out."""
 MOST = 3
@@ -21,6 +24,8 @@ def closest(word: str, known: Iterable[str]) -> list[str]:
     ['GPU-PRESENT']
     >>> closest("lora", ["LORA-SPEED", "LORA-SPEED[bf16-stock-large]", "PEFT-LORA", "DISK-SPACE"])
     ['PEFT-LORA', 'LORA-SPEED', 'LORA-SPEED[bf16-stock-large]']
+    >>> closest("dgx a100", ["dgx-h100", "dgx-a100-40", "dgx-a100-80"])
+    ['dgx-a100-40', 'dgx-a100-80']
     """
     typed = _folded(word[:COMPARED])
     likeness = {each: _likeness(typed, _folded(each)) for each in dict.fromkeys(known)}
@@ -32,7 +37,21 @@ def closest(word: str, known: Iterable[str]) -> list[str]:
 def _likeness(typed: str, known: str) -> float:
     """Share of characters that two words have in common; a part of a name that was typed whole counts as alike."""
     share = SequenceMatcher(None, known, typed, autojunk=False).ratio()
+    if len(typed) > 2 and _is_whole_part(typed, known):
+        return max(share, WHOLE)
     return max(share, ALIKE) if len(typed) > 2 and typed in known else share
+
+
+def _is_whole_part(typed: str, known: str) -> bool:
+    """Whether some neighbouring parts of a name are what was typed, whatever separates them.
+
+    >>> _is_whole_part("dgxa100", "dgx-a100-40"), _is_whole_part("b200", "gb200")
+    (True, False)
+    """
+    parts, wanted = re.findall(r"[a-z0-9]+", known), "".join(re.findall(r"[a-z0-9]+", typed))
+    return any(
+        "".join(parts[first:last]) == wanted for first in range(len(parts)) for last in range(first + 1, len(parts) + 1)
+    )
 
 
 def _folded(word: str) -> str:
