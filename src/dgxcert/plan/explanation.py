@@ -97,9 +97,10 @@ def _entries(name: str, catalogue: list[Entry]) -> tuple[Entry, ...]:
 
 
 def _excluded(entries: tuple[Entry, ...], profile: Profile) -> str:
-    """Why a profile applies none of these entries, or ""."""
+    """Why a profile applies none of these entries, or ""; one of any number of GPUs is asked about several."""
     options = Options(profile=profile.name, runtime=Runtime.DOCKER)
-    reasons = [selection.decide(entry, profile, options, profile.gpu.expected).not_applicable for entry in entries]
+    gpus = profile.gpu.expected if profile.gpu.count is not None else max(profile.gpu.expected, 2)
+    reasons = [selection.decide(entry, profile, options, gpus).not_applicable for entry in entries]
     return reasons[0] if all(reasons) else ""
 
 
