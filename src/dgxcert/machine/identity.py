@@ -1,6 +1,7 @@
 """The identity of the machine under test, which ties a verdict to it; for what could not be read, the reason."""
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -12,13 +13,25 @@ DISPLAY_ADAPTERS = re.compile(r"(?:NVIDIA )?DGX Display(?: Adapter)?")
 A100 has one beside its four A100 (DGX Station A100 User Guide)."""
 
 
-def is_display_adapter(product: str) -> bool:
+WITHOUT_SCREEN = "NVIDIA GB300"
+"""The GPU of a DGX Station, which drives no monitor: a card beside it does."""
+CARDS_FOR_SCREENS = re.compile(r"NVIDIA (?:RTX|T\d+) .+|NVIDIA T\d+")
+
+
+def is_display_adapter(product: str, beside: Iterable[str] = ()) -> bool:
     """Whether a product, as the driver names it, drives a monitor and is not meant to compute.
+
+    `beside` are all products that the driver lists: a card for workstations computes, except beside a GB300.
 
     >>> is_display_adapter("NVIDIA DGX Display"), is_display_adapter("NVIDIA A100-SXM4-80GB")
     (True, False)
+    >>> card = "NVIDIA RTX PRO 4000 Blackwell"
+    >>> is_display_adapter(card), is_display_adapter(card, ["NVIDIA GB300", card])
+    (False, True)
     """
-    return DISPLAY_ADAPTERS.fullmatch(product) is not None
+    if DISPLAY_ADAPTERS.fullmatch(product):
+        return True
+    return CARDS_FOR_SCREENS.fullmatch(product) is not None and WITHOUT_SCREEN in beside
 
 
 class MemoryKind(StrEnum):

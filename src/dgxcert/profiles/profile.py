@@ -238,7 +238,11 @@ class Profile(Part):
 
         A machine that has lost GPUs is judged as what it was sold as.
         """
-        return max([self.gpu.expected, *(gpu.index + 1 for gpu in machine.gpus)]) if self.uses_gpu else 0
+        if not self.uses_gpu:
+            return 0
+        adapters = [adapter.index for adapter in machine.display_adapters]
+        before = {gpu.index: sum(index < gpu.index for index in adapters) for gpu in machine.gpus}
+        return max([self.gpu.expected, *(index + 1 - between for index, between in before.items())])
 
     def exclusions(self, runtime: Runtime, gpus: int) -> dict[str, str]:
         """Requirements that do not apply with this runtime and so many GPUs, each with the reason.

@@ -65,8 +65,8 @@ def read() -> Cuda:
     build = f"torch {torch.__version__}, built for CUDA {torch.version.cuda or 'none'}"
     with warnings.catch_warnings(action="ignore"):  # what it warns of is read below, in its own words
         available = torch.cuda.is_available()
-    listed = range(torch.cuda.device_count() if available else 0)
-    count = sum(not is_display_adapter(torch.cuda.get_device_name(index)) for index in listed)
+    listed = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count() if available else 0)]
+    count = sum(not is_display_adapter(product, listed) for product in listed)
     complaint = "" if available or torch.version.cuda is None else _complaint(torch.cuda)
     return Cuda(available, count, build, torch.version.cuda, complaint)
 

@@ -84,7 +84,9 @@ fabric manager, or a GPU wants a reset'
     if "error" in answer:
         error = cuda_errors.find(answer["error"])
         return CudaDevices(0, f"{error.description}{also}", error.remedy, error.code)
+    adapters = {_plain(adapter.uuid) for adapter in machine.display_adapters}
     devices = [each for each in answer["devices"] if not is_display_adapter(each["product"])]
+    devices = [each for each in devices if each["uuid"] not in adapters]
     failed = [each for each in devices if each["error"]]
     started = len(devices) - len(failed)
     if failed:

@@ -139,8 +139,9 @@ def read() -> Driver:
         raise driver_query.refusal("the NVIDIA driver does not answer: ", answer, 0)
     refusals = {int(index): refusal for index, refusal in answer["lost"].items()}
     listed = tuple(_identity(Answers(int(index), **fields)) for index, fields in answer["gpus"].items())
-    gpus = tuple(gpu for gpu in listed if not is_display_adapter(gpu.product))
-    displays = tuple(gpu for gpu in listed if is_display_adapter(gpu.product))
+    products = [gpu.product for gpu in listed]
+    displays = tuple(gpu for gpu in listed if is_display_adapter(gpu.product, products))
+    gpus = tuple(gpu for gpu in listed if gpu not in displays)
     return Driver(
         answer["version"], answer["cuda"], gpus, display_adapters=displays, lost=tuple(refusals), refusals=refusals
     )

@@ -122,7 +122,8 @@ def parse(code: int, stdout: str, stderr: str, kind: EngineKind = DOCKER) -> Con
     try:
         results = json.loads(stdout.splitlines()[-1])
         # An adapter that drives a monitor may compute as well; it is none of the GPUs that the machine is bought for.
-        results = [result for result in results if not is_display_adapter(result["product"])]
+        products = [result["product"] for result in results]
+        results = [result for result in results if not is_display_adapter(result["product"], products)]
         devices = tuple(f"{result['device']} ({result['product']})" for result in results)
         uuids = tuple(str(result.get("uuid", "")) for result in results)
         wrong = sum(int(result["wrong"]) for result in results)
