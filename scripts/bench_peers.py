@@ -1,7 +1,8 @@
 """This suite compared with bare transformers programs and optimum-benchmark in one run: `make bench-peers`.
 
 All take turns on the same model, sizes, precision and number of threads, and medians are compared. optimum-benchmark
-has an environment of its own with the course's pins; it is no dependency of the project. Prints a Markdown table for
+has an environment of its own with the course's pins; it is no dependency of the project. On several GPUs collectives
+are compared with nccl-tests, where that is installed: peer_nccl.py. Prints a Markdown table for
 docs/performance.md; --write puts it there.
 """
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import peer_nccl
 import performance_page
 
 from dgxcert.machine.device import Device
@@ -220,7 +222,7 @@ def main() -> None:
             bare_turn(profile, figures)
             optimum_turn(python, folder, profile, figures)
     about = f"profile {profile.name}, medians of {options.turns} turns"
-    found = list(rows(figures, profile.workloads.lora.small.batch))
+    found = [*rows(figures, profile.workloads.lora.small.batch), *peer_nccl.compared(profile)]
     performance_page.show("bench-peers", found, about, keep=options.write)
 
 
