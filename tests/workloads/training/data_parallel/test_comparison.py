@@ -86,3 +86,10 @@ def test_a_rank_that_dies_or_hangs_is_named(planted: None, fault: str, limit_s: 
     settings = {"sizes": dataclasses.asdict(SIZES["cpu"]), "faults": [fault]}
     with pytest.raises(Inconclusive, match=said):
         launch.run("data_parallel_faults", DEVICES, settings, limit_s=limit_s)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_loss_that_is_no_number_is_the_largest_difference(rank: int) -> None:
+    told = [{"losses": [2.0]}, {"losses": [2.0]}]
+    told[rank] = {"losses": [float("nan")]}
+    assert comparison._apart(0, told, [2.0, 2.0], NAMES) == comparison.Apart(1e300, f"step 1 on rank {rank}")

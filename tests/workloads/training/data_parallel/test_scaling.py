@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -182,10 +183,28 @@ def test_what_ranks_compute_wrongly_fails_before_their_speed(
 def test_a_loss_that_is_not_finite_is_wrong(profile: Profile) -> None:
     evidence = Recorder()
     broken = noted()
-    of_rank = broken.noted[1].model_copy(update={"losses": (9.1, 8.1, *LATER[1:], float("nan"))})
+    told = broken.noted[1].model_dump(mode="json") | {"losses": [9.1, 8.1, *LATER[1:], float("nan")]}
+    of_rank = Noted.model_validate(json.loads(json.dumps(told)))  # as it comes from a rank
     with pytest.raises(Wrong):
         dataclasses.replace(broken, noted=(broken.noted[0], of_rank, broken.noted[2])).verify(evidence)
     assert [kept.name for kept, _ in evidence.violated] == ["losses are finite"]
+
+
+@pytest.mark.parametrize("rank", ["rank0", "rank1", "rank2"])
+def test_a_compared_loss_that_is_not_finite_is_wrong_on_any_rank(profile: Profile, rank: str) -> None:
+    evidence = Recorder()
+    with pytest.raises(Wrong):
+        noted(**{rank: {"losses": (ONE_DEVICE.losses[0][int(rank[-1])], float("nan"), *LATER)}}).verify(evidence)
+    assert [kept.name for kept, _ in evidence.violated] == ["losses are finite"]
+
+
+def test_gradients_that_are_not_finite_are_noted_and_wrong(profile: Profile) -> None:
+    evidence = Recorder()
+    told = ONE_DEVICE.model_dump(mode="json") | {"angle_deg": float("nan"), "size": float("nan")}
+    broken = OneDevice.model_validate(json.loads(json.dumps(told)))
+    with pytest.raises(Wrong):
+        noted(rank0={"one_device": broken}).verify(evidence)
+    assert [kept.name for kept, _ in evidence.violated] == ["gradients are finite"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Comparison: what ranks computed together, beside each other and beside one device that trained on all rows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,6 +23,8 @@ LOSS = Limit(
     unit="relative",
     source="3e-7 measured, another order of summation; rows of another rank change a loss by 1e-3 and more",
 )
+NOT_FINITE = 1e300
+"""The difference of a loss that is no number, which no evidence can hold."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,13 @@ def _foreign(answers: Sequence[Mapping[str, Any]], names: Sequence[str], sizes: 
 def _apart(step: int, answers: Sequence[Mapping[str, Any]], alone: Sequence[float], names: Sequence[str]) -> Apart:
     """The loss of a step that differs most from that of one device."""
     differences = [
-        Apart(abs(answer["losses"][step] - wanted) / abs(wanted), f"step {step + 1} on {name}")
+        Apart(_difference(answer["losses"][step], wanted), f"step {step + 1} on {name}")
         for name, answer, wanted in zip(names, answers, alone, strict=True)
     ]
     return max(differences, key=lambda apart: apart.difference)
+
+
+def _difference(loss: float, wanted: float) -> float:
+    """The relative difference of two losses, NOT_FINITE where one is no number: a maximum must not overlook it."""
+    difference = abs(loss - wanted) / abs(wanted)
+    return difference if math.isfinite(difference) else NOT_FINITE

@@ -1,11 +1,15 @@
 """What is told to the ranks of a LoRA training, and what each of them notes."""
 
 import statistics
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AllowInfNan, BaseModel, ConfigDict
 
 from dgxcert.probes.host.processors import Processors
 from dgxcert.profiles.workload_sizes import LoraModel
+
+Computed = Annotated[float, AllowInfNan(True)]
+"""A result of the training, which may be no number: that is a finding, and no reason to refuse what a rank notes."""
 
 
 class Part(BaseModel):
@@ -56,11 +60,11 @@ class Steps(Part):
 class OneDevice(Part):
     """One device that trains on the rows of all ranks, and how the exchanged gradients compare with its own."""
 
-    losses: tuple[tuple[float, ...], ...]
+    losses: tuple[tuple[Computed, ...], ...]
     """Of each step, one for the rows of each rank."""
-    angle_deg: float
+    angle_deg: Computed
     angle_at: str
-    size: float
+    size: Computed
     size_at: str
     tensors: int
 
@@ -72,7 +76,7 @@ class Noted(Part):
     together: Steps
     forward_s: tuple[float, ...]
     """Seconds of the forward pass in each step together, in which a rank waits for nobody."""
-    losses: tuple[float, ...]
+    losses: tuple[Computed, ...]
     """Of its own rows, in every step together from the first."""
     weights: dict[str, str]
     """A digest of each tensor after the last step."""

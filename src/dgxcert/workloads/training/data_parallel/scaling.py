@@ -91,18 +91,29 @@ class Scaling:
 
         Raises Wrong where one of them does not hold.
         """
+        self._require_finite(evidence)
         first, *later = self._loss_differences()
         precision = self.plan.precision
         self._compare(evidence, "difference of a rank's first loss", first, FIRST_LOSS[precision])
         self._compare_gradients(evidence)
         self._compare(evidence, "difference of a rank's later loss", max(later), LATER_LOSSES[precision])
-        finite = all(map(math.isfinite, (loss for each in self.noted for loss in each.losses)))
         steps = self.plan.compared + self.plan.together
-        evidence.require(evidence.record("losses are finite", finite, source=f"all {steps} steps together").holds())
         weights = between([each.weights for each in self.noted], self.names)
         source = f"after {steps} steps: {weights.where}"
         same = evidence.record("weights that differ between ranks", weights.count, unit=weights.unit, source=source)
         evidence.require(same == 0)
+
+    def _require_finite(self, evidence: Recorder) -> None:
+        """Require numbers before any is compared: a difference to what is no number cannot be recorded."""
+        alone, steps = self._one_device, self.plan.compared + self.plan.together
+        losses = [loss for each in self.noted for loss in each.losses] + [
+            loss for each in alone.losses for loss in each
+        ]
+        for what, values in (("losses", losses), ("gradients", [alone.angle_deg, alone.size])):
+            finite = evidence.record(
+                f"{what} are finite", all(map(math.isfinite, values)), source=f"all {steps} steps together"
+            )
+            evidence.require(finite.holds())
 
     def _compare_gradients(self, evidence: Recorder) -> None:
         """Require the gradients of the first step to be those of one device on the rows of all ranks."""
