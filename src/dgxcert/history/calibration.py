@@ -90,12 +90,24 @@ def lines(by_limit: dict[str, list[Reading]], about: str) -> Iterable[str]:
             "digits": DIGITS,
             "unit": slowest.unit,
             "basis": "measured",
-            "source": f"{counted(len(items), 'run')} of {counted(machines, 'known-good machine')}, {about}",
+            "source": f"{_counted(items)} of {counted(machines, 'known-good machine')}, {about}",
             "note": f"{provisional}slowest in {slowest.run}; the margin is {reason}",
         }
         # flow style for lists only: each field has a line of its own, all readings share one
         text = yaml.safe_dump({name: limit}, sort_keys=False, default_flow_style=None, allow_unicode=True, width=WIDTH)
         yield from (f"  {line}" for line in text.splitlines())
+
+
+def _counted(items: list[Reading]) -> str:
+    """How many runs some readings are of; a run of a machine with several GPUs has one of each.
+
+    >>> both = [Reading("GPU-1,GPU-2", "2026-11-23T18-40-00Z-dgx-1", rate, "GB/s", 0.01) for rate in (4260.0, 4290.0)]
+    >>> _counted(both), _counted(both[:1])
+    ('2 readings in 1 run', '1 run')
+    """
+    number = len({(reading.machine, reading.run) for reading in items})
+    several = f"{counted(len(items), 'reading')} in " if len(items) > number else ""
+    return f"{several}{counted(number, 'run')}"
 
 
 def _margin(items: list[Reading]) -> tuple[float, str]:
