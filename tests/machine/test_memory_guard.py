@@ -13,6 +13,7 @@ from suites import driver, example
 from dgxcert.machine import memory_guard
 from dgxcert.record import run as runs
 from dgxcert.runner.lanes.child import Child
+from dgxcert.runner.lanes.host_share import Share
 from dgxcert.runner.supervisor import Supervisor
 
 FLOOR = (4.0, "below this the kernel writes pages out")
@@ -68,6 +69,20 @@ def test_a_check_that_only_reads_the_machine_is_not_stopped(tmp_path: Path, stag
     child.take(example.started("MEMORY-AVAILABLE"))
     supervisor = Supervisor(anything, tmp_path, anything, anything, anything, shortage=lambda: "no memory is left")
     assert supervisor._kill_reason(child) == trouble
+
+
+def test_of_several_lanes_the_one_that_has_the_most_is_ended_and_no_other(tmp_path: Path) -> None:
+    anything: Any = None
+    plan = {"LONG": example.planned("LONG")}
+    supervisor = Supervisor(anything, tmp_path, anything, anything, anything, shortage=lambda: "no memory is left")
+    for number, gib in enumerate((3, 9, 5)):
+        share = Share(gpu=number, place=number, lanes=3)
+        child = Child(anything, plan, stage="native", number=number, excess=lambda: "", share=share)
+        child.take(example.started("LONG"))
+        child.resident = functools.partial(int, gib)
+        supervisor._children[number] = child
+    reasons = [bool(supervisor._kill_reason(child)) for child in supervisor._children.values()]
+    assert reasons == [False, True, False]
 
 
 def test_a_requirement_that_leaves_too_little_is_inconclusive_by_name(tmp_path: Path) -> None:

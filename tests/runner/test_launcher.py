@@ -374,3 +374,24 @@ def test_ending_a_local_child_kills_its_group_and_calls_no_engine(
     monkeypatch.setattr(engine, "run", lambda *_: pytest.fail("no container was started"))
     monkeypatch.setattr(command, "end_group", lambda *given: group_gone and given == (process, 1.5))
     assert Here().end(process, 1.5) is group_gone
+
+
+@pytest.mark.parametrize(("said", "of"), [("4711\n", 4711), ("0\n", 12), ("", 12)])
+def test_the_memory_of_a_container_is_not_that_of_the_client_that_waits_for_it(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, of: int
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def ask(*args: str) -> command.Completed:
+        asked.append(args)
+        return command.Completed(args, 0, said, "")
+
+    launcher = in_container(tmp_path)
+    start(launcher, 7)
+    monkeypatch.setattr(engine, "run", ask)
+    monkeypatch.setattr(command, "resident_bytes", lambda pid: pid)
+    client: Any = type("Client", (), {"pid": 12})()
+    assert launcher.resident_bytes(client) == of
+    assert Here().resident_bytes(client) == 12
+    assert asked[0][0] == "inspect"
+    assert asked[0][-1].endswith("-7")

@@ -66,6 +66,10 @@ class Launcher(ABC):
     def end(self, process: "subprocess.Popen[bytes]", grace_s: float) -> bool:
         """Kill the child and everything that it started; False where it still exists after `grace_s`."""
 
+    def resident_bytes(self, process: "subprocess.Popen[bytes]") -> int:
+        """What the child has in memory, with all that it started."""
+        return command.resident_bytes(process.pid)
+
     @abstractmethod
     def death(self, returncode: int, log: Path) -> tuple[str, bool]:
         """A description of how a child ended, and whether SIGKILL ended it."""
@@ -194,6 +198,14 @@ class InContainer(Launcher):
             return command.end_group(process, grace_s) and removed
         finally:
             self._open.close()
+
+    def resident_bytes(self, process: "subprocess.Popen[bytes]") -> int:
+        """Of the container: `process` is only the client that waits for it; without an answer that of the client."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(engine.run("inspect", "--type", "container", "--format", "{{.State.Pid}}", self._name).stdout)
+            if pid > 0:
+                return command.resident_bytes(pid)
+        return super().resident_bytes(process)
 
     def _remove(self) -> bool:
         try:

@@ -172,6 +172,7 @@ class Supervisor:
         with ChildLog(self._new_log(log.name, work), self._folder / log) as output:
             process = work.launcher.start(number, inside, output.pipe)
             child = Child(process, waiting, work.stage, number, Excess(inside, output.file), work.share)
+            child.resident = functools.partial(work.launcher.resident_bytes, process)
             with self._turn:
                 given = brief.write(self._opened, self._state, work.stage, number, tuple(waiting), work.share)
             rules = Admission(work.stage, number, given.keys, self._opened.profile, software=given.reads_software)
@@ -278,7 +279,8 @@ class Supervisor:
             return shortage
         with self._turn:
             working = [each for each in self._children.values() if each.current is not None]
-            most = max(working, key=lambda each: command.resident_bytes(each.process.pid), default=child)
+        most = max(working, key=lambda each: each.resident(), default=child)  # which may ask the engine, in no turn
+        with self._turn:
             if most is not child or time.monotonic() < self._freed:
                 return ""
             self._freed = time.monotonic() + FREED_S

@@ -36,6 +36,8 @@ class Child:
         """`excess` says what it has filled the disk with, or ""; `share` is what it may use of the host."""
         self.process = process
         self.share = share
+        self.resident: Callable[[], int] = lambda: 0
+        """How many bytes it has in memory, by who started it."""
         self.excess = excess
         self.stage = stage
         self.number = number
