@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,15 +21,22 @@ START_S = 30
 """Two ranks have started after 5 s on two cores, and after 20 s where eight others work on them."""
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of ranks are in this test's own folder, by which its processes are told from those of other programs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 def left_behind() -> list[str]:
-    """The command lines of agents and ranks that live."""
+    """The command lines of this test's agents and ranks that live."""
     lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             said = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if "dgxcert.workloads.distributed." in said and "dgxcert-ranks-" in said:
+        if "dgxcert.workloads.distributed." in said and f"{tempfile.gettempdir()}/dgxcert-ranks-" in said:
             lines.append(said)
     return lines
 
