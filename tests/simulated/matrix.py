@@ -282,7 +282,8 @@ def run(
 def _gpus(machine: machines.Machine) -> tuple[int, tuple[int, ...]]:
     """How many GPUs a machine lists or should list, and which of them are display adapters."""
     each = machine.fields.get("each", {})
-    displays = [index for index, own in each.items() if is_display_adapter(str(own.get("name", "")))]
+    products = [str(machine.fields.get("name", "")), *(str(own.get("name", "")) for own in each.values())]
+    displays = [index for index, own in each.items() if is_display_adapter(str(own.get("name", "")), products)]
     return max(1, machine.gpus), tuple(displays)
 
 
