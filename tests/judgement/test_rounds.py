@@ -252,14 +252,21 @@ def test_conditions_during_the_rounds_are_recorded_and_not_compared(
     assert not any(each.held_against for each in evidence.kept)
 
 
+STEPS = (
+    "time_rounds(benchmark, workload, profile, evidence)",
+    "workload.verify(evidence)",
+    " = rate(",
+    "assert measured",
+)
+STEPS_OF = {
+    "test_lora_scaling": ("scaling.measured(", "together.verify(evidence)", "together.measure(", "assert share")
+}
+"""Of a benchmark whose rounds are those of several processes and compared with each process alone."""
+
+
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("test_*.py")), ids=lambda path: path.stem)
 def test_sharing_is_checked_at_once_and_a_wrong_result_fails_at_any_speed(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    steps = (
-        "time_rounds(benchmark, workload, profile, evidence)",
-        "workload.verify(evidence)",
-        " = rate(",
-        "assert measured",
-    )
+    steps = STEPS_OF.get(path.stem, STEPS)
     places = [text.index(step) for step in steps]
     assert places == sorted(places)

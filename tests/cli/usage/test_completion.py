@@ -47,7 +47,7 @@ def completed(shell: dict[str, str], *words: str) -> list[str]:
         ("val", ["validate"]),
         ("sh", ["shell", "show"]),
         ("validate --pro", ["--profile"]),
-        ("validate --profile dgx", ["dgx-spark"]),
+        ("validate --profile dgx-sp", ["dgx-spark"]),
         ("validate --tier ", ["quick", "standard", "burn-in"]),
         ("validate --only DECODE", ["DECODE-SPEED"]),
         ("validate --only hub,DECODE", ["hub,DECODE-SPEED"]),

@@ -38,7 +38,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "weights": ("validate --weights hubb", ("did you mean 'hub'?",)),
     "a profile": ("validate --profile dgx-sprak", ("There is no profile 'dgx-sprak'. Did you mean 'dgx-spark'?",)),
     "a profile in capitals": ("validate --profile CPU", ("Did you mean 'cpu'?",)),
-    "no profile at all": ("validate --profile xyzzy", ("Known: auto, cpu, dgx-spark, ",)),
+    "no profile at all": ("validate --profile xyzzy", ("known names is like it.", "List them: dgxcert profiles")),
     "a requirement": ("validate --profile cpu --only DECODE-SPED", ("did you mean 'DECODE-SPEED'?",)),
     "a requirement in small letters": ("validate --profile cpu --only gpu-presnt", ("did you mean 'GPU-PRESENT'?",)),
     "a case of a requirement": (
