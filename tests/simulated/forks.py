@@ -16,6 +16,7 @@ from dgxcert import command
 from dgxcert.plan import suite
 from dgxcert.plan.selection import Planned
 from dgxcert.probes.gpu import cuda_start, driver_answers
+from dgxcert.runner.launcher import Launcher
 
 Output = IO[bytes] | io.FileIO
 
@@ -52,16 +53,12 @@ class Forked:
 SILICON = "simulated.silicon"
 
 
-class Forking:
+class Forking(Launcher):
     """A launcher that forks its children, which collect only the checks that they run."""
 
     def __init__(self, entries: list[Planned], plugins: tuple[str, ...] = (SILICON,)) -> None:
         self._plugins = [word for name in plugins for word in ("-p", name)]
         self._checks = sorted({entry.nodeid.partition("::")[0] for entry in entries})
-
-    def for_share(self, _share: object) -> "Forking":
-        """The same one: of a simulated GPU's work the host has enough."""
-        return self
 
     def start(self, child: int, inside: Path, output: IO[bytes]) -> Any:
         import pytest
