@@ -177,8 +177,8 @@ uninstall: ## list what dgxcert made here (environment, images, volume) and remo
 	@$(PYTHON) scripts/uninstall.py --venv $(call quoted,$(VENV)) $(if $(YES),--yes)
 
 ##@ To work on dgxcert itself
-test: environment ## run all tests of dgxcert, in two halves side by side
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-without-engine test-with-engine
+test: environment ## run all tests of dgxcert, in three parts side by side
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target test-with-engine test-workloads test-without-engine
 
 check: environment ## run the checks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest checks $(GIVEN_PROFILE)
@@ -189,8 +189,11 @@ bench: environment ## run the benchmarks under plain pytest, without a verdict
 # The tests start thousands of processes: each would compile every module again where bytecode is not kept.
 TESTS = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 
-test-without-engine: environment ## run the tests that need neither a container engine nor a driver
-	@$(TESTS) tests --ignore=tests/integration --ignore=tests/simulated
+test-without-engine: environment ## run the tests that need neither a container engine nor a driver, without workloads
+	@$(TESTS) tests --ignore=tests/integration --ignore=tests/simulated --ignore=tests/workloads
+
+test-workloads: environment ## run the tests of workloads, of which many start several processes
+	@$(TESTS) tests/workloads
 
 test-with-engine: environment ## run the tests with a real container engine, and the simulated machines
 	@$(TESTS) tests/integration tests/simulated
