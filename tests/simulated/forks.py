@@ -120,6 +120,8 @@ def started_by_fork(args: list[str], *, output: Output, cwd: Path, env: dict[str
 
     def work() -> int:
         sys.argv = args[3:]
+        # pytest's own would keep the names of calls.
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), encoding="utf-8", write_through=True)
         try:
             runpy.run_module(SAMPLER, run_name="__main__")
         except SystemExit as end:
