@@ -3,6 +3,7 @@
 | lock                          | what it pins                                                              |
 | ----------------------------- | ------------------------------------------------------------------------- |
 | requirements.lock             | dgxcert where it supervises and signs, and what builds it                 |
+| requirements-room.lock        | the same where it drives a room of machines, with Ansible                 |
 | requirements-dev.lock         | the same with what tests and lints it; every other lock agrees with this  |
 | requirements-torch.lock       | PyPI's torch outside the container, with what only torch needs            |
 | requirements-torch-cpu.lock   | PyTorch's own build for the CPU; by hand, because PyPI does not have it   |
@@ -81,8 +82,9 @@ def locks() -> list[Lock]:
     """Every lock that is made here, in the order in which they depend on each other."""
     own, dev = "pyproject.toml", ROOT / "requirements-dev.lock"
     every = [
-        Lock(dev, (own, "-"), EDITABLE, extras=("host", "dev"), omits=("pip",)),  # an environment has its own
+        Lock(dev, (own, "-"), EDITABLE, extras=("host", "room", "dev"), omits=("pip",)),  # an environment has its own
         Lock(ROOT / "requirements.lock", (own, "-"), EDITABLE, extras=("host",), agrees_with=dev),
+        Lock(ROOT / "requirements-room.lock", (own, "-"), EDITABLE, extras=("host", "room"), agrees_with=dev),
     ]
     for stack in sorted(STACKS.glob("*.in")):
         sources = (stack.name, f"../../{own}", "-")
@@ -97,7 +99,7 @@ def locks() -> list[Lock]:
                 omits=("numpy",),
             )
         )
-    stacks = tuple(lock.path for lock in every[2:])
+    stacks = tuple(lock.path for lock in every[3:])
     return [*every, Lock(ROOT / "requirements-torch.lock", ("-",), TORCH, agrees_with=dev, beside=(dev, *stacks))]
 
 
