@@ -13,6 +13,7 @@ PACKAGE = ROOT / "src" / "dgxcert"
 ORDER = (
     "cli",
     "site",
+    "room",
     "certificate",
     "runner",
     "report",

@@ -1,0 +1,1 @@
+"""A room on disk: what is kept of machines that were validated together."""

@@ -1,0 +1,1 @@
+"""Ansible: the playbook process, its environment, its secrets and its events."""
