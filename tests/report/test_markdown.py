@@ -103,12 +103,12 @@ def test_hostile_text_stays_text(hostile: Run) -> None:
     ],
 )
 def test_what_markdown_reads_as_more_than_text_stays_text(text: str) -> None:
-    inline, *_ = [token for token in GITHUB.parse(markdown._cell(text)) if token.type == "inline"]
+    inline, *_ = [token for token in GITHUB.parse(markdown.cell(text)) if token.type == "inline"]
     assert [(child.type, child.content) for child in inline.children or [] if child.content] == [("text", text)]
 
 
 def test_an_underscore_within_a_word_needs_no_backslash() -> None:
-    assert markdown._cell("HF_TOKEN is to_device") == "HF_TOKEN is to_device"
+    assert markdown.cell("HF_TOKEN is to_device") == "HF_TOKEN is to_device"
 
 
 @pytest.mark.parametrize("step", ["Run `a`b` now", "``", "`<b>`", "a `code` and ```", "`x\ny`"])
@@ -120,7 +120,7 @@ def test_code_of_a_step_cannot_leave_it(step: str) -> None:
 
 @pytest.mark.parametrize("text", ["https://example.com", "see HTTP://example.com/x", "www.example.com"])
 def test_an_address_becomes_no_link_although_github_makes_links_of_bare_ones(text: str) -> None:
-    assert not re.search(r"[a-z]://|www[.]", markdown._cell(text), re.IGNORECASE)
+    assert not re.search(r"[a-z]://|www[.]", markdown.cell(text), re.IGNORECASE)
 
 
 @pytest.mark.parametrize("character", ["é", "\x07"])

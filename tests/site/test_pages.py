@@ -196,7 +196,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_styles_use_the_report_s_palette() -> None:
-    defined = set(re.findall(r"(--[a-z]+):", pages.REPORT_STYLE.read_text(encoding="utf-8")))
+    defined = set(re.findall(r"(--[a-z]+):", "".join(path.read_text(encoding="utf-8") for path in pages.SHARED_STYLES)))
     used = set(VARIABLE.findall((pages.HERE / "site.css").read_text(encoding="utf-8")))
     assert used
     assert used <= defined

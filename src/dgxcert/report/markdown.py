@@ -47,7 +47,7 @@ MOST_IN_HEADING = 4
 def render(run: Run) -> str:
     """The run as Markdown: verdict, headline figures and what did not pass; everything else is folded."""
     judgement = run.judgement
-    lines = [f"# {_cell(verdict_with_basis(run))}: {meaning(run)}", "", _machine(run), ""]
+    lines = [f"# {cell(verdict_with_basis(run))}: {meaning(run)}", "", _machine(run), ""]
     lines += [tally(judgement.counts) + ".", "", *_figures(run)]
     hint = rehearse_hint(run)
     lines += [hint, ""] if hint else []
@@ -68,7 +68,7 @@ def _machine(run: Run) -> str:
     machine = run.machine
     gpus = f"{len(machine.gpus)} {TIMES} {machine.gpus[0].product}" if machine.gpus else "no GPU"
     named = (f"{machine.hostname}", machine.product or "product unknown", gpus, f"driver {machine.driver or 'none'}")
-    return _cell(" · ".join((*named, f"profile {run.profile.name}", f"tier {run.options.tier.value}")))
+    return cell(" · ".join((*named, f"profile {run.profile.name}", f"tier {run.options.tier.value}")))
 
 
 def _figures(run: Run) -> list[str]:
@@ -77,8 +77,8 @@ def _figures(run: Run) -> list[str]:
     if not found:
         return []
     rows = [
-        f"| {_cell(each.label)} | {'✘ failed: ' if each.failed else ''}**{each.number}** {_cell(each.unit)} "
-        f"| {_cell('; '.join(each.remarks))} |"
+        f"| {cell(each.label)} | {'✘ failed: ' if each.failed else ''}**{each.number}** {cell(each.unit)} "
+        f"| {cell('; '.join(each.remarks))} |"
         for each in found
     ]
     explained = headline_figure.explained(run)
@@ -110,7 +110,7 @@ def _folded(title: str, lines: list[str]) -> list[str]:
 def _reason(item: tuple[str, list[Result]]) -> list[str]:
     """Requirements that were not measured for one reason."""
     reason, results = item
-    return [f"- {len(results)} {_cell(reason)}: {_code(keys(results), REASON_CHARS)}"]
+    return [f"- {len(results)} {cell(reason)}: {_code(keys(results), REASON_CHARS)}"]
 
 
 def _within(items: Sequence[T], render_item: Callable[[T], list[str]], size_bytes: int) -> list[str]:
@@ -131,8 +131,8 @@ def _problem(results: list[Result]) -> list[str]:
     steps = [f"{number}. {_step(step)}" for number, step in enumerate(result.remedy, start=1)]
     reason = printable(shortfall.explanation(result)[:REASON_CHARS]).replace("```", "'''")
     table = ["| | measured | required |", "| --- | --- | --- |"] if short else []
-    table += [f"| {_cell(each.name)} | **{_cell(each.measured)}** | {_cell(each.required)} |" for each in short]
-    named = _cell(keys(results), REASON_CHARS)
+    table += [f"| {cell(each.name)} | **{cell(each.measured)}** | {cell(each.required)} |" for each in short]
+    named = cell(keys(results), REASON_CHARS)
     counted = named if len(results) <= MOST_IN_HEADING else f"{len(results)} requirements"
     lines = [f"## {result.outcome.label.upper()}: {counted}", ""]
     lines += [named, ""] if counted != named else []
@@ -162,7 +162,7 @@ def _about(run: Run) -> list[str]:
     for stage, software in run.software.items():
         packages = ", ".join(f"{name} {version}" for name, version in software.packages.items() if version)
         lines.append(f"- software ({stage}): Python {software.python}, CUDA {software.cuda or 'none'}, {packages}")
-    return [_cell(line, REASON_CHARS) for line in lines]
+    return [cell(line, REASON_CHARS) for line in lines]
 
 
 def _step(step: str) -> str:
@@ -173,12 +173,12 @@ def _step(step: str) -> str:
     """
     parts = on_one_line(step[:REASON_CHARS]).split("`")
     if len(parts) % 2 == 0 or "" in parts[1::2]:
-        return _cell(step, REASON_CHARS)
-    return "".join(f"`{part}`" if at % 2 else _cell(part, REASON_CHARS) for at, part in enumerate(parts))
+        return cell(step, REASON_CHARS)
+    return "".join(f"`{part}`" if at % 2 else cell(part, REASON_CHARS) for at, part in enumerate(parts))
 
 
 def _note(note: str) -> list[str]:
-    return [f"- {_cell(note)}"]
+    return [f"- {cell(note)}"]
 
 
 def _row(result: Result) -> list[str]:
@@ -186,11 +186,11 @@ def _row(result: Result) -> list[str]:
     if result.outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         outcome = f"**{outcome}**"
     detail = measured(result.evidence) if result.evidence else result.reason
-    return [f"| {_code(result.key)} | {outcome} | {_cell(detail)} |"]
+    return [f"| {_code(result.key)} | {outcome} | {cell(detail)} |"]
 
 
 def _attempts(result: Result) -> list[str]:
-    return [f"- {_code(result.key)}: {_cell(repeated(result))}"]
+    return [f"- {_code(result.key)}: {cell(repeated(result))}"]
 
 
 def _code(key: str, longest: int = CELL_CHARS) -> str:
@@ -203,10 +203,10 @@ def _code(key: str, longest: int = CELL_CHARS) -> str:
     return f"`{code}`"
 
 
-def _cell(text: str, longest: int = CELL_CHARS) -> str:
+def cell(text: str, longest: int = CELL_CHARS) -> str:
     r"""Text on one line, shortened, with Markdown escaped so that it cannot leave its table cell or become a link.
 
-    >>> print(_cell("GB10 | *fast* https://example.com"))
+    >>> print(cell("GB10 | *fast* https://example.com"))
     GB10 \| \*fast\* https\://example.com
     """
     short = text if len(text) <= longest else text[: longest - 1] + "…"

@@ -28,8 +28,8 @@ from dgxcert.site.machines import Seen, SeenMachine, SeenRun, last_verdicts
 from dgxcert.site.output import INDEX
 
 HERE = Path(__file__).parent
-REPORT_STYLE = Path(report.__file__).parent / "report.css"
-"""Shared with the report: palette, type, and how a page prints."""
+SHARED_STYLES = [Path(report.__file__).parent / name for name in ("report.css", "cards.css")]
+"""Shared with reports: palette, type, tables, and how a page prints."""
 
 CELL_CHARS = 80
 TEXT_CHARS = 400
@@ -77,7 +77,7 @@ def _environment(now: datetime, *, verified: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    style = "".join(path.read_text(encoding="utf-8") for path in (REPORT_STYLE, HERE / "site.css"))
+    style = "".join(path.read_text(encoding="utf-8") for path in (*SHARED_STYLES, HERE / "site.css"))
     environment.filters.update(
         cell=lambda value: clipped(str(value), CELL_CHARS),
         text=lambda value: clipped(str(value), TEXT_CHARS),
