@@ -22,6 +22,7 @@ from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.profiles import certifying, profile
 from dgxcert.profiles.quantity import Quantity
+from dgxcert.record.room import document as room_document
 from dgxcert.record.run import Run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -186,6 +187,7 @@ def _default(parameter: Any) -> str:
 
 PAGES = {
     DOCS / "run.schema.json": schema,
+    DOCS / "room.schema.json": room_document.schema,
     DOCS / "requirements.md": requirements,
     DOCS / "profiles.md": profiles,
     DOCS / "commands.md": commands,

@@ -3,17 +3,32 @@
 A room has no verdict beyond those of its machines.
 """
 
-from typing import Annotated, Literal
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, ValidationError
 
+from dgxcert.console import on_one_line
+from dgxcert.files import untrusted
+from dgxcert.files.untrusted import MIB
 from dgxcert.judgement.verdict import Verdict
-from dgxcert.outcome import Outcome
+from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.plan.suite import Suite
 from dgxcert.record.room.word import Word
-from dgxcert.record.run import Moment, Part, Result
+from dgxcert.record.run import Moment, Result
+from dgxcert.record.run import Part as RunPart
 
 NAME = "room.json"
+AT_MOST = 512 * MIB
+"""The largest room.json that is read: one of 10,000 machines with 60 quantities has some 30 MiB."""
+SHOWN = 200
+
+
+class Part(RunPart):
+    """A part of room.json, without unknown fields; the text below a field is its description in the schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class RoomFigure(Part):
@@ -159,3 +174,27 @@ class Room(Part):
     pairs: tuple[PairResult, ...] = ()
     notes: tuple[str, ...] = ()
     exit_code: Annotated[int, Field(ge=0, le=3)] = 0
+
+
+def load(folder: Path) -> Room:
+    """Read room.json. Raises CannotStart where it is missing or not valid."""
+    path = folder / NAME
+    try:
+        return Room.model_validate_json(untrusted.read_bytes(path, AT_MOST))
+    except OSError as error:
+        raise CannotStart(
+            f"{path} cannot be read: {error.strerror}.", "Name the folder of a room: ls -d results/rooms/*"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CannotStart(
+            f"{path} is no document of a room: {place}: {on_one_line(first['msg'])[:SHOWN]}.",
+            "Make it again from its runs: dgxcert room merge",
+        ) from error
+
+
+def schema() -> str:
+    """The JSON Schema of room.json."""
+    made: dict[str, Any] = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(made | Room.model_json_schema(mode="serialization"), indent=1) + "\n"
