@@ -150,7 +150,7 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
     Raises Refused where one of them is not valid, each with its own reason, and CannotStart where it could not be
     checked.
     """
-    content = _content(path)  # read once: the statement that is used must be the bytes that were verified
+    content = content_of(path)  # read once: the statement that is used must be the bytes that were verified
     signer, namespace = ssh_signature.verify(path, content, allowed, tuple(NAMESPACES.values()), now, revoked)
     statement = statement_text.parse(content)
     signed = statement.extension
@@ -171,13 +171,14 @@ def verify(path: Path, allowed: Path, now: datetime, *, machine: str = "", revok
 
 def read(path: Path, now: datetime) -> Statement:
     """The statement in a signed file, without verifying its signature. Raises CannotStart, Refused."""
-    statement = statement_text.parse(_content(path))
+    statement = statement_text.parse(content_of(path))
     if problem := statement_check.problem(statement) or statement_check.in_future(statement, now):
         raise Refused(problem, BY_SIGN)
     return statement
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of a signed file. Raises CannotStart where it is missing or a folder, Refused where it is unfit."""
     if path.is_dir():
         files = [path / name for name in FILES.values() if (path / name).is_file()]
         raise CannotStart(f"{path} is a folder.", f"Name the file: {files[0] if files else 'certificate.json in it'}")

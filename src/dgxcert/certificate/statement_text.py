@@ -5,13 +5,15 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dgxcert.certificate import bounds
 from dgxcert.certificate.refusal import BY_SIGN, Refused
 from dgxcert.certificate.statement import PREDICATE_TYPE, STATEMENT_TYPE, Statement
+
+Model = TypeVar("Model", bound=BaseModel)
 
 WITHOUT_ZONE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?")
 ZONES = ("Z", "+00:00")
@@ -23,15 +25,21 @@ ESCAPED = {"Cc": "a control character", "Cf": "an invisible character", "Cs": "h
 
 
 def parse(content: bytes) -> Statement:
-    """The statement in the bytes of a signed file.
-
-    Raises Refused, each with its own sentence, for what is not UTF-8 or not JSON, a key that is given twice, a number
-    that is none, text that is too long or shows as another, a date without zone, another version of the format, and
-    fields that are missing or unknown.
+    """The statement about a run in the bytes of a signed file. Raises Refused as `parse_as` does.
 
     >>> parse(b'{"_type": "https://in-toto.io/Statement/v1", "_type": "https://in-toto.io/Statement/v1"}')
     Traceback (most recent call last):
     dgxcert.certificate.refusal.Refused: it gives "_type" twice. Ask for a signature by `dgxcert sign`.
+    """
+    return parse_as(Statement, content)
+
+
+def parse_as(model: type[Model], content: bytes) -> Model:
+    """The statement of one kind in the bytes of a signed file.
+
+    Raises Refused, each with its own sentence, for what is not UTF-8 or not JSON, a key that is given twice, a number
+    that is none, text that is too long or shows as another, a date without zone, another version of the format, and
+    fields that are missing or unknown.
     """
     document = _document(content)
     if not isinstance(document, dict):
@@ -41,7 +49,7 @@ def parse(content: bytes) -> Statement:
     _require_version(document)
     try:
         # From the document that was just checked: another reading of the bytes may be another reading of its meaning.
-        return Statement.model_validate_json(json.dumps(document), strict=True)
+        return model.model_validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -32,15 +32,29 @@ def sign(
     days: Annotated[int, typer.Option(min=1, max=3650, help="Days of validity, from the first measurement.")] = 365,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Sign a run with an SSH key.
+    """Sign a run, or a room of machines, with an SSH key.
 
-    A CERTIFIED run becomes a certificate, any other a signed report.
+    A CERTIFIED run becomes a certificate, any other a signed report. Of a room each machine is signed, and then a list
+    of them all.
     """
     from dgxcert.certificate import signed_run, summary
+    from dgxcert.certificate.room import signed_room
     from dgxcert.history import run_names
 
-    path = signed_run.sign(run_names.resolve(run, results), key, days, datetime.now(UTC), screen.say)
+    folder = run_names.resolve(run, results)
+    if signed_room.is_of_room(folder):
+        _sign_room(folder, key, days)
+        return
+    path = signed_run.sign(folder, key, days, datetime.now(UTC), screen.say)
     for line in summary.of_signing(signed_run.read(path, datetime.now(UTC)).extension, path):
+        screen.say(line)
+
+
+def _sign_room(folder: Path, key: Path, days: int) -> None:
+    from dgxcert.certificate.room import signed_room, summary
+
+    path = signed_room.sign(folder, key, days, datetime.now(UTC), screen.say)
+    for line in summary.of_signing(signed_room.read(path).extension, path):
         screen.say(line)
 
 
@@ -53,24 +67,49 @@ def verify(
     results: ResultsOption = RESULTS,
     json_: JsonOption = False,
 ) -> None:
-    """Verify a signed run, offline.
+    """Verify a signed run or room, offline.
 
     Exit code 0: a valid certificate; 1: refused; 2: valid, but only a report.
     """
     from dgxcert.certificate import signed_run, summary
     from dgxcert.certificate.refusal import Refused
+    from dgxcert.certificate.room import signed_room
     from dgxcert.cli.json_output import certificate as signed_runs
     from dgxcert.cli.json_output import document
     from dgxcert.history import run_names
 
     signers = Path(os.path.expanduser(allowed_signers))
     path = run_names.resolve_file(file, results)
+    if signed_room.is_of_room(path):
+        _verify_room(path, signers, machine, revoked, json_=json_)
     try:
         verified = signed_run.verify(path, signers, datetime.now(UTC), machine=machine, revoked=revoked)
     except Refused as refused:
         _exit_refused(refused, signed_runs.of_refused(refused, str(path)) if json_ else None)
     if json_:
         document.say(signed_runs.of_verified(verified, str(path)))
+    else:
+        for line in summary.of_verification(verified):
+            screen.say(line)
+    raise typer.Exit(Verify.CERTIFICATE if verified.certifies else Verify.REPORT)
+
+
+def _verify_room(path: Path, signers: Path, machine: str, revoked: Path | None, *, json_: bool) -> NoReturn:
+    """Verify a signed room with every machine of it, say so, and exit."""
+    from dgxcert.certificate.refusal import Refused
+    from dgxcert.certificate.room import signed_room, summary
+    from dgxcert.cli.json_output import certificate as signed_runs
+    from dgxcert.cli.json_output import document
+
+    if machine:
+        raise CannotStart("--machine is for the certificate of one machine, and this is a room's.", "Leave it out.")
+    file = signed_room.file_of(path)
+    try:
+        verified = signed_room.verify(file, signers, datetime.now(UTC), revoked=revoked)
+    except Refused as refused:
+        _exit_refused(refused, signed_runs.of_refused(refused, str(file)) if json_ else None)
+    if json_:
+        document.say(signed_runs.of_verified_room(verified, str(file)))
     else:
         for line in summary.of_verification(verified):
             screen.say(line)

@@ -6,12 +6,14 @@ from typing import Literal
 
 from dgxcert.certificate.drift import Compared, State
 from dgxcert.certificate.refusal import Refused
+from dgxcert.certificate.room.signed_room import VerifiedRoom
 from dgxcert.certificate.signed_run import Verified
 from dgxcert.certificate.statement import Extension, Identity, Software
 from dgxcert.cli.exit_code import Verify
 from dgxcert.cli.json_output.document import Document, Part
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.profiles.waivers import Waiver
+from dgxcert.record.room.word import Word
 
 
 class Refusal(Part):
@@ -57,8 +59,31 @@ class Signed(Part):
     expires: datetime
 
 
+class SignedMachine(Part):
+    """What is signed about one machine of a room."""
+
+    host: str
+    word: Word
+    verdict: Verdict | None
+    """None where it was not validated."""
+    kind: Literal["certificate", "report"] | None
+    serial: str | None
+    gpus: tuple[str, ...]
+    expires: datetime | None
+
+
+class SignedRoom(Part):
+    """What the statement about a room says."""
+
+    kind: Literal["room-certificate", "room-report"]
+    room: str
+    machines: tuple[SignedMachine, ...]
+    issued: datetime
+    expires: datetime
+
+
 class Verification(Document):
-    """A signed run, verified offline."""
+    """A signed run or room, verified offline."""
 
     file: str
     certifies: bool
@@ -66,7 +91,9 @@ class Verification(Document):
     refused: Refusal | None
     """None where signature, signer, evidence, dates and machine are valid."""
     signed: Signed | None
-    """None where it was refused: what it says counts for nothing."""
+    """None where it was refused, since what it says counts for nothing, and where a room is signed."""
+    room: SignedRoom | None = None
+    """What is signed about a room; None for a run."""
     signer: Signer | None
     says: str
     """The verdict in a sentence, rebuilt from the evidence."""
@@ -113,6 +140,29 @@ def of_verified(verified: Verified, file: str) -> Verification:
         says=verified.says,
         uncovered=verified.uncovered,
         unchecked=verified.unchecked,
+        exit_code=Verify.CERTIFICATE if verified.certifies else Verify.REPORT,
+    )
+
+
+def of_verified_room(verified: VerifiedRoom, file: str) -> Verification:
+    """The document of a room's valid signature."""
+    signed, signer = verified.statement.extension, verified.signer
+    machines = tuple(
+        SignedMachine(**{name: getattr(member, name) for name in SignedMachine.model_fields})
+        for member in signed.members
+    )
+    return Verification(
+        file=file,
+        certifies=verified.certifies,
+        refused=None,
+        signed=None,
+        room=SignedRoom(
+            kind=signed.kind, room=signed.room, machines=machines, issued=signed.issued, expires=signed.expires
+        ),
+        signer=Signer(**{name: getattr(signer, name) for name in Signer.model_fields}),
+        says=signed.says,
+        uncovered=(),
+        unchecked="",
         exit_code=Verify.CERTIFICATE if verified.certifies else Verify.REPORT,
     )
 
