@@ -82,7 +82,8 @@ def wrong(rows: list[Row]) -> list[str]:
                 elif expected[name] not in " ".join(found.remedy):
                     problems.append(f"{row.machine}: the remedy of {name} does not say {expected[name]!r}")
         if row.well and row.fired:
-            problems.append(f"{row.machine} is well, and {', '.join(row.fired)} fired")
+            fired = "; ".join(f"{name} ({row.findings[name].reason.partition(chr(10))[0]})" for name in row.fired)
+            problems.append(f"{row.machine} is well, and these fired: {fired}")
     return problems
 
 

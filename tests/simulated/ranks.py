@@ -19,7 +19,7 @@ from simulated.silicon import SimulatedGpu
 
 from dgxcert import command
 from dgxcert.workloads.distributed import agent, launch, placement, process, task
-from dgxcert.workloads.hardware.together import turns
+from dgxcert.workloads.hardware.together import load, turns
 
 LOOK_S = 0.01
 _ranks_of_gpus = False
@@ -105,4 +105,4 @@ def _without_cuda(folder: Path, rank: int) -> None:
     import torch
 
     torch.cuda.set_device = lambda _index: None
-    silicon.time_rounds(turns, task.Task.read(folder).devices[rank].index)
+    silicon.time_rounds(turns, load, task.Task.read(folder).devices[rank].index)

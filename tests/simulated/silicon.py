@@ -3,10 +3,14 @@
 Only what torch would read from a real GPU is replaced; checks, workloads, sampler and nvidia-ml-py are the real ones.
 """
 
+import bisect
+import contextlib
+import dataclasses
 import functools
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +21,7 @@ import pytest
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine, MemoryKind
 from dgxcert.outcome import Inconclusive
+from dgxcert.probes.gpu.samples import Samples
 from dgxcert.profiles.profile import Profile
 from dgxcert.runner import plugin
 
@@ -82,21 +87,67 @@ def _keep_pace(index: int) -> None:
     last = _next.get(index, now)
     _next[index] = (last if _timing or now - last < PAUSE_S else now) + ROUND_S / _speed(index)
     time.sleep(max(0.0, _next[index] - now))
+    if _timing:
+        _course.append((time.monotonic(), _next[index]))
 
 
-def time_rounds(module: Any, index: int) -> None:
-    """Have `turns` time the rounds of a rank by its GPU's clock, which runs on with its rounds alone.
+_course: list[tuple[float, float]] = []
+"""What the clock of this computer and that of the GPU read at the start of the timed rounds and after each of them."""
 
-    Eight ranks on two cores end each round late, now one and now another; how fast a GPU is, its description says.
+
+def time_rounds(turns: Any, load: Any, index: int) -> None:
+    """Have `turns` and `load` time a rank by its GPU's clock, which runs on with its rounds alone.
+
+    Eight ranks on two cores begin and end each round late, now one and now another, and are sampled meanwhile; how fast
+    a GPU is, its description says. All ranks begin when the first of them does, as on cores of their own.
     """
-    timed = module._timed
+    timed, wait, sampling = turns._timed, turns.wait_for_all, load.sampling
+    began = [0.0]
+
+    def wait_for_all() -> None:
+        wait()
+        began[0] = _of_the_first(time.monotonic())
 
     def from_now(*given: Any) -> Any:
         global _timing
-        _next[index], _timing = time.monotonic(), True
-        return timed(*given)
+        _next[index], _timing = began[0], True
+        _course[:] = [(time.monotonic(), began[0])]
+        stretch = timed(*given)
+        began[0] = _next[index]
+        return stretch
 
-    module._timed, module.time = from_now, SimpleNamespace(monotonic=lambda: _next[index])
+    @contextlib.contextmanager
+    def sampled(*given: Any) -> Iterator[Callable[[], Samples]]:
+        with sampling(*given) as taken:
+            yield lambda: _by_the_gpu(taken())
+
+    turns._timed, turns.wait_for_all, load.sampling = from_now, wait_for_all, sampled
+    turns.time = SimpleNamespace(monotonic=lambda: _next[index])
+
+
+def _of_the_first(now: float) -> float:
+    """The time of the first rank."""
+    import torch
+
+    time_s = torch.tensor([now], dtype=torch.float64)
+    torch.distributed.broadcast(time_s, src=0)
+    return float(time_s)
+
+
+def _by_the_gpu(samples: Samples) -> Samples:
+    """The samples, with the GPU's clock in place of this computer's."""
+    real, simulated = zip(*_course, strict=True)
+
+    def moment(t: float) -> float:
+        at = min(max(bisect.bisect(real, t), 1), len(real) - 1)
+        if t <= real[0] or t >= real[-1]:
+            nearest = 0 if t <= real[0] else -1
+            return float(simulated[nearest] + t - real[nearest])
+        share = (t - real[at - 1]) / ((real[at] - real[at - 1]) or 1.0)
+        return float(simulated[at - 1] + share * (simulated[at] - simulated[at - 1]))
+
+    readings = tuple({**one, "t": moment(one["t"])} for one in samples.readings)
+    return dataclasses.replace(samples, readings=readings)
 
 
 def _speed(index: int) -> float:
