@@ -42,12 +42,13 @@ def test_losses_count_while_nothing_else_is_heard() -> None:
         ((event("stage", stage="begins"),), False),
         ((event("begun"),), True),
         ((event("begun"), event("word", word=Word.UNDER_WAY)), True),
-        ((event("begun"), event("exit", exit=0)), False),
+        ((event("begun"), event("exit", ending="ended", exit=0)), True),
+        ((event("begun"), event("exit", ending="ended", exit=0), event("word", word=Word.VALIDATED)), False),
         ((event("begun"), event("word", word=Word.STOPPED)), False),
-        ((event("begun"), event("exit", exit=3), event("begun")), True),
+        ((event("begun"), event("exit", ending="ended", exit=3), event("begun")), True),
     ],
 )
-def test_under_way_is_what_was_begun_and_has_not_ended(events: tuple[RoomEvent, ...], under_way: bool) -> None:
+def test_under_way_is_what_was_begun_and_has_no_word(events: tuple[RoomEvent, ...], under_way: bool) -> None:
     assert folded(*events).under_way is under_way
 
 

@@ -23,7 +23,19 @@ class Stage(StrEnum):
     WORKS = "works"
     PACKS = "packs"
     FETCHES = "fetches"
+    STOPS = "stops"
     ENDED = "ended"
+
+
+class Ending(StrEnum):
+    """How a validation ended on its host, as the host says it."""
+
+    ENDED = "ended"
+    """By itself, with an exit code."""
+    DIED = "died"
+    """It is gone, and left no exit code."""
+    STOPPED = "stopped"
+    """Somebody stopped it."""
 
 
 Kind = Literal["stage", "begun", "seen", "lost", "exit", "fetched", "word", "said"]
@@ -38,7 +50,7 @@ class RoomEvent(BaseModel):
     | `begun` | its validation works now, begun by this call or by an earlier one |
     | `seen` | a look at its validation |
     | `lost` | it could not be reached; `said` is why |
-    | `exit` | its validation has ended with `exit`; None where it was killed |
+    | `exit` | its validation has ended, in which way and with which exit code |
     | `fetched` | its run folder is here |
     | `word` | how it ended |
     | `said` | anything else worth to be known later |
@@ -55,9 +67,10 @@ class RoomEvent(BaseModel):
     total: int = 0
     current: str | None = None
     left_s: float | None = None
+    ending: Ending | None = None
     exit: int | None = None
     run: str | None = None
-    """The run folder, by its name."""
+    """The run folder, by its name; "" where the host had none."""
     word: Word | None = None
     said: str = ""
     remedy: tuple[str, ...] = ()
@@ -86,20 +99,16 @@ class HostState:
     left_s: float | None = None
     lost: int = 0
     """How often in a row it could not be reached."""
+    ending: Ending | None = None
+    """How its validation ended; None while it works."""
     exit: int | None = None
-    """Of its validation, where that has ended by itself."""
-    exited: bool = False
+    """The exit code of its validation, where that has ended by itself."""
     run: str | None = None
-    """Its run folder, where that was fetched."""
+    """Its run folder; None where nothing was fetched, and "" where there was none to fetch."""
     word: Word | None = None
     said: str = ""
     remedy: tuple[str, ...] = ()
     identity: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def fetched(self) -> bool:
-        """Whether its run folder is here."""
-        return self.run is not None
 
     @property
     def validated(self) -> bool:
@@ -108,8 +117,8 @@ class HostState:
 
     @property
     def under_way(self) -> bool:
-        """Whether its validation may be working now."""
-        return self.begun and not self.exited and self.word in (None, Word.UNDER_WAY)
+        """Whether its validation may be working now, or has left something there that was not fetched."""
+        return self.word is Word.UNDER_WAY or (self.begun and self.word is None)
 
 
 def advanced(host: HostState, event: RoomEvent) -> HostState:
@@ -120,14 +129,14 @@ def advanced(host: HostState, event: RoomEvent) -> HostState:
         case "stage":
             return replace(host, stage=event.stage or host.stage, word=None, remedy=())
         case "begun":
-            return replace(host, stage=Stage.WORKS, begun=True, exited=False, exit=None)
+            return replace(host, stage=Stage.WORKS, begun=True, ending=None, exit=None)
         case "seen":
             seen = {"done": event.done, "total": event.total, "current": event.current, "left_s": event.left_s}
             return replace(host, stage=Stage.WORKS, begun=True, said=said, **seen)  # type: ignore[arg-type]
         case "lost":
             return replace(host, lost=host.lost + 1, said=said)
         case "exit":
-            return replace(host, exited=True, exit=event.exit, current=None, left_s=None, said=said)
+            return replace(host, ending=event.ending, exit=event.exit, current=None, left_s=None, said=said)
         case "fetched":
             return replace(host, run=event.run)
         case "word":

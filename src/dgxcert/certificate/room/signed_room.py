@@ -70,7 +70,7 @@ def require_unsigned(folder: Path) -> None:
     if signed := signed_file(folder):
         raise CannotStart(
             f"{folder} is signed ({signed.name}), and the signature covers its files.",
-            f"Verify it: dgxcert verify {signed}; or validate the room anew.",
+            f"Verify it: dgxcert verify {signed}; or validate the room again.",
         )
 
 

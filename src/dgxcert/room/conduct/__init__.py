@@ -1,0 +1,1 @@
+"""How a room gets done: every host on its own way, and none that waits for another."""

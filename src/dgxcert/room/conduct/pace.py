@@ -1,0 +1,45 @@
+"""How often a host is looked at, and after how long it is given up."""
+
+from dataclasses import dataclass
+
+from dgxcert.judgement.requirement import Tier
+from dgxcert.room.options import RoomOptions
+
+FASTEST_S = 2.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Times in seconds. A look costs a host 5 ms by `raw`, so that it disturbs no measurement."""
+
+    look_s: float
+    """Between two looks at a host that works."""
+    give_up_s: float
+    """After how long without a word from it a host that worked is given up: one that starts again, and a switch that
+    is replaced, take minutes."""
+    tries: int = 3
+    """How often anything is tried on a host that had answered."""
+    retry_s: float = 10.0
+
+    def next_look_s(self, left_s: float | None) -> float:
+        """When to look again at a host that expects to be ready in `left_s`.
+
+        >>> Pace(look_s=20, give_up_s=600).next_look_s(None), Pace(look_s=20, give_up_s=600).next_look_s(6)
+        (20, 6)
+        """
+        return self.look_s if left_s is None else min(self.look_s, max(left_s, FASTEST_S))
+
+    def next_try_s(self, lost: int) -> float:
+        """When to look again at a host that could not be reached `lost` times in a row.
+
+        >>> [Pace(look_s=20, give_up_s=600).next_try_s(lost) for lost in (1, 2, 9)]
+        [20, 40, 60]
+        """
+        return self.look_s * min(lost, 3)
+
+
+def of(options: RoomOptions) -> Pace:
+    """The pace of a room: a quick one takes a minute, and is looked at more often and waited for less long."""
+    if options.tier is Tier.QUICK or options.only:
+        return Pace(look_s=5, give_up_s=40, retry_s=3)
+    return Pace(look_s=20, give_up_s=600)
