@@ -107,8 +107,12 @@ class Compared(Part):
     scatter: float
     """The median absolute deviation, scaled to a standard deviation."""
     limit: float
-    """Beyond which a machine is an outlier."""
+    """Beyond which a machine is an outlier, where there are enough to compare."""
     outliers: tuple[Outlier, ...] = ()
+    among: str = ""
+    """What these machines have in common, where those of a profile are compared in several parts: `firmware 1.2`."""
+    divided: str = ""
+    """That a setting divides the machines into faster and slower ones, or that many are slower and none tells why."""
 
 
 class Difference(Part):

@@ -1,0 +1,1 @@
+"""How the machines of a room compare: in what they reach, in their settings, and whether each is another one."""
