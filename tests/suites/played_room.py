@@ -7,14 +7,26 @@ import io
 import json
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from dgxcert.plan.suite import Suite
 from dgxcert.record.room.word import Word
+from dgxcert.room import folder
 from dgxcert.room.ansible.events import HostEvent, Kind
+from dgxcert.room.conduct import conductor, job, pace
+from dgxcert.room.conduct.conductor import Conductor, Plan
+from dgxcert.room.conduct.pace import Pace
+from dgxcert.room.folder import RoomFolder
+from dgxcert.room.inventory import Host, Inventory
+from dgxcert.room.options import RoomOptions
 from dgxcert.room.state import HostState, Stage
 
 PLAYS = {
@@ -180,3 +192,65 @@ def explain(event: HostEvent) -> tuple[Word, str, tuple[str, ...]]:
     """As `room.words.explain` does, for what this room plays."""
     word = Word.NO_ROUTE if event.kind == "unreachable" else Word.NOT_STARTED
     return word, event.msg, ("Look at it.",)
+
+
+PACE = Pace(look_s=0.05, give_up_s=0.3, retry_s=0.05)
+LIMIT_S = 20
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have everything take a fiftieth of its time."""
+    for module, name in ((job, "GATHER_S"), (job, "GATHER_AT_MOST_S"), (pace, "FASTEST_S")):
+        monkeypatch.setattr(module, name, 0.02)
+    monkeypatch.setattr(conductor, "TICK_S", 0.01)
+    monkeypatch.setattr(conductor, "STOP_RETRY_S", 0.05)
+
+
+class PlayedRoom:
+    """A room that is played, called as often as a test wants."""
+
+    def __init__(self, path: Path, *hosts: PlayedHost) -> None:
+        self.hosts = {host.name: host for host in hosts}
+        self.path, self.view = path, Heard()
+        (path / "plays").mkdir()
+        self.controller = PlayedController(hosts, path / "plays")
+        self.folder = self._folder()
+
+    def _folder(self) -> RoomFolder:
+        suite = Suite(version="1.0.0", sha256="a" * 64)
+        now = datetime.now(UTC)
+        return folder.choose(self.path / "results", self.inventory, RoomOptions(), suite, now).folder
+
+    @property
+    def inventory(self) -> Inventory:
+        return Inventory(self.path / "room.yaml", tuple(Host(name, "10.0.0.1") for name in self.hosts))
+
+    def conductor(self, *, at_once: int = 0, detach: bool = False) -> Conductor:
+        plan = Plan(PACE, explain, "dgxcert room run room.yaml", at_once, detach)
+        script = PlayedScript(self.path / "plays")
+        return Conductor(self.folder, self.inventory, self.controller, script, plan, self.view)
+
+    def call(
+        self,
+        meanwhile: Callable[[Conductor], bool] = lambda _: False,
+        *,
+        at_once: int = 0,
+        detach: bool = False,
+    ) -> dict[str, HostState]:
+        """Conduct until all is done, or `meanwhile` returns True."""
+        self.controller.played.clear()
+        end = time.monotonic() + LIMIT_S
+        with self.conductor(at_once=at_once, detach=detach) as conductor:
+            while not conductor.done and not meanwhile(conductor):
+                assert time.monotonic() < end, self.controller.played
+                conductor.step()
+            conductor.write_hosts()
+            return conductor.hosts
+
+    def plays(self, host: str) -> list[str]:
+        """What was played on a host in the last call."""
+        return [name for name, hosts in self.controller.played if host in hosts]
+
+    def words(self) -> dict[str, str]:
+        """As hosts.json has them."""
+        return {row["name"]: row["word"] for row in json.loads((self.folder.path / "hosts.json").read_text())}

@@ -22,12 +22,15 @@ class Stop:
     def __init__(self) -> None:
         self.count = 0
         """Signals since they are held."""
+        self.last: int | None = None
+        """The number of the last one."""
         self.raises = True
         self._raised_at = float("-inf")
 
-    def take(self, _number: int, _frame: FrameType | None) -> None:
+    def take(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal."""
         self.count += 1
+        self.last = number
         now = time.monotonic()
         if self.raises and now - self._raised_at > REPEAT_S:
             self._raised_at = now
