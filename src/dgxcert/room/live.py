@@ -176,7 +176,11 @@ class TableView:
         """Draw, twice a second."""
         if self._clock() - self._drawn_s >= REFRESH_S:
             self._drawn_s = self._clock()
-            self._live.refresh()
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw now."""
+        self._live.refresh()
 
 
 class LinesView:
