@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent ends."""
 
@@ -241,6 +242,15 @@ def kill_below() -> None:
     """Kill everything that this process started, with its descendants, in whatever group they are."""
     for group in _groups_below(os.getpid()):
         _signal(group, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Have the kernel make this process the parent of what its descendants leave behind, so that `kill_below` ends it.
+
+    ssh keeps a shared connection open in a process that leaves its parent.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def signal_group(process: "subprocess.Popen[bytes] | subprocess.Popen[str]", number: signal.Signals) -> None:

@@ -19,6 +19,7 @@ from dgxcert.cli import (
     hub,
     image,
     listing,
+    room,
     screen,
     setup,
     shell,
@@ -55,6 +56,7 @@ app.add_typer(history.commands)
 app.add_typer(compare.commands)
 app.add_typer(hub.commands)
 app.add_typer(certificate.commands)
+app.add_typer(room.commands)
 
 
 @app.callback()

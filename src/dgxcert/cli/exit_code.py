@@ -40,6 +40,17 @@ class Verify(IntEnum):
     REPORT = 2
 
 
+class Room(IntEnum):
+    """`dgxcert room run`, `merge` and `show`: by the worst machine or pair of the room; `check`: 0 or 2."""
+
+    ALL_WELL = 0
+    """Every machine certified, rehearsed or partial, every pair passed."""
+    REJECTED = 1
+    """A machine was rejected, or a pair failed."""
+    INCONCLUSIVE = 2
+    """A machine or a pair was inconclusive or not validated."""
+
+
 class Drift(IntEnum):
     """`dgxcert drift`."""
 

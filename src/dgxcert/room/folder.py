@@ -123,6 +123,11 @@ class RoomFolder:
             os.close(lock)
 
 
+def known_hosts(results: Path, inventory: Path) -> Path:
+    """The host keys of all rooms of one inventory."""
+    return results / ROOMS / KNOWN_HOSTS / _stem(inventory)
+
+
 @dataclass(frozen=True)
 class Chosen:
     """The room that a call works on, and what the user is told about the choice."""
@@ -229,7 +234,7 @@ def _is_file(name: str) -> bool:
 
 def _make(results: Path, inventory: Inventory, options: RoomOptions, suite: Suite, now: datetime) -> RoomFolder:
     """Make the folder of a new room. Raises CannotWrite."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", inventory.path.stem).strip("-.")[:40] or "room"
+    name = _stem(inventory.path)
     stamp = now.astimezone(UTC).strftime(STAMP)
     rooms = results / ROOMS
     try:
@@ -244,6 +249,11 @@ def _make(results: Path, inventory: Inventory, options: RoomOptions, suite: Suit
     _join(folder, about, inventory)
     _point(rooms / LATEST, folder.name)
     return folder
+
+
+def _stem(inventory: Path) -> str:
+    """What an inventory is called, in characters that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", inventory.stem).strip("-.")[:40] or "room"
 
 
 def _made(rooms: Path, name: str) -> Path:

@@ -11,8 +11,42 @@ all:
 ```
 """
 
+import ipaddress
+import json
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from dgxcert import command, near_miss
+from dgxcert.console import on_one_line
+from dgxcert.outcome import CannotStart
+from dgxcert.room.ansible import environment
+
+READ_S = 60.0
+NAMED = 5
+HANDED_ON = (
+    "ansible_port",
+    "ansible_user",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_become_method",
+)
+"""Variables of Ansible's that say how to log in, which dgxcert hands on as they are."""
+SECRET = re.compile(r"ansible_.*(?:pass(?:word|phrase)?|_pass)$")
+OURS = (
+    "dgxcert_profile",
+    "dgxcert_environment",
+    "link_address",
+    "link_port",
+    "link_speed",
+    "link_mtu",
+    "pairs",
+)
+"""The variables that dgxcert itself reads; everything else in an inventory is left alone."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +77,8 @@ class Host:
     """An environment that the lab has prepared there (`dgxcert_environment`), whose Python has what dgxcert needs; ""
     has one made in the room's folder on the host."""
     link: Link = field(default_factory=Link)
+    variables: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else Ansible needs to log in: see `HANDED_ON`."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +88,178 @@ class Inventory:
     path: Path
     hosts: tuple[Host, ...]
     pairs: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the user should know of it, such as a password that stands in it."""
+
+
+def read(path: Path) -> Inventory:
+    """Read a lab's inventory, in every format that Ansible reads.
+
+    Raises CannotStart where Ansible is not installed or cannot read it, where it has no host, and for a value that
+    dgxcert cannot use, with its host and name.
+    """
+    listed = _listed(path)
+    variables: dict[str, dict[str, Any]] = listed.get("_meta", {}).get("hostvars", {})
+    names = list(dict.fromkeys([*_in_order(listed, "all"), *variables]))
+    if not names:
+        raise CannotStart(f"{path} has no host.", "Name the machines below all: hosts: in it.")
+    hosts = tuple(_host(name, variables.get(name, {}), path) for name in names)
+    _require_different(hosts, path)
+    pairs = _pairs([variables.get(name, {}).get("pairs") for name in names], names, path)
+    return Inventory(path, hosts, pairs, tuple(_notes(variables, path)))
+
+
+def _listed(path: Path) -> dict[str, Any]:
+    """The inventory as `ansible-inventory --list` has it."""
+    if not path.exists():
+        raise CannotStart(f"There is no inventory {path}.", "Name your Ansible inventory: make room ROOM=room.yaml")
+    with tempfile.TemporaryDirectory(prefix="dgxr-") as folder:
+        env = environment.variables(Path(folder), Path(folder) / "known_hosts")
+        args = [*environment.program("inventory"), "-i", str(path.resolve()), "--list"]
+        done = command.run(args, timeout_s=READ_S, cwd=path.resolve().parent, env=env)
+    try:
+        listed = json.loads(done.stdout)
+    except ValueError:
+        listed = None
+    if done.returncode != 0 or not isinstance(listed, dict):
+        raise CannotStart(
+            f"{path} is no inventory that Ansible reads: {_complaint(done)}.",
+            f"Look at it: ansible-inventory -i {path} --list",
+        )
+    return listed
+
+
+def _complaint(done: command.Completed) -> str:
+    """What Ansible did not like, on one line."""
+    text = on_one_line(" ".join(done.stderr.split()))
+    known = re.search(r"(?:ERROR\]: |ERROR! )(.*)", text) or re.search(r"\[WARNING\]: (.*)", text)
+    said = known.group(1) if known else text or "it did not answer"
+    return said[:400].rstrip(". ")
+
+
+def _in_order(listed: Mapping[str, Any], group: str) -> Iterator[str]:
+    """The hosts of a group and of those below it."""
+    about = listed.get(group, {})
+    for child in about.get("children", ()):
+        yield from _in_order(listed, child)
+    yield from about.get("hosts", ())
+
+
+def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
+    for key in (*HANDED_ON, *OURS, "ansible_host", "ansible_become", "ansible_become_user"):
+        if isinstance(given.get(key), dict):
+            raise CannotStart(
+                f"{path}: {key} of host {name} is encrypted by Ansible Vault, or is no single value.",
+                "Write it in plain: it is no password; passwords are asked for.",
+            )
+    if (connection := given.get("ansible_connection", "ssh")) not in (
+        "ssh",
+        "smart",
+        "paramiko",
+        "ansible.builtin.ssh",
+    ):
+        raise CannotStart(
+            f"{path}: host {name} has ansible_connection {connection!r}, and a room is reached by SSH alone.",
+            "Leave ansible_connection out; validate this machine itself with: make validate",
+        )
+    become = str(given.get("ansible_become", False)).lower() in ("true", "yes", "1", "on")
+    return Host(
+        name=name,
+        address=str(given.get("ansible_host", name)),
+        profile=str(given.get("dgxcert_profile", "auto")),
+        sudo_user=str(given.get("ansible_become_user", "root")) if become else "",
+        environment=str(given.get("dgxcert_environment", "")),
+        link=_link(name, given, path),
+        variables={key: given[key] for key in HANDED_ON if key in given},
+    )
+
+
+def _link(name: str, given: Mapping[str, Any], path: Path) -> Link:
+    def wrong(key: str, wanted: str) -> CannotStart:
+        found = on_one_line(str(given[key]))[:60]
+        return CannotStart(f"{path}: {key} of host {name} must be {wanted}, found {found!r}.", "Correct it there.")
+
+    def texts(key: str) -> tuple[str, ...]:
+        value = given.get(key, ())
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list | tuple) or not all(isinstance(each, str) and each for each in values):
+            raise wrong(key, "a text, or a list of two")
+        if len(values) > 2 or len(set(values)) < len(values):
+            raise wrong(key, "one, or two different ones: a port has two halves")
+        return tuple(values)
+
+    def number(key: str) -> float | None:
+        value = given.get(key)
+        try:
+            found = None if value is None else float(value)
+        except (TypeError, ValueError):
+            raise wrong(key, "a number") from None
+        if found is not None and not 0 < found < 1e6:
+            raise wrong(key, "a number above 0")
+        return found
+
+    addresses, ports, mtu = texts("link_address"), texts("link_port"), number("link_mtu")
+    for address in addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise wrong("link_address", "an IP address") from None
+    if addresses and ports and len(addresses) != len(ports):
+        raise wrong("link_port", f"as many as link_address has, which are {len(addresses)}")
+    return Link(addresses, ports, number("link_speed"), None if mtu is None else int(mtu))
+
+
+def _require_different(hosts: tuple[Host, ...], path: Path) -> None:
+    """Raise CannotStart where two names lead to one address: a machine would be measured beside itself."""
+    places = Counter((host.address, str(host.variables.get("ansible_port", 22))) for host in hosts)
+    for (address, port), times in places.items():
+        if times > 1:
+            names = [
+                host.name
+                for host in hosts
+                if (host.address, str(host.variables.get("ansible_port", 22))) == (address, port)
+            ]
+            raise CannotStart(
+                f"{path}: {' and '.join(names[:NAMED])} have the same address, {address} port {port}.",
+                "Keep one of them.",
+            )
+
+
+def _pairs(given: list[Any], names: list[str], path: Path) -> tuple[tuple[str, str], ...]:
+    """The pairs of all hosts' variables; a pair is the same in both directions."""
+    found: dict[frozenset[str], tuple[str, str]] = {}
+    for pairs in given:
+        if pairs is None:
+            continue
+        if not isinstance(pairs, list):
+            raise CannotStart(f"{path}: pairs must be a list of pairs, found {str(pairs)[:60]!r}.", PAIRS_ARE)
+        for pair in pairs:
+            if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(end, str) for end in pair):
+                raise CannotStart(f"{path}: a pair must be two names of hosts, found {str(pair)[:60]!r}.", PAIRS_ARE)
+            first, second = pair
+            for end in pair:
+                if end not in names:
+                    near = near_miss.sentence(end, names)
+                    raise CannotStart(f"{path}: pair {first}, {second}: there is no host {end}.", near, PAIRS_ARE)
+            if first == second:
+                raise CannotStart(f"{path}: a pair must be two hosts, found {first} twice.", PAIRS_ARE)
+            found.setdefault(frozenset(pair), (first, second))
+    return tuple(found.values())
+
+
+PAIRS_ARE = "Write it so: pairs: [[spark-01, spark-02], [spark-03, spark-04]]"
+
+
+def _notes(variables: Mapping[str, Mapping[str, Any]], path: Path) -> Iterator[str]:
+    secret = [name for name, given in variables.items() if any(SECRET.fullmatch(key) for key in given)]
+    if secret:
+        hosts = ", ".join(secret[:NAMED]) + (f" and {len(secret) - NAMED} more" if len(secret) > NAMED else "")
+        yield (
+            f"{path} holds a password of {hosts}, which dgxcert does not use: take it out, and have it asked for: "
+            "--ask-password, --ask-sudo-password"
+        )
+    for name, given in variables.items():
+        for key in given:
+            if key.startswith(("dgxcert_", "link_")) and key not in OURS:
+                yield f"{path}: host {name} has {key}, which dgxcert does not know: {near_miss.hint(key, OURS)}"
+                return

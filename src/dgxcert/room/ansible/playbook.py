@@ -1,0 +1,180 @@
+"""Playbooks: run by ansible-playbook as a child, heard line by line, ended with everything that they started."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dgxcert import command
+from dgxcert.outcome import CannotStart
+from dgxcert.room.ansible import environment, events, secrets
+from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.ansible.secrets import Secrets
+from dgxcert.room.inventory import Inventory
+
+PLAYS = Path(__file__).parent / "plays"
+FORKS = 100
+"""Hosts that Ansible talks to at the same time: with fewer than there are, one that hangs would delay others."""
+GRACE_S = 5.0
+SHOWN = 600
+
+
+def play_of(name: str) -> Path:
+    """The play of that name."""
+    return PLAYS / f"{name}.yml"
+
+
+class Controller:
+    """Drives the hosts of an inventory; use it in a `with` statement, which ends what is left of it.
+
+    Several plays may run at the same time, each in a thread of its own. Nothing of it stays on the disk but the host
+    keys in `known_hosts`.
+    """
+
+    def __init__(
+        self, inventory: Inventory, known_hosts: Path, passwords: Secrets | None = None, forks: int = FORKS
+    ) -> None:
+        self._passwords, self._forks = passwords or Secrets(), forks
+        self._known_hosts = known_hosts
+        known_hosts.parent.mkdir(parents=True, exist_ok=True)
+        # Short: the path of a socket of ssh has at most 107 bytes.
+        self._private = Path(tempfile.mkdtemp(prefix="dgxr-", dir="/tmp"))
+        self._inventory = self._private / "inventory.json"
+        self._inventory.write_text(json.dumps(for_ansible(inventory)), encoding="utf-8")
+        self._count, self._lock = 0, threading.Lock()
+        self._running: set[Any] = set()
+        command.adopt_orphans()
+
+    def __enter__(self) -> "Controller":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        command.kill_below()  # shared connections of ssh, which outlive their first user
+        shutil.rmtree(self._private, ignore_errors=True)
+
+    @property
+    def ssh(self) -> list[str]:
+        """Options of ssh with which a program of ours meets the same host keys and connections."""
+        return environment.ssh_options(self._known_hosts, self._private / "c")
+
+    def play(
+        self,
+        play: Path,
+        *,
+        limit: Sequence[str] = (),
+        variables: Mapping[str, Any] | None = None,
+        on_event: Callable[[HostEvent], None],
+    ) -> int:
+        """Run a play on the hosts of `limit`, or on all; returns ansible-playbook's exit code.
+
+        `on_event` is called for each event, from this thread. `variables` are handed over in a file that nobody else
+        can read, and must hold no secret. Raises CannotStart where ansible-playbook itself does not work.
+        """
+        with self._lock:
+            self._count += 1
+            place = self._private / f"play-{self._count}"
+        place.mkdir(mode=0o700)
+        try:
+            return self._play(place, play, limit, variables or {}, on_event)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _play(
+        self,
+        place: Path,
+        play: Path,
+        limit: Sequence[str],
+        variables: Mapping[str, Any],
+        on_event: Callable[[HostEvent], None],
+    ) -> int:
+        (place / "variables.json").write_text(json.dumps(dict(variables)), encoding="utf-8")
+        (place / "hosts").write_text("\n".join(limit) + "\n", encoding="utf-8")
+        args = [*environment.program("playbook"), "-i", str(self._inventory), "-e", f"@{place / 'variables.json'}"]
+        args += ["--forks", str(self._forks), *(["--limit", f"@{place / 'hosts'}"] if limit else [])]
+        given = {"--connection-password-file": self._passwords.login, "--become-password-file": self._passwords.sudo}
+        for option, secret in given.items():
+            args += [option, str(place / option.strip("-"))] if secret else []
+        with (place / "stderr").open("wb") as errors:
+            env = environment.variables(self._private, self._known_hosts)
+            process = command.start_piped([*args, str(play)], output=errors, cwd=place, env=env)
+        self._running.add(process)
+        try:
+            for option, secret in given.items():
+                if secret:
+                    secrets.hand(secret, place / option.strip("-"), lambda: process.poll() is None)
+            others = _heard(process, on_event)
+            code = process.wait()
+        finally:
+            self._running.discard(process)
+            command.end_group(process)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+        if code == BROKEN or (code and not others.events and code not in ENDED):
+            raise CannotStart(
+                f"ansible-playbook failed: {_reason(place / 'stderr', others.last)}.", "See the lines above."
+            )
+        return int(code)
+
+    def end(self) -> None:
+        """End every play that is running, with all that it started. Hosts go on with what was begun on them."""
+        for process in list(self._running):
+            with contextlib.suppress(ProcessLookupError, OSError):
+                command.signal_group(process, signal.SIGINT)
+        for process in list(self._running):
+            if not command.ends(process, GRACE_S):
+                command.end_group(process)
+
+
+BROKEN = 250
+"""ansible-playbook's exit code for an error of its own."""
+ENDED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL, 99)
+"""Its exit codes where it was ended: by a signal, or by itself after one."""
+
+
+class _Others:
+    """What ansible-playbook printed that is no event."""
+
+    def __init__(self) -> None:
+        self.last, self.events = "", 0
+
+
+def _heard(process: Any, on_event: Callable[[HostEvent], None]) -> _Others:
+    others = _Others()
+    stream = os.fdopen(os.dup(process.stdout.fileno()), encoding="utf-8", errors="replace")
+    with stream:
+        for line in stream:
+            event = events.parse(line)
+            if event is None:
+                others.last = line.strip() or others.last
+            else:
+                others.events += 1
+                on_event(event)
+    return others
+
+
+def _reason(stderr: Path, last: str) -> str:
+    """The last lines that ansible-playbook printed on standard error."""
+    text = stderr.read_bytes()[-SHOWN:].decode(errors="replace")
+    return " ".join(text.split())[-SHOWN:] or last[-SHOWN:] or "it said nothing"
+
+
+def for_ansible(inventory: Inventory) -> dict[str, Any]:
+    """The inventory as Ansible gets it: addresses and how to log in, without anything that it would obey otherwise."""
+    hosts = {host.name: {"ansible_host": host.address, **host.variables} for host in inventory.hosts}
+    for host in inventory.hosts:
+        if host.sudo_user:
+            hosts[host.name] |= {"ansible_become": True, "ansible_become_user": host.sudo_user}
+    shared = {"ansible_connection": "ssh", "ansible_shell_type": "sh", "ansible_python_interpreter": PYTHON}
+    return {"all": {"hosts": hosts, "vars": shared}}
+
+
+PYTHON = "/usr/bin/python3"
+__all__ = ["FORKS", "PLAYS", "Controller", "for_ansible", "play_of"]

@@ -1,0 +1,202 @@
+"""Playbooks against a real SSH service on loopback: events, passwords, pinned keys, and nothing left behind."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from needs import missing
+
+from dgxcert.outcome import CannotStart
+from dgxcert.record.room.word import Word
+from dgxcert.room import answers, words
+from dgxcert.room.ansible import environment, events, secrets
+from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.ansible.playbook import Controller, for_ansible, play_of
+from dgxcert.room.ansible.secrets import Secrets
+from dgxcert.room.inventory import Host, Inventory
+
+ADDRESS = "127.0.0.78"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """An SSH service on loopback that lets this user in by a key."""
+    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        missing("sshd", "Run: sudo scripts/system-packages")
+    folder = tmp_path_factory.mktemp("ssh")
+    for name in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    with socket.create_server((ADDRESS, 0)) as free:
+        port = free.getsockname()[1]
+    lines = [f"ListenAddress {ADDRESS}", f"Port {port}", f"HostKey {folder / 'host'}", "StrictModes no", "UsePAM no"]
+    lines += [f"AuthorizedKeysFile {folder / 'key.pub'}", "PidFile none"]
+    (folder / "sshd_config").write_text("\n".join(lines) + "\n")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    process = subprocess.Popen([str(program), "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((ADDRESS, port), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield {"port": port, "folder": folder}
+    process.terminate()
+    process.wait()
+
+
+def room(service: dict[str, object], **more: object) -> Inventory:
+    key = {"ansible_ssh_private_key_file": str(Path(str(service["folder"])) / "key")}
+    there = Host("there", ADDRESS, variables={"ansible_port": service["port"], **key, **more})
+    nobody = Host("nobody", "127.0.0.79", variables={"ansible_port": service["port"], **key})
+    return Inventory(Path("room.yaml"), (there, nobody))
+
+
+def play(controller: Controller, inventory: Inventory, name: str = "answers") -> dict[str, HostEvent]:
+    heard: dict[str, HostEvent] = {}
+
+    def take(event: HostEvent) -> None:
+        if event.kind not in ("started", "retry"):
+            heard[event.host] = event
+
+    variables = answers.variables(inventory.hosts, "~/dgxcert-room", 20)
+    controller.play(play_of(name), variables=variables, on_event=take)
+    return heard
+
+
+def test_one_answers_the_other_is_named_and_nothing_is_left(service: dict[str, object], tmp_path: Path) -> None:
+    inventory = room(service)
+    with Controller(inventory, tmp_path / "known") as controller:
+        heard = play(controller, inventory)
+        private = controller._private
+    assert answers.parse(heard["there"].stdout).whole
+    assert words.explain(heard["nobody"])[0] is Word.REFUSED
+    assert not private.exists()
+    assert "masters" not in subprocess.run(["pgrep", "-f", str(private)], capture_output=True, text=True).stdout
+    assert subprocess.run(["pgrep", "-f", str(private)], capture_output=True).returncode == 1
+    assert (tmp_path / "known").read_text().count("ssh-ed25519") == 1
+    assert not (Path.home() / "dgxcert-room").exists()
+
+
+def test_a_changed_key_is_refused_whatever_the_inventory_says(service: dict[str, object], tmp_path: Path) -> None:
+    other = (Path(str(service["folder"])) / "key.pub").read_text().split()[:2]
+    (tmp_path / "known").write_text(f"[{ADDRESS}]:{service['port']} {' '.join(other)}\n")
+    off = {"ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"}
+    inventory = room(service, **off)
+    with Controller(inventory, tmp_path / "known") as controller:
+        heard = play(controller, inventory)
+    assert words.explain(heard["there"])[0] is Word.KEY_CHANGED
+
+
+def test_a_key_that_nobody_has_is_a_password_that_is_missing(service: dict[str, object], tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "stranger"], check=True)
+    inventory = room(service, ansible_ssh_private_key_file=str(tmp_path / "stranger"))
+    with Controller(inventory, tmp_path / "known") as controller:
+        heard = play(controller, inventory)
+    assert words.explain(heard["there"])[0] is Word.PASSWORD
+
+
+def test_a_password_is_in_no_argument_variable_or_file(service: dict[str, object], tmp_path: Path) -> None:
+    inventory = room(service)
+    seen: list[bytes] = []
+    with Controller(inventory, tmp_path / "known", Secrets("wort-1796", "wort-1797")) as controller:
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.is_set():
+                for process in Path("/proc").glob("[0-9]*"):
+                    try:
+                        seen.append((process / "cmdline").read_bytes() + (process / "environ").read_bytes())
+                    except OSError:
+                        continue
+                for file in controller._private.rglob("*"):
+                    try:
+                        if stat.S_ISREG(file.lstat().st_mode):
+                            seen.append(file.read_bytes())
+                    except OSError:
+                        continue
+                time.sleep(0.05)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        play(controller, inventory)
+        done.set()
+        looking.join()
+    assert seen
+    assert not any(b"wort-179" in each for each in seen)
+
+
+def test_ctrl_c_ends_what_was_started(service: dict[str, object], tmp_path: Path) -> None:
+    slow = tmp_path / "slow.yml"
+    slow.write_text(
+        "- {hosts: there, gather_facts: false, tasks: [{name: works, ansible.builtin.raw: sleep 600, timeout: 700}]}\n"
+    )
+    inventory = room(service)
+    with Controller(inventory, tmp_path / "known") as controller:
+        began = threading.Event()
+        thread = threading.Thread(target=controller.play, args=(slow,), kwargs={"on_event": lambda _: began.set()})
+        thread.start()
+        assert began.wait(30)
+        time.sleep(0.5)
+        started_s = time.monotonic()
+        controller.end()
+        thread.join(15)
+        assert not thread.is_alive()
+        assert time.monotonic() - started_s < 15
+
+
+def test_a_play_that_ansible_cannot_read_is_an_error_and_no_word(service: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "broken.yml").write_text("- {hosts: all, tasks: [{nosuchmodule: {}}]}\n")
+    with (
+        Controller(room(service), tmp_path / "known") as controller,
+        pytest.raises(CannotStart, match="ansible-playbook failed"),
+    ):
+        controller.play(tmp_path / "broken.yml", on_event=lambda _: None)
+
+
+def test_ansible_gets_only_what_it_needs_to_log_in() -> None:
+    host = Host("a", "10.0.0.1", sudo_user="dgx", variables={"ansible_port": 2222})
+    assert for_ansible(Inventory(Path("r"), (host,)))["all"]["hosts"]["a"] == {
+        "ansible_host": "10.0.0.1",
+        "ansible_port": 2222,
+        "ansible_become": True,
+        "ansible_become_user": "dgx",
+    }
+
+
+def test_no_secret_of_this_process_is_handed_to_ansible(tmp_path: Path) -> None:
+    given = {"HF_TOKEN": "hf_secret", "ANSIBLE_CONFIG": "/mine", "HOME": "/root", "SSH_AUTH_SOCK": "/run/agent"}
+    made = environment.variables(tmp_path, tmp_path / "known", given)
+    assert "hf_secret" not in str(made)
+    assert (made["SSH_AUTH_SOCK"], made["ANSIBLE_CONFIG"]) == ("/run/agent", str(tmp_path / "ansible.cfg"))
+
+
+def test_a_secret_is_given_once_to_who_reads_it(tmp_path: Path) -> None:
+    secrets.hand("wort", tmp_path / "pipe", lambda: True)
+    assert (tmp_path / "pipe").read_text() == "wort\n"
+
+
+def test_nobody_waits_for_a_reader_that_has_gone(tmp_path: Path) -> None:
+    thread = secrets.hand("wort", tmp_path / "pipe", lambda: False)
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("line", ["", "[WARNING]: x", "{", "[]", '{"event": "other"}', '{"event": ["ok"]}', "{}"])
+def test_what_is_no_event_is_skipped(line: str) -> None:
+    assert events.parse(line) is None
+
+
+def test_an_event_with_values_of_other_types_is_read() -> None:
+    event = events.parse('{"event": "failed", "host": 7, "task": null, "rc": "x", "stdout": [1], "attempts": true}')
+    assert event is not None
+    assert (event.host, event.task, event.rc, event.stdout) == ("7", "", None, "[1]")
