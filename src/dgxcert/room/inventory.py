@@ -146,7 +146,13 @@ def _in_order(listed: Mapping[str, Any], group: str) -> Iterator[str]:
 
 
 def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
-    for key in (*HANDED_ON, *OURS, "ansible_host", "ansible_become", "ansible_become_user"):
+    for key in (
+        *HANDED_ON,
+        *(name for name in OURS if name != "pairs"),
+        "ansible_host",
+        "ansible_become",
+        "ansible_become_user",
+    ):
         if isinstance(given.get(key), dict):
             raise CannotStart(
                 f"{path}: {key} of host {name} is encrypted by Ansible Vault, or is no single value.",

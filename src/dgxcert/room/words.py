@@ -36,7 +36,7 @@ KNOWN = (
         r"remote host identification has changed|host key verification failed|host key for .* has changed"
         r"|using a ssh password instead of a key is not possible because host key checking",
         "Find out why, on the host itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-        "Only if it was installed anew: take its lines out of the known_hosts of this room, which `room check` names.",
+        "Only if it was reinstalled: take its lines out of the known_hosts of this room, which `room check` names.",
     ),
     _known(
         Word.SUDO,
