@@ -22,8 +22,9 @@ from dgxcert.console import PlainConsole
 from dgxcert.plan.suite import Suite
 from dgxcert.record.room.word import Word
 from dgxcert.room import folder, journal, live, state
+from dgxcert.room.ansible import events
 from dgxcert.room.ansible.events import HostEvent
-from dgxcert.room.conduct.conductor import Conductor, Plan
+from dgxcert.room.conduct.conductor import Answered, Conductor, Plan
 from dgxcert.room.conduct.pace import Pace
 from dgxcert.room.inventory import Host, Inventory
 from dgxcert.room.options import RoomOptions
@@ -59,11 +60,12 @@ class Simulated:
             if stage is Stage.FETCHES:
                 _pack(self.place / f"{host}.tgz")
             line = json.dumps(
-                {"at": "2026-12-01T02:00:00+00:00", "kind": "ok", "host": host, "task": play.stem}
+                {"at": "2026-12-01T02:00:00+00:00", "event": "ok", "host": host, "task": play.stem}
                 | self._said(host, stage)
             )
             self.events, self.bytes = self.events + 1, self.bytes + len(line)
-            on_event(HostEvent(**json.loads(line)))
+            if (event := events.parse(line)) is not None:
+                on_event(event)
         return 0
 
     def end(self) -> None:
@@ -116,9 +118,9 @@ class Script:
         """Where `Simulated` packs it."""
         return self._place / f"{host}.tgz"
 
-    def identity(self, output: str) -> dict[str, str]:
-        """Something of a host's."""
-        return {"machine-id": output[:32]}
+    def answered(self, host: str, output: str) -> Answered:
+        """Nothing is wrong with it."""
+        return Answered({"name": host, "said": output[:32]})
 
 
 def conducted(place: Path, hosts: int, looks: int) -> dict[str, float]:
@@ -167,7 +169,7 @@ def drawn_ms(hosts: int) -> float:
     return (time.process_time() - began) / times * 1000
 
 
-def events(hosts: int, looks: int) -> list[Row]:
+def part_events(hosts: int, looks: int) -> list[Row]:
     """The events of a room, in a process of its own whose memory is measured."""
     began = time.monotonic()
     command = [sys.executable, __file__, "simulate", "--hosts", str(hosts), "--looks", str(looks)]
@@ -213,7 +215,7 @@ def main() -> None:
         simulate(options.hosts, options.looks)
     else:
         performance_page.show(
-            "bench-room-events", events(options.hosts, options.looks), "simulated hosts", keep=options.write
+            "bench-room-events", part_events(options.hosts, options.looks), "simulated hosts", keep=options.write
         )
 
 

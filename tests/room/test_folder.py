@@ -49,7 +49,8 @@ def test_a_room_has_a_folder_of_its_date_and_inventory_and_latest_leads_to_it(tm
     chosen = choose(tmp_path, later_h=0)
     assert chosen.folder.path == tmp_path / "results/rooms/2026-12-01T02-00-00Z-spark-room"
     assert (tmp_path / "results/rooms/latest").resolve() == chosen.folder.path
-    assert chosen.folder.known_hosts == tmp_path / "results/rooms/known_hosts/spark-room"
+    pinned = folder.known_hosts(tmp_path / "results", tmp_path / "spark room.yaml")
+    assert pinned == tmp_path / "results/rooms/known_hosts/spark-room"
     assert chosen.folder.about().addresses == {"a": "10.0.0.1", "b": "10.0.0.2"}
 
 

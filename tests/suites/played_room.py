@@ -22,7 +22,7 @@ from dgxcert.record.room.word import Word
 from dgxcert.room import folder
 from dgxcert.room.ansible.events import HostEvent, Kind
 from dgxcert.room.conduct import conductor, job, pace
-from dgxcert.room.conduct.conductor import Conductor, Plan
+from dgxcert.room.conduct.conductor import Answered, Conductor, Plan
 from dgxcert.room.conduct.pace import Pace
 from dgxcert.room.folder import RoomFolder
 from dgxcert.room.inventory import Host, Inventory
@@ -37,6 +37,7 @@ PLAYS = {
     Stage.PACKS: "pack",
     Stage.FETCHES: "fetch",
     Stage.STOPS: "stop",
+    Stage.CLEANS: "clean",
 }
 RUN = "2026-12-01T02-00-00Z-played"
 
@@ -167,8 +168,9 @@ class PlayedScript:
     def archive(self, host: str) -> Path:
         return self.folder / f"{host}.tgz"
 
-    def identity(self, output: str) -> dict[str, str]:
-        return {"machine-id": str(len(output))}
+    def answered(self, host: str, output: str) -> Answered:
+        assert host
+        return Answered({"machine-id": str(len(output))})
 
 
 class Heard:

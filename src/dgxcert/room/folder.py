@@ -9,7 +9,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,8 +62,8 @@ class About(BaseModel):
 class RoomFolder:
     """The folder of a room.
 
-    >>> RoomFolder(Path("results/rooms/2026-12-01T02-00-00Z-room")).known_hosts
-    PosixPath('results/rooms/known_hosts/room')
+    >>> RoomFolder(Path("results/rooms/2026-12-01T02-00-00Z-room")).of_host("spark-01")
+    PosixPath('results/rooms/2026-12-01T02-00-00Z-room/spark-01')
     """
 
     path: Path
@@ -72,11 +72,6 @@ class RoomFolder:
     def name(self) -> str:
         """Its name, which it has on the hosts too."""
         return self.path.name
-
-    @property
-    def known_hosts(self) -> Path:
-        """The host keys of all rooms of one inventory."""
-        return self.path.parent / KNOWN_HOSTS / self.name.split("Z-", 1)[-1]
 
     @property
     def events(self) -> Path:
@@ -138,9 +133,18 @@ class Chosen:
 
 
 def choose(
-    results: Path, inventory: Inventory, options: RoomOptions, suite: Suite, now: datetime, *, new: bool = False
+    results: Path,
+    inventory: Inventory,
+    options: RoomOptions,
+    suite: Suite,
+    now: datetime,
+    *,
+    new: bool = False,
+    left: Callable[[RoomFolder], bool] | None = None,
 ) -> Chosen:
     """The newest room of this inventory where it has something left to do, or a new one; with `new` always a new one.
+
+    Hosts that were not validated are left to do, and whatever `left` says.
 
     Raises CannotStart where validations that were begun otherwise may still be at work: beside them nothing can be
     measured.
@@ -159,10 +163,11 @@ def choose(
             f"Go on with it as it was begun, or stop it: dgxcert room stop {inventory.path}",
             "Or measure beside it, on other hosts: dgxcert room run --new",
         )
-    left = [name for name in (host.name for host in inventory.hosts) if name not in hosts or not hosts[name].validated]
-    if not unlike and left and (working or _is_fresh(about, hosts, now)):
+    waiting = [each.name for each in inventory.hosts if each.name not in hosts or not hosts[each.name].validated]
+    is_left = bool(waiting) or (left is not None and left(before))
+    if not unlike and is_left and (working or _is_fresh(about, hosts, now)):
         _join(before, about, inventory)
-        known = len(inventory.hosts) - len(left)
+        known = len(inventory.hosts) - len(waiting)
         return Chosen(before, False, f"{before.path} goes on: {known} of {len(inventory.hosts)} are validated there.")
     why = f" {before.path} was begun otherwise: {'; '.join(unlike)}." if unlike else ""
     return Chosen(_make(results, inventory, options, suite, now), True, f"A new room.{why}" if why else "")
@@ -240,7 +245,6 @@ def _make(results: Path, inventory: Inventory, options: RoomOptions, suite: Suit
     try:
         rooms.mkdir(PRIVATE, parents=True, exist_ok=True)
         folder = RoomFolder(_made(rooms, f"{stamp}-{name}"))
-        folder.known_hosts.parent.mkdir(PRIVATE, exist_ok=True)
     except OSError as error:
         raise CannotWrite(rooms / f"{stamp}-{name}", error) from error
     about = About(

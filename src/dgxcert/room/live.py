@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -217,7 +218,7 @@ class LinesView:
             self.say(counts(self._hosts.values()))
 
 
-def view(console: Console) -> TableView | LinesView:
+def view(console: Console) -> AbstractContextManager[TableView | LinesView]:
     """The table on a terminal; lines elsewhere, and where CI shows what a terminal would."""
     live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
     return TableView(console) if live else LinesView(console)

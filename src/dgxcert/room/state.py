@@ -24,6 +24,7 @@ class Stage(StrEnum):
     PACKS = "packs"
     FETCHES = "fetches"
     STOPS = "stops"
+    CLEANS = "cleans"
     ENDED = "ended"
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from suites.played_room import PACE, RUN, PlayedHost, PlayedRoom, hurry
+from suites.played_room import PACE, RUN, PlayedHost, PlayedRoom, PlayedScript, hurry
 
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.outcome import CannotStart
 from dgxcert.record.room.word import Word
 from dgxcert.room import journal
 from dgxcert.room.conduct import batches
-from dgxcert.room.conduct.conductor import Conductor
+from dgxcert.room.conduct.conductor import Answered, Conductor
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,17 @@ def test_what_keeps_a_host_from_beginning_is_its_word(tmp_path: Path, play: str)
     hosts = room.call()
     assert (hosts["a"].word, hosts["a"].said, hosts["a"].remedy) == (Word.NOT_STARTED, "it refuses", ("Look at it.",))
     assert hosts["b"].word is Word.VALIDATED
+
+
+def test_a_host_whose_answer_says_what_it_lacks_is_not_delivered_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = PlayedRoom(tmp_path, PlayedHost("a"))
+    wrong = Answered({"machine-id": "1"}, (Word.NO_PYTHON, "found none", ("Install one.",)))
+    monkeypatch.setattr(PlayedScript, "answered", lambda *_: wrong)
+    host = room.call()["a"]
+    assert (host.word, host.said, host.remedy) == (Word.NO_PYTHON, "found none", ("Install one.",))
+    assert (host.identity, room.plays("a")) == ({"machine-id": "1"}, ["answers"])
 
 
 def test_a_host_that_cannot_be_reached_at_first_is_not_waited_for(tmp_path: Path) -> None:

@@ -35,6 +35,16 @@ STOP_RETRY_S = 3.0
 Explain = Callable[[HostEvent], tuple[Word, str, tuple[str, ...]]]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a host said before anything was begun there."""
+
+    identity: Mapping[str, str]
+    """What no two machines share."""
+    wrong: ending.Said | None = None
+    """Why it cannot be validated."""
+
+
 class Script(Protocol):
     """What is played in each stage."""
 
@@ -50,8 +60,8 @@ class Script(Protocol):
     def archive(self, host: str) -> Path:
         """Where the fetched archive of a host lies."""
 
-    def identity(self, output: str) -> dict[str, str]:
-        """What no two machines share, from the output of the stage `answers`."""
+    def answered(self, host: str, output: str) -> Answered:
+        """What a host said in the stage `answers`."""
 
 
 class View(Protocol):
@@ -171,8 +181,7 @@ class Conductor:
     def _went_well(self, heard: Heard, each: Job) -> None:
         match heard.stage:
             case Stage.ANSWERS:
-                self._record(heard.host, kind="said", identity=self._script.identity(heard.output))
-                each.go(Stage.DELIVERS, self._clock())
+                self._answered(heard, each)
             case Stage.DELIVERS:
                 each.go(Stage.BEGINS, self._clock())
             case Stage.BEGINS | Stage.WORKS | Stage.STOPS:
@@ -181,6 +190,15 @@ class Conductor:
                 each.go(Stage.FETCHES, self._clock())
             case Stage.FETCHES:
                 self._fetched(heard, each)
+
+    def _answered(self, heard: Heard, each: Job) -> None:
+        answered = self._script.answered(heard.host, heard.output)
+        self._record(heard.host, kind="said", identity=answered.identity)
+        if answered.wrong is not None:
+            word, said, remedy = answered.wrong
+            self._end(heard.host, word, said, *remedy)
+        else:
+            each.go(Stage.DELIVERS, self._clock())
 
     def _looked(self, heard: Heard, each: Job) -> None:
         """Act on what the agent of a host has answered."""
