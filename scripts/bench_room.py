@@ -106,7 +106,7 @@ class Script:
         """The play of a stage."""
         return self._place / f"{stage}.yml"
 
-    def variables(self, stage: Stage, hosts: Sequence[str]) -> Mapping[str, Any]:  # noqa: ARG002 (a Script's signature)
+    def variables(self, stage: Stage, names: Sequence[str], states: Mapping[str, HostState]) -> Mapping[str, Any]:  # noqa: ARG002 (a Script's signature)
         """None."""
         return {}
 

@@ -63,9 +63,10 @@ def test_a_host_that_is_tried_again_has_no_word_until_it_ends_again() -> None:
 
 
 def test_what_a_host_said_is_kept_in_part_only() -> None:
-    assert len(advanced(HostState("a"), event("lost", said="x" * 10_000)).said) == state.LONGEST
+    assert len(advanced(HostState("a"), event("lost", said="x" * 10_000)).said) == state.LONGEST["said"]
 
 
 def test_the_identity_stays_known() -> None:
-    host = folded(event("said", identity={"machine-id": "1"}), event("said", said="more"), event("begun"))
-    assert host.identity == {"machine-id": "1"}
+    answered = event("said", identity={"machine-id": "1"}, answers="dgxcert user=lab")
+    host = folded(answered, event("said", said="more"), event("begun"))
+    assert (host.identity, host.answers) == ({"machine-id": "1"}, "dgxcert user=lab")

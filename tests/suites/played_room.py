@@ -159,8 +159,9 @@ class PlayedScript:
     def play(self, stage: Stage) -> Path:
         return self.folder / f"{PLAYS[stage]}.yml"
 
-    def variables(self, stage: Stage, hosts: Sequence[str]) -> Mapping[str, Any]:
-        return {"stage": stage, "hosts": hosts}
+    def variables(self, stage: Stage, names: Sequence[str], states: Mapping[str, HostState]) -> Mapping[str, Any]:
+        assert set(names) <= set(states)
+        return {"stage": stage}
 
     def may_begin(self, stage: Stage, host: str, hosts: Mapping[str, HostState]) -> bool:
         return bool(stage and host in hosts)

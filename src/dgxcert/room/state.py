@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from dgxcert.record.room.word import Word
 
-LONGEST = 2000
-"""Characters that are kept of what a host said."""
+LONGEST = {"said": 2000, "answers": 16_384}
+"""Characters that are kept of what a host said: last, and when it was asked who it is."""
 
 
 class Stage(StrEnum):
@@ -77,6 +77,8 @@ class RoomEvent(BaseModel):
     remedy: tuple[str, ...] = ()
     identity: dict[str, str] = {}
     """What no two machines share, as the host said it when it answered."""
+    answers: str = ""
+    """All that it said then: the plays of a later call need to know its Python."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class HostState:
     said: str = ""
     remedy: tuple[str, ...] = ()
     identity: Mapping[str, str] = field(default_factory=dict)
+    answers: str = field(default="", repr=False)
+    """What it said when it was asked who it is."""
 
     @property
     def validated(self) -> bool:
@@ -124,7 +128,7 @@ class HostState:
 
 def advanced(host: HostState, event: RoomEvent) -> HostState:
     """A host after one more event."""
-    said = event.said[:LONGEST]
+    said = event.said[: LONGEST["said"]]
     host = replace(host, at=event.at, lost=host.lost if event.kind in ("lost", "stage", "word") else 0)
     match event.kind:
         case "stage":
@@ -144,7 +148,8 @@ def advanced(host: HostState, event: RoomEvent) -> HostState:
             stage = Stage.WORKS if event.word is Word.UNDER_WAY else Stage.ENDED
             return replace(host, stage=stage, word=event.word, said=said, remedy=event.remedy, current=None)
         case "said":
-            return replace(host, said=said, identity=event.identity or host.identity)
+            known = {"identity": event.identity or host.identity, "answers": event.answers or host.answers}
+            return replace(host, said=said, **known)  # type: ignore[arg-type]
 
 
 def fold(events: Iterable[RoomEvent], names: Iterable[str]) -> dict[str, HostState]:

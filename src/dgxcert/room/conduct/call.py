@@ -160,7 +160,7 @@ def _clean(parts: Parts, hosts: Mapping[str, HostState], view: View, signals: St
     batches, waiting, before = Batches(parts.controller), set(names), signals.count
     try:
         if names:
-            play, variables = parts.script.play(Stage.CLEANS), parts.script.variables(Stage.CLEANS, names)
+            play, variables = parts.script.play(Stage.CLEANS), parts.script.variables(Stage.CLEANS, names, hosts)
             batches.start(Stage.CLEANS, play, names, variables)
         while waiting and signals.count == before:
             batches.collect()

@@ -51,7 +51,7 @@ class Script(Protocol):
     def play(self, stage: Stage) -> Path:
         """The play of a stage."""
 
-    def variables(self, stage: Stage, hosts: Sequence[str]) -> Mapping[str, Any]:
+    def variables(self, stage: Stage, names: Sequence[str], states: Mapping[str, HostState]) -> Mapping[str, Any]:
         """The variables of the play for these hosts."""
 
     def may_begin(self, stage: Stage, host: str, hosts: Mapping[str, HostState]) -> bool:
@@ -152,7 +152,9 @@ class Conductor:
                 self._jobs[name].busy = True
                 if self.hosts[name].stage is not stage:
                     self._record(name, kind="stage", stage=stage)
-            self._batches.start(stage, self._script.play(stage), names, self._script.variables(stage, names))
+            self._batches.start(
+                stage, self._script.play(stage), names, self._script.variables(stage, names, self.hosts)
+            )
 
     def _may_begin(self, stage: Stage, name: str) -> bool:
         return self._script.may_begin(stage, name, self.hosts)
@@ -193,7 +195,7 @@ class Conductor:
 
     def _answered(self, heard: Heard, each: Job) -> None:
         answered = self._script.answered(heard.host, heard.output)
-        self._record(heard.host, kind="said", identity=answered.identity)
+        self._record(heard.host, kind="said", identity=answered.identity, answers=heard.output)
         if answered.wrong is not None:
             word, said, remedy = answered.wrong
             self._end(heard.host, word, said, *remedy)
@@ -336,8 +338,9 @@ class Conductor:
 
     def _record(self, name: str, *, written: bool = True, **fields: Any) -> None:
         """Add an event to what is known, and to events.jsonl unless it only says that all goes on."""
-        if fields.get("said"):
-            fields["said"] = scrubber.text(fields["said"])[: state.LONGEST]
+        for field in ("said", "answers"):
+            if fields.get(field):
+                fields[field] = scrubber.text(fields[field])[: state.LONGEST[field]]
         event = RoomEvent(at=datetime.now(UTC).isoformat(timespec="seconds"), host=name, **fields)
         self.hosts[name] = state.advanced(self.hosts[name], event)
         if written:
