@@ -31,7 +31,7 @@ def ssh_options(known_hosts: Path, sockets: Path) -> list[str]:
         "UpdateHostKeys": "no",
         "CheckHostIP": "no",
         "ControlMaster": "auto",
-        "ControlPersist": "60s",
+        "ControlPersist": "30s",
         "ControlPath": _quoted(sockets / "%C"),
         "ServerAliveInterval": str(ALIVE_S),
         "ServerAliveCountMax": str(ALIVE_COUNT),
@@ -83,4 +83,4 @@ def program(name: str) -> list[str]:
         raise CannotStart(
             "A room is driven by Ansible, which is not installed.", "Install it: pip install 'dgxcert[room]'"
         )
-    return [sys.executable, "-m", "ansible", name]
+    return [sys.executable, "-P", "-m", "dgxcert.room.ansible.child", str(os.getpid()), name]

@@ -1,0 +1,1 @@
+"""Delivery: what every host gets, so that exactly this suite validates it."""
