@@ -23,10 +23,11 @@ shown() { # a folder of the computer that plays, read-only
 mount --make-rprivate /
 mount -t tmpfs -o size=64m,mode=755 room /mnt
 over /etc etc
+rm -f /etc/ssh/ssh_host_* # of the computer that plays
 cp -R "$given/etc/." /etc/
 chmod 640 /etc/shadow
 chmod 440 /etc/sudoers.d/room
-chmod 600 /etc/ssh/room_host_key
+chmod 600 /etc/ssh/ssh_host_ed25519_key
 hostname "$name"
 
 # The lab's environment, which the hosts share: its Python plays this host's machine (played_machine.py).

@@ -119,7 +119,7 @@ class Room:
 
     def change_key(self, host: SimulatedHost) -> None:
         """Give a host another host key, as one that was installed again has."""
-        key = "/etc/ssh/room_host_key"
+        key = "/etc/ssh/ssh_host_ed25519_key"
         self.run(host, "sh", "-c", f"rm {key} {key}.pub; ssh-keygen -q -t ed25519 -N '' -f {key}; kill -HUP 1")
 
     def unplug(self, host: SimulatedHost) -> None:
@@ -252,7 +252,7 @@ def _begin(folder: Path, network: Network, number: int, word: str) -> SimulatedH
     if kind.trouble == "no-python":
         (given / "no-python").touch()
     if kind.trouble == "twin":
-        for path in ("etc/machine-id", "etc/ssh/room_host_key", "etc/ssh/room_host_key.pub"):
+        for path in ("etc/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub"):
             _await_file(first / path)
             shutil.copy(first / path, given / path)
     ends = kind.trouble if kind.trouble in {"hidden", "dies"} else "never"
@@ -306,9 +306,9 @@ def _write_etc(etc: Path, folder: Path, name: str, trouble: str, number: int) ->
     (etc / "hostname").write_text(f"{name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
     (etc / "machine-id").write_text(f"{number:032x}\n")
-    key = etc / "ssh" / "room_host_key"
+    key = etc / "ssh" / "ssh_host_ed25519_key"
     _call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key))
-    settings = ["HostKey /etc/ssh/room_host_key", "UsePAM no", "PidFile none", "UseDNS no", "PermitRootLogin no"]
+    settings = ["HostKey /etc/ssh/ssh_host_ed25519_key", "UsePAM no", "PidFile none", "UseDNS no", "PermitRootLogin no"]
     settings += ["PasswordAuthentication yes", "Subsystem sftp /usr/lib/openssh/sftp-server", "MaxStartups 100"]
     settings += ["ForceCommand /bin/sleep 36000"] if trouble == "hangs" else []
     (etc / "ssh" / "sshd_config").write_text("\n".join([*settings, ""]))
@@ -345,7 +345,7 @@ def _write_room(room: Room, network: Network) -> None:
             addresses = namespaces.link_addresses(network, first, host.number)
             hosts[host.name] |= {"link_address": addresses, "link_port": ["p0", "p1"], "link_mtu": namespaces.MTU}
         key = room.folder / (
-            "key.pub" if host.kind == "key-changed" else f"hosts/{host.name}/etc/ssh/room_host_key.pub"
+            "key.pub" if host.kind == "key-changed" else f"hosts/{host.name}/etc/ssh/ssh_host_ed25519_key.pub"
         )
         known.append(" ".join([host.address, *key.read_text(encoding="ascii").split()[:2]]))
     variables: dict[str, Any] = {
