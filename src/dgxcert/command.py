@@ -185,13 +185,18 @@ def foreground(args: list[str], say: Callable[[str], None]) -> Completed:
     return Completed(tuple(args), child.returncode, "", "".join(lines))
 
 
-def start(args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[bytes]":
-    """Start a long-lived command in a process group of its own, with its output in a file."""
+def start(
+    args: list[str], *, output: IO[bytes], cwd: Path, env: dict[str, str], tied: bool = False
+) -> "subprocess.Popen[bytes]":
+    """Start a long-lived command in a process group of its own, with its output in a file.
+
+    A `tied` one gets a pipe as its standard input, which ends when this process does, however that happens.
+    """
     return subprocess.Popen(
         args,
         cwd=cwd,
         env=env,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -7,7 +7,7 @@ import pytest
 
 from dgxcert.outcome import CannotStart
 from dgxcert.record.room import pair_answer
-from dgxcert.record.room.pair_answer import Compared, PairAnswer
+from dgxcert.record.room.pair_answer import PairAnswer
 
 
 def answer(**changed: Any) -> PairAnswer:
@@ -41,7 +41,15 @@ def answer(**changed: Any) -> PairAnswer:
         "versions": versions,
         "exactness": {"compared": 8, "wrong": 0, "rounding": 0.5, "bits": "5f"},
         "speeds": [speed],
-        "training": {"compared": [], "weights": {}, "alone": 2, "together": 1.5, "losses": [3.0], "model": "small"},
+        "training": {
+            "compared": [],
+            "wrong": False,
+            "weights": {},
+            "alone": 2,
+            "together": 1.5,
+            "losses": [3.0],
+            "model": "small",
+        },
     }
     return PairAnswer.model_validate(whole | changed)
 
@@ -81,9 +89,3 @@ def test_an_answer_that_is_missing_or_a_link_is_not_read(tmp_path: Path) -> None
     for name in ("missing.json", "link.json"):
         with pytest.raises(CannotStart, match="cannot be read"):
             pair_answer.load(tmp_path / name)
-
-
-def test_a_quantity_holds_within_its_limits() -> None:
-    assert Compared(name="size", value=1.0, least=0.9, most=1.1, source="both").holds
-    assert not Compared(name="size", value=1.2, least=0.9, most=1.1, source="both").holds
-    assert not Compared(name="size", value=0.8, least=0.9, source="both").holds

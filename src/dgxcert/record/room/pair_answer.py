@@ -12,6 +12,7 @@ from pydantic import ConfigDict, ValidationError
 from dgxcert.console import on_one_line
 from dgxcert.files import untrusted
 from dgxcert.files.untrusted import MIB
+from dgxcert.judgement.evidence import Evidence
 from dgxcert.outcome import CannotStart
 from dgxcert.record.room import document
 from dgxcert.record.run import Moment
@@ -135,6 +136,8 @@ class Speed(Part):
     """As NCCL's log names it, `gloo` on a CPU, `p2p` for what NCCL chooses no algorithm for; "" where it is unknown."""
     how: str = ""
     """NCCL's version, protocol, channels and transports in words."""
+    disturbed: str = ""
+    """Who else used this end's GPU meanwhile, or why that is not known; "" where nobody did."""
 
 
 class Exactness(Part):
@@ -166,28 +169,13 @@ class Nccl(Part):
     warnings: tuple[str, ...] = ()
 
 
-class Compared(Part):
-    """One quantity of the training together, and the limits that it must keep."""
-
-    name: str
-    value: float
-    unit: str = ""
-    least: float | None = None
-    most: float | None = None
-    source: str
-    """What was compared with what, and who differs."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether it keeps its limits."""
-        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
-
-
 class Training(Part):
     """DistributedDataParallel with LoRA over both ends."""
 
-    compared: tuple[Compared, ...]
-    """Against one device on the rows of both; both ends know the same."""
+    compared: tuple[Evidence, ...]
+    """What was compared with one device on the rows of both, and with which limits; both ends know the same."""
+    wrong: bool
+    """Whether one of the comparisons does not hold."""
     weights: dict[str, str]
     """A digest of every tensor after the last step on this end, which must be those of the other."""
     alone: float

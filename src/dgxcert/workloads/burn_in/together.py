@@ -117,7 +117,7 @@ def work(rank: Rank, settings: dict[str, Any]) -> dict[str, Any]:
     """Work on this rank's device as long as all others do; what it did is in its log."""
     profile = Profile.model_validate(settings["profile"])
     device, path = rank.device, loop.path_of(rank.device, Path(settings["keeps"]))
-    of_all = {"kind": kind.of(device), "together": [Rank(index, rank.devices).name for index in range(rank.size)]}
+    of_all = {"kind": kind.of(device), "together": [rank.other(index).name for index in range(rank.size)]}
     chosen = loop.settings_of(device, profile) | of_all
     loop.require_same(path, chosen)
     phase.enter("comparing settings")

@@ -2,16 +2,18 @@
 
     python -m dgxcert.workloads.distributed.agent FOLDER PARENT
 
-One machine, no restarts, a free port of the loopback interface: neither a network nor a name of this host is needed.
+No restarts. On one machine a free port of the loopback interface: neither a network nor a name of this host is needed.
+Of several machines each starts one, with a rank of its own, and they meet where the task says.
 """
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from dgxcert import command
-from dgxcert.workloads.distributed.task import Task
+from dgxcert.workloads.distributed.task import LIBRARY_PATIENCE_S, Task
 
 LOOPBACK = "127.0.0.1"
 EXITS = "exits.json"
@@ -27,13 +29,8 @@ def main(folder: Path) -> None:
 
     task = Task.read(folder)
     config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=len(task.devices),
-        run_id=folder.name,
-        rdzv_backend="c10d",
-        rdzv_endpoint=f"{LOOPBACK}:0",
-        local_addr=LOOPBACK,  # without it the name of this host is looked up, which can take minutes
+        **_place(task, folder),
+        nproc_per_node=len(task.here),
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs"), redirects=Std.ALL),
     )
@@ -43,6 +40,24 @@ def main(folder: Path) -> None:
     except ChildFailedError as error:
         exits = {str(rank): failure.exitcode for rank, failure in error.failures.items()}
     (folder / EXITS).write_text(json.dumps(exits), encoding="utf-8")
+
+
+def _place(task: Task, folder: Path) -> dict[str, Any]:
+    """Where this launcher and those of other machines meet; without an address this host's name is looked up, which
+    can take minutes."""
+    if task.meeting is None:
+        one = {"min_nodes": 1, "max_nodes": 1, "rdzv_backend": "c10d", "rdzv_endpoint": f"{LOOPBACK}:0"}
+        return {**one, "run_id": folder.name, "local_addr": LOOPBACK}
+    machines = len(task.meeting.hosts)
+    return {
+        "min_nodes": machines,
+        "max_nodes": machines,
+        "run_id": "dgxcert",
+        "rdzv_backend": "static",
+        "rdzv_endpoint": f"{task.meeting.address}:{task.meeting.port}",
+        "rdzv_configs": {"rank": task.meeting.mine, "timeout": int(task.limit_s + LIBRARY_PATIENCE_S)},
+        "local_addr": task.meeting.own_address,
+    }
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def meet(rank: Rank, limit_s: float) -> None:
     try:
         torch.distributed.monitored_barrier(timeout=patience, wait_all_ranks=True)
     except RuntimeError as error:
-        names = [Rank(index, rank.devices).name for index in late(str(error), rank.size)]
+        names = [rank.other(index).name for index in late(str(error), rank.size)]
         if rank.index or not names:
             raise
         raise Inconclusive(

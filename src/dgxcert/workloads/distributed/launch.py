@@ -4,6 +4,7 @@ A module of `workloads` that works so has a function `work(rank, settings)`, whi
 """
 
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -18,11 +19,14 @@ from dgxcert.machine.device import Device
 from dgxcert.outcome import DgxcertError
 from dgxcert.workloads.distributed import agent, ending, phase
 from dgxcert.workloads.distributed.rank import Rank
-from dgxcert.workloads.distributed.task import Job, RankFiles, Task
+from dgxcert.workloads.distributed.task import Job, Meeting, RankFiles, Task
 
 PACKAGE = "dgxcert.workloads"
 """Where the modules of work are."""
 GRACE_S = 10.0
+POLL_S = 0.2
+FAREWELL_S = 5.0
+"""How long torch's launcher waits for that of another machine, once the rank of this one has done its work."""
 STACKS_S = 0.5
 """How long the ranks that are late have to write where they are, before they are killed."""
 LOOPBACK = "lo"
@@ -72,18 +76,50 @@ def in_turn(
     before it is kept.
     """
     with tempfile.TemporaryDirectory(prefix="dgxcert-ranks-", ignore_cleanup_errors=True) as name:
-        folder, chosen = Path(name), backend or ("nccl" if devices[0].kind == "cuda" else "gloo")
-        named = tuple(Job(f"{PACKAGE}.{job.module}", job.settings) for job in jobs)
-        task = Task(named, tuple(devices), chosen, limit_s)
-        task.write(folder)
-        late, died = _start_and_wait(folder, task, environment(os.environ, variables or {}))
-        left = [_left(folder, Rank(index, task.devices)) for index in range(len(devices))]
-        error = ending.judge(left, late_s=limit_s if late else None, agent=died)
-        if error is not None:
-            sys.stderr.write("".join(f"--- {each.rank.name} printed:\n{each.printed}\n" for each in left))
-        said = list(zip(*(ending.done(_text(RankFiles(folder, each.rank.index).done)) for each in left), strict=False))
-        # Processes that did not end well after their last job leave a doubt about that one.
-        return said[: len(jobs) - (error is not None)], error
+        task = Task(_named(jobs), tuple(devices), backend or _usual(devices), limit_s)
+        return _done(Path(name), task, environment(os.environ, variables or {}), lambda: False)
+
+
+def with_others(
+    jobs: Sequence[Job],
+    devices: Sequence[Device],
+    meeting: Meeting,
+    folder: Path,
+    *,
+    limit_s: float,
+    variables: Mapping[str, str],
+    gives_up: Callable[[], bool],
+) -> tuple[list[Said], DgxcertError | None]:
+    """Several jobs of ranks on several machines, of which this one starts its own: what that one has returned.
+
+    As `in_turn`, but that the other ranks are out of sight: they meet at `meeting`, over the network interfaces that
+    `variables` name. `folder` is kept, with what the rank was at. The work is ended early where `gives_up` says so, and
+    torch's launcher too, where it waits for another machine, once this rank has done its work.
+    """
+    task = Task(_named(jobs), tuple(devices), _usual(devices), limit_s, meeting)
+    return _done(folder, task, environment(os.environ, variables), gives_up)
+
+
+def _named(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    return tuple(Job(f"{PACKAGE}.{job.module}", job.settings) for job in jobs)
+
+
+def _usual(devices: Sequence[Device]) -> str:
+    return "nccl" if devices[0].kind == "cuda" else "gloo"
+
+
+def _done(
+    folder: Path, task: Task, variables: dict[str, str], gives_up: Callable[[], bool]
+) -> tuple[list[Said], DgxcertError | None]:
+    task.write(folder)
+    late, died = _start_and_wait(folder, task, variables, gives_up)
+    left = [_left(folder, rank) for rank in task.here]
+    error = ending.judge(left, late_s=task.limit_s if late else None, agent=died)
+    if error is not None:
+        sys.stderr.write("".join(f"--- {each.rank.name} printed:\n{each.printed}\n" for each in left))
+    said = list(zip(*(ending.done(_text(RankFiles(folder, each.rank.index).done)) for each in left), strict=False))
+    # Processes that did not end well after their last job leave a doubt about that one.
+    return said[: len(task.jobs) - (error is not None)], error
 
 
 class Batch:
@@ -131,27 +167,50 @@ def environment(variables: Mapping[str, str], added: Mapping[str, str]) -> dict[
     return {**kept, **own, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", **added}
 
 
-def _start_and_wait(folder: Path, task: Task, variables: dict[str, str]) -> tuple[bool, str]:
+def _start_and_wait(
+    folder: Path, task: Task, variables: dict[str, str], gives_up: Callable[[], bool]
+) -> tuple[bool, str]:
     """Run the ranks to their end or to the limit: whether they were late, and how torch's launcher died, or ""."""
     args = [sys.executable, "-P", "-m", agent.__name__, str(folder), str(os.getpid())]
     with (folder / "agent.log").open("wb") as output:
         process = command.start(args, output=output, cwd=folder, env=variables)
     try:
-        late = not command.ends(process, task.limit_s)
+        late = not _ended(process, folder, task, gives_up)
         if late:
-            _ask_for_stacks(folder, len(task.devices))
+            _ask_for_stacks(folder, task)
     finally:
         command.end_group(process, GRACE_S)
-    if late or (folder / agent.EXITS).is_file():
+    if late or (folder / agent.EXITS).is_file() or (task.meeting and _has_returned(folder, task)):
         return late, ""
     said = (folder / "agent.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return late, f"torch's launcher ended with {process.returncode}: {said[-1][:300] if said else 'it printed nothing'}"
 
 
-def _ask_for_stacks(folder: Path, size: int) -> None:
+def _ended(process: Any, folder: Path, task: Task, gives_up: Callable[[], bool]) -> bool:
+    """Wait for torch's launcher; False at the limit. Of several machines it may be the others' that lets it wait."""
+    if task.meeting is None:
+        return command.ends(process, task.limit_s)
+    deadline, returned_at = time.monotonic() + task.limit_s, math.inf
+    while not command.ends(process, POLL_S):
+        now = time.monotonic()
+        if returned_at == math.inf and _has_returned(folder, task):
+            returned_at = now
+        if now > returned_at + FAREWELL_S or gives_up():
+            return True
+        if now > deadline:
+            return False
+    return True
+
+
+def _has_returned(folder: Path, task: Task) -> bool:
+    """Whether every rank of this machine has done all its work."""
+    return all("returned" in ending.answer(_text(RankFiles(folder, rank.index).answer)) for rank in task.here)
+
+
+def _ask_for_stacks(folder: Path, task: Task) -> None:
     """Have each rank write where its Python code is; a rank that has not begun would die of the signal."""
-    for index in range(size):
-        begun = _phases(RankFiles(folder, index))
+    for rank in task.here:
+        begun = _phases(RankFiles(folder, rank.index))
         if len(begun) > 1:
             _signal(begun[0].pid)
     time.sleep(STACKS_S)

@@ -26,6 +26,13 @@ CHOICE = re.compile(
     r"(?: channel\{Lo\.\.Hi\}=\{(?P<low>\d+)\.\.(?P<high>\d+)\})?"
 )
 CHANNELS = re.compile(r"\d+ coll channels, (?:\d+ collnet channels, )?(?:\d+ nvls channels, )?\d+ p2p channels")
+NETWORK = re.compile(r"NCCL INFO (?:\[[\d,]+\] )?Using network (.+)")
+RDMA = re.compile(r"NET/IB\s*: Using (.+)")
+HCA = re.compile(r"\[\d+\]([\w.+-]+:\d+)/\w+")
+"""`[0]rocep1s0f0:1/RoCE`: device and port, and what it speaks."""
+BOOTSTRAP = re.compile(r"(?:Bootstrap\s*: Using|OOB|NET/Socket\s*: Using \[\d+\]) ?([\w.@-]+):[\w.:%]+<")
+WARNING = re.compile(r"NCCL WARN (.+)")
+MOST_WARNINGS = 5
 VIA = re.compile(r"\d+\[\w+\] -> \d+\[\w+\](?: \[(?:send|receive)\])? via (\S+)")
 
 
@@ -51,6 +58,13 @@ class Log:
     """The most used one first."""
     channels: str = ""
     """How many there are for what, as NCCL says it."""
+    network: str = ""
+    """What joins machines: `IB` for RDMA, `Socket`, or a plugin's name. With NET among NCCL_DEBUG_SUBSYS."""
+    hcas: tuple[str, ...] = ()
+    """RDMA devices with their port."""
+    interfaces: tuple[str, ...] = ()
+    """Network interfaces by which ranks meet, and exchange data where there is no RDMA."""
+    warnings: tuple[str, ...] = ()
 
     def chosen(self, operation: str, sizes: tuple[int, ...]) -> Choice | None:
         """The last choice for an operation on one of these sizes; None where the log has none.
@@ -77,6 +91,19 @@ def parse(text: str) -> Log:
         tuple(_choice(found) for found in CHOICE.finditer(text)),
         tuple(name for name, _ in transports.most_common()),
         channels[0] if channels else "",
+        *_network(text),
+        tuple(dict.fromkeys(found.strip() for found in WARNING.findall(text)))[:MOST_WARNINGS],
+    )
+
+
+def _network(text: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The network, its RDMA devices, and the interfaces; each once, in the order in which NCCL names them."""
+    network = NETWORK.search(text)
+    hcas = [hca for line in RDMA.findall(text) for hca in HCA.findall(line)]
+    return (
+        network[1].strip() if network else "",
+        tuple(dict.fromkeys(hcas)),
+        tuple(dict.fromkeys(BOOTSTRAP.findall(text))),
     )
 
 

@@ -10,6 +10,9 @@ from dgxcert.judgement.benchmark_cases import ALL_TO_ALL, SENDRECV
 if TYPE_CHECKING:
     import torch
 
+FORTH, BACK = "forth", "back"
+"""One direction alone, between two ranks: from rank 0 to rank 1, and from rank 1 to rank 0."""
+SENDERS = {FORTH: 0, BACK: 1}
 ROOT = 0
 """The rank that broadcasts while it is timed, as in nccl-tests."""
 
@@ -67,6 +70,8 @@ def run(operation: str, given: "torch.Tensor", result: "torch.Tensor", root: int
         "reduce_scatter": lambda: dist.reduce_scatter_tensor(result, given),
         ALL_TO_ALL: lambda: dist.all_to_all_single(result, given),
         SENDRECV: lambda: exchange(given, result, 1),
+        FORTH: lambda: one_way(given, result, SENDERS[FORTH]),
+        BACK: lambda: one_way(given, result, SENDERS[BACK]),
     }
     global arrived_s
     arrived_s = time.perf_counter()
@@ -84,6 +89,25 @@ def exchange(given: "torch.Tensor", result: "torch.Tensor", distance: int) -> No
 
     mine, ranks = dist.get_rank(), dist.get_world_size()
     swap(given, result, (mine + distance) % ranks, (mine - distance) % ranks)
+
+
+def is_written(operation: str, rank: int) -> bool:
+    """Whether a rank gets a result: not the one that sends in one direction alone.
+
+    >>> is_written("forth", 0), is_written("forth", 1), is_written("all_reduce", 0)
+    (False, True, True)
+    """
+    return SENDERS.get(operation) != rank
+
+
+def one_way(given: "torch.Tensor", result: "torch.Tensor", sender: int) -> None:
+    """Send from one of two ranks to the other; it has arrived when the receiver returns."""
+    import torch.distributed as dist
+
+    if dist.get_rank() == sender:
+        dist.send(given, 1 - sender)
+    else:
+        dist.recv(result, sender)
 
 
 def swap(given: "torch.Tensor", result: "torch.Tensor", to: int, source: int) -> None:

@@ -21,7 +21,6 @@ from typing import Any
 from dgxcert import command
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.workloads.distributed import phase, placement
-from dgxcert.workloads.distributed.rank import Rank
 from dgxcert.workloads.distributed.task import LIBRARY_PATIENCE_S, RankFiles, Task
 
 LINGER_S = 2.0
@@ -64,12 +63,12 @@ def _keep(files: RankFiles, answer: dict[str, Any]) -> None:
 
 def _work(task: Task, index: int, files: RankFiles) -> int:
     """Do the jobs in turn, and keep what each returned as soon as it has; the number of jobs."""
-    rank = Rank(index, task.devices)
+    rank = task.rank(index)
     phase.enter("loading torch")
     import torch
     import torch.distributed as dist
 
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // rank.size))  # as torchrun says: all share them
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // rank.beside))  # as torchrun says: all share them
     phase.enter("loading the work")
     works = [importlib.import_module(job.module).work for job in task.jobs]
     phase.enter("starting its device")

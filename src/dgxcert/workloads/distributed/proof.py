@@ -3,7 +3,7 @@
 Runs on each rank. What is wrong is returned and not raised: one wrong rank must not hide what the others see.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from dgxcert.workloads.distributed.rank import Rank
 if TYPE_CHECKING:
     import torch
 
+TO_ONE = (SENDRECV, operations.FORTH, operations.BACK)
+"""What a rank sends to the next one alone."""
 SUMS = ("all_reduce", "reduce_scatter")
 RUNS = 2
 """Runs of each size in the same buffers: a result that the second one does not write is the first one's."""
@@ -48,7 +50,8 @@ def work(rank: Rank, settings: Mapping[str, Any]) -> dict[str, Any]:
     prover = Prover(rank)
     findings: list[Finding] = []
     compared = 0
-    for number, job in enumerate(jobs(settings["counts"], rank.size)):
+    asked = settings.get("operations", tuple(COLLECTIVES))
+    for number, job in enumerate(jobs(settings["counts"], rank.size, asked)):
         phase.enter(f"{job.operation} of {job.count} integers")
         for run in range(1, RUNS + 1):
             found, values = prover.prove(job, number * RUNS + run, fresh=run == 1)
@@ -66,9 +69,9 @@ def work(rank: Rank, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def jobs(counts: list[int], ranks: int) -> Iterator[Job]:
+def jobs(counts: list[int], ranks: int, asked: Iterable[str] = tuple(COLLECTIVES)) -> Iterator[Job]:
     """Every operation on every size, and a broadcast from every rank."""
-    for operation in COLLECTIVES:
+    for operation in asked:
         for count in counts:
             for root in range(ranks) if operation == "broadcast" else (operations.ROOT,):
                 yield Job(operation, count, root)
@@ -95,6 +98,8 @@ class Prover:
             result.copy_(given)
         operations.run(job.operation, given, result, job.root)
         self._rank.device.wait()
+        if not operations.is_written(job.operation, self._rank.index):
+            return [], 0
         found = [finding for index in range(shape.blocks_out) for finding in self._compare(job, run, index, result)]
         return found, result.numel()
 
@@ -110,7 +115,7 @@ class Prover:
             return self._digits.term(run, mine, 0, blocks * job.count, device)
         if job.operation == ALL_TO_ALL:
             return torch.cat([pattern.block(run, mine, to, job.count, device) for to in range(size)])
-        to = (mine + 1) % size if job.operation == SENDRECV else EVERYBODY
+        to = (mine + 1) % size if job.operation in TO_ONE else EVERYBODY
         return pattern.block(run, mine, to, job.count, device)
 
     def _compare(self, job: Job, run: int, index: int, result: "torch.Tensor") -> Iterator[Finding]:
@@ -139,13 +144,11 @@ class Prover:
             first = mine * job.count if job.operation == "reduce_scatter" else 0
             return self._digits.total(run, first, job.count, device), "the sum"
         sender = {"all_gather": index, ALL_TO_ALL: index, "broadcast": job.root}.get(job.operation, (mine - 1) % size)
-        receiver = mine if job.operation in (ALL_TO_ALL, SENDRECV) else EVERYBODY
+        receiver = mine if job.operation == ALL_TO_ALL or job.operation in TO_ONE else EVERYBODY
         return pattern.block(run, sender, receiver, job.count, device), f"{self._name(sender)}'s block"
 
     def _name(self, index: int) -> str:
-        return (
-            Rank(index, self._rank.devices).name if index < self._rank.size else f"a rank {index} that does not exist"
-        )
+        return self._rank.other(index).name if index < self._rank.size else f"a rank {index} that does not exist"
 
     def rounded(self, operation: str, count: int) -> tuple[float, str]:
         """The largest error of a sum in bf16, in what rounding explains, and a hash of the sum's bits.

@@ -16,6 +16,8 @@ class Rank:
     index: int
     devices: tuple[Device, ...]
     """The device of each rank, in the order of ranks."""
+    hosts: tuple[str, ...] = ()
+    """The machine of each rank; empty where all are on this one."""
 
     @property
     def device(self) -> Device:
@@ -28,6 +30,22 @@ class Rank:
         return len(self.devices)
 
     @property
+    def beside(self) -> int:
+        """How many ranks share this one's machine with it, itself among them."""
+        return self.hosts.count(self.hosts[self.index]) if self.hosts else self.size
+
+    def other(self, index: int) -> "Rank":
+        """Another rank of the same work."""
+        return Rank(index, self.devices, self.hosts)
+
+    @property
     def name(self) -> str:
-        """What a report calls it: `GPU 1`, or `rank 1` where the CPU stands for GPUs."""
+        """What a report calls it: its machine where there are several, else `GPU 1`, or `rank 1` on a CPU.
+
+        >>> one = Device("cuda", 0, "NVIDIA GB10")
+        >>> Rank(1, (one, one), ("spark-01", "spark-02")).name
+        'spark-02'
+        """
+        if self.hosts:
+            return self.hosts[self.index]
         return f"{'GPU' if self.device.kind == 'cuda' else 'rank'} {self.device.index}"

@@ -150,6 +150,8 @@ class Timed:
         if operations.in_place(self._operation) and self.calls > 1:
             self.calls = 1
             self.round()
+        if not operations.is_written(self._operation, self._rank.index):
+            return 0
         wrong = 0
         for block in range(self._shape.blocks_out):
             for first, part in self._parts(self._result, block):
@@ -171,6 +173,8 @@ class Timed:
             "reduce_scatter": range(size),
             "broadcast": [operations.ROOT],
             SENDRECV: [(mine - 1) % size],
+            operations.FORTH: [operations.SENDERS[operations.FORTH]],
+            operations.BACK: [operations.SENDERS[operations.BACK]],
         }.get(self._operation, [block])
         total = _values(senders[0], receiver, first, count, device)
         for sender in senders[1:]:
@@ -209,7 +213,7 @@ def work(rank: Rank, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _budget(rank: Rank) -> int:
     """Bytes of an operation that fit on this rank; ranks on a CPU share its memory."""
-    shared = rank.size if rank.device.kind == "cpu" or rank.device.shares_system_memory else 1
+    shared = rank.beside if rank.device.kind == "cpu" or rank.device.shares_system_memory else 1
     return allocation.allowed_bytes(rank.device) // BUFFERS // shared
 
 
@@ -272,7 +276,7 @@ def _follow(monitor: RankMonitor, started: bool) -> None:
 def _chosen(rank: Rank, operation: str, timed: Timed) -> dict[str, Any]:
     """By which algorithm it was done, and what NCCL's log says of it."""
     if rank.device.kind != "cuda":
-        return {"algorithm": "gloo", "how": "gloo over TCP on the loopback interface"}
+        return {"algorithm": "gloo", "how": f"gloo over TCP on {os.environ.get('GLOO_SOCKET_IFNAME', 'lo')}"}
     log = nccl_log.parse(Path(os.environ["NCCL_DEBUG_FILE"]).read_text(encoding="utf-8", errors="replace"))
     via = f"over {', '.join(log.transports[:3])}" if log.transports else "over a transport that its log does not name"
     about = f"NCCL {log.version}, {via}; {log.channels}"

@@ -107,7 +107,7 @@ def _compare(
     told = exchange.gathered(rank, differ[:MOST_POSITIONS].tolist())
     if mine is None or not takes_part:
         return None, None
-    apart = _apart(mine, differ, Rank(source, rank.devices).name) if len(differ) else None
+    apart = _apart(mine, differ, rank.other(source).name) if len(differ) else None
     positions = torch.tensor(sorted({position for each in told for position in each}), dtype=torch.int64)
     return apart, None if found.settled else _error(computation, name, mine, positions)
 

@@ -104,7 +104,7 @@ def work(rank: Rank, settings: Mapping[str, Any], training: type[LoraSteps] = Lo
     for step in range(plan.warm_up):
         _step(mine, mine.model, mine.inputs(rank.index, step))
     alone = _alone(mine, waiting)
-    phase.enter(f"the turn of {Rank(0, rank.devices).name} on the rows of all")
+    phase.enter(f"the turn of {rank.other(0).name} on the rows of all")
     losses, exact = _one_device(mine) if rank.index == 0 else ((), {})
     torch.distributed.barrier(group=waiting)
     phase.enter("training together")
@@ -137,7 +137,7 @@ def _alone(mine: LoraSteps, waiting: Any) -> Steps:
 
     steps = Steps(began=0.0, ended=())
     for turn in range(mine.rank.size):
-        phase.enter(f"the turn of {Rank(turn, mine.rank.devices).name} alone")
+        phase.enter(f"the turn of {mine.rank.other(turn).name} alone")
         torch.distributed.barrier(group=waiting)
         if turn == mine.rank.index:
             mine.reset()

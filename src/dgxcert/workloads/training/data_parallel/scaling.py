@@ -52,11 +52,13 @@ class Scaling:
     devices: tuple[Device, ...]
     noted: tuple[Noted, ...]
     plan: Plan
+    hosts: tuple[str, ...] = ()
+    """The machine of each rank; empty where all are on this one, as what is timed of them needs one clock."""
 
     @property
     def names(self) -> list[str]:
         """The ranks as a report calls them."""
-        return [Rank(index, self.devices).name for index in range(len(self.devices))]
+        return [Rank(index, self.devices, self.hosts).name for index in range(len(self.devices))]
 
     @property
     def rounds(self) -> tuple[float, ...]:
