@@ -21,7 +21,7 @@ from dgxcert.plan.suite import Suite
 from dgxcert.record.room.word import Word
 from dgxcert.room import folder
 from dgxcert.room.ansible.events import HostEvent, Kind
-from dgxcert.room.conduct import conductor, job, pace
+from dgxcert.room.conduct import conductor, job
 from dgxcert.room.conduct.conductor import Answered, Conductor, Plan
 from dgxcert.room.conduct.pace import Pace
 from dgxcert.room.folder import RoomFolder
@@ -203,7 +203,7 @@ LIMIT_S = 20
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have everything take a fiftieth of its time."""
-    for module, name in ((job, "GATHER_S"), (job, "GATHER_AT_MOST_S"), (pace, "FASTEST_S")):
+    for module, name in ((job, "GATHER_S"), (job, "GATHER_AT_MOST_S")):
         monkeypatch.setattr(module, name, 0.02)
     monkeypatch.setattr(conductor, "TICK_S", 0.01)
     monkeypatch.setattr(conductor, "STOP_RETRY_S", 0.05)

@@ -100,6 +100,20 @@ def _reference(value: str) -> str:
     return value
 
 
+def only_of(only: str) -> tuple[str, ...]:
+    """The names in --only.
+
+    >>> only_of("GPU-PRESENT, stack")
+    ('GPU-PRESENT', 'stack')
+
+    Raises CannotStart where something was given and it names nothing.
+    """
+    names = tuple(name.strip() for name in only.split(",") if name.strip())
+    if only and not names:
+        raise CannotStart(f"--only {only[:60]!r} names nothing.", "`dgxcert list` shows every requirement and group.")
+    return names
+
+
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Run folder, run id, or `latest`.", autocompletion=completion.runs)
 ]

@@ -26,6 +26,7 @@ from dgxcert.cli.options import (
     StackOption,
     VerboseOption,
     existing,
+    only_of,
 )
 from dgxcert.cli.usage.declaration import command
 from dgxcert.judgement.requirement import Tier
@@ -116,7 +117,7 @@ def _options(
 
     place, because = resolve(runtime, profile)
     site, given = _site_of_config(context, site, profile)
-    options = Options(profile=profile, site=site, tier=tier, only=_split(only), runtime=place, runtime_because=because)
+    options = Options(profile=profile, site=site, tier=tier, only=only_of(only), runtime=place, runtime_because=because)
     return options.model_copy(update={"config": given})
 
 
@@ -162,20 +163,6 @@ def _was_given(context: typer.Context, parameter: str) -> bool:
     """Whether an option was typed, even if with its default."""
     source = context.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _split(only: str) -> tuple[str, ...]:
-    """The names in --only.
-
-    >>> _split("GPU-PRESENT, stack")
-    ('GPU-PRESENT', 'stack')
-
-    Raises CannotStart where something was given and it names nothing.
-    """
-    names = tuple(name.strip() for name in only.split(",") if name.strip())
-    if only and not names:
-        raise CannotStart(f"--only {only[:60]!r} names nothing.", "`dgxcert list` shows every requirement and group.")
-    return names
 
 
 @command(commands, group="validate", example="dgxcert ready --profile cpu")

@@ -23,7 +23,7 @@ from dgxcert.room.conduct.job import Job
 from dgxcert.room.conduct.pace import Pace
 from dgxcert.room.folder import RoomFolder
 from dgxcert.room.inventory import Inventory
-from dgxcert.room.state import Ending, HostState, RoomEvent, Stage
+from dgxcert.room.state import HostState, RoomEvent, Stage
 
 TICK_S = 0.1
 SHOWN = 200
@@ -220,7 +220,7 @@ class Conductor:
         known = {key: getattr(self.hosts[name], key) for key in seen}
         self._record(name, kind="seen", said=answer.said, left_s=answer.left_s, **seen, written=known != seen)
         if answer.state != "works":
-            self._record(name, kind="exit", ending=Ending(answer.state), exit=answer.exit, said=answer.said)
+            self._record(name, kind="exit", ending=ending.way(answer), exit=answer.exit, said=answer.said)
             each.go(Stage.PACKS, self._clock())
         elif self._plan.detach and heard.stage is not Stage.STOPS:
             self._end(name, Word.UNDER_WAY, "It works on; the next call looks again.", self._plan.again)

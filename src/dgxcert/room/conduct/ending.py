@@ -3,14 +3,27 @@
 import re
 
 from dgxcert.record.room.word import Word
+from dgxcert.room.conduct.answer import Answer
 from dgxcert.room.state import Ending, HostState
 
 Said = tuple[Word, str, tuple[str, ...]]
 """A word, why in a sentence ("" for a validated host), and what to do."""
 
+VERDICTS = (0, 1, 2)
+"""Exit codes of a validation that has a verdict."""
 DISK_FULL = re.compile(r"No space left on device|a full disk|Disk quota exceeded", re.IGNORECASE)
 KILLED = {124: "it took longer than its time limit", 137: "it was killed (SIGKILL)", 143: "it was ended (SIGTERM)"}
 """Exit codes of timeout(1) and of a shell for what signals end."""
+
+
+def way(answer: Answer) -> Ending:
+    """How a validation ended that works no more. One that was stopped when all was measured has ended by itself.
+
+    >>> way(Answer(state="stopped", exit=0, done=41, total=41)), way(Answer(state="stopped", exit=2, done=5, total=41))
+    (<Ending.ENDED: 'ended'>, <Ending.STOPPED: 'stopped'>)
+    """
+    whole = answer.exit in VERDICTS and 0 < answer.total <= answer.done
+    return Ending.ENDED if answer.state == "stopped" and whole else Ending(answer.state)
 
 
 def of(host: HostState, again: str) -> Said:
@@ -21,7 +34,7 @@ def of(host: HostState, again: str) -> Said:
     """
     if host.ending is Ending.STOPPED:
         return Word.STOPPED, f"It was stopped{_how_far(host)}.", (f"Go on with it: {again}",)
-    if host.ending is Ending.ENDED and host.exit in (0, 1, 2):
+    if host.ending is Ending.ENDED and host.exit in VERDICTS:
         if host.run:
             return Word.VALIDATED, "", ()
         return Word.DIED, f"It ended with exit code {host.exit}, and left no run.", _look(host, again)

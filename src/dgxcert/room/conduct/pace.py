@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from dgxcert.judgement.requirement import Tier
 from dgxcert.room.options import RoomOptions
 
-FASTEST_S = 2.0
+FASTEST = 0.25
+"""Of the time between two looks, where a host is nearly ready."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Pace:
     def next_look_s(self, left_s: float | None) -> float:
         """When to look again at a host that expects to be ready in `left_s`.
 
-        >>> Pace(look_s=20, give_up_s=600).next_look_s(None), Pace(look_s=20, give_up_s=600).next_look_s(6)
-        (20, 6)
+        >>> [Pace(look_s=20, give_up_s=600).next_look_s(left_s) for left_s in (None, 300, 9, 0)]
+        [20, 20, 9, 5.0]
         """
-        return self.look_s if left_s is None else min(self.look_s, max(left_s, FASTEST_S))
+        return self.look_s if left_s is None else min(self.look_s, max(left_s, FASTEST * self.look_s))
 
     def next_try_s(self, lost: int) -> float:
         """When to look again at a host that could not be reached `lost` times in a row.
