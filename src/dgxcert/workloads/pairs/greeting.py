@@ -232,13 +232,14 @@ def _exchanged(connection: Connection, order: Order, mine: Hello) -> tuple[Hello
         return None, f"closes the connection ({error.strerror or error})"
     said = parse(line)
     if said.get("magic") != MAGIC:
-        told = on_one_line(line[:SHOWN].decode(errors="replace")).strip()
-        return None, f"is no end of a pair: it says {told!r}" if told else "is no end of a pair: it says nothing"
+        told = on_one_line(line[:SHOWN].decode(errors="replace").strip())
+        return None, f"is no end of a pair: it says '{told}'" if told else "is no end of a pair: it says nothing"
     if said.get("meeting") != order.meeting:
         return None, "is an end of another test"
     try:
         return Hello.model_validate(said), ""
     except ValidationError as error:
+        connection.socket.close()
         place = ".".join(map(str, error.errors()[0]["loc"]))
         theirs = said.get("versions")
         version = str(theirs.get("dgxcert", "?"))[:SHOWN] if isinstance(theirs, dict) else "?"

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dgxcert.outcome import CannotStart
-from dgxcert.workloads.distributed import nccl_log
 
 INTERFACES = Path("/sys/class/net")
 SIOCGIFADDR = 0x8915
@@ -82,13 +81,3 @@ def hcas(interfaces: Sequence[str]) -> tuple[str, ...]:
         folder = INTERFACES / name / "device" / "infiniband"
         found += sorted(os.listdir(folder)) if folder.is_dir() else []
     return tuple(found)
-
-
-def summary(log: nccl_log.Log) -> str:
-    """What a log says of the network, in words.
-
-    >>> summary(nccl_log.parse("x [0] NCCL INFO Using network Socket"))
-    'NCCL over Socket'
-    """
-    over = ", ".join(log.hcas or log.interfaces)
-    return f"NCCL {log.version} over {log.network or 'a network it does not name'} {over}".replace("  ", " ").strip()
