@@ -1,5 +1,10 @@
 """The origin of a run: whether its plan and its profile are those of the suite that it names."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
 from dgxcert.container import builder
 from dgxcert.judgement.requirement import OWN_ID
 from dgxcert.machine.image import Image
@@ -12,6 +17,35 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.record.journal import Opened
 from dgxcert.runner import session
 
+Answer = TypeVar("Answer")
+Known = dict[object, object]
+_known: ContextVar[Known | None] = ContextVar("known", default=None)
+
+
+@contextmanager
+def remembered() -> Iterator[Known]:
+    """Ask this suite for its identity and its requirements once, however many runs are compared with them inside."""
+    known: Known = {}
+    token = _known.set(known)
+    try:
+        yield known
+    finally:
+        _known.reset(token)
+
+
+def remember(known: Known) -> None:
+    """Use what another process has asked of this suite, for as long as this process lives."""
+    _known.set(known)
+
+
+def _once(question: object, ask: Callable[[], Answer]) -> Answer:
+    known = _known.get()
+    if known is None:
+        return ask()
+    if question not in known:
+        known[question] = ask()
+    return known[question]  # type: ignore[return-value]  # what this question was answered with
+
 
 def is_ours(made_by: Suite) -> bool:
     """Whether a run was made by this very suite, so that its plan and profile can be made again."""
@@ -20,7 +54,7 @@ def is_ours(made_by: Suite) -> bool:
 
 def ours() -> Suite:
     """The suite that this dgxcert would measure with."""
-    return suite.identity(suite.root())
+    return _once("identity", lambda: suite.identity(suite.root()))
 
 
 def another_suite(made_by: Suite) -> CannotStart:
@@ -71,7 +105,8 @@ def _plan_problems(opened: Opened) -> list[str]:
     name = opened.profile.name
     profile = profiles.load(name) if name in profiles.names() and not opened.profile.own else opened.profile
     gpus, displays = session.gpus_to_test(profile, opened.machine), session.display_adapters(profile, opened.machine)
-    catalogue = suite.collect(suite.root(), gpus, without=displays)
+    collected = _once((gpus, displays), lambda: suite.collect(suite.root(), gpus, without=displays))
+    catalogue = [*collected]
     catalogue += [Entry(**entry.model_dump(include=set(Entry.model_fields))) for entry in opened.plan if entry.own]
     plan = selection.make(catalogue, profile, opened.options, profile.gpus_in(opened.machine))
     due = {entry.key: entry for entry in plan}

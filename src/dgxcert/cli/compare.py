@@ -100,7 +100,7 @@ def calibrate(
 
     folders = [run_names.resolve(name, results) for name in named]
     if write is not None:
-        _write_site(folders, write, who or _account())
+        _write_site(folders, write, who or account())
         return
     if who:
         raise CannotStart("--who is for a site profile.", "Add --write site/PROFILE.yaml.")
@@ -145,7 +145,7 @@ def _write_site(folders: list[Path], path: Path, who: str) -> None:
     screen.say(f"{path}: {limits}, by {who}. Use it: dgxcert validate --site {path}")
 
 
-def _account() -> str:
+def account() -> str:
     """Full name of this account, or its login."""
     try:
         account = pwd.getpwuid(os.getuid())

@@ -53,9 +53,10 @@ def test_what_all_have_or_only_some_could_read_is_no_difference() -> None:
 
 def test_a_part_of_the_command_line_that_names_one_machine_does_not_count() -> None:
     one, other = (
-        configuration.answered({"command line": f"BOOT_IMAGE=/vmlinuz-{at} root=UUID={at} ro quiet"}) for at in "12"
+        configuration.answered({"kernel command line": f"BOOT_IMAGE=/vmlinuz-{at} root=UUID={at} ro quiet"})
+        for at in "12"
     )
-    assert one == other == {"command line": "ro quiet"}
+    assert one == other == {"kernel command line": "ro quiet"}
 
 
 def test_hostile_settings_stay_on_one_line_and_short() -> None:

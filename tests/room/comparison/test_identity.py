@@ -42,7 +42,7 @@ REAL = (
 @pytest.mark.parametrize("value", NONE)
 def test_what_makers_leave_is_no_identity(value: str) -> None:
     assert identity.is_placeholder(value)
-    assert identity.clashes(["a", "b"], [identity.proper({"serial number": value})] * 2) == ()
+    assert identity.clashes(["a", "b"], [identity.proper({"serial": value})] * 2) == ()
 
 
 @pytest.mark.parametrize("value", REAL)
@@ -57,32 +57,29 @@ def test_a_machine_is_identified_by_its_serial_number_and_gpus() -> None:
 
 
 def test_one_machine_under_two_names_is_said_to_be_one() -> None:
-    both = {"machine-id": "b0f5", "host key ssh-ed25519": "SHA256:u", "serial number": "142", "GPU 0": "GPU-5b"}
+    both = {"machine-id": "b0f5", "SSH host key": "SHA256:u", "serial": "142", "GPU 0": "GPU-5b"}
     (clash,) = identity.clashes(["spark-03", "spark-07"], [both, both])
     assert clash.hosts == ("spark-03", "spark-07")
-    assert clash.name == "GPU, host key ssh-ed25519, machine-id, serial number"
+    assert clash.name == "GPU, SSH host key, machine-id, serial"
     assert clash.says.endswith("they are one machine, which was validated under both names")
 
 
 def test_a_copied_disk_is_told_from_one_machine() -> None:
-    first = {"machine-id": "b0f5", "host key ssh-ed25519": "SHA256:u", "GPU 0": "GPU-5b"}
+    first = {"machine-id": "b0f5", "SSH host key": "SHA256:u", "GPU 0": "GPU-5b"}
     (clash,) = identity.clashes(["a", "b"], [first, first | {"GPU 0": "GPU-77"}])
     assert clash.says == (
-        "a and b have the same host key ssh-ed25519 and machine-id, and another GPU: the disk of one was copied to "
-        "the others"
+        "a and b have the same SSH host key and machine-id, and another GPU: the disk of one was copied to the others"
     )
 
 
 def test_a_gpu_that_is_in_two_machines_was_moved() -> None:
-    (clash,) = identity.clashes(
-        ["a", "b"], [{"serial number": "1", "GPU 0": "GPU-5b"}, {"serial number": "2", "GPU 3": "GPU-5b"}]
-    )
+    (clash,) = identity.clashes(["a", "b"], [{"serial": "1", "GPU 0": "GPU-5b"}, {"serial": "2", "GPU 3": "GPU-5b"}])
     assert "a GPU was moved, or one machine was renamed" in clash.says
 
 
 def test_machines_of_their_own_do_not_clash() -> None:
     assert identity.clashes(["a", "b"], [{"machine-id": "1"}, {"machine-id": "2"}]) == ()
-    assert identity.clashes(["a", "b"], [{"machine-id": "1"}, {"serial number": "1"}]) == ()
+    assert identity.clashes(["a", "b"], [{"machine-id": "1"}, {"serial": "1"}]) == ()
 
 
 def test_of_three_machines_only_those_that_share_something_clash() -> None:

@@ -30,6 +30,8 @@ class Word(StrEnum):
     """Something else kept the validation from starting; what it said is beside the word."""
     DIED = "died on the way"
     """The host, or its validation, ended before there was a verdict."""
+    UNPROVEN = "not proven by its record"
+    """A run is here, and its record is missing, is damaged or contradicts it."""
     STOPPED = "stopped"
     """Somebody stopped it; the next call goes on."""
     UNDER_WAY = "under way"

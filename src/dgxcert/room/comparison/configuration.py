@@ -18,7 +18,9 @@ MOST_PARTS = 40
 """Parts of one machine whose firmware is listed, each with a name of its own."""
 LONGEST = 300
 """Characters that are kept of a value."""
-COMMAND_LINE = "command line"
+COMMAND_LINE = "kernel command line"
+REPEATED = {"BIOS": "firmware"}
+"""What a host answers that its run has by another name."""
 OF_ONE_MACHINE = re.compile(r"(root|resume|BOOT_IMAGE|initrd|cryptdevice|rd\.luks\.\S+|nvme\.hostnqn|ip)=\S*")
 """Parameters of a kernel that differ between machines which are set up alike."""
 
@@ -53,13 +55,23 @@ def of(run: Run) -> dict[str, str]:
 def answered(given: Mapping[str, str]) -> dict[str, str]:
     """The settings that a host's answer gave, without what differs between machines that are set up alike.
 
-    >>> answered({"command line": "BOOT_IMAGE=/vmlinuz root=UUID=1f quiet iommu.passthrough=0"})
-    {'command line': 'quiet iommu.passthrough=0'}
+    >>> answered({"kernel command line": "BOOT_IMAGE=/vmlinuz root=UUID=1f quiet iommu.passthrough=0"})
+    {'kernel command line': 'quiet iommu.passthrough=0'}
     """
     settings = dict(given)
     if COMMAND_LINE in settings:
         settings[COMMAND_LINE] = " ".join(OF_ONE_MACHINE.sub("", settings[COMMAND_LINE]).split())
     return {_short(name): _short(value) for name, value in settings.items()}
+
+
+def joined(of_run: Mapping[str, str], of_host: Mapping[str, str]) -> dict[str, str]:
+    """All settings of a machine, each once.
+
+    >>> joined({"firmware": "5.36"}, {"BIOS": "5.36", "BIOS date": "08/01/2026"})
+    {'firmware': '5.36', 'BIOS date': '08/01/2026'}
+    """
+    own = {name: value for name, value in of_host.items() if REPEATED.get(name) not in of_run}
+    return {**of_run, **{name: value for name, value in own.items() if name not in of_run}}
 
 
 def _short(text: str) -> str:

@@ -11,9 +11,10 @@ from dgxcert.machine.identity import Machine
 from dgxcert.record.room.document import Clash
 from dgxcert.room.comparison.sentence import listed
 
-SERIAL = "serial number"
+SERIAL = "serial"
+BOOT = "boot id"
 GPU = "GPU"
-OF_DISK = ("machine-id", "host key")
+OF_DISK = ("machine-id", "SSH host key")
 """Names, or how they begin, of what lies on a disk and is cloned with it."""
 PLACEHOLDERS = re.compile(
     r"""
@@ -29,8 +30,8 @@ PLACEHOLDERS = re.compile(
 
 
 def of(machine: Machine) -> dict[str, str]:
-    """What identifies a machine, as its run has it: the serial number, where it could be read, and each GPU."""
-    found = {SERIAL: machine.serial or ""}
+    """What identifies a machine, as its run has it: its serial number, where that could be read, its boot, each GPU."""
+    found = {SERIAL: machine.serial or "", BOOT: machine.boot_id or ""}
     found |= {f"{GPU} {gpu.index}": gpu.uuid for gpu in machine.gpus}
     return proper(found)
 
@@ -38,7 +39,7 @@ def of(machine: Machine) -> dict[str, str]:
 def proper(given: Mapping[str, str]) -> dict[str, str]:
     """The entries that identify a machine, without what is no identity.
 
-    >>> proper({"machine-id": "b0f5", "serial number": "To be filled by O.E.M.", "board": "0000-0000"})
+    >>> proper({"machine-id": "b0f5", "serial": "To be filled by O.E.M.", "board": "0000-0000"})
     {'machine-id': 'b0f5'}
     """
     return {name: value.strip() for name, value in given.items() if not is_placeholder(value)}
@@ -89,6 +90,8 @@ def _says(hosts: Sequence[str], kinds: Sequence[str], identities: Sequence[Mappi
     unlike = sorted(_unlike(identities))
     if unlike and all(kind.startswith(OF_DISK) for kind in kinds):
         return f"{what}, and another {listed(unlike)}: the disk of one was copied to the others"
+    if unlike and list(kinds) == [BOOT]:
+        return f"{what}, and another {listed(unlike)}: they are containers of one machine"
     if unlike and GPU in kinds:
         return f"{what}, and another {listed(unlike)}: a GPU was moved, or one machine was renamed between two runs"
     return f"{what}: they are one machine, which was validated under {'both' if len(hosts) == 2 else 'all'} names"
