@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import ImageOption, ProfileOption, RuntimeOption, StackOption
+from dgxcert.cli.options import BaseOption, ImageOption, ProfileOption, RuntimeOption, StackOption
 from dgxcert.console import print_line
 from dgxcert.machine.runtime import RuntimeChoice
 from dgxcert.outcome import CannotStart
@@ -52,6 +52,7 @@ def pair_end(
     runtime: RuntimeOption = RuntimeChoice.AUTO,
     stack: StackOption = "course",
     image: ImageOption = "",
+    base: BaseOption = "",
 ) -> None:
     """Work together with another machine over the cable between both, and write what this end says of it."""
     from dgxcert.runner import session
@@ -76,7 +77,7 @@ def pair_end(
         patience_s=patience,
         limit_s=limit,
     )
-    _answer(own, out, _place(runtime, chosen, image or f"dgxcert:{stack}", stack))
+    _answer(own, out, _place(runtime, chosen, image or f"dgxcert:{stack}", stack, base))
 
 
 def _device(profile: "Profile", machine: "Machine") -> "Device":
@@ -91,7 +92,7 @@ def _device(profile: "Profile", machine: "Machine") -> "Device":
     return Device("cuda", machine.gpus[0].index, machine.gpus[0].product, profile.gpu.memory, margin)
 
 
-def _place(choice: RuntimeChoice, profile: "Profile", reference: str, stack: str) -> "Place":
+def _place(choice: RuntimeChoice, profile: "Profile", reference: str, stack: str, base: str) -> "Place":
     """Where the work is done: as that of a run. Raises CannotStart where there is no image of this suite."""
     from dgxcert.container import builder, limits
     from dgxcert.machine.runtime import Runtime, resolve
@@ -100,7 +101,7 @@ def _place(choice: RuntimeChoice, profile: "Profile", reference: str, stack: str
     place, _ = resolve(choice, profile.name)
     if place is Runtime.NATIVE:
         return Place()
-    image = builder.ensure(reference, stack, "", build=False, show=_say)
+    image = builder.ensure(reference, stack, base, build=False, show=_say)
     return Place(image, limits.read(profile.memory.floor.value))
 
 
