@@ -4,7 +4,7 @@ from suites import rooms
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
-from dgxcert.record.room.document import Difference, Problem
+from dgxcert.record.room.document import Compared, Difference, Outlier, Problem
 from dgxcert.record.room.word import Word
 from dgxcert.report.room import words
 
@@ -62,3 +62,21 @@ def test_a_setting_without_a_majority_names_every_value() -> None:
     )
     room = rooms.room(1, differences=(difference,))
     assert words.differences(room) == ["firmware: 1 on a; 2 on b; unknown on c"]
+
+
+def compared(name: str, *outliers: Outlier, divided: str = "") -> Compared:
+    about = {"profile": "p", "key": name, "unit": "s", "higher_is_better": True, "values": {}, "outliers": outliers}
+    return Compared(**about, name=name, median=1.0, scatter=0.1, limit=0.9, divided=divided)
+
+
+def test_a_machine_that_is_slow_in_everything_hides_no_other() -> None:
+    """One line for each machine, by its largest difference, then what divides the room."""
+    slow = [Outlier(host="a", value=0.5, away=share, says=f"a is {share} slower") for share in (0.2, 0.5, 0.3)]
+    other = Outlier(host="b", value=0.5, away=0.1, says="b is slower")
+    found = (compared("x", slow[0], other), compared("y", slow[1]), compared("z", slow[2], divided="two halves"))
+    room = rooms.room(3, wrong=False).model_copy(update={"compared": found})
+    assert words.outliers(room) == [
+        "a is 0.5 slower; it is one in 2 other quantities too",
+        "b is slower",
+        "two halves",
+    ]

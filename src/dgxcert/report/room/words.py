@@ -8,7 +8,7 @@ from dgxcert.console import counted, on_one_line
 from dgxcert.judgement.units import OF_TIME
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import Outcome
-from dgxcert.record.room.document import Difference, HostResult, PairResult, Room
+from dgxcert.record.room.document import Difference, HostResult, Outlier, PairResult, Room
 from dgxcert.report.headline_figure import rounded
 
 WELL = (Verdict.CERTIFIED, Verdict.REHEARSED, Verdict.PARTIAL)
@@ -118,8 +118,26 @@ def wrong_pairs(room: Room) -> list[PairResult]:
 
 
 def outliers(room: Room) -> list[str]:
-    """One sentence for each machine that differs from its like in a quantity."""
-    return [on_one_line(outlier.says) for compared in room.compared for outlier in compared.outliers]
+    """One sentence for each machine that differs from its like, by what it differs most in; then what divides a room.
+
+    A machine with a low clock is an outlier in everything: a line for each quantity would hide the next machine.
+    """
+    by_host: dict[str, list[Outlier]] = {}
+    for compared in room.compared:
+        for outlier in compared.outliers:
+            by_host.setdefault(outlier.host, []).append(outlier)
+    return [
+        *(on_one_line(_most(found)) for found in by_host.values()),
+        *dict.fromkeys(on_one_line(compared.divided) for compared in room.compared if compared.divided),
+    ]
+
+
+def _most(found: Sequence[Outlier]) -> str:
+    """The sentence of the largest difference, and in how much more the machine differs."""
+    says, more = max(found, key=lambda outlier: outlier.away).says, len(found) - 1
+    if not more:
+        return says
+    return f"{says}; it is one in {more} other {'quantity' if more == 1 else 'quantities'} too"
 
 
 def differences(room: Room) -> list[str]:

@@ -106,7 +106,8 @@ def _outlier(
     host = peers.names[machine]
     others = len(column.values) - 1
     says = sentence.outlier(host, column.quantity, away, others, column.gpus[place], apart)
-    return Outlier(host=host, value=value, away=away, says=says)
+    share = abs(value - level.median) / abs(level.median) if level.median else abs(value)
+    return Outlier(host=host, value=value, away=share, says=says)
 
 
 def _apart(machine: int, found: set[int], among: Sequence[int], peers: Peers, divisions: Sequence[Partition]) -> str:

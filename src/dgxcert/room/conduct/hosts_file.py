@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dgxcert.files.atomic import write_text
 from dgxcert.record.room.word import Word
+from dgxcert.room import answers
 from dgxcert.room.inventory import Inventory
 from dgxcert.room.state import HostState
 
@@ -27,6 +28,7 @@ def write(folder: Path, inventory: Inventory, hosts: Mapping[str, HostState]) ->
                 "said": said,
                 "remedy": remedy,
                 "identity": identity,
+                "configuration": answers.parse(known.answers).configuration,
             }
         )
     write_text(folder / NAME, json.dumps(rows, indent=1) + "\n")
