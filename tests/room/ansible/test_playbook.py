@@ -1,13 +1,16 @@
 """Playbooks against a real SSH service on loopback: events, passwords, pinned keys, and nothing left behind."""
 
+import contextlib
+import getpass
 import os
 import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -152,6 +155,95 @@ def test_ctrl_c_ends_what_was_started(service: dict[str, object], tmp_path: Path
         thread.join(15)
         assert not thread.is_alive()
         assert time.monotonic() - started_s < 15
+
+
+SLOW = "- {hosts: there, gather_facts: false, tasks: [{name: works, ansible.builtin.raw: sleep 6321, timeout: 700}]}"
+DRIVES = """
+import sys
+from pathlib import Path
+from dgxcert.room.ansible.playbook import Controller
+from dgxcert.room.inventory import Host, Inventory
+port, key, known, slow = sys.argv[1:]
+host = Host("there", "127.0.0.78", variables={"ansible_port": int(port), "ansible_ssh_private_key_file": key})
+with Controller(Inventory(Path("room.yaml"), (host,)), Path(known)) as controller:
+    print(controller._private, flush=True)
+    controller.play(Path(slow), on_event=lambda event: print(event.kind, flush=True))
+"""
+
+
+def test_a_controller_that_is_killed_leaves_no_process_behind(service: dict[str, object], tmp_path: Path) -> None:
+    (tmp_path / "slow.yml").write_text(SLOW)
+    key = Path(str(service["folder"])) / "key"
+    args = [sys.executable, "-c", DRIVES, str(service["port"]), key, tmp_path / "known", tmp_path / "slow.yml"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, start_new_session=True) as driver:
+        assert driver.stdout is not None
+        private = driver.stdout.readline().strip()
+        assert driver.stdout.readline() == "started\n"
+        there = wait_for(lambda: processes("sleep 6321"), 30)
+        assert there
+        driver.kill()
+    assert wait_for(lambda: not processes(private) and not processes("sleep 6321"), 20)
+    shutil.rmtree(private)
+
+
+def wait_for(what: Callable[[], object], limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return bool(what())
+
+
+def processes(words: str) -> list[str]:
+    """The command lines of all processes that hold these words."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(place.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if words in line and "python -c" not in line]
+
+
+def test_a_jump_host_is_pinned_too_and_refused_once_its_key_has_changed(
+    service: dict[str, object], tmp_path: Path
+) -> None:
+    """The ssh that ssh starts for a jump host gets no options of ours, but the configuration that they name."""
+    jump = f"-o ProxyJump={getpass.getuser()}@{ADDRESS}:{service['port']} -o StrictHostKeyChecking=no"
+    key = f"IdentityFile {Path(str(service['folder'])) / 'key'}\n"
+    inventory = room(service, ansible_ssh_common_args=jump, ansible_host="localhost")
+    with Controller(inventory, tmp_path / "known") as controller:
+        usual = environment.write_ssh_config
+
+        def with_key(private: Path, known_hosts: Path) -> None:
+            usual(private, known_hosts)
+            (private / environment.CONFIG).write_text(key + (private / environment.CONFIG).read_text())
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(environment, "write_ssh_config", with_key)
+            heard = play(controller, inventory)
+            assert f"[{ADDRESS}]:{service['port']}" in hosts_of(tmp_path / "known")
+            other = (Path(str(service["folder"])) / "key.pub").read_text().split()[:2]
+            (tmp_path / "known").write_text(f"[{ADDRESS}]:{service['port']} {' '.join(other)}\n")
+            changed = play(controller, inventory)
+    assert words.explain(heard["there"])[0] is Word.REFUSED, heard["there"]
+    assert words.explain(changed["there"])[0] is Word.KEY_CHANGED, changed["there"]
+
+
+def hosts_of(known: Path) -> list[str]:
+    return [line.split()[0] for line in known.read_text().splitlines()]
+
+
+def test_a_host_that_says_the_password_back_does_not_bring_it_into_an_event(
+    service: dict[str, object], tmp_path: Path
+) -> None:
+    (tmp_path / "echo.yml").write_text(
+        "- {hosts: there, gather_facts: false, tasks: [{name: works, ansible.builtin.raw: 'echo x7Qm2kLp >&2; echo "
+        "x7Qm2kLp; exit 3', timeout: 30}]}"
+    )
+    heard: list[HostEvent] = []
+    with Controller(room(service), tmp_path / "known", Secrets(sudo="x7Qm2kLp")) as controller:
+        controller.play(tmp_path / "echo.yml", on_event=heard.append)
+    failed = next(event for event in heard if event.kind == "failed")
+    assert "[secret]" in failed.stdout
+    assert "x7Qm2kLp" not in repr(heard)
 
 
 def test_a_play_that_ansible_cannot_read_is_an_error_and_no_word(service: dict[str, object], tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Playbooks: run by ansible-playbook as a child, heard line by line, ended with everything that they started."""
 
-import contextlib
 import json
 import os
+import re
+import shlex
 import shutil
-import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,9 @@ from dgxcert.room.inventory import Inventory
 PLAYS = Path(__file__).parent / "plays"
 FORKS = 100
 """Hosts that Ansible talks to at the same time: with fewer than there are, one that hangs would delay others."""
-GRACE_S = 5.0
+KEEPER = Path(__file__).parent / "keeper.py"
+GRACE_S = 10.0
+"""How long the keeper may take to end everything below it."""
 SHOWN = 600
 
 
@@ -46,7 +49,7 @@ class Controller:
         # Short: the path of a socket of ssh has at most 107 bytes.
         self._private = Path(tempfile.mkdtemp(prefix="dgxr-", dir="/tmp"))
         self._inventory = self._private / "inventory.json"
-        self._inventory.write_text(json.dumps(for_ansible(inventory)), encoding="utf-8")
+        self._inventory.write_text(json.dumps(for_ansible(inventory, self._jumps)), encoding="utf-8")
         self._count, self._lock = 0, threading.Lock()
         self._running: set[Any] = set()
         command.adopt_orphans()
@@ -60,9 +63,13 @@ class Controller:
         shutil.rmtree(self._private, ignore_errors=True)
 
     @property
+    def _jumps(self) -> str:
+        return shlex.join(environment.ssh_options(self._known_hosts, self._private, shared=False))
+
+    @property
     def ssh(self) -> list[str]:
         """Options of ssh with which a program of ours meets the same host keys and connections."""
-        return environment.ssh_options(self._known_hosts, self._private / "c")
+        return environment.ssh_options(self._known_hosts, self._private)
 
     def play(
         self,
@@ -101,22 +108,20 @@ class Controller:
         given = {"--connection-password-file": self._passwords.login, "--become-password-file": self._passwords.sudo}
         for option, secret in given.items():
             args += [option, str(place / option.strip("-"))] if secret else []
+        keeper = [sys.executable, "-I", "-S", str(KEEPER), *args, str(play)]
         with (place / "stderr").open("wb") as errors:
             env = environment.variables(self._private, self._known_hosts)
-            process = command.start_piped([*args, str(play)], output=errors, cwd=place, env=env)
+            process = command.start_piped(keeper, output=errors, cwd=place, env=env)
         self._running.add(process)
         try:
             for option, secret in given.items():
                 if secret:
                     secrets.hand(secret, place / option.strip("-"), lambda: process.poll() is None)
-            others = _heard(process, on_event)
+            others = _heard(process, self._passwords, on_event)
             code = process.wait()
         finally:
+            self._end(process)
             self._running.discard(process)
-            command.end_group(process)
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
         if code == BROKEN or (code and not others.events and code not in ENDED):
             raise CannotStart(
                 f"ansible-playbook failed: {_reason(place / 'stderr', others.last)}.", "See the lines above."
@@ -125,17 +130,23 @@ class Controller:
 
     def end(self) -> None:
         """End every play that is running, with all that it started. Hosts go on with what was begun on them."""
-        for process in list(self._running):
-            with contextlib.suppress(ProcessLookupError, OSError):
-                command.signal_group(process, signal.SIGINT)
-        for process in list(self._running):
-            if not command.ends(process, GRACE_S):
-                command.end_group(process)
+        running = list(self._running)
+        for process in running:
+            process.stdin.close()
+        for process in running:
+            self._end(process)
+
+    def _end(self, process: Any) -> None:
+        """Let go of the keeper, which then ends all that is below it, and of its pipes."""
+        process.stdin.close()
+        if not command.ends(process, GRACE_S):
+            command.end_group(process)
+        process.stdout.close()
 
 
 BROKEN = 250
 """ansible-playbook's exit code for an error of its own."""
-ENDED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL, 99)
+ENDED = (130, 137, 143, 99)
 """Its exit codes where it was ended: by a signal, or by itself after one."""
 
 
@@ -146,7 +157,7 @@ class _Others:
         self.last, self.events = "", 0
 
 
-def _heard(process: Any, on_event: Callable[[HostEvent], None]) -> _Others:
+def _heard(process: Any, passwords: Secrets, on_event: Callable[[HostEvent], None]) -> _Others:
     others = _Others()
     stream = os.fdopen(os.dup(process.stdout.fileno()), encoding="utf-8", errors="replace")
     with stream:
@@ -156,7 +167,7 @@ def _heard(process: Any, on_event: Callable[[HostEvent], None]) -> _Others:
                 others.last = line.strip() or others.last
             else:
                 others.events += 1
-                on_event(event)
+                on_event(passwords.hidden(event))
     return others
 
 
@@ -166,12 +177,21 @@ def _reason(stderr: Path, last: str) -> str:
     return " ".join(text.split())[-SHOWN:] or last[-SHOWN:] or "it said nothing"
 
 
-def for_ansible(inventory: Inventory) -> dict[str, Any]:
-    """The inventory as Ansible gets it: addresses and how to log in, without anything that it would obey otherwise."""
+JUMPS = re.compile(r"ProxyJump|ProxyCommand|(?:^|\s)-\w*J", re.IGNORECASE)
+"""Arguments of ssh that lead through another host."""
+
+
+def for_ansible(inventory: Inventory, unshared: str = "") -> dict[str, Any]:
+    """The inventory as Ansible gets it: addresses and how to log in, without anything that it would obey otherwise.
+
+    `unshared` are the options of ssh, on one line, for hosts behind a jump host.
+    """
     hosts = {host.name: {"ansible_host": host.address, **host.variables} for host in inventory.hosts}
     for host in inventory.hosts:
         if host.sudo_user:
             hosts[host.name] |= {"ansible_become": True, "ansible_become_user": host.sudo_user}
+        if JUMPS.search(str(host.variables.get("ansible_ssh_common_args", ""))):
+            hosts[host.name]["ansible_ssh_args"] = unshared
     shared = {"ansible_connection": "ssh", "ansible_shell_type": "sh", "ansible_python_interpreter": PYTHON}
     return {"all": {"hosts": hosts, "vars": shared}}
 

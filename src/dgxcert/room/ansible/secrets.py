@@ -9,8 +9,12 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from dgxcert.redaction import spelling, values
+from dgxcert.redaction.grammar import MARK
+from dgxcert.room.ansible.events import HostEvent
 
 LOOK_S = 0.02
 
@@ -27,6 +31,18 @@ class Secrets:
     """For SSH; "" where keys or an agent are used."""
     sudo: str = field(default="", repr=False)
     """For sudo; "" where it asks for none."""
+
+    def hidden(self, event: HostEvent) -> HostEvent:
+        """An event without the passwords, in whatever spelling a host says them.
+
+        >>> Secrets(sudo="x7Qm2kLp").hidden(HostEvent("", "ok", "a", "answers", stdout="got x7Qm2kLp")).stdout
+        'got [secret]'
+        """
+        for secret in filter(values.is_worth_hiding, {self.login, self.sudo}):
+            pattern = spelling.pattern(secret)
+            stdout, stderr, msg = (pattern.sub(MARK, text) for text in (event.stdout, event.stderr, event.msg))
+            event = replace(event, stdout=stdout, stderr=stderr, msg=msg)
+        return event
 
 
 def hand(secret: str, path: Path, alive: Callable[[], bool]) -> threading.Thread:
