@@ -5,7 +5,8 @@
  * the process. A list of numbers is played over ten seconds of load. A field that is not in the table is not supported.
  * machine.py writes the table.
  *
- * A GPU is under load while its file, which SIMULATED_WORK names with `.GPU` after it, is at most FRESH_S old. The file
+ * A GPU is under load while its file, which SIMULATED_WORK names with `.GPU` after it, is at most FRESH_S old, or one
+ * with `.held` after that is there and the workload lives, which may have to wait for a core. The file
  * holds the process id of the workload and the seconds of load so far: in simulated time, which may run faster, in real
  * time, and in real time of every process that has worked on this GPU.
  */
@@ -36,23 +37,25 @@ static double age_of(const char *path) {
     return (now.tv_sec - about.st_mtim.tv_sec) + (now.tv_nsec - about.st_mtim.tv_nsec) / 1e9;
 }
 
-/* Seconds of load of a GPU so far and the process id of the workload, which is 0 when the file is older than FRESH_S. */
+/* Seconds of load of a GPU so far and the process id of the workload, which is 0 when the GPU is not under load. */
 #define FRESH_S 2.0
 enum { SIMULATED_TIME, REAL_TIME, EVER };
 static double work(int gpu, unsigned *pid, int clock) {
     const char *base = getenv("SIMULATED_WORK");
-    char path[LINE];
+    char path[LINE], held[LINE];
     double seconds[3] = {0, 0, 0};
     FILE *file;
-    int fresh;
+    int works;
     *pid = 0;
     if (!base) return 0;
     snprintf(path, sizeof path, "%s.%d", base, gpu);
-    fresh = age_of(path) <= FRESH_S;
-    if ((!fresh && clock != EVER) || !(file = fopen(path, "r"))) return 0;
-    if (fscanf(file, "%u %lf %lf %lf", pid, seconds, seconds + 1, seconds + 2) != 4 || !fresh) *pid = 0;
+    snprintf(held, sizeof held, "%s.%d.held", base, gpu);
+    if (!(file = fopen(path, "r"))) return 0;
+    if (fscanf(file, "%u %lf %lf %lf", pid, seconds, seconds + 1, seconds + 2) != 4) *pid = 0;
     fclose(file);
-    return seconds[clock];
+    works = *pid && (age_of(path) <= FRESH_S || (!access(held, F_OK) && !kill((pid_t)*pid, 0)));
+    if (!works) *pid = 0;
+    return works || clock == EVER ? seconds[clock] : 0;
 }
 
 /* Replaces a list of numbers by the one for this moment of the load. */
@@ -67,13 +70,12 @@ static void choose_by_time(char *value, double seconds) {
 
 /* Whether the ranks of one piece of work load all GPUs at this moment, as a file of each says. Loads of several
  * requirements side by side are none: whether they overlap is chance. */
-#define TOGETHER_S 0.5
 static int all_work(int count) {
     const char *base = getenv("SIMULATED_WORK");
     char path[LINE];
     for (int gpu = 0; base && gpu < count; gpu++) {
         snprintf(path, sizeof path, "%s.%d.together", base, gpu);
-        if (age_of(path) > TOGETHER_S) return 0;
+        if (access(path, F_OK)) return 0;
     }
     return base && count > 0;
 }

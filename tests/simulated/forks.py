@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from simulated import gpu_clock
+
 from dgxcert import command
 from dgxcert.plan import suite
 from dgxcert.plan.selection import Planned
@@ -129,7 +131,9 @@ def started_by_fork(args: list[str], *, output: Output, cwd: Path, env: dict[str
             return 1
         return 0
 
-    return Forked(work, output, output)
+    process = Forked(work, output, output)
+    gpu_clock.follow(int(args[4]), float(args[5]), Path(args[6]), lambda: process.poll() is None)
+    return process
 
 
 RUN, START = command.run, command.start

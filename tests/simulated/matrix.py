@@ -23,7 +23,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simulated import engine, host, ranks
+from simulated import engine, gpu_clock, host, ranks
 from simulated import machine as machines
 from simulated.findings import Finding, Row, grid, row_of, table, worst, written, wrong
 from simulated.forks import SILICON, Forking, answered_by_fork, started_by_fork
@@ -39,7 +39,6 @@ from dgxcert.plan.catalogue import Entry
 from dgxcert.plan.options import Options
 from dgxcert.plan.selection import Planned
 from dgxcert.probes.gpu import cuda_devices, nvml, sampler
-from dgxcert.probes.gpu.samples import TOO_SLOW
 from dgxcert.probes.host import identity as machine_probe
 from dgxcert.profiles import matching, profile
 from dgxcert.profiles.profile import Profile
@@ -114,8 +113,9 @@ KERNEL = "6.17.0-1021-nvidia"
 SECONDS, SIZE, COPY_MIB = 0.8, 64, 1
 """The load: shorter and smaller than in a profile, since simulated time runs faster and a CPU computes."""
 
-ANSWER_S = 3.0
-"""Time limit of a driver query; a healthy simulated driver answers in a tenth of it."""
+ANSWER_S, BUSY_S = 6.0, 120.0
+"""Time limits of a driver query: of a machine with a driver that hangs somewhere, and of any other, which answers in a
+tenth of a second, or later on a busy computer."""
 
 
 class Quiet:
@@ -143,8 +143,9 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     os.environ.update(suite.environment())
     command.run, command.start = answered_by_fork, started_by_fork
     ranks.play()
+    gpu_clock.play()
     _shorten_copies()
-    nvml.ANSWER_S = sampler.ANSWER_S = cuda_devices.START_S = ANSWER_S
+    nvml.ANSWER_S = sampler.ANSWER_S = cuda_devices.START_S = ANSWER_S if "hangs" in str(machine.fields) else BUSY_S
     os.chdir(suite.root())
     host.play(machine, folder)
     # Of the machine that plays, not of the one played: whether it is virtual, and its operating system.
@@ -234,20 +235,8 @@ def _shorten_copies() -> None:
     peer_copies.LOAD_S = SECONDS
 
 
-ATTEMPTS = 3
-"""A busy computer samples too slowly, which is no result about the checks: the machine is judged again."""
-
-
 def _judge_apart(machine: machines.Machine, asked: Matrix) -> Row:
-    """Judge a machine in a process of its own, again where this computer was too slow."""
-    for _ in range(ATTEMPTS):
-        row = _judge_once(machine, asked)
-        if not any(TOO_SLOW in finding.reason for finding in row.findings.values()):
-            break
-    return row
-
-
-def _judge_once(machine: machines.Machine, asked: Matrix) -> Row:
+    """Judge a machine in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="dgxcert-matrix-") as name:
         folder = Path(name)
         context = multiprocessing.get_context("fork")

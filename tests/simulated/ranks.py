@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from simulated import silicon
+from simulated import gpu_clock
 from simulated.forks import Forked
 from simulated.silicon import SimulatedGpu
 
 from dgxcert import command
 from dgxcert.workloads.distributed import agent, launch, placement, process, task
-from dgxcert.workloads.hardware.together import load, turns
 
 LOOK_S = 0.01
 _ranks_of_gpus = False
@@ -97,6 +96,8 @@ def _fork(folder: Path, rank: int) -> int:
             _without_cuda(folder, rank)
         _before(rank)
         code = process.main(folder)
+        if _ranks_of_gpus:
+            gpu_clock.of(_gpu_of(folder, rank)).rest()
     finally:
         os._exit(code)
 
@@ -105,4 +106,8 @@ def _without_cuda(folder: Path, rank: int) -> None:
     import torch
 
     torch.cuda.set_device = lambda _index: None
-    silicon.time_rounds(turns, load, task.Task.read(folder).devices[rank].index)
+    gpu_clock.time_rank(_gpu_of(folder, rank))
+
+
+def _gpu_of(folder: Path, rank: int) -> int:
+    return task.Task.read(folder).devices[rank].index

@@ -12,8 +12,8 @@ from simulated import collective_faults
 
 INCONCLUSIVE = {
     "dies": "rank 1 ended with exit code 9, last at: ",
-    "hangs": "rank 1 did not end within 6 s, last at: ",
-    "never arrives": "rank 1 did not end within 6 s, last at: not started, while rank 0 waited at: joining the others",
+    "hangs": "rank 1 did not end within 10 s, last at: ",
+    "never arrives": "rank 1 did not end within 10 s, last at: not started, while rank 0 waited at: joining the others",
 }
 
 
@@ -22,7 +22,7 @@ def ended() -> dict[str, Any]:
     """How the requirement ended by fault, judged once for all tests: starting torch takes longer than the work."""
     program = [sys.executable, collective_faults.__file__, "COLLECTIVES-CORRECT", "none", "lies", *INCONCLUSIVE]
     env = {**os.environ, collective_faults.MARK: uuid.uuid4().hex}
-    done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads(done.stdout))
 
@@ -46,5 +46,5 @@ def test_a_rank_that_does_not_take_part_is_named_and_leaves_the_outcome_open(end
 
 def test_each_fault_costs_its_own_time_alone_and_leaves_no_process(ended: dict[str, Any]) -> None:
     for fault, told in ended.items():
-        assert told["took_s"] < collective_faults.LIMIT_S + 20, fault
+        assert told["took_s"] < collective_faults.PATIENCE_S, fault
         assert told["left"] == [], fault

@@ -300,8 +300,9 @@ def work(gpu, seconds):
     path.write_text(f"{os.getpid()} 0 {seconds} {seconds}")
     pathlib.Path(f"{path}.together").touch()
 def rest(gpu):
-    for end in ("", ".together"):
-        os.utime(os.environ["SIMULATED_WORK"] + f".{gpu}{end}", (0, 0))
+    path = pathlib.Path(os.environ["SIMULATED_WORK"] + f".{gpu}")
+    os.utime(path, (0, 0))
+    pathlib.Path(f"{path}.together").unlink(missing_ok=True)
 """
 
 
