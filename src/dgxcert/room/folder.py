@@ -160,8 +160,8 @@ def choose(
     if unlike and working:
         raise CannotStart(
             f"{before.path} is under way on {_some(working)}, and was begun otherwise: {'; '.join(unlike)}.",
-            f"Go on with it as it was begun, or stop it: dgxcert room stop {inventory.path}",
-            "Or measure beside it, on other hosts: dgxcert room run --new",
+            f"Go on with it as it was begun{_by_checkout(about.suite, suite)}; or stop it: dgxcert room stop "
+            f"{inventory.path}; or measure beside it, on other hosts: dgxcert room run --new",
         )
     waiting = [each.name for each in inventory.hosts if each.name not in hosts or not hosts[each.name].validated]
     is_left = bool(waiting) or (left is not None and left(before))
@@ -191,7 +191,7 @@ def newest(results: Path, inventory: Path) -> RoomFolder | None:
 def _unlike(about: About, inventory: Inventory, options: RoomOptions, suite: Suite) -> list[str]:
     """How a room differs from what is asked for now, in phrases."""
     found = list(options.differences(about.options))
-    if about.suite.sha256 != suite.sha256:
+    if _delivered(about.suite) != _delivered(suite):
         found.append(f"suite {_version(suite)} instead of {_version(about.suite)}")
     now = {host.name: host.address for host in inventory.hosts}
     if gone := [name for name in about.addresses if name not in now]:
@@ -201,9 +201,19 @@ def _unlike(about: About, inventory: Inventory, options: RoomOptions, suite: Sui
     return found
 
 
+def _delivered(suite: Suite) -> str:
+    """What the hosts get of it: the commit, whatever was changed here since."""
+    return suite.commit or suite.sha256
+
+
+def _by_checkout(then: Suite, now: Suite) -> str:
+    """How to have the suite again that a room was begun with."""
+    return f", with git checkout {then.commit}" if then.commit and then.commit != now.commit else ""
+
+
 def _version(suite: Suite) -> str:
     commit = f" {suite.commit[:12]}" if suite.commit else ""
-    return f"{suite.version}{commit}{' (modified)' if suite.modified else ''} {suite.sha256[:8]}"
+    return f"{suite.version}{commit or f' {suite.sha256[:12]}'}"
 
 
 def _some(names: list[str]) -> str:

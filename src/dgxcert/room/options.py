@@ -59,6 +59,22 @@ class RoomOptions(BaseModel):
         return self.profile or host.profile or AUTO
 
     @property
+    def words(self) -> list[str]:
+        """The options as they are typed, without those that have their default.
+
+        >>> RoomOptions(tier=Tier.QUICK, only=("GPU-XID", "stack"), build=False).words
+        ['--tier', 'quick', '--only', 'GPU-XID,stack', '--no-build']
+        """
+        found = []
+        usual = RoomOptions()
+        for name, value in self.model_dump(mode="json").items():
+            if name == "build":
+                found += [] if value else ["--no-build"]
+            elif value != usual.model_dump(mode="json")[name]:
+                found += [f"--{name}", _typed(value)]
+        return found
+
+    @property
     def limit_s(self) -> float:
         """After how many seconds a validation is ended on its host."""
         burn_in = BURN_INS * 60 * self.minutes if self.tier is Tier.BURN_IN else 0.0

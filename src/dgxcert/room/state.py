@@ -129,15 +129,16 @@ class HostState:
 def advanced(host: HostState, event: RoomEvent) -> HostState:
     """A host after one more event."""
     said = event.said[: LONGEST["said"]]
+    working = Stage.STOPS if host.stage is Stage.STOPS else Stage.WORKS
     host = replace(host, at=event.at, lost=host.lost if event.kind in ("lost", "stage", "word") else 0)
     match event.kind:
         case "stage":
             return replace(host, stage=event.stage or host.stage, word=None, remedy=())
         case "begun":
-            return replace(host, stage=Stage.WORKS, begun=True, ending=None, exit=None)
+            return replace(host, stage=working, begun=True, ending=None, exit=None)
         case "seen":
             seen = {"done": event.done, "total": event.total, "current": event.current, "left_s": event.left_s}
-            return replace(host, stage=Stage.WORKS, begun=True, said=said, **seen)  # type: ignore[arg-type]
+            return replace(host, stage=working, begun=True, said=said, **seen)  # type: ignore[arg-type]
         case "lost":
             return replace(host, lost=host.lost + 1, said=said)
         case "exit":

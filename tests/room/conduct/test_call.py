@@ -86,7 +86,7 @@ class Lab:
         self.parts = PlayedParts(hosts, path / "plays")
         known = tuple(Host(host.name, "10.0.0.1") for host in hosts)
         inventory = Inventory(path / "room.yaml", known, tuple(pairs))
-        self.call = Call(inventory, RoomOptions(), path / "results", "dgxcert room run room.yaml")
+        self.call = Call(inventory, RoomOptions(), path / "results")
         self.output = io.StringIO()
 
     def __call__(self, **changes: object) -> Ended:

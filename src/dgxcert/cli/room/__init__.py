@@ -6,7 +6,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import CannotRun
-from dgxcert.cli.room import check, merge
+from dgxcert.cli.room import check, merge, run
 from dgxcert.cli.usage.declaration import Commands
 from dgxcert.console import print_line
 
@@ -19,6 +19,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
 )
 commands.add_typer(check.commands)
+commands.add_typer(run.commands)
 commands.add_typer(merge.commands)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -39,9 +40,17 @@ OnEvent = Callable[[HostEvent], None]
 class Parts(Protocol):
     """What a call works with; made once its room is known."""
 
-    controller: Controller
-    script: Script
-    explain: Explain
+    @property
+    def controller(self) -> Controller:
+        """What drives the hosts."""
+
+    @property
+    def script(self) -> Script:
+        """What is played on them."""
+
+    @property
+    def explain(self) -> Explain:
+        """What Ansible said, in a word."""
 
     def test_pairs(self, rows: Sequence[pair_rows.Row], on_event: OnEvent) -> tuple[PairResult, ...]:
         """Test pairs, whose ends were validated."""
@@ -60,8 +69,6 @@ class Call:
     inventory: Inventory
     options: RoomOptions
     results: Path
-    again: str
-    """The command that goes on with the room."""
     at_once: int = 0
     detach: bool = False
     pairs: bool = True
@@ -69,6 +76,12 @@ class Call:
     new: bool = False
     stop: bool = False
     """Whether the newest room of the inventory is stopped, and nothing is begun."""
+
+    def again(self, options: RoomOptions) -> str:
+        """The command that goes on with a room of these options."""
+        words = ["dgxcert", "room", "run", str(self.inventory.path), *options.words]
+        words += [] if self.results == Path("results") else ["--results", str(self.results)]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -88,10 +101,11 @@ def work(call: Call, parts_of: Callable[[RoomFolder, RoomOptions], Parts], conso
         view = stack.enter_context(live.view(console))
         if chosen.said:
             view.say(chosen.said)
-        plan = Plan(pace.of(options), parts.explain, call.again, call.at_once, call.detach)
+        again = call.again(options)
+        plan = Plan(pace.of(options), parts.explain, again, call.at_once, call.detach)
         conducting = Conductor(chosen.folder, call.inventory, parts.controller, parts.script, plan, view)
         conductor = stack.enter_context(conducting)
-        how = until_done(conductor, view, signals, call.again, stopped=call.stop)
+        how = until_done(conductor, view, signals, again, stopped=call.stop)
         _test_pairs(call, how, chosen.folder.path, parts, conductor.hosts, view, signals)
         if call.clean and how is How.DONE:
             _clean(parts, conductor.hosts, view, signals)

@@ -314,6 +314,8 @@ class Conductor:
                 each.go(Stage.PACKS, self._clock())
             elif host.under_way or host.stage is Stage.BEGINS:
                 each.go(Stage.STOPS, self._clock())
+            elif host.word is not None:  # an earlier call has ended it, and this one has not tried it again
+                each.go(None, 0.0)
             else:
                 self._end(name, Word.STOPPED, hosts_file.NOT_BEGUN, f"Go on: {self._plan.again}")
 
