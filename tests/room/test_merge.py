@@ -43,7 +43,7 @@ def host(room: Room, name: str) -> HostResult:
 
 
 def run_of(folder: Path, name: str) -> Path:
-    (run,) = (folder / name).iterdir()
+    (run,) = sorted((folder / name).iterdir())
     return run
 
 
@@ -169,6 +169,8 @@ def test_a_failed_pair_or_a_rejected_machine_counts_first() -> None:
         1: [([well, rejected], []), ([rejected, absent], []), ([rejected, doubtful], [untested])],
         2: [([well, doubtful], []), ([well, absent], []), ([well], [untested]), ([], [])],
     }
+    code: int
+    rooms: list[tuple[list[HostResult], list[PairResult]]]
     for code, rooms in codes.items():
         for results, pairs in rooms:
             assert merge.exit_code(results, pairs, ()) == code
@@ -217,7 +219,7 @@ def test_folders_that_are_no_runs_are_nobodys_machine(folder: Path, tmp_path: Pa
 def test_runs_of_another_tier_are_compared_with_their_like_alone(folder: Path) -> None:
     run = run_of(folder, "spark-05")
     shutil.rmtree(run)
-    options = lab.events(lab.spark(5))[0].options.model_copy(update={"stack": "current"})  # type: ignore[attr-defined]
+    options = lab.events(lab.spark(5))[0].options.model_copy(update={"stack": "current"})
     lab.write(folder / "spark-05", lab.events(lab.spark(5), 12.3, options=options))
     room = merge.merge(folder, NOW)
     assert "spark-05" not in {outlier.host for compared in room.compared for outlier in compared.outliers}
