@@ -160,7 +160,7 @@ def _took(folder: Path, order: Order, ended_s: float) -> tuple[Took, ...]:
     """All phases of the program and of its rank, and how long each took; the clock is that of the machine."""
     paths = (folder / program.PHASES, RankFiles(folder / program.RANKS, order.rank).phases)
     found = sorted((each for path in paths for each in _phases(path)), key=lambda each: each.at_s)
-    ends = [*(each.at_s for each in found[1:]), ended_s]
+    ends = [each.at_s for each in [*found, phase.Phase("", ended_s, 0)][1:]]
     return tuple(
         Took(phase=each.name, seconds=max(0.0, round(end - each.at_s, 3)))
         for each, end in zip(found, ends, strict=True)
