@@ -13,7 +13,7 @@ TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
 TYPED = BASE_IMAGE CHECKS DRY_RUN FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT \
-	PROFILE PYTHON REPO RESULTS RESUME RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV \
+	PROFILE PYTHON REPO RESULTS RESUME ROOM RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV \
 	WAIVERS WEIGHTS WHO WITH WRITE YES
 define NEWLINE
 
@@ -56,6 +56,7 @@ NEEDS_bundle = RUN=latest
 NEEDS_compare = RUN=latest
 NEEDS_calibrate = RUNS="results/A results/B results/C"
 NEEDS_site = OUT=pages
+NEEDS_room = ROOM=room.yaml
 NEEDS_sign = RUN=latest KEY=~/.ssh/id_ed25519
 NEEDS_verify = FILE=latest
 NEEDS_drift = FILE=latest
@@ -72,7 +73,7 @@ $(foreach goal,$(MAKECMDGOALS),$(if $(strip $(call lacks,$(goal)) $(call others,
 # A verdict is an answer, and no error of make's. In question mode make passes exit code 1 on as its own and prints
 # nothing, where it would print an error and end with 2. It runs the lines that begin with + in this mode alone, and
 # `make -n` would run them as well. Codes above 1 are make's 2, and it prints its line about them in any mode.
-ANSWERS = validate rehearse quick burn-in ready doctor show compare hub cache verify drift
+ANSWERS = validate rehearse quick burn-in room ready doctor show compare hub cache verify drift
 ifeq ($(filter-out $(ANSWERS),$(or $(MAKECMDGOALS),help))$(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))),)
 MAKEFLAGS += --question
 unexport MAKEFLAGS MFLAGS
@@ -114,6 +115,10 @@ quick: ## validate with the quick tier, in under a minute
 burn-in: override TIER := burn-in
 burn-in: ## run the standard tier, then load all GPUs at once for MINUTES=30; RESUME= continues
 	$(VALIDATE)
+
+room: ## validate all machines of your Ansible inventory over SSH, and compare them (ROOM=room.yaml PROFILE= TIER= ONLY= RESULTS= RUNTIME= STACK=)
+	$(ASKED)@$(call SET_UP_OR_STOP,--room)
+	$(ANSWER) room run $(call quoted,$(ROOM)) $(GIVEN_PROFILE) --tier $(call quoted,$(TIER)) $(if $(filter burn-in,$(TIER)),--minutes $(call quoted,$(MINUTES))) $(GIVEN_RESULTS) $(SELECT) $(if $(WEIGHTS),--weights $(call quoted,$(WEIGHTS))) $(if $(WAIVERS),--waivers $(call quoted,$(WAIVERS))) $(if $(SITE),--site $(call quoted,$(SITE))) $(PLACE)
 
 doctor: ## say what a first validate will trip over, in under 15 s (PROFILE= RUNTIME= STACK= IMAGE= BASE_IMAGE= NO_BUILD=1)
 	$(ASKED)@$(call SET_UP_OR_STOP,--runtime $(call quoted,$(RUNTIME)) $(GIVEN_PROFILE))

@@ -8,20 +8,21 @@ from lock_file import Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = ROOT / "requirements.lock"
+ROOM = ROOT / "requirements-room.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
 TORCH = ROOT / "requirements-torch.lock"
 TORCH_FOR_CPU = ROOT / "requirements-torch-cpu.lock"
 
 
-def files(stack: Path, *, host_only: bool) -> list[Path]:
-    """The locks that decide what is installed."""
-    return [HOST] if host_only else [DEVELOPMENT, stack.with_suffix(".lock"), TORCH, TORCH_FOR_CPU]
+def files(stack: Path, *, host_only: bool, room: bool = False) -> list[Path]:
+    """The locks that decide what is installed; `room` adds what drives a room of machines, which a whole one has."""
+    return [ROOM if room else HOST] if host_only else [DEVELOPMENT, stack.with_suffix(".lock"), TORCH, TORCH_FOR_CPU]
 
 
-def packages(stack: Path, *, host_only: bool, cpu: bool, torch: bool = True) -> list[Entry]:
+def packages(stack: Path, *, host_only: bool, cpu: bool, torch: bool = True, room: bool = False) -> list[Entry]:
     """The pins to install: each package once for each version. `cpu` takes that build; without `torch`, none."""
     if host_only:
-        return lock_file.read(HOST)
+        return lock_file.read(ROOM if room else HOST)
     every = [entry for path in (DEVELOPMENT, stack.with_suffix(".lock")) for entry in lock_file.read(path)]
     for_torch = lock_file.read(TORCH)
     if cpu or not torch:

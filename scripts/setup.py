@@ -84,12 +84,15 @@ def main() -> None:
         known = ", ".join(sorted(path.stem for path in STACKS.glob("*.in")))
         sys.exit(f"setup: unknown stack {options.stack!r}. Known: {known}")
     stamp, torch = _stamp(venv), _torch(venv, options.torch)
-    whole, in_container = _fingerprint(stack, "whole", torch), _in_container(options)
-    wanted = _fingerprint(stack, "host") if in_container else whole
-    if stamp is None or stamp.inputs not in {wanted, whole} or not _runs(venv, "pip"):
+    whole, in_container = _fingerprint(stack, "whole", torch), options.room or _in_container(options)
+    room = _fingerprint(stack, "room")
+    wanted = room if options.room else _fingerprint(stack, "host") if in_container else whole
+    # What has more will do: a room and a validation on one machine must not install in turns.
+    enough = {wanted, whole, room} if in_container else {whole}
+    if stamp is None or stamp.inputs not in enough or not _runs(venv, "pip"):
         what = "dgxcert" if in_container else f"torch, the {options.stack} stack and dgxcert"
         print(f"setup: installing {what} into {options.venv}; this takes minutes the first time", flush=True)
-        _install(venv, stack, wanted, "" if in_container else torch, host_only=in_container)
+        _install(venv, stack, wanted, "" if in_container else torch, host_only=in_container, room=options.room)
     elif changed := _changed(venv, stamp, verify=options.verify):
         print(f"setup: restoring in {options.venv}: {', '.join(changed)}", flush=True)
         _restore(venv, stack, stamp, changed)
@@ -102,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stack", default="course")
     parser.add_argument("--runtime", default="native", help="where the work is done: the container needs no stack here")
     parser.add_argument("--profile", default="", help="decides with the runtime; empty: of the config file, or auto")
+    parser.add_argument("--room", action="store_true", help="what drives a room of machines, without a stack")
     parser.add_argument("--torch", default="", help="another build of torch than the locked ones; `locked` ends that")
     parser.add_argument("--verify", action="store_true", help="compare the packages' files with their hashes as well")
     parser.add_argument("--clean", action="store_true", help="remove the environment, if this script made it")
@@ -141,7 +145,7 @@ def _torch(venv: Path, asked: str) -> str:
 
 def _fingerprint(stack: Path, extent: str, torch: str = "") -> str:
     """Hash of everything that decides what is installed."""
-    inputs = [ROOT / "pyproject.toml", stack, Path(__file__), *native_lock.files(stack, host_only=extent == "host")]
+    inputs = [ROOT / "pyproject.toml", stack, Path(__file__), *_locks(stack, extent)]
     known = [sys.version.encode(), extent.encode(), torch.encode(), *(path.read_bytes() for path in inputs)]
     return hashlib.sha256(b"\0".join(known)).hexdigest()
 
@@ -184,7 +188,11 @@ def _clean(venv: Path) -> None:
         print(f"setup: {venv} was not made by `make setup`, so it is left as it is.", file=sys.stderr)
 
 
-def _install(venv: Path, stack: Path, wanted: str, torch: str, *, host_only: bool) -> None:
+def _locks(stack: Path, extent: str) -> list[Path]:
+    return native_lock.files(stack, host_only=extent != "whole", room=extent == "room")
+
+
+def _install(venv: Path, stack: Path, wanted: str, torch: str, *, host_only: bool, room: bool = False) -> None:
     """Install everything into a new or existing environment, and stamp it."""
     venv.mkdir(parents=True, exist_ok=True)
     Stamp().write(venv)
@@ -194,12 +202,13 @@ def _install(venv: Path, stack: Path, wanted: str, torch: str, *, host_only: boo
     (venv / TORCH).unlink(missing_ok=True)
     if torch:
         _install_other_torch(venv, torch)
-    packages = native_lock.packages(stack, host_only=host_only, cpu=not host_only and _cpu_build(pip), torch=not torch)
+    cpu = not host_only and _cpu_build(pip)
+    packages = native_lock.packages(stack, host_only=host_only, cpu=cpu, torch=not torch, room=room)
     _install_locked(pip, packages)
     if torch:
         _run("install what that torch needs", [*pip, "install", "-q", "torch"], AGAIN)
     _install_own(pip)
-    roots = {"dgxcert": {"host"} if host_only else {"host", "dev"}, **{entry.name: set[str]() for entry in packages}}
+    roots = {"dgxcert": {"host", *(["room"] if room else [])} if host_only else {"host", "room", "dev"}, **{entry.name: set[str]() for entry in packages}}
     stamp = Stamp(wanted, _belonging(venv, roots if host_only else {"torch": set[str](), **roots}))
     _check(pip, stamp)
     stamp.write(venv)
@@ -326,7 +335,7 @@ def _digest(path: Path, algorithm: str) -> str:
 def _locked(stack: Path, stamp: Stamp) -> list[Entry]:
     """The pins from which the packages of a stamp were installed."""
     host_only, cpu = "torch" not in stamp.packages, stamp.packages.get("torch") == native_lock.cpu_torch()[7:]
-    pins = native_lock.packages(stack, host_only=host_only, cpu=cpu)
+    pins = native_lock.packages(stack, host_only=host_only, cpu=cpu, room="ansible-core" in stamp.packages)
     return [entry for entry in pins if stamp.packages.get(entry.name) == entry.version]
 
 

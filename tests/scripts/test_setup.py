@@ -66,6 +66,7 @@ def test_the_stamp_depends_on_stack_and_scope(setup: ModuleType) -> None:
     assert stacks[0] != stacks[1]
     assert stacks[0] == setup._fingerprint(setup.STACKS / "course.in", "whole")
     assert stacks[0] != setup._fingerprint(setup.STACKS / "course.in", "host")
+    assert len({setup._fingerprint(setup.STACKS / "course.in", extent) for extent in ("whole", "host", "room")}) == 3
 
 
 def test_no_stack_is_installed_where_the_work_runs_in_the_container(setup: ModuleType) -> None:
@@ -135,6 +136,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     (root / "requirements-torch-cpu.lock").write_text(pin(made["torch 1.0+cpu"]), encoding="utf-8")
     (root / "requirements-dev.lock").write_text(pins.pop("datasets"), encoding="utf-8")
     (root / "requirements.lock").write_text(pin(made["datasets 1.0"]), encoding="utf-8")
+    (root / "requirements-room.lock").write_text(pin(made["datasets 1.0"]), encoding="utf-8")
     (stacks / "course.lock").write_text("".join(pins.values()), encoding="utf-8")
     made["torch 1.0+cpu"].rename(root / made["torch 1.0+cpu"].name)  # offered by no index, until a test puts it there
     checkout = Checkout(root, root / ".venv", wheels)

@@ -12,6 +12,7 @@ TARGETS = {
     "quick": "validate --tier quick",
     "burn-in": "validate --tier burn-in",
     "rehearse": "validate --profile cpu",
+    "room": "room run",
 }
 """Targets that are a command with options; most others are the command of their name."""
 
@@ -26,7 +27,7 @@ OPTIONS = {"BASE_IMAGE": "base", "NO_BUILD": "no-build", "SIGNERS": "allowed-sig
 """Variables whose option has another name; `ONLY` is `--only`."""
 OPTIONS_OF = {"image": {"IMAGE": "name"}}
 FLAGS = {"NO_BUILD", "KEEP"}
-ARGUMENTS = ("WITH", "RUN", "RUNS", "FILE", "MACHINE")
+ARGUMENTS = ("WITH", "RUN", "RUNS", "FILE", "MACHINE", "ROOM")
 """Variables that stand after a command by themselves, in this order."""
 ARGUMENTS_OF = {"site": ("RESULTS",)}
 DROPPED = {"VENV", "TORCH", "PYTHON"}
@@ -34,7 +35,7 @@ DROPPED = {"VENV", "TORCH", "PYTHON"}
 
 VALUE = r"(?:'[^']*'|\"[^\"]*\"|[^\s`'\";]*[^\s`'\"().,;:])"
 WRITTEN = re.compile(rf"(?P<pull>git pull && )?\bmake (?P<target>[a-z][a-z0-9-]*)(?P<given>(?: [A-Z_]+={VALUE})*)")
-ENGLISH = {"it", "sure", "them", "a", "an", "the", "one", "room", "that", "two", "its", "what", "up", "none"}
+ENGLISH = {"it", "sure", "them", "a", "an", "the", "one", "that", "two", "its", "what", "up", "none"}
 """Words after which `make` is the verb of a sentence."""
 NEWER = "dgxcert setup"
 """Says how a newer wheel is installed."""
