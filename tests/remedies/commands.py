@@ -195,8 +195,9 @@ def _make(words: list[str]) -> list[str]:
 @cache
 def options_of(command: str) -> frozenset[str] | None:
     """The options of a command of dgxcert; None where there is no such command."""
-    group: typer.core.TyperGroup = typer.main.get_command(cli.app)  # type: ignore[assignment]
-    found = group.commands.get(command)
+    found: typer.core.TyperCommand | typer.core.TyperGroup | None = typer.main.get_command(cli.app)  # type: ignore[assignment]
+    for word in command.split():
+        found = getattr(found, "commands", {}).get(word)
     return (
         None if found is None else frozenset(opt for each in found.params for opt in (*each.opts, *each.secondary_opts))
     )
@@ -205,11 +206,12 @@ def options_of(command: str) -> frozenset[str] | None:
 def _dgxcert(words: list[str]) -> list[str]:
     if not words or words[0].startswith("-") or words[0] == "COMMAND":
         return []
-    known = options_of(words[0])
+    name = " ".join(words[:2]) if len(words) > 1 and options_of(" ".join(words[:2])) is not None else words[0]
+    known = options_of(name)
     if known is None:
-        return [f"dgxcert has no command {words[0]}"]
+        return [f"dgxcert has no command {name}"]
     used = [word.partition("=")[0] for word in words[1:] if word.startswith("--")]
-    return [f"dgxcert {words[0]} has no option {name}" for name in used if name not in known | {"--help"}]
+    return [f"dgxcert {name} has no option {option}" for option in used if option not in known | {"--help"}]
 
 
 def _python(words: list[str]) -> list[str]:
