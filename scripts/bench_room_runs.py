@@ -22,6 +22,7 @@ from dgxcert.judgement.benchmark_cases import DECODE, LORA, MATMUL, PREFILL  # n
 from dgxcert.judgement.evidence import Recorder  # noqa: E402
 from dgxcert.judgement.limit import Roofline  # noqa: E402
 from dgxcert.plan import suite  # noqa: E402
+from dgxcert.plan.suite import Suite  # noqa: E402
 from dgxcert.record import journal  # noqa: E402
 from dgxcert.record import run as runs  # noqa: E402
 from dgxcert.record.chain import Chain  # noqa: E402
@@ -98,10 +99,10 @@ def fill(folder: Path, machines: int) -> tuple[int, int]:
 
 def merge(folder: Path) -> None:
     """In this process: merge and print what it took."""
-    from dgxcert.room import merge as merging  # its import is part of the memory that is measured
+    from dgxcert.room.merge import merge_folders  # its import is part of the memory that is measured
 
     began = time.monotonic()
-    room = merging.merge_folders([folder], folder, datetime.now(UTC))
+    room = merge_folders([folder], folder, datetime.now(UTC))
     took_s = time.monotonic() - began
     named = {outlier.host for compared in room.compared for outlier in compared.outliers}
     said = {"took_s": took_s, "hosts": len(room.hosts), "quantities": len(room.compared), "outliers": sorted(named)}
@@ -146,7 +147,16 @@ def part_runs(machines: int, place: Path) -> list[Row]:
     ]
 
 
+def _as_if_committed() -> None:
+    """Let this very checkout, as if it were committed, be what the runs are said to be made by."""
+    mine: Suite = certified.ours()
+
+    def identity(suite: Path) -> Suite:  # noqa: ARG001 (the name that its callers know)
+        return mine
+
+    suite.identity = identity
+
+
 if __name__ == "__main__":
-    mine = certified.ours()  # what the runs are said to be made by: this very checkout, as if it were committed
-    suite.identity = lambda _: mine
+    _as_if_committed()
     merge(Path(sys.argv[1]))

@@ -19,6 +19,7 @@ from dgxcert.certificate.room import signed_room, summary
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.record import run as runs
+from dgxcert.record.room import document
 from dgxcert.record.room.document import HostResult, PairResult
 from dgxcert.record.room.word import Word
 from dgxcert.report import room as reports
@@ -262,3 +263,13 @@ def test_the_file_of_a_room_is_found_by_its_folder(folder: Path, key: Path) -> N
         signed_room.file_of(folder)
     path = signed_room.sign(folder, key, 365, NOW, SILENT)
     assert signed_room.file_of(folder) == signed_room.file_of(path) == path
+
+
+def test_a_run_outside_of_the_rooms_folder_is_not_signed(folder: Path, tmp_path: Path, key: Path) -> None:
+    room = document.load(folder)
+    shutil.move(folder / "spark-01", tmp_path / "spark-01")
+    first = room.hosts[0].model_copy(update={"run": f"../{room.hosts[0].run}"})
+    elsewhere = room.model_copy(update={"hosts": (first, *room.hosts[1:])})
+    (folder / document.NAME).write_text(elsewhere.model_dump_json(), encoding="utf-8")
+    with pytest.raises(CannotStart, match="lies outside of"):
+        signed_room.sign(folder, key, 365, NOW, SILENT)

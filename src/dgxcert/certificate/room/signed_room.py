@@ -114,6 +114,11 @@ def _member(folder: Path, host: HostResult, key: Path, days: int, now: datetime,
     )
     if not host.validated or host.run is None:
         return nothing
+    if Path(host.run).is_absolute() or ".." in Path(host.run).parts:
+        raise CannotStart(
+            f"The run of {host.name} lies outside of {folder}, whose files a statement covers.",
+            "Merge with --out naming a folder that holds the runs: dgxcert room merge FOLDER --out FOLDER",
+        )
     place = folder / host.run
     path = run_folders.signed_file(place) or signed_run.sign(place, key, days, now, say)
     signed = _statement(path, now).extension
