@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workloads.pairs.ends import HAS, free_port, told
+from suites.pair_orders import HAS, free_port, told
 
 from dgxcert.record.room.pair_answer import PairAnswer
 from dgxcert.workloads.distributed.task import RankFiles

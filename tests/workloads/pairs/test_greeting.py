@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from workloads.pairs.ends import ADDRESSES, HAS, free_port, told
+from suites.pair_orders import ADDRESSES, HAS, free_port, told
 
 from dgxcert.outcome import Inconclusive
 from dgxcert.record.room.pair_answer import Versions
