@@ -139,12 +139,15 @@ def _edges(limit: Limit) -> str:
 def commands() -> str:
     """Every command by group: what it does, an example, its options."""
     root: Any = typer.main.get_command(cli.app)
-    shown = {name: each for name, each in root.commands.items() if not declaration.is_hidden(each)}
+    shown = declaration.leaves(root)
     lines = ["# Commands", "", MADE, "", root.help, "", *_options(root.params), ""]
     for group, heading in declaration.GROUPS.items():
         members = {name: each for name, each in shown.items() if declaration.group_of(each) == group}
         lines += [f"## {heading}", "", "| command | what it does |", "| --- | --- |"]
-        lines += [f"| [`{name}`](#dgxcert-{name}) | {declaration.summary(each)} |" for name, each in members.items()]
+        lines += [
+            f"| [`{name}`](#dgxcert-{name.replace(' ', '-')}) | {declaration.summary(each)} |"
+            for name, each in members.items()
+        ]
         lines += [line for name, each in members.items() for line in ["", *_command(name, each)]]
         lines.append("")
     return "\n".join(lines)

@@ -57,7 +57,7 @@ app.add_typer(history.commands)
 app.add_typer(compare.commands)
 app.add_typer(hub.commands)
 app.add_typer(certificate.commands)
-app.add_typer(room.commands)
+app.add_typer(room.commands, rich_help_panel="validate")
 app.add_typer(pair_end.commands)
 
 

@@ -14,10 +14,11 @@ from dgxcert.cli.usage import declaration
 def all_commands() -> dict[str, Any]:
     group = typer.main.get_command(cli.app)
     assert isinstance(group, TyperGroup)
-    return {name: each for name, each in group.commands.items() if not declaration.is_hidden(each)}
+    return declaration.leaves(group)
 
 
 DECLARED = all_commands()
+TOP = {name: each for name, each in typer.main.get_group(cli.app).commands.items() if not declaration.is_hidden(each)}
 COMMAND = pytest.mark.parametrize("name", DECLARED)
 
 
@@ -36,8 +37,10 @@ def test_a_command_has_a_group_and_a_short_summary(name: str) -> None:
 
 @COMMAND
 def test_an_example_is_what_its_command_takes(name: str) -> None:
-    program, word, *rest = shlex.split(DECLARED[name].epilog)
-    assert (program, word) == ("dgxcert", name)
+    words = ["dgxcert", *name.split()]
+    typed = shlex.split(DECLARED[name].epilog)
+    rest = typed[len(words) :]
+    assert typed[: len(words)] == words
     command = DECLARED[name]
     values, extra, _ = command.make_parser(typer.Context(command)).parse_args(rest)
     assert extra == []
@@ -51,7 +54,7 @@ def test_an_example_is_what_its_command_takes(name: str) -> None:
 @COMMAND
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_the_help_of_a_command_ends_with_its_example(dgxcert, name: str, option: str) -> None:
-    shown = dgxcert(name, option)
+    shown = dgxcert(*name.split(), option)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith(f"Usage: dgxcert {name} [OPTIONS]")
     assert shown.out.rstrip().endswith(f"Example:\n  {DECLARED[name].epilog}")
@@ -67,7 +70,7 @@ def test_the_help_shows_every_command_once_in_its_group(dgxcert, option: str) ->
     for group, heading in declaration.GROUPS.items():
         after = lines[lines.index(f"{heading}:") + 1 :]
         section = after[: after.index("")]
-        members = {name: each for name, each in DECLARED.items() if declaration.group_of(each) == group}
+        members = {name: each for name, each in TOP.items() if declaration.group_of(each) == group}
         assert [line.split(maxsplit=1) for line in section] == [
             [name, declaration.summary(each)] for name, each in members.items()
         ]

@@ -79,10 +79,10 @@ def run(
     ask_password: AskPasswordOption = False,
     ask_sudo_password: AskSudoPasswordOption = False,
 ) -> None:
-    """Validate every host of a room at once, compare them, and test linked pairs.
+    """Validate every host of a room, and compare them.
 
-    Called again it goes on: what has ended is fetched, what was stopped is resumed, nothing is measured twice. Ctrl-C
-    stops what was started on the hosts.
+    Linked pairs are tested once their hosts are validated. Called again it goes on: what has ended is fetched, what was
+    stopped is resumed, nothing is measured twice. Ctrl-C stops what was started on the hosts.
 
     Exit code 0: all well; 1: a machine was rejected, or a pair failed; 2: a machine or pair was inconclusive or not
     validated; 3: could not start or not finish.
@@ -123,7 +123,7 @@ def stop(
     ask_password: AskPasswordOption = False,
     ask_sudo_password: AskSudoPasswordOption = False,
 ) -> None:
-    """Stop what works on the hosts of a room, and fetch what is there.
+    """Stop what works on the hosts of a room, and fetch it.
 
     Exit code: as of `dgxcert room run`.
     """

@@ -111,6 +111,17 @@ class Commands(TyperGroup):
         return tuple(f"Type: {ELSEWHERE[other]}." for other in others[:1])
 
 
+def leaves(group: Any, before: str = "") -> dict[str, Any]:
+    """All commands that are not hidden, those of a group by both words: `room run`."""
+    found: dict[str, Any] = {}
+    for name, each in group.commands.items():
+        if isinstance(each, TyperGroup):
+            found |= leaves(each, f"{before}{name} ")
+        elif not is_hidden(each):
+            found[f"{before}{name}"] = each
+    return found
+
+
 def group_of(declared: Any) -> str | None:
     """The group that a command was declared with."""
     return getattr(declared, "rich_help_panel", None)
