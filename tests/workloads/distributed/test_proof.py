@@ -26,6 +26,15 @@ def test_one_wrong_element_is_named_with_rank_block_and_place(ranks: tuple[Devic
     assert "1 of 1023 elements of rank 0's block are wrong, the first at 700: there is element 701" in found.found
 
 
+def test_a_wrong_byte_on_one_way_is_told_from_the_other_way(ranks: tuple[Device, ...]) -> None:
+    ways = {"operations": ["forth", "back"], "kind": "wrong byte on one way"}
+    sender, receiver = launch.run("proof", ranks, {"counts": [1, 1023], "bf16_count": 257, **ways}, limit_s=60)
+    assert (sender["wrong"], receiver["wrong"]) == (0, 2)
+    assert {each["operation"] for each in receiver["findings"]} == {"forth"}
+    assert "the first at 700: there is element 701 of run" in receiver["findings"][0]["text"]
+    assert sender["compared"] == receiver["compared"] == 2048  # each compares what it receives
+
+
 def test_each_other_fault_is_named(ranks: tuple[Device, ...]) -> None:
     missing, stale, swapped = (proof(ranks, kind) for kind in ("missing rank", "stale", "swapped"))
     assert "rank 1 got in run" in missing.found

@@ -85,6 +85,7 @@ def elsewhere() -> None:
 
 FAULTS = {
     "wrong element": lambda: after("all_gather", flip),
+    "wrong byte on one way": lambda: after("forth", flip),
     "missing rank": lambda: after("all_reduce", forget),
     "stale": stale,
     "swapped": lambda: None,
