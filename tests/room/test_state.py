@@ -31,6 +31,11 @@ def test_a_look_says_how_far_it_is_and_that_it_is_there_again() -> None:
     assert (host.done, host.total, host.current, host.lost, host.stage) == (5, 41, "GPU-XID", 0, Stage.WORKS)
 
 
+def test_a_host_that_is_being_stopped_stays_so_while_it_answers() -> None:
+    host = folded(event("begun"), event("stage", stage="stops"), event("begun"), event("seen", done=5, total=41))
+    assert (host.stage, host.done) == (Stage.STOPS, 5)
+
+
 def test_losses_count_while_nothing_else_is_heard() -> None:
     assert folded(event("begun"), event("lost"), event("lost"), event("stage", stage="works")).lost == 2
 

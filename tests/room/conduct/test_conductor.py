@@ -208,6 +208,14 @@ def test_a_stopped_room_has_stopped_everywhere_and_the_next_call_resumes(tmp_pat
     assert (room.hosts["a"].begun, room.hosts["a"].resumed, room.plays("c")) == (1, 1, [])
 
 
+def test_stopping_leaves_the_words_of_hosts_that_this_call_has_not_tried(tmp_path: Path) -> None:
+    room = PlayedRoom(tmp_path, PlayedHost("a", looks=1000), PlayedHost("b", trouble={"answers": ["failed"]}))
+    room.call(detach=True)
+    with room.conductor() as conductor:
+        conductor.stop()
+    assert (conductor.hosts["b"].word, conductor.hosts["b"].said) == (Word.NOT_STARTED, "it refuses")
+
+
 def test_a_host_that_cannot_be_stopped_is_named(tmp_path: Path) -> None:
     room = PlayedRoom(tmp_path, PlayedHost("a", looks=1000, trouble={"stop": ["lost"] * 9}))
     host = room.call(stopped_when(lambda conductor: conductor.hosts["a"].done > 1))["a"]
