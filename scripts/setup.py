@@ -208,7 +208,10 @@ def _install(venv: Path, stack: Path, wanted: str, torch: str, *, host_only: boo
     if torch:
         _run("install what that torch needs", [*pip, "install", "-q", "torch"], AGAIN)
     _install_own(pip)
-    roots = {"dgxcert": {"host", *(["room"] if room else [])} if host_only else {"host", "room", "dev"}, **{entry.name: set[str]() for entry in packages}}
+    roots = {
+        "dgxcert": {"host", *(["room"] if room else [])} if host_only else {"host", "room", "dev"},
+        **{entry.name: set[str]() for entry in packages},
+    }
     stamp = Stamp(wanted, _belonging(venv, roots if host_only else {"torch": set[str](), **roots}))
     _check(pip, stamp)
     stamp.write(venv)

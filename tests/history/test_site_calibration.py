@@ -1,5 +1,6 @@
 """Three runs of good machines make a site profile: tighter limits only, and only from runs that prove good machines."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from datetime import date
@@ -178,3 +179,16 @@ def test_runs_that_were_held_to_a_site_profile_may_make_the_next(tmp_path: Path)
     fourth = candidate(4, profile=site.apply(SHIPPED, path))
     assert fourth.run.judgement.verdict.value == "CERTIFIED"
     assert "bandwidth.copy" in limits_of(candidate(1), candidate(2), candidate(3), fourth)
+
+
+@pytest.mark.parametrize("first", ["0b46f4", "0x46f4", "0o1234", "12e456", "012345"])
+def test_a_hash_that_looks_like_a_number_is_read_back(first: str, tmp_path: Path) -> None:
+    """One hash in 256 begins with 0b, which a reader of YAML may take for a binary number."""
+    three = [dataclasses.replace(candidate(number), sha256=f"{number}{'7' * 63}") for number in (1, 2, 3)]
+    digest = first.replace("x", "b").replace("o", "b").ljust(64, "1")
+    three[0] = dataclasses.replace(three[0], sha256=digest)
+    path = tmp_path / "dgx-spark.yaml"
+    path.write_text(site_calibration.make(three, first, TODAY).text, encoding="utf-8")
+    tightened = site.apply(SHIPPED, path)
+    assert tightened.site is not None
+    assert (tightened.site.runs[0].sha256, tightened.site.who) == (digest, first)

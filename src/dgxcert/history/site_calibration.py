@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from dgxcert.files import yaml_document
 from dgxcert.history import timeline
 from dgxcert.history.calibration import DIGITS, MAX_MARGIN, MIN_MARGIN, WIDTH, about, spread_of
 from dgxcert.judgement.limit import Basis
@@ -68,6 +69,18 @@ class Made:
     warnings: tuple[str, ...]
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes each text that the reader of site profiles refuses bare: one hash in 256 begins with 0b."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    bare = yaml_document.AMBIGUOUS.fullmatch(text) or yaml_document.NUMBER.fullmatch(text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if bare else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def make(candidates: Sequence[Candidate], who: str, made: date) -> Made:
     """The site profile that some runs make. Raises CannotStart where they are too few, unfit, or tighten nothing."""
     _require_fit(candidates)
@@ -86,7 +99,8 @@ def make(candidates: Sequence[Candidate], who: str, made: date) -> Made:
         "made": made,
         "runs": [_named(each) for each in candidates],
     }
-    text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=WIDTH) + _flowing({"limits": limits})
+    text = yaml.dump(head, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
+    text += _flowing({"limits": limits})
     few = [f"the runs are of {machines} of {LEAST_RUNS} machines: they do not show how machines differ"]
     return Made(text, tuple(limits), tuple(kept), tuple(few if machines < LEAST_RUNS else []))
 
@@ -121,7 +135,7 @@ def _limits(
 
 
 def _flowing(content: dict[str, Any]) -> str:
-    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, allow_unicode=True, width=WIDTH)
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=WIDTH)
 
 
 def _named(candidate: Candidate) -> dict[str, str]:

@@ -120,7 +120,11 @@ def write(calibrated: Sequence[Calibrated], into: Path) -> list[Path]:
     into.mkdir(parents=True, exist_ok=True)
     for path, (each, made) in zip(paths, found, strict=True):
         write_text(path, made.text, mode=SHARED)  # other accounts validate by it
-        site.apply(profiles.load(each.profile), path)  # what is written must be what --site accepts
+        try:
+            site.apply(profiles.load(each.profile), path)  # what is written must be what --site accepts
+        except CannotStart:
+            path.unlink()
+            raise
     return paths
 
 
