@@ -26,8 +26,8 @@ PACKAGE = "dgxcert.workloads"
 GRACE_S = 10.0
 POLL_S = 0.2
 FAREWELL_S = 2.0
-"""How long torch's launcher waits for that of another machine, once the rank of this one has done its work. Python takes
-seconds to take transformers apart, and nothing is lost where that is cut short."""
+"""How long torch's launcher waits for that of another machine, once the rank of this one has done its work. Python
+takes seconds to take transformers apart, and nothing is lost where that is cut short."""
 STACKS_S = 0.5
 """How long the ranks that are late have to write where they are, before they are killed."""
 LOOPBACK = "lo"
