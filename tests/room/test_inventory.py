@@ -161,3 +161,56 @@ def test_the_settings_of_the_user_do_not_decide(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("ANSIBLE_INVENTORY_ENABLED", "ini")
     monkeypatch.chdir(tmp_path)
     assert len(read(tmp_path, hosts("a: {}")).hosts) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "wanted"),
+    [
+        (
+            hosts("a: {ansible_host: 10.0.0.1}", "a: {ansible_host: 10.0.0.2}"),
+            "r.yaml",
+            "line 5: a is given twice, first in line 4",
+        ),
+        (hosts("a: {ansible_host: 10.0.0.1, ansible_host: 10.0.0.2}"), "r.yml", "ansible_host is given twice"),
+        (
+            "all:\n  children:\n    x: {hosts: {a: {ansible_host: 10.0.0.1}}}\n"
+            "    y: {hosts: {a: {ansible_host: 10.0.0.2}}}\n",
+            "r.yaml",
+            "host a has ansible_host",
+        ),
+        (
+            "[x]\na ansible_host=10.0.0.1\n[y]\na ansible_host=10.0.0.2\n",
+            "r.ini",
+            "line 4: host a has ansible_host 10.0.0.2, and in line 2",
+        ),
+        (hosts("a: {ansible_host: '{{ inventory_hostname }}.lab'}"), "r.yaml", "is a template"),
+        (hosts("a: {dgxcert_profile: dgx-sparc}"), "r.yaml", "dgx-spark"),
+    ],
+    ids=["host", "key", "two-groups", "ini", "template", "profile"],
+)
+def test_what_ansible_would_take_in_silence_is_refused(text: str, name: str, wanted: str, tmp_path: Path) -> None:
+    assert wanted in refusal(tmp_path, text, name)
+
+
+def test_a_host_may_stand_in_several_groups_and_repeat_its_address(tmp_path: Path) -> None:
+    text = "[x]\na ansible_host=10.0.0.1\nb\n[y]\na ansible_host=10.0.0.1\nb\n"
+    assert [host.name for host in read(tmp_path, text, "r.ini").hosts] == ["a", "b"]
+
+
+def test_a_folder_is_refused_with_the_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text(hosts("a: {}"))
+    with pytest.raises(CannotStart, match=r"is a folder.*hosts\.yml"):
+        inventory.read(tmp_path)
+
+
+def test_a_file_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "room.yaml")
+    with pytest.raises(CannotStart, match="it is a FIFO"):
+        inventory.read(tmp_path / "room.yaml")
+
+
+def test_a_key_file_is_found_beside_the_inventory(tmp_path: Path) -> None:
+    (host,) = read(tmp_path, hosts("a: {ansible_ssh_private_key_file: keys/lab}")).hosts
+    assert host.variables["ansible_ssh_private_key_file"] == str(tmp_path / "keys" / "lab")

@@ -46,6 +46,9 @@ class Answers:
     """
 
     user: str = ""
+    """Who works there: who logs in, or whom sudo made of him."""
+    login: str = ""
+    """Who logs in."""
     architecture: str = ""
     time_s: float | None = None
     """Its clock, in seconds since 1970."""
@@ -85,6 +88,7 @@ def parse(text: str) -> Answers:
     first = {name: values[0] for name, values in said.items()}
     return Answers(
         user=first.get("user", ""),
+        login=first.get("login", ""),
         architecture=first.get("architecture", ""),
         time_s=_number(first.get("time", "")),
         free_kib=int(number) if (number := _number(first.get("free_kib", ""))) is not None else None,

@@ -1,5 +1,6 @@
 """Check: what each host of a room answers, before anything is delivered; in seconds, and nothing is left behind."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,16 @@ LIMIT_S = 20
 """How long a host may take to log in and to answer."""
 MOST_APART_S = 300.0
 """Clocks further apart than a certificate allows: `record.clock.TOLERANCE`."""
+
+ENGINE = (
+    ("permission denied", ("Let its user use the engine, there: sudo usermod -aG docker $USER; then log in again.",)),
+    ("cannot connect|is the docker daemon running", ("Start the engine there: sudo systemctl start docker",)),
+    (
+        "not found|no such file",
+        ("Install Docker and the NVIDIA Container Toolkit there, as docs/container.md says, and look: dgxcert doctor",),
+    ),
+)
+"""What docker, or the shell, says where there is no engine for this user, and what to do."""
 
 Explain = tuple[Word, str, tuple[str, ...]]
 
@@ -44,8 +55,6 @@ class Checked:
     """How far its clock is ahead of the controller's, in seconds, within the time that the answer took."""
     wrong: Explain | None
     """None where it could be validated."""
-    advice: tuple[str, ...] = ()
-    """What does not keep it from being validated, and will show in its run."""
 
 
 def check(controller: Plays, hosts: Sequence[Host], options: RoomOptions, heard: Callable[[Checked], None]) -> None:
@@ -72,8 +81,8 @@ def checked(host: Host, event: HostEvent, options: RoomOptions, began_s: float, 
     said = answers.parse(event.stdout)
     if event.kind != "ok":
         return Checked(host, said, None, words.explain(event))
-    wrong = answers.wrong(said, host, options.profile_of(host))
-    return Checked(host, said, _apart(said.time_s, began_s, now_s), wrong, tuple(_advice(host, said, options)))
+    wrong = answers.wrong(said, host, options.profile_of(host)) or _without_engine(host, said, options)
+    return Checked(host, said, _apart(said.time_s, began_s, now_s), wrong)
 
 
 def _apart(time_s: float | None, began_s: float, now_s: float) -> float | None:
@@ -87,14 +96,15 @@ def _apart(time_s: float | None, began_s: float, now_s: float) -> float | None:
     return time_s - now_s if time_s > now_s else time_s - began_s if time_s < began_s else 0.0
 
 
-def _advice(host: Host, said: Answers, options: RoomOptions) -> list[str]:
-    found = []
+def _without_engine(host: Host, said: Answers, options: RoomOptions) -> Explain | None:
+    """Why a host whose validation works in a container has no engine for it; None where it has, or needs none."""
     place, _ = resolve(options.runtime, options.profile_of(host))
-    if place is Runtime.DOCKER and not said.has_engine:
-        found.append(
-            f"no container engine for user {said.user or 'unknown'}: {said.engine or 'docker is not installed'}"
-        )
-    return found
+    if place is not Runtime.DOCKER or said.has_engine:
+        return None
+    user = said.user or "its user"
+    known = (remedy for says, remedy in ENGINE if re.search(says, said.engine, re.IGNORECASE))
+    found = said.engine or "docker says nothing"
+    return Word.NOT_STARTED, f"no container engine for {user}: {found}", next(known, ("Look there: docker version",))
 
 
 def clock_is_wrong(checked: Checked) -> bool:

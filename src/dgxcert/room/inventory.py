@@ -24,6 +24,8 @@ from typing import Any
 from dgxcert import command, near_miss
 from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
+from dgxcert.profiles import profile as profiles
+from dgxcert.room import declarations
 from dgxcert.room.ansible import environment
 
 READ_S = 60.0
@@ -98,6 +100,7 @@ def read(path: Path) -> Inventory:
     Raises CannotStart where Ansible is not installed or cannot read it, where it has no host, and for a value that
     dgxcert cannot use, with its host and name.
     """
+    declarations.require_once(declarations.require_readable(path), path)
     listed = _listed(path)
     variables: dict[str, dict[str, Any]] = listed.get("_meta", {}).get("hostvars", {})
     names = list(dict.fromkeys([*_in_order(listed, "all"), *variables]))
@@ -111,8 +114,6 @@ def read(path: Path) -> Inventory:
 
 def _listed(path: Path) -> dict[str, Any]:
     """The inventory as `ansible-inventory --list` has it."""
-    if not path.exists():
-        raise CannotStart(f"There is no inventory {path}.", "Name your Ansible inventory: make room ROOM=room.yaml")
     with tempfile.TemporaryDirectory(prefix="dgxr-") as folder:
         env = environment.variables(Path(folder), Path(folder) / "known_hosts")
         args = [*environment.program("inventory"), "-i", str(path.resolve()), "--list"]
@@ -153,6 +154,12 @@ def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
         "ansible_become",
         "ansible_become_user",
     ):
+        if "{{" in str(given.get(key)):
+            raise CannotStart(
+                f"{path}: {key} of host {name} is a template, {on_one_line(str(given[key]))[:60]}, which dgxcert does "
+                "not fill in.",
+                "Write its value there.",
+            )
         if isinstance(given.get(key), dict):
             raise CannotStart(
                 f"{path}: {key} of host {name} is encrypted by Ansible Vault, or is no single value.",
@@ -172,12 +179,29 @@ def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
     return Host(
         name=name,
         address=str(given.get("ansible_host", name)),
-        profile=str(given.get("dgxcert_profile", "auto")),
+        profile=_profile(str(given.get("dgxcert_profile", "auto")), name, path),
         sudo_user=str(given.get("ansible_become_user", "root")) if become else "",
         environment=str(given.get("dgxcert_environment", "")),
         link=_link(name, given, path),
-        variables={key: given[key] for key in HANDED_ON if key in given},
+        variables={key: _placed(key, given[key], path) for key in HANDED_ON if key in given},
     )
+
+
+def _placed(key: str, value: Any, path: Path) -> Any:
+    """A value for Ansible, which works in another folder: a key's file lies here, or beside the inventory."""
+    if key != "ansible_ssh_private_key_file":
+        return value
+    file = Path(str(value)).expanduser()
+    return str((file if file.exists() else path.parent / file).absolute())
+
+
+def _profile(name: str, host: str, path: Path) -> str:
+    """The name of a profile that ships. Raises CannotStart for another: a host has no other."""
+    known = profiles.names()
+    if name not in ("auto", *known):
+        near = near_miss.sentence(name, known)
+        raise CannotStart(f"{path}: host {host} has dgxcert_profile {on_one_line(name)[:60]!r}.", near)
+    return name
 
 
 def _link(name: str, given: Mapping[str, Any], path: Path) -> Link:

@@ -32,6 +32,12 @@ def _known(word: Word, says: str, *remedy: str) -> Known:
 OURS = re.compile(r"dgxcert wrong=(.*)")
 KNOWN = (
     _known(
+        Word.PASSWORD,
+        r"no such identity|unprotected private key file"
+        r"|load key .*: (?:bad permissions|invalid format|error in libcrypto)",
+        "Correct ansible_ssh_private_key_file, or who may read that file: chmod 600 FILE",
+    ),
+    _known(
         Word.KEY_CHANGED,
         r"remote host identification has changed|host key verification failed|host key for .* has changed"
         r"|using a ssh password instead of a key is not possible because host key checking",
@@ -53,7 +59,8 @@ KNOWN = (
     ),
     _known(
         Word.PASSWORD,
-        r"permission denied|too many authentication failures|invalid/incorrect password|invalid/incorrect username"
+        r"permission denied \(|permission denied, please try again|too many authentication failures"
+        r"|invalid/incorrect password|invalid/incorrect username"
         r"|no more authentication methods|no supported authentication methods|(?:account .*|password) has expired"
         r"|this account is currently not available",
         "Log in there by hand: ssh USER@HOST; and have a password asked for: --ask-password",
@@ -72,8 +79,8 @@ KNOWN = (
     ),
     _known(
         Word.TIME_OUT,
-        r"timed out after \d+ second|banner exchange|kex_exchange_identification|connection timed out|timeout exceeded"
-        r"|did not answer within",
+        r"timed out after \d+ second|banner exchange|kex_exchange_identification|connection closed by"
+        r"|connection reset by|connection timed out|timeout exceeded|did not answer within",
         "Log in there by hand, and look what hangs: ssh -v USER@HOST",
     ),
     _known(

@@ -1,6 +1,8 @@
 """`dgxcert room check`: what every host answers, before anything is delivered."""
 
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +13,16 @@ from dgxcert.cli.exit_code import Room
 from dgxcert.cli.options import RESULTS, NewResultsOption, ProfileOption, RuntimeOption, StackOption
 from dgxcert.cli.room.options import AskPasswordOption, AskSudoPasswordOption, InventoryArgument, secrets
 from dgxcert.cli.usage.declaration import command
-from dgxcert.console import counted, on_one_line
+from dgxcert.console import on_one_line
 from dgxcert.machine.runtime import RuntimeChoice
 
 if TYPE_CHECKING:
     from dgxcert.room.check import Checked
+    from dgxcert.room.inventory import Host
+    from dgxcert.room.options import RoomOptions
 
 commands = typer.Typer()
-MOST_NAMED = 200
+WIDTH = 80
 
 
 @command(commands, group="validate", example="dgxcert room check room.yaml")
@@ -36,6 +40,7 @@ def check(
     Exit code 0: all could be; 2: not all; 3: could not start.
     """
     from dgxcert.room import check as checks
+    from dgxcert.room import check_text
     from dgxcert.room import inventory as inventories
     from dgxcert.room.ansible.playbook import Controller
     from dgxcert.room.folder import known_hosts
@@ -48,44 +53,44 @@ def check(
     options = RoomOptions(profile=profile, runtime=runtime, stack=stack)
     pinned = known_hosts(results, inventory.path)
     found: list[Checked] = []
-    with Controller(inventory, pinned, passwords) as controller:
-        checks.check(controller, inventory.hosts, options, found.append)
-    for line in _lines(found, pinned):
+    with Controller(inventory, pinned, passwords) as controller, _shown(inventory.hosts, found) as heard:
+        checks.check(controller, inventory.hosts, options, heard)
+    order = {host.name: at for at, host in enumerate(inventory.hosts)}
+    found.sort(key=lambda each: order[each.host.name])
+    console = screen.console()
+    width = console.width if console.is_terminal else WIDTH
+    for line in check_text.lines(found, _to_deliver(options, inventory.hosts, pinned), width):
         screen.say(line)
     raise typer.Exit(Room.ALL_WELL if all(each.wrong is None for each in found) else Room.INCONCLUSIVE)
 
 
-def _lines(found: "Sequence[Checked]", pinned: Path) -> list[str]:
-    """A table of those that answered, then what would be delivered, then who could not be validated."""
-    from dgxcert.plan import suite
-    from dgxcert.report.layout import columns
-    from dgxcert.room.check import clock_is_wrong
+@contextlib.contextmanager
+def _shown(hosts: "Sequence[Host]", found: "list[Checked]") -> "Iterator[Callable[[Checked], None]]":
+    """Keep what is heard; on a terminal a line shows who has not answered yet."""
+    from dgxcert.room import check_text
 
-    ready = [each for each in found if each.wrong is None]
-    head = ["host", "user", "clock", "free disk", "engine", "Python", "architecture"]
-    lines = columns([head, *(_row(each) for each in ready)]) if ready else []
-    lines += [f"{each.host.name}: {on_one_line(line)}" for each in ready for line in each.advice]
-    lines += [
-        f"{each.host.name}: its clock is {each.apart_s:+.0f} s from here" for each in ready if clock_is_wrong(each)
-    ]
+    console = screen.console(sys.stderr)
+    waiting = [host.name for host in hosts]
+    with console.status(check_text.waiting(waiting, len(hosts), console.width)) as status:
+
+        def heard(each: "Checked") -> None:
+            found.append(each)
+            waiting.remove(each.host.name)
+            status.update(check_text.waiting(waiting, len(hosts), console.width))
+
+        yield heard
+
+
+def _to_deliver(options: "RoomOptions", hosts: "Sequence[Host]", pinned: Path) -> list[str]:
+    """The commit and the image that a validation would bring to these hosts, and where host keys are pinned."""
+    from dgxcert.container import builder
+    from dgxcert.machine.runtime import Runtime, resolve
+    from dgxcert.plan import suite
+
     known = suite.identity(suite.root())
     modified = "; files that were changed since are not delivered" if known.modified else ""
-    lines += ["", f"to deliver: dgxcert {known.version}, commit {(known.commit or 'none, a wheel')[:12]}{modified}"]
-    lines += [f"host keys: {pinned}"]
-    wrong = [each for each in found if each.wrong is not None]
-    for each in wrong[:MOST_NAMED]:
-        word, said, remedy = each.wrong or (None, "", ())
-        lines.append(f"{each.host.name}  not to be validated: {word}: {on_one_line(said)}")
-        lines += [f"    {step}" for step in remedy]
-    all_said = f"{len(ready)} of {counted(len(found), 'host')} could be validated"
-    return [*lines, all_said + (f"; {counted(len(wrong), 'host')} not." if wrong else ".")]
-
-
-def _row(each: "Checked") -> list[str]:
-    said = each.answers
-    apart = "unknown" if each.apart_s is None else "right" if abs(each.apart_s) < 1 else f"{each.apart_s:+.0f} s"
-    free = "unknown" if said.free_kib is None else f"{said.free_kib / 1024**2:.1f} GiB"
-    python = ".".join(map(str, said.python or ())) or "none"
-    user = f"{said.user}" if not each.host.sudo_user else f"{said.user} by sudo"
-    engine = said.engine if said.has_engine else "none"
-    return [each.host.name, user, apart, free, engine, python, said.architecture]
+    in_container = any(resolve(options.runtime, options.profile_of(host))[0] is Runtime.DOCKER for host in hosts)
+    base = builder.recipe(options.stack, options.base).base.partition("@")[0] if in_container else ""
+    image = f"image: {options.image or f'dgxcert:{options.stack}'}, from {base}" if base else "image: none is needed"
+    commit = f"suite: dgxcert {known.version}, commit {(known.commit or 'none, a wheel')[:12]}{modified}"
+    return [commit, image, f"host keys: {pinned}"]

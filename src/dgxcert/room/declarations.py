@@ -1,0 +1,117 @@
+"""The text of an inventory: what Ansible accepts in silence and would cost a room one of its machines.
+
+Of a key that is given twice, and of two addresses for one host, Ansible takes the last: the other machine would never
+be validated, and nobody would miss it.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dgxcert.console import on_one_line
+from dgxcert.files import untrusted
+from dgxcert.files.untrusted import MIB
+from dgxcert.outcome import CannotStart
+
+LARGEST = 4 * MIB
+YAML = (".yaml", ".yml", ".json")
+"""What Ansible's plugin `yaml` reads; it tries `ini` for every other name."""
+ADDRESS = "ansible_host"
+FIX = "Correct it; nothing was run."
+
+
+def require_readable(path: Path) -> str:
+    """The text of an inventory; "" of one that is a program, which Ansible runs. Raises CannotStart."""
+    if path.is_dir():
+        inside = next(
+            iter(sorted(each for each in path.glob("*") if each.suffix in (*YAML, ".ini"))), path / "room.yaml"
+        )
+        raise CannotStart(
+            f"{path} is a folder, and a room is one inventory.", f"Name the file in it, such as {inside}."
+        )
+    try:
+        content = untrusted.read_bytes(path, LARGEST, follow=True)
+    except FileNotFoundError as error:
+        remedy = "Name your Ansible inventory: make room ROOM=room.yaml"
+        raise CannotStart(f"There is no inventory {path}.", remedy) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "its name holds a NUL"
+        raise CannotStart(f"{path} cannot be read: {why}.", "Name an inventory that you may read.") from error
+    return "" if content.startswith(b"#!") else content.decode("utf-8", errors="replace")
+
+
+def require_once(text: str, path: Path) -> None:
+    """Raise CannotStart, with lines, for a key that is given twice, and for a host with two addresses."""
+    first: dict[str, tuple[str, int]] = {}
+    for name, address, line in _of_yaml(text, path) if path.suffix.lower() in YAML else _of_ini(text):
+        known = first.setdefault(name, (address, line))
+        if known[0] != address:
+            raise CannotStart(
+                f"{path}, line {line}: host {on_one_line(name)} has {ADDRESS} {on_one_line(address)}, and in line "
+                f"{known[1]} {on_one_line(known[0])}: Ansible would take one of them.",
+                FIX,
+            )
+
+
+def _of_ini(text: str) -> Iterator[tuple[str, str, int]]:
+    """Each host with an address of its own, and its line.
+
+    >>> list(_of_ini("[sparks]\\na ansible_host=10.0.0.1\\nb\\n[sparks:vars]\\nansible_host=no"))
+    [('a', '10.0.0.1', 2)]
+    """
+    section = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split("#")[0].split()
+        if found := re.match(r"\s*\[(.*)\]", line):
+            section = found.group(1)
+        elif words and not section.endswith((":vars", ":children")):
+            given = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+            if ADDRESS in given:
+                yield words[0], given[ADDRESS].strip("'\""), number
+
+
+def _of_yaml(text: str, path: Path) -> Iterator[tuple[str, str, int]]:
+    """Each host with an address of its own, and its line. What is no YAML is left to Ansible, which says why."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            entries = _entries(node, path)
+            waiting += entries.values()
+            yield from _hosts(entries.get("hosts"), path)
+
+
+def _hosts(node: Any, path: Path) -> Iterator[tuple[str, str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for name, variables in _entries(node, path).items():
+            given = _entries(variables, path) if isinstance(variables, yaml.MappingNode) else {}
+            if isinstance(address := given.get(ADDRESS), yaml.ScalarNode):
+                yield name, address.value, address.start_mark.line + 1
+
+
+def _entries(node: Any, path: Path) -> dict[str, Any]:
+    """The entries of a mapping. Raises CannotStart for a key that is given twice."""
+    found: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in found and name != "<<":
+            raise CannotStart(
+                f"{path}, line {line}: {on_one_line(name)[:60]} is given twice, first in line {lines[name]}, and "
+                "Ansible would take the last.",
+                FIX,
+            )
+        found[name], lines[name] = value, line
+    return found
