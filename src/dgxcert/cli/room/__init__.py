@@ -6,7 +6,7 @@ import typer
 
 from dgxcert.cli import screen
 from dgxcert.cli.exit_code import CannotRun
-from dgxcert.cli.room import check, merge, run
+from dgxcert.cli.room import check, merge, run, show
 from dgxcert.cli.usage.declaration import Commands
 from dgxcert.console import print_line
 
@@ -21,6 +21,7 @@ commands = typer.Typer(
 commands.add_typer(check.commands)
 commands.add_typer(run.commands)
 commands.add_typer(merge.commands)
+commands.add_typer(show.commands)
 
 
 @commands.callback()
