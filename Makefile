@@ -254,6 +254,10 @@ bench-report: environment ## measure very large reports and histories; the table
 bench-site: environment ## measure the site page of thousands of runs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_site.py --write
 
+bench-room: environment ## measure the events of 300 hosts and the runs of 10,000 machines; the tables go into docs/performance.md
+	@$(BIN)/python scripts/bench_room.py events --write
+	@$(BIN)/python scripts/bench_room.py runs --write
+
 bench-estimate: environment ## compare the time left, as it was told, with the truth in kept runs; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_estimate.py --write
 
