@@ -18,12 +18,14 @@ from dgxcert import cli
 from dgxcert.cli.usage import declaration
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.limit import Basis, Limit
+from dgxcert.judgement.requirement import Requirement
 from dgxcert.plan import suite
 from dgxcert.plan.catalogue import Entry
 from dgxcert.profiles import certifying, profile
 from dgxcert.profiles.quantity import Quantity
 from dgxcert.record.room import document as room_document
 from dgxcert.record.run import Run
+from dgxcert.room.pairs import requirements as pairs
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MADE = "<!-- Made by `make docs`; change the code, not this file. -->"
@@ -45,6 +47,7 @@ GROUPS = {
     "benchmarks": "Benchmarks",
 }
 """Every group of requirements in the order of the page: its folder, and its heading."""
+PAIRS = "No machine's own plan has these: `dgxcert room run` tests them of two machines that its inventory pairs."
 
 
 def requirements() -> str:
@@ -52,9 +55,12 @@ def requirements() -> str:
     groups = _by_group(suite.collect(suite.root(), gpus=1))
     lines = ["# Requirements", "", MADE, "", "| group | requirements |", "| --- | --- |"]
     lines += [f"| {GROUPS[group]} | {', '.join(map(_link, entries))} |" for group, entries in groups.items()]
+    lines.append(f"| [Pairs](#pairs) | {', '.join(map(_link, pairs.ALL))} |")
     for group, entries in groups.items():
         lines += ["", f"## {GROUPS[group]}", ""]
         lines += [line for entry in entries for line in _section(entry)]
+    lines += ["", "## Pairs", "", PAIRS, ""]
+    lines += [line for requirement in pairs.ALL for line in _section(requirement)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -67,12 +73,12 @@ def _by_group(entries: list[Entry]) -> dict[str, list[Entry]]:
     return groups
 
 
-def _link(entry: Entry) -> str:
+def _link(entry: Requirement) -> str:
     """A link to the heading of a requirement, as GitHub makes its anchor."""
     return f"[{entry.id}](#{entry.id.lower()})"
 
 
-def _section(entry: Entry) -> list[str]:
+def _section(entry: Requirement) -> list[str]:
     times = f"Tier {entry.tier.value}, takes about {entry.takes_s:g} s, times out after {entry.budget_s:g} s."
     steps = [f"{number}. {step}" for number, step in enumerate(entry.remedy, start=1)]
     return [f"### {entry.id}", "", f"**{entry.title}.** {entry.why}", "", f"*{times}*", "", *steps, ""]

@@ -378,7 +378,7 @@ def test_a_basis_that_is_not_stated_changes_no_hash() -> None:
     content = old.model_dump(mode="json")
     for limit in content["limits"].values():
         del limit["basis"]
-    del content["site"], content["lab"], content["not_applicable_alone"]
+    del content["site"], content["lab"], content["not_applicable_alone"], content["not_applicable_pair"]
     content["gpu"] = {"count": 0, "at_least": None, "unified_memory": False}
     assert (
         old.sha256

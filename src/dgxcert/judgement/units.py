@@ -19,6 +19,12 @@ OF_PROCESSORS = "of processors"
 OF_LIMIT = "of limit"
 OF_WEIGHTS = "of weights"
 OF_BITS = "of bits"
+OF_QUESTIONS = "of questions"
+OF_PAYLOAD = "of payload"
+
+PAIR_SPEEDS = ("one_way", "sendrecv", "all_gather", "all_reduce")
+PAIR_BACKENDS = ("nccl", "gloo")
+"""What two machines do over the cable between them, and with what."""
 
 QUANTITIES: dict[str, tuple[str, ...]] = {
     "board.critical": ("part",),
@@ -122,6 +128,20 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "together.transfer.drop": (OF_ALONE,),
     "together.transfer.siblings": (OF_MEDIAN,),
     "advice.kernels": (OF_LIMIT,),
+    "pair.halves": ("half",),
+    "pair.speed": ("Gbit/s",),
+    "pair.mtu": ("B",),
+    "pair.pcie.width": ("lane",),
+    "pair.pcie.speed": ("GT/s",),
+    "pair.answered": (OF_QUESTIONS,),
+    "pair.errors": ("error",),
+    "pair.carried": (OF_PAYLOAD,),
+    "pair.message": ("MiB",),
+    "pair.nccl": ("NCCL version code",),
+    **{f"pair.{operation}.{backend}": (OF_ROOFLINE,) for operation in PAIR_SPEEDS for backend in PAIR_BACKENDS},
+    "pair.all_gather.nccl.jumbo": (OF_ROOFLINE,),
+    "pair.wire.half": (OF_ROOFLINE,),
+    "pair.wire.all": (OF_ROOFLINE,),
 }
 """The units of each limit, so that a wrong unit is an error and not a factor of 1000. Shares are of a bound that the
 workload computes. What begins with `advice` chooses words in a report, and rejects nothing."""

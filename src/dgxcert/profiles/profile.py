@@ -163,6 +163,8 @@ class Profile(Part):
     """Requirements that do not apply where the suite runs without a container."""
     not_applicable_alone: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
     """Requirements about what joins several GPUs, which do not apply where there is one, each with the reason."""
+    not_applicable_pair: dict[str, Annotated[str, BeforeValidator(_text)]] = {}
+    """Requirements about two machines with a cable between them, which no machine's plan has, each with the reason."""
     own: bool = False
     """Whether it is read from a user's file: such a profile certifies nothing, whatever it says."""
     lab: Lab | None = None
@@ -311,7 +313,7 @@ class Profile(Part):
         unstated: dict[str, Any] = {name: {"basis"} for name, limit in self.limits.items() if limit.basis is None}
         # What a lab declares for its own checks is beside the profile: its own hash is in every report.
         without: dict[str, Any] = {"limits": unstated, "lab": True} | ({"site": True} if self.site is None else {})
-        without |= {"not_applicable_alone": True} if not self.not_applicable_alone else {}
+        without |= {name: True for name in ("not_applicable_alone", "not_applicable_pair") if not getattr(self, name)}
         content = self.model_dump(mode="json", exclude=without)
         for name in ("memory_gib", "systems", "display_adapter"):
             if content["match"] and not content["match"][name]:

@@ -101,6 +101,7 @@ def _show_excluded(profile: Profile, console: Console) -> None:
         ("Does not apply", profile.not_applicable),
         ("Does not apply outside the container", profile.not_applicable_native),
         ("Does not apply where there is one GPU", profile.not_applicable_alone),
+        ("Does not apply to two machines with a cable", profile.not_applicable_pair),
     ):
         reasons: dict[str, list[str]] = {}
         for name, reason in excluded.items():

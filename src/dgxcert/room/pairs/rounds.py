@@ -1,0 +1,25 @@
+"""Rounds: which pairs are tested at the same time. A machine is in one test at a time. Pure."""
+
+from collections.abc import Sequence
+
+Row = tuple[str, str]
+
+
+def rounds(rows: Sequence[Row], together: bool = True) -> tuple[tuple[Row, ...], ...]:
+    """Pairs in rounds, each as early as both its ends are free; without `together` one after the other.
+
+    >>> rounds([("a", "b"), ("b", "c"), ("c", "d")])
+    ((('a', 'b'), ('c', 'd')), (('b', 'c'),))
+    >>> rounds([("a", "b"), ("c", "d")], together=False)
+    ((('a', 'b'),), (('c', 'd'),))
+    """
+    if not together:
+        return tuple((row,) for row in rows)
+    made: list[list[Row]] = []
+    for row in rows:
+        free = next((each for each in made if not {name for other in each for name in other} & set(row)), None)
+        if free is None:
+            made.append([row])
+        else:
+            free.append(row)
+    return tuple(map(tuple, made))
