@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dgxcert.machine.runtime import Runtime, resolve
+from dgxcert.machine.runtime import Runtime
 from dgxcert.record.room.word import Word
 from dgxcert.room import answers, words
 from dgxcert.room.ansible.events import HostEvent
 from dgxcert.room.ansible.playbook import play_of
 from dgxcert.room.answers import Answers
+from dgxcert.room.delivery import commands
 from dgxcert.room.inventory import Host
 from dgxcert.room.options import RoomOptions
 
@@ -98,8 +99,7 @@ def _apart(time_s: float | None, began_s: float, now_s: float) -> float | None:
 
 def _without_engine(host: Host, said: Answers, options: RoomOptions) -> Explain | None:
     """Why a host whose validation works in a container has no engine for it; None where it has, or needs none."""
-    place, _ = resolve(options.runtime, options.profile_of(host))
-    if place is not Runtime.DOCKER or said.has_engine:
+    if commands.runs_in(host, options) is not Runtime.DOCKER or said.has_engine:
         return None
     user = said.user or "its user"
     known = (remedy for says, remedy in ENGINE if re.search(says, said.engine, re.IGNORECASE))

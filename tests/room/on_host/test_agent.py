@@ -1,6 +1,5 @@
-"""The agent on a host: begins once, tells how far it is, stops as Ctrl-C would, packs, removes only what is ours."""
+"""The agent on a host: what works goes on without its controller, ends as asked, and nothing of it is left."""
 
-import base64
 import json
 import os
 import signal
@@ -8,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,256 +15,200 @@ import pytest
 
 from dgxcert.room.on_host import agent
 
-PROGRAM = Path(agent.__file__)
-SLEEPER = """
-import json, os, signal, sys, time
+ROOM = "2026-12-01T02-00-00Z-room"
+RECORD = (
+    {"at": "2026-12-01T02:00:00.000Z", "event": "opened", "plan": [{"key": "A", "takes_s": 3.0, "not_run": ""}]},
+    {"at": "2026-12-01T02:00:01.000Z", "event": "started", "key": "A"},
+)
+VALIDATION = """
+import os, signal, sys, time
 from pathlib import Path
-results, seconds = Path(sys.argv[1]), float(sys.argv[2])
-run = Path(sys.argv[3]) if len(sys.argv) > 3 else results / "2026-12-01T02-00-00Z-host"
+results = Path(sys.argv[sys.argv.index("--results") + 1] if "--results" in sys.argv else sys.argv[-1])
+(Path.cwd() / "arguments").open("a").write(" ".join(sys.argv[1:]) + "\\n")
+run = results / "run" if "--results" in sys.argv else results
 run.mkdir(parents=True, exist_ok=True)
-ended = []
-def closes(*_):
-    (run / "closed").touch()
-    sys.exit(2)
-signal.signal(signal.SIGINT, closes)
-with (run / "records.jsonl").open("a") as record:
-    plan = [{"key": key, "takes_s": 5, "not_applicable": "", "not_run": ""} for key in ("A", "B")]
-    of_a = [{"event": kind, "key": "A"} for kind in ("started", "finished")]
-    for event in ({"event": "opened", "plan": plan}, *of_a):
-        record.write(json.dumps(event) + "\\n")
-print("A passed", flush=True)
-(run / "begun").open("a").write("x")
-time.sleep(seconds)
+(run / "records.jsonl").write_text(os.environ["RECORD"])
+print("it works", os.environ["HF_HOME"], flush=True)
+WHAT
+"""
+STUBBORN = """
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    (Path.cwd() / "orphan").write_text(str(os.getpid()))
+time.sleep(300)
 """
 
 
-class Host:
-    """A place on this computer, and the agent's answers about it."""
+class Agent:
+    """The agent with the folder of a host, and a validation that does what a test wants."""
 
-    def __init__(self, folder: Path) -> None:
-        self.place, self.results = folder / "place", folder / "place" / "results" / "room"
-        (folder / "sleeper.py").write_text(SLEEPER)
-        self.spec: dict[str, Any] = {
-            "place": str(self.place),
-            "room": "room",
-            "cwd": "/",
-            "variables": {},
-            "limit_s": 60,
-        }
-        self.takes(0)
+    def __init__(self, tmp_path: Path) -> None:
+        self.place = tmp_path / "dgxcert-room"
+        self.place.mkdir()
+        (self.place / agent.MARKER).touch()
+        self.folder, self.results = self.place / "work" / ROOM, self.place / "results" / ROOM
+        self.program = tmp_path / "validation.py"
 
-    def takes(self, seconds: float) -> None:
-        """The validation that is begun takes so long."""
-        words = [sys.executable, str(self.place.parent / "sleeper.py"), str(self.results), str(seconds)]
-        self.spec |= {"begin": words, "resume": words}
+    def run(self, verb: str, *more: str, room: str = ROOM) -> "subprocess.CompletedProcess[str]":
+        args = [sys.executable, agent.__file__, verb, str(self.place), *([room] if room else []), *more]
+        record = "\n".join(json.dumps(line, separators=(",", ":")) for line in RECORD)
+        env = {**os.environ, "RECORD": record}
+        return subprocess.run(args, capture_output=True, text=True, timeout=60, check=False, env=env)
 
-    def ask(self, verb: str) -> dict[str, Any]:
-        """The answer to one question."""
-        answer = self.run(verb)
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        content = json.loads(answer.stdout)
-        assert isinstance(content, dict)
-        return content
+    def ask(self, verb: str, *more: str, room: str = ROOM) -> dict[str, Any]:
+        done = self.run(verb, *more, room=room)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 1
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
-    def run(self, verb: str) -> subprocess.CompletedProcess[str]:
-        words = [sys.executable, str(PROGRAM), verb, base64.b64encode(json.dumps(self.spec).encode()).decode()]
-        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    def begin(self, what: str, *options: str) -> dict[str, Any]:
+        self.program.write_text(VALIDATION.replace("WHAT", what))
+        program = [sys.executable, str(self.program), "validate", "--results", str(self.results)]
+        return self.ask("begin", *options, "--", *program)
 
-    def until(self, state: str) -> dict[str, Any]:
-        """Look until it is in that state."""
-        end = time.monotonic() + 30
-        while (seen := self.ask("look"))["state"] != state:
-            assert time.monotonic() < end, seen
+    def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        end = time.monotonic() + 20
+        while not condition(answer := self.ask("look")):
+            assert time.monotonic() < end, answer
             time.sleep(0.05)
-        return seen
-
-    def pid(self) -> int:
-        return int((self.place / "work" / "room" / "pid").read_text())
+        return answer
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    made = Host(tmp_path)
-    yield made
-    made.run("stop")
+def host(tmp_path: Path) -> Agent:
+    return Agent(tmp_path)
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def test_nothing_was_begun_where_nothing_is(host: Host) -> None:
+def test_what_was_begun_is_seen_to_work_and_to_end(host: Agent) -> None:
     assert host.ask("look")["state"] == "none"
-    assert host.ask("stop")["state"] == "none"
+    assert host.begin("time.sleep(1); sys.exit(2)")["state"] == "works"
+    seen = host.until(lambda answer: answer["current"] == "A")
+    assert (seen["state"], seen["done"], seen["total"], seen["run"]) == ("works", 0, 1, "run")
+    assert 0 <= seen["left_s"] <= 3
+    ended = host.until(lambda answer: bool(answer["state"] != "works"))
+    assert (ended["state"], ended["exit"], ended["current"]) == ("ended", 2, None)
+    assert ended["said"] == f"it works {host.place}/cache/huggingface"
 
 
-def test_it_works_and_ends_with_its_exit_code(host: Host) -> None:
-    host.takes(600)
-    assert host.ask("begin")["state"] == "works"
-    until(lambda: host.ask("look")["done"] == 1)
-    seen = host.ask("look")
-    assert (seen["done"], seen["total"], seen["left_s"], seen["said"]) == (1, 2, 5.0, "A passed")
-    os.kill(host.pid(), signal.SIGINT)
-    assert host.until("ended")["exit"] == 2
+def test_it_is_begun_once_and_not_again_once_it_has_ended(host: Agent) -> None:
+    host.begin("time.sleep(1)")
+    host.begin("time.sleep(1)")
+    host.until(lambda answer: answer["state"] == "ended")
+    assert host.begin("sys.exit(1)")["state"] == "ended"
+    assert len((host.folder / "arguments").read_text().splitlines()) == 1
 
 
-def test_what_works_or_has_ended_is_not_begun_again(host: Host) -> None:
-    host.takes(600)
-    host.ask("begin")
-    until(lambda: (host.results / "2026-12-01T02-00-00Z-host" / "begun").exists())
-    first = host.pid()
-    assert host.ask("begin")["state"] == "works"
-    assert host.pid() == first
-    os.kill(first, signal.SIGINT)
-    host.until("ended")
-    assert host.ask("begin")["state"] == "ended"
-    assert (host.results / "2026-12-01T02-00-00Z-host" / "begun").read_text() == "x"
+def test_what_could_not_start_is_begun_again(host: Agent) -> None:
+    host.begin("(run / 'records.jsonl').unlink(); print('no GPU'); sys.exit(3)")
+    assert host.until(lambda answer: answer["state"] == "ended")["said"] == "no GPU"
+    host.begin("sys.exit(0)")
+    assert host.until(lambda answer: answer["state"] == "ended")["exit"] == 0
 
 
-def test_stop_lets_it_close_its_run_and_a_second_begin_goes_on_with_it(host: Host) -> None:
-    host.takes(600)
-    host.ask("begin")
-    run = host.results / "2026-12-01T02-00-00Z-host"
-    until((run / "begun").exists)
-    assert host.ask("stop")["state"] == "stopped"
-    assert (run / "closed").exists()
-    host.takes(0)
-    host.ask("begin")
-    host.until("ended")
-    assert (run / "begun").read_text() == "xx"
-    assert len(list(host.results.iterdir())) == 1
+def test_stopping_is_ctrl_c_and_the_next_call_resumes(host: Agent) -> None:
+    host.begin("try: time.sleep(300)\nexcept KeyboardInterrupt: print('interrupted'); sys.exit(2)")
+    host.until(lambda answer: answer["current"] == "A")
+    stopped = host.ask("stop")
+    assert (stopped["state"], stopped["exit"], stopped["said"]) == ("stopped", 2, "interrupted")
+    host.begin("sys.exit(0)")
+    assert host.until(lambda answer: answer["state"] == "ended")["exit"] == 0
+    assert (host.folder / "arguments").read_text().splitlines()[
+        1
+    ] == f"validate --resume {host.place}/results/{ROOM}/run"
 
 
-def test_one_that_was_killed_has_died_and_goes_on_later(host: Host) -> None:
-    host.takes(600)
-    host.ask("begin")
-    until((host.results / "2026-12-01T02-00-00Z-host" / "begun").exists)
-    guard = int(Path(f"/proc/{host.pid()}/stat").read_text().split(")")[1].split()[1])
-    os.kill(guard, signal.SIGKILL)
-    assert host.ask("look")["state"] == "works", "the validation itself still holds the lock"
-    os.kill(host.pid(), signal.SIGKILL)
-    assert host.until("died")["exit"] is None
-    host.takes(0)
-    host.ask("begin")
-    assert host.until("ended")["exit"] == 0
+def test_what_does_not_end_is_killed_with_all_that_it_started(host: Agent) -> None:
+    host.begin(STUBBORN, "--grace-s", "0.3")
+    host.until(lambda _: (host.folder / "orphan").exists())
+    orphan = int((host.folder / "orphan").read_text())
+    assert host.ask("stop", "--grace-s", "0.3")["state"] == "stopped"
+    assert not Path(f"/proc/{orphan}").exists()
 
 
-def test_a_time_limit_ends_it(host: Host) -> None:
-    host.takes(600)
-    host.spec["limit_s"] = 1.0
-    host.ask("begin")
-    assert host.until("ended")["exit"] == agent.LIMIT_EXIT
-    assert (host.results / "2026-12-01T02-00-00Z-host" / "closed").exists()
+def test_the_time_limit_ends_it(host: Agent) -> None:
+    host.begin("time.sleep(300)", "--limit-s", "0.5", "--grace-s", "2")
+    ended = host.until(lambda answer: answer["state"] == "ended")
+    assert ended["exit"] == agent.TIME_IS_UP
+    assert "time limit" in ended["said"]
 
 
-def test_a_program_that_is_not_there_is_named(host: Host) -> None:
-    host.spec["begin"] = ["/nowhere/python", "-m", "dgxcert"]
-    answer = host.run("begin")
-    assert answer.returncode == 1
-    assert "dgxcert wrong=/nowhere/python cannot be started" in answer.stdout
+def test_a_killed_guardian_takes_its_validation_with_it(host: Agent) -> None:
+    host.begin("time.sleep(300)")
+    host.until(lambda answer: answer["current"] == "A")
+    os.kill(int((host.folder / "pid").read_text()), signal.SIGKILL)
+    assert host.until(lambda answer: answer["state"] != "works")["state"] == "died"
 
 
-def test_what_it_starts_keeps_its_folders_in_the_place(host: Host) -> None:
-    program = host.place.parent / "shows.py"
-    program.write_text("import os, json; print(json.dumps(dict(os.environ)))")
-    host.spec |= {"begin": [sys.executable, str(program)], "variables": {"PYTHONPATH": "~/x"}}
-    host.ask("begin")
-    host.until("ended")
-    env = json.loads((host.place / "work" / "room" / "log").read_text())
-    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR", "TMPDIR"):
-        assert env[name].startswith(str(host.place))
-    assert env["PYTHONPATH"] == os.path.expanduser("~/x")
+def test_a_program_that_is_not_there_is_said(host: Agent) -> None:
+    host.ask("begin", "--", "/nowhere/dgxcert", "validate")
+    ended = host.until(lambda answer: answer["state"] == "ended")
+    assert (ended["exit"], ended["said"]) == (
+        3,
+        "dgxcert: /nowhere/dgxcert cannot be started: No such file or directory",
+    )
 
 
-def test_a_run_is_packed_with_what_it_printed(host: Host) -> None:
-    host.ask("begin")
-    host.until("ended")
-    archive = Path(host.ask("pack")["archive"])
-    with tarfile.open(archive) as packed:
-        names = set(packed.getnames())
-    assert {"2026-12-01T02-00-00Z-host/records.jsonl", "log.txt"} <= names
-    assert host.ask("packed")["archive"] == str(archive)
-    (host.place / agent.MARK).touch()
-    host.ask("clean")
-    assert not archive.exists()
+def test_results_and_output_are_packed_without_links(host: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.begin("(run / 'link').symlink_to('/etc/passwd'); sys.exit(0)")
+    host.until(lambda answer: answer["state"] == "ended")
+    packed = host.ask("pack")
+    with tarfile.open(packed["archive"]) as archive:
+        names = set(archive.getnames())
+    assert {"log", "results/run/records.jsonl"} <= names
+    assert "results/run/link" not in names
+    assert packed["size"] == Path(packed["archive"]).stat().st_size
+    assert host.ask("packed")["sha256"] == packed["sha256"]
+    host.ask("forget")
+    assert host.run("packed").stderr == "dgxcert wrong=nothing was packed here\n"
 
 
-def test_clean_removes_the_place_and_nothing_else(host: Host) -> None:
-    host.ask("begin")
-    host.until("ended")
-    (host.place / agent.MARK).touch()
-    host.ask("clean")
+def test_a_full_disk_packs_into_memory(host: Agent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    host.begin("sys.exit(0)")
+    host.until(lambda answer: answer["state"] == "ended")
+    (host.folder / "packed.tgz").mkdir()  # nothing can be written there
+    monkeypatch.setattr(agent, "MEMORY", tmp_path)
+    work = agent.Work(host.place, ROOM)
+    (host.folder / "packed.tgz").rmdir()
+    (host.folder / "packed.tgz").symlink_to("/dev/full")
+    assert Path(agent.pack(work, agent.argparse.Namespace())["archive"]).parent == tmp_path
+
+
+def test_cleaning_removes_our_folder_and_no_other(host: Agent) -> None:
+    host.begin("time.sleep(300)")
+    assert "works here: stop it first" in host.run("clean", room="").stderr
+    host.ask("stop")
+    assert host.ask("clean", room="") == {"state": "cleaned"}
     assert not host.place.exists()
-    assert host.ask("clean")["state"] == "none"
+    host.place.mkdir()
+    (host.place / "thesis.txt").touch()
+    refused = host.run("clean", room="")
+    assert refused.returncode == 1
+    assert "is not a folder that dgxcert made" in refused.stderr
+    assert (host.place / "thesis.txt").exists()
 
 
-def test_clean_leaves_a_folder_that_is_not_ours_and_work_that_goes_on(host: Host) -> None:
-    host.takes(600)
-    host.ask("begin")
-    answer = host.run("clean")
-    assert "was not made by dgxcert" in answer.stdout
-    (host.place / agent.MARK).touch()
-    answer = host.run("clean")
-    assert (answer.returncode, "a validation works there: room" in answer.stdout) == (1, True)
-    assert host.place.exists()
+def test_a_room_is_a_name_and_no_path(host: Agent) -> None:
+    assert host.run("look", room="../../etc").returncode == 2
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", "null", '{"event": "opened"}', '{"event": "started"}', '{"event": 1}'])
-def test_a_record_that_is_torn_is_read_as_far_as_it_goes(line: str, tmp_path: Path) -> None:
-    plan = [{"key": "A", "takes_s": 2, "not_applicable": "", "not_run": ""}]
-    lines = [json.dumps({"event": "opened", "plan": plan}), line, json.dumps({"event": "started", "key": "A"})]
-    (tmp_path / "records.jsonl").write_text("\n".join(lines))
-    seen = agent.progress(tmp_path / "records.jsonl")
-    assert (seen["total"], seen["current"], seen["left_s"]) == (1, "A", 2.0)
+def test_the_token_of_the_host_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HOME", raising=False)
+    monkeypatch.delenv("HF_TOKEN_PATH", raising=False)
+    monkeypatch.setenv("ANSIBLE_SECRET", "x")
+    token = tmp_path / ".cache/huggingface/token"
+    token.parent.mkdir(parents=True)
+    token.touch()
+    environment = agent._environment(tmp_path / "dgxcert-room")
+    assert environment["HF_TOKEN_PATH"] == str(token)
+    assert environment["HF_HOME"] == str(tmp_path / "dgxcert-room/cache/huggingface")
+    assert "ANSIBLE_SECRET" not in environment
 
 
-def git(*words: object) -> str:
-    return subprocess.run(["git", *map(str, words)], check=True, capture_output=True, text=True).stdout.strip()
+def test_it_is_written_for_an_old_python() -> None:
+    import ast
 
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> tuple[Path, str]:
-    """A repository of one commit as a file."""
-    source = tmp_path / "source"
-    git("init", "-q", source)
-    (source / "file").write_text("content")
-    git("-C", source, "add", "file")
-    git("-C", source, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first")
-    commit = git("-C", source, "rev-parse", "HEAD")
-    git("-C", source, "update-ref", "refs/dgxcert/room", commit)
-    git("-C", source, "bundle", "create", "-q", tmp_path / "suite.bundle", "refs/dgxcert/room")
-    return tmp_path / "suite.bundle", commit
-
-
-def test_the_suite_is_delivered_as_its_commit_once(host: Host, bundle: tuple[Path, str]) -> None:
-    path, commit = bundle
-    host.spec |= {"bundle": str(path), "commit": commit, "version": commit[:16], "environment": "/prepared"}
-    suite = Path(host.ask("deliver")["suite"])
-    assert git("-C", suite, "rev-parse", "HEAD") == commit
-    assert (suite / "file").read_text() == "content"
-    before = suite.stat().st_ino
-    path.unlink()
-    host.ask("deliver")
-    assert suite.stat().st_ino == before
-
-
-def test_half_a_clone_is_made_again(host: Host, bundle: tuple[Path, str]) -> None:
-    path, commit = bundle
-    host.spec |= {"bundle": str(path), "commit": commit, "version": commit[:16], "environment": "/prepared"}
-    torn = host.place / "suite" / commit[:16]
-    torn.mkdir(parents=True)
-    (torn / "half").touch()
-    host.ask("deliver")
-    assert sorted(each.name for each in torn.iterdir()) == [".git", "file"]
-
-
-def test_a_bundle_without_the_commit_is_named(host: Host, bundle: tuple[Path, str]) -> None:
-    path, _ = bundle
-    host.spec |= {"bundle": str(path), "commit": "0" * 40, "version": "0" * 16, "environment": "/prepared"}
-    answer = host.run("deliver")
-    assert answer.returncode == 1
-    assert "dgxcert wrong=`git" in answer.stdout
-    assert not (host.place / "suite" / ("0" * 16)).exists()
+    ast.parse(Path(agent.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))

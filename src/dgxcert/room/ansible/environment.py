@@ -91,6 +91,7 @@ def variables(private: Path, known_hosts: Path, environment: Mapping[str, str] =
         "ANSIBLE_TIMEOUT": str(CONNECT_S),
         "ANSIBLE_STDOUT_CALLBACK": "room_events",
         "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"),
+        "ANSIBLE_ACTION_PLUGINS": str(HERE / "action"),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",

@@ -1,47 +1,57 @@
-"""What a host runs: the command of its validation, and of going on with it. Pure."""
+"""The command that validates a host, as the agent there begins it."""
+
+from collections.abc import Sequence
 
 from dgxcert.judgement.requirement import Tier
-from dgxcert.machine.runtime import Runtime, resolve
+from dgxcert.machine.runtime import REHEARSAL, Runtime, RuntimeChoice
+from dgxcert.plan.options import Weights
 from dgxcert.room.inventory import Host
 from dgxcert.room.options import RoomOptions
 
+HERE = "{place}"
+"""What the agent replaces by the absolute path of its folder."""
 
-def python(host: Host, suite: str) -> str:
-    """The Python of a host's environment: the lab's own, or that of the delivered suite.
 
-    >>> python(Host("a", "a"), "/home/lab/dgxcert-room/suite/1")
-    '/home/lab/dgxcert-room/suite/1/.venv/bin/python'
+def program(environment: str) -> list[str]:
+    """dgxcert in an environment on a host."""
+    return [f"{HERE}/environment/{environment}/bin/python", "-P", "-m", "dgxcert"]
+
+
+def given(room: str) -> str:
+    """Where files of the controller lie on a host that its validation reads."""
+    return f"{HERE}/work/{room}/given"
+
+
+def validation(host: Host, options: RoomOptions, room: str = "room") -> list[str]:
+    """The arguments of dgxcert that validate a host.
+
+    >>> validation(Host("a", "10.0.0.1"), RoomOptions(tier=Tier.QUICK, only=("GPU-XID",)), "r")[:5]
+    ['validate', '--profile', 'auto', '--tier', 'quick']
     """
-    return f"{host.environment.rstrip('/') or f'{suite}/.venv'}/bin/python"
+    args = ["validate", "--profile", options.profile_of(host), "--tier", options.tier.value]
+    args += ["--minutes", f"{options.minutes:g}"] if options.tier is Tier.BURN_IN else []
+    args += ["--only", ",".join(options.only)] if options.only else []
+    args += ["--weights", options.weights.value] if options.weights is not Weights.SEEDED else []
+    args += ["--runtime", options.runtime.value, *image(options)]
+    args += [] if options.build else ["--no-build"]
+    args += ["--waivers", f"{given(room)}/waivers.yaml"] if options.waivers else []
+    args += ["--site", f"{given(room)}/site"] if options.site else []
+    return [*args, "--results", f"{HERE}/results/{room}"]
 
 
-def validation(host: Host, options: RoomOptions, suite: str, results: str) -> list[str]:
-    """The command that validates a host: `dgxcert validate` of the delivered suite.
+def image(options: RoomOptions, name: str = "--image") -> list[str]:
+    """The options that say which image: of `validate`, and with another `name` of `dgxcert image`."""
+    words: Sequence[tuple[str, str]] = (("--stack", options.stack), (name, options.image), ("--base", options.base))
+    return [word for option, value in words if value for word in (option, value)]
 
-    >>> " ".join(validation(Host("a", "a", environment="/e"), RoomOptions(profile="cpu"), "/s", "/r")[1:7])
-    '-m dgxcert validate --results /r --profile'
+
+def runs_in(host: Host, options: RoomOptions) -> Runtime:
+    """Where the work of a host's validation is done, as `dgxcert validate` there decides it outside a container.
+
+    >>> runs_in(Host("a", "a", profile="cpu"), RoomOptions()), runs_in(Host("a", "a"), RoomOptions())
+    (<Runtime.NATIVE: 'native'>, <Runtime.DOCKER: 'docker'>)
     """
-    words = [python(host, suite), "-m", "dgxcert", "validate", "--results", results]
-    words += ["--profile", options.profile_of(host), "--tier", options.tier.value, "--runtime", options.runtime.value]
-    words += ["--weights", options.weights.value, "--stack", options.stack]
-    words += ["--minutes", f"{options.minutes:g}"] if options.tier is Tier.BURN_IN else []
-    words += ["--only", ",".join(options.only)] if options.only else []
-    for option, value in (("--image", options.image), ("--base", options.base)):
-        words += [option, value] if value else []
-    return words if options.build else [*words, "--no-build"]
-
-
-def resumption(host: Host, suite: str, results: str) -> list[str]:
-    """The command that goes on with a validation; the run folder follows it."""
-    return [python(host, suite), "-m", "dgxcert", "validate", "--results", results, "--resume"]
-
-
-def variables(suite: str) -> dict[str, str]:
-    """Variables of the validation: dgxcert is imported from the delivered suite, whatever an environment has."""
-    return {"PYTHONPATH": f"{suite}/src", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def needs_image(host: Host, options: RoomOptions) -> bool:
-    """Whether the validation of a host works in the container."""
-    place, _ = resolve(options.runtime, options.profile_of(host))
-    return place is Runtime.DOCKER
+    # `runtime.resolve` would ask whether this controller is in a container.
+    if options.runtime is not RuntimeChoice.AUTO:
+        return Runtime(options.runtime.value)
+    return Runtime.NATIVE if options.profile_of(host) == REHEARSAL else Runtime.DOCKER

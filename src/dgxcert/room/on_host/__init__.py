@@ -1,1 +1,1 @@
-"""What is delivered to every host of a room, and works there with the standard library alone."""
+"""What works on a host of a room: programs of the standard library alone, which are delivered as files."""
