@@ -80,3 +80,12 @@ def test_a_machine_that_is_slow_in_everything_hides_no_other() -> None:
         "b is slower",
         "two halves",
     ]
+
+
+def test_what_failed_stands_before_what_could_not_be_measured_each_by_its_first_line() -> None:
+    problems = (
+        Problem(key="A", outcome=INCONCLUSIVE, reason="no answer\n  measured: nothing"),
+        Problem(key="B", outcome=FAILED, reason="too slow\n  measured: 10 rounds"),
+    )
+    text = words.problem(rooms.host(1, verdict=Verdict.REJECTED, problems=problems))
+    assert text == "B failed: too slow; A inconclusive: no answer"

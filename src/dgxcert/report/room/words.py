@@ -14,6 +14,7 @@ from dgxcert.report.headline_figure import rounded
 WELL = (Verdict.CERTIFIED, Verdict.REHEARSED, Verdict.PARTIAL)
 ORDER = (*WELL, Verdict.INCONCLUSIVE, Verdict.REJECTED)
 """The verdicts, the worst last."""
+NEWLINE = "\n"
 MOST_KEYS = 3
 """Requirements that are named of one machine; more are counted."""
 
@@ -68,7 +69,10 @@ def problem(host: HostResult) -> str:
     """
     if not host.validated:
         return on_one_line(host.said) or host.word.value
-    shown = [f"{each.key} {each.outcome.label}: {each.reason}" for each in host.problems[:MOST_KEYS]]
+    failed_first = sorted(host.problems, key=lambda each: each.outcome is not Outcome.FAILED)
+    shown = [
+        f"{each.key} {each.outcome.label}: {each.reason.partition(NEWLINE)[0]}" for each in failed_first[:MOST_KEYS]
+    ]
     more = len(host.problems) - len(shown)
     return on_one_line("; ".join([*shown, *([f"and {more} more"] if more else [])]))
 
