@@ -68,7 +68,7 @@ def test_what_the_host_itself_says_is_the_sentence() -> None:
     event = HostEvent(
         "", "failed", "a", "answers", rc=1, stdout="dgxcert user=lab\r\ndgxcert wrong=disk: 12 KiB are free\r\n"
     )
-    assert words.explain(event)[:2] == (Word.DISK, "disk: 12 KiB are free")
+    assert words.explain(event)[:2] == (Word.DISK, "12 KiB are free")
 
 
 def test_a_sentence_is_one_line_without_what_steers_a_terminal() -> None:

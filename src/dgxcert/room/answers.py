@@ -165,10 +165,9 @@ def programs(host: Host) -> list[str]:
 
 def variables(hosts: Sequence[Host], place: str, limit_s: int) -> dict[str, object]:
     """What the play `answers` needs to know."""
-    made = any(not host.environment for host in hosts)
     return {
         "place": place,
-        "wanted_kib": MADE_KIB if made else PREPARED_KIB,
+        "wanted_kib": {host.name: PREPARED_KIB if host.environment else MADE_KIB for host in hosts},
         "limit_s": limit_s,
         "pythons": {host.name: programs(host) for host in hosts},
     }

@@ -29,7 +29,7 @@ def _known(word: Word, says: str, *remedy: str) -> Known:
     return Known(word, re.compile(says, re.IGNORECASE), remedy)
 
 
-OURS = re.compile(r"dgxcert wrong=(.*)")
+OURS = re.compile(r"dgxcert wrong=(?:disk: )?(.*)")
 KNOWN = (
     _known(
         Word.PASSWORD,
@@ -122,5 +122,5 @@ def _sentence(event: HostEvent) -> str:
     lines = [line.strip() for line in text.replace("\r", "").split("\n") if line.strip()]
     telling = [line for line in lines if any(known.says.search(line) for known in KNOWN)]
     last = (telling or [line for line in lines if not line.startswith("dgxcert ")] or [f"exit code {event.rc}"])[-1]
-    short = re.sub(r"^(?:Task failed: )?(?:Failed to connect to the host via ssh: )?|\.$", "", last)
+    short = re.sub(r"^(?:Task failed: )?(?:Failed to connect to the host via ssh: )?(?:[^\s@]+@\S+: )?|\.$", "", last)
     return clipped(on_one_line(short), SAID_CHARS)

@@ -51,7 +51,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible ships no ty
         self._of("retry", result)
 
     def _of(self, event: str, result: Any) -> None:
-        self._say(event, result._host.get_name(), result._task.get_name(), result._result)
+        said = result._result
+        items = [item for item in said.get("results", ()) if item.get("failed")]
+        said = items[0] if event == "failed" and items else said  # a loop says only that an item failed
+        self._say(event, result._host.get_name(), result._task.get_name(), said)
 
     def _say(self, event: str, host: str, task: str, result: dict[str, Any]) -> None:
         kept = {name: result[name] for name in KEPT if result.get(name) is not None}
