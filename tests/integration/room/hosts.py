@@ -21,9 +21,11 @@ would have noted them, wrong for the kind `key-changed`: copy it to where the co
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -33,7 +35,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
@@ -44,17 +46,16 @@ if __name__ == "__main__":
 
 import yaml
 from integration.room import namespaces
-from integration.room.kinds import KINDS
+from integration.room.kinds import KINDS, Kind
 from integration.room.namespaces import Network
 from simulated import machine as machines
 
 HERE = Path(__file__).parent
 TESTS = HERE.parents[1]
 USERS = {"lab": 2000, "dgx": 2001}
-LOGIN_PASSWORD, SUDO_PASSWORD = "log-in-of-the-lab-4711", "sudo-of-the-lab-0815"
 ENVIRONMENT = "/opt/lab/environment"
 UP_S = 20.0
-HOME_SIZE, FULL = "400m", "400k"
+HOME_SIZE, FULL = "2g", "400k"
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,16 @@ class Room:
     folder: Path
     hosts: tuple[SimulatedHost, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
-    login_password: str = field(default=LOGIN_PASSWORD, repr=False)
-    sudo_password: str = field(default=SUDO_PASSWORD, repr=False)
+
+    @property
+    def login_password(self) -> str:
+        """Of the user `lab`."""
+        return (self.folder / "password-of-lab").read_text(encoding="ascii")
+
+    @property
+    def sudo_password(self) -> str:
+        """What sudo asks for: that of the user `dgx`."""
+        return (self.folder / "password-of-dgx").read_text(encoding="ascii")
 
     @property
     def inventory(self) -> Path:
@@ -143,13 +152,12 @@ class Room:
 
     def leftovers(self, host: SimulatedHost) -> list[str]:
         """Paths that were written on a host since it was made, in its homes and in folders for temporary files."""
-        looked = "find /home /tmp /var/tmp /dev/shm -mindepth 2 -o -path '/[tvd]*' -mindepth 1"
-        script = f"{looked} | sort"
+        script = "(find /home -mindepth 2; find /tmp /var/tmp /dev/shm -mindepth 1) | sort"
         before = {f"/home/{user}/{name}" for user, files in HOMES.items() for name in files}
         return [path for path in self.run(host, "sh", "-c", script).stdout.split("\n") if path and path not in before]
 
 
-OWN = ("/usr/sbin/sshd -D -e", "sshd: /usr/sbin/sshd -D", "unshare ", "/bin/sh ", "sleep infinity", "sleep 0.05")
+OWN = ("/usr/sbin/sshd -D -e", "sshd: /usr/sbin/sshd -D", "unshare ", "/bin/sh ", "sleep ", "/bin/sleep 36000")
 """How the command lines begin of what a host itself runs."""
 HOMES = {"lab": (".ssh", ".ssh/authorized_keys"), "dgx": ()}
 
@@ -187,6 +195,10 @@ def up(
 def down(number: int) -> None:
     """End a room; nothing of it remains."""
     namespaces.remove(Network(number))
+    with contextlib.suppress(FileNotFoundError):
+        for host in read(number).hosts:
+            with contextlib.suppress(ChildProcessError):  # another process has made the room
+                os.waitpid(host.pid, 0)
     shutil.rmtree(_folder(number), ignore_errors=True)
 
 
@@ -234,6 +246,10 @@ def _write_shared(folder: Path) -> None:
     its_own.parent.mkdir(parents=True)
     shutil.copy(HERE / "played_machine.py", its_own)
     _call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "room", "-f", str(folder / "key"))
+    for user in USERS:
+        path = folder / f"password-of-{user}"
+        path.touch(mode=0o600)
+        path.write_text(f"{user}-{secrets.token_hex(8)}", encoding="ascii")
     _write_library_cache(lab)
 
 
@@ -242,7 +258,7 @@ def _begin(folder: Path, network: Network, number: int, word: str) -> SimulatedH
     kind, name = KINDS[word], f"spark-{number:02}"
     given = folder / "hosts" / name
     first = folder / "hosts" / "spark-01"
-    _write_machine(given / "machine", kind.machine, 1 if kind.trouble == "twin" else number)
+    _write_machine(given / "machine", kind, 1 if kind.trouble == "twin" else number)
     _write_etc(given / "etc", folder, name, kind.trouble, number)
     for user, files in HOMES.items():
         (given / "home" / user).mkdir(parents=True)
@@ -267,21 +283,20 @@ def _start(folder: Path, given: Path, namespace: str, name: str) -> int:
     alone = ["unshare", "--mount", "--uts", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
     shown = [folder / "lab", sys.base_prefix, packages, TESTS]
     command = ["ip", "netns", "exec", namespace, *alone, "/bin/sh", HERE / "become_host.sh", given, name, *shown]
-    with (given / "log").open("wb") as log:
-        process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
-        )
-    return process.pid
+    log = (os.POSIX_SPAWN_OPEN, 1, str(given / "log"), os.O_WRONLY | os.O_CREAT, 0o644)
+    files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), log, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    return os.posix_spawnp("ip", list(map(str, command)), os.environ, file_actions=files, setsid=True)
 
 
-def _write_machine(folder: Path, name: str, number: int) -> None:
+def _write_machine(folder: Path, kind: Kind, number: int) -> None:
     """The simulated machine, with a GPU of its own."""
     folder.mkdir(parents=True)
-    machine = machines.load(name)
+    machine = machines.load(kind.machine)
     uuid = f"GPU-{number:08d}-1111-2222-3333-444444444444"
     each = {index: {"uuid": uuid, **own} for index, own in (machine.fields.get("each") or {0: {}}).items()}
-    machine = machines.Machine(name, {**machine.fields, "each": each})
+    machine = machines.Machine(kind.machine, {**machine.fields, "each": each})
     (folder / "driver.table").write_text(machine.table(), encoding="utf-8")
+    (folder / "pause_s").write_text(str(kind.pause_s), encoding="ascii")
     (folder / "fields").write_text(repr(machine.fields), encoding="utf-8")
 
 
@@ -289,9 +304,10 @@ def _write_etc(etc: Path, folder: Path, name: str, trouble: str, number: int) ->
     """The files of /etc that are this host's own."""
     (etc / "ssh").mkdir(parents=True)
     (etc / "sudoers.d").mkdir()
+    room = Room(0, folder)
     passwords = {
-        "lab": _hash("another" if trouble == "password" else LOGIN_PASSWORD),
-        "dgx": _hash("another" if trouble == "wrong-sudo" else SUDO_PASSWORD),
+        "lab": _hash("another" if trouble == "password" else room.login_password),
+        "dgx": _hash("another" if trouble == "wrong-sudo" else room.sudo_password),
     }
     lines = {
         "passwd": [f"{user}:x:{uid}:{uid}::/home/{user}:/bin/bash" for user, uid in USERS.items()],
@@ -429,8 +445,8 @@ def main() -> None:
 def _show(room: Room) -> None:
     _say(*(f"  {host.name}  {host.address:15} {host.kind}" for host in room.hosts))
     paths = {"folder": room.folder, "inventory": room.inventory, "key": room.key, "known keys": room.known_hosts}
-    secrets = {"log-in": room.login_password, "sudo": room.sudo_password}
-    _say(*(f"{name:10} {value}" for name, value in {"room": room.number, **paths, **secrets}.items()))
+    passwords = {"log-in": room.login_password, "sudo": room.sudo_password}
+    _say(*(f"{name:10} {value}" for name, value in {"room": room.number, **paths, **passwords}.items()))
 
 
 def _say(*lines: str) -> None:

@@ -13,12 +13,15 @@ class Kind:
     machine: str = "spark-idle"
     trouble: str = ""
     """What `become_host.sh` and `hosts.up` do otherwise, by name."""
+    pause_s: float = 0.0
+    """Before each measurement."""
     variables: dict[str, Any] = field(default_factory=dict)
     """Of the host in the inventory."""
 
 
 KINDS = {
     "healthy": Kind("a DGX Spark that is well"),
+    "slow": Kind("well, and takes its time before each measurement", pause_s=3.0),
     "sudo": Kind("well, and works as another user, by the right sudo password", variables={"ansible_become": True}),
     "stuck": Kind("stuck in its low-power state: a third of its clock under load", "spark-stuck-low-power"),
     "old-driver": Kind("a driver from before CUDA 13", "spark-driver-too-old"),
@@ -33,7 +36,7 @@ KINDS = {
     "password": Kind("lets in neither the key nor the password", trouble="password"),
     "wrong-sudo": Kind("its sudo has another password", trouble="wrong-sudo", variables={"ansible_become": True}),
     "full": Kind("its disk is full", trouble="full"),
-    "no-python": Kind("has no Python of its own", trouble="no-python"),
+    "no-python": Kind("has no Python", trouble="no-python", variables={"dgxcert_environment": ""}),
     "other-processor": Kind("is said to have a profile for another processor", trouble="other-processor"),
     "dies": Kind("loses its power while its validation works", trouble="dies"),
     "twin": Kind("has the machine-id, the host key and the GPU of the first host", trouble="twin"),

@@ -32,6 +32,11 @@ def identity() -> Machine:
     return probe.read().model_copy(update=played)
 
 
+def pause_s() -> float:
+    """How long it waits before each measurement."""
+    return float((MACHINE / "pause_s").read_text(encoding="ascii"))
+
+
 def _fields() -> dict[str, Any]:
     fields: dict[str, Any] = ast.literal_eval((MACHINE / "fields").read_text(encoding="utf-8"))
     return fields

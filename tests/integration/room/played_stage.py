@@ -1,5 +1,6 @@
 """A pytest plugin: a stage of a run on a host of the room, whose machine is simulated and computes with little."""
 
+import time
 from typing import Any
 
 from integration.room import played_host
@@ -18,3 +19,8 @@ def _measure_little(device: Any, sizes: Any, *rest: Any) -> Any:
 
 sustained._measure = _measure_little  # type: ignore[assignment]  # its cache is within
 played_host.play()
+
+
+def pytest_runtest_setup() -> None:
+    """Give a test time to end what is measured next."""
+    time.sleep(played_host.pause_s())
