@@ -192,6 +192,31 @@ def test_what_ansible_would_take_in_silence_is_refused(text: str, name: str, wan
     assert wanted in refusal(tmp_path, text, name)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "wanted"),
+    [
+        (
+            "all:\n  hosts:\n    a: {x: 1\n    b: {}\n",
+            "r.yaml",
+            "r.yaml, line 4: this is no inventory that Ansible reads",
+        ),
+        (
+            '[x]\nb\na ansible_password="geheim\n',
+            "r.ini",
+            "line 3: this is no inventory that Ansible reads: No closing",
+        ),
+        ("$ANSIBLE_VAULT;1.1;AES256\n6162\n", "r.yaml", "is encrypted by Ansible Vault, and dgxcert decrypts nothing"),
+    ],
+    ids=["yaml", "ini", "vault"],
+)
+def test_what_ansible_cannot_read_is_named_by_its_line_and_not_shown(
+    text: str, name: str, wanted: str, tmp_path: Path
+) -> None:
+    said = refusal(tmp_path, text, name)
+    assert wanted in said
+    assert "geheim" not in said
+
+
 def test_a_host_may_stand_in_several_groups_and_repeat_its_address(tmp_path: Path) -> None:
     text = "[x]\na ansible_host=10.0.0.1\nb\n[y]\na ansible_host=10.0.0.1\nb\n"
     assert [host.name for host in read(tmp_path, text, "r.ini").hosts] == ["a", "b"]

@@ -60,6 +60,23 @@ def test_a_host_that_had_answered_died_on_the_way(msg: str) -> None:
     assert words.explain(HostEvent("", "unreachable", "spark-04", "works", msg=msg))[0] is Word.DIED
 
 
+def test_the_sentence_is_of_the_message_that_the_word_is_of() -> None:
+    said = f"{SSH}lab@door: Permission denied (publickey).\r\nConnection closed by UNKNOWN port 65535"
+    word, sentence, _ = words.explain(HostEvent("", "unreachable", "a", "answers", msg=said))
+    assert (word, sentence) == (Word.PASSWORD, "Permission denied (publickey)")
+
+
+def test_a_changed_key_is_shown_with_how_it_is_forgotten() -> None:
+    said = """The fingerprint for the ED25519 key sent by the remote host is\r
+SHA256:gmbeOv2wFlnpVi49J6paTuRenCvyjQk/1wvUNxXhIUA.\r
+Offending ED25519 key in /home/ada/my results/known:1\r
+Host key for [10.0.0.4]:2222 has changed and you have requested strict checking.\r
+Host key verification failed."""
+    _, sentence, remedy = words.explain(HostEvent("", "unreachable", "a", "answers", msg=said))
+    assert sentence.endswith("it shows ED25519 SHA256:gmbeOv2wFlnpVi49J6paTuRenCvyjQk/1wvUNxXhIUA")
+    assert remedy[-1].endswith("ssh-keygen -f '/home/ada/my results/known' -R '[10.0.0.4]:2222'")
+
+
 def test_a_changed_key_is_one_also_on_the_way() -> None:
     assert words.explain(HostEvent("", "unreachable", "a", "works", msg=CHANGED))[0] is Word.KEY_CHANGED
 

@@ -69,7 +69,7 @@ def _named(row: Sequence[str]) -> list[str]:
 def _row(each: Checked) -> list[str]:
     said = each.answers
     apart = "unknown" if each.apart_s is None else "right" if abs(each.apart_s) < 1 else f"{each.apart_s:+.0f} s"
-    free = "unknown" if said.free_kib is None else f"{said.free_kib / GIB_KIB:,.0f} GiB"
+    free = "unknown" if said.free_kib is None else _gib(said.free_kib / GIB_KIB)
     python = ".".join(map(str, said.python or ())) or "none"
     user = said.login or said.user
     who = f"{user}, sudo {said.user}" if each.host.sudo_user else user
@@ -83,6 +83,15 @@ def _row(each: Checked) -> list[str]:
         python,
         said.architecture,
     ]
+
+
+def _gib(size: float) -> str:
+    """A size for a table.
+
+    >>> _gib(0.39), _gib(3812.4)
+    ('0.4 GiB', '3,812 GiB')
+    """
+    return f"{size:.1f} GiB" if size < 10 else f"{size:,.0f} GiB"
 
 
 def _alike(wrong: Sequence[Checked]) -> list[list[Checked]]:

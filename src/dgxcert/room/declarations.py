@@ -43,6 +43,37 @@ def require_readable(path: Path) -> str:
     return "" if content.startswith(b"#!") else content.decode("utf-8", errors="replace")
 
 
+def unreadable(stderr: str, text: str, path: Path) -> CannotStart:
+    """What Ansible did not like in an inventory, with its line; the line itself may hold a password, and is not shown.
+
+    `stderr` is that of ansible-inventory, which tries each format and says of each why it does not fit.
+    """
+    if "no vault secrets" in stderr:
+        return CannotStart(
+            f"{path}, or a file of variables beside it, is encrypted by Ansible Vault, and dgxcert decrypts nothing.",
+            "Keep it out of this inventory: what dgxcert reads is no secret, and passwords are asked for.",
+        )
+    kinds = ("auto", "yaml") if path.suffix.lower() in YAML else ("ini",)
+    said = dict(reversed(re.findall(r"Failed to parse inventory with '(\w+)' plugin: (.*)", stderr)))
+    why = next((said[kind] for kind in kinds if kind in said), "") or _last(stderr)
+    place = re.search(rf"Origin: {re.escape(str(path.resolve()))}:(\d+)", stderr)
+    line = int(place.group(1)) if place else 0
+    if found := re.search(r"Error parsing host definition '(.*)': (.*)", why):
+        lines = [each.strip() for each in text.splitlines()]
+        line, why = (lines.index(found[1]) + 1 if found[1] in lines else 0), found[2]
+    why = re.sub(r"^(?:YAML parsing failed|Failed to parse inventory): ", "", why)
+    where = f"{path}, line {line}" if line else str(path)
+    shown = on_one_line(why)[:300].rstrip(". ")
+    return CannotStart(
+        f"{where}: this is no inventory that Ansible reads: {shown}.", f"Look at it: ansible-inventory -i {path} --list"
+    )
+
+
+def _last(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return re.sub(r"^\[?ERROR[]!]?:? *", "", lines[-1]) if lines else "ansible-inventory did not answer"
+
+
 def require_once(text: str, path: Path) -> None:
     """Raise CannotStart, with lines, for a key that is given twice, and for a host with two addresses."""
     first: dict[str, tuple[str, int]] = {}

@@ -100,8 +100,9 @@ def read(path: Path) -> Inventory:
     Raises CannotStart where Ansible is not installed or cannot read it, where it has no host, and for a value that
     dgxcert cannot use, with its host and name.
     """
-    declarations.require_once(declarations.require_readable(path), path)
-    listed = _listed(path)
+    text = declarations.require_readable(path)
+    declarations.require_once(text, path)
+    listed = _listed(path, text)
     variables: dict[str, dict[str, Any]] = listed.get("_meta", {}).get("hostvars", {})
     names = list(dict.fromkeys([*_in_order(listed, "all"), *variables]))
     if not names:
@@ -112,7 +113,7 @@ def read(path: Path) -> Inventory:
     return Inventory(path, hosts, pairs, tuple(_notes(variables, path)))
 
 
-def _listed(path: Path) -> dict[str, Any]:
+def _listed(path: Path, text: str) -> dict[str, Any]:
     """The inventory as `ansible-inventory --list` has it."""
     with tempfile.TemporaryDirectory(prefix="dgxr-") as folder:
         env = environment.variables(Path(folder), Path(folder) / "known_hosts")
@@ -123,19 +124,8 @@ def _listed(path: Path) -> dict[str, Any]:
     except ValueError:
         listed = None
     if done.returncode != 0 or not isinstance(listed, dict):
-        raise CannotStart(
-            f"{path} is no inventory that Ansible reads: {_complaint(done)}.",
-            f"Look at it: ansible-inventory -i {path} --list",
-        )
+        raise declarations.unreadable(done.stderr, text, path)
     return listed
-
-
-def _complaint(done: command.Completed) -> str:
-    """What Ansible did not like, on one line."""
-    text = on_one_line(" ".join(done.stderr.split()))
-    known = re.search(r"(?:ERROR\]: |ERROR! )(.*)", text) or re.search(r"\[WARNING\]: (.*)", text)
-    said = known.group(1) if known else text or "it did not answer"
-    return said[:400].rstrip(". ")
 
 
 def _in_order(listed: Mapping[str, Any], group: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ The messages are OpenSSH's (sshconnect.c, ssh.c, packet.c), sudo's, glibc's and 
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from dgxcert.console import clipped, on_one_line
@@ -30,6 +31,9 @@ def _known(word: Word, says: str, *remedy: str) -> Known:
 
 
 OURS = re.compile(r"dgxcert wrong=(?:disk: )?(.*)")
+SHOWN_KEY = re.compile(r"fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:[A-Za-z0-9+/=]+)")
+PINNED = re.compile(r"Offending \S+ key in (?P<file>[^\r\n]+):\d+.*?Host key for (?P<host>\S+) has changed", re.DOTALL)
+"""What OpenSSH (sshconnect.c) says of a key that is not the pinned one."""
 KNOWN = (
     _known(
         Word.PASSWORD,
@@ -37,12 +41,11 @@ KNOWN = (
         r"|load key .*: (?:bad permissions|invalid format|error in libcrypto)",
         "Correct ansible_ssh_private_key_file, or who may read that file: chmod 600 FILE",
     ),
-    _known(
+    KNOWN_KEY := _known(
         Word.KEY_CHANGED,
         r"remote host identification has changed|host key verification failed|host key for .* has changed"
         r"|using a ssh password instead of a key is not possible because host key checking",
         "Find out why, on the host itself: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub",
-        "Only if it was reinstalled: take its lines out of the known_hosts of this room, which `room check` names.",
     ),
     _known(
         Word.SUDO,
@@ -100,6 +103,8 @@ def explain(event: HostEvent) -> tuple[Word, str, tuple[str, ...]]:
     """
     text = "\n".join((event.msg, event.stderr, event.stdout))
     said = _sentence(event)
+    if KNOWN_KEY.says.search(text):
+        return Word.KEY_CHANGED, _of_key(text), (*KNOWN_KEY.remedy, *_forget(text))
     for known in KNOWN:
         if known.says.search(text):
             word = Word.DIED if known.word in ON_THE_WAY and event.task != ANSWERS else known.word
@@ -108,6 +113,21 @@ def explain(event: HostEvent) -> tuple[Word, str, tuple[str, ...]]:
         word = Word.DIED if event.task != ANSWERS else Word.TIME_OUT
         return word, said, ("Look whether it is on, and whether its SSH service answers: ssh USER@HOST",)
     return Word.NOT_STARTED, said, ("Log in there by hand, and try what failed.",)
+
+
+def _of_key(text: str) -> str:
+    """What a host showed in place of the key that is pinned."""
+    found = SHOWN_KEY.search(text)
+    shown = f"; it shows {found.group(1)} {found.group(2)}" if found else ""
+    return f"its host key is not the one that this room knows{shown}"
+
+
+def _forget(text: str) -> tuple[str, ...]:
+    """How the pinned key is forgotten; ssh names it only where it was not given a password."""
+    if found := PINNED.search(text):
+        file, host = shlex.quote(found.group("file")), shlex.quote(found.group("host"))
+        return (f"Only if it was reinstalled, forget the key: ssh-keygen -f {file} -R {host}",)
+    return ("Only if it was reinstalled: take its line out of the file of host keys that `dgxcert room check` names.",)
 
 
 ON_THE_WAY = (Word.REFUSED, Word.NO_ROUTE, Word.TIME_OUT)
@@ -120,7 +140,8 @@ def _sentence(event: HostEvent) -> str:
     if ours := OURS.search(text):
         return clipped(on_one_line(ours.group(1).strip()), SAID_CHARS)
     lines = [line.strip() for line in text.replace("\r", "").split("\n") if line.strip()]
-    telling = [line for line in lines if any(known.says.search(line) for known in KNOWN)]
+    meant = next((known for known in KNOWN if known.says.search(text)), None)
+    telling = [line for line in lines if meant and meant.says.search(line)]
     last = (telling or [line for line in lines if not line.startswith("dgxcert ")] or [f"exit code {event.rc}"])[-1]
     short = re.sub(r"^(?:Task failed: )?(?:Failed to connect to the host via ssh: )?(?:[^\s@]+@\S+: )?|\.$", "", last)
     return clipped(on_one_line(short), SAID_CHARS)

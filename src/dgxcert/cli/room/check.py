@@ -71,7 +71,7 @@ def _shown(hosts: "Sequence[Host]", found: "list[Checked]") -> "Iterator[Callabl
 
     console = screen.console(sys.stderr)
     waiting = [host.name for host in hosts]
-    with console.status(check_text.waiting(waiting, len(hosts), console.width)) as status:
+    with console.status(check_text.waiting(waiting, len(hosts), console.width), refresh_per_second=4) as status:
 
         def heard(each: "Checked") -> None:
             found.append(each)

@@ -27,7 +27,16 @@ def secrets(*, login: bool, sudo: bool) -> "Secrets":
         raise CannotStart(
             "A password is asked for on a terminal, and there is none.", "Use SSH keys: ssh-copy-id USER@HOST"
         )
-    return Secrets(
-        login=getpass.getpass("SSH password: ") if login else "",
-        sudo=getpass.getpass("sudo password: ") if sudo else "",
-    )
+    return Secrets(login=_asked("SSH password: ") if login else "", sudo=_asked("sudo password: ") if sudo else "")
+
+
+def _asked(prompt: str) -> str:
+    """A password. Raises CannotStart for one that Ansible cannot hand on: it strips the spaces around it."""
+    password = getpass.getpass(prompt)
+    if not password or password != password.strip():
+        found = "one that begins or ends with a space" if password else "none"
+        raise CannotStart(
+            f"wanted a password, found {found}.",
+            "Use SSH keys, or another password; where none is needed, leave the option out.",
+        )
+    return password
