@@ -183,7 +183,7 @@ def test_a_controller_that_is_killed_leaves_no_process_behind(service: dict[str,
         assert there
         driver.kill()
     assert wait_for(lambda: not processes(private) and not processes("sleep 6321"), 20)
-    shutil.rmtree(private)
+    assert wait_for(lambda: not Path(private).exists(), 20)
 
 
 def wait_for(what: Callable[[], object], limit_s: float) -> bool:

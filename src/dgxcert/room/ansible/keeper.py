@@ -8,6 +8,7 @@ connections that ssh keeps, leave their parent; the kernel makes them children o
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -24,8 +25,12 @@ SHARED = b"_ANSIBLE_SSH_ASKPASS_SHM="
 MEMORY = Path("/dev/shm")  # noqa: S108 (where shm_open(3) has its objects)
 
 
-def main(args: list[str]) -> int:
-    """Run `args` to its end, or to that of standard input; the exit code, or minus the signal that ended it."""
+def main(private: str, args: list[str]) -> int:
+    """Run `args` to its end, or to that of standard input; the exit code, or minus the signal that ended it.
+
+    `private` is the controller's folder, which is removed where the controller was killed and cannot do so.
+    """
+    controller = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
@@ -38,6 +43,8 @@ def main(args: list[str]) -> int:
     _, status = os.waitpid(child, 0)
     ended.set()
     _kill_below()
+    if os.getppid() != controller:
+        shutil.rmtree(private, ignore_errors=True)
     return os.waitstatus_to_exitcode(status)
 
 
@@ -101,5 +108,5 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
+    code = main(sys.argv[1], sys.argv[2:])
     sys.exit(code if code >= 0 else 128 - code)

@@ -108,7 +108,7 @@ class Controller:
         given = {"--connection-password-file": self._passwords.login, "--become-password-file": self._passwords.sudo}
         for option, secret in given.items():
             args += [option, str(place / option.strip("-"))] if secret else []
-        keeper = [sys.executable, "-I", "-S", str(KEEPER), *args, str(play)]
+        keeper = [sys.executable, "-I", "-S", str(KEEPER), str(self._private), *args, str(play)]
         with (place / "stderr").open("wb") as errors:
             env = environment.variables(self._private, self._known_hosts)
             process = command.start_piped(keeper, output=errors, cwd=place, env=env)
