@@ -148,9 +148,8 @@ def copy_pip(into: Path) -> None:
     shutil.copytree(found.submodule_search_locations[0], into / "pip", ignore=ignored)
     version = metadata.version("pip")
     (into / f"pip-{version}.dist-info").mkdir()
-    (into / f"pip-{version}.dist-info" / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: pip\nVersion: {version}\n"
-    )
+    fields = ("Metadata-Version: 2.1", "Name: pip", f"Version: {version}", "")
+    (into / f"pip-{version}.dist-info" / "METADATA").write_text("\n".join(fields))
 
 
 def _pack(content: Path, path: Path) -> None:
