@@ -4,7 +4,6 @@ import contextlib
 import os
 import pty
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -35,8 +34,6 @@ class Terminal:
     def wait(self, limit_s: float = WAIT_S) -> int:
         """The exit code; negative for a signal. Raises TimeoutError with what was said."""
         self.wait_for_end(limit_s)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
         code = int(self._code.read_text(encoding="ascii"))
         return 128 - code if code > 128 else code
 
@@ -57,11 +54,21 @@ class Terminal:
         """End the command with SIGKILL, and nothing else."""
         os.kill(self.child, signal.SIGKILL)
 
+    def close(self) -> None:
+        """End whatever is left of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        os.close(self._screen)
+
     @property
     def child(self) -> int:
-        """The process of the command."""
-        found = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=True)
-        return int(found.stdout.split()[0])
+        """The process of the command. Raises ProcessLookupError with what it said where it has ended."""
+        found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
+        if not found:
+            raise ProcessLookupError(f"it has ended, and said: {self.said[-3000:]}")
+        return int(found[0])
 
     def _read(self) -> None:
         while True:
