@@ -146,10 +146,10 @@ def copy_pip(into: Path) -> None:
         )
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(found.submodule_search_locations[0], into / "pip", ignore=ignored)
-    version = metadata.version("pip")
-    (into / f"pip-{version}.dist-info").mkdir()
-    fields = ("Metadata-Version: 2.1", "Name: pip", f"Version: {version}", "")
-    (into / f"pip-{version}.dist-info" / "METADATA").write_text("\n".join(fields))
+    about = {"Metadata-Version": "2.1", "Name": "pip", "Version": metadata.version("pip")}
+    folder = into / f"pip-{about['Version']}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("".join(f"{name}: {value}\n" for name, value in about.items()))
 
 
 def _pack(content: Path, path: Path) -> None:
