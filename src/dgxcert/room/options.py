@@ -45,8 +45,6 @@ class RoomOptions(BaseModel):
     """A file of waivers on the controller, which is handed to every host; "" for none."""
     site: str = ""
     """A site profile on the controller, or a folder of them, which is handed to every host; "" for none."""
-    registry: str = ""
-    """A registry of the lab that has the image; "" builds it on the first host and hands it on."""
 
     def profile_of(self, host: Host) -> str:
         """The profile that a host is validated by.

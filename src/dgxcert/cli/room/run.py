@@ -47,7 +47,6 @@ DetachOption = Annotated[bool, typer.Option("--detach", help="Leave the hosts on
 PairsOption = Annotated[bool, typer.Option(help="Test the pairs of the inventory once their hosts are validated.")]
 NewOption = Annotated[bool, typer.Option("--new", help="Begin another room, even where one has something left to do.")]
 CleanOption = Annotated[bool, typer.Option("--clean", help="Remove the room's folder from the hosts at the end.")]
-RegistryOption = Annotated[str, typer.Option(help="A registry of the lab that has the image.")]
 WaiversOption = Annotated[str, typer.Option(metavar="FILE", help="File of waivers for all hosts.", callback=existing)]
 SiteOption = Annotated[str, typer.Option(help="Site profile for all hosts: a file, or a folder.", callback=existing)]
 
@@ -70,7 +69,6 @@ def run(
         str, typer.Option(metavar="FILE", help="File of waivers for all hosts.", callback=existing)
     ] = "",
     site: SiteOption = "",
-    registry: RegistryOption = "",
     at_once: AtOnceOption = 0,
     pairs: PairsOption = True,
     detach: DetachOption = False,
@@ -109,7 +107,6 @@ def run(
         build=build,
         waivers=_absolute(waivers),
         site=_absolute(site),
-        registry=registry,
     )
     inventory = inventories.read(room)
     call = Call(inventory, options, results, at_once, detach, pairs, clean, new)
