@@ -27,7 +27,7 @@ from dgxcert.cli import (
 )
 from dgxcert.cli.exit_code import CannotRun
 from dgxcert.cli.options import require_plain
-from dgxcert.cli.room import pair_end
+from dgxcert.cli.room import pair_end, pair_link
 from dgxcert.cli.usage import version, wrong_words
 from dgxcert.cli.usage.declaration import Commands
 from dgxcert.console import on_one_line, print_line
@@ -59,6 +59,7 @@ app.add_typer(hub.commands)
 app.add_typer(certificate.commands)
 app.add_typer(room.commands, rich_help_panel="validate")
 app.add_typer(pair_end.commands)
+app.add_typer(pair_link.commands)
 
 
 @app.callback()

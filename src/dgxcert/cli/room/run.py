@@ -171,13 +171,17 @@ class _Parts:
         self.controller, self._inventory, self._folder, self._options = controller, inventory, folder, options
         self.explain: Explain = words.explain
         delivery = Delivery(folder.name, options, package.make(folder.path))
+        self._spec = lambda host: delivery.spec(host, "")  # what a pair runs needs no Python of the system
         self.script: Script = Plays(folder, inventory, options, delivery)
 
-    def test_pairs(self, rows: "Sequence[Row]", on_event: "OnEvent") -> "tuple[PairResult, ...]":  # noqa: ARG002
+    def test_pairs(self, rows: "Sequence[Row]", on_event: "OnEvent") -> "tuple[PairResult, ...]":
         """Test pairs, whose ends were validated."""
-        raise CannotStart(
-            f"This version of dgxcert tests no pairs, such as {'-'.join(rows[0])}.", "Leave them out: --no-pairs"
+        from dgxcert.room.pairs import test
+
+        room = test.Room(
+            self.controller, self._inventory, self._folder.path, self._options, self._spec, self.explain, on_event
         )
+        return test.test(room, rows)
 
     def merge(self, path: Path, now: datetime) -> "Room":
         """The room of a folder as one document."""

@@ -1,7 +1,7 @@
 """The two ends of a pair: what the lab wrote of each, and what each has answered."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from dgxcert.profiles.profile import Profile
 from dgxcert.record.room.link_answer import LinkAnswer, Reach
@@ -58,13 +58,16 @@ class Pair:
     ends: tuple[End, End]
     others: dict[str, str] = field(default_factory=dict)
     """MAC addresses of link ports of other machines, with `spark-03 (enp1s0f0np0)` for each."""
-    after: bool = False
-    """Whether what is known of the link is from after work that did not come to its end."""
 
     @property
     def names(self) -> tuple[str, str]:
         """Both machines."""
         return self.ends[0].name, self.ends[1].name
+
+    def each(self, change: Callable[[int, End], End]) -> "Pair":
+        """The pair with each of its ends changed, by its rank."""
+        first, second = self.ends
+        return replace(self, ends=(change(0, first), change(1, second)))
 
     def directions(self) -> Iterator[tuple[End, End]]:
         """Each end with the other one."""

@@ -1,0 +1,171 @@
+"""Both ends: a job is begun on each host, looked at until both have ended, and its answers are fetched.
+
+An end that cannot be reached is asked again for a while, and then given up by name; the other one is waited for within
+its own time limit, so that nothing here takes for ever.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from dgxcert.console import on_one_line
+from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.ansible.playbook import play_of
+from dgxcert.room.conduct import answer as answers
+from dgxcert.room.conduct.answer import Answer
+from dgxcert.room.pairs.jobs import Job
+
+EVERY_S = 3.0
+GIVE_UP_S = 60.0
+"""After which an end that cannot be reached is given up."""
+MARGIN_S = 60.0
+"""Beyond a job's time limit, which its agent keeps: for the last look."""
+SHOWN = 300
+
+Explain = Callable[[HostEvent], tuple[Any, str, tuple[str, ...]]]
+
+
+class Controller(Protocol):
+    """What drives the hosts: `room.ansible.playbook.Controller`."""
+
+    def play(
+        self,
+        play: Path,
+        *,
+        limit: Sequence[str] = (),
+        variables: Mapping[str, Any] | None = None,
+        on_event: Callable[[HostEvent], None],
+    ) -> int:
+        """Play for these hosts; returns Ansible's exit code."""
+
+    def end(self) -> None:
+        """End all plays that are under way."""
+
+
+@dataclass
+class _Heard:
+    """What a play has said of one host."""
+
+    answer: Answer | None = None
+    problem: str = ""
+    well: bool = False
+
+
+@dataclass
+class Ended:
+    """How the job of one end ended: with its answer fetched to a path, or why not."""
+
+    path: Path | None = None
+    silent: str = ""
+
+
+@dataclass
+class BothEnds:
+    """The hosts of one test, driven by a controller."""
+
+    controller: Controller
+    explain: Explain
+    on_event: Callable[[HostEvent], None]
+    folder: Path
+    """Where answers are fetched to."""
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Set where somebody stops the test: what was begun is then stopped on the hosts."""
+    every_s: float = EVERY_S
+    give_up_s: float = GIVE_UP_S
+
+    def run(self, jobs: Sequence[Job]) -> dict[str, Ended]:
+        """Run a job on each host; returns by host's name how it ended. Raises KeyboardInterrupt where it is stopped."""
+        by_name = {job.host.name: job for job in jobs}
+        ended = self._begin(by_name)
+        ended |= self._look({name: job for name, job in by_name.items() if name not in ended})
+        if self.stopped.is_set():
+            self._play("stop", by_name)
+            self._clean(by_name)
+            raise KeyboardInterrupt
+        finished = {name: job for name, job in by_name.items() if not ended[name].silent}
+        ended |= self._fetch(finished)
+        self._clean(finished)
+        return ended
+
+    def _begin(self, jobs: Mapping[str, Job]) -> dict[str, Ended]:
+        """Begin on all; returns those where it did not begin."""
+        heard = self._play("begin", jobs)
+        return {name: Ended(silent=_silence(each)) for name, each in heard.items() if each.answer is None}
+
+    def _look(self, jobs: Mapping[str, Job]) -> dict[str, Ended]:
+        """Look until all have ended, are given up, or have exceeded their time."""
+        began_s = time.monotonic()
+        last_s, ended = dict.fromkeys(jobs, began_s), dict[str, Ended]()
+        while waiting := {name: job for name, job in jobs.items() if name not in ended}:
+            if self.stopped.wait(self.every_s):
+                break
+            for name, each in self._play("look", waiting).items():
+                now_s = time.monotonic()
+                if each.answer is not None:
+                    last_s[name] = now_s
+                    if each.answer.state != "works":
+                        ended[name] = Ended()
+                    elif now_s - began_s > jobs[name].limit_s + MARGIN_S:
+                        ended[name] = Ended(silent=f"it did not end within {now_s - began_s:.0f} s")
+                elif now_s - last_s[name] > self.give_up_s:
+                    ended[name] = Ended(
+                        silent=f"it cannot be reached since {now_s - last_s[name]:.0f} s: {each.problem}"
+                    )
+        return ended
+
+    def _fetch(self, jobs: Mapping[str, Job]) -> dict[str, Ended]:
+        """Fetch the answers of what has ended."""
+        self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        paths = {name: self.folder / f"{job.name}-{name}.json" for name, job in jobs.items()}
+        wanted = {name: {"src": job.answer, "dest": str(paths[name].resolve())} for name, job in jobs.items()}
+        heard = self._play("pair_fetch", jobs, answer=wanted)
+        last = self._play("look", {name: job for name, job in jobs.items() if not heard[name].well})
+        return {
+            name: Ended(path=paths[name])
+            if each.well
+            else Ended(silent=f"it left no answer: {_last_words(last[name]) or each.problem}")
+            for name, each in heard.items()
+        }
+
+    def _clean(self, jobs: Mapping[str, Job]) -> None:
+        """Remove what the job has left on the hosts; where that does not work, `--clean` removes it with all else."""
+        if jobs:
+            self._play("pair_clean", jobs, job=next(iter(jobs.values())).name)
+
+    def _play(self, name: str, jobs: Mapping[str, Job], **variables: Any) -> dict[str, _Heard]:
+        """Play for the hosts of these jobs; what was heard of each."""
+        heard = {each: _Heard() for each in jobs}
+        if not jobs:
+            return heard
+
+        def take(event: HostEvent) -> None:
+            each = heard.get(event.host)
+            if each is not None:
+                self._take(each, event)
+            self.on_event(event)
+
+        place = next(iter(jobs.values())).spec["place"]
+        shared = {"place": place, "spec": {each: job.spec for each, job in jobs.items()}, **variables}
+        self.controller.play(play_of(name), limit=tuple(jobs), variables=shared, on_event=take)
+        return heard
+
+    def _take(self, each: _Heard, event: HostEvent) -> None:
+        if event.stdout:
+            each.answer = answers.parse(event.stdout) or each.answer
+        if event.kind in ("failed", "unreachable"):
+            _, said, _ = self.explain(event)
+            each.problem, each.well, each.answer = on_one_line(said)[:SHOWN], False, None
+        elif event.kind == "ok":
+            each.well = True
+
+
+def _silence(each: _Heard) -> str:
+    return f"its test could not be begun: {each.problem or 'its agent gave no answer'}"
+
+
+def _last_words(each: _Heard) -> str:
+    """What the job printed last."""
+    return on_one_line(each.answer.said)[:SHOWN] if each.answer and each.answer.said else ""

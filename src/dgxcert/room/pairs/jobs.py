@@ -1,0 +1,72 @@
+"""Jobs: what each end of a pair runs, begun by the agent on its host; and their time limits. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dgxcert.room.delivery import commands
+from dgxcert.room.inventory import Host
+from dgxcert.room.options import RoomOptions
+
+ANSWER = "answer.json"
+LINK_PATIENCE_S = 30.0
+LINK_LIMIT_S = 90.0
+"""The patience of both ends, a start of Python on a slow disk, and 20 questions of each size."""
+WORK_PATIENCE_S, WORK_LIMIT_S = 60.0, 900.0
+WORK_KILLED_S = 1200.0
+"""A little more than an end takes to end itself, whatever the other one does: it starts within 90 s."""
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one end is to do, as its agent is told."""
+
+    host: Host
+    name: str
+    """Of its folders on the host; both ends of a test have the same."""
+    spec: Spec
+    limit_s: float
+
+    @property
+    def answer(self) -> str:
+        """Where its answer lies on the host."""
+        return f"{results(self.spec['place'], self.name)}/{ANSWER}"
+
+
+def results(place: str, name: str) -> str:
+    """The folder of a job's results on a host."""
+    return f"{place}/results/{name}"
+
+
+def link(host: Host, other: Host, meeting: str, spec: Mapping[str, Any]) -> Job:
+    """Look at the cable. `spec` is what the host's agent is told of a validation."""
+    name = f"{meeting}-link"
+    words = [commands.python(host, spec["cwd"]), "-m", "dgxcert", "pair-link"]
+    for interface, address, peer in zip(host.link.ports, host.link.addresses, other.link.addresses, strict=True):
+        words += ["--half", f"{interface}={address}={peer}"]
+    words += ["--patience", f"{LINK_PATIENCE_S:g}"]
+    return _job(host, other, meeting, name, spec, words, LINK_LIMIT_S)
+
+
+def work(rank: int, host: Host, other: Host, meeting: str, options: RoomOptions, spec: Mapping[str, Any]) -> Job:
+    """Work together over the first half's address."""
+    name = f"{meeting}-work"
+    words = [commands.python(host, spec["cwd"]), "-m", "dgxcert", "pair-end", "--rank", str(rank)]
+    words += ["--address", host.link.addresses[0], "--peer", other.link.addresses[0]]
+    for interface in host.link.ports:
+        words += ["--interface", interface]
+    words += ["--profile", options.profile_of(host), "--runtime", options.runtime.value, "--stack", options.stack]
+    for option, value in (("--image", options.image), ("--base", options.base)):
+        words += [option, value] if value else []
+    words += ["--patience", f"{WORK_PATIENCE_S:g}", "--limit", f"{WORK_LIMIT_S:g}"]
+    return _job(host, other, meeting, name, spec, words, WORK_KILLED_S)
+
+
+def _job(
+    host: Host, other: Host, meeting: str, name: str, spec: Mapping[str, Any], words: list[str], limit_s: float
+) -> Job:
+    words += ["--host", host.name, "--peer-host", other.name, "--meeting", meeting]
+    words += ["--out", f"{results(spec['place'], name)}/{ANSWER}"]
+    return Job(host, name, {**spec, "room": name, "begin": words, "resume": words, "limit_s": limit_s}, limit_s)

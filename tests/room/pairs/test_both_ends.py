@@ -1,0 +1,166 @@
+"""Both ends: jobs are begun, looked at and fetched on played hosts; an end that is lost is given up by name."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dgxcert.record.room.word import Word
+from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.inventory import Host, Link
+from dgxcert.room.options import RoomOptions
+from dgxcert.room.pairs import jobs
+from dgxcert.room.pairs.both_ends import BothEnds
+from dgxcert.room.pairs.jobs import Job
+
+SPEC = {
+    "place": "~/dgxcert-room",
+    "room": "r",
+    "cwd": "~/dgxcert-room/suite/1",
+    "begin": [],
+    "resume": [],
+    "limit_s": 1,
+}
+
+
+def host(name: str, number: int) -> Host:
+    return Host(name, f"10.0.0.{number}", link=Link((f"192.168.1.{number}", f"192.168.2.{number}"), ("p0", "p1")))
+
+
+FIRST, SECOND = host("a", 1), host("b", 2)
+
+
+@dataclass
+class PlayedController:
+    """Plays on hosts that are named by what goes wrong with them, by play."""
+
+    trouble: dict[tuple[str, str], str] = field(default_factory=dict)
+    looks: int = 2
+    played: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    on_look: Callable[[], None] = lambda: None
+
+    def play(
+        self,
+        play: Path,
+        *,
+        limit: Sequence[str] = (),
+        variables: Mapping[str, Any] | None = None,
+        on_event: Callable[[HostEvent], None],
+    ) -> int:
+        assert variables is not None
+        name = play.stem
+        self.played.append((name, tuple(limit)))
+        if name == "look":
+            self.on_look()
+        for each in limit:
+            match self.trouble.get((name, each), ""):
+                case "failed" | "unreachable" as kind:
+                    on_event(HostEvent("", kind, each, name, msg="No route to host"))
+                case "mute":
+                    on_event(HostEvent("", "ok", each, name))
+                case _:
+                    on_event(HostEvent("", "ok", each, name, stdout=self._said(name, each, variables)))
+        return 0
+
+    def _said(self, name: str, each: str, variables: Mapping[str, Any]) -> str:
+        if name == "pair_fetch":
+            Path(variables["answer"][each]["dest"]).write_text("{}", encoding="utf-8")
+            return ""
+        looked = sum(1 for played, limit in self.played if played == "look" and each in limit)
+        ended = looked >= self.looks or name == "stop"
+        return json.dumps({"state": "ended" if ended else "works", "said": "it was here"})
+
+    def end(self) -> None:
+        """Nothing is under way."""
+
+
+def explain(event: HostEvent) -> tuple[Word, str, tuple[str, ...]]:
+    return Word.NO_ROUTE, event.msg, ()
+
+
+def both(controller: PlayedController, folder: Path, **changed: Any) -> BothEnds:
+    return BothEnds(controller, explain, lambda _: None, folder / "pairs", **({"every_s": 0.001} | changed))
+
+
+def of_link() -> list[Job]:
+    return [jobs.link(FIRST, SECOND, "pair-1", SPEC), jobs.link(SECOND, FIRST, "pair-1", SPEC)]
+
+
+def test_both_ends_are_begun_looked_at_fetched_and_cleaned(tmp_path: Path) -> None:
+    controller = PlayedController()
+    ended = both(controller, tmp_path).run(of_link())
+    assert {name: each.silent for name, each in ended.items()} == {"a": "", "b": ""}
+    assert ended["a"].path == tmp_path / "pairs" / "pair-1-link-a.json"
+    assert [name for name, _ in controller.played] == ["begin", "look", "look", "pair_fetch", "pair_clean"]
+
+
+SILENT = {
+    ("begin", "b", "failed"): "its test could not be begun: No route to host",
+    ("begin", "b", "mute"): "its test could not be begun: its agent gave no answer",
+    ("look", "b", "unreachable"): "it cannot be reached since 0 s: No route to host",
+    ("pair_fetch", "b", "failed"): "it left no answer: it was here",
+}
+
+
+@pytest.mark.parametrize("trouble", SILENT)
+def test_an_end_that_is_lost_says_why_and_the_other_one_is_fetched(
+    trouble: tuple[str, str, str], tmp_path: Path
+) -> None:
+    play, name, kind = trouble
+    controller = PlayedController({(play, name): kind})
+    ended = both(controller, tmp_path, give_up_s=0.0).run(of_link())
+    assert ended["b"].silent == SILENT[trouble]
+    assert ended["b"].path is None
+    assert ended["a"].path is not None
+
+
+def test_an_end_that_never_ends_is_given_up_after_its_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgxcert.room.pairs.both_ends.MARGIN_S", 0.0)
+    long = [Job(each.host, each.name, each.spec, limit_s=0.05) for each in of_link()]
+    ended = both(PlayedController(looks=10**6), tmp_path).run(long)
+    assert all("it did not end within 0 s" in each.silent for each in ended.values())
+
+
+def test_a_test_that_is_stopped_stops_what_it_has_begun(tmp_path: Path) -> None:
+    stopped = threading.Event()
+    controller = PlayedController(looks=10**6, on_look=stopped.set)
+    with pytest.raises(KeyboardInterrupt):
+        both(controller, tmp_path, stopped=stopped).run(of_link())
+    assert [name for name, _ in controller.played] == ["begin", "look", "stop", "pair_clean"]
+    assert controller.played[2] == ("stop", ("a", "b"))
+
+
+def test_what_each_end_is_told() -> None:
+    first, _ = of_link()
+    assert first.spec["room"] == first.name == "pair-1-link"
+    assert first.answer == "~/dgxcert-room/results/pair-1-link/answer.json"
+    words = first.spec["begin"]
+    assert words[:4] == ["~/dgxcert-room/suite/1/.venv/bin/python", "-m", "dgxcert", "pair-link"]
+    assert words[4:8] == ["--half", "p0=192.168.1.1=192.168.1.2", "--half", "p1=192.168.2.1=192.168.2.2"]
+    options = RoomOptions(profile="dgx-spark", image="lab:1", base="nvcr.io/x")
+    work = jobs.work(1, SECOND, FIRST, "pair-1", options, SPEC).spec["begin"]
+    for option, value in {
+        "--rank": "1",
+        "--address": "192.168.1.2",
+        "--peer": "192.168.1.1",
+        "--profile": "dgx-spark",
+        "--image": "lab:1",
+        "--base": "nvcr.io/x",
+        "--host": "b",
+        "--peer-host": "a",
+        "--meeting": "pair-1",
+    }.items():
+        assert work[work.index(option) + 1] == value
+    assert [work[at + 1] for at, word in enumerate(work) if word == "--interface"] == ["p0", "p1"]
+
+
+def test_the_agent_kills_an_end_only_after_it_has_had_time_to_end_itself() -> None:
+    starts_s = 90.0
+    assert starts_s + jobs.WORK_PATIENCE_S + jobs.WORK_LIMIT_S < jobs.WORK_KILLED_S
+    assert 2 * jobs.LINK_PATIENCE_S < jobs.LINK_LIMIT_S
