@@ -46,6 +46,10 @@ class RoomOptions(BaseModel):
     site: str = ""
     """A site profile on the controller, or a folder of them, which is handed to every host; "" for none."""
 
+    registry: str = ""
+    """A registry of the lab, HOST/NAME: the first host puts the image there, and the others take it; "" hands it on
+    through the controller."""
+
     def profile_of(self, host: Host) -> str:
         """The profile that a host is validated by.
 

@@ -17,15 +17,6 @@ from dgxcert.room.pairs import jobs
 from dgxcert.room.pairs.both_ends import BothEnds
 from dgxcert.room.pairs.jobs import Job
 
-SPEC = {
-    "place": "~/dgxcert-room",
-    "room": "r",
-    "cwd": "~/dgxcert-room/suite/1",
-    "begin": [],
-    "resume": [],
-    "limit_s": 1,
-}
-
 
 def host(name: str, number: int) -> Host:
     return Host(name, f"10.0.0.{number}", link=Link((f"192.168.1.{number}", f"192.168.2.{number}"), ("p0", "p1")))
@@ -52,6 +43,7 @@ class PlayedController:
         on_event: Callable[[HostEvent], None],
     ) -> int:
         assert variables is not None
+        assert {"place", "python", "room", "limit_s", "grace_s", "validation_limit_s", "programs"} <= set(variables)
         name = play.stem
         self.played.append((name, tuple(limit)))
         if name == "look":
@@ -87,7 +79,7 @@ def both(controller: PlayedController, folder: Path, **changed: Any) -> BothEnds
 
 
 def of_link() -> list[Job]:
-    return [jobs.link(FIRST, SECOND, "pair-1", SPEC), jobs.link(SECOND, FIRST, "pair-1", SPEC)]
+    return [jobs.link(FIRST, SECOND, "pair-1"), jobs.link(SECOND, FIRST, "pair-1")]
 
 
 def test_both_ends_are_begun_looked_at_fetched_and_cleaned(tmp_path: Path) -> None:
@@ -122,7 +114,7 @@ def test_an_end_that_never_ends_is_given_up_after_its_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgxcert.room.pairs.both_ends.MARGIN_S", 0.0)
-    long = [Job(each.host, each.name, each.spec, limit_s=0.05) for each in of_link()]
+    long = [Job(each.host, each.name, each.program, limit_s=0.05) for each in of_link()]
     ended = both(PlayedController(looks=10**6), tmp_path).run(long)
     assert all("it did not end within 0 s" in each.silent for each in ended.values())
 
@@ -138,13 +130,14 @@ def test_a_test_that_is_stopped_stops_what_it_has_begun(tmp_path: Path) -> None:
 
 def test_what_each_end_is_told() -> None:
     first, _ = of_link()
-    assert first.spec["room"] == first.name == "pair-1-link"
+    assert first.name == "pair-1-link"
     assert first.answer == "~/dgxcert-room/results/pair-1-link/answer.json"
-    words = first.spec["begin"]
-    assert words[:4] == ["~/dgxcert-room/suite/1/.venv/bin/python", "-m", "dgxcert", "pair-link"]
-    assert words[4:8] == ["--half", "p0=192.168.1.1=192.168.1.2", "--half", "p1=192.168.2.1=192.168.2.2"]
+    words = first.program
+    assert words[:5] == ("{place}/latest/bin/python", "-P", "-m", "dgxcert", "pair-link")
+    assert words[5:9] == ("--half", "p0=192.168.1.1=192.168.1.2", "--half", "p1=192.168.2.1=192.168.2.2")
+    assert words[words.index("--out") + 1] == "{place}/results/pair-1-link/answer.json"
     options = RoomOptions(profile="dgx-spark", image="lab:1", base="nvcr.io/x")
-    work = jobs.work(1, SECOND, FIRST, "pair-1", options, SPEC).spec["begin"]
+    work = jobs.work(1, SECOND, FIRST, "pair-1", options).program
     for option, value in {
         "--rank": "1",
         "--address": "192.168.1.2",

@@ -31,11 +31,14 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan.options import Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dgxcert.record.room.document import PairResult, Room
     from dgxcert.room.ansible.playbook import Controller
     from dgxcert.room.conduct.call import Call, OnEvent
     from dgxcert.room.conduct.conductor import Explain, Script
     from dgxcert.room.conduct.pair_rows import Row
+    from dgxcert.room.delivery.images import Images
     from dgxcert.room.folder import RoomFolder
     from dgxcert.room.inventory import Inventory
     from dgxcert.room.options import RoomOptions
@@ -47,6 +50,9 @@ DetachOption = Annotated[bool, typer.Option("--detach", help="Leave the hosts on
 PairsOption = Annotated[bool, typer.Option(help="Test the pairs of the inventory once their hosts are validated.")]
 NewOption = Annotated[bool, typer.Option("--new", help="Begin another room, even where one has something left to do.")]
 CleanOption = Annotated[bool, typer.Option("--clean", help="Remove the room's folder from the hosts at the end.")]
+RegistryOption = Annotated[
+    str, typer.Option(metavar="HOST/NAME", help="A registry of the lab through which the hosts hand on the image.")
+]
 WaiversOption = Annotated[str, typer.Option(metavar="FILE", help="File of waivers for all hosts.", callback=existing)]
 SiteOption = Annotated[str, typer.Option(help="Site profile for all hosts: a file, or a folder.", callback=existing)]
 
@@ -69,6 +75,7 @@ def run(
         str, typer.Option(metavar="FILE", help="File of waivers for all hosts.", callback=existing)
     ] = "",
     site: SiteOption = "",
+    registry: RegistryOption = "",
     at_once: AtOnceOption = 0,
     pairs: PairsOption = True,
     detach: DetachOption = False,
@@ -107,6 +114,7 @@ def run(
         build=build,
         waivers=_absolute(waivers),
         site=_absolute(site),
+        registry=registry,
     )
     inventory = inventories.read(room)
     call = Call(inventory, options, results, at_once, detach, pairs, clean, new)
@@ -165,22 +173,29 @@ class _Parts:
     ) -> None:
         from dgxcert.room import words
         from dgxcert.room.conduct.plays import Plays
-        from dgxcert.room.delivery import package
+        from dgxcert.room.delivery import images, package
         from dgxcert.room.delivery.variables import Delivery
 
         self.controller, self._inventory, self._folder, self._options = controller, inventory, folder, options
         self.explain: Explain = words.explain
-        delivery = Delivery(folder.name, options, package.make(folder.path))
-        self._spec = lambda host: delivery.spec(host, "")  # what a pair runs needs no Python of the system
+        self._package = package.make(folder.path)
+        delivery = Delivery(folder.name, options, self._package)
+        self._images = images.Images(controller, inventory, folder.name, options, delivery.environment)
+        delivery.images = self._images
         self.script: Script = Plays(folder, inventory, options, delivery)
+
+    def delivering(self, say: "Callable[[str], None]") -> "Images":
+        """Bring the image to hosts that need it, and say what the user should know of what is delivered."""
+        if self._package.note:
+            say(self._package.note)
+        self._images.say = say
+        return self._images
 
     def test_pairs(self, rows: "Sequence[Row]", on_event: "OnEvent") -> "tuple[PairResult, ...]":
         """Test pairs, whose ends were validated."""
         from dgxcert.room.pairs import test
 
-        room = test.Room(
-            self.controller, self._inventory, self._folder.path, self._options, self._spec, self.explain, on_event
-        )
+        room = test.Room(self.controller, self._inventory, self._folder.path, self._options, self.explain, on_event)
         return test.test(room, rows)
 
     def merge(self, path: Path, now: datetime) -> "Room":

@@ -17,7 +17,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.room.ansible import environment, events, secrets
 from dgxcert.room.ansible.events import HostEvent
 from dgxcert.room.ansible.secrets import Secrets
-from dgxcert.room.inventory import Inventory
+from dgxcert.room.inventory import Host, Inventory
 
 PLAYS = Path(__file__).parent / "plays"
 FORKS = 100
@@ -70,6 +70,22 @@ class Controller:
     def ssh(self) -> list[str]:
         """Options of ssh with which a program of ours meets the same host keys and connections."""
         return environment.ssh_options(self._known_hosts, self._private)
+
+    def ssh_to(self, host: Host) -> tuple[list[str], dict[str, str]]:
+        """The command line of ssh to a host, and its environment; it asks nobody for a password.
+
+        Where Ansible has just been there, its connection is shared, whatever opened it.
+        """
+        given = host.variables
+        more = str(given.get("ansible_ssh_common_args", ""))
+        shared = not JUMPS.search(more)
+        words = ["ssh", *environment.ssh_options(self._known_hosts, self._private, shared=shared), *shlex.split(more)]
+        words += ["-o", "BatchMode=yes"]
+        options = {"-p": "ansible_port", "-l": "ansible_user", "-i": "ansible_ssh_private_key_file"}
+        for option, name in options.items():
+            words += [option, str(given[name])] if name in given else []
+        kept = {name: value for name, value in os.environ.items() if name in environment.KEPT}
+        return [*words, host.address], kept
 
     def play(
         self,

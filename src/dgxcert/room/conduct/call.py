@@ -4,7 +4,7 @@ import contextlib
 import queue
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +51,9 @@ class Parts(Protocol):
     @property
     def explain(self) -> Explain:
         """What Ansible said, in a word."""
+
+    def delivering(self, say: Callable[[str], None]) -> AbstractContextManager[object]:
+        """What is done beside the hosts' own way while they are on it, and said by `say`."""
 
     def test_pairs(self, rows: Sequence[pair_rows.Row], on_event: OnEvent) -> tuple[PairResult, ...]:
         """Test pairs, whose ends were validated."""
@@ -99,6 +102,7 @@ def work(call: Call, parts_of: Callable[[RoomFolder, RoomOptions], Parts], conso
     with chosen.folder.held(), ExitStack() as stack:
         parts = parts_of(chosen.folder, options)
         view = stack.enter_context(live.view(console))
+        stack.enter_context(parts.delivering(view.say))
         if chosen.said:
             view.say(chosen.said)
         again = call.again(options)

@@ -11,6 +11,9 @@ from dgxcert.room.options import RoomOptions
 HERE = "{place}"
 """What the agent replaces by the absolute path of its folder."""
 
+LATEST = (f"{HERE}/latest/bin/python", "-P", "-m", "dgxcert")
+"""dgxcert as it was delivered last."""
+
 
 def program(environment: str) -> list[str]:
     """dgxcert in an environment on a host."""

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dgxcert.machine.runtime import Runtime
 from dgxcert.outcome import CannotStart
@@ -26,20 +26,27 @@ ALWAYS = f"{PLACE}/.always"
 """Nothing has this name: what is sent `unless` it exists is always sent."""
 
 
+class Waits(Protocol):
+    """What a host may have to wait for: `images.Images`."""
+
+    def ready(self, name: str, hosts: Mapping[str, HostState]) -> bool:
+        """Whether it need not wait, or no more."""
+
+
 class Delivery:
     """What is delivered to the hosts of a room, and begun there."""
 
-    def __init__(self, room: str, options: RoomOptions, package: Package) -> None:
-        self._room, self._options, self._package = room, options, package
+    def __init__(self, room: str, options: RoomOptions, package: Package, images: Waits | None = None) -> None:
+        self._room, self._options, self._package, self.images = room, options, package, images
         self._wheels: dict[str, Archive] = {}
 
     def variables(self, stage: Stage, hosts: Sequence[Host], said: Mapping[str, Answers]) -> Mapping[str, Any]:
         """What the plays need beside what all of them get. Raises CannotStart where wheels cannot be fetched."""
-        shared = {"python": f"{PLACE}/python", "limit_s": ASK_S, "send_s": SEND_S}
+        common = shared(self._room)
         match stage:
             case Stage.DELIVERS:
                 requests = {host.name: self._request(host, said[host.name]) for host in hosts}
-                return shared | {
+                return common | {
                     "prepare_s": PREPARE_S,
                     "make_s": MAKE_S,
                     "pythons": {host.name: answers.programs(host) for host in hosts},
@@ -47,17 +54,17 @@ class Delivery:
                     "requests": {name: json.dumps(request) for name, request in requests.items()},
                 }
             case Stage.BEGINS:
-                return shared | {"programs": {host.name: self.program(host, said[host.name]) for host in hosts}}
+                return common | {"programs": {host.name: self.program(host, said[host.name]) for host in hosts}}
             case Stage.STOPS:
-                return shared | {"grace_s": GRACE_S, "limit_s": GRACE_S + ASK_S}
+                return common | {"limit_s": GRACE_S + ASK_S}
             case Stage.PACKS | Stage.CLEANS:
-                return shared | {"limit_s": 5 * ASK_S}
+                return common | {"limit_s": 5 * ASK_S}
             case _:
-                return shared
+                return common
 
-    def may_begin(self, stage: Stage, host: str, hosts: Mapping[str, HostState]) -> bool:  # noqa: ARG002 (its protocol)
-        """Whether a host need not wait for another."""
-        return True
+    def may_begin(self, stage: Stage, host: str, hosts: Mapping[str, HostState]) -> bool:
+        """Whether a host need not wait for another: only to begin, while its image is on its way."""
+        return stage is not Stage.BEGINS or self.images is None or self.images.ready(host, hosts)
 
     def program(self, host: Host, said: Answers) -> list[str]:
         """The command that the agent of a host begins."""
@@ -127,6 +134,12 @@ class Delivery:
         elif self._options.site:
             files.append(_file(site, f"{given}/site", ALWAYS))
         return files
+
+
+def shared(work: str) -> dict[str, Any]:
+    """What the plays that ask an agent need, for work of that name: a room's, or a pair's."""
+    asked = {"place": PLACE, "python": f"{PLACE}/python", "room": work}
+    return asked | {"limit_s": ASK_S, "send_s": SEND_S, "grace_s": GRACE_S}
 
 
 NO_ENVIRONMENT = (

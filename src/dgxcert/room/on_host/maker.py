@@ -19,7 +19,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-STAMP = "dgxcert-whole"
+STAMP, LATEST = "dgxcert-whole", "latest"
 MAKE_S, PROVE_S = 900.0, 60.0
 PROVE = "from dgxcert.plan import suite; print(suite.identity(suite.root()).model_dump_json())"
 
@@ -43,6 +43,9 @@ def main() -> int:
     except Refused as refused:
         sys.stderr.write(f"dgxcert wrong={refused}\n")
         return 1
+    except (tarfile.TarError, ValueError, KeyError, IndexError) as error:
+        sys.stderr.write(f"dgxcert wrong=what was delivered cannot be used here: {error!r}\n")
+        return 1
     except OSError as error:
         sys.stderr.write(f"dgxcert wrong={error.strerror or error}: {error.filename or place}\n")
         return 1
@@ -60,7 +63,10 @@ def _unpacked(archive: Path, sha256: str, into: Path) -> None:
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
     with tarfile.open(archive) as packed:
-        packed.extractall(into, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            packed.extractall(into, filter="data")
+        else:  # Python 3.11.2, as Debian 12 has it; the hash says that it is the controller's
+            packed.extractall(into)  # noqa: S202
 
 
 def _suite(place: Path, request: dict[str, Any]) -> Path:
@@ -89,6 +95,10 @@ def _environment(place: Path, request: dict[str, Any], suite: Path) -> Path:
         _add_dgxcert(python, site, suite)
         (folder / STAMP).touch()
     archive.unlink(missing_ok=True)
+    new = place / ".latest"
+    new.unlink(missing_ok=True)
+    new.symlink_to(folder)
+    os.replace(new, place / LATEST)
     return python
 
 

@@ -16,6 +16,7 @@ from dgxcert.room.ansible.events import HostEvent
 from dgxcert.room.ansible.playbook import play_of
 from dgxcert.room.conduct import answer as answers
 from dgxcert.room.conduct.answer import Answer
+from dgxcert.room.delivery import variables as plays
 from dgxcert.room.pairs.jobs import Job
 
 EVERY_S = 3.0
@@ -147,8 +148,13 @@ class BothEnds:
                 self._take(each, event)
             self.on_event(event)
 
-        place = next(iter(jobs.values())).spec["place"]
-        shared = {"place": place, "spec": {each: job.spec for each, job in jobs.items()}, **variables}
+        first = next(iter(jobs.values()))
+        shared = {
+            **plays.shared(first.name),
+            "validation_limit_s": first.limit_s,
+            "programs": {each: list(job.program) for each, job in jobs.items()},
+            **variables,
+        }
         self.controller.play(play_of(name), limit=tuple(jobs), variables=shared, on_event=take)
         return heard
 

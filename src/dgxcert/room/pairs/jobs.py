@@ -1,9 +1,8 @@
 """Jobs: what each end of a pair runs, begun by the agent on its host; and their time limits. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from dgxcert.room.check import PLACE
 from dgxcert.room.delivery import commands
 from dgxcert.room.inventory import Host
 from dgxcert.room.options import RoomOptions
@@ -16,8 +15,6 @@ WORK_PATIENCE_S, WORK_LIMIT_S = 60.0, 900.0
 WORK_KILLED_S = 1200.0
 """A little more than an end takes to end itself, whatever the other one does: it starts within 90 s."""
 
-Spec = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Job:
@@ -26,13 +23,13 @@ class Job:
     host: Host
     name: str
     """Of its folders on the host; both ends of a test have the same."""
-    spec: Spec
+    program: tuple[str, ...]
     limit_s: float
 
     @property
     def answer(self) -> str:
         """Where its answer lies on the host."""
-        return f"{results(self.spec['place'], self.name)}/{ANSWER}"
+        return f"{results(PLACE, self.name)}/{ANSWER}"
 
 
 def results(place: str, name: str) -> str:
@@ -40,20 +37,20 @@ def results(place: str, name: str) -> str:
     return f"{place}/results/{name}"
 
 
-def link(host: Host, other: Host, meeting: str, spec: Mapping[str, Any]) -> Job:
-    """Look at the cable. `spec` is what the host's agent is told of a validation."""
+def link(host: Host, other: Host, meeting: str) -> Job:
+    """Look at the cable."""
     name = f"{meeting}-link"
-    words = [commands.python(host, spec["cwd"]), "-m", "dgxcert", "pair-link"]
+    words = [*commands.LATEST, "pair-link"]
     for interface, address, peer in zip(host.link.ports, host.link.addresses, other.link.addresses, strict=True):
         words += ["--half", f"{interface}={address}={peer}"]
     words += ["--patience", f"{LINK_PATIENCE_S:g}"]
-    return _job(host, other, meeting, name, spec, words, LINK_LIMIT_S)
+    return _job(host, other, meeting, name, words, LINK_LIMIT_S)
 
 
-def work(rank: int, host: Host, other: Host, meeting: str, options: RoomOptions, spec: Mapping[str, Any]) -> Job:
+def work(rank: int, host: Host, other: Host, meeting: str, options: RoomOptions) -> Job:
     """Work together over the first half's address."""
     name = f"{meeting}-work"
-    words = [commands.python(host, spec["cwd"]), "-m", "dgxcert", "pair-end", "--rank", str(rank)]
+    words = [*commands.LATEST, "pair-end", "--rank", str(rank)]
     words += ["--address", host.link.addresses[0], "--peer", other.link.addresses[0]]
     for interface in host.link.ports:
         words += ["--interface", interface]
@@ -61,12 +58,10 @@ def work(rank: int, host: Host, other: Host, meeting: str, options: RoomOptions,
     for option, value in (("--image", options.image), ("--base", options.base)):
         words += [option, value] if value else []
     words += ["--patience", f"{WORK_PATIENCE_S:g}", "--limit", f"{WORK_LIMIT_S:g}"]
-    return _job(host, other, meeting, name, spec, words, WORK_KILLED_S)
+    return _job(host, other, meeting, name, words, WORK_KILLED_S)
 
 
-def _job(
-    host: Host, other: Host, meeting: str, name: str, spec: Mapping[str, Any], words: list[str], limit_s: float
-) -> Job:
+def _job(host: Host, other: Host, meeting: str, name: str, words: list[str], limit_s: float) -> Job:
     words += ["--host", host.name, "--peer-host", other.name, "--meeting", meeting]
-    words += ["--out", f"{results(spec['place'], name)}/{ANSWER}"]
-    return Job(host, name, {**spec, "room": name, "begin": words, "resume": words, "limit_s": limit_s}, limit_s)
+    words += ["--out", f"{results(commands.HERE, name)}/{ANSWER}"]
+    return Job(host, name, tuple(words), limit_s)

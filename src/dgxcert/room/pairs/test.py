@@ -2,11 +2,10 @@
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from dgxcert.outcome import CannotStart, Outcome
 from dgxcert.profiles import profile as profiles
@@ -38,8 +37,6 @@ class Room:
     inventory: Inventory
     folder: Path
     options: RoomOptions
-    spec: Callable[[Host], Mapping[str, Any]]
-    """What the agent of a host is told of its validation."""
     explain: Explain
     on_event: Callable[[HostEvent], None]
 
@@ -84,14 +81,14 @@ def one(room: Room, row: Row, stopped: threading.Event) -> PairResult:
         return excluded
     meeting = f"pair-{secrets.token_hex(6)}"
     both = BothEnds(room.controller, room.explain, room.on_event, room.folder / FOLDER, stopped)
-    pair = _with_link(both, room, pair, meeting)
+    pair = _with_link(both, pair, meeting)
     result = judge(pair)
     if result.results[0].outcome is not Outcome.PASSED:  # nothing works over a cable that is not in order
         return result
     pair = _with_work(both, room, pair, meeting)
     if all(end.work is not None and end.work.stopped is None for end in pair.ends):
         return judge(pair)
-    return judge(_seen_again(both, room, pair, f"{meeting}-after"))
+    return judge(_seen_again(both, pair, f"{meeting}-after"))
 
 
 def prepared(room: Room, row: Row) -> Pair:
@@ -125,9 +122,9 @@ def _profile(room: Room, host: Host) -> Profile:
     return profiles.load(named)
 
 
-def _with_link(both: BothEnds, room: Room, pair: Pair, meeting: str) -> Pair:
+def _with_link(both: BothEnds, pair: Pair, meeting: str) -> Pair:
     """The pair with what both ends say of the cable."""
-    todo = [jobs.link(end.host, other.host, meeting, room.spec(end.host)) for end, other in pair.directions()]
+    todo = [jobs.link(end.host, other.host, meeting) for end, other in pair.directions()]
     ended = both.run(todo)
     return pair.each(lambda _, end: _link_end(end, ended[end.name], meeting))
 
@@ -147,7 +144,7 @@ def _link_end(end: End, ended: Ended, meeting: str) -> End:
 def _with_work(both: BothEnds, room: Room, pair: Pair, meeting: str) -> Pair:
     """The pair with what both ends say of their work."""
     todo = [
-        jobs.work(rank, end.host, other.host, meeting, room.options, room.spec(end.host))
+        jobs.work(rank, end.host, other.host, meeting, room.options)
         for rank, (end, other) in enumerate(pair.directions())
     ]
     ended = both.run(todo)
@@ -166,9 +163,9 @@ def _work_end(rank: int, end: End, ended: Ended) -> End:
     return replace(end, work=answer)
 
 
-def _seen_again(both: BothEnds, room: Room, pair: Pair, meeting: str) -> Pair:
+def _seen_again(both: BothEnds, pair: Pair, meeting: str) -> Pair:
     """The pair with the cable as it is after work that did not come to its end: whether it was pulled meanwhile."""
-    again = _with_link(both, room, pair, meeting)
+    again = _with_link(both, pair, meeting)
     if any(end.link is None for end in again.ends):  # an end that is gone says nothing of the cable
         return pair
     by_link = next(each for each in judge(again).results if each.id == LINK.id)
