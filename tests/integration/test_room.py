@@ -62,7 +62,12 @@ class Lab:
     @property
     def results(self) -> Path:
         """The folder of results."""
-        return self.folder / "results"
+        return self.watched / "results"
+
+    @property
+    def watched(self) -> Path:
+        """What a watch for secrets looks into."""
+        return self.folder / "watched"
 
     @property
     def of_room(self) -> Path:
@@ -157,7 +162,7 @@ def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Called]:
         pinned.mkdir(parents=True)
         (pinned / "room").write_bytes(lab.room.known_hosts.read_bytes())
         secrets = {"the log-in password": lab.room.login_password, "the sudo password": lab.room.sudo_password}
-        with Watch(lab.folder, secrets) as watch:
+        with Watch(lab.watched, secrets) as watch:
             call = lab.call("run", "--only", MEASURED)
             code = call.wait()
             watch.scan()
