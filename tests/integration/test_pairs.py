@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from dgxcert.machine.runtime import RuntimeChoice
 from dgxcert.outcome import Outcome
 from dgxcert.record.room.document import PairResult
 from dgxcert.record.run import Result
+from dgxcert.room import answers, words
 from dgxcert.room import inventory as inventories
-from dgxcert.room import words
+from dgxcert.room.ansible.events import HostEvent
 from dgxcert.room.ansible.playbook import Controller, play_of
-from dgxcert.room.check import PLACE
+from dgxcert.room.answers import Answers
+from dgxcert.room.check import LIMIT_S, PLACE
 from dgxcert.room.delivery import package
 from dgxcert.room.delivery.variables import Delivery
 from dgxcert.room.inventory import Host, Inventory, Link
@@ -98,20 +100,35 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cabled]:
         inventory = inventories.read(room.inventory)
         delivery = Delivery("pairs", OPTIONS, package.make(folder))
         with Controller(inventory, room.known_hosts) as controller:
-            shared = {"place": PLACE, **delivery.variables(Stage.DELIVERS, inventory.hosts, {})}
-            assert controller.play(play_of("deliver"), variables=shared, on_event=lambda _: None) == 0
-            of_pairs = pairs.Room(
-                controller,
-                inventory,
-                folder,
-                OPTIONS,
-                lambda host: delivery.spec(host, ""),
-                words.explain,
-                lambda _: None,
-            )
+            said = heard(controller, inventory)
+            play(controller, inventory, "deliver", delivery.variables(Stage.DELIVERS, inventory.hosts, said))
+            of_pairs = pairs.Room(controller, inventory, folder, OPTIONS, words.explain, lambda _: None)
             yield Cabled(room, of_pairs, [])
     finally:
         rooms.down(room.number)
+
+
+def heard(controller: Controller, inventory: Inventory) -> dict[str, Answers]:
+    """What the hosts answer."""
+    said: dict[str, Answers] = {}
+
+    def take(event: HostEvent) -> None:
+        said[event.host] = answers.parse(event.stdout)
+
+    variables = answers.variables(inventory.hosts, PLACE, LIMIT_S)
+    assert controller.play(play_of("answers"), variables=variables, on_event=take) == 0
+    return said
+
+
+def play(controller: Controller, inventory: Inventory, name: str, variables: Mapping[str, Any]) -> None:
+    failed: list[HostEvent] = []
+
+    def take(event: HostEvent) -> None:
+        if event.kind in ("failed", "unreachable"):
+            failed.append(event)
+
+    shared = {"place": PLACE, "room": "pairs", **variables}
+    assert controller.play(play_of(name), variables=shared, on_event=take) == 0, failed
 
 
 @pytest.fixture

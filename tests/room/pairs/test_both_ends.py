@@ -1,9 +1,11 @@
 """Both ends: jobs are begun, looked at and fetched on played hosts; an end that is lost is given up by name."""
 
+import io
 import json
+import tarfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from dgxcert.record.room.word import Word
 from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.delivery import commands
 from dgxcert.room.inventory import Host, Link
 from dgxcert.room.options import RoomOptions
 from dgxcert.room.pairs import jobs
@@ -31,6 +34,7 @@ class PlayedController:
 
     trouble: dict[tuple[str, str], str] = field(default_factory=dict)
     looks: int = 2
+    packed: dict[str, str] | None = field(default_factory=lambda: {"results/answer.json": "{}", "log": "it was here"})
     played: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     on_look: Callable[[], None] = lambda: None
 
@@ -59,12 +63,21 @@ class PlayedController:
         return 0
 
     def _said(self, name: str, each: str, variables: Mapping[str, Any]) -> str:
-        if name == "pair_fetch":
-            Path(variables["answer"][each]["dest"]).write_text("{}", encoding="utf-8")
-            return ""
+        if name == "fetch":
+            self._pack(Path(variables["archives"][each]))
         looked = sum(1 for played, limit in self.played if played == "look" and each in limit)
         ended = looked >= self.looks or name == "stop"
         return json.dumps({"state": "ended" if ended else "works", "said": "it was here"})
+
+    def _pack(self, archive: Path) -> None:
+        if self.packed is None:
+            archive.write_bytes(b"no archive")
+            return
+        with tarfile.open(archive, "w:gz") as packing:
+            for name, text in self.packed.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(text)
+                packing.addfile(member, io.BytesIO(text.encode()))
 
     def end(self) -> None:
         """Nothing is under way."""
@@ -87,14 +100,15 @@ def test_both_ends_are_begun_looked_at_fetched_and_cleaned(tmp_path: Path) -> No
     ended = both(controller, tmp_path).run(of_link())
     assert {name: each.silent for name, each in ended.items()} == {"a": "", "b": ""}
     assert ended["a"].path == tmp_path / "pairs" / "pair-1-link-a.json"
-    assert [name for name, _ in controller.played] == ["begin", "look", "look", "pair_fetch", "pair_clean"]
+    assert [name for name, _ in controller.played] == ["begin", "look", "look", "pack", "fetch", "pair_clean"]
 
 
 SILENT = {
     ("begin", "b", "failed"): "its test could not be begun: No route to host",
     ("begin", "b", "mute"): "its test could not be begun: its agent gave no answer",
     ("look", "b", "unreachable"): "it cannot be reached since 0 s: No route to host",
-    ("pair_fetch", "b", "failed"): "it left no answer: it was here",
+    ("pack", "b", "failed"): "its answer could not be fetched: No route to host",
+    ("fetch", "b", "unreachable"): "its answer could not be fetched: No route to host",
 }
 
 
@@ -110,11 +124,26 @@ def test_an_end_that_is_lost_says_why_and_the_other_one_is_fetched(
     assert ended["a"].path is not None
 
 
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        ({"log": "starts\ntorch is missing\n"}, "it left no answer: torch is missing"),
+        ({}, "it left no answer: it said nothing"),
+        ({"results/other.json": "{}", "../answer.json": "{}"}, "it left no answer: it said nothing"),
+        (None, "what it packed cannot be unpacked"),
+    ],
+)
+def test_what_is_no_answer_is_silence(packed: dict[str, str] | None, said: str, tmp_path: Path) -> None:
+    ended = both(PlayedController(packed=packed), tmp_path).run(of_link())
+    assert said in ended["a"].silent
+    assert list((tmp_path / "pairs").iterdir()) == []
+
+
 def test_an_end_that_never_ends_is_given_up_after_its_time_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgxcert.room.pairs.both_ends.MARGIN_S", 0.0)
-    long = [Job(each.host, each.name, each.program, limit_s=0.05) for each in of_link()]
+    long = [replace(each, limit_s=0.05) for each in of_link()]
     ended = both(PlayedController(looks=10**6), tmp_path).run(long)
     assert all("it did not end within 0 s" in each.silent for each in ended.values())
 
@@ -131,11 +160,10 @@ def test_a_test_that_is_stopped_stops_what_it_has_begun(tmp_path: Path) -> None:
 def test_what_each_end_is_told() -> None:
     first, _ = of_link()
     assert first.name == "pair-1-link"
-    assert first.answer == "~/dgxcert-room/results/pair-1-link/answer.json"
-    words = first.program
-    assert words[:5] == ("{place}/latest/bin/python", "-P", "-m", "dgxcert", "pair-link")
-    assert words[5:9] == ("--half", "p0=192.168.1.1=192.168.1.2", "--half", "p1=192.168.2.1=192.168.2.2")
-    assert words[words.index("--out") + 1] == "{place}/results/pair-1-link/answer.json"
+    assert first.program[:5] == (*commands.LATEST, "pair-link")
+    halves = [first.program[at + 1] for at, word in enumerate(first.program) if word == "--half"]
+    assert halves == ["p0=192.168.1.1=192.168.1.2", "p1=192.168.2.1=192.168.2.2"]
+    assert first.program[-2:] == ("--out", "{place}/results/pair-1-link/answer.json")
     options = RoomOptions(profile="dgx-spark", image="lab:1", base="nvcr.io/x")
     work = jobs.work(1, SECOND, FIRST, "pair-1", options).program
     for option, value in {

@@ -4,26 +4,33 @@ An end that cannot be reached is asked again for a while, and then given up by n
 its own time limit, so that nothing here takes for ever.
 """
 
+import tarfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from dgxcert.console import on_one_line
+from dgxcert.files.cannot_write import CannotWrite
+from dgxcert.record.room.pair_answer import AT_MOST
 from dgxcert.room.ansible.events import HostEvent
 from dgxcert.room.ansible.playbook import play_of
 from dgxcert.room.conduct import answer as answers
 from dgxcert.room.conduct.answer import Answer
 from dgxcert.room.delivery import variables as plays
-from dgxcert.room.pairs.jobs import Job
+from dgxcert.room.pairs.jobs import ANSWER, Job
 
 EVERY_S = 3.0
 GIVE_UP_S = 60.0
 """After which an end that cannot be reached is given up."""
 MARGIN_S = 60.0
 """Beyond a job's time limit, which its agent keeps: for the last look."""
+GRACE_S = 20
+"""How long an end may take to end after Ctrl-C: it writes an answer, and removes its container."""
+MOST_FILES = 100
 SHOWN = 300
 
 Explain = Callable[[HostEvent], tuple[Any, str, tuple[str, ...]]]
@@ -120,21 +127,35 @@ class BothEnds:
     def _fetch(self, jobs: Mapping[str, Job]) -> dict[str, Ended]:
         """Fetch the answers of what has ended."""
         self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        paths = {name: self.folder / f"{job.name}-{name}.json" for name, job in jobs.items()}
-        wanted = {name: {"src": job.answer, "dest": str(paths[name].resolve())} for name, job in jobs.items()}
-        heard = self._play("pair_fetch", jobs, answer=wanted)
-        last = self._play("look", {name: job for name, job in jobs.items() if not heard[name].well})
-        return {
-            name: Ended(path=paths[name])
-            if each.well
-            else Ended(silent=f"it left no answer: {_last_words(last[name]) or each.problem}")
-            for name, each in heard.items()
-        }
+        archives = {name: self.folder / f".{job.name}-{name}.tgz" for name, job in jobs.items()}
+        heard = self._play("pack", jobs)
+        packed = {name: job for name, job in jobs.items() if heard[name].well}
+        paths = {name: str(archives[name].resolve()) for name in packed}
+        heard |= self._play("fetch", packed, archives=paths)
+        return {name: self._unpacked(job, heard[name], archives[name]) for name, job in jobs.items()}
+
+    def _unpacked(self, job: Job, heard: _Heard, archive: Path) -> Ended:
+        """The answer that an end has packed, beside its archive, which is removed."""
+        if not heard.well:
+            return Ended(silent=f"its answer could not be fetched: {heard.problem}")
+        path = self.folder / f"{job.name}-{job.host.name}.json"
+        try:
+            files = _members(archive)
+            if f"results/{ANSWER}" not in files:
+                return Ended(silent=f"it left no answer: {_last_line(files.get('log', b''))}")
+            path.write_bytes(files[f"results/{ANSWER}"])
+        except OSError as error:
+            raise CannotWrite(path, error) from error
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            return Ended(silent=f"what it packed cannot be unpacked: {error}")
+        finally:
+            archive.unlink(missing_ok=True)
+        return Ended(path=path)
 
     def _clean(self, jobs: Mapping[str, Job]) -> None:
         """Remove what the job has left on the hosts; where that does not work, `--clean` removes it with all else."""
         if jobs:
-            self._play("pair_clean", jobs, job=next(iter(jobs.values())).name)
+            self._play("pair_clean", jobs)
 
     def _play(self, name: str, jobs: Mapping[str, Job], **variables: Any) -> dict[str, _Heard]:
         """Play for the hosts of these jobs; what was heard of each."""
@@ -148,13 +169,7 @@ class BothEnds:
                 self._take(each, event)
             self.on_event(event)
 
-        first = next(iter(jobs.values()))
-        shared = {
-            **plays.shared(first.name),
-            "validation_limit_s": first.limit_s,
-            "programs": {each: list(job.program) for each, job in jobs.items()},
-            **variables,
-        }
+        shared = {**_shared(jobs), **variables}
         self.controller.play(play_of(name), limit=tuple(jobs), variables=shared, on_event=take)
         return heard
 
@@ -172,6 +187,35 @@ def _silence(each: _Heard) -> str:
     return f"its test could not be begun: {each.problem or 'its agent gave no answer'}"
 
 
-def _last_words(each: _Heard) -> str:
+def _shared(jobs: Mapping[str, Job]) -> dict[str, Any]:
+    """What the plays of a validation need, for a job in its place; both ends have one name and one limit."""
+    job = next(iter(jobs.values()))
+    common = plays.shared(job.name)
+    return {
+        **common,
+        "limit_s": common["limit_s"] + GRACE_S,
+        "grace_s": GRACE_S,
+        "validation_limit_s": job.limit_s,
+        "programs": {name: list(each.program) for name, each in jobs.items()},
+    }
+
+
+def _members(archive: Path) -> dict[str, bytes]:
+    """The answer and the end of the log in an archive; whatever else a machine has packed is left alone.
+
+    Raises TarError, EOFError and zlib.error for what is no archive, and OSError.
+    """
+    wanted = {f"results/{ANSWER}", "log"}
+    found: dict[str, bytes] = {}
+    with tarfile.open(archive, "r:*") as packed:
+        for _, member in zip(range(MOST_FILES), packed, strict=False):
+            if member.isreg() and member.name in wanted and member.size <= AT_MOST:
+                file = packed.extractfile(member)
+                found[member.name] = file.read() if file else b""
+    return found
+
+
+def _last_line(log: bytes) -> str:
     """What the job printed last."""
-    return on_one_line(each.answer.said)[:SHOWN] if each.answer and each.answer.said else ""
+    lines = [line.strip() for line in log.decode(errors="replace").splitlines() if line.strip()]
+    return on_one_line(lines[-1])[-SHOWN:] if lines else "it said nothing"

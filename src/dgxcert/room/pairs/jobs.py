@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from dgxcert.room.check import PLACE
 from dgxcert.room.delivery import commands
 from dgxcert.room.inventory import Host
 from dgxcert.room.options import RoomOptions
@@ -26,16 +25,6 @@ class Job:
     program: tuple[str, ...]
     limit_s: float
 
-    @property
-    def answer(self) -> str:
-        """Where its answer lies on the host."""
-        return f"{results(PLACE, self.name)}/{ANSWER}"
-
-
-def results(place: str, name: str) -> str:
-    """The folder of a job's results on a host."""
-    return f"{place}/results/{name}"
-
 
 def link(host: Host, other: Host, meeting: str) -> Job:
     """Look at the cable."""
@@ -54,14 +43,12 @@ def work(rank: int, host: Host, other: Host, meeting: str, options: RoomOptions)
     words += ["--address", host.link.addresses[0], "--peer", other.link.addresses[0]]
     for interface in host.link.ports:
         words += ["--interface", interface]
-    words += ["--profile", options.profile_of(host), "--runtime", options.runtime.value, "--stack", options.stack]
-    for option, value in (("--image", options.image), ("--base", options.base)):
-        words += [option, value] if value else []
+    words += ["--profile", options.profile_of(host), "--runtime", options.runtime.value, *commands.image(options)]
     words += ["--patience", f"{WORK_PATIENCE_S:g}", "--limit", f"{WORK_LIMIT_S:g}"]
     return _job(host, other, meeting, name, words, WORK_KILLED_S)
 
 
 def _job(host: Host, other: Host, meeting: str, name: str, words: list[str], limit_s: float) -> Job:
     words += ["--host", host.name, "--peer-host", other.name, "--meeting", meeting]
-    words += ["--out", f"{results(commands.HERE, name)}/{ANSWER}"]
+    words += ["--out", f"{commands.HERE}/results/{name}/{ANSWER}"]
     return Job(host, name, tuple(words), limit_s)
