@@ -203,6 +203,9 @@ test-workloads: environment ## run the tests of workloads, of which many start s
 test-with-engine: environment ## run the tests with a real container engine, and the simulated machines
 	@$(TESTS) tests/integration tests/simulated
 
+test-pairs: environment ## test pairs of simulated hosts with every fault of a cable, as root; a quarter of an hour
+	@ALL_PAIRS=1 $(TESTS) tests/integration/test_pairs.py
+
 test-arm64: environment ## build and use the image for a DGX Spark's CPU in emulation; takes minutes
 	@$(BIN)/python -m pytest -s tests/arm64
 

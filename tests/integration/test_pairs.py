@@ -44,6 +44,10 @@ NUMBER = 231
 LINK_S, WORK_S = 90.0, 400.0
 """What a test may take on cores with other work; 12 and 50 s on two quiet ones."""
 OPTIONS = RoomOptions(profile="cpu", tier=Tier.QUICK, runtime=RuntimeChoice.NATIVE)
+MINUTES = pytest.mark.skipif(not os.environ.get("ALL_PAIRS"), reason="takes minutes: make test-pairs")
+"""What works together over the cable, and is proved in `test_pair_ends.py` without a room."""
+SHORT = ("one subnet", "third", "absent", "slower than promised")
+"""Faults that are planted in every run of the tests; the others with `make test-pairs`."""
 
 
 @dataclass
@@ -147,6 +151,7 @@ def reasons(result: PairResult) -> str:
     return "\n".join(f"{each.id} {each.outcome.value}: {each.reason}" for each in result.results) or result.says
 
 
+@MINUTES
 def test_a_healthy_pair_passes_and_leaves_nothing_on_its_hosts(cabled: Cabled) -> None:
     result, took_s = cabled.test()
     assert [each.outcome for each in result.results] == [PASSED] * 3, reasons(result)
@@ -251,7 +256,9 @@ LINK_FAULTS: dict[str, tuple[Callable[[Cabled], dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", LINK_FAULTS)
+@pytest.mark.parametrize(
+    "fault", [fault if fault in SHORT else pytest.param(fault, marks=MINUTES) for fault in LINK_FAULTS]
+)
 def test_a_fault_of_the_cable_is_named_in_time(cabled: Cabled, fault: str) -> None:
     plant, said = LINK_FAULTS[fault]
     first, second = cabled.names
@@ -265,6 +272,7 @@ def test_a_fault_of_the_cable_is_named_in_time(cabled: Cabled, fault: str) -> No
 # Of the work
 
 
+@MINUTES
 def test_a_link_that_is_far_slower_than_it_says_fails(cabled: Cabled) -> None:
     for number in (1, 2):
         cabled.tc(number, "qdisc add dev p0 root tbf rate 200mbit burst 256kb latency 50ms")
@@ -276,6 +284,7 @@ def test_a_link_that_is_far_slower_than_it_says_fails(cabled: Cabled) -> None:
     assert took_s < WORK_S
 
 
+@MINUTES
 def test_a_good_result_over_the_management_network_fails(cabled: Cabled) -> None:
     hosts = cabled.room.hosts
     for number, other in ((1, 2), (2, 1)):
@@ -306,6 +315,7 @@ def meanwhile(cabled: Cabled, act: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+@MINUTES
 def test_a_cable_that_is_pulled_in_the_middle_is_found_afterwards(cabled: Cabled) -> None:
     pulled = meanwhile(cabled, lambda: cabled.change(2, "link set p0 down", "link set p0 up"))
     result, took_s = cabled.test()
@@ -316,6 +326,7 @@ def test_a_cable_that_is_pulled_in_the_middle_is_found_afterwards(cabled: Cabled
     assert took_s < WORK_S
 
 
+@MINUTES
 def test_a_peer_that_dies_is_named(cabled: Cabled) -> None:
     second = cabled.room.hosts[1]
     died = meanwhile(cabled, lambda: cabled.room.run(second, "sh", "-c", "kill -9 $(pgrep -f 'pair-end|pair-work')"))
@@ -327,6 +338,7 @@ def test_a_peer_that_dies_is_named(cabled: Cabled) -> None:
     assert took_s < WORK_S
 
 
+@MINUTES
 def test_ctrl_c_stops_what_was_begun_on_both_hosts(cabled: Cabled) -> None:
     stopped = threading.Event()
     waiting = meanwhile(cabled, stopped.set)
