@@ -127,7 +127,7 @@ def receive(request: Request) -> str:
         raise CannotStart(
             f"What arrived is not the image that was handed on: wanted {receipt.build.id}, "
             f"found {found.id if found else 'none'}.",
-            "Engines of another kind count images otherwise (docker info: Storage Driver); build it there.",
+            "Engines of another kind count images otherwise. Compare both: docker info",
         )
     if problem := builds.keep(receipt.build):
         raise CannotStart(f"{problem}.", "Look: df -h")
@@ -160,7 +160,9 @@ def _pull(receipt: Receipt) -> None:
     for args in (["pull", "-q", receipt.pushed], ["tag", receipt.pushed, receipt.reference]):
         done = engine.run(*args, timeout_s=REGISTRY_S)
         if done.returncode != 0:
-            raise CannotStart(f"The registry does not give the image: {done.complaint}.", "Look: docker login")
+            raise CannotStart(
+                f"The registry does not give the image: {done.complaint}.", "Log in to it there, and call this again."
+            )
 
 
 def _receipt(request: Request) -> Receipt:
