@@ -39,8 +39,10 @@ def play(*, simulated: bool = True, before: Callable[[int], None] = lambda _rank
         _ranks_of_gpus = True
 
 
-def _start_and_wait(folder: Path, given: task.Task, variables: dict[str, str]) -> tuple[bool, str]:
-    """As launch's own: whether the ranks were late, and how the one that started them died, or ""."""
+def _start_and_wait(
+    folder: Path, given: task.Task, variables: dict[str, str], _gives_up: Callable[[], bool]
+) -> tuple[bool, str]:
+    """As launch's own, of one machine: whether the ranks were late, and how what started them died, or ""."""
     dataclasses.replace(given, backend="gloo").write(folder)
     with (folder / "agent.log").open("wb") as output:
         starter = Forked(lambda: _start(folder, len(given.devices), variables), output, output)
@@ -50,7 +52,7 @@ def _start_and_wait(folder: Path, given: task.Task, variables: dict[str, str]) -
             time.sleep(LOOK_S)
         late = starter.poll() is None
         if late:
-            launch._ask_for_stacks(folder, len(given.devices))
+            launch._ask_for_stacks(folder, given)
     finally:
         command.end_group(starter, launch.GRACE_S)  # type: ignore[arg-type]  # what it needs of Popen is there
     if late or (folder / agent.EXITS).is_file():
