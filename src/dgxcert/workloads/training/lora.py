@@ -1,8 +1,9 @@
 """LoRA: training steps per second of low-rank adapters on a frozen model.
 
 `stock` is transformers' Trainer with PEFT on padded rows, which is what a user gets; `tuned` trains the same model on
-the same rows without padding, with a fused optimizer and compiled layers where that pays, and recomputes activations
-only where memory is short. Both are compared with exact gradients and with the losses of a plain loop.
+the same rows without padding, with a fused optimizer and compiled layers where that pays, or as one CUDA graph, and
+recomputes activations only where memory is short. Both are compared with exact gradients and with the losses of a plain
+loop.
 """
 
 import itertools
@@ -13,7 +14,8 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.round_timer import AddRound, repeat
-from dgxcert.workloads.training import lora_batches, lora_setup, packed_attention
+from dgxcert.workloads.training import captured_step, lora_batches, lora_setup, packed_attention
+from dgxcert.workloads.training.captured_step import CapturedStep
 from dgxcert.workloads.training.lora_setup import Setup
 from dgxcert.workloads.training.lora_trainer import TrainerTraining
 from dgxcert.workloads.training.lora_training import MAX_GRAD_NORM, LoraTraining, backward
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class TunedTraining(LoraTraining):
-    """A plain loop over rows without padding, with a fused optimizer and compiled layers."""
+    """A plain loop over rows without padding, with a fused optimizer and compiled layers.
+
+    A step of the course's small model is one CUDA graph instead: it has too few kernels per launch to keep a GPU busy.
+    """
 
     def __init__(self, setup: Setup, profile: Profile) -> None:
         import torch
@@ -32,7 +37,15 @@ class TunedTraining(LoraTraining):
         collate = lora_batches.padded if setup.is_classifier else lora_batches.packed
         self._inputs = [lora_batches.to_device(setup.device, collate(batch)) for batch in setup.batches]
         self._options = {} if setup.is_classifier else packed_attention.options(self.model, setup.batches)
-        self._optimizer = torch.optim.AdamW(self.trained.values(), lr=setup.learning_rate, weight_decay=0.0, fused=True)
+        # capturable: it counts its steps on the device, or a graph would repeat the same step.
+        self._optimizer = torch.optim.AdamW(
+            self.trained.values(),
+            lr=setup.learning_rate,
+            weight_decay=0.0,
+            fused=True,
+            capturable=setup.is_classifier and setup.device.kind == "cuda",
+        )
+        self._captured = CapturedStep(setup.device, self._train, self._inputs[0]) if setup.is_classifier else None
         if setup.recomputes_activations:
             # Reentrant checkpoints need an input that requires a gradient, and here only the adapters do.
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -47,23 +60,33 @@ class TunedTraining(LoraTraining):
         repeat(lambda: self._step(next(inputs)), add_round)
 
     def _step(self, inputs: "dict[str, torch.Tensor]") -> None:
+        take = self._captured or self._train
+        self.losses.append(take(inputs))
+        self.setup.device.wait()
+
+    def _train(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
+        """One step on a batch; returns its loss without waiting for the device."""
         import torch
 
         self._optimizer.zero_grad()  # before the step and not after it, so that `verify` still has the last gradients
-        self.losses.append(backward(self.setup, self.model, inputs, **self._options))
+        loss = backward(self.setup, self.model, inputs, **self._options)
         self.keep_first_gradients()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM)
         self._optimizer.step()
-        self.setup.device.wait()
+        return loss
 
     def first_batch(self) -> "tuple[dict[str, torch.Tensor], dict[str, Any]]":
         """The inputs of the first step, and the keyword arguments that the model is called with."""
         return self._inputs[0], self._options
 
     def verify(self, evidence: Recorder) -> None:
-        """Check the gradients of the last step, then what `LoraTraining.verify` checks."""
+        """Check the gradients of the last step, what `LoraTraining.verify` checks, then a captured step by another."""
         self.check_gradients()
         super().verify(evidence)
+        if self._captured is not None:
+            training = captured_step.Training(self.trained, self._optimizer)
+            precision = self.setup.case.precision
+            captured_step.verify(evidence, self._captured, training, self._inputs[0], self._profile, precision)
 
 
 def prepare(device: Device, profile: Profile, case: Case) -> LoraTraining:
