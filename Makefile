@@ -12,7 +12,7 @@ MACHINES ?=
 TORCH ?=
 
 # What is typed after a name is a text: it is neither expanded ($(shell …)) nor does a quote or a newline end it.
-TYPED = BASE_IMAGE CHECKS DRY_RUN FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT \
+TYPED = BASE_IMAGE BRIEF CHECKS DRY_RUN FILE IMAGE KEEP KEY LIMIT MACHINE MACHINES MINUTES MUST_REACH NO_BUILD ONLY OUT \
 	PROFILE PYTHON REPO RESULTS RESUME ROOM RUN RUNS RUNTIME SEED SIGNERS SITE STACK TIER TORCH TRIES TYPE UPGRADE VENV \
 	WAIVERS WEIGHTS WHO WITH WRITE YES
 define NEWLINE
@@ -269,6 +269,9 @@ bench-image: environment ## measure the cost of the container (BASE_IMAGE=); the
 
 bench-sampler: environment ## measure the cost of sampling a GPU; the table goes into docs/performance.md
 	@$(BIN)/python scripts/bench_sampler.py --write
+
+measure-gpu: environment ## measure what only a GPU can tell, nine minutes a call; run it again until all is measured (PROFILE= ONLY= OUT= BRIEF=1)
+	@$(BIN)/python scripts/measure_gpu.py $(GIVEN_PROFILE) $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(OUT),--out $(call quoted,$(OUT))) $(if $(BRIEF),--brief)
 
 lock: environment ## pin every package again, with hashes; UPGRADE=1 takes the newest versions
 	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)

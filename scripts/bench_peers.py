@@ -39,6 +39,8 @@ STEPS = 40
 SUITE, BARE, THEIRS = "suite", "bare", "optimum-benchmark"
 PATHS = ("stock", "tuned")
 BARE_PROGRAMS = ("loop", "generate", "prefill", "first", "lora")
+Turn = tuple[dict[str, float], float, float]
+"""What one tool measured: rates by name, seconds of the clock, and the most memory in GiB."""
 PREFILL_ONLY = 2
 """New tokens where only prefill is of interest: optimum-benchmark needs one step to time."""
 
@@ -58,6 +60,11 @@ class Figures:
         self.wall_s[tool].append(wall_s)
         self.peak_gib[tool] = max(self.peak_gib[tool], peak_gib)
 
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Those that took turns."""
+        return tuple(self.wall_s)
+
     def median(self, name: str) -> float:
         """Of all turns; raises KeyError where no turn reported it."""
         if name not in self.rates:
@@ -71,8 +78,8 @@ def environment(device: str) -> dict[str, str]:
     return {**os.environ, **threads, "HF_HUB_OFFLINE": "1", "COLUMNS": "120"}
 
 
-def suite_turn(profile: Profile, figures: Figures) -> None:
-    """Run the benchmarks as a user would, and keep what run.json reports."""
+def suite_turn(profile: Profile) -> Turn:
+    """Run the benchmarks as a user would: what run.json reports."""
     precision = "bf16" if profile.uses_gpu else "fp32"
     names = {"DECODE-SPEED": "single", "PREFILL-SPEED": "single", "LORA-SPEED": "small"}
     keys = [f"{name}[{precision}-{path}-{setting}]" for name, setting in names.items() for path in PATHS]
@@ -80,10 +87,10 @@ def suite_turn(profile: Profile, figures: Figures) -> None:
         options = ["--profile", profile.name, "--runtime", "native", "--only", ",".join(keys), "--results", folder]
         _, wall_s = _run(SUITE, [sys.executable, "-m", "dgxcert", "validate", *options], profile)
         run = json.loads(next(Path(folder).glob("*/run.json")).read_text(encoding="utf-8"))
-    figures.add(SUITE, *of_suite(run, keys, wall_s))
+    return of_suite(run, keys, wall_s)
 
 
-def of_suite(run: dict[str, Any], keys: list[str], wall_s: float) -> tuple[dict[str, float], float, float]:
+def of_suite(run: dict[str, Any], keys: list[str], wall_s: float) -> Turn:
     """Rates by path and benchmark, seconds and GiB, from a run.json; raises ValueError where one was not measured."""
     rates, peak_gib = {}, 0.0
     results = {result["key"]: result for result in run["results"]}
@@ -98,7 +105,7 @@ def of_suite(run: dict[str, Any], keys: list[str], wall_s: float) -> tuple[dict[
     return rates, wall_s, peak_gib
 
 
-def bare_turn(profile: Profile, figures: Figures) -> None:
+def bare_turn(profile: Profile) -> Turn:
     """Each bare program in a process of its own."""
     rates: dict[str, float] = {}
     wall_s, peak_gib = 0.0, 0.0
@@ -107,10 +114,10 @@ def bare_turn(profile: Profile, figures: Figures) -> None:
         said, seconds = _run(BARE, [sys.executable, program, kind, profile.name], profile)
         rate, peak = map(float, said.split()[-2:])
         rates[kind], wall_s, peak_gib = rate, wall_s + seconds, max(peak_gib, peak)
-    figures.add(BARE, rates, wall_s, peak_gib)
+    return rates, wall_s, peak_gib
 
 
-def optimum_turn(python: Path, folder: str, profile: Profile, figures: Figures) -> None:
+def optimum_turn(python: Path, folder: str, profile: Profile) -> Turn:
     """optimum-benchmark on the model in a folder: decode, also with its memory tracking, prefill, and LoRA training."""
     sizes, lora = profile.workloads, profile.workloads.lora.small
     about = {"folder": folder, "device": "cuda" if profile.uses_gpu else "cpu"}
@@ -133,7 +140,7 @@ def optimum_turn(python: Path, folder: str, profile: Profile, figures: Figures) 
         answer = json.loads(said.splitlines()[-1])
         rates |= {mine: float(answer[theirs]) for theirs, mine in wanted.items()}
         wall_s, peak_gib = wall_s + seconds, max(peak_gib, float(answer["peak GiB"]))
-    figures.add(THEIRS, rates, wall_s, peak_gib)
+    return rates, wall_s, peak_gib
 
 
 def _run(tool: str, command: list[str], profile: Profile) -> tuple[str, float]:
@@ -175,7 +182,7 @@ def keep_model(profile: Profile, folder: str) -> None:
 
 
 def rows(figures: Figures, batch: int) -> Iterator[tuple[str, str, str]]:
-    """Rows of the table: what was compared, the ratio with both figures, and the target."""
+    """Rows of the table, of the tools that took turns: what is compared, the ratio with both figures, the target."""
     compared = [
         ("decode, token/s: tuned / bare loop", "suite decode tuned", "bare loop", ">= 0.97"),
         ("decode, token/s: stock / bare `generate`", "suite decode stock", "bare generate", ">= 0.97"),
@@ -189,16 +196,19 @@ def rows(figures: Figures, batch: int) -> Iterator[tuple[str, str, str]]:
         ("LoRA, step/s: tuned / optimum-benchmark's steps", "suite lora tuned", f"{THEIRS} steps", "for comparison"),
     ]
     for what, mine, theirs, wanted in compared:
-        yield what, ratio(figures.median(mine), figures.median(theirs)), wanted
-    samples, steps = figures.median(f"{THEIRS} samples"), figures.median(f"{THEIRS} steps")
-    yield (
-        f"LoRA, sample/s that optimum-benchmark reports / its own steps of {batch} rows",
-        ratio(samples, steps * batch),
-        "1; it multiplies by the number of steps",
-    )
-    for tool in (SUITE, BARE, THEIRS):
+        if all(name.startswith(figures.tools) for name in (mine, theirs)):
+            yield what, ratio(figures.median(mine), figures.median(theirs)), wanted
+    if THEIRS in figures.tools:
+        yield _counted(figures, batch)
+    for tool in figures.tools:
         wall_s, peak_gib = statistics.median(figures.wall_s[tool]), figures.peak_gib[tool]
         yield f"{tool}: wall time of a turn; highest memory", f"{wall_s:.0f} s; {peak_gib:.2f} GiB", "for comparison"
+
+
+def _counted(figures: Figures, batch: int) -> tuple[str, str, str]:
+    samples, steps = figures.median(f"{THEIRS} samples"), figures.median(f"{THEIRS} steps")
+    what = f"LoRA, sample/s that optimum-benchmark reports / its own steps of {batch} rows"
+    return what, ratio(samples, steps * batch), "1; it multiplies by the number of steps"
 
 
 def ratio(mine: float, theirs: float) -> str:
@@ -218,9 +228,9 @@ def main() -> None:
         keep_model(profile, folder)
         for turn in range(options.turns):
             print(f"turn {turn + 1} of {options.turns}", file=sys.stderr, flush=True)
-            suite_turn(profile, figures)
-            bare_turn(profile, figures)
-            optimum_turn(python, folder, profile, figures)
+            figures.add(SUITE, *suite_turn(profile))
+            figures.add(BARE, *bare_turn(profile))
+            figures.add(THEIRS, *optimum_turn(python, folder, profile))
     about = f"profile {profile.name}, medians of {options.turns} turns"
     found = [*rows(figures, profile.workloads.lora.small.batch), *peer_nccl.compared(profile)]
     performance_page.show("bench-peers", found, about, keep=options.write)

@@ -24,12 +24,13 @@ def show(name: str, rows: list[tuple[str, str, str]], about: str, *, keep: bool)
 def table(rows: list[tuple[str, str, str]], about: str) -> str:
     """The rows (what, measured, wanted) under a line that states where and when they were measured."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, check=True)
-    where = f"{os.cpu_count()} cores, {_cpu()}, Python {platform.python_version()}, {about}"
+    where = f"{os.cpu_count()} cores, {processor()}, Python {platform.python_version()}, {about}"
     head = f"Measured {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.decode().strip()}, on {where}."
     lines = ["| what | measured | wanted |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join([head, "", *lines])
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """The model of this machine's processors."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
