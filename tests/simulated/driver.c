@@ -80,33 +80,89 @@ static int all_work(int count) {
     return base && count > 0;
 }
 
-/* The table is read again for each call, so that a test can change the machine while it runs. */
-static int look(int gpu, const char *field, char *value) {
+/* The table, by what begins each of its lines: `GPU FIELD`. */
+#define SLOTS 16384
+#define SETTLED_S 0.05
+static _Thread_local struct {
+    struct stat file;
+    int settled;
+    char *lines;
+    struct { const char *key, *value; } slots[SLOTS];
+} table;
+
+static unsigned slot_of(const char *key) {
+    unsigned hash = 2166136261u;
+    for (const char *letter = key; *letter; letter++) hash = (hash ^ (unsigned char)*letter) * 16777619u;
+    hash %= SLOTS;
+    while (table.slots[hash].key && strcmp(table.slots[hash].key, key)) hash = (hash + 1) % SLOTS;
+    return hash;
+}
+
+/* Of two lines about the same the first holds. */
+static void take(char *line) {
+    char *end = strchr(line, ' ');
+    unsigned slot;
+    if (!end || !(end = strchr(end + 1, ' '))) return;
+    *end = 0;
+    slot = slot_of(line);
+    if (table.slots[slot].key) return;
+    table.slots[slot].key = line;
+    table.slots[slot].value = end + 1;
+}
+
+static int read_table(const char *path, size_t size) {
+    FILE *file = fopen(path, "r");
+    char *rest;
+    if (!file) return 0;
+    free(table.lines);
+    memset(table.slots, 0, sizeof table.slots);
+    table.lines = malloc(size + 1);
+    table.lines[fread(table.lines, 1, size, file)] = 0;
+    fclose(file);
+    for (char *line = strtok_r(table.lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) take(line);
+    return 1;
+}
+
+/* The table is read again where its file is another one, so that a test can change the machine while it runs. A file
+ * that is younger than SETTLED_S may change once more within a tick of the file system's clock. */
+static int table_is_there(void) {
     const char *path = getenv("SIMULATED_DRIVER");
-    FILE *table = path ? fopen(path, "r") : NULL;
-    char line[LINE], resting[LINE], working[LINE], together[LINE];
-    unsigned pid;
-    double seconds = work(gpu, &pid, SIMULATED_TIME);
-    int result = NOT_SUPPORTED, gpus = 0, found_by = 0;
-    if (!table) return UNKNOWN;
-    if (gpu == THE_DRIVER) snprintf(resting, sizeof resting, "- %s ", field);
-    else snprintf(resting, sizeof resting, "%d %s ", gpu, field);
-    snprintf(working, sizeof working, "%d* %s ", gpu, field);
-    snprintf(together, sizeof together, "%d+ %s ", gpu, field);
-    while (fgets(line, sizeof line, table)) {
-        int by = !strncmp(line, resting, strlen(resting)) ? 1
-            : pid && !strncmp(line, working, strlen(working)) ? 2
-            : pid && !strncmp(line, together, strlen(together)) && all_work(gpus) ? 3 : 0;
-        if (!strncmp(line, "- count ", 8)) gpus = atoi(line + 8);
-        if (by <= found_by) continue;
-        line[strcspn(line, "\n")] = 0;
-        strcpy(value, line + strlen(by == 1 ? resting : by == 2 ? working : together));
-        result = SUCCESS;
-        found_by = by;
+    struct stat now;
+    if (!path || stat(path, &now)) return 0;
+    if (table.settled && now.st_ino == table.file.st_ino && now.st_dev == table.file.st_dev
+        && now.st_size == table.file.st_size && now.st_mtim.tv_sec == table.file.st_mtim.tv_sec
+        && now.st_mtim.tv_nsec == table.file.st_mtim.tv_nsec) return 1;
+    table.settled = age_of(path) > SETTLED_S;
+    table.file = now;
+    return read_table(path, (size_t)now.st_size);
+}
+
+/* What the table says of a GPU, with a mark for the moment, or NULL. */
+static const char *said(int gpu, const char *mark, const char *field) {
+    char key[LINE];
+    if (gpu == THE_DRIVER) snprintf(key, sizeof key, "- %s", field);
+    else snprintf(key, sizeof key, "%d%s %s", gpu, mark, field);
+    return table.slots[slot_of(key)].value;
+}
+
+static int look(int gpu, const char *field, char *value) {
+    const char *resting, *working, *together, *count, *found;
+    unsigned pid = 0;
+    double seconds = 0;
+    if (!table_is_there()) return UNKNOWN;
+    found = resting = said(gpu, "", field);
+    working = said(gpu, "*", field);
+    together = said(gpu, "+", field);
+    if (gpu != THE_DRIVER && (working || together || (resting && strchr(resting, ',')))) {
+        seconds = work(gpu, &pid, SIMULATED_TIME);
+        count = said(THE_DRIVER, "", "count");
+        if (pid && working) found = working;
+        if (pid && together && all_work(count ? atoi(count) : 0)) found = together;
     }
-    fclose(table);
-    if (!result && strchr(value, ',') && !strstr(field, "processes")) choose_by_time(value, seconds);
-    if (result || value[0] != '!') return result;
+    if (!found) return NOT_SUPPORTED;
+    snprintf(value, LINE, "%s", found);
+    if (strchr(value, ',') && !strstr(field, "processes")) choose_by_time(value, seconds);
+    if (value[0] != '!') return SUCCESS;
     if (!strcmp(value, "!hangs")) for (;;) pause();
     if (!strcmp(value, "!crashes")) raise(SIGSEGV);
     return atoi(value + 1);

@@ -26,7 +26,7 @@ if __name__ == "__main__":
 from simulated import engine, gpu_clock, host, ranks
 from simulated import machine as machines
 from simulated.findings import Finding, Row, grid, row_of, table, worst, written, wrong
-from simulated.forks import SILICON, Forking, answered_by_fork, started_by_fork
+from simulated.forks import SILICON, Forking, answered_here, started_by_fork
 from suites import example
 
 from dgxcert import command
@@ -45,6 +45,7 @@ from dgxcert.profiles.profile import Profile
 from dgxcert.record import journal
 from dgxcert.record import run as runs
 from dgxcert.record.state import RunState
+from dgxcert.redaction import library
 from dgxcert.runner import session
 from dgxcert.runner.supervisor import Supervisor
 from dgxcert.workloads.hardware import peer_copies
@@ -141,7 +142,7 @@ def judge(machine: machines.Machine, asked: Matrix, folder: Path) -> Row:
     os.environ.update(machine.played(folder, asked.library))
     os.environ["SIMULATED_CUDA_FREE_GIB"] = str(machine.fields["cuda_free_gib"])
     os.environ.update(suite.environment())
-    command.run, command.start = answered_by_fork, started_by_fork
+    command.run, command.start = answered_here, started_by_fork
     ranks.play()
     gpu_clock.play()
     _shorten_copies()
@@ -197,17 +198,15 @@ def measured(
         state.take(image)
         stages.insert(1, Stage.IMAGE)
     for stage in stages:
-        entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, folder)]
+        entries = [entry for entry in planned if entry.runs and _is_of(entry, stage, state)]
         if entries:
             supervisor.run_stage(options.stage_name(stage), Forking(entries, plugins), entries)  # type: ignore[arg-type]
     return runs.assemble(journal.read(folder), "run")
 
 
-def _is_of(entry: Planned, stage: Stage, run_folder: Path) -> bool:
+def _is_of(entry: Planned, stage: Stage, so_far: RunState) -> bool:
     """Whether a stage measures a requirement; what only the work decides is one of the stage after it too."""
-    if entry.stage is stage:
-        return True
-    return stage is Stage.AFTER and RunState(journal.read(run_folder)).decided_after_work(entry.key)
+    return entry.stage is stage or (stage is Stage.AFTER and so_far.decided_after_work(entry.key))
 
 
 def _profile(machine: machines.Machine, read: Machine) -> Profile:
@@ -336,6 +335,8 @@ def main() -> None:
     import dgxcert.runner.plugin  # noqa: F401 (as above)
 
     collect_here()
+    matching.shipped()
+    library.expressions()
     gc.freeze()  # pytest collects garbage five times at its end: not that of torch, in each fork
     rows = run(found, only or REQUIREMENTS, options.keep.resolve() if options.keep else None)
     if options.json:
