@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the workloads need torch: make setu
 
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Wrong
-from dgxcert.workloads.inference import attention_probe, static_llama
+from dgxcert.workloads.inference import attention_probe, llama_layer, static_llama
 from dgxcert.workloads.inference.attention_probe import decode_error, prefill_error, tolerance
 from dgxcert.workloads.inference.static_llama import StaticLlama
 from dgxcert.workloads.models import seeded
@@ -54,14 +54,14 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Replaces the attention of a decoding step in one of three layers, or in all of them."""
 
     def replace(wrong: Attend, layer: int | None) -> None:
-        right, calls = static_llama._decode_attention, itertools.count()
+        right, calls = llama_layer._decode_attention, itertools.count()
 
         def attend(dims: Any, query: Any, kv_cache: Any, visible: Any) -> Any:
             if layer in (None, next(calls) % SMALL.layers):
                 return wrong(right, dims, query, kv_cache, visible)
             return right(dims, query, kv_cache, visible)
 
-        monkeypatch.setattr(static_llama, "_decode_attention", attend)
+        monkeypatch.setattr(llama_layer, "_decode_attention", attend)
 
     return replace
 
@@ -130,13 +130,13 @@ def test_a_fault_of_a_decoding_step_is_seen(
 
 
 def test_a_key_that_is_stored_elsewhere_is_seen(bf16: StaticLlama, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = static_llama.decode_layer
+    right = llama_layer.decode_layer
 
     def beside(*inputs: Any) -> torch.Tensor:
         *others, position, visible = inputs
         return right(*others, position - 1, visible)
 
-    monkeypatch.setattr(static_llama, "decode_layer", beside)
+    monkeypatch.setattr(llama_layer, "decode_layer", beside)
     assert decode_error(bf16, POSITIONS).error > 0.5
 
 
@@ -189,13 +189,13 @@ PROMPT_FAULTS: dict[str, Attend] = {
 def test_a_fault_of_a_prefill_is_seen(
     short: StaticLlama, monkeypatch: pytest.MonkeyPatch, fault: str, layer: int
 ) -> None:
-    right, calls = static_llama._prefill_attention, itertools.count()
+    right, calls = llama_layer._prefill_attention, itertools.count()
 
     def attend(*inputs: Any) -> Any:
         faulty = next(calls) % SMALL.layers == layer
         return PROMPT_FAULTS[fault](right, *inputs) if faulty else right(*inputs)
 
-    monkeypatch.setattr(static_llama, "_prefill_attention", attend)
+    monkeypatch.setattr(llama_layer, "_prefill_attention", attend)
     assert prefill_error(short, 256).error > (tolerance("bf16").max or 0)
 
 

@@ -16,7 +16,7 @@ from dgxcert.probes.host import memory
 from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Inference, Setting
-from dgxcert.workloads.inference import generation, static_llama
+from dgxcert.workloads.inference import generation, llama_layer
 from dgxcert.workloads.models import seeded
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
@@ -169,13 +169,13 @@ def test_a_tuned_path_that_computes_something_else_is_caught(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, fault: tuple[str, object]
 ) -> None:
     name, wrong = fault
-    right = static_llama._project_qkv
+    right = llama_layer._project_qkv
 
     def without_keys(*inputs: object) -> object:
         queries, (keys, values) = right(*inputs)  # type: ignore[arg-type]
         return queries, torch.stack([keys * 0, values])
 
-    monkeypatch.setattr(static_llama, name, wrong or without_keys)
+    monkeypatch.setattr(llama_layer, name, wrong or without_keys)
     workload = generation.prepare_decode(CPU, profile, Case("fp32", "tuned", "single"))
     workload.run_rounds(once)
     with pytest.raises(Wrong):
@@ -229,8 +229,8 @@ def test_a_setting_without_sizes_in_the_profile_is_inconclusive(profile: Profile
 def test_attention_that_is_off_by_too_little_for_the_logits_is_caught(
     monkeypatch: pytest.MonkeyPatch, profile: Profile, evidence: Recorder, function: str
 ) -> None:
-    right = getattr(static_llama, function)
-    monkeypatch.setattr(static_llama, function, lambda *inputs: right(*inputs) * 1.001)
+    right = getattr(llama_layer, function)
+    monkeypatch.setattr(llama_layer, function, lambda *inputs: right(*inputs) * 1.001)
     prepare = generation.prepare_decode if function == "_decode_attention" else generation.prepare_prefill
     workload = prepare(CPU, profile, Case("fp32", "tuned", "full"))
     workload.run_rounds(once)

@@ -18,9 +18,10 @@ from dgxcert.profiles.workload_sizes import Setting
 from dgxcert.workloads import allocation, numerics
 from dgxcert.workloads.hardware import ceilings, rooflines
 from dgxcert.workloads.hardware.rooflines import Peaks
-from dgxcert.workloads.inference import attention_probe
+from dgxcert.workloads.inference import attention_probe, decode_trial
 from dgxcert.workloads.inference.attention_probe import ProbeError
 from dgxcert.workloads.inference.static_llama import StaticLlama
+from dgxcert.workloads.inference.step_trial import Choice
 from dgxcert.workloads.inference.token_times import TokenTimes
 from dgxcert.workloads.models import architectures, int4, nf4, seeded
 from dgxcert.workloads.round_timer import AddRound, compiled_graphs, repeat
@@ -213,11 +214,14 @@ class Decode(Inference):
         # `generate` computes the first token in its prefill, which is not part of a round.
         steps = setting.new_tokens if case.path == TUNED else setting.new_tokens - 1
         self.work = _work(device, profile, self.compute, float(setting.batch), cost, times=steps)
+        self.choice: Choice | None = None
+        """Steps of the tuned path that were kept, and their trial; None before the rounds and on the stock path."""
 
     def run_rounds(self, add_round: AddRound) -> None:
         """One completion after another; of `generate` only the time between the first and the last token counts."""
         if self.case.path == TUNED:
             self.tuned.start_decode(self.prompt)
+            self.choice = decode_trial.choose(self.tuned, self.device, self.setting.new_tokens)
             repeat(self._run_tuned, add_round, before=self.tuned.rewind)
             return
         wanted = True
@@ -226,6 +230,12 @@ class Decode(Inference):
             if times.tokens != self.setting.new_tokens:
                 raise Inconclusive(f"generate returned {times.tokens} tokens, {self.setting.new_tokens} were requested")
             wanted = add_round(times.decode_s)
+
+    def verify(self, evidence: Recorder) -> None:
+        """Record which steps the tuned path kept, then check what `Inference.verify` checks."""
+        if self.choice is not None:
+            self.choice.record(evidence)
+        super().verify(evidence)
 
     def _run_tuned(self) -> None:
         for _ in range(self.setting.new_tokens):

@@ -1,71 +1,28 @@
 """Static Llama: a transformers Llama's own weights with fixed shapes, joined matmuls and a KV cache that never grows.
 
 This is the `tuned` path. Each layer is one function, compiled once for all layers where that is asked for, and on a GPU
-a whole decoding step is one CUDA graph, so that what is timed is the device and not the host that feeds it.
+a whole decoding step is one CUDA graph, so that what is timed is the device and not the host that feeds it. The graph
+may have some of the steps of `decode_steps`.
 
 Shapes in this module: `tokens` is the number of positions of a prompt, `max_length` that of prompt and completion, and
 `hidden` the width of the model.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import INT4, NF4
 from dgxcert.machine.device import Device
+from dgxcert.workloads.inference import decode_steps
+from dgxcert.workloads.inference.decode_steps import PLAIN, Place, Steps
+from dgxcert.workloads.inference.llama_layer import DecodeForm, Fused, LayerWeights, LlamaDims, prefill_layer
 from dgxcert.workloads.models import int4, linear_kernels
-from dgxcert.workloads.models.linear_kernels import LinearKernel, Weights
+from dgxcert.workloads.models.linear_kernels import Weights
 
 if TYPE_CHECKING:
     import torch
 
 WARM_UP_STEPS = 3
 """Decoding steps before a CUDA graph is captured."""
-
-
-@dataclass(frozen=True)
-class LlamaDims:
-    """The numbers of a Llama's config.json that a layer's arithmetic needs."""
-
-    heads: int
-    kv_heads: int
-    head_dim: int
-    norm_eps: float
-
-    @classmethod
-    def of(cls, config: Any) -> "LlamaDims":
-        """The dimensions in a transformers `LlamaConfig`.
-
-        >>> from transformers import LlamaConfig
-        >>> LlamaDims.of(LlamaConfig(hidden_size=512, num_attention_heads=8, num_key_value_heads=4))
-        LlamaDims(heads=8, kv_heads=4, head_dim=64, norm_eps=1e-06)
-        """
-        return cls(
-            heads=config.num_attention_heads,
-            kv_heads=config.num_key_value_heads,
-            head_dim=config.head_dim,
-            norm_eps=float(config.rms_norm_eps),
-        )
-
-
-class LayerWeights(NamedTuple):
-    """The tensors of one decoder layer; matrices that read the same input are joined into one matmul.
-
-    - `input_norm`: (hidden,)
-    - `qkv_proj`: ((heads + 2 kv_heads) head_dim, hidden), rows of queries, keys and values
-    - `o_proj`: (hidden, heads head_dim)
-    - `post_attention_norm`: (hidden,)
-    - `gate_up_proj`: (2 intermediate, hidden)
-    - `down_proj`: (hidden, intermediate)
-
-    Matrices are in the form that the precision's `LinearKernel` takes.
-    """
-
-    input_norm: "torch.Tensor"
-    qkv_proj: Weights
-    o_proj: Weights
-    post_attention_norm: "torch.Tensor"
-    gate_up_proj: Weights
-    down_proj: Weights
 
 
 class StaticLlama:
@@ -86,9 +43,15 @@ class StaticLlama:
             self._layer_weights(layer, f"model.layers.{index}") for index, layer in enumerate(model.model.layers)
         ]
         self._allocate(batch, max_length)
-        self._prefill_layer, self._decode_layer = self._prefill_layer_eager, self._decode_layer_eager
-        if compiled and precision != NF4:  # bitsandbytes' layers choose their kernels in Python
-            self._compile(batch)
+        self._prefill_layer = self._prefill_layer_eager
+        self._compiled = compiled and precision != NF4  # bitsandbytes' layers choose their kernels in Python
+        if self._compiled:
+            self._compile()
+        self.steps = PLAIN
+        """The decode steps in use."""
+        self._forms: dict[Steps, DecodeForm] = {}
+        self._graphs: dict[Steps, Any] = {}
+        self._form = self._form_of(PLAIN)
         self._graph: Any = None
 
     def _allocate(self, batch: int, max_length: int) -> None:
@@ -113,21 +76,59 @@ class StaticLlama:
         self.logits = torch.zeros(batch, self._model.config.vocab_size, dtype=dtype, device=where)
         """Logits of the last decoding step, (batch, vocabulary)."""
 
-    def _compile(self, batch: int) -> None:
-        """Replace both layer functions by their compiled forms; each is compiled once, for all layers."""
+    def _compile(self) -> None:
+        """Replace the function of a prefill's layer by its compiled form; it is compiled once, for all layers."""
         import torch
 
         # What was compiled for an earlier model counts against torch's limit of recompilations per function.
         torch.compiler.reset()
-        options = _decode_options(self._device, self.precision, batch)
         self._prefill_layer = torch.compile(self._prefill_layer_eager, fullgraph=True, dynamic=False, options={})
-        self._decode_layer = torch.compile(self._decode_layer_eager, fullgraph=True, dynamic=False, options=options)
 
     def _prefill_layer_eager(self, *inputs: Any) -> "torch.Tensor":
         return prefill_layer(self._linear, self.dims, *inputs)
 
-    def _decode_layer_eager(self, *inputs: Any) -> "torch.Tensor":
-        return decode_layer(self._linear, self.dims, *inputs)
+    def _form_of(self, steps: Steps) -> DecodeForm:
+        """The functions of a decoding step with these steps; each is compiled once, at its first call."""
+        if steps not in self._forms:
+            options = None
+            if self._compiled:
+                batch = self._token.shape[0]
+                options = _decode_options(self._device, self.precision, batch) | decode_steps.compiler_options(steps)
+            self._forms[steps] = DecodeForm(self._linear, self._dense, self.dims, Fused.of(steps), options)
+        return self._forms[steps]
+
+    def place(self) -> Place:
+        """Where the decoding steps run, which decides what can be added to them."""
+        import torch
+
+        on_gpu = self._device.kind == "cuda"
+        return Place(
+            kind=self._device.kind,
+            capability=torch.cuda.get_device_capability(self._device.index) if on_gpu else (0, 0),
+            compiled=self._compiled,
+            precision=self.precision,
+            batch=self._token.shape[0],
+            vocabulary=self.logits.shape[1],
+            halves_alike=decode_steps.are_halves_alike(self._cos) and decode_steps.are_halves_alike(self._sin),
+            has_dependent_launch=self._compiled and decode_steps.has_dependent_launch(),
+        )
+
+    def use(self, steps: Steps) -> None:
+        """Decode with these steps from now on; comes after `start_decode`, and rewinds."""
+        self.steps, self._form = steps, self._form_of(steps)
+        self._graph = self._graphs.get(steps)
+        self.rewind()
+        if self._device.kind == "cuda" and self._graph is None:
+            import torch
+
+            with torch.cuda.device(self._device.index):  # graphs are captured on the current device
+                self._graph = self._graphs[steps] = self._captured()
+            self.rewind()
+
+    def forget_others(self) -> None:
+        """Drop what belongs to steps that are not in use: graphs and compiled functions."""
+        self._forms = {self.steps: self._form}
+        self._graphs = {self.steps: self._graph} if self._graph is not None else {}
 
     def _layer_weights(self, layer: Any, name: str) -> LayerWeights:
         attention, mlp = layer.self_attn, layer.mlp
@@ -177,19 +178,16 @@ class StaticLlama:
 
         The first step reads that last token, so that every token of the completion comes from the same graph.
         """
-        import torch
 
         if ids.shape[1] > 1:
             self.prefill(ids[:, :-1])
         self._start.fill_(ids.shape[1] - 1)
         self._last_prompt_token = ids[:, -1:].clone()
-        self.rewind()
-        if self._device.kind == "cuda":
-            with torch.cuda.device(self._device.index):  # graphs are captured on the current device
-                self._capture_graph()
-            self.rewind()
+        self._graphs.clear()
+        self.use(self.steps)
 
-    def _capture_graph(self) -> None:
+    def _captured(self) -> Any:
+        """A CUDA graph of one decoding step."""
         import torch
 
         # Warm up on a side stream, as torch's CUDA graph notes demand: libraries choose their kernels and allocate
@@ -200,9 +198,10 @@ class StaticLlama:
             for _ in range(WARM_UP_STEPS):
                 self._forward_one_token()
         torch.cuda.current_stream().wait_stream(side_stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.no_grad(), torch.cuda.graph(self._graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.no_grad(), torch.cuda.graph(graph):
             self._forward_one_token()
+        return graph
 
     def rewind(self) -> None:
         """Go back to the end of the prompts; the next steps overwrite the tokens and the cache behind it."""
@@ -224,9 +223,14 @@ class StaticLlama:
         hidden = self._model.model.embed_tokens(self._token)
         at_position = self._at_position()
         for layer, kv_cache in zip(self._layers, self.kv_cache, strict=True):
-            hidden = self._decode_layer(hidden, layer, kv_cache, *at_position)
-        self.logits.copy_(self._lm_head(hidden[:, -1]))
-        self._token.copy_(self.logits.argmax(-1, keepdim=True))
+            hidden = self._form.layer(hidden, layer, kv_cache, *at_position)
+        if self._form.fused.argmax:
+            logits, token = self._form.head(hidden, self._model.model.norm.weight, self.lm_head_weight)
+        else:
+            logits = self._lm_head(hidden[:, -1])
+            token = logits.argmax(-1, keepdim=True)
+        self.logits.copy_(logits)
+        self._token.copy_(token)
         self.generated.index_copy_(1, self._position - self._start, self._token)
         self._position.add_(1)
 
@@ -246,7 +250,7 @@ class StaticLlama:
 
         self._position.fill_(position)
         with torch.no_grad():
-            return self._decode_layer(hidden, weights, self.kv_cache[index], *self._at_position())
+            return self._form.layer(hidden, weights, self.kv_cache[index], *self._at_position())
 
     def run_prefill_layer(self, index: int, hidden: "torch.Tensor", weights: LayerWeights) -> "torch.Tensor":
         """One layer of a prefill of hidden states (batch, tokens, hidden), likewise."""
@@ -259,6 +263,11 @@ class StaticLlama:
     def layer_weights(self, index: int) -> LayerWeights:
         """The weights of a layer."""
         return self._layers[index]
+
+    @property
+    def token(self) -> "torch.Tensor":
+        """The last token of each row, (batch, 1), which the next step reads."""
+        return self._token
 
     @property
     def lm_head_weight(self) -> "torch.Tensor":
@@ -286,108 +295,3 @@ def _decode_options(device: Device, precision: str, batch: int) -> dict[str, Any
     # model on an H200 against 207 by cuBLAS. Elsewhere it gains nothing and takes as long again to compile.
     one_row = batch == 1 and precision not in (INT4, NF4)
     return {"coordinate_descent_tuning": True} if device.kind == "cuda" and one_row else {}
-
-
-def prefill_layer(
-    linear: LinearKernel,
-    dims: LlamaDims,
-    hidden: "torch.Tensor",
-    layer: LayerWeights,
-    kv_cache: "torch.Tensor",
-    cos: "torch.Tensor",
-    sin: "torch.Tensor",
-) -> "torch.Tensor":
-    """A decoder layer over whole prompts (batch, tokens, hidden); writes the first `tokens` positions of its KV cache.
-
-    The cache is of shape (2, batch, kv_heads, max_length, head_dim); `cos` and `sin` are of shape (tokens, head_dim).
-    """
-    query, key_value = _project_qkv(linear, dims, hidden, layer, cos, sin)
-    kv_cache[:, :, :, : hidden.shape[1]] = key_value
-    hidden = hidden + linear(_prefill_attention(dims, query, key_value), layer.o_proj)
-    return hidden + _mlp(linear, dims, hidden, layer)
-
-
-def decode_layer(
-    linear: LinearKernel,
-    dims: LlamaDims,
-    hidden: "torch.Tensor",
-    layer: LayerWeights,
-    kv_cache: "torch.Tensor",
-    cos: "torch.Tensor",
-    sin: "torch.Tensor",
-    position: "torch.Tensor",
-    visible: "torch.Tensor",
-) -> "torch.Tensor":
-    """A decoder layer over one token of each row (batch, 1, hidden), at `position` (1,) of its KV cache.
-
-    `visible` (max_length,) is true up to this position; `cos` and `sin` are of shape (1, head_dim).
-    """
-    query, key_value = _project_qkv(linear, dims, hidden, layer, cos, sin)
-    kv_cache.index_copy_(3, position, key_value)
-    hidden = hidden + linear(_decode_attention(dims, query, kv_cache, visible), layer.o_proj)
-    return hidden + _mlp(linear, dims, hidden, layer)
-
-
-def _project_qkv(
-    linear: LinearKernel,
-    dims: LlamaDims,
-    hidden: "torch.Tensor",
-    layer: LayerWeights,
-    cos: "torch.Tensor",
-    sin: "torch.Tensor",
-) -> "tuple[torch.Tensor, torch.Tensor]":
-    """Queries (batch, heads, tokens, head_dim), and keys and values (2, batch, kv_heads, tokens, head_dim)."""
-    import torch
-
-    normed = torch.nn.functional.rms_norm(hidden, hidden.shape[-1:], layer.input_norm, dims.norm_eps)
-    qkv = linear(normed, layer.qkv_proj).unflatten(-1, (-1, dims.head_dim)).transpose(1, 2)
-    query, key, value = qkv.split([dims.heads, dims.kv_heads, dims.kv_heads], 1)
-    return apply_rotary_emb(query, cos, sin), torch.stack([apply_rotary_emb(key, cos, sin), value])
-
-
-def apply_rotary_emb(x: "torch.Tensor", cos: "torch.Tensor", sin: "torch.Tensor") -> "torch.Tensor":
-    """Rotary position embedding (RoFormer, arXiv:2104.09864) of heads (..., tokens, head_dim).
-
-    As in transformers the two halves of a head are rotated against each other, not neighbouring pairs.
-
-    >>> import torch
-    >>> apply_rotary_emb(torch.tensor([[1.0, 2.0]]), cos=torch.zeros(1, 2), sin=torch.ones(1, 2))  # by 90 degrees
-    tensor([[-2.,  1.]])
-    """
-    import torch
-
-    first, second = x.chunk(2, -1)
-    return x * cos + torch.cat([-second, first], -1) * sin
-
-
-def _prefill_attention(dims: LlamaDims, query: "torch.Tensor", key_value: "torch.Tensor") -> "torch.Tensor":
-    """Causal attention of prompts, by torch's fused kernel: (batch, tokens, heads head_dim)."""
-    import torch
-
-    key, value = key_value
-    attended = torch.nn.functional.scaled_dot_product_attention(
-        query, key, value, is_causal=True, enable_gqa=dims.heads != dims.kv_heads
-    )
-    return attended.transpose(1, 2).flatten(2)
-
-
-def _decode_attention(
-    dims: LlamaDims, query: "torch.Tensor", kv_cache: "torch.Tensor", visible: "torch.Tensor"
-) -> "torch.Tensor":
-    """Attention of one token of each row over the visible positions of the cache: (batch, 1, heads head_dim)."""
-    key, value = kv_cache
-    batch = query.shape[0]
-    # Queries that share a key are rows of one matmul, so that each key and value is read once.
-    grouped = query.reshape(batch, dims.kv_heads, -1, dims.head_dim)
-    scores = (grouped @ key.transpose(2, 3)).float() * dims.head_dim**-0.5  # softmax in fp32, as transformers does
-    weights = scores.masked_fill(~visible, float("-inf")).softmax(-1).to(query.dtype)
-    return (weights @ value).reshape(batch, 1, -1)
-
-
-def _mlp(linear: LinearKernel, dims: LlamaDims, hidden: "torch.Tensor", layer: LayerWeights) -> "torch.Tensor":
-    """The gated MLP (SwiGLU) after its norm: (batch, tokens, hidden)."""
-    import torch
-
-    normed = torch.nn.functional.rms_norm(hidden, hidden.shape[-1:], layer.post_attention_norm, dims.norm_eps)
-    gate, up = linear(normed, layer.gate_up_proj).chunk(2, -1)
-    return linear(torch.nn.functional.silu(gate) * up, layer.down_proj)
