@@ -89,6 +89,15 @@ class Forking(Launcher):
         return f"its process ended with {returncode}", returncode == -signal.SIGKILL
 
 
+def collected_by_fork(args: list[str], *, timeout_s: float, **other: Any) -> command.Completed:
+    """`command.run`, with the checks collected by a fork of this process, which has them loaded."""
+    if args[1:4] != ["-P", "-m", "pytest"]:
+        return RUN(args, timeout_s=timeout_s, **other)
+    import pytest
+
+    return _forked(args, lambda _output: int(pytest.main(args[4:])), timeout_s)
+
+
 def answered_here(args: list[str], *, timeout_s: float, **other: Any) -> command.Completed:
     """`command.run`, with driver queries answered without starting Python.
 
@@ -112,14 +121,18 @@ def _may_end_its_caller() -> bool:
 
 
 def _answered_by_fork(args: list[str], answer: Callable[..., Any], timeout_s: float) -> command.Completed:
+    def work(output: Output) -> int:
+        output.write(json.dumps(answer(*args[4:])).encode())
+        output.flush()
+        return 0
+
+    return _forked(args, work, timeout_s)
+
+
+def _forked(args: list[str], work: Callable[[Output], int], timeout_s: float) -> command.Completed:
+    """What a fork writes, as `command.run` returns it of a process."""
     with tempfile.TemporaryFile("w+b") as stdout, tempfile.TemporaryFile("w+b") as stderr:
-
-        def work() -> int:
-            stdout.write(json.dumps(answer(*args[4:])).encode())
-            stdout.flush()
-            return 0
-
-        process = Forked(work, stdout, stderr)
+        process = Forked(lambda: work(stdout), stdout, stderr)
         deadline = time.monotonic() + timeout_s
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.002)

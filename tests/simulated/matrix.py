@@ -26,7 +26,7 @@ if __name__ == "__main__":
 from simulated import engine, gpu_clock, host, ranks
 from simulated import machine as machines
 from simulated.findings import Finding, Row, grid, row_of, table, worst, written, wrong
-from simulated.forks import SILICON, Forking, answered_here, started_by_fork
+from simulated.forks import SILICON, Forking, answered_here, collected_by_fork, started_by_fork
 from suites import example
 
 from dgxcert import command
@@ -260,6 +260,7 @@ def run(
     jobs: int = 6,
 ) -> list[Row]:
     """Judge machines. The environment must already point to the driver library, as `prepared` sets it."""
+    command.run = collected_by_fork
     counts = {(1, ()), *(_gpus(each) for each in described)}
     catalogues = {(count, displays): suite.collect(suite.root(), count, displays) for count, displays in counts}
     asked = Matrix(requirements, catalogues, Path(os.environ["SIMULATED_LIBRARY"]), keep)
@@ -330,10 +331,11 @@ def main() -> None:
     found = described(options.folder.resolve(), only)
     prepared()
     import pytest_benchmark.plugin  # noqa: F401 (loaded once, here, for all that are forked)
-    import torch  # noqa: F401 (as above)
+    import torch
 
     import dgxcert.runner.plugin  # noqa: F401 (as above)
 
+    torch.set_num_threads(1)  # the second would wait for the first by spinning, and all cores have work
     collect_here()
     matching.shipped()
     library.expressions()
