@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -25,8 +25,8 @@ from dgxcert.record.room.word import Word
 
 ROOT = Path(__file__).parents[2]
 MEASURED = "GPU-PRESENT,DRIVER-BRANCH,DEVICE-MEMORY,GPU-CLOCK-UNDER-LOAD"
-WITHOUT_LOAD = "GPU-PRESENT,DRIVER-BRANCH,GPU-XID,DEVICE-MEMORY"
-VALIDATED = ("healthy", "healthy", "sudo", "stuck", "old-driver", "little-memory")
+WITHOUT_GPU = ["--profile", "cpu", "--only", "MEMORY-AVAILABLE,SWAP-UNUSED,SAFETENSORS-BYTES,TOKENIZERS-FAST"]
+VALIDATED = ("healthy", "sudo", "stuck", "old-driver", "little-memory")
 WORDS = {
     "refused": Word.REFUSED,
     "no-route": Word.NO_ROUTE,
@@ -121,14 +121,14 @@ def _is_ours(process: Path) -> bool:
     return not words or words[0] not in {"unshare", "/bin/sh"} or "become_host" not in " ".join(words)
 
 
-def _lab(folder: Path, kinds: tuple[str, ...]) -> Iterator[Lab]:
+def _lab(folder: Path, kinds: tuple[str, ...], pairs: Sequence[tuple[int, int]] = ()) -> Iterator[Lab]:
     if problem := namespaces.unusable():
         missing(f"a room of simulated hosts: {problem}", "Run: sudo scripts/system-packages")
     clone = copy_of_checkout(folder / "clone")
     git = ["git", "-C", str(clone), "-c", "user.name=test", "-c", "user.email=test@example.org"]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "as it is here"]):
         subprocess.run([*git, *words], check=True)
-    room = hosts.up(kinds)
+    room = hosts.up(kinds, pairs=pairs)
     lab = Lab(room, folder)
     try:
         yield lab
@@ -255,37 +255,45 @@ def _files_with(room: Hosts, host: hosts.SimulatedHost) -> str:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """A room of healthy hosts that take their time, and of one that is not there."""
-    yield from _lab(tmp_path, ("slow", "slow", "refused"))
+    """A room of two hosts that measure as a test lets them, with a cable between them, and of one that is not there."""
+    yield from _lab(tmp_path, ("held", "held", "refused"), pairs=[(1, 2)])
 
 
 def test_a_controller_that_is_killed_or_stopped_is_gone_on_with(lab: Lab) -> None:
-    slow = lab.room.of_kind("slow")
-    killed = lab.call("run", "--only", WITHOUT_LOAD)
+    held = lab.room.of_kind("held")
+    killed = lab.call("run", *WITHOUT_GPU)
     _await_work(lab, killed, done=1)
     killed.kill()
     time.sleep(1)
-    assert all(lab.room.processes(host) for host in slow), "the hosts work on without their controller"
+    assert all(lab.room.processes(host) for host in held), "the hosts work on without their controller"
 
-    stopped = lab.call("run", "--only", WITHOUT_LOAD)
+    stopped = lab.call("run", *WITHOUT_GPU)
     _await_word(stopped, "goes on")
+    for host in held:
+        lab.room.let(host, 2)
     _await_work(lab, stopped, done=2)
     stopped.interrupt()
     assert stopped.wait() != 0
-    # A host may have ended just before it was stopped.
-    assert {host.word for host in lab.document().hosts} <= {Word.STOPPED, Word.VALIDATED, Word.REFUSED}
-    assert _settled(lambda: [line for host in slow for line in lab.room.processes(host)]) == []
+    assert {host.word for host in lab.document().hosts} <= {Word.STOPPED, Word.REFUSED}
+    assert _settled(lambda: [line for host in held for line in lab.room.processes(host)]) == []
     assert _settled(lab.left_here) == []
 
+    for host in held:
+        lab.room.let(host, 100)
+    tested = []
     for _ in range(2):  # the first goes on with what was stopped; the second finds nothing left but the missing host
-        call = lab.call("run", "--only", WITHOUT_LOAD)
+        call = lab.call("run", *WITHOUT_GPU)
         assert call.wait() == 2, call.said[-3000:]
-        words = {host.name: (host.word, host.verdict) for host in lab.document().hosts}
-        assert [words[host.name] for host in slow] == [(Word.VALIDATED, Verdict.PARTIAL)] * len(slow)
-        assert [len(lab.begun(host)) for host in slow] == [1] * len(slow)
-        for host in slow:
+        room = lab.document()
+        words = {host.name: (host.word, host.verdict) for host in room.hosts}
+        assert [words[host.name] for host in held] == [(Word.VALIDATED, Verdict.PARTIAL)] * len(held)
+        assert [len(lab.begun(host)) for host in held] == [1] * len(held)
+        for host in held:
             (record,) = lab.records(host.name)
             assert _measured_twice(record) == []
+        tested.append([(pair.hosts, pair.outcome, pair.model_dump_json()) for pair in room.pairs])
+    assert [(ends, outcome) for ends, outcome, _ in tested[0]] == [(("spark-01", "spark-02"), Outcome.PASSED)]
+    assert tested[0] == tested[1]
 
 
 def _measured_twice(record: Path) -> list[str]:
@@ -299,7 +307,7 @@ def _await_work(lab: Lab, call: Terminal, done: int) -> None:
     """Wait until every host has finished that many requirements, and works on."""
     script = 'cat /home/*/dgxcert-room/results/*/*/records.jsonl 2>/dev/null | grep -c \'"event":"finished"\''
     deadline = time.monotonic() + WAIT_S
-    while any(int(lab.room.run(host, "sh", "-c", script).stdout or 0) < done for host in lab.room.of_kind("slow")):
+    while any(int(lab.room.run(host, "sh", "-c", script).stdout or 0) < done for host in lab.room.of_kind("held")):
         assert time.monotonic() < deadline, call.said[-3000:]
         time.sleep(0.2)
 

@@ -126,6 +126,10 @@ class Room:
             raise ProcessLookupError(f"{host.name} is dead")
         return int(found[0])
 
+    def let(self, host: SimulatedHost, measurements: int) -> None:
+        """Let a host of the kind `held` begin so many measurements in all."""
+        self.run(host, "sh", "-c", f"echo {measurements} >/run/machine/may")
+
     def change_key(self, host: SimulatedHost) -> None:
         """Give a host another host key, as one that was installed again has."""
         key = "/etc/ssh/ssh_host_ed25519_key"
@@ -296,7 +300,8 @@ def _write_machine(folder: Path, kind: Kind, number: int) -> None:
     each = {index: {"uuid": uuid, **own} for index, own in (machine.fields.get("each") or {0: {}}).items()}
     machine = machines.Machine(kind.machine, {**machine.fields, "each": each})
     (folder / "driver.table").write_text(machine.table(), encoding="utf-8")
-    (folder / "pause_s").write_text(str(kind.pause_s), encoding="ascii")
+    if kind.held:
+        (folder / "may").write_text("1", encoding="ascii")
     (folder / "fields").write_text(repr(machine.fields), encoding="utf-8")
 
 

@@ -13,15 +13,15 @@ class Kind:
     machine: str = "spark-idle"
     trouble: str = ""
     """What `become_host.sh` and `hosts.up` do otherwise, by name."""
-    pause_s: float = 0.0
-    """Before each measurement."""
+    held: bool = False
+    """Whether each measurement waits until a test lets it begin."""
     variables: dict[str, Any] = field(default_factory=dict)
     """Of the host in the inventory."""
 
 
 KINDS = {
     "healthy": Kind("a DGX Spark that is well"),
-    "slow": Kind("well, and takes its time before each measurement", pause_s=3.0),
+    "held": Kind("well, and measures no more than `Room.let` allows: one at first", held=True),
     "sudo": Kind("well, and works as another user, by the right sudo password", variables={"ansible_become": True}),
     "stuck": Kind("stuck in its low-power state: a third of its clock under load", "spark-stuck-low-power"),
     "old-driver": Kind("a driver from before CUDA 13", "spark-driver-too-old"),

@@ -32,9 +32,12 @@ def identity() -> Machine:
     return probe.read().model_copy(update=played)
 
 
-def pause_s() -> float:
-    """How long it waits before each measurement."""
-    return float((MACHINE / "pause_s").read_text(encoding="ascii"))
+def may_measure() -> bool:
+    """Whether this host may begin another measurement; one that is not held always may."""
+    allowed, begun = MACHINE / "may", PLAYED / "begun"
+    if not allowed.exists():
+        return True
+    return (begun.stat().st_size if begun.exists() else 0) < int(allowed.read_text(encoding="ascii") or 0)
 
 
 def _fields() -> dict[str, Any]:
