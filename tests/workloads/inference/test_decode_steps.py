@@ -13,12 +13,14 @@ from dgxcert.workloads.inference.decode_steps import (
     DEPENDENT_LAUNCH,
     FUSED_NORM,
     FUSED_ROTARY,
+    HEAD_ARGMAX,
     Place,
 )
 
-H200 = Place("cuda", (9, 0), True, "bf16", 1, 128256, True, True)
+H200 = Place("cuda", (9, 0), True, "bf16", 1, 128256, True, True, True)
 FUSED = {ACTIVATION_ONCE, FUSED_NORM, FUSED_ROTARY}
-ALL = FUSED | {DEPENDENT_LAUNCH, BLOCK_ARGMAX}
+ONE_ROW = FUSED | {HEAD_ARGMAX}
+ALL = ONE_ROW | {DEPENDENT_LAUNCH, BLOCK_ARGMAX}
 
 
 @pytest.mark.parametrize(
@@ -30,13 +32,15 @@ ALL = FUSED | {DEPENDENT_LAUNCH, BLOCK_ARGMAX}
         ({"capability": (8, 9)}, {DEPENDENT_LAUNCH}),
         ({"has_dependent_launch": False}, {DEPENDENT_LAUNCH}),
         ({"compiled": False}, {DEPENDENT_LAUNCH}),
-        ({"batch": 8}, FUSED),
+        ({"batch": 8}, ONE_ROW),
+        ({"has_triton": False}, {HEAD_ARGMAX}),
         ({"halves_alike": False}, {FUSED_ROTARY}),
         ({"vocabulary": 128255}, {BLOCK_ARGMAX}),
         ({"precision": "fp32"}, ALL),
         ({"precision": "int4"}, ALL),
-        ({"kind": "cpu", "capability": (0, 0), "precision": "fp32"}, {DEPENDENT_LAUNCH}),
-        ({"kind": "cpu", "capability": (0, 0), "precision": "nf4"}, {DEPENDENT_LAUNCH, *FUSED}),
+        ({"kind": "cpu", "capability": (0, 0), "precision": "fp32"}, {DEPENDENT_LAUNCH, HEAD_ARGMAX}),
+        ({"kind": "cpu", "capability": (0, 0), "precision": "nf4"}, ALL),
+        ({"kind": "cpu", "capability": (0, 0), "batch": 4}, ALL),
     ],
     ids=str,
 )

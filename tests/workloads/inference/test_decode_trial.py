@@ -38,7 +38,7 @@ def test_on_a_cpu_all_steps_are_compared_and_none_is_kept(llama: StaticLlama) ->
     assert choice.kept == llama.steps == PLAIN
     (candidate,) = choice.tried
     assert (candidate.steps, candidate.about) == (ON_CPU, decode_trial.NOT_TIMED)
-    assert set(choice.left) == {decode_steps.DEPENDENT_LAUNCH}
+    assert set(choice.left) == {decode_steps.DEPENDENT_LAUNCH, decode_steps.HEAD_ARGMAX}
 
 
 def test_the_decoding_after_a_trial_is_that_without_one(llama: StaticLlama) -> None:

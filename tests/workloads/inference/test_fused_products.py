@@ -41,7 +41,8 @@ def decoded(llama: StaticLlama, steps: Steps) -> tuple[torch.Tensor, torch.Tenso
     return llama.logits.float(), torch.stack(llama.kv_cache).float()
 
 
-STEPS = [step.name for step in decode_steps.TABLE if step.name != decode_steps.DEPENDENT_LAUNCH]
+NEED_A_GPU = (decode_steps.DEPENDENT_LAUNCH, decode_steps.HEAD_ARGMAX)
+STEPS = [step.name for step in decode_steps.TABLE if step.name not in NEED_A_GPU]
 COMBINATIONS = [frozenset(names) for count in (1, 2, 4) for names in itertools.combinations(STEPS, count)]
 
 

@@ -18,6 +18,7 @@ ACTIVATION_ONCE = "activation once"
 FUSED_NORM = "fused norm"
 FUSED_ROTARY = "fused rotary"
 BLOCK_ARGMAX = "argmax by blocks"
+HEAD_ARGMAX = "argmax in the head"
 
 Steps = frozenset[str]
 """Names of decode steps that are used together."""
@@ -42,6 +43,7 @@ class Place:
     """Whether the rotation of both halves of a head is by the same angles."""
     has_dependent_launch: bool
     """Whether torch's compiler can generate programmatic dependent launch."""
+    has_triton: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ def _one_dense_row(place: Place) -> str:
 
 
 def _sixteen_bits(place: Place) -> str:
-    return "" if place.kind == "cpu" or place.precision in ("fp16", "bf16") else "tried in 16 bits only"
+    """fp32 is taken for 16 bits on a CPU, where they are slow, and where one row is enough to compare."""
+    if place.kind == "cpu":
+        return "" if place.precision not in (INT4, NF4) and place.batch == 1 else "compared for one dense row only"
+    return "" if place.precision in ("fp16", "bf16") else "tried in 16 bits only"
 
 
 def _hopper(place: Place) -> str:
@@ -79,6 +84,12 @@ def _dependent_launch(place: Place) -> str:
 
 def _halves_alike(place: Place) -> str:
     return "" if place.halves_alike else "the halves of a head are rotated by different angles"
+
+
+def _triton(place: Place) -> str:
+    if place.kind == "cpu":
+        return "Triton compiles for GPUs"
+    return "" if place.has_triton else "Triton is not installed"
 
 
 def _whole_blocks(place: Place) -> str:
@@ -111,6 +122,11 @@ TABLE = (
         BLOCK_ARGMAX,
         "the next token comes from the largest logits of blocks, the head being compiled with it",
         (_sixteen_bits, _whole_blocks),
+    ),
+    Step(
+        HEAD_ARGMAX,
+        "the head's product finds the largest logit of each block as it computes them",
+        (_sixteen_bits, _one_dense_row, _triton),
     ),
 )
 """Every step that is tried, in the order of what it is expected to save."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import INT4, NF4
 from dgxcert.machine.device import Device
-from dgxcert.workloads.inference import decode_steps
+from dgxcert.workloads.inference import decode_steps, head_kernel
 from dgxcert.workloads.inference.decode_steps import PLAIN, Place, Steps
 from dgxcert.workloads.inference.llama_layer import DecodeForm, Fused, LayerWeights, LlamaDims, prefill_layer
 from dgxcert.workloads.models import int4, linear_kernels
@@ -111,6 +111,7 @@ class StaticLlama:
             vocabulary=self.logits.shape[1],
             halves_alike=decode_steps.are_halves_alike(self._cos) and decode_steps.are_halves_alike(self._sin),
             has_dependent_launch=self._compiled and decode_steps.has_dependent_launch(),
+            has_triton=head_kernel.is_installed(),
         )
 
     def use(self, steps: Steps) -> None:
@@ -224,15 +225,23 @@ class StaticLlama:
         at_position = self._at_position()
         for layer, kv_cache in zip(self._layers, self.kv_cache, strict=True):
             hidden = self._form.layer(hidden, layer, kv_cache, *at_position)
-        if self._form.fused.argmax:
-            logits, token = self._form.head(hidden, self._model.model.norm.weight, self.lm_head_weight)
-        else:
-            logits = self._lm_head(hidden[:, -1])
-            token = logits.argmax(-1, keepdim=True)
+        logits, token = self._head(hidden)
         self.logits.copy_(logits)
         self._token.copy_(token)
         self.generated.index_copy_(1, self._position - self._start, self._token)
         self._position.add_(1)
+
+    def _head(self, hidden: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """Logits (batch, vocabulary) and the next token of each row, (batch, 1)."""
+        if decode_steps.HEAD_ARGMAX in self.steps:
+            return head_kernel.logits_and_token(self._model.model.norm(hidden).flatten(), self.lm_head_weight)
+        if self._form.fused.argmax:
+            head: tuple[torch.Tensor, torch.Tensor] = self._form.head(
+                hidden, self._model.model.norm.weight, self.lm_head_weight
+            )
+            return head
+        logits = self._lm_head(hidden[:, -1])
+        return logits, logits.argmax(-1, keepdim=True)
 
     def _at_position(self) -> "tuple[torch.Tensor, ...]":
         """What a step's layers are told of its position: cos, sin, the position itself, and what is visible from it."""
