@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from needs import missing
 
+from dgxcert import command
 from dgxcert.outcome import CannotStart
 from dgxcert.record.room.word import Word
 from dgxcert.room import answers, words
@@ -155,6 +157,36 @@ def test_ctrl_c_ends_what_was_started(service: dict[str, object], tmp_path: Path
         thread.join(15)
         assert not thread.is_alive()
         assert time.monotonic() - started_s < 15
+
+
+def test_the_private_folder_stays_until_every_play_has_ended(
+    service: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, begins, may = command.start_piped, threading.Event(), threading.Event()
+
+    def started_late(*args: Any, **kwargs: Any) -> Any:
+        begins.set()
+        assert may.wait(30)
+        return start(*args, **kwargs)
+
+    monkeypatch.setattr(command, "start_piped", started_late)
+    controller = Controller(room(service), tmp_path / "known")
+    plays = threading.Thread(
+        target=controller.play, args=(play_of("look"),), kwargs={"on_event": lambda _: pytest.fail("it played")}
+    )
+    plays.start()
+    assert begins.wait(10)
+    closes = threading.Thread(target=controller.__exit__, args=(None, None, None))
+    closes.start()
+    closes.join(0.5)
+    assert controller._private.exists(), "the play has no process yet that could be ended"
+    may.set()
+    for thread in (plays, closes):
+        thread.join(20)
+        assert not thread.is_alive()
+    assert not controller._private.exists()
+    with pytest.raises(CannotStart, match="has ended"):
+        controller.play(play_of("look"), on_event=lambda _: None)
 
 
 SLOW = "- {hosts: there, gather_facts: false, tasks: [{name: works, ansible.builtin.raw: sleep 6321, timeout: 700}]}"

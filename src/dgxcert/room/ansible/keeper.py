@@ -25,12 +25,12 @@ SHARED = b"_ANSIBLE_SSH_ASKPASS_SHM="
 MEMORY = Path("/dev/shm")  # noqa: S108 (where shm_open(3) has its objects)
 
 
-def main(private: str, args: list[str]) -> int:
+def main(controller: int, private: str, args: list[str]) -> int:
     """Run `args` to its end, or to that of standard input; the exit code, or minus the signal that ended it.
 
-    `private` is the controller's folder, which is removed where the controller was killed and cannot do so.
+    `private` is the folder of the process `controller`, this one's parent for as long as it lives: the folder is
+    removed where the controller was killed and cannot do so.
     """
-    controller = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     null = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
@@ -108,5 +108,5 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1], sys.argv[2:])
+    code = main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
     sys.exit(code if code >= 0 else 128 - code)

@@ -50,15 +50,23 @@ class Controller:
         self._private = Path(tempfile.mkdtemp(prefix="dgxr-", dir="/tmp"))
         self._inventory = self._private / "inventory.json"
         self._inventory.write_text(json.dumps(for_ansible(inventory, self._jumps)), encoding="utf-8")
-        self._count, self._lock = 0, threading.Lock()
+        self._count, self._ends, self._closed = 0, 0, False
         self._running: set[Any] = set()
+        self._places: set[Path] = set()
+        """The folders of the plays that are under way, those included that have no process yet."""
+        self._changed = threading.Condition()
+        """Guards all of these: plays begin and end in threads of their own."""
         command.adopt_orphans()
 
     def __enter__(self) -> "Controller":
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
         self.end()
+        with self._changed:  # what they read and write is removed below
+            self._changed.wait_for(lambda: not self._places, 2 * GRACE_S)
         command.kill_below()  # shared connections of ssh, which outlive their first user
         shutil.rmtree(self._private, ignore_errors=True)
 
@@ -98,16 +106,23 @@ class Controller:
         """Run a play on the hosts of `limit`, or on all; returns ansible-playbook's exit code.
 
         `on_event` is called for each event, from this thread. `variables` are handed over in a file that nobody else
-        can read, and must hold no secret. Raises CannotStart where ansible-playbook itself does not work.
+        can read, and must hold no secret. Raises CannotStart where ansible-playbook itself does not work, and where the
+        controller is closed.
         """
-        with self._lock:
+        with self._changed:
+            if self._closed:
+                raise CannotStart("The controller of this room has ended.", "Call it again.")
             self._count += 1
-            place = self._private / f"play-{self._count}"
-        place.mkdir(mode=0o700)
+            place, ends = self._private / f"play-{self._count}", self._ends
+            place.mkdir(mode=0o700)
+            self._places.add(place)
         try:
-            return self._play(place, play, limit, variables or {}, on_event)
+            return self._play(place, play, limit, variables or {}, on_event, ends)
         finally:
             shutil.rmtree(place, ignore_errors=True)
+            with self._changed:
+                self._places.discard(place)
+                self._changed.notify_all()
 
     def _play(
         self,
@@ -116,6 +131,7 @@ class Controller:
         limit: Sequence[str],
         variables: Mapping[str, Any],
         on_event: Callable[[HostEvent], None],
+        ends: int,
     ) -> int:
         (place / "variables.json").write_text(json.dumps(dict(variables)), encoding="utf-8")
         (place / "hosts").write_text("\n".join(limit) + "\n", encoding="utf-8")
@@ -124,12 +140,16 @@ class Controller:
         given = {"--connection-password-file": self._passwords.login, "--become-password-file": self._passwords.sudo}
         for option, secret in given.items():
             args += [option, str(place / option.strip("-"))] if secret else []
-        keeper = [sys.executable, "-I", "-S", str(KEEPER), str(self._private), *args, str(play)]
+        keeper = [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(self._private), *args, str(play)]
         with (place / "stderr").open("wb") as errors:
             env = environment.variables(self._private, self._known_hosts)
             process = command.start_piped(keeper, output=errors, cwd=place, env=env)
-        self._running.add(process)
+        with self._changed:
+            self._running.add(process)
+            late = ends != self._ends
         try:
+            if late:  # all plays were ended while this one had no process that could be
+                process.stdin.close()
             for option, secret in given.items():
                 if secret:
                     secrets.hand(secret, place / option.strip("-"), lambda: process.poll() is None)
@@ -137,8 +157,10 @@ class Controller:
             code = process.wait()
         finally:
             self._end(process)
-            self._running.discard(process)
-        if code == BROKEN or (code and not others.events and code not in ENDED):
+            with self._changed:
+                self._running.discard(process)
+                late = ends != self._ends
+        if not late and (code == BROKEN or (code and not others.events and code not in ENDED)):
             raise CannotStart(
                 f"ansible-playbook failed: {_reason(place / 'stderr', others.last)}.", "See the lines above."
             )
@@ -146,7 +168,9 @@ class Controller:
 
     def end(self) -> None:
         """End every play that is running, with all that it started. Hosts go on with what was begun on them."""
-        running = list(self._running)
+        with self._changed:
+            self._ends += 1
+            running = list(self._running)
         for process in running:
             process.stdin.close()
         for process in running:
