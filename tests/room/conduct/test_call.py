@@ -147,8 +147,21 @@ def test_pairs_that_cannot_be_tested_cost_no_host_its_result(tmp_path: Path) -> 
 def test_without_pairs_none_is_tested_and_the_room_is_complete(tmp_path: Path) -> None:
     lab = Lab(tmp_path, PlayedHost("a"), PlayedHost("b"), pairs=[("a", "b")])
     first = lab(pairs=False)
-    assert (lab.parts.tested, first.room.pairs) == ([], ())
+    assert lab.parts.tested == []
     assert lab(pairs=False).folder != first.folder
+
+
+@pytest.mark.parametrize("left_out", [{"pairs": False}, {"detach": True}])
+def test_pairs_that_were_left_out_are_named_and_tested_by_a_call_with_pairs(
+    tmp_path: Path, left_out: dict[str, bool]
+) -> None:
+    lab = Lab(tmp_path, PlayedHost("a"), PlayedHost("b"), pairs=[("a", "b")])
+    first = lab(**left_out)
+    assert [(pair.hosts, pair.outcome, pair.says) for pair in first.room.pairs] == [
+        (("a", "b"), Outcome.INCONCLUSIVE, calls.LEFT_OUT)
+    ]
+    again = lab()
+    assert (again.folder, [pair.says for pair in again.room.pairs]) == (first.folder, ["well"])
 
 
 def test_what_is_detached_tests_no_pair_and_cleans_nothing(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def make(folder: Path, room: Room, members: tuple[Member, ...], issued: datetime
     kind = statements.kind_of(members, pairs, len(room.clashes))
     lists = statements.by_result(members)
     extension = Extension(
-        says=statements.sentence(kind, members),
+        says=statements.sentence(kind, members, pairs),
         kind=kind,
         room=room.name,
         members=members,

@@ -101,18 +101,21 @@ def kind_of(members: tuple[Member, ...], pairs: tuple[Pair, ...], clashes: int) 
     return CERTIFICATE if certified and passed and not clashes else REPORT
 
 
-def sentence(kind: str, members: tuple[Member, ...]) -> str:
+def sentence(kind: str, members: tuple[Member, ...], pairs: tuple[Pair, ...] = ()) -> str:
     """What is signed, in a sentence.
 
-    >>> sentence(REPORT, ())
-    'This is a signed report, not a certificate: 0 of 0 machines are certified.'
+    >>> pair = Pair(hosts=("spark-01", "spark-02"), outcome=Outcome.INCONCLUSIVE)
+    >>> sentence(REPORT, (), (pair,))
+    'This is a signed report, not a certificate: 0 of 0 machines are certified, 0 of 1 pair passed.'
     """
     certified = sum(member.kind == "certificate" for member in members)
     if kind == CERTIFICATE:
-        return f"Every machine of the room is certified: {counted(certified, 'machine')}."
-    return (
-        f"This is a signed report, not a certificate: {certified} of {counted(len(members), 'machine')} are certified."
-    )
+        passed = f"; {counted(len(pairs), 'pair')} passed" if pairs else ""
+        return f"Every machine of the room is certified: {counted(certified, 'machine')}{passed}."
+    well = sum(pair.outcome is Outcome.PASSED for pair in pairs)
+    of_pairs = f", {well} of {counted(len(pairs), 'pair')} passed" if pairs else ""
+    machines = f"{certified} of {counted(len(members), 'machine')} are certified"
+    return f"This is a signed report, not a certificate: {machines}{of_pairs}."
 
 
 def problem(statement: RoomStatement) -> str:

@@ -33,6 +33,7 @@ CLEANED = (Word.VALIDATED, Word.NOT_STARTED, Word.DISK, Word.NO_PYTHON, Word.ARC
 """The words of hosts that are cleaned: those where nothing works, and nothing waits to be fetched or resumed."""
 TICK_S = 0.2
 NOT_TESTED = "it was stopped before this pair was tested"
+LEFT_OUT = "it was not tested: the call left pairs out, by --no-pairs or --detach"
 
 OnEvent = Callable[[HostEvent], None]
 
@@ -149,10 +150,15 @@ def _test_pairs(
     signals: Stop,
 ) -> None:
     """Test the pairs that wait, and keep why others were not tested. Ctrl-C ends this alone."""
-    if not call.pairs or call.detach or not call.inventory.pairs:
-        return
     known = pair_rows.read(path)
     rows = pair_rows.waiting(call.inventory.pairs, known)
+    if call.stop or not rows:
+        return
+    if not call.pairs or call.detach:
+        # Named all the same: what lists no pairs reads as a room that has none, and would be certified as a whole.
+        left_out = tuple(PairResult(hosts=row, says=LEFT_OUT) for row in rows)
+        pair_rows.write(path, (*(pair for pair in known if pair.results), *left_out))
+        return
     no_ends = pair_rows.untested(rows, hosts)
     rows = tuple(row for row in rows if row not in {pair.hosts for pair in no_ends})
     why = NOT_TESTED
