@@ -328,6 +328,7 @@ def main() -> None:
     only = tuple(options.only)
     if strange := set(only) - set(REQUIREMENTS):
         parser.error(f"{', '.join(sorted(strange))} reads neither driver nor host; known: {', '.join(REQUIREMENTS)}")
+    gc.disable()
     found = described(options.folder.resolve(), only)
     prepared()
     import pytest_benchmark.plugin  # noqa: F401 (loaded once, here, for all that are forked)

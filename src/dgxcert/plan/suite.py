@@ -103,6 +103,7 @@ def stage_command(suite: Path, inside: Path, *, parent: int, own: Path | None = 
         suite,
         "-v",
         "-rN",
+        "--tb=native",  # takes no time; what is shown of a requirement that did not pass is the plugin's
         f"--dgxcert-inside={inside}",
         f"--dgxcert-parent={parent}",
         "--benchmark-columns=min,median,max,iqr,rounds",

@@ -198,7 +198,9 @@ def pytest_runtest_makereport(
         if hasattr(report, "wasxfail"):
             del report.wasxfail
         if trial.outcome is not Outcome.PASSED and call.excinfo is not None:
-            report.sections.append(("traceback", str(call.excinfo.getrepr(style="short"))))
+            # From the check on: pytest's own frames say nothing, and their source takes a tenth of a second to parse.
+            in_check = call.excinfo.getrepr(style="short", tbfilter=lambda raised: raised.traceback.cut(path=item.path))
+            report.sections.append(("traceback", str(in_check)))
     return report
 
 
