@@ -1,7 +1,9 @@
 """Candidates for a decoding step are compared with the plain one; what errs is refused with its reason."""
 
+import contextlib
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -110,6 +112,17 @@ def test_what_pays_is_used_and_the_next_case_begins_with_it(
     assert [candidate.steps for candidate in again.tried] == [frozenset({FUSED_NORM})]
 
 
+def test_where_nothing_paid_the_next_case_tries_nothing(monkeypatch: pytest.MonkeyPatch, llama: StaticLlama) -> None:
+    gpu = Device("cuda", 0, "GPU")
+    monkeypatch.setattr(Device, "wait", lambda self: None)
+    monkeypatch.setattr(decode_trial, "_KEPT", {})
+    monkeypatch.setattr(decode_trial._Trial, "_seconds", lambda self, steps: 1.0)
+    assert decode_trial.choose(llama, gpu, tokens=12).kept == PLAIN
+    again = decode_trial.choose(llama, gpu, tokens=12)
+    assert (again.kept, again.tried) == (PLAIN, [])
+    assert again.left[FUSED_NORM] == decode_trial.EARLIER
+
+
 def test_candidates_are_timed_by_whole_turns(monkeypatch: pytest.MonkeyPatch, llama: StaticLlama) -> None:
     taken: list[decode_steps.Steps] = []
     decode = StaticLlama.decode_one_token
@@ -119,3 +132,36 @@ def test_candidates_are_timed_by_whole_turns(monkeypatch: pytest.MonkeyPatch, ll
     seconds, plain_s = trial.measure(steps)
     assert min(seconds, plain_s) > 0
     assert taken.count(steps) == decode_trial.COMPARED_STEPS + 5 * step_trial.TURNS
+
+
+def test_on_a_gpu_each_candidate_is_captured_once_and_only_the_kept_one_stays(
+    monkeypatch: pytest.MonkeyPatch, llama: StaticLlama
+) -> None:
+    gpu = Device("cuda", 0, "GPU")
+    captured: list[decode_steps.Steps] = []
+
+    def capture(self: StaticLlama) -> Any:
+        form = self._form
+        captured.append(self.steps)
+
+        def replay() -> None:  # a graph computes what was captured, whatever the model uses by then
+            with monkeypatch.context() as patch, torch.no_grad():
+                patch.setattr(self, "_form", form)
+                self._forward_one_token()
+
+        return SimpleNamespace(replay=replay)
+
+    monkeypatch.setattr(torch.cuda, "device", lambda index: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: (9, 0))
+    monkeypatch.setattr(Device, "wait", lambda self: None)
+    monkeypatch.setattr(StaticLlama, "_captured", capture)
+    monkeypatch.setattr(decode_trial, "_KEPT", {})
+    monkeypatch.setattr(step_trial, "LEAST_GAIN", -100.0)  # everything pays
+    monkeypatch.setattr(llama, "_device", gpu)
+    llama.precision = "bf16"
+    llama._graphs[PLAIN] = capture(llama)
+    choice = decode_trial.choose(llama, gpu, tokens=4)
+    assert choice.kept != PLAIN
+    assert len(captured) == len(set(captured)) == 1 + len(choice.tried)
+    assert set(llama._graphs) == set(llama._forms) == {choice.kept}
+    assert all(candidate.share is not None for candidate in choice.tried)

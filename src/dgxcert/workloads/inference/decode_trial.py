@@ -24,7 +24,9 @@ TIMED_STEPS = 32
 NOT_TIMED = "right; not timed on a CPU, where it saves nothing"
 
 _KEPT: dict[tuple[object, ...], Steps] = {}
-"""What was kept in this process, by GPU, model and batch: other lengths of the same model begin with it."""
+"""What was kept in this process, by GPU, shape of the model and batch: other lengths and the other precision of 16 bits
+run the same kernels, and only confirm it. A trial of all takes a minute, most of which compiles."""
+EARLIER = "an earlier case of this run found that it saves nothing"
 
 
 class _Plain(NamedTuple):
@@ -47,14 +49,23 @@ def choose(tuned: StaticLlama, device: Device, tokens: int) -> Choice:
     if device.kind == "cpu":
         choice = trial.compare_all(frozenset(usable))
     else:
-        model = (device.name, tuned.precision, tuned.dims, tuned.down_proj_shape, place, usable)
-        known = _KEPT.get(model)
-        choice = step_trial.confirm(known, trial.measure) if known else step_trial.choose(usable, trial.measure)
-        _KEPT[model] = known or choice.kept
-    choice.left = decode_steps.obstacles(place)
+        choice = _timed(trial, (device.name, tuned.dims, tuned.down_proj_shape, place.batch, usable), usable)
+    choice.left |= decode_steps.obstacles(place)
     tuned.use(choice.kept)
     tuned.forget_others()
     return choice
+
+
+def _timed(trial: "_Trial", model: tuple[object, ...], usable: tuple[str, ...]) -> Choice:
+    """The fastest steps, by a trial of all or from what an earlier case of this model kept."""
+    known = _KEPT.get(model)
+    if known is None:
+        choice = step_trial.choose(usable, trial.measure)
+        _KEPT[model] = choice.kept
+        return choice
+    if known:
+        return step_trial.confirm(known, trial.measure)
+    return Choice(left=dict.fromkeys(usable, EARLIER))
 
 
 class _Trial:

@@ -220,6 +220,15 @@ def _weights(linear: Any) -> "torch.Tensor":
     return weights
 
 
+def require_plain_nf4(state: Any) -> None:
+    """Raise Inconclusive where weights are not NF4 in blocks of 64, each with a scale that is not itself quantised."""
+    if (state.quant_type, state.blocksize, state.nested) != ("nf4", BLOCK, False):
+        raise Inconclusive(
+            f"weights are quantised as {state.quant_type} in blocks of {state.blocksize}, not as NF4 in blocks of "
+            f"{BLOCK}: no exact gradient of them is known"
+        )
+
+
 def dequantised(packed: "torch.Tensor", state: Any) -> "torch.Tensor":
     """NF4 weights (outer, inner) in fp32: two levels a byte, the first in the high bits, times the block's scale.
 
@@ -227,11 +236,7 @@ def dequantised(packed: "torch.Tensor", state: Any) -> "torch.Tensor":
     """
     import torch
 
-    if (state.quant_type, state.blocksize, state.nested) != ("nf4", BLOCK, False):
-        raise Inconclusive(
-            f"weights are quantised as {state.quant_type} in blocks of {state.blocksize}, not as NF4 in blocks of "
-            f"{BLOCK}: no exact gradient of them is known"
-        )
+    require_plain_nf4(state)
     levels = torch.tensor(LEVELS, dtype=torch.float32, device=packed.device)
     pairs = torch.cartesian_prod(levels, levels)
     values = pairs.index_select(0, packed.view(torch.uint8).flatten().int()).view(-1, BLOCK)

@@ -9,12 +9,12 @@ loop.
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from dgxcert.judgement.benchmark_cases import STOCK, Case
+from dgxcert.judgement.benchmark_cases import NF4, STOCK, Case
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.round_timer import AddRound, repeat
-from dgxcert.workloads.training import captured_step, lora_batches, lora_setup, packed_attention
+from dgxcert.workloads.training import captured_step, lora_batches, lora_setup, packed_attention, tiled_qlora
 from dgxcert.workloads.training.captured_step import CapturedStep
 from dgxcert.workloads.training.lora_setup import Setup
 from dgxcert.workloads.training.lora_trainer import TrainerTraining
@@ -49,6 +49,9 @@ class TunedTraining(LoraTraining):
         if setup.recomputes_activations:
             # Reentrant checkpoints need an input that requires a gradient, and here only the adapters do.
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self._tiles: tiled_qlora.Choice | None = None
+        if setup.case.precision == NF4:
+            self._tiles = tiled_qlora.before_training(setup.device, self.model, setup.tokens, setup.compute)
         if profile.workloads.lora.compile and not setup.is_classifier:
             torch.compiler.reset()  # graphs of an earlier model count against torch's recompile limit per function
             for layer in self.model.get_base_model().model.layers:
@@ -81,6 +84,8 @@ class TunedTraining(LoraTraining):
 
     def verify(self, evidence: Recorder) -> None:
         """Check the gradients of the last step, what `LoraTraining.verify` checks, then a captured step by another."""
+        if self._tiles is not None:
+            self._tiles.record(evidence)
         self.check_gradients()
         super().verify(evidence)
         if self._captured is not None:
