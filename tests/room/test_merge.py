@@ -299,6 +299,15 @@ def test_a_run_is_verified_once_for_the_same_bytes(
     assert counted[6:] == [run]
 
 
+def test_a_folder_that_the_first_merge_makes_keeps_what_it_verified(
+    folder: Path, counted: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aged(folder, monkeypatch)
+    for _ in range(2):
+        merge.merge_folders([folder], tmp_path / "new" / "out", NOW)
+    assert len(counted) == 6
+
+
 def test_a_run_that_was_just_made_is_verified_again(folder: Path, counted: list[Path]) -> None:
     merge.merge(folder, NOW)
     merge.merge(folder, NOW)

@@ -5,6 +5,7 @@ run.json and record: where these are as they were, and were not made in the last
 the run is not read again. It is by another suite than the one that verified it.
 """
 
+import contextlib
 import multiprocessing
 import os
 import time
@@ -74,6 +75,8 @@ def _believed(rows: dict[str, Row], folder: RunFolder, mark: str) -> Row | None:
 def _save(folder: Path, found: dict[Path, Row]) -> None:
     """Keep what is known. Of files that were just made nothing is kept."""
     until = time.time_ns() - int(JUST_MADE_S * 1e9)
+    with contextlib.suppress(OSError):  # what cannot be kept costs time alone
+        folder.mkdir(parents=True, exist_ok=True)  # `--out` may name one that its first merge makes
     index_file.write(folder / NAME, [row for row in found.values() if row.stamp and _made(row.stamp) < until])
 
 
