@@ -96,6 +96,18 @@ def test_a_candidate_that_errs_is_refused_and_the_plain_step_goes_on(
     assert bool(llama.logits.isfinite().all())
 
 
+def test_a_token_that_the_plain_logits_rate_much_lower_is_refused() -> None:
+    exact = torch.zeros(1, 1000)
+    exact[0, :500] = 1.0  # a standard deviation of a half
+    exact[0, 7], exact[0, 900] = 1.1, 0.9
+    expected = decode_trial._Plain(exact, torch.tensor([[7]]))
+    near, far = exact.clone(), exact.clone()
+    near[0, 900], far[0, 999] = 1.2, 1.5
+    decode_trial._require_same(near, torch.tensor([[900]]), expected, "bf16")
+    with pytest.raises(step_trial.RefusedError, match=r"a token falls short by 2\.2 standard deviations"):
+        decode_trial._require_same(far, torch.tensor([[999]]), expected, "bf16")
+
+
 def test_what_pays_is_used_and_the_next_case_begins_with_it(
     monkeypatch: pytest.MonkeyPatch, llama: StaticLlama
 ) -> None:

@@ -62,6 +62,19 @@ def test_the_attention_of_fused_steps_is_exact_in_every_head(llama: StaticLlama,
     assert error.error < 0.8 * (attention_probe.tolerance(llama.precision).max or 0)
 
 
+def test_the_argmax_of_blocks_serves_batches_too() -> None:
+    batch = StaticLlama(seeded.build(CPU, SMALL, "fp32"), CPU, "fp32", 3, 24, compiled=False)
+    batch.start_decode(torch.arange(36).view(3, 12))
+    generated = []
+    for steps in (PLAIN, frozenset({decode_steps.BLOCK_ARGMAX})):
+        batch.use(steps)
+        for _ in range(TOKENS):
+            batch.decode_one_token()
+        generated.append(batch.generated[:, :TOKENS].clone())
+    assert torch.equal(*generated)
+    assert len(generated[0].unique()) > 1
+
+
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_the_argmax_of_blocks_is_that_of_torch_among_equals_too(rows: int, dtype: torch.dtype) -> None:

@@ -25,7 +25,7 @@ NOT_TIMED = "right; not timed on a CPU, where it saves nothing"
 
 _KEPT: dict[tuple[object, ...], Steps] = {}
 """What was kept in this process, by GPU, shape of the model and batch: other lengths and the other precision of 16 bits
-run the same kernels, and only confirm it. A trial of all takes a minute, most of which compiles."""
+run the same kernels, and only confirm it. A trial of all takes a minute or two, most of which compiles."""
 EARLIER = "an earlier case of this run found that it saves nothing"
 
 

@@ -16,7 +16,7 @@ from dgxcert.workloads.inference.decode_steps import PLAIN, Steps
 LEAST_GAIN = 0.005
 """Share of the time that a step must save to be kept: medians of the same graph differ by half of it."""
 TURNS = 3
-BUDGET_S = 60.0
+BUDGET_S = 120.0
 """Seconds for all candidates of a case, most of which compiles: no candidate begins that would not end in time."""
 
 
