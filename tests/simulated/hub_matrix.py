@@ -3,8 +3,9 @@
     python hub_matrix.py [--only CASE] [--json FILE]
 
 Each case is a Hub on loopback with a fault of its own, some behind a proxy or in a network namespace, and the diagnosis
-in a process of its own, as `python -m dgxcert.probes.hub`. The planted tokens, a password and signed URLs must not
-appear in any file that is written or in the arguments of any process.
+in a process of its own, as `python -m dgxcert.probes.hub`; most are forked from one that has its modules loaded. The
+planted tokens, a password and signed URLs must not appear in any file that is written or in the arguments of any
+process.
 """
 
 import argparse
@@ -28,15 +29,20 @@ import yaml
 from simulated import cache_states, loopback_hub, loopback_proxy, namespace, xet_store
 from simulated.loopback_hub import LoopbackHub
 from simulated.loopback_proxy import LoopbackProxy
+from simulated.program_forks import Forks, forking
 from simulated.secret_watch import Watch
 
+from dgxcert import command
 from dgxcert.machine import software
 
 CASES = Path(__file__).with_name("hub_cases.yaml")
 LIMIT_S = 30.0
 """No diagnosis may take longer, whatever the network does."""
 KILL_AFTER_S = 60.0
-WORKERS = 6
+DIAGNOSIS = "dgxcert.probes.hub"
+_forks: list[Forks] = []
+"""The process that forks, while there is one."""
+WORKERS = 10
 WRONG_TOKEN = "hf_" + "WrongTokenThatMustNeverBeSeenEither"
 TOKENS = {"good": loopback_hub.TOKEN, "wrong": WRONG_TOKEN, "none": ""}
 EXPECTED = ("step", "cause", "fails", "remedy_has", "remedy_lacks")
@@ -172,12 +178,8 @@ def _proxy(case: Case, hub: LoopbackHub) -> Iterator[dict[str, str]]:
 def _run_diagnosis(case: Case, environment: dict[str, str], work: Path) -> Row:
     """Run the diagnosis and compare its report with what the case expects."""
     started = time.monotonic()
-    program = [*cache_states.as_a_user(case.folders), sys.executable, "-P", "-m", "dgxcert.probes.hub"]
-    try:
-        done = subprocess.run(
-            program, env=environment, cwd=work, capture_output=True, text=True, check=False, timeout=KILL_AFTER_S
-        )
-    except subprocess.TimeoutExpired:
+    done = _diagnosis(cache_states.as_a_user(case.folders), environment, work)
+    if done.timed_out:
         return Row(case.name, "", "", False, "", [], "", KILL_AFTER_S, [f"it did not end within {KILL_AFTER_S:.0f} s"])
     seconds = round(time.monotonic() - started, 1)
     (work / "stdout").write_text(done.stdout, encoding="utf-8")
@@ -200,6 +202,15 @@ def _run_diagnosis(case: Case, environment: dict[str, str], work: Path) -> Row:
     )
     row.wrong = list(differences(case, row))
     return row
+
+
+def _diagnosis(as_a_user: list[str], environment: dict[str, str], work: Path) -> command.Completed:
+    """The diagnosis by a fork, and by Python itself in a network or with capabilities of its own."""
+    if not _forks or as_a_user:
+        program = [*as_a_user, sys.executable, "-P", "-m", DIAGNOSIS]
+        return command.run(program, env=environment, cwd=work, timeout_s=KILL_AFTER_S)
+    arguments = work / "arguments"
+    return _forks[0].run(DIAGNOSIS, env=environment, cwd=work, arguments=arguments, timeout_s=KILL_AFTER_S)
 
 
 def differences(case: Case, row: Row) -> Iterator[str]:
@@ -310,7 +321,9 @@ def main() -> None:
         sys.stderr.write(f"MISSING: network namespaces ({missing}). Skipped: {', '.join(skipped)}\n")
         chosen = [case for case in chosen if not case.network]
     started = time.monotonic()
-    rows = run(chosen)
+    with forking() as forks:
+        _forks.append(forks)
+        rows = run(chosen)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows]), encoding="utf-8")
     wrong = [f"{row.case}: {difference}" for row in rows for difference in row.wrong]
