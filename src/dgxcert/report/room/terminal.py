@@ -5,7 +5,6 @@ from pathlib import Path
 from rich.console import Console
 
 from dgxcert.console import counted, on_one_line, print_line
-from dgxcert.outcome import Outcome
 from dgxcert.record.room.document import HostResult, Room
 from dgxcert.report.layout import columns, heading, paragraph
 from dgxcert.report.room import HTML, words
@@ -49,23 +48,14 @@ def _show_figures(room: Room, console: Console) -> None:
 
 
 def _show_pairs(room: Room, console: Console) -> None:
-    passed = [pair for pair in room.pairs if pair.outcome is Outcome.PASSED]
     wrong = words.wrong_pairs(room)
     if not room.pairs:
         return
     heading("Pairs", console)
-    speeds = [pair.gbs for pair in passed if pair.gbs is not None]
-    if passed:
-        paragraph(f"{len(passed)} of {len(room.pairs)} passed{_range(speeds)}", console)
+    for line in words.passed_pairs(room):
+        paragraph(line, console)
     for pair in wrong[-MOST_HOSTS:]:
         paragraph(words.pair_says(pair), console, hanging=2)
-
-
-def _range(speeds: list[float]) -> str:
-    if not speeds:
-        return ""
-    least, most = f"{min(speeds):.3g}", f"{max(speeds):.3g}"
-    return f", all_reduce {least} GB/s" if least == most else f", all_reduce {least} to {most} GB/s"
 
 
 def _show_list(console: Console, title: str, lines: list[str], most: int) -> None:

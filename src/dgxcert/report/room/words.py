@@ -115,6 +115,20 @@ def pair_says(pair: PairResult) -> str:
     return f"{pair_name(pair)}: {pair.outcome.label}: {on_one_line(pair.says)}"
 
 
+def passed_pairs(room: Room) -> list[str]:
+    """How many pairs passed and how fast they are, in one line; none where no pair passed."""
+    passed = [pair for pair in room.pairs if pair.outcome is Outcome.PASSED]
+    speeds = [pair.gbs for pair in passed if pair.gbs is not None]
+    return [f"{len(passed)} of {len(room.pairs)} passed{_range(speeds)}"] if passed else []
+
+
+def _range(speeds: list[float]) -> str:
+    if not speeds:
+        return ""
+    least, most = f"{min(speeds):.3g}", f"{max(speeds):.3g}"
+    return f", all_reduce {least} GB/s" if least == most else f", all_reduce {least} to {most} GB/s"
+
+
 def wrong_pairs(room: Room) -> list[PairResult]:
     """The pairs that did not pass, failures last."""
     wrong = [pair for pair in room.pairs if pair.outcome is not Outcome.PASSED]

@@ -33,7 +33,7 @@ CLEANED = (Word.VALIDATED, Word.NOT_STARTED, Word.DISK, Word.NO_PYTHON, Word.ARC
 """The words of hosts that are cleaned: those where nothing works, and nothing waits to be fetched or resumed."""
 TICK_S = 0.2
 NOT_TESTED = "it was stopped before this pair was tested"
-LEFT_OUT = "it was not tested: the call left pairs out, by --no-pairs or --detach"
+LEFT_OUT = "the call left pairs out, by --no-pairs or --detach"
 
 OnEvent = Callable[[HostEvent], None]
 

@@ -39,8 +39,10 @@ class Pace:
         return self.look_s * min(lost, 3)
 
 
+QUICK = Pace(look_s=5, give_up_s=40, retry_s=3)
+WHOLE = Pace(look_s=20, give_up_s=600)
+
+
 def of(options: RoomOptions) -> Pace:
     """The pace of a room: a quick one takes a minute, and is looked at more often and waited for less long."""
-    if options.tier is Tier.QUICK or options.only:
-        return Pace(look_s=5, give_up_s=40, retry_s=3)
-    return Pace(look_s=20, give_up_s=600)
+    return QUICK if options.tier is Tier.QUICK or options.only else WHOLE
