@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from suites import merged_room as lab
 from suites.example import finished
+from suites.rooms import pair
 
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.outcome import CannotStart, Outcome
@@ -164,10 +165,18 @@ def test_a_failed_pair_or_a_rejected_machine_counts_first() -> None:
     rejected, doubtful = (HostResult(**about, verdict=each) for each in (Verdict.REJECTED, Verdict.INCONCLUSIVE))
     absent = HostResult(name="b", address="b", word=Word.NO_ROUTE)
     untested = PairResult(hosts=("a", "b"), says="not tested")
+    passed = pair("a", "b", *[Outcome.PASSED] * 3)
+    unasked = pair("a", "b", *[Outcome.NOT_APPLICABLE] * 3)
     codes = {
-        0: [([well], [])],
+        0: [([well], []), ([well], [passed]), ([well], [unasked]), ([well], [passed, unasked])],
         1: [([well, rejected], []), ([rejected, absent], []), ([rejected, doubtful], [untested])],
-        2: [([well, doubtful], []), ([well, absent], []), ([well], [untested]), ([], [])],
+        2: [
+            ([well, doubtful], []),
+            ([well, absent], []),
+            ([well], [untested]),
+            ([well], [unasked, untested]),
+            ([], []),
+        ],
     }
     code: int
     rooms: list[tuple[list[HostResult], list[PairResult]]]

@@ -250,11 +250,11 @@ def _differences(results: Sequence[HostResult]) -> Iterator[Difference]:
 def exit_code(results: Sequence[HostResult], pairs: Sequence[PairResult], clashes: Sequence[Clash]) -> int:
     """1: a machine is rejected, or a pair failed; 2: one is not validated, inconclusive, not tested, or two are one.
 
-    0 where every machine is certified, rehearsed or partial, and every pair passed.
+    0 where every machine is certified, rehearsed or partial, and every pair passed or has no limits.
     """
-    outcomes = {pair.outcome for pair in pairs if not pair.confirmation}
+    tested = [pair for pair in pairs if not pair.confirmation]
     rejected = any(host.validated and host.verdict is Verdict.REJECTED for host in results)
-    if rejected or Outcome.FAILED in outcomes:
+    if rejected or any(pair.outcome is Outcome.FAILED for pair in tested):
         return 1
     well = all(host.validated and host.verdict in WELL for host in results)
-    return 0 if results and well and outcomes <= {Outcome.PASSED} and not clashes else 2
+    return 0 if results and well and all(pair.well for pair in tested) and not clashes else 2

@@ -137,6 +137,15 @@ def test_a_pair_that_did_not_pass_makes_it_a_report(
     assert not verified(path, allowed).certifies
 
 
+def test_a_pair_without_limits_leaves_it_a_certificate_that_says_so(tmp_path: Path, key: Path, allowed: Path) -> None:
+    place = tmp_path / "lab"
+    pair = rooms.pair("spark-01", "spark-02", *[Outcome.NOT_APPLICABLE] * 3)
+    path = signed_room.sign(room_of(place, machine(place, 1), machine(place, 2), pairs=(pair,)), key, 365, NOW, SILENT)
+    found = verified(path, allowed)
+    assert found.certifies
+    assert found.statement.extension.says.endswith("2 machines, 1 pair not tested for want of limits.")
+
+
 def test_a_clash_makes_it_a_report(tmp_path: Path, key: Path, allowed: Path) -> None:
     place = tmp_path / "lab"
     clashes = (rooms.clash("spark-01", "spark-02"),)

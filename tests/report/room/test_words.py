@@ -42,6 +42,11 @@ def test_a_pair_that_failed_stands_after_one_that_was_not_tested() -> None:
     assert words.wrong_pairs(rooms.room(2, pairs=pairs)) == [pairs[1], failed]
 
 
+def test_a_pair_of_which_nothing_is_asked_is_not_wrong() -> None:
+    unasked = rooms.pair("a", "b", *[Outcome.NOT_APPLICABLE] * 3)
+    assert words.wrong_pairs(rooms.room(2, pairs=(unasked,))) == []
+
+
 def test_many_problems_of_a_host_are_counted() -> None:
     problems = tuple(Problem(key=f"A-{at}", outcome=FAILED, reason="no\nmore") for at in range(5))
     text = words.problem(rooms.host(1, verdict=Verdict.REJECTED, problems=problems))

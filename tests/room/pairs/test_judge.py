@@ -351,5 +351,6 @@ def test_machines_without_figures_of_pairs_are_not_judged() -> None:
     ends = (played.end(1, 2, profile_name="h200"), played.end(2, 1, profile_name="h200"))
     result = judge.judge(Pair(ends))
     assert {each.outcome for each in result.results} == {Outcome.NOT_APPLICABLE}
-    assert result.outcome is INCONCLUSIVE
+    assert result.outcome is Outcome.NOT_APPLICABLE
+    assert result.well
     assert "this profile has no figures of two of its machines" in result.says

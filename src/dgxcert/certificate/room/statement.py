@@ -95,9 +95,9 @@ class RoomStatement(Part):
 
 
 def kind_of(members: tuple[Member, ...], pairs: tuple[Pair, ...], clashes: int) -> str:
-    """A certificate only where every machine has one, every pair passed, and no machine is there twice."""
+    """A certificate only where every machine has one, every pair with limits passed, and no machine is there twice."""
     certified = bool(members) and all(member.kind == "certificate" for member in members)
-    passed = all(pair.outcome is Outcome.PASSED for pair in pairs)
+    passed = all(pair.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) for pair in pairs)
     return CERTIFICATE if certified and passed and not clashes else REPORT
 
 
@@ -109,11 +109,14 @@ def sentence(kind: str, members: tuple[Member, ...], pairs: tuple[Pair, ...] = (
     'This is a signed report, not a certificate: 0 of 0 machines are certified, 0 of 1 pair passed.'
     """
     certified = sum(member.kind == "certificate" for member in members)
+    judged = [pair for pair in pairs if pair.outcome is not Outcome.NOT_APPLICABLE]
+    unjudged = len(pairs) - len(judged)
+    without = f", {counted(unjudged, 'pair')} not tested for want of limits" if unjudged else ""
     if kind == CERTIFICATE:
-        passed = f"; {counted(len(pairs), 'pair')} passed" if pairs else ""
-        return f"Every machine of the room is certified: {counted(certified, 'machine')}{passed}."
-    well = sum(pair.outcome is Outcome.PASSED for pair in pairs)
-    of_pairs = f", {well} of {counted(len(pairs), 'pair')} passed" if pairs else ""
+        passed = f"; {counted(len(judged), 'pair')} passed" if judged else ""
+        return f"Every machine of the room is certified: {counted(certified, 'machine')}{passed}{without}."
+    well = sum(pair.outcome is Outcome.PASSED for pair in judged)
+    of_pairs = (f", {well} of {counted(len(judged), 'pair')} passed" if judged else "") + without
     machines = f"{certified} of {counted(len(members), 'machine')} are certified"
     return f"This is a signed report, not a certificate: {machines}{of_pairs}."
 

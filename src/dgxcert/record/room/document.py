@@ -152,8 +152,18 @@ class PairResult(Part):
     """Whether it is no pair of the inventory, but one tried to find the end at fault."""
 
     @property
+    def well(self) -> bool:
+        """Whether it passed, or nothing is asked of it."""
+        return self.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
+
+    @property
     def outcome(self) -> Outcome:
-        """Failed where any requirement failed; passed only where all that apply passed; else inconclusive."""
+        """Failed where any requirement failed; passed only where all that apply passed; else inconclusive.
+
+        Not applicable where none applies, as of machines for whose pairs nobody has published figures.
+        """
+        if self.results and all(result.outcome is Outcome.NOT_APPLICABLE for result in self.results):
+            return Outcome.NOT_APPLICABLE
         outcomes = {result.outcome for result in self.results} - {Outcome.NOT_APPLICABLE}
         if Outcome.FAILED in outcomes:
             return Outcome.FAILED

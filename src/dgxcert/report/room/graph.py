@@ -82,7 +82,8 @@ def label(pair: PairResult) -> str:
     '? untested'
     """
     speed = "" if pair.gbs is None else f"{pair.gbs:.3g} GB/s"
-    word = {Outcome.PASSED: "", Outcome.FAILED: "✘"}.get(pair.outcome, "?" if pair.results else "? untested")
+    words = {Outcome.PASSED: "", Outcome.FAILED: "✘", Outcome.NOT_APPLICABLE: "no limits"}
+    word = words.get(pair.outcome, "?" if pair.results else "? untested")
     return " ".join(filter(None, (word, speed))) or "✔"
 
 

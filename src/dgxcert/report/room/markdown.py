@@ -16,7 +16,7 @@ def render(room: Room) -> str:
     lines += _list("Outliers", words.outliers(room))
     lines += _list("The same machine twice?", [clash.says for clash in room.clashes])
     lines += _list("Pairs that did not pass", [words.pair_says(pair) for pair in words.wrong_pairs(room)])
-    lines += _list("Pairs", words.passed_pairs(room))
+    lines += _list("Pairs", words.good_pairs(room))
     lines += ["## Machines", "", "| machine | verdict | profile | what is wrong |", "| --- | --- | --- | --- |"]
     hosts = sorted(room.hosts, key=words.urgency)
     lines += [_row(host) for host in hosts[:MOST_ROWS]]

@@ -52,7 +52,7 @@ def _show_pairs(room: Room, console: Console) -> None:
     if not room.pairs:
         return
     heading("Pairs", console)
-    for line in words.passed_pairs(room):
+    for line in words.good_pairs(room):
         paragraph(line, console)
     for pair in wrong[-MOST_HOSTS:]:
         paragraph(words.pair_says(pair), console, hanging=2)

@@ -115,11 +115,13 @@ def pair_says(pair: PairResult) -> str:
     return f"{pair_name(pair)}: {pair.outcome.label}: {on_one_line(pair.says)}"
 
 
-def passed_pairs(room: Room) -> list[str]:
-    """How many pairs passed and how fast they are, in one line; none where no pair passed."""
+def good_pairs(room: Room) -> list[str]:
+    """How many pairs passed and how fast they are, and how many have no limits; none where there is neither."""
     passed = [pair for pair in room.pairs if pair.outcome is Outcome.PASSED]
     speeds = [pair.gbs for pair in passed if pair.gbs is not None]
-    return [f"{len(passed)} of {len(room.pairs)} passed{_range(speeds)}"] if passed else []
+    unasked = sum(pair.outcome is Outcome.NOT_APPLICABLE for pair in room.pairs)
+    lines = [f"{len(passed)} of {len(room.pairs)} passed{_range(speeds)}"] if passed else []
+    return lines + ([f"{counted(unasked, 'pair')} not tested: the profile has no limits for pairs"] if unasked else [])
 
 
 def _range(speeds: list[float]) -> str:
@@ -130,8 +132,8 @@ def _range(speeds: list[float]) -> str:
 
 
 def wrong_pairs(room: Room) -> list[PairResult]:
-    """The pairs that did not pass, failures last."""
-    wrong = [pair for pair in room.pairs if pair.outcome is not Outcome.PASSED]
+    """The pairs that did not pass, though something is asked of them, failures last."""
+    wrong = [pair for pair in room.pairs if not pair.well]
     return sorted(wrong, key=lambda pair: pair.outcome is Outcome.FAILED)
 
 
