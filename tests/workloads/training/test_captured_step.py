@@ -137,3 +137,25 @@ def test_a_refused_capture_is_given_as_the_reason_and_every_step_is_taken(monkey
     assert losses == [0, 2, 4, 6, 8, 10]
     assert not step.captured
     assert step.reason == "the step could not be captured: operation not permitted when stream is capturing"
+
+
+def test_the_step_that_is_captured_asks_the_device_for_no_value(
+    cpu: Device, profile: Profile, steps: Callable[[int], Any]
+) -> None:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    waits = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "item"}
+    called: set[str] = set()
+
+    class Calls(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.add(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    training = lora.prepare(cpu, profile, Case("fp32", "tuned", "course"))
+    assert isinstance(training, lora.TunedTraining)
+    training.run_rounds(steps(1))  # the first step also keeps its gradients, on the host
+    with Calls():
+        training._train(training._inputs[0])
+    assert "_fused_adamw_" in called
+    assert not waits & called

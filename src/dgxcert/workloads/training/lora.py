@@ -6,7 +6,10 @@ recomputes activations only where memory is short. Both are compared with exact 
 loop.
 """
 
+import contextlib
 import itertools
+from collections.abc import Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import NF4, STOCK, Case
@@ -22,6 +25,26 @@ from dgxcert.workloads.training.lora_training import MAX_GRAD_NORM, LoraTraining
 
 if TYPE_CHECKING:
     import torch
+
+DISTILBERT = "transformers.models.distilbert.modeling_distilbert"
+MASK_OR_NONE = "_prepare_4d_attention_mask_for_sdpa"
+"""Of transformers 4: leaves out a mask of ones, and waits for the device to see whether it is one. Later ones do not
+during a capture."""
+
+
+@contextlib.contextmanager
+def mask_without_waiting() -> Iterator[None]:
+    """Have DistilBERT build its attention mask whatever is in it: rows of one length, which need none, do not occur."""
+    modeling = import_module(DISTILBERT)
+    right = getattr(modeling, MASK_OR_NONE, None)
+    if right is None:
+        yield
+        return
+    setattr(modeling, MASK_OR_NONE, import_module("transformers.modeling_attn_mask_utils")._prepare_4d_attention_mask)
+    try:
+        yield
+    finally:
+        setattr(modeling, MASK_OR_NONE, right)
 
 
 class TunedTraining(LoraTraining):
@@ -72,7 +95,8 @@ class TunedTraining(LoraTraining):
         import torch
 
         self._optimizer.zero_grad()  # before the step and not after it, so that `verify` still has the last gradients
-        loss = backward(self.setup, self.model, inputs, **self._options)
+        with mask_without_waiting() if self.setup.is_classifier else contextlib.nullcontext():
+            loss = backward(self.setup, self.model, inputs, **self._options)
         self.keep_first_gradients()
         torch.nn.utils.clip_grad_norm_(self.trained.values(), MAX_GRAD_NORM)
         self._optimizer.step()
