@@ -61,7 +61,7 @@ def narrow(**more: Any) -> Callable[[End], End]:
     return ports_changed(1, pcie_width=2, **more)
 
 
-LINK_FAULTS: dict[str, tuple[Change, str]] = {
+LINK_FAULTS: dict[str, tuple[Callable[[Pair], Pair], str]] = {
     "interface absent": (
         Change(1, written(ports=("enp9s0", played.HALVES[1]))),
         "spark-01 has no interface enp9s0; it has enp1s0f0np0, enP2p1s0f0np0, enP7s7",
@@ -81,6 +81,12 @@ LINK_FAULTS: dict[str, tuple[Change, str]] = {
     "pulled cable": (
         Change(0, ports_changed(0, 1, carrier=False, gbits=None)),
         "spark-01's enp1s0f0np0 has no carrier: its cable is unplugged or broken, or the other end is off",
+    ),
+    "the other end switched off": (
+        lambda pair: Change(2, ports_changed(0, up=False, carrier=None, gbits=None))(
+            Change(1, ports_changed(0, carrier=False, gbits=None))(pair)
+        ),
+        "spark-02's enp1s0f0np0 is switched off",
     ),
     "slow port": (
         Change(0, ports_changed(0, 1, gbits=100.0)),

@@ -29,7 +29,9 @@ class Cause:
 
 def of(pair: Pair) -> tuple[Cause, ...]:
     """All causes that explain what both ends say of the link; none where nothing is wrong, or nobody knows why."""
-    own = tuple(cause for end, _ in pair.directions() for cause in _of_end(end))
+    found = [cause for end, _ in pair.directions() for cause in _of_end(end)]
+    # One that names its machine first: a half without a carrier may have nothing but its other end switched off.
+    own = tuple(sorted(found, key=lambda cause: not cause.host))
     lost = {cause.host for cause in own if cause.host}
     between = tuple(_between(pair)) if not lost else ()
     return (*own, *between, *_slow(pair))
