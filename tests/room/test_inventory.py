@@ -217,6 +217,13 @@ def test_what_ansible_cannot_read_is_named_by_its_line_and_not_shown(
     assert "geheim" not in said
 
 
+def test_an_encrypted_file_of_variables_is_named(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    said = refusal(tmp_path, hosts("a: {}"))
+    assert f"{tmp_path / 'group_vars' / 'all.yml'} is encrypted by Ansible Vault" in said
+
+
 def test_a_host_may_stand_in_several_groups_and_repeat_its_address(tmp_path: Path) -> None:
     text = "[x]\na ansible_host=10.0.0.1\nb\n[y]\na ansible_host=10.0.0.1\nb\n"
     assert [host.name for host in read(tmp_path, text, "r.ini").hosts] == ["a", "b"]

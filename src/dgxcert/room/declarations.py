@@ -6,6 +6,7 @@ be validated, and nobody would miss it.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from dgxcert.files.untrusted import MIB
 from dgxcert.outcome import CannotStart
 
 LARGEST = 4 * MIB
+VAULT = b"$ANSIBLE_VAULT"
+MOST_FILES = 1000
 YAML = (".yaml", ".yml", ".json")
 """What Ansible's plugin `yaml` reads; it tries `ini` for every other name."""
 ADDRESS = "ansible_host"
@@ -43,15 +46,30 @@ def require_readable(path: Path) -> str:
     return "" if content.startswith(b"#!") else content.decode("utf-8", errors="replace")
 
 
+def _encrypted(path: Path) -> list[Path]:
+    """Of an inventory and the variables beside it, the files that Ansible Vault has encrypted as a whole."""
+    beside = (each for name in ("group_vars", "host_vars") for each in sorted((path.parent / name).rglob("*")))
+    return [each for each in (path, *islice(beside, MOST_FILES)) if _is_encrypted(each)]
+
+
+def _is_encrypted(path: Path) -> bool:
+    try:
+        return untrusted.read_head(path, len(VAULT)) == VAULT
+    except OSError:  # a folder, or a file that nobody may read
+        return False
+
+
 def unreadable(stderr: str, text: str, path: Path) -> CannotStart:
     """What Ansible did not like in an inventory, with its line; the line itself may hold a password, and is not shown.
 
     `stderr` is that of ansible-inventory, which tries each format and says of each why it does not fit.
     """
     if "no vault secrets" in stderr:
+        found = ", ".join(str(each) for each in _encrypted(path)) or f"{path}, or a file of variables beside it,"
         return CannotStart(
-            f"{path}, or a file of variables beside it, is encrypted by Ansible Vault, and dgxcert decrypts nothing.",
-            "Keep it out of this inventory: what dgxcert reads is no secret, and passwords are asked for.",
+            f"{found} is encrypted by Ansible Vault, and dgxcert decrypts nothing.",
+            "Write an inventory for dgxcert in a folder of its own, with what it reads, which is no secret: hosts, "
+            "addresses, users and keys. It asks for passwords: dgxcert room run --ask-password --ask-sudo-password",
         )
     kinds = ("auto", "yaml") if path.suffix.lower() in YAML else ("ini",)
     said = dict(reversed(re.findall(r"Failed to parse inventory with '(\w+)' plugin: (.*)", stderr)))
