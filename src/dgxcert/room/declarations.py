@@ -65,9 +65,9 @@ def unreadable(stderr: str, text: str, path: Path) -> CannotStart:
     `stderr` is that of ansible-inventory, which tries each format and says of each why it does not fit.
     """
     if "no vault secrets" in stderr:
-        found = ", ".join(str(each) for each in _encrypted(path)) or f"{path}, or a file of variables beside it,"
+        which = ", ".join(str(each) for each in _encrypted(path)) or f"{path}, or a file of variables beside it,"
         return CannotStart(
-            f"{found} is encrypted by Ansible Vault, and dgxcert decrypts nothing.",
+            f"{which} is encrypted by Ansible Vault, and dgxcert decrypts nothing.",
             "Write an inventory for dgxcert in a folder of its own, with what it reads, which is no secret: hosts, "
             "addresses, users and keys. It asks for passwords: dgxcert room run --ask-password --ask-sudo-password",
         )

@@ -92,5 +92,6 @@ def _to_deliver(options: "RoomOptions", hosts: "Sequence[Host]", pinned: Path) -
     in_container = any(resolve(options.runtime, options.profile_of(host))[0] is Runtime.DOCKER for host in hosts)
     base = builder.recipe(options.stack, options.base).base.partition("@")[0] if in_container else ""
     image = f"image: {options.image or f'dgxcert:{options.stack}'}, from {base}" if base else "image: none is needed"
-    commit = f"suite: version {known.version}, commit {known.commit[:12] if known.commit else 'none, a wheel'}{modified}"
-    return [commit, image, f"host keys: {pinned}"]
+    commit = known.commit[:12] if known.commit else "none, a wheel"
+    suite = f"suite: version {known.version}, commit {commit}{modified}"
+    return [suite, image, f"host keys: {pinned}"]

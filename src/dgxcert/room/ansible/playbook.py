@@ -143,7 +143,7 @@ class Controller:
         keeper = [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), str(self._private), *args, str(play)]
         with (place / "stderr").open("wb") as errors:
             env = environment.variables(self._private, self._known_hosts)
-            process = command.start_piped(keeper, output=errors, cwd=place, env=env)
+            process: Any = command.start_piped(keeper, output=errors, cwd=place, env=env)
         with self._changed:
             self._running.add(process)
             late = ends != self._ends
