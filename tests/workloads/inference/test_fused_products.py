@@ -1,6 +1,7 @@
 """Fused products are the products that they replace, and the argmax of blocks is torch's, also among equals."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,21 @@ def test_a_logit_that_is_no_number_is_chosen_as_torch_chooses_it() -> None:
     values = torch.zeros(1, 4 * fused_products.BLOCK)
     values[0, 100] = float("nan")
     assert fused_products.block_argmax(values).item() == values.argmax().item() == 100
+
+
+def test_no_step_asks_the_device_for_a_value_so_that_all_can_be_captured(llama: StaticLlama) -> None:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    called: set[str] = set()
+
+    class Calls(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.add(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    for steps in (PLAIN, frozenset(STEPS)):
+        llama.use(steps)
+        with Calls():
+            llama.decode_one_token()
+    assert "index_copy_" in called
+    assert not called & {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "item"}
