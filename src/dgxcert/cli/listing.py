@@ -25,10 +25,11 @@ commands = typer.Typer()
 def list_(json_: JsonOption = False) -> None:
     """List every requirement with its group and tier."""
     from dgxcert.cli.json_output import document, requirements
+    from dgxcert.cli.usage import kept_catalogue
     from dgxcert.plan import suite
     from dgxcert.report import requirement_table
 
-    catalogue = suite.collect(suite.root(), gpus=1)
+    catalogue = kept_catalogue.read(suite.root())
     if json_:
         document.say(requirements.of(catalogue))
     else:
@@ -46,13 +47,14 @@ def explain(
     profile: Annotated[str, typer.Option(help="Profile by name or file; without it, each that ships.")] = "",
 ) -> None:
     """Explain a requirement: why, limits, remedy, known faults."""
+    from dgxcert.cli.usage import kept_catalogue
     from dgxcert.plan import explanation, suite
     from dgxcert.profiles import profile as shipped
     from dgxcert.report.reference import explanation as on_terminal
 
     root = suite.root()
     names = [profile] if profile else shipped.names()
-    explained = explanation.of(requirement, suite.collect(root, gpus=1), names, root)
+    explained = explanation.of(requirement, kept_catalogue.read(root), names, root)
     on_terminal.show(explained, screen.console())
 
 
