@@ -70,6 +70,7 @@ def test_a_process_that_becomes_another_program_leaves_the_offer_behind(tmp_path
         "os.execv('/bin/echo', ['echo', str(folder)])"
     )
     done = command.run([sys.executable, "-c", program], timeout_s=30, env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, "its output ends with it"
     folder = Path(done.stdout.strip())
     assert folder.parent == tmp_path
     assert (folder.stat().st_mode & 0o777, [path.name for path in folder.iterdir()]) == (0o700, [handover.NAME])

@@ -67,6 +67,7 @@ def offer_after_exec(handover: Handover) -> Path:
     if os.fork() == 0:
         try:
             os.setsid()  # Ctrl-C in the caller's terminal is not for this process
+            _leave_output()
             giving = offer(folder, handover)
             os.write(done, b".")
             os.close(done)
@@ -80,6 +81,14 @@ def offer_after_exec(handover: Handover) -> Path:
     if not offered:
         raise OSError(None, "no socket could be made for what is handed to the container", str(folder))
     return folder
+
+
+def _leave_output() -> None:
+    """Let go of the caller's output: who reads it through a pipe waits until nobody has it open."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    os.close(nothing)
 
 
 @contextlib.contextmanager

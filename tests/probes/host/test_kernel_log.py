@@ -444,7 +444,7 @@ def test_missing_tools_are_inconclusive(tools: Path) -> None:
 
 
 def test_a_tool_that_hangs_is_replaced_by_the_other(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_log, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(reading, "TIMEOUT_S", 0.3)
     tool(tools, "dmesg", HEALTHY, hangs=True)
     tool(tools, "journalctl", JOURNAL)
     assert kernel_log.read().source.startswith("`journalctl")

@@ -16,7 +16,6 @@ from dgxcert.probes.host.log.event import Event as Event
 from dgxcert.probes.host.log.pattern import PCI, Subject
 from dgxcert.probes.host.log.reading import COMMANDS as COMMANDS
 from dgxcert.probes.host.log.reading import PREFIX
-from dgxcert.probes.host.log.reading import TIMEOUT_S as TIMEOUT_S
 from dgxcert.probes.host.log.tables import PATTERNS
 from dgxcert.probes.host.xid import Kind
 
