@@ -1,6 +1,8 @@
 """What is delivered is the commit, whatever the checkout is, and a host can prove it."""
 
+import csv
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.plan import source
 from dgxcert.plan.suite import DECIDES, Suite
 from dgxcert.room.delivery import archive
+from dgxcert.room.on_host import maker
 
 
 def git(folder: Path, *args: str) -> str:
@@ -99,3 +102,33 @@ def test_what_no_host_could_prove_is_refused(modified: bool | None) -> None:
         archive.require(Suite(version="1", modified=modified, reason="a.py was changed", sha256="a", installed=True))
     with pytest.raises(CannotStart, match="neither a clone nor installed from a wheel"):
         archive.require(Suite(version="1", modified=modified, reason="there is no .git", sha256="a"))
+
+
+def test_a_wheel_is_installed_on_a_host_as_it_was_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, content, there = tmp_path / "here", tmp_path / "content", tmp_path / "there"
+    info = here / "dgxcert-1.0.0.dist-info"
+    files = {
+        here / "dgxcert/__init__.py": "def main() -> None: ...\n",
+        info / "METADATA": "Metadata-Version: 2.1\nName: dgxcert\nVersion: 1.0.0\n",
+        info / "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        info / "entry_points.txt": "[console_scripts]\ndgxcert = dgxcert:main\n",
+        info / "INSTALLER": "pip\n",
+    }
+    listed = [path.relative_to(here).as_posix() for path in files]
+    files[info / "RECORD"] = "".join(
+        f"{name},,\n" for name in (*listed, f"{info.name}/RECORD", "../../../bin/dgxcert", "dgxcert/__pycache__/a.pyc")
+    )
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(archive, "PACKAGE", here / "dgxcert")
+    content.mkdir()
+    archive._wheel(Suite(version="1.0.0", sha256="a" * 64), content)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", there], check=True)
+    (site,) = there.glob("lib/python*/site-packages")
+    maker._add_dgxcert(there / "bin" / "python", site, content)
+    with (site / info.name / "RECORD").open() as record:
+        installed = [row[0] for row in csv.reader(record)]
+    assert len(installed) == len(set(installed))
+    assert {name for name in installed if not (site / name).exists()} == set()
+    assert "../../../bin/dgxcert" in installed

@@ -93,5 +93,5 @@ def _to_deliver(options: "RoomOptions", hosts: "Sequence[Host]", pinned: Path) -
     base = builder.recipe(options.stack, options.base).base.partition("@")[0] if in_container else ""
     image = f"image: {options.image or f'dgxcert:{options.stack}'}, from {base}" if base else "image: none is needed"
     commit = known.commit[:12] if known.commit else "none, a wheel"
-    suite = f"suite: version {known.version}, commit {commit}{modified}"
-    return [suite, image, f"host keys: {pinned}"]
+    delivered = f"suite: version {known.version}, commit {commit}{modified}"
+    return [delivered, image, f"host keys: {pinned}"]

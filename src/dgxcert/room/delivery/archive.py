@@ -3,6 +3,7 @@
 What is delivered is the commit, never the working tree: a host proves it unmodified by dgxcert's own rules.
 """
 
+import csv
 import gzip
 import hashlib
 import os
@@ -125,12 +126,19 @@ def metadata_of(project: dict[str, Any]) -> str:
 def _wheel(suite: Suite, content: Path) -> None:
     """The wheel again, from the files that its RECORD lists; and pip, which installs it there."""
     (info,) = PACKAGE.parent.glob("dgxcert-*.dist-info")
+    record, written = info / "RECORD", set[str]()
     with zipfile.ZipFile(content / f"dgxcert-{suite.version}-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
         for folder in (PACKAGE, info):
             for path in sorted(folder.rglob("*")):
                 name = path.relative_to(PACKAGE.parent).as_posix()
                 if path.is_file() and "__pycache__" not in path.parts and path.name not in WRITTEN_BY_PIP:
-                    wheel.write(path, name)
+                    written.add(name)
+                    if path != record:
+                        wheel.write(path, name)
+        # Without what pip has added here: it adds the same there, and a file that is listed twice proves nothing.
+        rows = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        own = [row for row in rows if next(csv.reader([row]))[0] in written]
+        wheel.writestr(record.relative_to(PACKAGE.parent).as_posix(), "".join(own))
     copy_pip(content / PIP)
 
 

@@ -126,9 +126,9 @@ def _install(python: Path, archive: Path, request: dict[str, Any], folder: Path)
 def _add_dgxcert(python: Path, site: Path, suite: Path) -> None:
     """Have the environment import dgxcert from the delivered clone; a delivered wheel is installed."""
     if wheels := sorted(suite.glob("*.whl")):
-        ask = "import json, sysconfig; print(json.dumps(sysconfig.get_paths()['purelib']))"
-        target = json.loads(_run("ask the environment", [str(python), "-c", ask]))
-        pip = [str(python), "-P", "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", target]
+        # Beside a dgxcert of the prepared environment, never in its place; `--target` would move the program away from
+        # where RECORD lists it.
+        pip = [str(python), "-P", "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--ignore-installed"]
         _run("install dgxcert", [*pip, str(wheels[0])], PYTHONPATH=str(suite / "pip"))
         return
     for metadata in suite.glob("*.dist-info"):
