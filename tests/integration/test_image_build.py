@@ -97,7 +97,8 @@ def search(saving: "subprocess.Popen[bytes]", secrets: list[bytes]) -> tuple[lis
             searched.append(member.name)
             before = b""
             while chunk := file.read(1 << 22):
-                matches += [f"{secret!r} in {member.name}" for secret in secrets if secret in before + chunk]
+                searched_now = before + chunk
+                matches += [f"{secret!r} in {member.name}" for secret in secrets if secret in searched_now]
                 before = chunk[-max(map(len, secrets)) :]
     return searched, matches
 

@@ -30,7 +30,7 @@ from dgxcert.workloads.distributed import collectives, operations
 GUILTY = 1
 MARK = "COLLECTIVE_FAULTS"
 """In the environment of this program and of all that it starts."""
-LIMIT_S, PATIENCE_S = 10.0, 200.0
+LIMIT_S, PATIENCE_S = 5.0, 200.0
 """How long ranks are waited for of which one hangs, and all others, which are done in one second, or later where others
 work on all cores."""
 HANGING = ("hangs", "never arrives")

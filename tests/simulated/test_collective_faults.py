@@ -12,8 +12,8 @@ from simulated import collective_faults
 
 INCONCLUSIVE = {
     "dies": "rank 1 ended with exit code 9, last at: ",
-    "hangs": "rank 1 did not end within 10 s, last at: ",
-    "never arrives": "rank 1 did not end within 10 s, last at: not started, while rank 0 waited at: joining the others",
+    "hangs": "rank 1 did not end within 5 s, last at: ",
+    "never arrives": "rank 1 did not end within 5 s, last at: not started, while rank 0 waited at: joining the others",
 }
 
 
