@@ -94,5 +94,6 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     tmp_path_factory.getbasetemp()  # stays where it is
     with tempfile.TemporaryDirectory(prefix="dgxcert-t-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
+        patch.setenv("DGXCERT_TEST_COLLECTED", tempfile.mkdtemp(prefix="collected-", dir=folder))
         patch.setattr(tempfile, "tempdir", None)
         yield
