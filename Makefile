@@ -212,7 +212,7 @@ test-arm64: environment ## build and use the image for a DGX Spark's CPU in emul
 fault-matrix: environment ## judge every simulated machine (MACHINES=folder of descriptions, WRITE=page)
 	@$(BIN)/python tests/simulated/matrix.py $(if $(MACHINES),$(call quoted,$(MACHINES))) $(if $(WRITE),--write $(call quoted,$(WRITE)))
 
-hub-matrix: environment ## diagnose every way in which the Hub can fail, on loopback; two minutes
+hub-matrix: environment ## diagnose every way in which the Hub can fail, on loopback; one minute
 	@$(BIN)/python tests/simulated/hub_matrix.py
 
 attack: environment ## attack records, certificates, inputs, secrets and the container; under ten minutes (ONLY= SEED= WRITE=page)
