@@ -140,8 +140,6 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "pair.nccl": ("NCCL version code",),
     **{f"pair.{operation}.{backend}": (OF_ROOFLINE,) for operation in PAIR_SPEEDS for backend in PAIR_BACKENDS},
     "pair.all_gather.nccl.jumbo": (OF_ROOFLINE,),
-    "pair.wire.half": (OF_ROOFLINE,),
-    "pair.wire.all": (OF_ROOFLINE,),
 }
 """The units of each limit, so that a wrong unit is an error and not a factor of 1000. Shares are of a bound that the
 workload computes. What begins with `advice` chooses words in a report, and rejects nothing."""

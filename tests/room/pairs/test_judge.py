@@ -10,6 +10,7 @@ from suites.played_pair import Change, ports_changed, reached_changed, speeds_ch
 
 from dgxcert.outcome import Outcome
 from dgxcert.record.room.document import PairResult
+from dgxcert.record.room.pair_answer import Wire
 from dgxcert.record.run import Result
 from dgxcert.room.pairs import judge
 from dgxcert.room.pairs.ends import End, Pair
@@ -257,6 +258,23 @@ def test_a_fault_of_the_work_is_named(fault: str) -> None:
     assert of(result, COLLECTIVES).outcome is FAILED
     assert words in of(result, COLLECTIVES).reason
     assert of(result, COLLECTIVES).remedy
+
+
+def test_what_rdma_alone_moves_is_recorded_and_confirms_a_stale_link() -> None:
+    def measured(end: End) -> End:
+        assert end.link is not None
+        wires = (
+            Wire(hcas=("rocep1s0f0",), gbits=13.2, size_bytes=65_536),
+            Wire(hcas=("roceP2p1s0f0",), gbits=0.0, size_bytes=65_536, says="`ib_write_bw` exited with 1"),
+        )
+        return replace(end, link=end.link.model_copy(update={"wires": wires}))
+
+    stale = Change(0, lambda end: speeds_changed(13 / 8 / 22.6)(measured(end)))(played.pair())
+    result = judge.judge(stale)
+    recorded = {item.name: item for item in of(result, LINK).evidence if "ib_write_bw" in item.name}
+    assert list(recorded) == [f"spark-0{number} ib_write_bw over rocep1s0f0" for number in (1, 2)]
+    assert [item.held_against for item in recorded.values()] == [[], []]
+    assert "; ib_write_bw moves 13.2 too" in of(result, COLLECTIVES).reason
 
 
 def test_one_function_alone_fails_even_at_its_best() -> None:

@@ -33,16 +33,27 @@ def pair_link(
 ) -> None:
     """Say what this end is, and who answers over each half of the cable."""
     from dgxcert.files import atomic
-    from dgxcert.probes.links.pair import facts, reach
+    from dgxcert.probes.links.pair import facts, reach, wire
     from dgxcert.record.room.link_answer import LinkAnswer
 
     began, written = _now(), [_parts(each) for each in half]
     known = facts.read([interface for interface, _, _ in written])
     mtus = {each.interface: each.mtu or MTU_UNKNOWN for each in known.ports}
     ways = [reach.Way(*parts, mtu=_possible(mtus.get(parts[0], MTU_UNKNOWN))) for parts in written]
-    reached = reach.test(ways, reach.Meeting(meeting, host, peer_host, port, patience))
+    measures = wire.is_installed()
+    tested = reach.test(ways, reach.Meeting(meeting, host, peer_host, measures, port, patience))
+    hcas = {each.interface: each.hca for each in known.ports}
+    halves = [wire.Half(hcas[each.interface], each.peer) for each in tested.reached if each.answered]
+    both = measures and tested.measures and len(halves) == len(written) and all(half.hca for half in halves)
     answer = LinkAnswer(
-        host=host, peer_host=peer_host, meeting=meeting, began=began, ended=_now(), facts=known, reached=reached
+        host=host,
+        peer_host=peer_host,
+        meeting=meeting,
+        began=began,
+        facts=known,
+        reached=tested.reached,
+        wires=wire.measure(halves, asks=host > peer_host) if both else (),
+        ended=_now(),
     )
     atomic.write_text(out, answer.model_dump_json(indent=1))
 

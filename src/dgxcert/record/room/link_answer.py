@@ -61,7 +61,7 @@ class LinkAnswer(Part):
     reached: tuple[Reach, ...] = Field(max_length=MOST_NAMED)
     """One for each half, in the order of the inventory."""
     wires: tuple[Wire, ...] = ()
-    """What ib_write_bw measured, on the end that asks; none where it is not installed on both."""
+    """What ib_write_bw measured, each half and then both at once; none where it is not installed on both ends."""
 
 
 def parse(text: bytes | str, name: str) -> LinkAnswer:

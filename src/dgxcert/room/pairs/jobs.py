@@ -8,8 +8,8 @@ from dgxcert.room.options import RoomOptions
 
 ANSWER = "answer.json"
 LINK_PATIENCE_S = 30.0
-LINK_LIMIT_S = 90.0
-"""The patience of both ends, a start of Python on a slow disk, and 20 questions of each size."""
+LINK_LIMIT_S = 150.0
+"""The patience of both ends, a start of Python on a slow disk, 20 questions of each size, and ib_write_bw thrice."""
 WORK_PATIENCE_S, WORK_LIMIT_S = 60.0, 900.0
 WORK_KILLED_S = 1200.0
 """A little more than an end takes to end itself, whatever the other one does: it starts within 90 s."""

@@ -26,6 +26,7 @@ def judge(evidence: Recorder, pair: Pair) -> None:
             _other_end(evidence, end, half, theirs)
         _halves(evidence, end)
         _subnets(evidence, end)
+        _wires(evidence, end)
     _alike(evidence, pair)
 
 
@@ -172,6 +173,14 @@ def _overlap(first: str, second: str) -> bool:
         return ip_interface(first).network.overlaps(ip_interface(second).network)
     except (ValueError, TypeError):  # TypeError: one of each version
         return False
+
+
+def _wires(evidence: Recorder, end: End) -> None:
+    """What ib_write_bw has measured: no limit is compared with it, since it depends on options and versions."""
+    for wire in end.link.wires if end.link else ():
+        if not wire.says:
+            name = f"{end.name} ib_write_bw over {' and '.join(wire.hcas)}"
+            evidence.record(name, wire.gbits, unit="Gbit/s", source=f"messages of {wire.size_bytes} bytes")
 
 
 def _alike(evidence: Recorder, pair: Pair) -> None:

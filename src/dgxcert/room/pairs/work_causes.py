@@ -75,6 +75,7 @@ def _slow(pair: Pair) -> Iterator[Cause]:
             "NCCL went over sockets and not over the RDMA devices of the link",
             ("See that they are there: ls /dev/infiniband; ibdev2netdev", AGAIN),
         )
+    wires = [wire.gbits for end in pair.ends if end.link for wire in end.link.wires if not wire.says]
     speeds = [8 * speed.gbs for speed in first.speeds if speed.gbs and speed.operation in collectives.ONE_WAY]
     if not hardware or not speeds:
         return
@@ -83,6 +84,13 @@ def _slow(pair: Pair) -> Iterator[Cause]:
     if cable >= FAST_GBITS and all(least <= speed <= most for speed in speeds):
         yield Cause(
             f"stale initialisation: a clean link of {cable:g} Gbit/s moves {max(speeds):.3g} Gbit/s, as network cards "
-            "do that were initialised badly when the machine started",
+            f"do that were initialised badly when the machine started{_confirmed(wires)}",
             (STALE, AGAIN),
         )
+
+
+def _confirmed(wires: list[float]) -> str:
+    """What RDMA alone says to it: a link that is slow by itself is no fault of a library."""
+    least, most = STALE_GBITS
+    stale = [speed for speed in wires if least <= speed <= most]
+    return f"; ib_write_bw moves {min(stale):.3g} too" if stale else ""

@@ -30,7 +30,7 @@ def way(address: str, peer: str, *, interface: str = "lo", mtu: int = 1500) -> W
 
 def meeting(number: int, **changed: str) -> Meeting:
     host, peer = (f"spark-0{each}" for each in (number, 3 - number))
-    return Meeting(changed.get("name", "m"), host, changed.get("peer_host", peer), PORT, patience_s=5.0)
+    return Meeting(changed.get("name", "m"), host, changed.get("peer_host", peer), port=PORT, patience_s=5.0)
 
 
 def both(
@@ -38,9 +38,9 @@ def both(
 ) -> tuple[tuple[Reach, ...], tuple[Reach, ...]]:
     """Both ends at the same time, the second one in a thread."""
     found: list[tuple[Reach, ...]] = []
-    thread = threading.Thread(target=lambda: found.append(reach.test(second, other or meeting(2))))
+    thread = threading.Thread(target=lambda: found.append(reach.test(second, other or meeting(2)).reached))
     thread.start()
-    mine = reach.test(first, meeting(1))
+    mine = reach.test(first, meeting(1)).reached
     thread.join(20)
     return mine, found[0]
 
@@ -75,14 +75,14 @@ def test_an_end_of_another_test_is_named_and_counts_nothing() -> None:
     ],
 )
 def test_a_half_that_cannot_be_used_says_why(mine: Way, said: str) -> None:
-    (reached,) = reach.test([mine], meeting(1))
+    (reached,) = reach.test([mine], meeting(1)).reached
     assert (reached.says, reached.sent) == (said, 0)
 
 
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind((FIRST, PORT))
-        (reached,) = reach.test([way(FIRST, SECOND)], meeting(1))
+        (reached,) = reach.test([way(FIRST, SECOND)], meeting(1)).reached
     assert reached.says == f"port {PORT} of {FIRST} is taken by another program"
 
 
@@ -109,3 +109,13 @@ def test_what_is_larger_than_the_interface_is_lost_and_said_to_be() -> None:
     ((reached,), _) = both([way(FIRST, SECOND, mtu=65_535)], [way(SECOND, FIRST)])
     assert (reached.answered, reached.sent_full) == (20, 20)
     assert reached.size_bytes == 65_535
+
+
+def test_each_end_knows_whether_the_other_one_has_ib_write_bw() -> None:
+    found: list[bool] = []
+    second = Meeting("m", "spark-02", "spark-01", measures=True, port=PORT, patience_s=5.0)
+    thread = threading.Thread(target=lambda: found.append(reach.test([way(SECOND, FIRST)], second).measures))
+    thread.start()
+    mine = reach.test([way(FIRST, SECOND)], meeting(1)).measures
+    thread.join(20)
+    assert (mine, found) == (True, [False])

@@ -27,6 +27,8 @@ class Message(BaseModel):
     """Whether the question fills the interface's MTU."""
     done: bool = False
     """Whether the sender has no more questions."""
+    measures: bool = False
+    """Whether the sender has ib_write_bw."""
 
     def datagram(self, size_bytes: int = 0) -> bytes:
         """The message as it is sent, filled with spaces up to a size.

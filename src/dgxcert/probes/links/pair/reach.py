@@ -54,6 +54,8 @@ class Meeting:
     name: str
     host: str
     peer_host: str
+    measures: bool = False
+    """Whether this end has ib_write_bw."""
     port: int = PORT
     patience_s: float = PATIENCE_S
 
@@ -89,7 +91,16 @@ class Half:
         return self.asked and (complete or now_s - self.last_sent_s > LAST_S)
 
 
-def test(ways: Sequence[Way], meeting: Meeting) -> tuple[Reach, ...]:
+@dataclass(frozen=True)
+class Tested:
+    """What came over all halves."""
+
+    reached: tuple[Reach, ...]
+    measures: bool
+    """Whether the other end said that it has ib_write_bw."""
+
+
+def test(ways: Sequence[Way], meeting: Meeting) -> Tested:
     """Ask and answer over all halves until both ends are done, or nobody has come within the patience."""
     talk = Talk(meeting, [_opened(way, meeting.port) for way in ways])
     try:
@@ -99,7 +110,8 @@ def test(ways: Sequence[Way], meeting: Meeting) -> tuple[Reach, ...]:
         for half in talk.halves:
             if half.channel is not None:
                 half.channel.close()
-    return tuple(_reach(half, macs.get((half.way.interface, half.way.peer), "")) for half in talk.halves)
+    reached = (_reach(half, macs.get((half.way.interface, half.way.peer), "")) for half in talk.halves)
+    return Tested(tuple(reached), talk.theirs_measure)
 
 
 def _opened(way: Way, port: int) -> Half:
@@ -155,6 +167,7 @@ class Talk:
         self._heard_s: float | None = None
         """When the other end of this test was heard of last."""
         self._theirs_done = False
+        self.theirs_measure = False
 
     def run(self) -> None:
         """Talk until both ends are done, the other end is gone, or nobody has come."""
@@ -219,6 +232,7 @@ class Talk:
             number=number,
             full=full,
             done=self._done(time.monotonic()),
+            measures=self._meeting.measures,
         )
 
     def _hear(self, half: Half) -> None:
@@ -238,6 +252,7 @@ class Talk:
             return
         self._heard_s = time.monotonic()
         self._theirs_done = self._theirs_done or said.done
+        self.theirs_measure = said.measures
         if said.kind == "answer" and sender[0] == half.way.peer:
             self._answered(half, said)
 
