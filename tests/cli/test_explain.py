@@ -121,3 +121,12 @@ def test_a_file_of_ones_own_and_a_site_profile_are_shown(dgxcert, tmp_path: Path
     assert re.search(
         r"bandwidth\.copy: at least 217 GB/s \(measured; tightened by the site, ships as at least 170", site
     )
+
+
+def test_a_requirement_of_pairs_is_explained_with_the_limits_of_profiles_that_have_some(dgxcert) -> None:
+    explained = dgxcert("explain", "pair-link").out
+    assert explained.startswith("PAIR-LINK: The cable joins")
+    assert "dgx-spark: pair.halves: at least 2 half (published)" in explained
+    assert "does not apply to dgx-a100-40" in explained
+    assert explained.endswith("dgxcert room run room.yaml\n")
+    assert "h200" not in dgxcert("explain", "PAIR-TRAINING", "--profile", "dgx-spark").out

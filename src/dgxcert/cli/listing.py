@@ -51,9 +51,16 @@ def explain(
     from dgxcert.plan import explanation, suite
     from dgxcert.profiles import profile as shipped
     from dgxcert.report.reference import explanation as on_terminal
+    from dgxcert.room.pairs import requirements as pairs
 
     root = suite.root()
     names = [profile] if profile else shipped.names()
+    if of_pairs := pairs.find(requirement):
+        loaded = [shipped.load(name) for name in names]
+        excluded = {each.name: why for each in loaded if (why := each.not_applicable_pair.get(of_pairs.id, ""))}
+        limits = {each.name: pairs.limits(of_pairs, each) for each in loaded}
+        on_terminal.show_pair(of_pairs, limits, excluded, screen.console())
+        return
     explained = explanation.of(requirement, kept_catalogue.read(root), names, root)
     on_terminal.show(explained, screen.console())
 

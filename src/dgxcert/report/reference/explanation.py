@@ -1,12 +1,13 @@
 """The explanation of a requirement on the terminal: why, when, its limits, what to do, which faults it notices."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 
 from dgxcert.console import print_line
 from dgxcert.judgement.evidence import format_quantity
 from dgxcert.judgement.limit import NOT_STATED, Limit
+from dgxcert.judgement.requirement import Requirement
 from dgxcert.plan.explanation import Explanation, Required
 from dgxcert.plan.known_faults import CONFIDENCE, Fault
 from dgxcert.plan.selection import any_gpu
@@ -40,6 +41,37 @@ def show(explained: Explanation, console: Console) -> None:
     beside = [", ".join(explained.related)] if explained.related else []
     _section("Beside it", beside, console)
     _commands("Measure it alone", [spelled(f"make validate ONLY='{name}'")], console)
+
+
+def show_pair(
+    requirement: Requirement, limits: Mapping[str, Mapping[str, Limit]], excluded: Mapping[str, str], console: Console
+) -> None:
+    """Print the explanation of a requirement of two machines that a cable joins.
+
+    `limits` holds those of each profile by name, `excluded` why it does not apply to others.
+    """
+    print_line(console, f"{requirement.id}: {requirement.title}", "bold")
+    _section("Why it matters", [requirement.why], console)
+    takes = f"takes about {requirement.takes_s:g} s, and is given up after {requirement.budget_s:g} s"
+    _section(
+        "When it is measured", ["of two machines that an inventory pairs, once both are validated", takes], console
+    )
+    numbers = _by_text(
+        (f"{name}: {edges(limit)}{f' ({limit.basis.value})' if limit.basis else ''}", profile)
+        for profile, each in limits.items()
+        for name, limit in each.items()
+    )
+    lines = [f"{profiles}: {number}" for number, profiles in numbers.items()]
+    without = [f"does not apply to {profiles}: {why}" for why, profiles in _by_text(_turned(excluded)).items()]
+    exact = ["none of a profile: both machines' results are compared with each other"]
+    _section("Limits", [*(lines or exact), *without], console, hanging=4)
+    steps = [f"{number}. {spelled(str(step))}" for number, step in enumerate(requirement.remedy, start=1)]
+    _commands("What to do if it does not pass", steps, console)
+    _commands("Measure it", ["dgxcert room run room.yaml"], console)
+
+
+def _turned(excluded: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    return ((why, profile) for profile, why in excluded.items())
 
 
 def _section(title: str, lines: list[str], console: Console, hanging: int = 0) -> None:
@@ -95,7 +127,7 @@ def _numbers(explained: Explanation) -> list[str]:
 
 
 def _excluded(explained: Explanation) -> list[str]:
-    said = _by_text((why, profile) for profile, why in explained.excluded.items())
+    said = _by_text(_turned(explained.excluded))
     return [f"does not apply to {profiles}: {why}" for why, profiles in said.items()]
 
 

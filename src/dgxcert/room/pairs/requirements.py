@@ -1,7 +1,9 @@
 """What must be true of two machines and the cable between them. No machine's own plan has these requirements."""
 
+from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.requirement import Requirement, Tier
 from dgxcert.machine.trait import Trait
+from dgxcert.profiles.profile import Profile
 
 GROUP = "pairs"
 
@@ -66,3 +68,22 @@ TRAINING = Requirement(
     budget_s=1200,
 )
 ALL = (LINK, COLLECTIVES, TRAINING)
+OF_LINK = ("pair.halves", "pair.speed", "pair.mtu", "pair.pcie.width", "pair.pcie.speed", "pair.answered")
+"""The limits of PAIR-LINK; every other one of pairs is of PAIR-COLLECTIVES."""
+
+
+def find(name: str) -> Requirement | None:
+    """The requirement of that id, in whatever case it was typed; None where it is no requirement of pairs.
+
+    >>> find("pair-link") is LINK, find("GPU-PRESENT") is None
+    (True, True)
+    """
+    return next((each for each in ALL if each.id == name.strip().upper()), None)
+
+
+def limits(requirement: Requirement, profile: Profile) -> dict[str, Limit]:
+    """The limits of a profile that a requirement is compared with, by name; none where it does not apply."""
+    if profile.not_applicable_pair.get(requirement.id) or requirement is TRAINING:
+        return {}
+    of_pairs = {name: limit for name, limit in profile.limits.items() if name.startswith("pair.")}
+    return {name: limit for name, limit in of_pairs.items() if (name in OF_LINK) == (requirement is LINK)}
