@@ -13,7 +13,7 @@ from suites.inline import ended
 
 from dgxcert.judgement.units import QUANTITIES
 from dgxcert.probes.host import kernel_log
-from dgxcert.probes.host.log import counters, last_boot
+from dgxcert.probes.host.log import counters, last_boot, reading
 from dgxcert.profiles import profile as profiles
 from dgxcert.runner import session
 
@@ -301,4 +301,4 @@ def test_the_limit_is_zero_events_in_every_profile_with_a_gpu() -> None:
 def test_two_tools_that_hang_fit_into_the_time_budget_of_the_check() -> None:
     from dgxcert.judgement.requirement import MIN_BUDGET_S
 
-    assert len(kernel_log.COMMANDS) * kernel_log.TIMEOUT_S < MIN_BUDGET_S / 2
+    assert len(kernel_log.COMMANDS) * reading.TIMEOUT_S < MIN_BUDGET_S / 2

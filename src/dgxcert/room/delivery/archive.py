@@ -13,7 +13,7 @@ import tempfile
 import tomllib
 import zipfile
 from dataclasses import dataclass
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -147,14 +147,15 @@ WRITTEN_BY_PIP = {"INSTALLER", "REQUESTED", "direct_url.json"}
 
 def copy_pip(into: Path) -> None:
     """pip as it is installed here, which is pure Python: a host may have none."""
-    found = util.find_spec("pip")
-    if found is None or not found.submodule_search_locations:
+    try:
+        installed = metadata.distribution("pip")  # looking for the module instead would start setuptools' hooks
+    except metadata.PackageNotFoundError as error:
         raise CannotStart(
             "pip is not installed beside dgxcert, and hosts need it to install from.", "Install it: make setup"
-        )
+        ) from error
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(found.submodule_search_locations[0], into / "pip", ignore=ignored)
-    about = {"Metadata-Version": "2.1", "Name": "pip", "Version": metadata.version("pip")}
+    shutil.copytree(str(installed.locate_file("pip")), into / "pip", ignore=ignored)
+    about = {"Metadata-Version": "2.1", "Name": "pip", "Version": installed.version}
     folder = into / f"pip-{about['Version']}.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("".join(f"{name}: {value}\n" for name, value in about.items()))
