@@ -49,7 +49,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
+def _nothing_is_left(forked: None) -> Iterator[None]:
     """No process that a test started is left."""
     before = below(os.getpid())
     yield

@@ -9,7 +9,7 @@ from dgxcert.machine.identity import Machine
 from dgxcert.workloads.distributed import collectives, launch
 from dgxcert.workloads.distributed.collectives import Proof
 
-pytestmark = pytest.mark.usefixtures("planted")
+pytestmark = pytest.mark.usefixtures("planted", "forked")
 MACHINE = Machine(hostname="spark-1", kernel="6.11", architecture="x86_64", cores=2)
 
 

@@ -10,6 +10,7 @@ from dgxcert.workloads.distributed.speed import PAIRS
 from dgxcert.workloads.distributed.task import Job
 
 CPU = profiles.load("cpu")
+pytestmark = pytest.mark.usefixtures("forked")
 
 
 def settings(ranks: tuple[Device, ...], operation: str) -> dict[str, object]:
@@ -36,6 +37,7 @@ def test_each_pair_is_timed(ranks: tuple[Device, ...]) -> None:
 
 
 SHORT = {"warm_up_s": 0.05, "seconds": 0.1, "within": 0.5, "least_rounds": 6}
+SLOW = {"timing": SHORT, "largest_bytes": 2**13, "kind": "slow"}
 
 
 def test_a_rank_that_dies_costs_the_operation_in_flight_and_no_other(
@@ -59,7 +61,7 @@ def test_a_rank_that_dies_costs_the_operation_in_flight_and_no_other(
 @pytest.mark.catches("COLLECTIVE-SPEED", "one rank begins each operation late")
 def test_a_rank_that_is_slow_by_itself_is_named(ranks: tuple[Device, ...], planted: None) -> None:
     for guilty in (0, 1):
-        given = settings(ranks, "all_gather") | {"timing": SHORT, "guilty": guilty, "kind": "slow"}
+        given = settings(ranks, "all_gather") | SLOW | {"guilty": guilty}
         found = collectives.behind(ranks, launch.run("speed", ranks, given, limit_s=60))
         assert found.name == f"rank {guilty}"
         assert found.remedy[0].startswith(f"rank {guilty} is behind: it works longer by itself than the others (median")

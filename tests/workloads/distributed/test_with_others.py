@@ -52,7 +52,7 @@ def test_each_machine_returns_what_its_own_rank_did(ranks: Ranks, tmp_path: Path
         assert [(each["rank"], each["size"], each["total"]) for each in answers] == [(mine, 2, [2.0] * 4)]
 
 
-def test_what_is_wrong_on_one_machine_has_its_name(ranks: Ranks, tmp_path: Path) -> None:
+def test_what_is_wrong_on_one_machine_has_its_name(ranks: Ranks, forked: None, tmp_path: Path) -> None:
     (_, first), (_, second) = both(ranks, tmp_path, kind="wrong")
     assert isinstance(second, Wrong)
     assert second.problem == "spark-02: element 3 is 4"

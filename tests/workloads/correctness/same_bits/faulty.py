@@ -1,17 +1,14 @@
-"""One rank of SAME-BITS over gloo, with a planted fault: python faulty.py RANK RANKS STORE FAULTS, a JSON list.
+"""SAME-BITS on ranks over gloo, each with planted faults: `work` works once with each fault of its rank.
 
 The product has no switch for faults: they are planted here, in the process of the rank that has them.
 """
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from unittest import mock
 
 import torch
-import torch.distributed
 
 from dgxcert.machine.device import Device
 from dgxcert.workloads.correctness.same_bits import computations, kind, ranks, training_step
@@ -85,17 +82,10 @@ def _without_bf16(every: Iterator[Any]) -> Iterator[Any]:
         yield _Absent() if getattr(computation, "precision", "") == "bf16" else computation
 
 
-def main(index: int, size: int, store: str, faults: list[str]) -> None:
-    """Join the group, work once with each fault, print the answers."""
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=index, world_size=size)
-    devices = tuple(Device("cpu", number, "CPU", margin_gib=0.1) for number in range(size))
+def work(rank: Rank, settings: dict[str, Any]) -> dict[str, Any]:
+    """What `ranks.work` returns with each fault of this rank."""
     answers = []
-    for fault in faults:
+    for fault in settings["faults"][rank.index]:
         with planted(fault):
-            answers.append(ranks.work(Rank(index, devices), {}))
-    sys.stdout.write(json.dumps(answers, allow_nan=False))
-    torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4]))
+            answers.append(ranks.work(rank, {}))
+    return {"answers": answers}

@@ -1,19 +1,18 @@
 """Real ranks over gloo: a planted fault is named with its rank, its result and its place, and no process is left."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dgxcert import command
+from dgxcert.machine.device import Device
 from dgxcert.workloads.correctness.same_bits import answers, computations
 from dgxcert.workloads.correctness.same_bits.answers import Answers, Apart
+from dgxcert.workloads.distributed import launch
 
-FAULTY = Path(__file__).with_name("faulty.py")
+HERE = Path(__file__).parent
 Worked = dict[tuple[str, ...], Answers]
 PRODUCT = "bf16 product of 128x256x192 with seed 1"
 
@@ -36,38 +35,27 @@ SCENARIOS = (
 
 
 @pytest.fixture(scope="module")
-def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
-    """The answers of each scenario; one start of two ranks and one of three, since a start takes seconds."""
+def worked(loaded: Callable[..., Any]) -> Worked:
+    """The answers of each scenario; one launch of two ranks and one of three."""
     found: Worked = {}
     for size in (2, 3):
         wanted = [scenario for scenario in SCENARIOS if len(scenario) == size]
-        returned = started(tmp_path_factory.mktemp("ranks") / "store", wanted)
+        returned = started(loaded, wanted)
         found |= {
             scenario: answers.parse(each) for scenario, each in zip(wanted, zip(*returned, strict=True), strict=True)
         }
     return found
 
 
-def started(store: Path, scenarios: Sequence[Sequence[str]]) -> list[Any]:
-    """What each rank printed, after all of them have ended."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    size = len(scenarios[0])
-    arguments = [
-        [str(index), str(size), str(store), json.dumps([each[index] for each in scenarios])] for index in range(size)
-    ]
-    ranks = [
-        subprocess.Popen([sys.executable, FAULTY, *each], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
-        for each in arguments
-    ]
-    try:
-        ended = [rank.communicate(timeout=240) for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.wait()
-    for rank, (_, error) in zip(ranks, ended, strict=True):
-        assert rank.returncode == 0, error.decode()
-    return [json.loads(output) for output, _ in ended]
+def started(loaded: Callable[..., Any], scenarios: Sequence[Sequence[str]]) -> Sequence[Any]:
+    """What each rank returned, a list with an answer for each scenario."""
+    devices = tuple(Device("cpu", number, "CPU", margin_gib=0.1) for number in range(len(scenarios[0])))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "start", loaded)
+        patch.setattr(launch, "PACKAGE", "same_bits")
+        patch.setenv("PYTHONPATH", str(HERE.parent))
+        said = launch.run("faulty", devices, {"faults": [*zip(*scenarios, strict=True)]}, limit_s=240)
+    return [rank["answers"] for rank in said]
 
 
 def test_healthy_ranks_agree_in_every_result(worked: Worked) -> None:

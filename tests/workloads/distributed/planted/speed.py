@@ -7,7 +7,7 @@ from typing import Any
 from dgxcert.workloads.distributed import operations, speed
 from dgxcert.workloads.distributed.rank import Rank
 
-LATE_S = 0.01
+LATE_S = 0.005
 
 
 def work(rank: Rank, settings: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ TIMES: dict[str, Any] = {
     "ours": (1, 1),
 }
 LIMIT_S = 120
+pytestmark = pytest.mark.usefixtures("forked")
 
 
 def run(module: Any, plan: copies.Plan | load.Plan) -> tuple[dict[str, Any], ...]:

@@ -1,7 +1,7 @@
 """Training together on real ranks: a right one agrees with one device, and each planted fault is named."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +14,7 @@ from paths import ROOT
 from suites import data_parallel_faults
 from suites.judged import judge
 
+from dgxcert import command
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.profiles import profile as profiles
@@ -40,9 +41,10 @@ FAULTS: dict[str, tuple[str | None, str]] = {
 
 
 @pytest.fixture(scope="module")
-def planted() -> Iterator[None]:
-    """A context in which ranks run the module of planted faults."""
+def planted(loaded: Callable[..., Any]) -> Iterator[None]:
+    """A context in which ranks, which are forked, run the module of planted faults."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "start", loaded)
         patch.setattr(launch, "PACKAGE", "suites")
         patch.setenv("PYTHONPATH", str(ROOT / "tests"))
         yield
@@ -79,7 +81,7 @@ def test_a_fault_of_training_together_is_named(
     ("fault", "limit_s", "said"),
     [
         ("Dies", 120.0, "rank 1 ended with exit code 3, last at: step 2"),
-        ("NeverExchanges", 45.0, r"rank 1 did not end within 45 s, last at: step 2 \(data_parallel_faults.py"),
+        ("NeverExchanges", 8.0, r"rank 1 did not end within 8 s, last at: step 2 \(data_parallel_faults.py"),
     ],
 )
 def test_a_rank_that_dies_or_hangs_is_named(planted: None, fault: str, limit_s: float, said: str) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +15,7 @@ from paths import ROOT
 from suites import lora_faults
 from suites.judged import judge
 
+from dgxcert import command
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Disturbed, Inconclusive, Wrong
@@ -251,11 +252,12 @@ def test_memory_of_the_host_is_counted_for_all_ranks(
 
 
 @pytest.fixture(scope="module")
-def answers() -> Iterator[Sequence[Mapping[str, Any]]]:
+def answers(loaded: Callable[..., Any]) -> Iterator[Sequence[Mapping[str, Any]]]:
     """What two gloo ranks noted with each planted fault."""
     plan = PLAN.model_copy(update={"ours": (1, 1)}).model_dump(mode="json")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "PACKAGE", "suites")
+        patch.setattr(command, "start", loaded)
         patch.setenv("PYTHONPATH", str(ROOT / "tests"))
         yield launch.run("lora_faults", DEVICES[:2], {"plan": plan, "faults": list(lora_faults.KNOWN)}, limit_s=300)
 
