@@ -15,6 +15,7 @@ def test_no_part_is_at_its_critical_temperature(profile, evidence):
     board = sensors.settled()
     evidence.record("hottest part", board.hottest, source="hwmon and thermal zones")
     evidence.record("slowest fan", board.slowest_fan, source="hwmon")
+    evidence.record("fans that turn", board.turning, source="hwmon")
     critical = evidence.record("parts at their limit", len(board.critical), unit="part", source=board.critical_source)
     assert critical <= profile.limit("board.critical")
 

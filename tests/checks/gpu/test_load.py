@@ -7,6 +7,7 @@ import check_file
 import pytest
 from suites.judged import judge
 
+from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import Answers
@@ -133,4 +134,11 @@ def test_a_fan_that_does_not_turn_while_the_gpu_is_hot_fails(
 ) -> None:
     measured = replace(load(temperature=temperature), board_before=before, board=after)
     monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: measured)
-    judge(CHECKS.test_the_fans_turn_while_the_gpu_is_hot, GPU, profile, fault=fault)
+    judge(CHECKS.test_the_fans_turn_while_the_gpu_is_hot, GPU, profile, Computation(), fault=fault)
+
+
+def test_a_fan_that_stopped_before_this_load_is_known_from_the_start_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = replace(load(temperature=84), board_before=EMPTY, board=EMPTY)
+    monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: measured)
+    started = Computation(before={("BOARD-TEMPERATURE", "fans that turn"): HEADER.turning})
+    judge(CHECKS.test_the_fans_turn_while_the_gpu_is_hot, GPU, H200, started, fault="fans that stopped while it is hot")

@@ -117,9 +117,13 @@ class Load:
         """Whether the GPU was hot for half of the load: a fan may start some seconds late."""
         return hot.max is not None and self.samples.has("temperature") and self.samples.median("temperature") > hot.max
 
-    def stopped_fans(self, hot: Limit) -> int:
-        """How many fans turned before the load and stand still at its end, with the GPU hotter than `hot`."""
-        return self.board.stopped_since(self.board_before) if self._is_hot(hot) else 0
+    def stopped_fans(self, hot: Limit, earlier: str = "") -> int:
+        """How many fans turned before the load and stand still at its end, with the GPU hotter than `hot`.
+
+        `earlier` names the fans that turned when the run began: one may have stopped in the work before this load.
+        """
+        turned = f"{self.board_before.turning}, {earlier}"
+        return self.board.stopped_since(turned) if self._is_hot(hot) else 0
 
     def standing_fans(self, hot: Limit) -> int:
         """How many fans the firmware lets stand, each of them, with the GPU hotter than `hot`."""

@@ -172,13 +172,22 @@ class Sensors:
         own = [fan for fan in self.fans if fan.is_firmwares]
         return 0 if any(fan.rpm for fan in own) else len(own)
 
-    def stopped_since(self, before: "Sensors") -> int:
-        """How many fans turned before and stand still now.
+    @property
+    def turning(self) -> str:
+        """The names of the fans that turn, for evidence.
 
-        >>> Sensors(fans=(Fan("nct6775 fan1", 0),)).stopped_since(Sensors(fans=(Fan("nct6775 fan1", 900),)))
+        >>> Sensors(fans=(Fan("nct6775 fan1", 900), Fan("nct6775 fan2", 0), Fan("nct6775 fan3", 800))).turning
+        'nct6775 fan1, nct6775 fan3'
+        """
+        return ", ".join(fan.name for fan in self.fans if fan.rpm) or "none"
+
+    def stopped_since(self, turning: str) -> int:
+        """How many of the fans that turned before, named as by `turning`, stand still now.
+
+        >>> Sensors(fans=(Fan("nct6775 fan1", 0),)).stopped_since("nct6775 fan1, nct6775 fan3")
         1
         """
-        turned = {fan.name for fan in before.fans if fan.rpm}
+        turned = turning.split(", ")
         return sum(fan.rpm == 0 and fan.name in turned for fan in self.fans)
 
     @property
