@@ -301,7 +301,7 @@ int nvmlDeviceGetTotalEccErrors(device_t d, int uncorrected, int aggregate, u64 
     struct timespec now;
     strcat(field, ".per_s");
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (!result && !number(gpu_of(d), field, &per_s)) *out += per_s * (u64)now.tv_sec;
+    if (!result && !number(gpu_of(d), field, &per_s)) *out += (u64)((double)per_s * ((double)now.tv_sec + (double)now.tv_nsec / 1e9));
     return result;
 }
 

@@ -137,7 +137,7 @@ def test_a_fan_that_does_not_turn_while_the_gpu_is_hot_fails(
     judge(CHECKS.test_the_fans_turn_while_the_gpu_is_hot, GPU, profile, Computation(), fault=fault)
 
 
-def test_a_fan_that_stopped_before_this_load_is_known_from_the_start_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fan_that_stopped_before_this_load_is_known_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = replace(load(temperature=84), board_before=EMPTY, board=EMPTY)
     monkeypatch.setattr(sustained, "sampled", lambda gpu, profile: measured)
     started = Computation(before={("BOARD-TEMPERATURE", "fans that turn"): HEADER.turning})
