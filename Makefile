@@ -182,8 +182,11 @@ uninstall: ## list what dgxcert made here (environment, images, volume) and remo
 	@$(PYTHON) scripts/uninstall.py --venv $(call quoted,$(VENV)) $(if $(YES),--yes)
 
 ##@ To work on dgxcert itself
-test: environment ## run all tests of dgxcert, in three parts side by side
+test: environment interpreter ## run all tests of dgxcert, in three parts side by side
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target test-with-engine test-workloads test-without-engine
+
+interpreter: environment ## put Triton beside the environment, whose interpreter proves kernels on a CPU
+	@$(BIN)/python scripts/interpreter.py --into $(call quoted,$(VENV)/triton)
 
 check: environment ## run the checks under plain pytest, without a verdict
 	@$(BIN)/python -m pytest checks $(GIVEN_PROFILE)
@@ -197,7 +200,7 @@ TESTS = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 test-without-engine: environment ## run the tests that need neither a container engine nor a driver, without workloads
 	@$(TESTS) tests --ignore=tests/integration --ignore=tests/simulated --ignore=tests/workloads
 
-test-workloads: environment ## run the tests of workloads, of which many start several processes
+test-workloads: environment interpreter ## run the tests of workloads, of which many start several processes
 	@$(TESTS) tests/workloads
 
 test-with-engine: environment ## run the tests with a real container engine, and the simulated machines

@@ -18,6 +18,7 @@ from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import numerics
 from dgxcert.workloads.models import architectures, int4, linear_kernels, nf4
+from dgxcert.workloads.models.four_bit.weights import FourBit
 from dgxcert.workloads.models.linear_kernels import LinearKernel, Weights
 
 if TYPE_CHECKING:
@@ -57,9 +58,14 @@ def kernels(device: Device, shape: tuple[int, int]) -> Iterator[Kernel]:
     groups, blocks = sides // int4.GROUP, sides // nf4.BLOCK
     found = [
         ("dense", linear_kernels.dense(device, dense), (given.to(dense),), sides * dense.itemsize, dense),
-        ("int4 (ATen)", int4.linear, (quantised.packed, quantised.scales), sides // 2 + 4 * groups, torch.bfloat16),
+        ("int4 (ATen)", int4.linear, quantised.packed, sides // 2 + 4 * groups, torch.bfloat16),
         ("nf4 (bitsandbytes)", linear_kernels.bitsandbytes_linear, (sample.layer,), sides // 2 + 4 * blocks, dense),
     ]
+    if device.kind == "cuda":
+        levels = FourBit.int4(quantised.levels, quantised.scale, quantised.zero)
+        for name, ours in {"int4 (ours)": levels, "nf4 (ours)": FourBit.nf4(sample.layer)}.items():
+            size = ours.packed.nbytes + ours.scales.nbytes
+            found.append((name, linear_kernels.four_bit_linear, ours, size, torch.bfloat16))
     for name, linear, weights, size, dtype in found:
         turns = max(1, BEYOND_CACHES[device.kind] // size)
         copies = tuple(weights if not turn else tuple(map(_copied, weights)) for turn in range(turns))

@@ -338,14 +338,14 @@ def test_a_wrong_scale_is_caught_though_the_matmul_agrees_with_it(
     blocks: slice,
     factor: float,
 ) -> None:
-    right = nf4._layer
+    right = nf4.linear4bit
 
     def rescaled(weights: Any) -> Any:
         layer = right(weights)
         layer.weight.quant_state.absmax[blocks] *= factor
         return layer
 
-    monkeypatch.setattr(nf4, "_layer", rescaled)
+    monkeypatch.setattr(nf4, "linear4bit", rescaled)
     with pytest.raises(AssertionError):
         check.test_nf4_layers_are_right(CPU, evidence)
     assert [kept.name for kept, _ in evidence.violated] == ["NF4 quantisation error of a block"]

@@ -1,11 +1,12 @@
 """Triton kernel: exact in Triton's interpreter, and every wrong value is counted, those behind the end included."""
 
+from pathlib import Path
+
 import pytest
+from suites import interpreter
 
 torch = pytest.importorskip("torch", reason="the workloads need torch: make setup")
 
-from dgxcert.judgement.evidence import Recorder
-from dgxcert.machine.device import Device
 from dgxcert.workloads.correctness import triton_kernel
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of torch and triton are not tested here
@@ -21,7 +22,5 @@ def test_wrong_values_are_counted_behind_the_end_too(places: tuple[int, ...]) ->
     assert triton_kernel.wrong_in(out, left, right) == len(places)
 
 
-def test_the_kernel_is_exact_in_tritons_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("triton", reason="the kernel itself needs triton, which comes with torch for CUDA")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert triton_kernel.wrong_numbers(Device("cpu", 0, "CPU"), Recorder()) == 0
+def test_the_kernel_is_exact_in_tritons_interpreter() -> None:
+    assert interpreter.answers(Path(__file__).with_name("triton_kernel_interpreted.py")) == 0

@@ -35,8 +35,16 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
-def left_behind() -> list[str]:
-    """This test's agents and ranks that live: those whose current folder is that of their ranks."""
+def left_behind(within_s: float = 5.0) -> list[str]:
+    """This test's agents and ranks that live, but for those that are dying: what was killed ends at its next turn."""
+    deadline = time.monotonic() + within_s
+    while (found := living()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def living() -> list[str]:
+    """The processes whose current folder is that of this test's ranks."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):
@@ -124,7 +132,8 @@ def test_a_rank_that_ignores_signals_is_ended_with_torchs_launcher(
 def last_phase(rank: int) -> str:
     """What a rank is at, by its file."""
     for path in Path(tempfile.gettempdir()).glob(f"dgxcert-ranks-*/rank-{rank}.phases"):
-        return [each.name for each in phase.parse(path.read_text(encoding="utf-8"))][-1]
+        names = [each.name for each in phase.parse(path.read_text(encoding="utf-8"))]
+        return names[-1] if names else ""
     return ""
 
 

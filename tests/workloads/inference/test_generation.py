@@ -17,6 +17,7 @@ from dgxcert.profiles import profile as profiles
 from dgxcert.profiles.profile import Profile
 from dgxcert.profiles.workload_sizes import Inference, Setting
 from dgxcert.workloads.inference import generation, llama_layer
+from dgxcert.workloads.inference.weight_forms import Int4
 from dgxcert.workloads.models import seeded
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("one_thread")]
@@ -198,10 +199,11 @@ def test_the_time_to_first_token_and_per_output_token_are_recorded(profile: Prof
 def test_an_int4_layer_with_wrong_weights_is_caught(profile: Profile, part: str) -> None:
     workload = generation.prepare_decode(CPU, profile, Case("int4", "tuned", "single"))
     workload.run_rounds(once)
-    name = next(iter(workload.tuned.packed))
-    packed, scales = workload.tuned.packed[name]
-    wrong = (packed.roll(1, 0), scales) if part == "packed" else (packed, scales * 1.1)
-    workload.tuned.packed[name] = wrong
+    form = workload.tuned.form
+    assert isinstance(form, Int4)
+    name = next(iter(form.packed))
+    packed, scales = form.packed[name]
+    form.packed[name] = (packed.roll(1, 0), scales) if part == "packed" else (packed, scales * 1.1)
     with pytest.raises(Wrong):
         workload.verify(Recorder())
 

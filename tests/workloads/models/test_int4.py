@@ -15,6 +15,6 @@ def test_int4_weights_are_dequantised_by_their_levels() -> None:
     assert numerics.relative_error(quantised.dequantised, weight) == pytest.approx(0.1, abs=0.01)
     rows = torch.randn(4, 256, generator=torch.Generator().manual_seed(2)).bfloat16()
     exact = rows.double() @ quantised.dequantised.double().T
-    assert numerics.relative_error(int4.linear(rows, (quantised.packed, quantised.scales)), exact) < 2.5e-3
+    assert numerics.relative_error(int4.linear(rows, quantised.packed), exact) < 2.5e-3
     with pytest.raises(Inconclusive, match="no matrix of 16 x 200"):
         int4.quantise(weight[:, :200])

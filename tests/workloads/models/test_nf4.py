@@ -54,5 +54,5 @@ def test_samples_are_quantised_within_the_limits(monkeypatch: pytest.MonkeyPatch
 def test_an_nf4_layer_holds_the_nearest_levels_by_definition() -> None:
     pytest.importorskip("bitsandbytes", reason="NF4 needs bitsandbytes: make setup")
     weights = torch.randn(192, 512, generator=torch.Generator().manual_seed(1))
-    dequantised = nf4._dequantised(nf4._layer(weights).weight)
+    dequantised = nf4._dequantised(nf4.linear4bit(weights).weight)
     torch.testing.assert_close(dequantised.double(), nf4_reference.reference(weights), rtol=1e-5, atol=1e-6)

@@ -12,6 +12,7 @@ from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.models import nf4
+from dgxcert.workloads.models.four_bit.weights import FourBit
 from dgxcert.workloads.training import exact_gradients, tiled_qlora
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and bitsandbytes warn about is not tested here
@@ -19,11 +20,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # what torch and bitsandbytes
 TOKENS = 24
 
 
-def right(inputs: Any, packed: Any, absmax: Any, _: Any, table: Any) -> Any:
+def right(inputs: Any, *weights: Any) -> Any:
     """What a tile computes, in plain torch."""
-    levels = torch.stack([packed >> 4, packed & 15], -1).flatten(1).int()
-    weights = table[levels].unflatten(1, (-1, nf4.BLOCK)) * absmax[:, :, None]
-    return inputs @ weights.flatten(1).to(inputs.dtype).T
+    return inputs @ FourBit(*weights).dequantised().to(inputs.dtype).T
 
 
 def neighbour(*inputs: Any) -> Any:
@@ -130,10 +129,10 @@ def test_on_a_cpu_and_without_a_kernel_the_record_says_why_no_layer_goes_through
 ) -> None:
     assert tiled_qlora.before_training(cpu, model, TOKENS, "fp32").tried == [tiled_qlora.NO_TILES]
 
-    def missing(name: str) -> Any:
+    def missing() -> Any:
         raise ModuleNotFoundError("No module named 'triton'")
 
-    monkeypatch.setattr(tiled_qlora, "import_module", missing)
+    monkeypatch.setattr(tiled_qlora.operator, "register", missing)
     choice = tiled_qlora.before_training(Device("cuda", 0, "GPU"), model, TOKENS, "bf16")
     assert (choice.tiled, choice.tried) == (0, ["no kernel: No module named 'triton'"])
 

@@ -12,13 +12,11 @@ not the CUDA graph that replays it: only the logits of the timed rounds cover th
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from dgxcert.judgement.benchmark_cases import INT4, NF4
+from dgxcert.judgement.benchmark_cases import INT4
 from dgxcert.judgement.limit import Limit
 from dgxcert.outcome import Wrong
 from dgxcert.workloads.inference.static_llama import StaticLlama
-from dgxcert.workloads.models import int4
 from dgxcert.workloads.models.architectures import Shape
-from dgxcert.workloads.models.linear_kernels import Weights
 
 if TYPE_CHECKING:
     import torch
@@ -129,25 +127,14 @@ class _Probe:
         scale = torch.ones(heads, 1, 1, device=self._weight.device)
         scale[: tuned.dims.heads] = SPREAD
         projections = self._random(heads, tuned.dims.head_dim, width) * scale.to(self._weight.dtype) * width**-0.5
-        qkv_proj, self._qkv_proj = self._form(projections.flatten(0, 1))
-        o_proj, self._o_proj = self._form(torch.eye(width, device=self._weight.device, dtype=self._weight.dtype))
+        qkv_proj, self._qkv_proj = tuned.form.of(projections.flatten(0, 1))
+        o_proj, self._o_proj = tuned.form.of(torch.eye(width, device=self._weight.device, dtype=self._weight.dtype))
         real = tuned.layer_weights(0)
         norm = torch.full_like(real.input_norm, math.sqrt(1 + tuned.dims.norm_eps / SCALE**2))
         self._norm = norm.double()
-        down_proj, _ = self._form(torch.zeros(tuned.down_proj_shape, device=norm.device, dtype=self._weight.dtype))
+        down_proj, _ = tuned.form.of(torch.zeros(tuned.down_proj_shape, device=norm.device, dtype=self._weight.dtype))
         self.weights = real._replace(input_norm=norm, qkv_proj=qkv_proj, o_proj=o_proj, down_proj=down_proj)
         """Weights of a layer that adds its attention to its input, and nothing else."""
-
-    def _form(self, matrix: "torch.Tensor") -> "tuple[Weights, torch.Tensor]":
-        """A matrix in the form that the layer's kernel takes, and the same in fp64 as that form rounds it."""
-        import torch
-
-        if self._tuned.precision == INT4:
-            quantised = int4.quantise(matrix)
-            return (quantised.packed, quantised.scales), quantised.dequantised.double()
-        if self._tuned.precision == NF4:  # any function does: what NF4 layers compute is judged by `nf4.error`
-            return (lambda inputs: torch.nn.functional.linear(inputs, matrix),), matrix.double()
-        return (matrix,), matrix.double()
 
     def _random(self, *shape: int) -> "torch.Tensor":
         import torch

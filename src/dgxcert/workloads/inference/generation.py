@@ -23,7 +23,8 @@ from dgxcert.workloads.inference.attention_probe import ProbeError
 from dgxcert.workloads.inference.static_llama import StaticLlama
 from dgxcert.workloads.inference.step_trial import Choice
 from dgxcert.workloads.inference.token_times import TokenTimes
-from dgxcert.workloads.models import architectures, int4, nf4, seeded
+from dgxcert.workloads.models import architectures, nf4, seeded
+from dgxcert.workloads.models.four_bit import trial as four_bit_trial
 from dgxcert.workloads.round_timer import AddRound, compiled_graphs, repeat
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Inference:
         self.compute = numerics.compute_precision(case.precision, device.kind)
         length = self.setting.prompt + self.setting.new_tokens
         working = _working_bytes(self.shape, self.setting, self.compute, length)
+        self.four_bit: four_bit_trial.Choice | None = None
+        """Whose kernels multiply 4-bit weights on the tuned path; None elsewhere."""
+        if case.path == TUNED and case.precision in (INT4, NF4):
+            self.four_bit = four_bit_trial.choose(device, case.precision, self.shape.joined_products, self._timed_rows)
         weights = "bf16" if case.precision == INT4 else case.precision  # quantised later; bf16 stays as the reference
         self.model = seeded.build(device, self.shape, weights, extra_bytes=working)
         self.model.generation_config.eos_token_id = None  # random weights would end a completion at random
@@ -62,7 +67,14 @@ class Inference:
         """Tokens generated in the last round, (batch, new tokens)."""
         if case.path == TUNED:
             batch, compiled = self.setting.batch, sizes.compile
-            self.tuned = StaticLlama(self.model, device, case.precision, batch, length, compiled=compiled)
+            own = self.four_bit is not None and self.four_bit.own
+            options = {"compiled": compiled, "own_kernels": own}
+            self.tuned = StaticLlama(self.model, device, case.precision, batch, length, **options)
+
+    @property
+    def _timed_rows(self) -> int:
+        """Rows of the products in the timed rounds."""
+        return self.setting.batch
 
     def generate(self, new_tokens: int) -> TokenTimes:
         """One call of `model.generate`, greedy; returns when the device is done."""
@@ -155,12 +167,15 @@ class Inference:
 
     def _verify_weights(self, evidence: Recorder) -> None:
         """Compare a sample of 4-bit layers with fp64 on their dequantised weights; raises Wrong."""
-        if self.case.precision == NF4:
-            error, kind = nf4.error(self.model, self.device, self.compute), "NF4"
-        elif self.case.precision == INT4:
-            error, kind = int4.error(self.model, self.tuned.packed, self.device), "int4"
+        if self.four_bit is not None:
+            self.four_bit.record(evidence)
+        if self.case.path == TUNED:
+            error = self.tuned.form.error(self.device)
         else:
+            error = nf4.error(self.model, self.device) if self.case.precision == NF4 else None
+        if error is None:
             return
+        kind = {NF4: "NF4", INT4: "int4"}[self.case.precision]
         source = (
             f"{kind} layers against fp64 on their dequantised weights, the worst of the first, a middle and the last"
         )
@@ -187,6 +202,10 @@ class Prefill(Inference):
         setting = self.setting
         cost = rooflines.prefill(self.shape, case.precision, self.compute, setting.prompt, setting.batch)
         self.work = _work(device, profile, self.compute, float(setting.prompt * setting.batch), cost)
+
+    @property
+    def _timed_rows(self) -> int:
+        return self.setting.batch * self.setting.prompt
 
     def run_rounds(self, add_round: AddRound) -> None:
         """One prefill of all prompts after another."""

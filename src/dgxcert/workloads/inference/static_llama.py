@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import INT4, NF4
 from dgxcert.machine.device import Device
-from dgxcert.workloads.inference import decode_steps, head_kernel
+from dgxcert.workloads.inference import decode_steps, head_kernel, weight_forms
 from dgxcert.workloads.inference.decode_steps import PLAIN, Place, Steps
 from dgxcert.workloads.inference.llama_layer import DecodeForm, Fused, LayerWeights, LlamaDims, prefill_layer
-from dgxcert.workloads.models import int4, linear_kernels
-from dgxcert.workloads.models.linear_kernels import Weights
+from dgxcert.workloads.models import linear_kernels
 
 if TYPE_CHECKING:
     import torch
@@ -31,20 +30,27 @@ class StaticLlama:
     `start_decode` fills the cache with prompts, after which each `decode_one_token` appends a token to every row.
     """
 
-    def __init__(self, model: Any, device: Device, precision: str, batch: int, max_length: int, *, compiled: bool):
+    def __init__(
+        self,
+        model: Any,
+        device: Device,
+        precision: str,
+        batch: int,
+        max_length: int,
+        *,
+        compiled: bool,
+        own_kernels: bool = False,
+    ) -> None:
         self._model, self._device, self.precision = model, device, precision
         self.hidden: int = model.config.hidden_size
         self.dims = LlamaDims.of(model.config)
         self._dense = linear_kernels.dense(device, model.lm_head.weight.dtype)
-        self._linear = linear_kernels.QUANTISED.get(precision, self._dense)
-        self.packed = int4.replace_weights(model) if precision == INT4 else {}
-        """int4: packed weights and scales by the name of the linear layer."""
-        self._layers = [
-            self._layer_weights(layer, f"model.layers.{index}") for index, layer in enumerate(model.model.layers)
-        ]
+        self.form = weight_forms.find(model, device, precision, own=own_kernels)
+        """The form of the matrices of its layers."""
+        self._layers = [self._layer_weights(layer) for layer in model.model.layers]
         self._allocate(batch, max_length)
         self._prefill_layer = self._prefill_layer_eager
-        self._compiled = compiled and precision != NF4  # bitsandbytes' layers choose their kernels in Python
+        self._compiled = compiled and self.form.compiles
         if self._compiled:
             self._compile()
         self.steps = PLAIN
@@ -85,7 +91,7 @@ class StaticLlama:
         self._prefill_layer = torch.compile(self._prefill_layer_eager, fullgraph=True, dynamic=False, options={})
 
     def _prefill_layer_eager(self, *inputs: Any) -> "torch.Tensor":
-        return prefill_layer(self._linear, self.dims, *inputs)
+        return prefill_layer(self.form.linear, self.dims, *inputs)
 
     def _form_of(self, steps: Steps) -> DecodeForm:
         """The functions of a decoding step with these steps; each is compiled once, at its first call."""
@@ -94,7 +100,7 @@ class StaticLlama:
             if self._compiled:
                 batch = self._token.shape[0]
                 options = _decode_options(self._device, self.precision, batch) | decode_steps.compiler_options(steps)
-            self._forms[steps] = DecodeForm(self._linear, self._dense, self.dims, Fused.of(steps), options)
+            self._forms[steps] = DecodeForm(self.form.linear, self._dense, self.dims, Fused.of(steps), options)
         return self._forms[steps]
 
     def place(self) -> Place:
@@ -131,34 +137,16 @@ class StaticLlama:
         self._forms = {self.steps: self._form}
         self._graphs = {self.steps: self._graph} if self._graph is not None else {}
 
-    def _layer_weights(self, layer: Any, name: str) -> LayerWeights:
-        attention, mlp = layer.self_attn, layer.mlp
+    def _layer_weights(self, layer: Any) -> LayerWeights:
+        attention, mlp, joined = layer.self_attn, layer.mlp, self.form.joined
         return LayerWeights(
             input_norm=layer.input_layernorm.weight.detach(),
-            qkv_proj=self._joined(name, attention.q_proj, attention.k_proj, attention.v_proj),
-            o_proj=self._joined(name, attention.o_proj),
+            qkv_proj=joined((attention.q_proj, attention.k_proj, attention.v_proj)),
+            o_proj=joined((attention.o_proj,)),
             post_attention_norm=layer.post_attention_layernorm.weight.detach(),
-            gate_up_proj=self._joined(name, mlp.gate_proj, mlp.up_proj),
-            down_proj=self._joined(name, mlp.down_proj),
+            gate_up_proj=joined((mlp.gate_proj, mlp.up_proj)),
+            down_proj=joined((mlp.down_proj,)),
         )
-
-    def _joined(self, layer_name: str, *linears: Any) -> Weights:
-        """Linear layers that read the same input, as one matrix of all their rows."""
-        import torch
-
-        if self.precision == NF4:  # bitsandbytes quantises per layer; its kernels run one after another
-            return linears
-        if self.precision == INT4:
-            modules = self._model.named_modules()
-            names = {module: name for name, module in modules if name.startswith(f"{layer_name}.")}
-            packed, scales = zip(*(self.packed[names[linear]] for linear in linears), strict=True)
-            return torch.cat(packed), torch.cat(scales, 1)
-        joined = torch.cat([linear.weight.detach() for linear in linears])
-        # The model's own layers become views of the joined matrix, so that no second copy of the weights exists.
-        parts = joined.split([linear.out_features for linear in linears])
-        for linear, rows in zip(linears, parts, strict=True):
-            linear.weight.data = rows
-        return (joined,)
 
     def prefill(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Fill the KV cache from prompts (batch, tokens); the logits after their last token, (batch, vocabulary)."""

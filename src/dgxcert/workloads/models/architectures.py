@@ -52,6 +52,22 @@ class Shape:
         return 2 * self.layers * self.kv_heads * self.head_dim
 
     @property
+    def joined_products(self) -> tuple[tuple[int, int], ...]:
+        """(outer, inner) of a layer's matrices, those that read the same input as one.
+
+        >>> find("llama-3.1-8b").joined_products
+        ((6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336))
+        """
+        attention = self.head_dim * self.heads
+        qkv = self.head_dim * (self.heads + 2 * self.kv_heads)
+        return (
+            (qkv, self.hidden),
+            (self.hidden, attention),
+            (2 * self.intermediate, self.hidden),
+            (self.hidden, self.intermediate),
+        )
+
+    @property
     def config(self) -> dict[str, Any]:
         """Arguments of transformers' LlamaConfig."""
         return {

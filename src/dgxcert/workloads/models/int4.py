@@ -4,6 +4,7 @@ A weight is (q - 8) * scale + zero, with q from 0 to 15 and a bf16 scale and zer
 `_weight_int4pack_mm` defines it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,11 @@ from dgxcert.workloads import numerics
 
 if TYPE_CHECKING:
     import torch
+
+Weights = tuple[Any, ...]
+"""Packed weights in the layout of a kernel."""
+Product = Callable[["torch.Tensor", Weights], "torch.Tensor"]
+"""Inputs (..., inner) in bf16 and packed weights to outputs (..., outer)."""
 
 GROUP = 128
 """Weights of a row that share a scale and a zero."""
@@ -28,12 +34,21 @@ ROWS = (1, 8)
 class QuantisedMatrix:
     """A quantised matrix (outer, inner)."""
 
-    packed: "torch.Tensor"
-    """Levels in ATen's layout for the device."""
-    scales: "torch.Tensor"
-    """Scales and zeros in bf16, (inner / 128, outer, 2)."""
+    levels: "torch.Tensor"
+    """From 0 to 15, (outer, inner)."""
+    scale: "torch.Tensor"
+    """Of each group, rounded to bf16, (outer, inner / 128)."""
+    zero: "torch.Tensor"
     dequantised: "torch.Tensor"
     """The weights that these stand for, in the type of the original."""
+
+    @property
+    def packed(self) -> "tuple[torch.Tensor, torch.Tensor]":
+        """What `linear` takes: levels in ATen's layout for the device, and scales and zeros (inner / 128, outer, 2)."""
+        import torch
+
+        scales = torch.stack([self.scale, self.zero], -1).transpose(0, 1).contiguous().bfloat16()
+        return _packed(self.levels), scales
 
 
 def quantise(weight: "torch.Tensor") -> QuantisedMatrix:
@@ -49,8 +64,7 @@ def quantise(weight: "torch.Tensor") -> QuantisedMatrix:
     zero = (low + ZERO_POINT * scale).bfloat16().float()
     levels = ((groups - zero) / scale + ZERO_POINT).round().clamp(0, MAX_LEVEL)
     dequantised = ((levels - ZERO_POINT) * scale + zero).flatten(1).to(weight.dtype)
-    scales = torch.cat([scale, zero], -1).transpose(0, 1).contiguous().bfloat16()
-    return QuantisedMatrix(_packed(levels.flatten(1).to(torch.int32)), scales, dequantised)
+    return QuantisedMatrix(levels.flatten(1).to(torch.int32), scale[..., 0], zero[..., 0], dequantised)
 
 
 def _packed(levels: "torch.Tensor") -> "torch.Tensor":
@@ -74,8 +88,8 @@ def linear(inputs: "torch.Tensor", weights: "tuple[torch.Tensor, ...]") -> "torc
     return multiply(flat, packed, GROUP, scales).unflatten(0, inputs.shape[:-1])
 
 
-def replace_weights(model: Any) -> "dict[str, tuple[torch.Tensor, torch.Tensor]]":
-    """Packed weights and scales by the name of each linear layer, except lm_head.
+def replace_weights(model: Any, pack: "Callable[[QuantisedMatrix], Weights]") -> "dict[str, Weights]":
+    """The packed weights by the name of each linear layer, except lm_head.
 
     The model gets the dequantised weights, so that its forward pass is the reference.
     """
@@ -86,12 +100,12 @@ def replace_weights(model: Any) -> "dict[str, tuple[torch.Tensor, torch.Tensor]]
         if isinstance(module, torch.nn.Linear) and name != "lm_head":
             quantised = quantise(module.weight.detach())
             module.weight.data = quantised.dequantised
-            packed[name] = (quantised.packed, quantised.scales)
+            packed[name] = pack(quantised)
     return packed
 
 
-def error(model: Any, packed: "dict[str, tuple[torch.Tensor, torch.Tensor]]", device: Device) -> float:
-    """The largest relative error of a few layers against fp64 on their dequantised weights."""
+def error(model: Any, packed: "dict[str, Weights]", device: Device, product: "Product") -> float:
+    """The largest relative error of a few layers, by `product`, against fp64 on their dequantised weights."""
     import torch
 
     names = list(packed)
@@ -101,6 +115,6 @@ def error(model: Any, packed: "dict[str, tuple[torch.Tensor, torch.Tensor]]", de
         for count in ROWS:
             generator = torch.Generator("cpu").manual_seed(1)
             inputs = torch.randn(count, weights.shape[1], generator=generator).bfloat16()
-            outputs = linear(inputs.to(device.name), packed[name])
+            outputs = product(inputs.to(device.name), packed[name])
             errors.append(numerics.relative_error(outputs, inputs.double() @ weights.T))
     return max(errors)

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from dgxcert.judgement.benchmark_cases import INT4, NF4
 from dgxcert.machine.device import Device
-from dgxcert.workloads.models import int4
+from dgxcert.workloads.models.four_bit import operator
 
 if TYPE_CHECKING:
     import torch
@@ -54,5 +53,7 @@ def bitsandbytes_linear(inputs: "torch.Tensor", layers: Weights) -> "torch.Tenso
     return torch.cat([layer(inputs) for layer in layers], -1)
 
 
-QUANTISED: dict[str, LinearKernel] = {INT4: int4.linear, NF4: bitsandbytes_linear}
-"""Kernels of 4-bit weights, by precision."""
+def four_bit_linear(inputs: "torch.Tensor", weights: Weights) -> "torch.Tensor":
+    """The linear layer of a `FourBit` by our own kernels, with inputs in bf16; raises ImportError without Triton."""
+    multiply = operator.register()
+    return multiply(inputs.reshape(-1, inputs.shape[-1]), *weights).unflatten(0, inputs.shape[:-1])

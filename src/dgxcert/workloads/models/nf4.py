@@ -1,6 +1,7 @@
 """NF4: 4-bit weights by bitsandbytes, quantised layer by layer so that no 16-bit copy of a model ever exists."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,10 +74,10 @@ def _quantised(linear: Any, device: Device, generator: "torch.Generator", std: f
     import torch
 
     shape, dtype = linear.weight.shape, linear.weight.dtype
-    return _layer(torch.empty(shape, dtype=dtype, device=device.name).normal_(0, std, generator=generator))
+    return linear4bit(torch.empty(shape, dtype=dtype, device=device.name).normal_(0, std, generator=generator))
 
 
-def _layer(weights: "torch.Tensor") -> Any:
+def linear4bit(weights: "torch.Tensor") -> Any:
     """A `Linear4bit` of these weights (outer, inner) that computes in their type, on their device."""
     import bitsandbytes
 
@@ -111,25 +112,34 @@ def _fill_other_weights(model: Any, device: Device, generator: "torch.Generator"
         setattr(model.get_submodule(owner), last, torch.nn.Parameter(values, requires_grad=False))
 
 
-def error(model: Any, device: Device, compute: str) -> float:
-    """The largest relative error of the sampled layers against fp64 on their dequantised weights."""
-    return max(_matmul_error(sample, rows, device, compute) for sample in model.nf4_samples for rows in ROWS)
+Product = Callable[[Any, "torch.Tensor"], "torch.Tensor"]
+"""A layer and inputs (rows, inner) to outputs (rows, outer)."""
 
 
-def _matmul_error(sample: Sample, count: int, device: Device, compute: str) -> float:
+def _by_itself(layer: Any, inputs: "torch.Tensor") -> "torch.Tensor":
+    outputs: torch.Tensor = layer(inputs)
+    return outputs
+
+
+def error(model: Any, device: Device, product: Product = _by_itself) -> float:
+    """The largest relative error of the sampled layers, by `product`, against fp64 on their dequantised weights."""
+    return max(_matmul_error(sample, rows, device, product) for sample in model.nf4_samples for rows in ROWS)
+
+
+def _matmul_error(sample: Sample, count: int, device: Device, product: Product = _by_itself) -> float:
     import torch
 
     generator = torch.Generator("cpu").manual_seed(1)
     # In bf16 for the reference too: fused kernels round their inputs to bf16, whatever type these have.
     rows = torch.randn(count, sample.weights.shape[1], generator=generator).bfloat16()
     with torch.inference_mode(), numerics.exact_matmul():
-        outputs = sample.layer(rows.to(device.name, numerics.dtype(compute)))
+        outputs = product(sample.layer, rows.to(device.name, sample.layer.compute_dtype))
     return numerics.relative_error(outputs, rows.double() @ sample.weights.double().T)
 
 
 def sample(weights: "torch.Tensor") -> Sample:
     """A layer with these weights (outer, inner), quantised on their device, in whose type it computes."""
-    layer = _layer(weights)
+    layer = linear4bit(weights)
     outer, inner = weights.shape
     return Sample(f"{inner}x{outer}", layer, _dequantised(layer.weight))
 
@@ -148,9 +158,8 @@ def samples(device: Device) -> "list[tuple[Sample, torch.Tensor]]":
 
 def matmul_errors(device: Device, layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:
     """Relative errors of layers against fp64 on their dequantised weights, by rows and shape."""
-    compute = numerics.compute_precision("nf4", device.kind)
     pairs = itertools.product(ROWS, (sample for sample, _ in layers))
-    return {f"{rows}x{sample.name}": _matmul_error(sample, rows, device, compute) for rows, sample in pairs}
+    return {f"{rows}x{sample.name}": _matmul_error(sample, rows, device) for rows, sample in pairs}
 
 
 def quantisation_errors(layers: "list[tuple[Sample, torch.Tensor]]") -> dict[str, float]:

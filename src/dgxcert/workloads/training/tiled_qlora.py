@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
 from dgxcert.workloads import numerics
+from dgxcert.workloads.models.four_bit import operator
+from dgxcert.workloads.models.four_bit.weights import FourBit
 from dgxcert.workloads.models.nf4 import BLOCK
 from dgxcert.workloads.training import exact_gradients
 
@@ -30,34 +31,9 @@ CHECKED_ROWS = 16
 SEED = 31
 
 Product = Callable[..., "torch.Tensor"]
-"""Outputs (rows, outer) of inputs (rows, inner) and the four tensors of a `Frozen`, by a kernel that dequantises
+"""Outputs (rows, outer) of inputs (rows, inner) and the four tensors of a `FourBit`, by a kernel that dequantises
 tiles."""
 NO_TILES = "Triton, which compiles the tile, is for GPUs"
-
-
-class Frozen(NamedTuple):
-    """The weights of an NF4 layer as the tile takes them."""
-
-    packed: "torch.Tensor"
-    """Two weights a byte, the first in the high bits, (outer, inner / 2)."""
-    absmax: "torch.Tensor"
-    """Scale of each block of 64 weights in fp32, (outer, inner / 64)."""
-    second: "torch.Tensor"
-    """Scales of scales, of which there are none."""
-    table: "torch.Tensor"
-    """The 16 levels in fp32."""
-
-    @classmethod
-    def of(cls, layer: Any) -> "Frozen":
-        """The weights of a bitsandbytes `Linear4bit`, whose memory they share.
-
-        Raises Inconclusive where they are quantised in another way.
-        """
-        exact_gradients.require_plain_nf4(layer.weight.quant_state)
-        state, outer = layer.weight.quant_state, layer.out_features
-        packed = layer.weight.data.view(outer, -1)
-        absmax = state.absmax.float().view(outer, -1)
-        return cls(packed, absmax, absmax.new_empty(0), state.code.float())
 
 
 @dataclass
@@ -92,10 +68,10 @@ def _function(product: Product) -> Any:
             packed: torch.Tensor,
             absmax: torch.Tensor,
             second: torch.Tensor,
-            table: torch.Tensor,
+            levels: torch.Tensor,
         ) -> torch.Tensor:
             ctx.save_for_backward(packed, absmax)
-            return product(inputs, packed, absmax, second, table)
+            return product(inputs, packed, absmax, second, levels)
 
         @staticmethod
         def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
@@ -124,14 +100,10 @@ def before_training(device: Device, model: Any, tokens: int, compute: str) -> Ch
 
 def _kernel() -> Product | str:
     """The tile's operator of torch, or why there is none."""
-    import torch
-
     try:
-        import_module("dgxcert.workloads.models.four_bit.operator").register()
+        return operator.register()
     except ImportError as missing:  # of Triton, which comes with torch for CUDA
         return f"no kernel: {missing}"
-    product: Product = torch.ops.dgxcert.four_bit_linear
-    return product
 
 
 def choose(device: Device, model: Any, tokens: int, dtype: "torch.dtype", product: Product, timed: bool) -> Choice:
@@ -161,7 +133,8 @@ def choose(device: Device, model: Any, tokens: int, dtype: "torch.dtype", produc
 
 def _forward(layer: Any, product: Product) -> "Callable[[torch.Tensor], torch.Tensor]":
     """What a layer's `forward` is replaced by."""
-    weights, compute, function = Frozen.of(layer), layer.compute_dtype, _function(product)
+    exact_gradients.require_plain_nf4(layer.weight.quant_state)
+    weights, compute, function = FourBit.nf4(layer), layer.compute_dtype, _function(product)
 
     def forward(inputs: "torch.Tensor") -> "torch.Tensor":
         rows = inputs.reshape(-1, inputs.shape[-1]).to(compute or inputs.dtype)
@@ -197,7 +170,11 @@ class _Trial:
         try:
             outputs = self._tiled()
             (gradient,) = torch.autograd.grad(outputs, self._inputs, self._upstream)
-        except (RuntimeError, ImportError) as refusal:  # torch's or Triton's: for want of a kernel or of memory
+        except (
+            RuntimeError,
+            ImportError,
+            ValueError,
+        ) as refusal:  # for want of a kernel, of memory, or of inputs in bf16
             return f"refused, {str(refusal).strip().partition(chr(10))[0]}"
         rows = torch.linspace(0, len(self._inputs) - 1, CHECKED_ROWS, device=self._inputs.device).long()
         weights = exact_gradients.dequantised(self._layer.weight.data, self._layer.weight.quant_state).double()
