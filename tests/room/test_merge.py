@@ -317,7 +317,10 @@ def test_a_folder_that_the_first_merge_makes_keeps_what_it_verified(
     assert len(counted) == 6
 
 
-def test_a_run_that_was_just_made_is_verified_again(folder: Path, counted: list[Path]) -> None:
+def test_a_run_that_was_just_made_is_verified_again(
+    folder: Path, counted: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "JUST_MADE_S", 3600.0)
     merge.merge(folder, NOW)
     merge.merge(folder, NOW)
     assert len(counted) == 12

@@ -39,6 +39,7 @@ def examined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Examine with a suite of checks, given as id and body by file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(suite, "root", lambda: tmp_path / "suite")
+    monkeypatch.setattr(examination, "LIMIT_S", 90.0)  # a test that lets something hang has a limit of its own
     monkeypatch.setattr(preparation, "image", lambda options: Answer(f"image {options.image_reference} fits", []))
     (tmp_path / "suite" / "checks" / "host").mkdir(parents=True)
     (tmp_path / "suite" / "benchmarks").mkdir()

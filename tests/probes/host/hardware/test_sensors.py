@@ -96,10 +96,10 @@ def test_fans_stand_where_none_that_the_firmware_drives_turns() -> None:
 
 def test_a_fan_stops_that_turned_before() -> None:
     before, after = chip(name="nct6798", fan1_input=900, fan2_input=0), chip(name="nct6798", fan1_input=0, fan2_input=0)
-    assert after.stopped_since(before) == 1
-    assert before.stopped_since(after) == 0
-    assert after.stopped_since(after) == 0
-    assert after.stopped_since(Sensors()) == 0
+    assert after.stopped_since(before.turning) == 1
+    assert before.stopped_since(after.turning) == 0
+    assert after.stopped_since(after.turning) == 0
+    assert after.stopped_since(Sensors().turning) == 0
 
 
 def spbm(**caps: int) -> Sensors:
