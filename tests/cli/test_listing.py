@@ -61,6 +61,65 @@ def test_showing_a_run_says_more_or_less(dgxcert, tmp_path: Path) -> None:
     assert [line.split(" ")[0] for line in less.splitlines()[:2]] == ["FAILED", "REJECTED"]
 
 
+def shown_times(dgxcert, folder: Path, *events: object, flags: tuple[str, ...] = ()) -> list[str]:
+    """The lines of `show --times` of a run of these events."""
+    run = runs.assemble([*events], "run")
+    (folder / runs.NAME).write_text(run.model_dump_json())
+    shown = dgxcert("show", folder, "--times", *flags)
+    assert (shown.code, shown.err) == (run.judgement.exit_code, "")
+    lines: list[str] = shown.out.splitlines()
+    assert max(map(len, lines)) <= 80 or flags
+    return lines
+
+
+def test_times_say_on_what_each_requirement_spent_its_seconds(dgxcert, tmp_path: Path) -> None:
+    spent = {"building": 4.0, "warming up": 1.0, "measuring": 3.0, "waiting": 0.5}
+    long = f"DECODE-SPEED[{'x' * 40}-single]"
+    lines = shown_times(
+        dgxcert,
+        tmp_path,
+        example.opened(example.planned("A"), example.planned(long)),
+        example.started("A"),
+        example.finished("A", evidence=(AS_REQUIRED,)),
+        example.started(long),
+        example.finished(long, evidence=(AS_REQUIRED,), duration_s=10.0, spent=spent),
+    )
+    assert lines[0].split() == ["seconds", "all", "build", "warm", "timed", "verify", "wait", "rest"]
+    assert lines[1].startswith("DECODE-SPEED[x")
+    assert lines[1].split()[0].endswith("xx-single]")
+    assert lines[1].split()[1:] == ["10.0", "4.0", "1.0", "3.0", "0.5", "1.5"]
+    assert lines[2].split() == ["A", "2.5", "2.5"]
+    assert lines[4].split()[-6:] == ["12.5", "4.0", "1.0", "3.0", "0.5", "4.0"]
+    assert lines[6] == "0.0 s by the clock: requirements 12.5 s, starting their processes 0.0 s"
+    assert lines[7].startswith("Several worked at the same time")
+    assert lines[8] == "Warming up and what is timed are 32% of what requirements spent."
+
+
+def test_times_of_an_older_run_are_whole_durations(dgxcert, tmp_path: Path) -> None:
+    events = (
+        example.opened(example.planned("A")),
+        example.started("A"),
+        example.finished("A", evidence=(AS_REQUIRED,)),
+    )
+    assert shown_times(dgxcert, tmp_path, *events)[-1].startswith("This run was made by a dgxcert that kept only")
+
+
+def test_times_of_a_run_that_measured_nothing(dgxcert, tmp_path: Path) -> None:
+    lines = shown_times(dgxcert, tmp_path, example.opened(example.planned("A")))
+    assert lines == ["Nothing was measured, so no time was spent."]
+
+
+def test_times_show_the_longest_and_with_v_all(dgxcert, tmp_path: Path) -> None:
+    keys = [f"A{number}" for number in range(25)]
+    events = [example.opened(*map(example.planned, keys))]
+    for number, key in enumerate(keys):
+        events += [example.started(key), example.finished(key, evidence=(AS_REQUIRED,), duration_s=1.0 + number)]
+    usual, all_ = (shown_times(dgxcert, tmp_path, *events, flags=flags) for flags in ((), ("-v",)))
+    assert [line.split()[0] for line in usual[1:4]] == ["A24", "A23", "A22"]
+    assert usual[21].split()[:2] == ["5", "others"]
+    assert [line.split()[0] for line in all_[1:26]] == keys[::-1]
+
+
 @pytest.mark.parametrize("command", [["show", "run"], ["validate", "--profile", "cpu"]])
 def test_more_and_less_at_once_is_refused(dgxcert, command: list[str]) -> None:
     dgxcert(*command, "-v", "-q").require_refused("-v shows more and -q shows less")

@@ -139,7 +139,7 @@ def test_only_the_steps_for_this_machine_and_this_run_are_kept() -> None:
 def test_a_step_leads_to_where_the_run_did_its_work() -> None:
     again = "Run: make validate ONLY=A; then in `make shell`: python -m pip check"
     run = assemble(opened(planned("A")), finished("A", Outcome.FAILED, remedy=(again,)))
-    where = runs._of_make(run.options)
+    where = run.options.of_make
     assert only(run).remedy == (
         f"Run: make validate {where} ONLY=A; then in `make shell {where}`: python -m pip check",
     )

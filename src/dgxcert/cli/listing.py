@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgxcert.cli import screen
-from dgxcert.cli.options import RESULTS, JsonOption, QuietOption, ResultsOption, RunArgument, VerboseOption
+from dgxcert.cli.options import (
+    RESULTS,
+    JsonOption,
+    QuietOption,
+    ResultsOption,
+    RunArgument,
+    TimesOption,
+    VerboseOption,
+)
 from dgxcert.cli.usage import completion
 from dgxcert.cli.usage.declaration import command
 from dgxcert.console import print_line
@@ -108,11 +116,12 @@ def show(
     results: ResultsOption = RESULTS,
     verbose: VerboseOption = False,
     quiet: QuietOption = False,
+    times: TimesOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Show a finished run again.
 
-    Only if it is what its record proves. The exit code is that of the run.
+    Only if it is what its record proves. The exit code is that of the run. With --times: on what it spent its seconds.
     """
     from dgxcert.certificate import consistency
     from dgxcert.cli.json_output import document
@@ -127,6 +136,9 @@ def show(
         document.say(shown_run.of(loaded.run, folder, loaded.unchecked))
         raise typer.Exit(loaded.run.judgement.exit_code)
     console = screen.console()
+    if times:
+        terminal.show_times(loaded.run, console, verbose=verbose)
+        raise typer.Exit(loaded.run.judgement.exit_code)
     terminal.show(loaded.run, console, str(folder), detail=detail, here=_here(loaded, folder))
     if loaded.unchecked:
         print_line(console, f"not checked: {loaded.unchecked}", style="yellow")

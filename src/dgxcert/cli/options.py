@@ -158,4 +158,5 @@ MinutesOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would run, how long it takes, what it needs.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every requirement, and whole remedies.")]
+TimesOption = Annotated[bool, typer.Option("--times", help="Show on what each requirement spent its seconds.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show only the verdict and what did not pass.")]

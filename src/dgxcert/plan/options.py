@@ -62,6 +62,18 @@ class Options(BaseModel):
         """Name of the container image: `dgxcert:course`."""
         return self.image or f"dgxcert:{self.stack}"
 
+    @property
+    def of_make(self) -> str:
+        """The options of make by which a step runs where this run did its work; empty for those that make has anyway.
+
+        >>> Options(profile="cpu", runtime="native").of_make
+        'PROFILE=cpu RUNTIME=native'
+        """
+        profile = "" if self.profile == "auto" or "/" in self.profile else f"PROFILE={self.profile}"
+        runtime = "RUNTIME=native" if self.runtime is Runtime.NATIVE else ""
+        stack = "" if self.stack == "course" else f"STACK={self.stack}"
+        return " ".join(filter(None, (profile, runtime, stack)))
+
     def stage_name(self, stage: Stage) -> str:
         """The stage's name in this run: the work stage is called `container` or `native`.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from dgxcert.outcome import Outcome
-from dgxcert.record.journal import Event, Finished, Started
+from dgxcert.record.journal import ChildStarted, Event, Finished, Started
 
 BACKWARDS = timedelta(seconds=2)
 """Two processes write a record, each with the time at which it made its line."""
@@ -55,6 +55,19 @@ def first_measurement(events: Sequence[Event]) -> str | None:
     """When the first requirement of a run was started; None where none was."""
     moments = [event.at for event in events if isinstance(event, Started)]
     return min(moments, key=datetime.fromisoformat, default=None)
+
+
+def starting(events: Sequence[Event]) -> dict[str, float]:
+    """Seconds by stage that its processes took to start, each until its first requirement; of several at once, all."""
+    waiting: dict[tuple[str, int], datetime] = {}
+    seconds: dict[str, float] = {}
+    for event in events:
+        if isinstance(event, ChildStarted):
+            waiting[event.stage, event.number] = time_of(event)
+        elif isinstance(event, Started) and (since := waiting.pop((event.stage, event.child), None)):
+            took_s = max(0.0, (time_of(event) - since).total_seconds())
+            seconds[event.stage] = round(seconds.get(event.stage, 0.0) + took_s, 3)
+    return seconds
 
 
 def _backwards(events: Sequence[Event]) -> str:

@@ -29,6 +29,7 @@ from dgxcert.files.atomic import EVIDENCE
 from dgxcert.files.cannot_write import CannotWrite
 from dgxcert.files.untrusted import MIB
 from dgxcert.judgement.evidence import Evidence
+from dgxcert.judgement.spending import Spent
 from dgxcert.machine.identity import Machine
 from dgxcert.machine.image import Image
 from dgxcert.machine.software import Software
@@ -159,6 +160,8 @@ class Finished(Event):
     """Whether it is measured once more after the work: see `outcome.AfterWork`."""
     child: int | None = None
     """The child that it was measured in; None up to format 4."""
+    spent: dict[Spent, Annotated[FiniteFloat, Field(ge=0)]] = Field(default_factory=dict)
+    """Seconds by what they were spent on, see `judgement.spending`; empty in older records."""
 
 
 class Said(Event):

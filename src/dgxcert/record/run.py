@@ -14,6 +14,7 @@ from dgxcert.files.untrusted import MIB
 from dgxcert.judgement import basis_count
 from dgxcert.judgement.evidence import Evidence
 from dgxcert.judgement.requirement import OWN, Tier
+from dgxcert.judgement.spending import Spent
 from dgxcert.judgement.verdict import Ending, Verdict, count, judge
 from dgxcert.machine import trait
 from dgxcert.machine.identity import Machine
@@ -105,6 +106,8 @@ class Result(Part):
     evidence: tuple[Evidence, ...]
     started: str | None
     duration_s: float | None
+    spent: dict[Spent, float] = Field(default_factory=dict)
+    """Seconds of `duration_s` by what they were spent on; the rest is what nothing names. Empty in older runs."""
     log: str | None
     traces: tuple[Trace, ...] = ()
     waiver: Waiver | None = None
@@ -165,6 +168,8 @@ class Run(Part):
     waivers: tuple[Waiver, ...]
     """All waivers of this machine, used or not."""
     results: tuple[Result, ...]
+    starting_s: dict[str, float] = Field(default_factory=dict)
+    """Seconds by stage that its processes took to start, each until its first requirement."""
     earlier: tuple[Earlier, ...]
     """Earlier runs of this machine, oldest first, as they were when this one began."""
 
@@ -233,6 +238,7 @@ def _assembled(events: list[Event], opened: Opened, name: str) -> Run:
         ),
         waivers=opened.waivers,
         results=results,
+        starting_s=clock.starting(events),
         earlier=opened.earlier,
     )
 
@@ -302,6 +308,7 @@ def _result(
         evidence=finished.evidence if finished else (),
         started=started.at if started else None,
         duration_s=finished.duration_s if finished else None,
+        spent=finished.spent if finished else {},
         log=_log(started, logs),
         traces=finished.traces if finished else (),
         waiver=waiver_for(entry.key, entry.id, waivers) if waived else None,
@@ -333,7 +340,7 @@ def _steps(opened: Opened) -> Steps:
         memory=opened.profile.gpu.memory,
         in_container=opened.options.runtime is Runtime.DOCKER,
     )
-    options = _of_make(opened.options)
+    options = opened.options.of_make
     here = opened.suite.installed
 
     def chosen(steps: tuple[str, ...]) -> tuple[str, ...]:
@@ -341,18 +348,6 @@ def _steps(opened: Opened) -> Steps:
         return tuple(spelled(step, installed=True) for step in applicable) if here else applicable
 
     return chosen
-
-
-def _of_make(options: Options) -> str:
-    """The options of make by which a step runs where this run did its work; empty for those that make has anyway.
-
-    >>> _of_make(Options(profile="cpu", runtime="native"))
-    'PROFILE=cpu RUNTIME=native'
-    """
-    profile = "" if options.profile == "auto" or "/" in options.profile else f"PROFILE={options.profile}"
-    runtime = "RUNTIME=native" if options.runtime is Runtime.NATIVE else ""
-    stack = "" if options.stack == "course" else f"STACK={options.stack}"
-    return " ".join(filter(None, (profile, runtime, stack)))
 
 
 def _never_started(entry: Planned, opened: Opened, problems: dict[str, str]) -> str:

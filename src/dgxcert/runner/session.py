@@ -14,6 +14,7 @@ from pathlib import Path
 from dgxcert import command
 from dgxcert.judgement.computation import Computation
 from dgxcert.judgement.requirement import Tier
+from dgxcert.judgement.spending import LEDGER
 from dgxcert.judgement.trial import Trial
 from dgxcert.judgement.verdict import count
 from dgxcert.machine import memory_guard, software
@@ -182,6 +183,7 @@ class Supervised(Session):
         self._current = key
         self._speaker.say(journal.Started(key=key, stage=self._brief.stage, child=self._brief.number))
         self._started_at = time.monotonic()
+        LEDGER.begin()
 
     def said(self, key: str, text: str) -> None:
         self._speaker.say(journal.Said(key=key, text=text))
@@ -202,6 +204,7 @@ class Supervised(Session):
                 repeats=trial.repeats if outcome is Outcome.INCONCLUSIVE else 0,
                 after_work=trial.after_work and outcome is Outcome.INCONCLUSIVE,
                 child=self._brief.number,
+                spent=LEDGER.seconds,
             )
         )
         try:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.machine.neighbours import OVERALL, is_busy
 from dgxcert.outcome import Inconclusive
@@ -30,6 +31,10 @@ class Patience:
 
         The device must be idle: whatever uses it is taken for others.
         """
+        with LEDGER.on(Spent.WAITING):
+            return self._waited(device, say)
+
+    def _waited(self, device: Device, say: Callable[[str], None]) -> bool:
         began, said = time.perf_counter(), False
         while busy := others(device):
             waited_s = time.perf_counter() - began

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.rounds import Around, Rounds, Work, known_within
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.machine.trace import Trace
 from dgxcert.outcome import Inconclusive
@@ -79,7 +80,7 @@ def time_rounds(benchmark: Any, workload: Workload, profile: Profile, evidence: 
     PATIENCE.wait(device, evidence.say)
     timer = RoundTimer(device, profile.workloads.timing)
     try:
-        with _one_thread_per_cpu(device):
+        with _one_thread_per_cpu(device), LEDGER.on(Spent.WARMING_UP):
             benchmark.pedantic(workload.run_rounds, args=(timer.add_round,))
     finally:
         timer.monitor.stop()  # it still runs where a round raises, and where the workload ends by itself
@@ -131,6 +132,7 @@ class RoundTimer:
         self._warm_up_s.append(seconds)
         if self._is_warm():
             self.monitor.start()
+            LEDGER.turn_to(Spent.MEASURING)
             self._phase_start = time.monotonic()  # after the monitor has started, which takes part of a second
         return True
 

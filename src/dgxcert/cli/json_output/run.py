@@ -7,6 +7,7 @@ from dgxcert.cli.json_output import figure
 from dgxcert.cli.json_output.document import Document, Part
 from dgxcert.cli.json_output.figure import Figure
 from dgxcert.judgement.evidence import Comparison, Evidence, Value
+from dgxcert.judgement.spending import Spent
 from dgxcert.judgement.verdict import Verdict
 from dgxcert.machine.identity import Machine
 from dgxcert.outcome import Outcome
@@ -73,6 +74,8 @@ class Ended(Part):
     value: Value | None
     unit: str | None
     duration_s: float | None
+    spent: dict[Spent, float]
+    """Seconds of it by what they were spent on."""
     earlier_attempts: tuple[Attempt, ...]
 
 
@@ -220,6 +223,7 @@ def _ended(result: Result) -> Ended:
         value=about.value if about else None,
         unit=about.unit if about else None,
         duration_s=result.duration_s,
+        spent=result.spent,
         earlier_attempts=tuple(map(_attempt, result.earlier_attempts)),
     )
 

@@ -2,5 +2,6 @@
 
 from dgxcert.report.terminal.next_step import Here
 from dgxcert.report.terminal.screen import Detail, show
+from dgxcert.report.terminal.times import show as show_times
 
-__all__ = ["Detail", "Here", "show"]
+__all__ = ["Detail", "Here", "show", "show_times"]

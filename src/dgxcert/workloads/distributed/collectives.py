@@ -11,6 +11,7 @@ from dgxcert.judgement.benchmark_cases import COLLECTIVES
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.rounds import Around, Rounds, Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.judgement.units import OF_ROUNDING
 from dgxcert.machine.device import Device
 from dgxcert.machine.identity import Machine
@@ -171,6 +172,7 @@ class Collective:
         """The algorithm, as limits name it; "unknown" where NCCL's log does not say it."""
         return str(self.said[0]["algorithm"]) or "unknown"
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Record what was chosen and how it grew with the size; raises Wrong where the last result is."""
         lead = self.said[0]
@@ -196,6 +198,7 @@ class Pairs:
     source: str
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare(devices: Sequence[Device], profile: Profile, operation: str) -> Collective:
     """A collective of a profile's sizes."""
     return Collective(devices, profile, operation)

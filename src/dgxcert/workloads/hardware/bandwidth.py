@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Bound
 from dgxcert.judgement.rounds import Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads import allocation, numerics
@@ -55,6 +56,7 @@ class Copy:
         """How many 32-bit words differ, as a number on the device."""
         return numerics.differing(self._target, self._source)
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Compare every word of the last copy with the original; raises Wrong."""
         source = "every word of the last timed copy, compared"
@@ -87,6 +89,7 @@ class Read:
         torch.sum(self._values, 0, out=self._sum)
         self.device.wait()
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Compare the last sum with that of integers; raises Wrong."""
         parts = self._values.split(numerics.COMPARED_AT_A_TIME)
@@ -99,11 +102,13 @@ class Read:
 WORKLOADS: dict[str, type[Read] | type[Copy]] = {"read": Read, "copy": Copy}
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare(device: Device, profile: Profile, direction: str) -> Read | Copy:
     """The `read` or `copy` workload of a profile."""
     return WORKLOADS[direction](device, *_sizes(profile))
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare_copy(device: Device, profile: Profile) -> Copy:
     """The `copy` workload of a profile."""
     return Copy(device, *_sizes(profile))

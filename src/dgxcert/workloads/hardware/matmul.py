@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Bound
 from dgxcert.judgement.rounds import Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.judgement.units import OF_CEILING
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
@@ -126,6 +127,7 @@ class Matmul:
         """Error of the first result, or of the last one where none was kept; raises Wrong where it is not finite."""
         return product_error.measure(self._left, self._right, self._result if self._first is None else self._first)
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Compare the results of all rounds with the first one, and that one with fp64 on the CPU; raises Wrong.
 
@@ -175,6 +177,7 @@ def require_hardware(device: Device, precision: str) -> None:
         )
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare(device: Device, profile: Profile, precision: str) -> Matmul:
     """Matmul of the size that is fastest on this machine, with this machine's own fp32 rate as floor."""
     sizes, peak = profile.workloads.matmul, profile.peak(f"matmul.{precision}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from dgxcert.judgement.limit import Bound, Limit
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.machine.driver_query import Answers
 from dgxcert.machine.trait import Trait
@@ -236,6 +237,7 @@ def keep_lightly_busy(device: Device, size: int, seconds: float) -> None:
         device.wait()
 
 
+@LEDGER.on(Spent.MEASURING)
 def keep_busy(work: Matmul, seconds: float) -> int:
     """Multiply for so many seconds, one round at least, and compare each with the first; the number of rounds."""
     rounds, deadline = 0, time.monotonic() + seconds

@@ -4,6 +4,7 @@ from dgxcert.judgement.benchmark_cases import TRANSFERS
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Bound
 from dgxcert.judgement.rounds import Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import memory
@@ -50,6 +51,7 @@ class Transfer:
         """How many 32-bit words of the last transfer differ from what was sent."""
         return int(numerics.differing(self._target.cpu(), self._values))
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Compare every word of the last transfer with what was sent; raises Wrong."""
         source = "every word of the last timed transfer, compared"
@@ -70,6 +72,7 @@ def require_host(size_bytes: int, profile: Profile) -> None:
         )
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare(device: Device, profile: Profile, direction: str) -> Transfer:
     """The `to_device` or `to_host` workload of a profile; raises Inconclusive where a device lacks own memory."""
     if device.kind != "cuda":

@@ -15,6 +15,7 @@ from dgxcert.container import hub_home
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.rounds import Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.probes.host import page_cache
@@ -108,6 +109,7 @@ class WeightFile:
         tensors = load(self._path.read_bytes())
         return {name: tensor.to(self.device.name) for name, tensor in tensors.items()}
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Compare every word of the last load with what was written; raises Wrong.
 
@@ -146,6 +148,7 @@ def place(size_bytes: int) -> Path:
     return folder
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare(device: Device, profile: Profile, way: str) -> WeightFile:
     """The weight file of a profile, to be loaded by `mmap` or by `read`."""
     return WeightFile(device, profile, way)

@@ -10,6 +10,7 @@ from dgxcert.judgement.benchmark_cases import INT4, NF4, TUNED, Case
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Bound
 from dgxcert.judgement.rounds import Rounds, Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive, Wrong
 from dgxcert.profiles.profile import Profile
@@ -88,6 +89,7 @@ class Inference:
         self.generated, self.logits = ids[:, self.setting.prompt :], times.logits
         return times
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Compare the last round's tokens and logits with one forward pass over all of them; raises Wrong."""
         import torch
@@ -250,6 +252,7 @@ class Decode(Inference):
                 raise Inconclusive(f"generate returned {times.tokens} tokens, {self.setting.new_tokens} were requested")
             wanted = add_round(times.decode_s)
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Record which steps the tuned path kept, then check what `Inference.verify` checks."""
         if self.choice is not None:
@@ -296,11 +299,13 @@ def _work(device: Device, profile: Profile, compute: str, tokens: float, cost: r
     return Work(device, tokens * times, roofline=bounds[0], ceiling=bounds[1], grace=ceilings.grace(profile))
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare_prefill(device: Device, profile: Profile, case: Case) -> Prefill:
     """The prefill that a profile asks for in a case."""
     return Prefill(device, profile, case)
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare_decode(device: Device, profile: Profile, case: Case) -> Decode:
     """The decode that a profile asks for in a case."""
     return Decode(device, profile, case)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.benchmark_cases import NF4, STOCK, Case
 from dgxcert.judgement.evidence import Recorder
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.profiles.profile import Profile
 from dgxcert.workloads.round_timer import AddRound, repeat
@@ -106,6 +107,7 @@ class TunedTraining(LoraTraining):
         """The inputs of the first step, and the keyword arguments that the model is called with."""
         return self._inputs[0], self._options
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Check the gradients of the last step, what `LoraTraining.verify` checks, then a captured step by another."""
         if self._tiles is not None:
@@ -118,6 +120,7 @@ class TunedTraining(LoraTraining):
             captured_step.verify(evidence, self._captured, training, self._inputs[0], self._profile, precision)
 
 
+@LEDGER.on(Spent.BUILDING)
 def prepare(device: Device, profile: Profile, case: Case) -> LoraTraining:
     """The training that a profile sets for a case, its model built; raises Inconclusive where memory is short."""
     setup = lora_setup.find(device, profile, case)

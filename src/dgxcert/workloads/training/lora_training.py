@@ -12,6 +12,7 @@ from dgxcert.judgement.benchmark_cases import STOCK, Case
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.judgement.limit import Limit
 from dgxcert.judgement.rounds import Rounds, Work
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.machine.device import Device
 from dgxcert.outcome import Inconclusive
 from dgxcert.profiles.profile import Profile
@@ -102,6 +103,7 @@ class LoraTraining:
         """Set `no_gradient` from the gradients that the trained tensors hold now."""
         self.no_gradient = [name for name, values in self.trained.items() if not is_usable(values.grad)]
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Require usable and exact gradients, losses equal to those of a plain loop, and a loss that fell.
 

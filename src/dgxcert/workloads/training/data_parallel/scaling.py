@@ -10,6 +10,7 @@ from dgxcert.judgement.benchmark_cases import LARGE, TUNED, Case
 from dgxcert.judgement.evidence import Quantity, Recorder
 from dgxcert.judgement.limit import Bound, Limit
 from dgxcert.judgement.rounds import Around, Rounds, Work, rate
+from dgxcert.judgement.spending import LEDGER, Spent
 from dgxcert.judgement.units import OF_EXACT, OF_LINEAR, OF_MEDIAN
 from dgxcert.machine.device import Device
 from dgxcert.machine.neighbours import is_busy
@@ -88,6 +89,7 @@ class Scaling:
         own_s = sum(each.cpu[moment].own_s for each in self.noted)
         return Processors(first.at_s, first.busy_s, own_s, first.count)
 
+    @LEDGER.on(Spent.VERIFYING)
     def verify(self, evidence: Recorder) -> None:
         """Require the losses and the gradients of one device on all rows, and the same weights on all ranks at the end.
 
