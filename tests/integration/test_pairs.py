@@ -30,10 +30,11 @@ from dgxcert.room import inventory as inventories
 from dgxcert.room.ansible.events import HostEvent
 from dgxcert.room.ansible.playbook import Controller, play_of
 from dgxcert.room.answers import Answers
+from dgxcert.room.cables import Link
 from dgxcert.room.check import LIMIT_S, PLACE
 from dgxcert.room.delivery import package
 from dgxcert.room.delivery.variables import Delivery
-from dgxcert.room.inventory import Host, Inventory, Link
+from dgxcert.room.inventory import Host, Inventory
 from dgxcert.room.options import RoomOptions
 from dgxcert.room.pairs import test as pairs
 from dgxcert.room.state import Stage
@@ -41,6 +42,8 @@ from dgxcert.room.state import Stage
 PASSED, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE
 NUMBER = 231
 """Of the room, which no other test has."""
+RING = 232
+"""Of the room whose hosts have two cables each."""
 LINK_S, WORK_S = 90.0, 400.0
 """What a test may take on cores with other work; 12 and 50 s on two quiet ones."""
 OPTIONS = RoomOptions(profile="cpu", tier=Tier.QUICK, runtime=RuntimeChoice.NATIVE)
@@ -93,13 +96,16 @@ def _written(host: Host, name: str, links: dict[str, Any]) -> Host:
 
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cabled]:
-    """Three hosts, to which this suite is delivered."""
+    """Three hosts, to which this suite is delivered; the first two are joined."""
+    yield from three_hosts(tmp_path_factory.mktemp("pairs"), NUMBER, "--pairs")
+
+
+def three_hosts(folder: Path, number: int, joined: str) -> Iterator[Cabled]:
     if os.geteuid() != 0:
         missing("root, to make network namespaces", "Run it as root.")
-    folder = tmp_path_factory.mktemp("pairs")
     hosts = [sys.executable, str(Path(rooms.__file__))]
-    subprocess.run([*hosts, "up", "3", "--pairs", "--number", str(NUMBER)], check=True, capture_output=True)
-    room = rooms.read(NUMBER)
+    subprocess.run([*hosts, "up", "3", joined, "--number", str(number)], check=True, capture_output=True)
+    room = rooms.read(number)
     try:
         inventory = inventories.read(room.inventory)
         delivery = Delivery("pairs", OPTIONS, package.make(folder))
@@ -224,7 +230,7 @@ def up(cabled: Cabled, number: int, name: str, address: str) -> None:
 
 
 def address_of(cabled: Cabled, number: int, half: int) -> str:
-    return str(namespaces.link_addresses(Network(cabled.room.number), 1, number)[half])
+    return str(namespaces.link_addresses(1, number)[half])
 
 
 def absent(cabled: Cabled) -> dict[str, Any]:
@@ -347,6 +353,19 @@ def test_ctrl_c_stops_what_was_begun_on_both_hosts(cabled: Cabled) -> None:
     waiting.join(1)
     for host in cabled.room.hosts:
         assert cabled.room.processes(host) == []
+
+
+@MINUTES
+def test_three_machines_in_a_ring_are_tested_over_the_cable_of_each_pair(tmp_path: Path) -> None:
+    """One cable is cut: its pair fails, and both its ends are well with the third one."""
+    for ring in three_hosts(tmp_path, RING, "--ring"):
+        ring.on(3, "link set p2 down")
+        rows = ring.pairs.inventory.pairs
+        assert rows == (("spark-01", "spark-02"), ("spark-02", "spark-03"), ("spark-03", "spark-01"))
+        results = {result.hosts: result for result in pairs.test(ring.pairs, rows) if not result.confirmation}
+        assert [results[row].outcome for row in rows] == [PASSED, PASSED, FAILED], list(map(reasons, results.values()))
+        assert "spark-03's p2 is switched off" in of(results[rows[2]], "PAIR-LINK").reason
+        assert "so that the cable between spark-03 and spark-01 is at fault" in results[rows[2]].says
 
 
 def test_hosts_without_a_link_are_not_tested(cabled: Cabled) -> None:

@@ -25,7 +25,8 @@ from dgxcert.record.room.pair_answer import (
     Training,
     Versions,
 )
-from dgxcert.room.inventory import Host, Link
+from dgxcert.room.cables import Link
+from dgxcert.room.inventory import Host
 from dgxcert.room.pairs.ends import End, Pair
 
 AT = "2026-12-01T02:00:00+00:00"

@@ -6,6 +6,7 @@ be validated, and nobody would miss it.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -92,24 +93,59 @@ def _last(stderr: str) -> str:
     return re.sub(r"^\[?ERROR[]!]?:? *", "", lines[-1]) if lines else "ansible-inventory did not answer"
 
 
+@dataclass(frozen=True)
+class Given:
+    """A variable of a host, where the text of an inventory gives it."""
+
+    host: str
+    key: str
+    value: str
+    """"" of a list and of a mapping."""
+    line: int
+
+
+class Places:
+    """Where the text of an inventory gives the variables of its hosts."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        self._path = path
+        self._lines = {(each.host, each.key): each.line for each in _given(text, path)}
+
+    def of(self, host: str, *keys: str) -> str:
+        """The file and the line of the first of these variables; the file alone where a group gives them.
+
+        >>> places = Places("[sparks]\\na link_port=p0", Path("room.ini"))
+        >>> places.of("a", "link_address", "link_port"), places.of("b", "link_port")
+        ('room.ini, line 2', 'room.ini')
+        """
+        line = next((self._lines[host, key] for key in keys if (host, key) in self._lines), 0)
+        return f"{self._path}, line {line}" if line else str(self._path)
+
+
 def require_once(text: str, path: Path) -> None:
     """Raise CannotStart, with lines, for a key that is given twice, and for a host with two addresses."""
-    first: dict[str, tuple[str, int]] = {}
-    for name, address, line in _of_yaml(text, path) if path.suffix.lower() in YAML else _of_ini(text):
-        known = first.setdefault(name, (address, line))
-        if known[0] != address:
+    first: dict[str, Given] = {}
+    for each in _given(text, path):
+        if each.key != ADDRESS:
+            continue
+        known = first.setdefault(each.host, each)
+        if known.value != each.value:
             raise CannotStart(
-                f"{path}, line {line}: host {on_one_line(name)} has {ADDRESS} {on_one_line(address)}, and in line "
-                f"{known[1]} {on_one_line(known[0])}: Ansible would take one of them.",
+                f"{path}, line {each.line}: host {on_one_line(each.host)} has {ADDRESS} {on_one_line(each.value)}, and "
+                f"in line {known.line} {on_one_line(known.value)}: Ansible would take one of them.",
                 FIX,
             )
 
 
-def _of_ini(text: str) -> Iterator[tuple[str, str, int]]:
-    """Each host with an address of its own, and its line.
+def _given(text: str, path: Path) -> Iterator[Given]:
+    return _of_yaml(text, path) if path.suffix.lower() in YAML else _of_ini(text)
+
+
+def _of_ini(text: str) -> Iterator[Given]:
+    """Each variable that stands beside its host.
 
     >>> list(_of_ini("[sparks]\\na ansible_host=10.0.0.1\\nb\\n[sparks:vars]\\nansible_host=no"))
-    [('a', '10.0.0.1', 2)]
+    [Given(host='a', key='ansible_host', value='10.0.0.1', line=2)]
     """
     section = ""
     for number, line in enumerate(text.splitlines(), start=1):
@@ -117,13 +153,13 @@ def _of_ini(text: str) -> Iterator[tuple[str, str, int]]:
         if found := re.match(r"\s*\[(.*)\]", line):
             section = found.group(1)
         elif words and not section.endswith((":vars", ":children")):
-            given = dict(word.split("=", 1) for word in words[1:] if "=" in word)
-            if ADDRESS in given:
-                yield words[0], given[ADDRESS].strip("'\""), number
+            for key, equals, value in (word.partition("=") for word in words[1:]):
+                if equals:
+                    yield Given(words[0], key, value.strip("'\""), number)
 
 
-def _of_yaml(text: str, path: Path) -> Iterator[tuple[str, str, int]]:
-    """Each host with an address of its own, and its line. What is no YAML is left to Ansible, which says why."""
+def _of_yaml(text: str, path: Path) -> Iterator[Given]:
+    """Each variable that stands below its host. What is no YAML is left to Ansible, which says why."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
@@ -139,15 +175,15 @@ def _of_yaml(text: str, path: Path) -> Iterator[tuple[str, str, int]]:
         elif isinstance(node, yaml.MappingNode):
             entries = _entries(node, path)
             waiting += entries.values()
-            yield from _hosts(entries.get("hosts"), path)
+            yield from _of_hosts(entries.get("hosts"), path)
 
 
-def _hosts(node: Any, path: Path) -> Iterator[tuple[str, str, int]]:
+def _of_hosts(node: Any, path: Path) -> Iterator[Given]:
     if isinstance(node, yaml.MappingNode):
         for name, variables in _entries(node, path).items():
-            given = _entries(variables, path) if isinstance(variables, yaml.MappingNode) else {}
-            if isinstance(address := given.get(ADDRESS), yaml.ScalarNode):
-                yield name, address.value, address.start_mark.line + 1
+            for key, value in (_entries(variables, path) if isinstance(variables, yaml.MappingNode) else {}).items():
+                written = value.value if isinstance(value, yaml.ScalarNode) else ""
+                yield Given(name, key, written, value.start_mark.line + 1)
 
 
 def _entries(node: Any, path: Path) -> dict[str, Any]:

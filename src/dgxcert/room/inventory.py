@@ -11,13 +11,12 @@ all:
 ```
 """
 
-import ipaddress
 import json
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,10 @@ from dgxcert import command, near_miss
 from dgxcert.console import on_one_line
 from dgxcert.outcome import CannotStart
 from dgxcert.profiles import profile as profiles
-from dgxcert.room import declarations
+from dgxcert.room import cables, declarations
 from dgxcert.room.ansible import environment
+from dgxcert.room.cables import Link
+from dgxcert.room.declarations import Places
 
 READ_S = 60.0
 NAMED = 5
@@ -38,30 +39,11 @@ HANDED_ON = (
     "ansible_become_method",
 )
 """Variables of Ansible's that say how to log in, which dgxcert hands on as they are."""
+VAULT = "__ansible_vault"
+"""The key of an encrypted value, as ansible-inventory shows it."""
 SECRET = re.compile(r"ansible_.*(?:pass(?:word|phrase)?|_pass)$")
-OURS = (
-    "dgxcert_profile",
-    "dgxcert_environment",
-    "link_address",
-    "link_port",
-    "link_speed",
-    "link_mtu",
-    "pairs",
-)
+OURS = ("dgxcert_profile", "dgxcert_environment", *cables.VARIABLES, "pairs")
 """The variables that dgxcert itself reads; everything else in an inventory is left alone."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """One end of a cable, as the lab wrote it: one or both halves of a port, in the same order."""
-
-    addresses: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-    """Network interfaces."""
-    gbits: float | None = None
-    """What the cable carries in Gbit/s (`link_speed`); None leaves it to the profile."""
-    mtu: int | None = None
-    """What both ends must have (`link_mtu`); None where the lab wrote none."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +61,24 @@ class Host:
     """An environment that the lab has prepared there (`dgxcert_environment`), whose Python has what dgxcert needs; ""
     has one made in the room's folder on the host."""
     link: Link = field(default_factory=Link)
+    """To every partner that has none of its own in `links`."""
+    links: Mapping[str, Link] = field(default_factory=dict, hash=False)
+    """Of a host with several cables: that to each partner."""
     variables: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else Ansible needs to log in: see `HANDED_ON`."""
+
+    def link_to(self, partner: str) -> Link:
+        """This host's end of the cable to a partner.
+
+        >>> ring = Host("a", "10.0.0.1", links={"b": Link(("192.168.100.1",)), "c": Link(("192.168.104.1",))})
+        >>> ring.link_to("c").addresses
+        ('192.168.104.1',)
+        """
+        return self.links.get(partner, self.link)
+
+    def towards(self, partner: str) -> "Host":
+        """The host as its pair with a partner meets it: with the link of that cable alone."""
+        return replace(self, link=self.link_to(partner), links={})
 
 
 @dataclass(frozen=True)
@@ -102,14 +100,16 @@ def read(path: Path) -> Inventory:
     """
     text = declarations.require_readable(path)
     declarations.require_once(text, path)
+    places = Places(text, path)
     listed = _listed(path, text)
     variables: dict[str, dict[str, Any]] = listed.get("_meta", {}).get("hostvars", {})
     names = list(dict.fromkeys([*_in_order(listed, "all"), *variables]))
     if not names:
         raise CannotStart(f"{path} has no host.", "Name the machines below all: hosts: in it.")
-    hosts = tuple(_host(name, variables.get(name, {}), path) for name in names)
+    hosts = tuple(_host(name, variables.get(name, {}), path, places) for name in names)
     _require_different(hosts, path)
     pairs = _pairs([variables.get(name, {}).get("pairs") for name in names], names, path)
+    cables.require_fitting(hosts, pairs, places)
     return Inventory(path, hosts, pairs, tuple(_notes(variables, path)))
 
 
@@ -136,7 +136,7 @@ def _in_order(listed: Mapping[str, Any], group: str) -> Iterator[str]:
     yield from about.get("hosts", ())
 
 
-def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
+def _host(name: str, given: Mapping[str, Any], path: Path, places: Places) -> Host:
     for key in (
         *HANDED_ON,
         *(name for name in OURS if name != "pairs"),
@@ -150,7 +150,7 @@ def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
                 "not fill in.",
                 "Write its value there.",
             )
-        if isinstance(given.get(key), dict):
+        if isinstance(given.get(key), dict) and (key not in cables.VARIABLES or VAULT in given[key]):
             raise CannotStart(
                 f"{path}: {key} of host {name} is encrypted by Ansible Vault, or is no single value.",
                 "Write it in plain: it is no password; passwords are asked for.",
@@ -165,6 +165,7 @@ def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
             f"{path}: host {name} has ansible_connection {connection!r}, and a room is reached by SSH alone.",
             "Leave ansible_connection out; validate this machine itself with: make validate",
         )
+    link, links = cables.read(name, given, places)
     become = str(given.get("ansible_become", False)).lower() in ("true", "yes", "1", "on")
     return Host(
         name=name,
@@ -172,7 +173,8 @@ def _host(name: str, given: Mapping[str, Any], path: Path) -> Host:
         profile=_profile(str(given.get("dgxcert_profile", "auto")), name, path),
         sudo_user=str(given.get("ansible_become_user", "root")) if become else "",
         environment=str(given.get("dgxcert_environment", "")),
-        link=_link(name, given, path),
+        link=link,
+        links=links,
         variables={key: _placed(key, given[key], path) for key in HANDED_ON if key in given},
     )
 
@@ -192,41 +194,6 @@ def _profile(name: str, host: str, path: Path) -> str:
         near = near_miss.sentence(name, known)
         raise CannotStart(f"{path}: host {host} has dgxcert_profile {on_one_line(name)[:60]!r}.", near)
     return name
-
-
-def _link(name: str, given: Mapping[str, Any], path: Path) -> Link:
-    def wrong(key: str, wanted: str) -> CannotStart:
-        found = on_one_line(str(given[key]))[:60]
-        return CannotStart(f"{path}: {key} of host {name} must be {wanted}, found {found!r}.", "Correct it there.")
-
-    def texts(key: str) -> tuple[str, ...]:
-        value = given.get(key, ())
-        values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list | tuple) or not all(isinstance(each, str) and each for each in values):
-            raise wrong(key, "a text, or a list of two")
-        if len(values) > 2 or len(set(values)) < len(values):
-            raise wrong(key, "one, or two different ones: a port has two halves")
-        return tuple(values)
-
-    def number(key: str) -> float | None:
-        value = given.get(key)
-        try:
-            found = None if value is None else float(value)
-        except (TypeError, ValueError):
-            raise wrong(key, "a number") from None
-        if found is not None and not 0 < found < 1e6:
-            raise wrong(key, "a number above 0")
-        return found
-
-    addresses, ports, mtu = texts("link_address"), texts("link_port"), number("link_mtu")
-    for address in addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise wrong("link_address", "an IP address") from None
-    if addresses and ports and len(addresses) != len(ports):
-        raise wrong("link_port", f"as many as link_address has, which are {len(addresses)}")
-    return Link(addresses, ports, number("link_speed"), None if mtu is None else int(mtu))
 
 
 def _require_different(hosts: tuple[Host, ...], path: Path) -> None:

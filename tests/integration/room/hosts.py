@@ -180,14 +180,14 @@ def up(
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(mode=0o755)
-        for one, other in pairs:
-            namespaces.plug(network, one, other)
+        for cable in namespaces.cables(pairs):
+            namespaces.plug(network, cable)
         _write_shared(folder)
         with ThreadPoolExecutor(8) as pool:
             hosts = tuple(pool.map(lambda each: _begin(folder, network, *each), enumerate(kinds, start=1)))
         named = tuple((hosts[one - 1].name, hosts[other - 1].name) for one, other in pairs)
         room = Room(network.number, folder, hosts, named)
-        _write_room(room, network)
+        _write_room(room)
         for host in hosts:
             _await(room, host)
     except BaseException:
@@ -351,20 +351,16 @@ def _write_library_cache(lab: Path) -> None:
     _call("unshare", "--mount", "sh", "-c", script)
 
 
-def _write_room(room: Room, network: Network) -> None:
+def _write_room(room: Room) -> None:
     """The inventory, the keys as the lab noted them, and what `read` reads."""
     hosts: dict[str, dict[str, Any]] = {}
-    cables = {name: pair for pair in room.pairs for name in pair}
-    known = []
+    links, known = _links(room), []
     for host in room.hosts:
         hosts[host.name] = {"ansible_host": host.address, **KINDS[host.kind].variables}
         if KINDS[host.kind].trouble == "other-processor":
             other = "dgx-h100" if os.uname().machine == "aarch64" else "dgx-spark"
             hosts[host.name]["dgxcert_profile"] = other
-        if host.name in cables:
-            first = room.host(cables[host.name][0]).number
-            addresses = namespaces.link_addresses(network, first, host.number)
-            hosts[host.name] |= {"link_address": addresses, "link_port": ["p0", "p1"], "link_mtu": namespaces.MTU}
+        hosts[host.name] |= links.get(host.name, {})
         key = room.folder / (
             "key.pub" if host.kind == "key-changed" else f"hosts/{host.name}/etc/ssh/ssh_host_ed25519_key.pub"
         )
@@ -382,6 +378,22 @@ def _write_room(room: Room, network: Network) -> None:
     room.known_hosts.write_text("\n".join([*known, ""]), encoding="ascii")
     said = {"hosts": [asdict(host) for host in room.hosts], "pairs": room.pairs}
     (room.folder / "room.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+
+
+def _links(room: Room) -> dict[str, dict[str, Any]]:
+    """The variables of each host that has cables; one that has several has a link for each partner."""
+    pairs = [(room.host(one).number, room.host(other).number) for one, other in room.pairs]
+    found: dict[str, dict[str, Any]] = {}
+    for cable, names in zip(namespaces.cables(pairs), room.pairs, strict=True):
+        for name, partner, ports in zip(names, names[::-1], cable.ports, strict=True):
+            given = found.setdefault(name, {"link_address": {}, "link_port": {}, "link_mtu": namespaces.MTU})
+            given["link_address"][partner] = namespaces.link_addresses(cable.number, room.host(name).number)
+            given["link_port"][partner] = ports
+    for given in found.values():
+        for key in ("link_address", "link_port"):
+            if len(given[key]) == 1:
+                (given[key],) = given[key].values()
+    return found
 
 
 def _await(room: Room, host: SimulatedHost) -> None:
@@ -427,6 +439,9 @@ def main() -> None:
     parser.add_argument("--kinds", default="healthy", help="of the hosts in turn, separated by commas")
     parser.add_argument("--number", type=int, help="of the room")
     parser.add_argument("--pairs", action="store_true", help="join hosts 1 and 2, 3 and 4, ... by cables")
+    parser.add_argument(
+        "--ring", action="store_true", help="join each host to the next by a cable, the last to the first"
+    )
     options = parser.parse_args()
     if options.verb == "kinds":
         _say(*(f"{word:16} {kind.says}" for word, kind in KINDS.items()))
@@ -436,6 +451,7 @@ def main() -> None:
         if problem := namespaces.unusable():
             parser.error(f"no room can be made here: {problem}")
         pairs = [(one, one + 1) for one in range(1, options.hosts, 2)] if options.pairs else []
+        pairs = [(one, one % options.hosts + 1) for one in range(1, options.hosts + 1)] if options.ring else pairs
         room = up(list(islice(cycle(options.kinds.split(",")), options.hosts)), options.number, pairs=pairs)
         _say(f"{len(room.hosts)} hosts in {time.monotonic() - began:.1f} s")
         _show(room)

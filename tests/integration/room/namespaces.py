@@ -99,21 +99,44 @@ def make(network: Network, hosts: int) -> None:
         batch(network.namespace(host), ["link set lo up", address, "link set eth0 up"])
 
 
-def plug(network: Network, one: int, other: int) -> None:
-    """A cable between two hosts: both halves, each with a subnet of its own (`link_addresses`)."""
-    ends = [network.namespace(one), network.namespace(other)]
-    for half in range(HALVES):
-        batch(ends[0], [f"link add p{half} type veth peer name p{half} netns {ends[1]}"])
-        for namespace, host in zip(ends, (one, other), strict=True):
-            address = link_addresses(network, one, host)[half]
-            batch(
-                namespace,
-                [f"link set p{half} mtu {MTU}", f"addr add {address}/24 dev p{half}", f"link set p{half} up"],
-            )
+@dataclass(frozen=True)
+class Cable:
+    """A cable between two hosts, with both halves of a port at each end."""
+
+    number: int
+    """Of the room's cables, counted from 1, which gives it its subnets."""
+    ends: tuple[int, int]
+    """The hosts, counted from 1."""
+    ports: tuple[list[str], list[str]]
+    """Of each end, p0 and p1 of its first cable, p2 and p3 of its second."""
 
 
-def link_addresses(network: Network, cable: int, host: int) -> list[str]:
-    """The addresses of a host on the cable that is named after its first end."""
+def cables(pairs: Sequence[tuple[int, int]]) -> list[Cable]:
+    """The cables that join these hosts, each in ports of its own."""
+    taken: dict[int, int] = {}
+    found = []
+    for number, ends in enumerate(pairs, start=1):
+        ports: list[list[str]] = []
+        for host in ends:
+            first = taken.get(host, 0)
+            taken[host] = first + HALVES
+            ports.append([f"p{first + half}" for half in range(HALVES)])
+        found.append(Cable(number, ends, (ports[0], ports[1])))
+    return found
+
+
+def plug(network: Network, cable: Cable) -> None:
+    """Put a cable in: both halves, each with a subnet of its own (`link_addresses`)."""
+    spaces = [network.namespace(host) for host in cable.ends]
+    for ours, theirs in zip(*cable.ports, strict=True):
+        batch(spaces[0], [f"link add {ours} type veth peer name {theirs} netns {spaces[1]}"])
+    for space, host, ports in zip(spaces, cable.ends, cable.ports, strict=True):
+        for port, address in zip(ports, link_addresses(cable.number, host), strict=True):
+            batch(space, [f"link set {port} mtu {MTU}", f"addr add {address}/24 dev {port}", f"link set {port} up"])
+
+
+def link_addresses(cable: int, host: int) -> list[str]:
+    """The addresses of a host on a cable."""
     return [f"192.168.{(100 + 2 * cable + half) % 256}.{host}" for half in range(HALVES)]
 
 

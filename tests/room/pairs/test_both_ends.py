@@ -13,8 +13,9 @@ import pytest
 
 from dgxcert.record.room.word import Word
 from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.cables import Link
 from dgxcert.room.delivery import commands
-from dgxcert.room.inventory import Host, Link
+from dgxcert.room.inventory import Host
 from dgxcert.room.options import RoomOptions
 from dgxcert.room.pairs import jobs
 from dgxcert.room.pairs.both_ends import BothEnds

@@ -14,6 +14,7 @@ class End:
     """One machine of a pair."""
 
     host: Host
+    """With the link of this pair's cable: `Host.towards`."""
     profile: Profile
     link: LinkAnswer | None = None
     """What it says of the cable; None where it has said nothing."""

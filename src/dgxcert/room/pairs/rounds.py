@@ -5,16 +5,12 @@ from collections.abc import Sequence
 Row = tuple[str, str]
 
 
-def rounds(rows: Sequence[Row], together: bool = True) -> tuple[tuple[Row, ...], ...]:
-    """Pairs in rounds, each as early as both its ends are free; without `together` one after the other.
+def rounds(rows: Sequence[Row]) -> tuple[tuple[Row, ...], ...]:
+    """Pairs in rounds, each as early as both its ends are free.
 
     >>> rounds([("a", "b"), ("b", "c"), ("c", "d")])
     ((('a', 'b'), ('c', 'd')), (('b', 'c'),))
-    >>> rounds([("a", "b"), ("c", "d")], together=False)
-    ((('a', 'b'),), (('c', 'd'),))
     """
-    if not together:
-        return tuple((row,) for row in rows)
     made: list[list[Row]] = []
     for row in rows:
         free = next((each for each in made if not {name for other in each for name in other} & set(row)), None)

@@ -93,7 +93,8 @@ def one(room: Room, row: Row, stopped: threading.Event) -> PairResult:
 
 def prepared(room: Room, row: Row) -> Pair:
     """A pair with the hosts and profiles of its ends. Raises CannotStart where the inventory does not say enough."""
-    first, second = (End(room.host(name), _profile(room, room.host(name))) for name in row)
+    ends = (room.host(name).towards(other) for name, other in (row, row[::-1]))
+    first, second = (End(host, _profile(room, host)) for host in ends)
     for end in (first, second):
         link = end.host.link
         if not link.addresses or len(link.addresses) != len(link.ports):
