@@ -13,7 +13,6 @@ all:
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from dgxcert.outcome import CannotStart
 from dgxcert.profiles import profile as profiles
 from dgxcert.room import cables, declarations
 from dgxcert.room.ansible import environment
+from dgxcert.room.ansible.private import PrivateFolder
 from dgxcert.room.cables import Link
 from dgxcert.room.declarations import Places
 
@@ -115,8 +115,8 @@ def read(path: Path) -> Inventory:
 
 def _listed(path: Path, text: str) -> dict[str, Any]:
     """The inventory as `ansible-inventory --list` has it."""
-    with tempfile.TemporaryDirectory(prefix="dgxr-") as folder:
-        env = environment.variables(Path(folder), Path(folder) / "known_hosts")
+    with PrivateFolder() as folder:
+        env = environment.variables(folder, folder / "known_hosts")
         args = [*environment.program("inventory"), "-i", str(path.resolve()), "--list"]
         done = command.run(args, timeout_s=READ_S, cwd=path.resolve().parent, env=env)
     try:

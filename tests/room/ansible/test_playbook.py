@@ -218,6 +218,26 @@ def test_a_controller_that_is_killed_leaves_no_process_behind(service: dict[str,
     assert wait_for(lambda: not Path(private).exists(), 20)
 
 
+def test_what_a_controller_leaves_that_is_killed_between_two_plays_is_removed_by_the_next(
+    service: dict[str, object], tmp_path: Path
+) -> None:
+    (tmp_path / "quick.yml").write_text(SLOW.replace("sleep 6321", "echo"))
+    key = Path(str(service["folder"])) / "key"
+    between = DRIVES + "    import time; time.sleep(600)\n"
+    args = [sys.executable, "-c", between, str(service["port"]), key, tmp_path / "known", tmp_path / "quick.yml"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, start_new_session=True) as driver:
+        assert driver.stdout is not None
+        private = Path(driver.stdout.readline().strip())
+        assert [driver.stdout.readline() for _ in range(2)] == ["started\n", "ok\n"]
+        assert wait_for(lambda: not list(private.glob("play-*")), 20)
+        with Controller(room(service), tmp_path / "known"):
+            assert private.exists(), "its controller lives"
+        driver.kill()
+    assert private.exists()
+    with Controller(room(service), tmp_path / "known"):
+        assert not private.exists()
+
+
 def wait_for(what: Callable[[], object], limit_s: float) -> bool:
     deadline = time.monotonic() + limit_s
     while not what() and time.monotonic() < deadline:

@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from dgxcert import command
 from dgxcert.outcome import CannotStart
 from dgxcert.room.ansible import environment, events, secrets
 from dgxcert.room.ansible.events import HostEvent
+from dgxcert.room.ansible.private import PrivateFolder
 from dgxcert.room.ansible.secrets import Secrets
 from dgxcert.room.inventory import Host, Inventory
 
@@ -46,8 +46,8 @@ class Controller:
         self._passwords, self._forks = passwords or Secrets(), forks
         self._known_hosts = known_hosts
         known_hosts.parent.mkdir(parents=True, exist_ok=True)
-        # Short: the path of a socket of ssh has at most 107 bytes.
-        self._private = Path(tempfile.mkdtemp(prefix="dgxr-", dir="/tmp"))
+        self._folder = PrivateFolder()
+        self._private = self._folder.path
         self._inventory = self._private / "inventory.json"
         self._inventory.write_text(json.dumps(for_ansible(inventory, self._jumps)), encoding="utf-8")
         self._count, self._ends, self._closed = 0, 0, False
@@ -68,7 +68,7 @@ class Controller:
         with self._changed:  # what they read and write is removed below
             self._changed.wait_for(lambda: not self._places, 2 * GRACE_S)
         command.kill_below()  # shared connections of ssh, which outlive their first user
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._folder.remove()
 
     @property
     def _jumps(self) -> str:
