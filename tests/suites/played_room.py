@@ -53,6 +53,8 @@ class PlayedHost:
     said: str = ""
     trouble: dict[str, list[str]] = field(default_factory=dict)
     """By play, what happens the next times: `lost`, `failed`, `hang`, `mute`, or `well`; then all goes well."""
+    prints: dict[str, str] = field(default_factory=dict)
+    """By play, what it prints after the agent's answer."""
     state: str = "none"
     begun: int = 0
     """How often a validation began from nothing; a resumed one counts in `resumed`."""
@@ -73,7 +75,8 @@ class PlayedHost:
                 self.state = "stopped"
         ended = self.state == "ended"
         said = {"state": self.state, "exit": self.exit if ended else None, "done": self.done, "total": self.looks}
-        return json.dumps(said | {"current": None if ended else "GPU-XID", "left_s": None, "said": self.said})
+        said |= {"current": None if ended else "GPU-XID", "left_s": None, "said": self.said}
+        return json.dumps(said) + self.prints.get(play, "")
 
     def _begin(self) -> None:
         if self.state == "none":

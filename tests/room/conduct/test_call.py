@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import signal
 import threading
 import time
@@ -178,6 +179,13 @@ def test_cleaning_spares_what_the_next_call_needs(tmp_path: Path) -> None:
     assert lab.parts.controller.played[-1] == ("clean", ("a", "c"))
     assert "c was not cleaned: it refuses" in lab.output.getvalue()
     assert "Not cleaned, since the next call may go on there: b." in lab.output.getvalue()
+
+
+def test_images_that_stay_on_hosts_are_named_once_for_all_of_them(tmp_path: Path) -> None:
+    kept = "\ndgxcert image=image dgxcert:course (21.0 GB) stays"
+    lab = Lab(tmp_path, *(PlayedHost(name, prints={"clean": kept}) for name in "ab"), PlayedHost("c"))
+    lab(clean=True)
+    assert re.sub(r"\s+", " ", lab.output.getvalue()).count("a, b: image dgxcert:course (21.0 GB) stays") == 1
 
 
 def test_ctrl_c_while_cleaning_does_not_wait_for_a_host_that_hangs(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from dgxcert.container.builds import Build
 from dgxcert.machine.image import Image, Recipe
 from dgxcert.outcome import CannotStart
 from dgxcert.room.on_host import image
-from dgxcert.room.on_host.image import Receipt, Request
+from dgxcert.room.on_host.image import Receipt, Received, Request
 
 RECIPE = Recipe(
     stack="course", base="b@sha256:5", base_digest="sha256:5", lock_sha256="l", suite_sha256="s", recipe_sha256="r"
@@ -81,7 +81,8 @@ def receive(host: SimpleNamespace) -> str:
 
 
 def test_what_arrives_whole_is_kept_as_ours(host: SimpleNamespace) -> None:
-    assert OURS.id in receive(host)
+    answer = Received.model_validate_json(receive(host))
+    assert answer == Received(received=OURS.id, loaded={OURS.id: ("dgxcert:course",)})
     assert (host.folder / "loaded").read_bytes() == b"content"
     assert builds.find(OURS.id, RECIPE.labels) == RECEIPT.build
 
@@ -110,7 +111,8 @@ def test_a_receipt_for_another_recipe_proves_nothing(host: SimpleNamespace, monk
 
 def test_what_is_here_already_is_not_sent_again(host: SimpleNamespace) -> None:
     (host.folder / "loaded").touch()
-    assert OURS.id in image.receive(Request(pipe=str(host.folder / "p"), receipt=RECEIPT))
+    answer = Received.model_validate_json(image.receive(Request(pipe=str(host.folder / "p"), receipt=RECEIPT)))
+    assert answer == Received(received=OURS.id, loaded={})
 
 
 def test_it_is_given_with_the_base_image_that_no_registry_has(host: SimpleNamespace) -> None:

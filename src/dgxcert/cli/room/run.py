@@ -49,7 +49,9 @@ AtOnceOption = Annotated[int, typer.Option(min=0, help="How many hosts may work 
 DetachOption = Annotated[bool, typer.Option("--detach", help="Leave the hosts once they work; the next call looks.")]
 PairsOption = Annotated[bool, typer.Option(help="Test the pairs of the inventory once their hosts are validated.")]
 NewOption = Annotated[bool, typer.Option("--new", help="Begin another room, even where one has something left to do.")]
-CleanOption = Annotated[bool, typer.Option("--clean", help="Remove the room's folder from the hosts at the end.")]
+CleanOption = Annotated[
+    bool, typer.Option("--clean", help="Remove the room's folder, and its image, from the hosts at the end.")
+]
 RegistryOption = Annotated[
     str, typer.Option(metavar="HOST/NAME", help="A registry of the lab through which the hosts hand on the image.")
 ]

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from dgxcert.console import counted
+from dgxcert.console import counted, on_one_line
 from dgxcert.outcome import CannotStart
 from dgxcert.plan import suite as suites
 from dgxcert.record.room.document import PairResult, Room
@@ -32,6 +32,8 @@ from dgxcert.runner.interrupts import Stop
 CLEANED = (Word.VALIDATED, Word.NOT_STARTED, Word.DISK, Word.NO_PYTHON, Word.ARCHITECTURE)
 """The words of hosts that are cleaned: those where nothing works, and nothing waits to be fetched or resumed."""
 TICK_S = 0.2
+NAMED = 5
+IMAGE, SHOWN = "dgxcert image=", 400
 NOT_TESTED = "it was stopped before this pair was tested"
 LEFT_OUT = "the call left pairs out, by --no-pairs or --detach"
 
@@ -164,7 +166,7 @@ def _test_pairs(
     why = NOT_TESTED
     tested: tuple[PairResult, ...] = ()
     if rows and how is How.DONE:
-        view.say(f"Testing {counted(len(rows), 'pair')}: {', '.join('-'.join(row) for row in rows[:5])}.")
+        view.say(f"Testing {counted(len(rows), 'pair')}: {_few(['-'.join(row) for row in rows])}.")
         try:
             with signals.raising(signals.count):
                 tested = parts.test_pairs(rows, lambda _: view.tick())
@@ -179,9 +181,10 @@ def _test_pairs(
 
 
 def _clean(parts: Parts, hosts: Mapping[str, HostState], view: View, signals: Stop) -> None:
-    """Remove the room's folder from the hosts that need it no more, and say where that did not work."""
+    """Remove the room's folder from the hosts that need it no more, and say where that did not work, and what stays."""
     names = [name for name, host in hosts.items() if host.word in CLEANED]
     batches, waiting, before = Batches(parts.controller), set(names), signals.count
+    images: dict[str, list[str]] = {}
     try:
         if names:
             play, variables = parts.script.play(Stage.CLEANS), parts.script.variables(Stage.CLEANS, names, hosts)
@@ -191,12 +194,26 @@ def _clean(parts: Parts, hosts: Mapping[str, HostState], view: View, signals: St
             with contextlib.suppress(queue.Empty):
                 heard = batches.heard.get(timeout=TICK_S)
                 waiting.discard(heard.host)
+                for sentence in _images_left(heard):
+                    images.setdefault(sentence, []).append(heard.host)
                 _say_dirty(heard, parts.explain, view)
             view.tick()
     finally:
         batches.close()
+    for sentence, there in images.items():
+        view.say(f"{_few(there)}: {sentence}")
     if left := [name for name in hosts if name in waiting or name not in names]:
-        view.say(f"Not cleaned, since the next call may go on there: {', '.join(left[:5])}{' …' if left[5:] else ''}.")
+        view.say(f"Not cleaned, since the next call may go on there: {_few(left)}.")
+
+
+def _few(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:NAMED])}{' …' if names[NAMED:] else ''}"
+
+
+def _images_left(heard: Heard) -> list[str]:
+    """What a host says of the images that stay there: see `on_host/loaded_images.py`."""
+    lines = [line.partition(IMAGE) for line in heard.output.splitlines()]
+    return [on_one_line(said)[:SHOWN] for before, found, said in lines if found and not before]
 
 
 def _say_dirty(heard: Heard, explain: Explain, view: View) -> None:

@@ -61,6 +61,17 @@ class Request(BaseModel):
     receipt: Receipt | None = None
 
 
+class Received(BaseModel):
+    """How an image came to a host."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    received: str
+    """Its id."""
+    loaded: dict[str, tuple[str, ...]] = {}
+    """The images that were not there before, by id, with the names that they were given."""
+
+
 def main() -> None:
     """Do what is asked; the exit code is 3 with a sentence where it cannot be done."""
     verb, request = sys.argv[1], Request.model_validate_json(sys.argv[2])
@@ -120,6 +131,8 @@ def give(request: Request) -> str:
 def receive(request: Request) -> str:
     """Load the image from the pipe or from the registry, and keep it as ours once it is proved."""
     receipt = _receipt(request)
+    names = tuple(filter(None, (receipt.reference, receipt.pushed)))
+    before = _names_by_id(*names, receipt.beside)
     if not _is_proved(receipt):
         _pull(receipt) if receipt.pushed else _load(request.pipe)
     if not _is_proved(receipt):
@@ -131,7 +144,16 @@ def receive(request: Request) -> str:
         )
     if problem := builds.keep(receipt.build):
         raise CannotStart(f"{problem}.", "Look: df -h")
-    return json.dumps({"received": receipt.build.id})
+    after = {**_names_by_id(receipt.beside), **_names_by_id(receipt.reference)}
+    loaded = {
+        each: names if each == receipt.build.id else (name,) for each, name in after.items() if each not in before
+    }
+    return Received(received=receipt.build.id, loaded=loaded).model_dump_json()
+
+
+def _names_by_id(*names: str) -> dict[str, str]:
+    """The images that are here under these names; "" names none."""
+    return {image.id: name for name in names if name and (image := builder.find(name)) is not None}
 
 
 def _is_proved(receipt: Receipt) -> bool:
