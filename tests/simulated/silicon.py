@@ -121,9 +121,15 @@ def _may_reach(one: int, other: int) -> bool:
     return bool(pynvml.nvmlDeviceGetP2PStatus(*handles, 0) == pynvml.NVML_P2P_STATUS_OK)
 
 
+WITH_GPUS = {"gpu", "gpus", "device", "devices"}
+"""Fixtures of requirements that may ask torch about a GPU; for others it is not imported, which takes 3 s of a core."""
+
+
 @pytest.fixture(autouse=True)
-def _cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def _cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What torch asks CUDA about GPUs that are not there."""
+    if not WITH_GPUS & set(request.fixturenames):
+        return
     import torch
 
     monkeypatch.setattr(torch.cuda, "can_device_access_peer", _may_reach)
