@@ -302,6 +302,19 @@ def test_a_run_json_of_another_version_may_have_other_notes_and_nothing_else(tmp
         consistency.load(made, NOW)
 
 
+def test_only_another_version_may_count_starts_differently(tmp_path: Path) -> None:
+    """Older ones did not count them at all, and their records hold when each process started."""
+    for name, sha256 in (("ours", ours().sha256), ("other", "e" * 64)):
+        (tmp_path / name).mkdir()
+        made = folder(tmp_path / name, suite=ours().model_copy(update={"sha256": sha256}))
+        path = made / runs.NAME
+        run = json.loads(path.read_text(encoding="utf-8")) | {"starting_s": {"native": 7.5}}
+        path.write_text(json.dumps(run), encoding="utf-8")
+    assert "another suite" in consistency.load(made, NOW).unchecked
+    with pytest.raises(CannotStart, match="they differ in starting_s"):
+        consistency.load(tmp_path / "ours" / made.relative_to(tmp_path / "other"), NOW)
+
+
 def test_the_reports_of_a_signed_run_are_not_made_again(copied: Path) -> None:
     before = (copied.parent / "report.html").read_bytes()
     done = CliRunner().invoke(app, ["report", str(copied.parent)])

@@ -26,7 +26,7 @@ from dgxcert.record.state import RunState
 from dgxcert.redaction import models
 
 AGAIN = "Validate the machine again: dgxcert validate"
-LATER = {"format", "notes", "measured", "earlier", "limits"}
+LATER = {"format", "notes", "measured", "earlier", "limits", "starting_s"}
 """What another version of dgxcert may write differently from the same record."""
 ALONE = f"{journal.NAME} is missing, so that this is what {runs.NAME} says, not checked against its record"
 OTHER = "it was made by another suite, so that its plan and profile were not compared with those of that suite"
