@@ -11,6 +11,7 @@ from suites.certified import AS_REQUIRED
 
 from dgxcert import command
 from dgxcert.outcome import Outcome
+from dgxcert.record import journal
 from dgxcert.record import run as runs
 
 
@@ -92,7 +93,24 @@ def test_times_say_on_what_each_requirement_spent_its_seconds(dgxcert, tmp_path:
     assert lines[4].split()[-6:] == ["12.5", "4.0", "1.0", "3.0", "0.5", "4.0"]
     assert lines[6] == "0.0 s by the clock: requirements 12.5 s, starting their processes 0.0 s"
     assert lines[7].startswith("Several worked at the same time")
-    assert lines[8] == "Warming up and what is timed are 32% of what requirements spent."
+    assert lines[8] == "Warming up and what is timed: 32% of the requirements, 32% of all."
+
+
+def test_times_say_what_passed_outside_of_requirements(dgxcert, tmp_path: Path) -> None:
+    """Starting, and what the supervisor took: seconds that no requirement spent."""
+    finished = example.finished("A", evidence=(AS_REQUIRED,), duration_s=10.0, spent={"measuring": 8.0})
+    events = {
+        0: example.opened(example.planned("A")),
+        4: journal.ChildStarted(stage="native", number=1, pid=4711, log="logs/native-1.log"),
+        7: example.started("A"),
+        17: finished,
+        20: journal.StageEnded(stage="native"),
+    }
+    timed = [event.model_copy(update={"at": f"2026-11-23T18:40:{at:02}.000Z"}) for at, event in events.items()]
+    lines = shown_times(dgxcert, tmp_path, *timed)
+    assert lines[-4] == "20.0 s by the clock: requirements 10.0 s, starting their processes 3.0 s"
+    assert lines[-3] == "7.0 s passed outside of both: the supervisor, earlier attempts and pauses."
+    assert lines[-2] == "Warming up and what is timed: 80% of the requirements, 40% of all."
 
 
 def test_times_of_an_older_run_are_whole_durations(dgxcert, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Seconds are counted once, for the innermost span, whatever is raised in it."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -83,3 +84,32 @@ def test_a_function_can_be_a_span_again_and_again(clock: Clock) -> None:
 
     assert [build(1.0), build(2.0)] == ["model", "model"]
     assert ledger.seconds == {Spent.BUILDING: 3.0}
+
+
+def test_spans_of_another_thread_count_nothing(clock: Clock) -> None:
+    ledger = Ledger(clock)
+
+    def beside() -> None:
+        ledger.turn_to(Spent.WAITING)
+        with ledger.on(Spent.VERIFYING):
+            clock.now += 2
+
+    with ledger.on(Spent.MEASURING):
+        thread = threading.Thread(target=beside)
+        thread.start()
+        thread.join()
+    assert ledger.seconds == {Spent.MEASURING: 2.0}
+
+
+def test_the_thread_that_begins_a_requirement_is_the_one_that_counts(clock: Clock) -> None:
+    ledger = Ledger(clock)
+
+    def measure() -> None:
+        ledger.begin()
+        with ledger.on(Spent.BUILDING):
+            clock.now += 2
+
+    thread = threading.Thread(target=measure)
+    thread.start()
+    thread.join()
+    assert ledger.seconds == {Spent.BUILDING: 2.0}

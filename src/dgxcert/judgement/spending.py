@@ -5,6 +5,7 @@ the rest: of a check it is the check.
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -29,16 +30,21 @@ class Spent(StrEnum):
 
 
 class Ledger:
-    """The seconds of one requirement by what they are spent on; of the thread that measures."""
+    """The seconds of one requirement by what they are spent on; of the thread that measures.
+
+    Spans of other threads count nothing: theirs are the same seconds, and would close a span that is not their own.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seconds: dict[Spent, float] = {}
         self._open: list[Spent] = []
         self._since = clock()
+        self._thread = threading.get_ident()
 
     def begin(self) -> None:
-        """Forget what was spent, for the next requirement."""
+        """Forget what was spent, for the next requirement, which this thread measures."""
+        self._thread = threading.get_ident()
         self._seconds, self._open, self._since = {}, [], self._clock()
 
     @contextlib.contextmanager
@@ -52,6 +58,9 @@ class Ledger:
         >>> {what.value: seconds for what, seconds in ledger.seconds.items()}
         {'building': 7.0, 'waiting': 1.0}
         """
+        if threading.get_ident() != self._thread:
+            yield
+            return
         self._book()
         self._open.append(what)
         depth = len(self._open)
@@ -63,7 +72,7 @@ class Ledger:
 
     def turn_to(self, what: Spent) -> None:
         """Count the rest of the innermost span for something else; outside of a span nothing."""
-        if self._open:
+        if self._open and threading.get_ident() == self._thread:
             self._book()
             self._open[-1] = what
 

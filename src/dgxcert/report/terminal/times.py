@@ -23,7 +23,8 @@ HEADINGS = {
     Spent.WAITING: "wait",
 }
 LEGEND = "The rest is a check itself, or what nothing names, such as imports."
-OLDER = "This run was made by a dgxcert that kept only whole durations."
+OUTSIDE = "the supervisor, earlier attempts and pauses"
+OLDER = "This run was made by a dgxcert that kept only durations of requirements."
 
 
 def show(run: Run, console: Console, *, verbose: bool) -> None:
@@ -57,10 +58,13 @@ def _sums(run: Run, results: list[Result]) -> Iterable[str]:
     yield f"{wall:.1f} s by the clock: requirements {spent:.1f} s, starting their processes {starting:.1f} s"
     if spent + starting > wall:
         yield "Several worked at the same time: together that is more than the clock."
+    else:
+        yield f"{wall - spent - starting:.1f} s passed outside of both: {OUTSIDE}."
     if not any(result.spent for result in results):
         yield OLDER
         return
-    yield f"Warming up and what is timed are {measured / spent:.0%} of what requirements spent."
+    whole = max(wall, spent + starting)
+    yield f"Warming up and what is timed: {measured / spent:.0%} of the requirements, {measured / whole:.0%} of all."
     yield LEGEND
 
 
