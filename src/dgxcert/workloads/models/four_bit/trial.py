@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 LEAST_GAIN = 0.02
 """Share of the time of a layer's products that our kernels must save."""
-TURNS, CALLS = 5, 12
+TURNS, CALLS, CALLS_OF_MANY = 5, 12, 2
+"""Products of one timing: of many rows ATen's int4 kernel takes a tenth of a second each."""
 BEYOND_CACHES = 300 * 10**6
 """Bytes of weights that take turns; the last cache of a B200 holds 126 MB."""
 MOST_COPIES = 12
@@ -144,8 +145,10 @@ def _seconds(device: Device, contender: Contender, inputs: "torch.Tensor") -> fl
     """Seconds of one product, of several that a CUDA graph holds."""
     import torch
 
+    calls = CALLS if len(inputs) <= operator.MOST_OF_FEW else CALLS_OF_MANY
+
     def work() -> None:
-        for call in range(CALLS):
+        for call in range(calls):
             contender.linear(inputs, contender.weights[call % len(contender.weights)])
 
     with torch.cuda.device(device.index):
@@ -158,4 +161,4 @@ def _seconds(device: Device, contender: Contender, inputs: "torch.Tensor") -> fl
         begun = time.perf_counter()
         graph.replay()
         device.wait()
-    return (time.perf_counter() - begun) / CALLS
+    return (time.perf_counter() - begun) / calls
