@@ -18,7 +18,7 @@ TARGETS = {
 
 ONLY_IN_A_CLONE = re.compile(
     r"(bench|test)(-.*)?|environment|check|(fault|hub)-matrix|attack|mutation|lint|audit|docs|lock|tokenizer|clean|help"
-    r"|wheel|uninstall|measure-gpu"
+    r"|wheel|uninstall|measure-gpu|interpreter"
 )
 """Targets for whoever works on dgxcert itself."""
 IN_A_CLONE = " (in a clone of dgxcert)"
