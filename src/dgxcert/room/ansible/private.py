@@ -51,7 +51,7 @@ def _owned() -> tuple[Path, int]:
 
 def _remove_abandoned() -> None:
     for path in PARENT.glob(f"{PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # it was never locked, or is gone by now
+        with contextlib.suppress(OSError):  # it was never locked, is gone by now, or only has such a name
             about = path.lstat()
             if stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid():  # root could remove everybody's
                 _remove_unlocked(path)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from dgxcert.machine.device import Device
-from dgxcert.workloads import numerics
+from dgxcert.workloads import numerics, refusals
 from dgxcert.workloads.inference import decode_steps, step_trial
 from dgxcert.workloads.inference.decode_steps import PLAIN, Steps
 from dgxcert.workloads.inference.static_llama import StaticLlama
@@ -114,7 +114,7 @@ class _Trial:
                 self._tuned.decode_one_token()
                 _require_same(self._tuned.logits, self._tuned.token, expected, self._tuned.precision)
                 self._tuned.token.copy_(expected.token)  # both go on with the same one, if two were as good
-        except RuntimeError as error:  # torch's: of its compiler, of a capture, or for want of memory
+        except refusals.kinds() as error:
             raise RefusedError(str(error).strip().partition("\n")[0]) from error
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
-from dgxcert.workloads import numerics
+from dgxcert.workloads import numerics, refusals
 from dgxcert.workloads.models.four_bit import operator
 from dgxcert.workloads.models.four_bit.weights import FourBit
 from dgxcert.workloads.models.nf4 import BLOCK
@@ -170,22 +170,23 @@ class _Trial:
         try:
             outputs = self._tiled()
             (gradient,) = torch.autograd.grad(outputs, self._inputs, self._upstream)
-        except (
-            RuntimeError,
-            ImportError,
-            ValueError,
-        ) as refusal:  # for want of a kernel, of memory, or of inputs in bf16
-            return f"refused, {str(refusal).strip().partition(chr(10))[0]}"
+            error = self._error(outputs.detach(), gradient)
+        except refusals.kinds() as refusal:
+            return refusals.said(refusal)
+        limit = numerics.matmul_tolerance("nf4").max or 0.0
+        return "" if error <= limit else f"refused, its error is {error:.2g}, at most {limit:g} is allowed"
+
+    def _error(self, outputs: "torch.Tensor", gradient: "torch.Tensor") -> float:
+        """The larger of both relative errors against fp64, of some rows. Raises Wrong for what is no number."""
+        import torch
+
         rows = torch.linspace(0, len(self._inputs) - 1, CHECKED_ROWS, device=self._inputs.device).long()
         weights = exact_gradients.dequantised(self._layer.weight.data, self._layer.weight.quant_state).double()
         exact = self._inputs.detach()[rows].double() @ weights.T
         exact_gradient = self._upstream[rows].double() @ weights
-        error = max(
-            numerics.relative_error(outputs.detach()[rows], exact),
-            numerics.relative_error(gradient[rows], exact_gradient),
+        return max(
+            numerics.relative_error(outputs[rows], exact), numerics.relative_error(gradient[rows], exact_gradient)
         )
-        limit = numerics.matmul_tolerance("nf4").max or 0.0
-        return "" if error <= limit else f"refused, its error is {error:.2g}, at most {limit:g} is allowed"
 
     def share(self) -> float:
         """Median time of a forward and a backward pass through tiles, as a share of the plain one's, in turns."""

@@ -1,6 +1,8 @@
 """Our four-bit kernels are used where they are right on every shape of a layer, and faster on all of them together."""
 
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +30,18 @@ def one_group_lost(inputs: Any, weights: Any) -> Any:
 
 def not_compiled(*_: Any) -> Any:
     raise RuntimeError("ptxas failed\nand a trace")
+
+
+class TritonError(Exception):
+    """Triton's, which is no RuntimeError."""
+
+
+def not_compiled_by_triton(*_: Any) -> Any:
+    raise TritonError("out of resource: shared memory\nand a trace")
+
+
+def no_numbers(inputs: Any, weights: Any) -> Any:
+    return right(inputs, weights) * float("nan")
 
 
 @pytest.fixture
@@ -60,11 +74,17 @@ def test_kernels_that_save_too_little_are_not(tried: Callable[..., Choice], ours
 
 @pytest.mark.parametrize(
     ("product", "reason"),
-    [(one_group_lost, "refused, its error is"), (not_compiled, "refused, ptxas failed")],
+    [
+        (one_group_lost, "refused, its error is"),
+        (not_compiled, "refused, ptxas failed"),
+        (not_compiled_by_triton, "refused, out of resource: shared memory"),
+        (no_numbers, "refused, 96 of 96 computed values are not finite numbers"),
+    ],
 )
 def test_kernels_that_err_or_fail_are_refused_however_fast(
-    tried: Callable[..., Choice], product: Callable[..., Any], reason: str
+    monkeypatch: pytest.MonkeyPatch, tried: Callable[..., Choice], product: Callable[..., Any], reason: str
 ) -> None:
+    monkeypatch.setitem(sys.modules, "triton.errors", SimpleNamespace(TritonError=TritonError))
     choice = tried(product)
     assert not choice.own
     assert choice.tried[-1].partition(": ")[2].startswith(reason)

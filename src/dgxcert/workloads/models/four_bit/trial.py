@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dgxcert.judgement.benchmark_cases import INT4
 from dgxcert.judgement.evidence import Recorder
 from dgxcert.machine.device import Device
-from dgxcert.workloads import numerics
+from dgxcert.workloads import numerics, refusals
 from dgxcert.workloads.models import int4, linear_kernels, nf4
 from dgxcert.workloads.models.four_bit import operator
 from dgxcert.workloads.models.four_bit.weights import FourBit
@@ -69,7 +69,10 @@ def choose(device: Device, precision: str, shapes: tuple[Shape, ...], rows: int)
         operator.register()
     except ImportError as missing:
         return Choice(library=library, tried=[f"no kernel of ours: {missing}"])
-    choice = compare(device, precision, shapes, rows, lambda contender, inputs: _seconds(device, contender, inputs))
+    try:
+        choice = compare(device, precision, shapes, rows, lambda contender, inputs: _seconds(device, contender, inputs))
+    except RuntimeError as error:  # of a capture, or for want of memory, which the model itself may not need
+        choice = Choice(tried=[refusals.said(error)])
     choice.library = library
     device.release()
     return choice
@@ -131,12 +134,12 @@ def _obstacle(ours: Contender, inputs: "torch.Tensor", precision: str) -> str:
     import torch
 
     weights = FourBit(*ours.weights[0])
+    rows = torch.linspace(0, len(inputs) - 1, min(CHECKED_ROWS, len(inputs)), device=inputs.device).long()
     try:
         outputs = ours.linear(inputs, weights)
-    except (RuntimeError, ImportError) as refusal:  # a kernel does not compile, or there is no memory
-        return f"refused, {str(refusal).strip().partition(chr(10))[0]}"
-    rows = torch.linspace(0, len(inputs) - 1, min(CHECKED_ROWS, len(inputs)), device=inputs.device).long()
-    error = numerics.relative_error(outputs[rows], inputs[rows].double() @ weights.dequantised().double().T)
+        error = numerics.relative_error(outputs[rows], inputs[rows].double() @ weights.dequantised().double().T)
+    except refusals.kinds() as refusal:
+        return refusals.said(refusal)
     limit = numerics.matmul_tolerance(precision).max or 0.0
     return "" if error <= limit else f"refused, its error is {error:.2g}, at most {limit:g} is allowed"
 
